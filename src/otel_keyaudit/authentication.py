@@ -1,0 +1,203 @@
+"""The first moment: what happens around a call that authenticates."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.calls import Binding, Call, Reader, reader
+from otel_keyaudit.errors import MissingError, class_name
+from otel_keyaudit.expressions import Expression
+from otel_keyaudit.extraction import read_key
+from otel_keyaudit.guard import GuardedCall
+from otel_keyaudit.handlers import Observe
+from otel_keyaudit.names import STAGE_AUTHENTICATION
+from otel_keyaudit.request_state import Outcome, RequestState, current_request, reset
+from otel_keyaudit.runtime import Runtime
+from otel_keyaudit.targets import AuthTarget, Source
+
+_UNREADABLE = object()
+"""Stands for a key object that cannot be read: there is a key, and nobody can say which."""
+
+_CURRENT: ContextVar[AuthenticationMoment | None] = ContextVar("otel_keyaudit_authentication", default=None)
+
+
+class Authentication:
+    """A target that authenticates, compiled for the function it was found to be."""
+
+    def __init__(self, runtime: Runtime, target: AuthTarget, binding: Binding) -> None:
+        self.runtime = runtime
+        self.target = target
+        self.binding = binding
+        sources = target.sources
+        self.key = self._reader(sources.get("key")) or (lambda call, base: call.result)
+        self.when = self._reader(sources.get("when"))
+        self.valid = self._reader(sources.get("valid"))
+        self.valid_needs_key = _is_relative(sources.get("valid"))
+        self.when_needs_key = isinstance(when := sources.get("when"), Expression) and None in when.roots
+        self.when_needs_result = _needs_result(when, sources.get("key"))
+        self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
+        self.fields = {name: reader(source, deferred=runtime.deferred) for name, source in target.key_sources().items()}
+        self.class_fields = {
+            name: self.fields[name] for name, source in target.key_sources().items() if _is_relative(source)
+        }
+
+    def _reader(self, source: Source | None) -> Reader | None:
+        return None if source is None else reader(source, deferred=self.runtime.deferred)
+
+    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment:
+        """Begin to observe a call."""
+        return AuthenticationMoment(self, args, kwargs)
+
+
+def observer(runtime: Runtime, target: AuthTarget, binding: Binding) -> Observe:
+    """Return what observes the calls of an authentication target."""
+    return Authentication(runtime, target, binding).observe
+
+
+def _is_relative(source: Source | None) -> bool:
+    return isinstance(source, Expression) and source.roots == {None}
+
+
+def _needs_result(source: Source | None, base: Source | None) -> bool:
+    """Say whether an expression can only be read once there is a result; ``base`` is where relative paths start."""
+    if not isinstance(source, Expression):
+        return source is not None
+    return "return" in source.roots or (None in source.roots and (base is None or _needs_result(base, None)))
+
+
+class AuthenticationMoment(GuardedCall):
+    """One call of an authentication target."""
+
+    __slots__ = ("_authentication", "_call", "_paused", "_token", "within")
+
+    lasts = False
+
+    def __init__(self, authentication: Authentication, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__(authentication.runtime.faults, authentication.target.written)
+        self._authentication = authentication
+        self._call = Call(authentication.binding, args, kwargs)
+        self._paused = False
+        self._token: Token[AuthenticationMoment | None] | None = None
+        self.within: AuthenticationMoment | None = None
+
+    @property
+    def positional(self) -> tuple[Any, ...]:
+        """Positional arguments for the original."""
+        return self._call.positional
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments for the original."""
+        return self._call.keywords
+
+    def __enter__(self) -> None:
+        """Be the authentication inside which others may happen."""
+        self.within = _CURRENT.get()
+        self._token = _CURRENT.set(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take note of an exception; a cancellation or an exit is no outcome."""
+        if self._token is not None:
+            reset(_CURRENT, self._token)
+        if isinstance(error, Exception):
+            self._call.exc = error
+            self.guarded(STAGE_AUTHENTICATION, self._conclude)
+
+    def pause(self) -> None:
+        """Leave without an outcome."""
+
+    def returned(self, result: Any) -> Any:
+        """Take note of the result, which the caller gets as it is."""
+        self._call.result = result
+        self.guarded(STAGE_AUTHENTICATION, self._conclude)
+        return result
+
+    def _conclude(self) -> None:
+        if not self._applies():
+            return
+        key = self._key_object()
+        reason = self._denial(key)
+        request = current_request()
+        state = request if request is not None and request.is_open else None
+        if reason is not None:
+            self._deny(state, reason, key)
+        elif key is not None:
+            self._accept(state, key)
+
+    def _applies(self) -> bool:
+        """Say whether the call is meant; what cannot be read is counted and passed through."""
+        authentication = self._authentication
+        if authentication.when is None or (self._call.exc is not None and authentication.when_needs_result):
+            return True
+        key = self._key_object() if authentication.when_needs_key else None
+        return key is not _UNREADABLE and bool(
+            self.guarded(STAGE_AUTHENTICATION, _truth, authentication.when, self._call, key)
+        )
+
+    def _key_object(self) -> Any:
+        """Return the key object; after an exception, one that the exception leads to."""
+        authentication = self._authentication
+        if self._call.exc is None:
+            found = self.guarded(STAGE_AUTHENTICATION, _boxed, authentication.key, self._call)
+            return _UNREADABLE if found is None else found[0]
+        if not authentication.key_from_exception:
+            return None
+        found = self.guarded(STAGE_AUTHENTICATION, _boxed_if_there, authentication.key, self._call)
+        return None if found is None else found[0]
+
+    def _denial(self, key: Any) -> str | None:
+        """Return why the authentication denied, or ``None``."""
+        authentication, call = self._authentication, self._call
+        if call.exc is not None:
+            return class_name(call.exc)
+        if call.result is False or key is False:
+            return "false"
+        if authentication.valid is None or (key is None and authentication.valid_needs_key) or key is _UNREADABLE:
+            return None
+        return None if self.guarded(STAGE_AUTHENTICATION, _truth, authentication.valid, call, key) else "valid"
+
+    def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
+        exception = None if self._call.exc is None else reason
+        self._authentication.runtime.metrics.authentications.add(names.DENIED, exception)
+        withdrawn = None if state is None else state.withdraw(self)
+        was_found = key is not None and key is not _UNREADABLE and reason != "false"
+        refused = (self._read(key) if was_found else None) or withdrawn
+        if state is not None:
+            state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id))
+
+    def _accept(self, state: RequestState | None, key: Any) -> None:
+        runtime = self._authentication.runtime
+        runtime.metrics.authentications.add(names.ACCEPTED, None)
+        kind = type(key)
+        if kind.__module__ != "builtins" and kind not in runtime.key_classes:
+            runtime.key_classes[kind] = self._authentication.class_fields
+        found = None if key is _UNREADABLE else self._read(key)
+        if state is not None:
+            state.accept(found, self.within)
+            state.conclude(Outcome(names.ACCEPTED))
+
+    def _read(self, key: Any) -> ApiKey | None:
+        return read_key(self, STAGE_AUTHENTICATION, self._authentication.fields, self._call, key)
+
+
+def _truth(read: Reader, call: Call, base: Any) -> bool:
+    return bool(read(call, base))
+
+
+def _boxed(read: Reader, call: Call) -> tuple[Any]:
+    """Return a value in a tuple, which tells a value of ``None`` from one that cannot be read."""
+    return (read(call, None),)
+
+
+def _boxed_if_there(read: Reader, call: Call) -> tuple[Any]:
+    """Return the same for what need not be there: not every exception leads to a key."""
+    try:
+        return _boxed(read, call)
+    except MissingError:
+        return (None,)

@@ -1,0 +1,44 @@
+"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so one that fails costs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otel_keyaudit.api_key import READERS, ApiKey
+from otel_keyaudit.calls import Call, Reader
+from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.guard import GuardedCall
+
+
+def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], call: Call, key: Any) -> ApiKey | None:
+    """Return the snapshot of a key object.
+
+    Args:
+        moment: Counts what cannot be read.
+        stage: As what it is counted.
+        readers: Field name to how it is read.
+        call: The call, for fields that start from it.
+        key: The key object.
+
+    Returns:
+        The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
+    """
+    if isinstance(key, ApiKey):
+        return key
+    fields: dict[str, Any] = {
+        name: moment.guarded(stage, _read_field, name, read, call, key) for name, read in readers.items()
+    }
+    return None if fields.get("id") is None else ApiKey(**fields)
+
+
+def _read_field(name: str, read: Reader, call: Call, key: Any) -> Any:
+    value = read(call, key)
+    if value is None:
+        if name == "id":
+            raise UnreadableError("the key has no id")
+        return None
+    try:
+        return READERS[name](value)
+    except UnreadableError as error:
+        raise UnreadableError(f"field {name!r}: {error}") from None

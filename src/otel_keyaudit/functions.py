@@ -1,0 +1,65 @@
+"""``module:function`` in an option: a function of the user's, checked at once as far as that is possible, found later."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from otel_keyaudit.errors import ConfigurationError
+
+MISSING = object()
+"""What :func:`lookup` returns for a name that is not there."""
+
+
+def package_exists(module: str) -> bool:
+    """Say whether the top-level package of a module can be found, without importing anything."""
+    package = module.partition(".")[0]
+    try:
+        return package in sys.modules or find_spec(package) is not None
+    except ValueError:  # a module without a spec, such as one that a test made
+        return False
+
+
+def lookup(owner: Any, qualified_name: str) -> Any:
+    """Return what a dotted name leads to, or ``MISSING``."""
+    for name in qualified_name.split("."):
+        owner = getattr(owner, name, MISSING)
+        if owner is MISSING:
+            break
+    return owner
+
+
+class LazyFunction:
+    """A function by its name, imported at the first call: not earlier, which could import the application too soon.
+
+    Args:
+        text: ``package.module:name``.
+        deferred: Its package need not be importable yet (``opentelemetry-instrument``).
+
+    Raises:
+        ConfigurationError: Its package does not exist, or its module is imported and has no such function.
+    """
+
+    def __init__(self, text: str, *, deferred: bool) -> None:
+        self.text = text
+        self._module, _, self._name = text.partition(":")
+        self._function: Callable[..., Any] | None = None
+        if self._module in sys.modules:
+            self._find(sys.modules[self._module])
+        elif not deferred and not package_exists(self._module):
+            raise ConfigurationError(f"{text!r}: there is no package {self._module.partition('.')[0]!r}")
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function; the first call imports its module."""
+        if self._function is None:
+            self._find(importlib.import_module(self._module))
+        return self._function(*args)  # type: ignore[misc]  # _find has set it
+
+    def _find(self, module: object) -> None:
+        function = lookup(module, self._name)
+        if not callable(function):
+            raise ConfigurationError(f"{self.text!r}: module {self._module!r} has no function {self._name!r}")
+        self._function = function

@@ -1,0 +1,86 @@
+"""The only place that catches every ``Exception``: what fails in our own work is counted, logged once, and ends here.
+
+OpenTelemetry: "API methods MUST NOT throw unhandled exceptions" (specification, error handling). BaseException is never
+caught: a cancellation, an exit or an interrupt belongs to the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import Logger, getLogger
+from typing import Any, TypeVar
+
+from otel_keyaudit.errors import UnreadableError, class_name
+from otel_keyaudit.metrics import Metrics
+
+logger: Logger = getLogger("otel_keyaudit")
+Result = TypeVar("Result")
+
+
+class Guard:
+    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``."""
+
+    __slots__ = ()
+
+    def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
+        """Return what the work returns, or ``None`` when it fails."""
+        try:
+            return work(*args)
+        except Exception as error:
+            self.report(stage, error)
+            return None
+
+    def report(self, stage: str, error: BaseException) -> None:
+        """Say nothing: the work was worth nothing to anybody."""
+
+
+_SILENT = Guard()
+
+
+def run_silently(work: Callable[..., object], *args: object) -> None:
+    """Do what nobody can be told about when it fails, such as a log line through a handler that raises."""
+    _SILENT.guarded("", work, *args)
+
+
+class Faults:
+    """Counts what goes wrong and logs each kind once per target, from one ``instrument()`` to the next."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._logged: set[tuple[str, ...]] = set()
+
+    def degraded(self, target: str, stage: str, kind: str, explanation: str) -> None:
+        """Count one degraded call and say so the first time.
+
+        Args:
+            target: The target as written.
+            stage: ``keyaudit.stage``, one of the names.
+            kind: ``error.type``.
+            explanation: What it means; must hold no value that was read.
+        """
+        self._metrics.degraded.add(stage, kind)
+        self.warn_once((target, stage, kind), "%s: %s degraded by %s%s", target, stage, kind, explanation)
+
+    def warn_once(self, occasion: tuple[str, ...], message: str, *args: object) -> None:
+        """Log a warning the first time an occasion comes up."""
+        if occasion not in self._logged:
+            self._logged.add(occasion)
+            run_silently(logger.warning, message, *args)
+
+
+class GuardedCall(Guard):
+    """One call of a target, or one of its moments: each stage that fails counts at most once."""
+
+    __slots__ = ("_degraded", "_faults", "_target")
+
+    def __init__(self, faults: Faults, target: str) -> None:
+        self._faults = faults
+        self._target = target
+        self._degraded: tuple[str, ...] = ()
+
+    def report(self, stage: str, error: BaseException) -> None:
+        """Count and log a failure; the text of a foreign exception may hold a secret and is never used."""
+        if stage not in self._degraded:
+            self._degraded += (stage,)
+            explanation = f" ({error})" if isinstance(error, UnreadableError) else ""
+            run_silently(self._faults.degraded, self._target, stage, class_name(error), explanation)

@@ -1,0 +1,252 @@
+"""Which key is this request's: the only shared state, and never a wrong answer.
+
+A request's state is one mutable object. It travels in a ``ContextVar`` through tasks and copied contexts of worker
+threads; what those threads find out is written into the object, where the rest of the request sees it. A context outlives
+its request (a task, a pipelined request, a lazily started worker), so the object knows when the request has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from threading import RLock
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from opentelemetry import trace
+
+from otel_keyaudit.api_key import ApiKey
+
+SPAN_MARK: Final = "otel_keyaudit_request"
+"""Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
+
+Value = TypeVar("Value")
+
+_CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", default=None)
+_USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an authentication ended.
+
+    Attributes:
+        value: ``accepted`` or ``denied``.
+        reason: Why it was denied: class of the exception, ``valid`` or ``false``.
+        denied_key_id: Id of a key that was found all the same.
+    """
+
+    value: str
+    reason: str | None = None
+    denied_key_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """A key that an authentication returned; ``key`` is ``None`` when its id could not be read.
+
+    Attributes:
+        within: The authentication inside which it was returned, linked outwards.
+    """
+
+    key: ApiKey | None
+    within: Any
+
+    def is_within(self, authentication: object) -> bool:
+        """Say whether it was returned inside a given authentication."""
+        enclosing = self.within
+        while enclosing is not None and enclosing is not authentication:
+            enclosing = enclosing.within
+        return enclosing is not None
+
+
+class RequestState:
+    """What is known of one request.
+
+    Args:
+        on_change: Called after every change, under the lock, to show it on the server span.
+        scope: The ASGI scope or WSGI environ.
+        within: The request inside whose call this one was made by a CONSUMER span.
+    """
+
+    def __init__(
+        self,
+        on_change: Callable[[RequestState], object],
+        scope: Any = None,
+        within: RequestState | None = None,
+    ) -> None:
+        self.scope = scope
+        self.within = within
+        self.is_open = True
+        self.has_consumers = False
+        self.key: ApiKey | None = None
+        self.used_key: ApiKey | None = None
+        self.ids: tuple[str, ...] = ()
+        self.is_ambiguous = False
+        self.outcome: Outcome | None = None
+        self.server_span: trace.Span | None = None
+        self.shown: dict[str, Any] = {}
+        self.last_write: Mapping[str, str] = {}
+        self.full_digest: str | None = None
+        self.lock = RLock()
+        self._on_change = on_change
+        self._acceptances: list[Acceptance] = []
+        self._ended_with_credential = False
+
+    def __repr__(self) -> str:
+        """Show whether it is open, nothing of what it holds."""
+        return f"<RequestState {'open' if self.is_open else 'ended'}>"
+
+    @property
+    def has_credential(self) -> bool:
+        """Say whether any key was accepted, even one that cannot be named; still known after the end."""
+        return self._ended_with_credential or bool(self._acceptances)
+
+    def accept(self, key: ApiKey | None, within: object = None) -> None:
+        """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read."""
+        with self.lock:
+            if not self._is_known(key, within):
+                self._acceptances.append(Acceptance(key, within))
+                self._settle()
+
+    def withdraw(self, authentication: object) -> ApiKey | None:
+        """Forget what was accepted inside an authentication that then denied; return the last key among it."""
+        with self.lock:
+            withdrawn = [one for one in self._acceptances if one.is_within(authentication)]
+            if withdrawn:
+                self._acceptances = [one for one in self._acceptances if not one.is_within(authentication)]
+                self._settle()
+            return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Take note of how an authentication ended; the last one stands."""
+        self.change(outcome=outcome)
+
+    def change(self, **values: Any) -> None:
+        """Set fields and show the change."""
+        with self.lock:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self._on_change(self)
+
+    def close(self) -> None:
+        """End the request: from now on its key is given to nothing, and nothing of it is kept alive."""
+        with self.lock:
+            self._ended_with_credential = self.has_credential
+            self.is_open = False
+            self.scope = self.server_span = self.within = None
+            self._acceptances = []
+
+    def _is_known(self, key: ApiKey | None, within: object) -> bool:
+        """Say whether the last acceptance of a key was the same, so that a long request does not gather them."""
+        key_id = None if key is None else key.id
+        for one in reversed(self._acceptances):
+            if (None if one.key is None else one.key.id) == key_id:
+                return one.key == key and (one.within is None or one.within is within)
+        return False
+
+    def _settle(self) -> None:
+        """Work out which key the acceptances leave: one, several (ambiguous), or none that can be named."""
+        merged: dict[str, ApiKey] = {}
+        for acceptance in self._acceptances:
+            key = acceptance.key
+            if key is not None:
+                earlier = merged.get(key.id)
+                merged[key.id] = key if earlier is None else earlier.updated_by(key)
+        nameless = any(acceptance.key is None for acceptance in self._acceptances)
+        self.ids = tuple(merged)
+        self.is_ambiguous = len(merged) > 1 or (nameless and len(merged) == 1)
+        self.key = None if self.is_ambiguous or not merged else merged[self.ids[0]]
+
+
+def current_request() -> RequestState | None:
+    """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
+    call = _CALL.get()
+    if call is not None and call.is_open and not call.has_consumers:
+        return call
+    mark = getattr(trace.get_current_span(), SPAN_MARK, None)
+    made_by_span = mark if isinstance(mark, RequestState) else None
+    if call is not None and call.is_open:
+        return made_by_span if made_by_span is not None and made_by_span.within is call else call
+    if made_by_span is not None and made_by_span.is_open:
+        return made_by_span
+    return call or made_by_span
+
+
+def current_call() -> RequestState | None:
+    """Return the open ASGI or WSGI call this code runs in."""
+    call = _CALL.get()
+    return call if call is not None and call.is_open else None
+
+
+def enter_call(state: RequestState) -> Token[RequestState | None]:
+    """Make a request the current one; give the token to :func:`leave_call` in the same frame."""
+    return _CALL.set(state)
+
+
+def leave_call(token: Token[RequestState | None]) -> None:
+    """Make the outer request the current one again."""
+    reset(_CALL, token)
+
+
+def reset(variable: ContextVar[Value], token: Token[Value]) -> None:
+    """Reset a context variable, if this is still the context in which it was set.
+
+    It is another one where a coroutine or generator was abandoned and its clean-up runs elsewhere: nothing to undo there.
+    """
+    with suppress(ValueError):
+        variable.reset(token)
+
+
+def used_key() -> ApiKey | None:
+    """Return the key that an enclosing :class:`use_key` set."""
+    return _USED_KEY.get()
+
+
+def current_key() -> ApiKey | None:
+    """Return the key of the request this code runs in.
+
+    Returns:
+        The key set by :class:`use_key`, else the request's own; ``None`` when there is no key, when the request showed
+        several, and after its end.
+    """
+    used = _USED_KEY.get()
+    if used is not None:
+        return used
+    request = current_request()
+    return request.key if request is not None and request.is_open else None
+
+
+class use_key:  # noqa: N801 - a context manager, named like those of contextlib
+    """Set the key by hand for a block: in a worker, a script, a test. It wins over the request's own.
+
+    Args:
+        key: The key; ``None`` sets nothing.
+
+    Example:
+        ``with use_key(current_key()):`` around work that outlives the request.
+    """
+
+    def __init__(self, key: ApiKey | None) -> None:
+        if key is not None and not isinstance(key, ApiKey):
+            raise TypeError(f"use_key takes an ApiKey or None, not {type(key).__name__}")
+        self._key = key
+        self._tokens: list[Token[ApiKey | None]] = []
+
+    def __enter__(self) -> ApiKey | None:
+        """Set the key, and show it on the server span around."""
+        if self._key is not None:
+            self._tokens.append(_USED_KEY.set(self._key))
+            request = current_request()
+            if request is not None and request.is_open:
+                request.change(used_key=self._key)
+        return self._key
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Set what was there before."""
+        if self._tokens:
+            reset(_USED_KEY, self._tokens.pop())

@@ -1,0 +1,39 @@
+"""What one ``instrument()`` put together, for everything that works until ``uninstrument()``."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opentelemetry.trace import Tracer
+
+from otel_keyaudit.calls import Reader
+from otel_keyaudit.guard import Faults
+from otel_keyaudit.metrics import Metrics
+from otel_keyaudit.provenance import Provenance
+from otel_keyaudit.sampling import Sampler
+from otel_keyaudit.settings import Settings
+from otel_keyaudit.snapshot import Snapshots
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts that a call of a target needs.
+
+    Attributes:
+        key_classes: Classes of the objects that authentication targets returned, and how their fields are read.
+        deferred: Packages need not be importable yet (``opentelemetry-instrument``).
+    """
+
+    settings: Settings
+    tracer: Tracer
+    metrics: Metrics
+    faults: Faults
+    snapshots: Snapshots
+    sampler: Sampler
+    deferred: bool
+    provenance: Provenance = field(default_factory=Provenance)
+    key_classes: weakref.WeakKeyDictionary[type, Mapping[str, Reader]] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )

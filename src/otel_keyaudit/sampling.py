@@ -1,0 +1,185 @@
+"""Full or minimal: how much of a key a row holds. A sampler never decides whether there is a row, an id or an outcome."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import translate
+from typing import Final
+
+from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.errors import ConfigurationError, UnreadableError
+from otel_keyaudit.functions import LazyFunction
+from otel_keyaudit.snapshot import Detail
+
+REMEMBERED_SNAPSHOTS = 10_000
+"""How many snapshots ``on_change`` knows at the least, those used last; up to twice as many."""
+
+FAILED_OUTCOMES: Final = frozenset({"denied", "failed", "failure", "error"})
+"""Outcomes, in lower case, that count as failed."""
+
+BAD_REQUEST: Final = 400
+"""HTTP status from which on an outcome counts as failed (RFC 9110, section 15)."""
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """What a sampler is told of an audit write.
+
+    Attributes:
+        action: What is done.
+        resource_type: To what kind of thing.
+        resource_id: To which one.
+        outcome: How it ends, as far as that is known before the write: a text, a number or a bool.
+        request_key: The key of the request.
+        subject_key: The key that the row is about.
+    """
+
+    action: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+    outcome: str | int | float | bool | None = None
+    request_key: ApiKey | None = None
+    subject_key: ApiKey | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether the outcome counts as failed: ``False``, 400 or more, or a word for it in any case."""
+        if isinstance(self.outcome, bool):
+            return not self.outcome
+        if isinstance(self.outcome, (int, float)):
+            return self.outcome >= BAD_REQUEST
+        return self.outcome is not None and self.outcome.lower() in FAILED_OUTCOMES
+
+
+class Sampler:
+    """Chooses the detail of a write; one of the five of interface.md, section 6.
+
+    Args:
+        choose: Returns the detail for an event.
+        is_constant_full: Every row is full, so the server span can have the lists at once.
+    """
+
+    def __init__(self, choose: Callable[[AuditEvent], object], *, is_constant_full: bool = False) -> None:
+        self._choose = choose
+        self.is_constant_full = is_constant_full
+
+    def choose(self, event: AuditEvent) -> Detail:
+        """Return the detail for a write.
+
+        Raises:
+            UnreadableError: The sampler returned something else.
+        """
+        detail = self._choose(event)
+        if not isinstance(detail, Detail):
+            raise UnreadableError(f"the sampler returned {type(detail).__name__}, not Detail.FULL or Detail.MINIMAL")
+        return detail
+
+    def written(self, event: AuditEvent) -> None:
+        """Take note that a full row was written."""
+
+
+class _OnChange(Sampler):
+    """Full until a snapshot was written once, minimal afterwards.
+
+    A snapshot counts only when its row was written: one that failed would leave minimal rows that lead nowhere.
+    """
+
+    def __init__(self, always: Callable[[AuditEvent], bool]) -> None:
+        super().__init__(self._by_change)
+        self._always = always
+        self._younger: set[str] = set()
+        self._older: set[str] = set()
+
+    def _by_change(self, event: AuditEvent) -> Detail:
+        known = all([self._is_known(key) for key in (event.request_key, event.subject_key) if key is not None])
+        return Detail.MINIMAL if known and not self._always(event) else Detail.FULL
+
+    def _is_known(self, key: ApiKey) -> bool:
+        digest = key.digest
+        if digest in self._younger:
+            return True
+        if digest in self._older:
+            self._remember(digest)
+            return True
+        return False
+
+    def written(self, event: AuditEvent) -> None:
+        """Remember the snapshots of a row that was written in full."""
+        for key in (event.request_key, event.subject_key):
+            if key is not None:
+                self._remember(key.digest)
+
+    def _remember(self, digest: str) -> None:
+        if len(self._younger) >= REMEMBERED_SNAPSHOTS:
+            self._older, self._younger = self._younger, set()
+        self._younger.add(digest)
+
+
+def _patterns(argument: tuple[str, ...]) -> Callable[[AuditEvent], bool]:
+    """Return whether a row is always full: its action is selected, it failed, or it is about a key."""
+    matches = re.compile("|".join(translate(pattern) for pattern in argument) or r"(?!)").match
+
+    def always(event: AuditEvent) -> bool:
+        if event.subject_key is not None or event.has_failed:
+            return True
+        if event.action is None:
+            return False
+        return bool(matches(event.action) or (event.resource_type and matches(f"{event.resource_type}.{event.action}")))
+
+    return always
+
+
+def _constant(detail: Detail) -> Sampler:
+    return Sampler(lambda event: detail, is_constant_full=detail is Detail.FULL)
+
+
+def _actions(patterns: tuple[str, ...]) -> Sampler:
+    always = _patterns(patterns)
+    return Sampler(lambda event: Detail.FULL if always(event) else Detail.MINIMAL)
+
+
+SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "module:name")
+"""What the option ``sampler`` takes."""
+
+
+def build_sampler(
+    sampler: str | Callable[[AuditEvent], object], patterns: tuple[str, ...] | None, *, deferred: bool
+) -> Sampler:
+    """Return the sampler that an option names.
+
+    Args:
+        sampler: One of the names, ``module:name`` of a function of the user's, or the function.
+        patterns: ``sampler_arg``, split at its commas.
+        deferred: The package of a function need not be importable yet.
+
+    Raises:
+        ConfigurationError: There is no such sampler, or its argument is missing or too much.
+    """
+    if sampler in ("actions", "on_change"):
+        if sampler == "actions" and not patterns:
+            raise ConfigurationError(
+                "option 'sampler_arg' is missing: sampler 'actions' takes comma-separated glob patterns"
+            )
+        return _actions(patterns or ()) if sampler == "actions" else _OnChange(_patterns(patterns or ()))
+    if patterns is not None:
+        raise ConfigurationError(
+            f"option 'sampler_arg' has the value {','.join(patterns)!r}, but sampler {sampler!r} takes no argument; "
+            "allowed are 'actions' and 'on_change' with one"
+        )
+    if callable(sampler):
+        return Sampler(sampler)
+    if sampler in ("always_full", "always_minimal"):
+        return _constant(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
+    return _custom(sampler, deferred=deferred)
+
+
+def _custom(sampler: str, *, deferred: bool) -> Sampler:
+    module, colon, name = sampler.partition(":")
+    if not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
+        raise ConfigurationError(f"option 'sampler' has the value {sampler!r}; allowed are {', '.join(SAMPLERS)}")
+    try:
+        return Sampler(LazyFunction(sampler, deferred=deferred))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"option 'sampler' has the value {error}; allowed are {', '.join(SAMPLERS)}") from None

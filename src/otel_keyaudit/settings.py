@@ -1,0 +1,196 @@
+"""Options in, one frozen :class:`Settings` out: a keyword beats YAML, YAML beats the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.scopes import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.targets import AuditTarget, AuthTarget, Target, parse_target
+
+_PREFIX = "OTEL_PYTHON_KEYAUDIT_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is configured; the meaning of each option is that of interface.md, section 2.
+
+    Attributes:
+        auth_targets: Functions that authenticate.
+        audit_targets: Functions that write an audit row.
+        presets: Names of ready-made targets.
+        sampler: Name of a sampler, ``module:name``, or a function.
+        sampler_arg: Its patterns; ``None`` when there is no argument.
+        request_field: Member that names the request's key.
+        subject_field: Member for a key that the row is about.
+        scope_catalog: The catalog, already read.
+        audit_spans: Whether each write has a span.
+        max_items: Longest list written out.
+        strict: A target that cannot be found is an error.
+    """
+
+    auth_targets: tuple[AuthTarget, ...] = ()
+    audit_targets: tuple[AuditTarget, ...] = ()
+    presets: tuple[str, ...] = ()
+    sampler: str | Callable[..., object] = "always_full"
+    sampler_arg: tuple[str, ...] | None = None
+    request_field: str = "request_api_key"
+    subject_field: str = "api_key"
+    scope_catalog: ScopeCatalog | None = None
+    audit_spans: bool = True
+    max_items: int = 128
+    strict: bool = False
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets, those of authentication first."""
+        return (*self.auth_targets, *self.audit_targets)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """The options as the SDK's declarative configuration passes them on (``OTEL_CONFIG_FILE``).
+
+    Attributes:
+        declared: Tells the instrumentor that they come from there.
+    """
+
+    auth_targets: Any = None
+    audit_targets: Any = None
+    presets: Any = None
+    sampler: Any = None
+    sampler_arg: Any = None
+    request_field: Any = None
+    subject_field: Any = None
+    scope_catalog: Any = None
+    audit_spans: Any = None
+    max_items: Any = None
+    strict: Any = None
+    declared: bool = True
+
+
+def resolve(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Return the settings for some options; what is not among them comes from the environment.
+
+    Args:
+        options: Option name to value; ``None`` is as good as absent.
+        environment: The environment variables; an empty one is an unset one.
+
+    Raises:
+        ConfigurationError: An option is unknown or its value is not allowed.
+    """
+    known = {field.name for field in fields(Settings)}
+    if unknown := sorted(options.keys() - known):
+        raise ConfigurationError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    variables = {name: environment.get(_PREFIX + name.upper(), "").strip() for name in known}
+    given = {name: value for name, value in variables.items() if value}
+    given |= {name: value for name, value in options.items() if value is not None}
+    settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
+    if settings.request_field == settings.subject_field:
+        raise _wrong("subject_field", settings.subject_field, "another name than that of 'request_field'")
+    return settings
+
+
+def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"option {name!r} has the value {value!r}; allowed is {allowed}")
+
+
+def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
+    """Return the elements of a list, or of a text with commas between; an empty element is wrong."""
+    if isinstance(value, str):
+        elements: tuple[object, ...] = tuple(part.strip() for part in value.split(","))
+    elif isinstance(value, (list, tuple)):
+        elements = tuple(part.strip() if isinstance(part, str) else part for part in value)
+    else:
+        raise _wrong(name, value, allowed)
+    if "" in elements:
+        raise _wrong(name, value, f"{allowed}, none of them empty")
+    return elements
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    allowed = "a list of texts, or one text with commas between"
+    elements = _items(name, value, allowed)
+    if not all(isinstance(element, str) for element in elements):
+        raise _wrong(name, value, allowed)
+    return tuple(str(element) for element in elements)
+
+
+def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
+    allowed = f"a list of {kind.__name__} or of texts package.module:name?field=expression"
+
+    def read(name: str, value: object) -> tuple[Target, ...]:
+        single = (value,) if isinstance(value, kind) else value
+        targets = []
+        for element in _items(name, single, allowed):
+            if isinstance(element, str):
+                targets.append(_parsed(name, kind, element))
+            elif isinstance(element, kind):
+                targets.append(element)
+            else:
+                raise _wrong(name, element, allowed)
+        return tuple(dict.fromkeys(targets))
+
+    return read
+
+
+def _parsed(name: str, kind: type[Target], written: str) -> Target:
+    try:
+        return parse_target(kind, written)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"option {name!r}: {error}") from None
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong(name, value, "a text that is not empty")
+    return value.strip()
+
+
+def _sampler(name: str, value: object) -> str | Callable[..., object]:
+    return value if callable(value) else _text(name, value)
+
+
+def _bool(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise _wrong(name, value, "true or false")
+
+
+def _positive(name: str, value: object) -> int:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _wrong(name, value, "a whole number of at least 1")
+    return value
+
+
+def _catalog(name: str, value: object) -> ScopeCatalog:
+    path = value if isinstance(value, str) else getattr(value, "__fspath__", lambda: "")()
+    if not path:
+        raise _wrong(name, value, "the path of a JSON file")
+    try:
+        return load_catalog(path)
+    except CatalogError as error:
+        raise ConfigurationError(
+            f"option {name!r} has the value {path!r}, a file that {error}; allowed is a scope catalog in JSON"
+        ) from None
+
+
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "auth_targets": _targets(AuthTarget),
+    "audit_targets": _targets(AuditTarget),
+    "presets": _texts,
+    "sampler": _sampler,
+    "sampler_arg": _texts,
+    "request_field": _text,
+    "subject_field": _text,
+    "scope_catalog": _catalog,
+    "audit_spans": _bool,
+    "max_items": _positive,
+    "strict": _bool,
+}

@@ -1,0 +1,124 @@
+"""An API key in the forms in which it is written: row member, JSON text, span attributes. Encoded once per content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from otel_keyaudit import names
+from otel_keyaudit.api_key import ApiKey, digest
+from otel_keyaudit.scopes import ScopeCatalog, normalise
+
+CACHED_SNAPSHOTS = 1024
+"""How many encoded snapshots are kept; more keys than that are encoded again, never remembered longer."""
+
+Attributes = dict[str, str | bool | int | Sequence[str]]
+
+
+class Detail(str, Enum):
+    """How much of a key a row holds: the whole snapshot, or a reference that leads to it."""
+
+    FULL = "full"
+    MINIMAL = "minimal"
+
+
+class Snapshot:
+    """One :class:`ApiKey` under one scope catalog and one limit, in all its written forms."""
+
+    __slots__ = ("_full", "_full_json", "_minimal", "_minimal_json", "digest", "identity", "key", "lists")
+
+    def __init__(self, key: ApiKey, catalog: ScopeCatalog | None, max_items: int) -> None:
+        self.key = key
+        self.digest = digest(key, None if catalog is None else catalog.version)
+        effective = _effective_scope(key, catalog)
+        self._minimal = self._head(Detail.MINIMAL)
+        self._full = self._head(Detail.FULL) | _full_members(key, effective, max_items)
+        self._minimal_json = orjson.dumps(self._minimal)[:-1].decode()
+        self._full_json = orjson.dumps(self._full)[:-1].decode()
+        self.identity: Attributes = {names.KEY_ID: key.id, names.KEY_DIGEST: self.digest}
+        if key.name is not None:
+            self.identity[names.KEY_NAME] = key.name
+        self.lists = _list_attributes(key, effective, max_items)
+
+    def _head(self, detail: Detail) -> dict[str, Any]:
+        head = {"id": self.key.id, "name": self.key.name, "digest": self.digest, "detail": detail.value}
+        return {name: value for name, value in head.items() if value is not None}
+
+    def members(self, detail: Detail) -> dict[str, Any]:
+        """Return the members of the row's object, a copy of its own for every caller, lists included."""
+        return _copy(self._full if detail is Detail.FULL else self._minimal)
+
+    def json(self, detail: Detail) -> str:
+        """Return the same as JSON text without the closing brace, so that more members can follow."""
+        return self._full_json if detail is Detail.FULL else self._minimal_json
+
+
+class Snapshots:
+    """Encodes keys under the catalog and limit in force, each content once while it is remembered."""
+
+    def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
+        self.max_items = max_items
+        self.of = lru_cache(CACHED_SNAPSHOTS)(lambda key: Snapshot(key, catalog, max_items))
+
+
+def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
+    """Add a list under its name: its first elements and, when some are left out, the full number beside it."""
+    members[name] = list(elements[:max_items])
+    if len(elements) > max_items:
+        members[f"{name}_count"] = len(elements)
+
+
+def _effective_scope(key: ApiKey, catalog: ScopeCatalog | None) -> dict[str, Any] | None:
+    """Return the lists of the effective scope before any cut; ``None`` without a catalog or with unknown scopes."""
+    if catalog is None or key.scopes is None:
+        return None
+    permissions, unknown = catalog.effective(key.scopes)
+    lists = {
+        "permissions": permissions,
+        "allow_list": None if key.allow_list is None else normalise(key.allow_list),
+        "unknown_scopes": unknown or None,
+        "catalog": catalog.version,
+    }
+    return {name: value for name, value in lists.items() if value is not None}
+
+
+def _full_members(key: ApiKey, effective: dict[str, Any] | None, max_items: int) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, elements in (("scopes", key.scopes), ("allow_list", key.allow_list)):
+        if elements is not None:
+            cut(members, name, elements, max_items)
+    for name, value in (("owner", key.owner), ("expires_at", key.expires_at)):
+        if value is not None:
+            members[name] = value
+    if effective is not None:
+        members["effective_scope"] = scope = dict[str, Any]()
+        for name, value in effective.items():
+            if isinstance(value, tuple):
+                cut(scope, name, value, max_items)
+            else:
+                scope[name] = value
+    return members
+
+
+def _list_attributes(key: ApiKey, effective: dict[str, Any] | None, max_items: int) -> Attributes:
+    members = _full_members(key, None, max_items)
+    if effective is not None:
+        cut(members, "permissions", effective["permissions"], max_items)
+    return {
+        f"keyaudit.key.{name}": tuple(value) if isinstance(value, list) else value for name, value in members.items()
+    }
+
+
+def _copy(members: dict[str, Any]) -> dict[str, Any]:
+    """Copy an object of texts, lists of texts and such objects: rows must never share a list."""
+    copied = members.copy()
+    for name, value in copied.items():
+        if type(value) is list:
+            copied[name] = value.copy()
+        elif type(value) is dict:
+            copied[name] = _copy(value)
+    return copied

@@ -1,0 +1,140 @@
+"""What spans show: the key on the server span, a span of its own for each audit write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import Token
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+
+from otel_keyaudit import names
+from otel_keyaudit.errors import class_name
+from otel_keyaudit.member import Location
+from otel_keyaudit.request_state import RequestState
+from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
+
+_BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
+
+
+class ServerSpans:
+    """Keeps the server span of a request saying what is true of it now.
+
+    Args:
+        snapshots: Encodes keys.
+        always_full: Every row is full, so that the lists can be shown from authentication on.
+    """
+
+    def __init__(self, snapshots: Snapshots, *, always_full: bool) -> None:
+        self._snapshots = snapshots
+        self._always_full = always_full
+
+    def show(self, state: RequestState) -> None:
+        """Set what changed, in one call. What no longer holds is overwritten, since the API cannot remove it."""
+        span = state.server_span
+        if span is None or not span.is_recording():
+            return
+        wanted = self._attributes(state)
+        changed = {name: value for name, value in wanted.items() if state.shown.get(name) != value}
+        for name, value in state.shown.items():
+            if name not in wanted and value:
+                changed[name] = _BLANK[type(value)]
+        if changed:
+            span.set_attributes(changed)
+            state.shown = state.shown | changed
+
+    def _attributes(self, state: RequestState) -> Attributes:
+        attributes: Attributes = dict(state.last_write)
+        if state.outcome is not None:
+            attributes[names.OUTCOME] = state.outcome.value
+            if state.outcome.reason is not None:
+                attributes[names.DENIED_REASON] = state.outcome.reason
+            if state.outcome.denied_key_id is not None:
+                attributes[names.DENIED_KEY_ID] = state.outcome.denied_key_id
+        if state.is_ambiguous:
+            return attributes | ambiguous_attributes(state.ids, self._snapshots.max_items)
+        key = state.key or state.used_key
+        if key is not None:
+            snapshot = self._snapshots.of(key)
+            full = self._always_full or state.full_digest == snapshot.digest
+            attributes |= snapshot.identity
+            attributes[names.DETAIL] = (Detail.FULL if full else Detail.MINIMAL).value
+            if full:
+                attributes |= snapshot.lists
+        return attributes
+
+
+def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
+    """Return what is said of a request that showed several keys."""
+    return {names.AMBIGUOUS: True, names.KEY_IDS: ids[:max_items]}
+
+
+def shows_lists(state: RequestState | None, digest: str) -> bool:
+    """Say whether the server span of a request holds the lists of a snapshot."""
+    return (
+        state is not None
+        and state.shown.get(names.KEY_DIGEST) == digest
+        and state.shown.get(names.DETAIL) == Detail.FULL.value
+    )
+
+
+def location_of(span: Span | None) -> Location | None:
+    """Return trace and span id of a span, whether it is recorded or not; ``None`` when there is none."""
+    context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
+    if not context.is_valid:
+        return None
+    return Location(trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id))
+
+
+class AuditSpan:
+    """The span of one audit write: started before the row is built, current while the application writes it."""
+
+    __slots__ = ("_token", "span")
+
+    def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
+        action = attributes.get(names.ACTION)
+        self.span = tracer.start_span(
+            f"audit {action}" if action else "audit",
+            context=_parent(server_span),
+            kind=SpanKind.INTERNAL,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        self._token: Token[context_api.Context] | None = None
+
+    def __enter__(self) -> None:
+        """Make it the current span."""
+        self._token = context_api.attach(trace.set_span_in_context(self.span))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Make the outer span the current one again."""
+        if self._token is not None:
+            context_api.detach(self._token)
+            self._token = None
+
+    def end(self, attributes: Mapping[str, Any], error: BaseException | None) -> None:
+        """End it, with what became known of the write; an exception is named by its class alone."""
+        if self.span.is_recording():
+            if error is not None:
+                attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
+                self.span.set_status(Status(StatusCode.ERROR))
+            if attributes:
+                self.span.set_attributes(attributes)
+        self.span.end()
+
+
+def _parent(server_span: Span | None) -> context_api.Context | None:
+    """Return the context to start an audit span in: the current one, if it is in the trace of the request."""
+    if server_span is None:
+        return None
+    wanted = server_span.get_span_context()
+    current = trace.get_current_span().get_span_context()
+    if not wanted.is_valid or current.trace_id == wanted.trace_id:
+        return None
+    return trace.set_span_in_context(server_span)

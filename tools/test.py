@@ -1,0 +1,159 @@
+"""Everything, against the installed wheel, on each supported Python: what `make test` does.
+
+    python tools/test.py [--python 3.12 ...] [arguments of pytest]
+
+With either the run is partial: no coverage limit, no static checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from check import check
+from dist import build
+from environments import (
+    BUILD,
+    PIP_INSTALL,
+    VERSIONS,
+    StepError,
+    environment,
+    interpreter,
+    main,
+    run,
+    say,
+    tools_environment,
+)
+
+CI = bool(os.environ.get("CI"))
+COVERAGE = BUILD / "coverage"
+PYTEST = ["-m", "coverage", "run", "-m", "pytest", "-n", "2"]
+
+INSTALLED_WHEEL = """
+import sys, pathlib, otel_keyaudit
+found = pathlib.Path(otel_keyaudit.__file__)
+sys.exit(None if pathlib.Path(sys.prefix) in found.parents else f"otel_keyaudit is imported from {found}")
+"""
+LOWER_BOUNDS = """
+import sys
+from importlib.metadata import requires, version
+from packaging.requirements import Requirement
+from packaging.version import Version
+for requirement in map(Requirement, requires("otel-keyaudit")):
+    (bound,) = (part.version for part in requirement.specifier if part.operator == ">=")
+    if Version(bound) != Version(version(requirement.name)):
+        sys.exit(f"the lower bound of {requirement} is not what is tested: {version(requirement.name)}")
+"""
+
+
+class Results:
+    """What was run, with outcome and time; a failed step does not stop the others."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.failed = 0
+        self.started = time.monotonic()
+
+    def step(self, name: str, function: Callable[[], None]) -> None:
+        """Run one step and note how it went."""
+        started = time.monotonic()
+        try:
+            function()
+        except StepError as error:
+            self.note(f"{name:<32} FAILED  {clock(started)}  {error}", failed=True)
+        else:
+            self.note(f"{name:<32} passed  {clock(started)}")
+
+    def note(self, line: str, *, failed: bool = False) -> None:
+        """Keep a line for the summary."""
+        self.lines.append(line)
+        self.failed += failed
+
+    def close(self) -> None:
+        """Print the summary; fail when a step did."""
+        say("summary")
+        print("\n".join(self.lines))
+        if self.failed:
+            message = f"{self.failed} of {len(self.lines)} steps failed, after {clock(self.started)}"
+            raise StepError(message)
+        print(f"make test: all steps passed in {clock(self.started)}", flush=True)
+
+
+def clock(started: float) -> str:
+    """Return the time since then as minutes and seconds."""
+    seconds = round(time.monotonic() - started)
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def test() -> None:
+    """Run the whole, or the part that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="tools/test.py", allow_abbrev=False)
+    parser.add_argument("--python", action="append", choices=VERSIONS)
+    options, pytest_arguments = parser.parse_known_args()
+    whole = not (options.python or pytest_arguments)
+    results = Results()
+    if CI and whole:
+        say("Jaeger, for the tests that need it")
+        build_jaeger = partial(run, sys.executable, "examples/jaeger/build/build.py")
+        results.step("Jaeger", partial(build_jaeger, failure="there is no Jaeger to test with (see above)"))
+
+    wanted = [version for version in VERSIONS if version in (options.python or VERSIONS)]
+    found = {version: python for version in wanted if (python := interpreter(version))}
+    for version in wanted:
+        if version not in found:
+            results.note(f"Python {version:<25} {'MISSING' if CI else 'not found here: not tested'}", failed=CI)
+    if not found:
+        message = f"none of Python {', '.join(wanted)} was found on PATH or in pyenv: install one"
+        raise StepError(message)
+
+    say("building the wheel")
+    wheel = build(tools_environment(), BUILD / "dist")
+    shutil.rmtree(COVERAGE, ignore_errors=True)
+    oldest, *_, newest = [*found, *found]
+    runs = [(version, "dev") for version in found]
+    runs.insert(1, (oldest, "oldest"))
+    for version, lock in runs:
+        run_tests = partial(tested, version, lock, found[version], wheel, pytest_arguments)
+        results.step(f"Python {version}, {'oldest' if lock == 'oldest' else 'newest'} set", run_tests)
+    if whole:
+        results.step("coverage of all runs together", lambda: covered(environment(f"py{newest}", "dev", found[newest])))
+        results.step("ruff and mypy", check)
+    results.close()
+
+
+def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_arguments: list[str]) -> None:
+    """Install the wheel beside one set of requirements, make sure that it is what is tested, and run the tests."""
+    say(f"Python {version} with requirements/{lock}.txt")
+    name = f"py{version}-oldest" if lock == "oldest" else f"py{version}"
+    python = environment(name, lock, interpreter)
+    install = [*PIP_INSTALL, "--no-deps", "--force-reinstall"]
+    run(python, *install, wheel, failure="the wheel could not be installed (see above)")
+    outside = f"requirements/{lock}.txt is outside of the ranges in pyproject.toml (see above)"
+    run(python, "-m", "pip", "check", failure=outside)
+    run(python, "-c", INSTALLED_WHEEL, failure="the tests would not see the installed wheel (see above)")
+    if lock == "oldest":
+        run(python, "-c", LOWER_BOUNDS, failure="requirements/oldest.in and pyproject.toml disagree (see above)")
+    env = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{name}"), "PYTHONDONTWRITEBYTECODE": "1"}
+    COVERAGE.mkdir(parents=True, exist_ok=True)
+    run(python, *PYTEST, *pytest_arguments, failure="tests failed (see above)", env=env)
+
+
+def covered(python: Path) -> None:
+    """Put the coverage of all runs together and hold it against the limit in pyproject.toml."""
+    say("coverage of all runs together")
+    env = {"COVERAGE_FILE": str(COVERAGE / "all")}
+    data = sorted(COVERAGE.glob(".coverage.*"))
+    run(python, "-m", "coverage", "combine", "--quiet", "--keep", *data, failure="no coverage was measured", env=env)
+    run(python, "-m", "coverage", "report", failure="too little is covered (see above)", env=env)
+
+
+if __name__ == "__main__":
+    for variable in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[variable]  # the user's own telemetry settings are no part of the tests
+    sys.exit(main("make test", test))

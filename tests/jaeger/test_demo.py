@@ -1,0 +1,118 @@
+"""The demo against a real Jaeger: what a person would search for is found there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaeger.server import Jaeger, eventually
+
+DEMO = Path(__file__).parents[2] / "examples" / "quickstart" / "demo.py"
+SERVICE = "shop"
+
+
+@pytest.fixture(scope="module")
+def demo(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The demo, run once with its spans sent to Jaeger: what it printed, and the OTLP JSON it wrote."""
+    written = tmp_path_factory.mktemp("demo") / "traces.json"
+    command = [
+        sys.executable,
+        "-B",
+        str(DEMO),
+        "--json",
+        str(written),
+        "--otlp",
+        jaeger.otlp,
+        "--jaeger-ui",
+        jaeger.query,
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    yield run.stdout, json.loads(written.read_text(encoding="utf-8"))
+
+
+def spans_with(document: dict[str, Any], name: str) -> list[tuple[dict[str, Any], Any]]:
+    """Return the spans of an OTLP JSON document that have an attribute, each with its value."""
+    return [
+        (span, attribute["value"])
+        for resource in document["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+        for attribute in span.get("attributes", [])
+        if attribute["key"] == name
+    ]
+
+
+def test_search_by_key_id(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """Every trace of a key is found by its id, and no other."""
+    expected = {
+        span["traceId"] for span, value in spans_with(demo[1], "keyaudit.key.id") if value == {"stringValue": "k_ci"}
+    }
+
+    found = eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci"}))
+
+    assert expected == found
+
+
+def test_search_by_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """Every trace of an action is found by it."""
+    expected = {
+        span["traceId"] for span, value in spans_with(demo[1], "keyaudit.action") if value == {"stringValue": "delete"}
+    }
+
+    assert len(expected) > 1
+    assert expected == eventually(lambda: found_traces(jaeger, {"keyaudit.action": "delete"}))
+
+
+def test_search_by_key_and_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """Key and action together find one request, since both are on its server span."""
+    tags = {"keyaudit.key.id": "k_ci", "keyaudit.action": "create"}
+
+    found = eventually(lambda: found_traces(jaeger, tags))
+
+    assert len(found) == 1
+
+
+def test_lists_are_lists(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """Scopes, allow list and permissions arrive as lists of texts, not as one text."""
+    (trace_id,) = eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci", "keyaudit.action": "create"}))
+    document = jaeger.otlp_trace(trace_id)
+
+    for name in ("keyaudit.key.scopes", "keyaudit.key.allow_list", "keyaudit.key.permissions"):
+        ((_, value),) = spans_with(document, name)
+        assert all("stringValue" in element for element in value["arrayValue"]["values"])
+        assert value["arrayValue"]["values"]
+
+
+def test_search_by_whole_list(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """A list is found by its whole JSON text, as Jaeger compares it."""
+    (_, value), *_ = [
+        (span, value)
+        for span, value in spans_with(demo[1], "keyaudit.key.scopes")
+        if len(value["arrayValue"]["values"]) > 1
+    ]
+    text = json.dumps([element["stringValue"] for element in value["arrayValue"]["values"]], separators=(",", ":"))
+
+    assert eventually(lambda: found_traces(jaeger, {"keyaudit.key.scopes": text}))
+
+
+def test_nothing_for_a_key_that_did_nothing(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """A key id that no request had finds nothing."""
+    assert eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci"}))
+    assert found_traces(jaeger, {"keyaudit.key.id": "k_nobody"}) == set()
+
+
+def test_prints_the_link_of_the_search(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """For people the link of the UI's search is printed."""
+    assert f"{jaeger.query}/search?service={SERVICE}&tags=" in demo[0]
+
+
+def found_traces(jaeger: Jaeger, tags: dict[str, str]) -> set[str]:
+    """Return the ids of the traces that a search by attributes finds."""
+    return {trace["traceID"] for trace in jaeger.search(SERVICE, tags, limit=100)}

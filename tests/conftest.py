@@ -1,0 +1,49 @@
+"""What all tests share: the library with telemetry of its own, throw-away modules, and nothing left behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+
+from otel_keyaudit import KeyAuditInstrumentor, authentication, request_state
+from support.keyaudit import KeyAudit, LoadModule, Modules
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start without configuration from outside; take everything off at the end and check that no context is left."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    yield
+    instrumentor = KeyAuditInstrumentor()
+    if instrumentor._session is not None:
+        instrumentor.uninstrument()
+    assert request_state._CALL.get() is None
+    assert request_state._USED_KEY.get() is None
+    assert authentication._CURRENT.get() is None
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.fixture
+def keyaudit(_nothing_left_behind: None) -> KeyAudit:
+    """The library with a span exporter and a metric reader of its own; it is uninstrumented afterwards."""
+    return KeyAudit()
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules]:
+    """Modules on disk that can be imported during one test: ``modules.write(source)``."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    made = Modules(folder)
+    yield made
+    made.forget()
+
+
+@pytest.fixture
+def load_module(modules: Modules) -> LoadModule:
+    """Writes a module and imports it; targets name it by its ``__name__``."""
+    return modules.load

@@ -115,9 +115,9 @@ def test() -> None:
     say("building the wheel")
     wheel = build(tools_environment(), BUILD / "dist")
     shutil.rmtree(COVERAGE, ignore_errors=True)
-    oldest, *_, newest = [*found, *found]
-    runs = [(version, "dev") for version in found]
-    runs.insert(1, (oldest, "oldest"))
+    versions = list(found)
+    oldest, newest = versions[0], versions[-1]
+    runs = [(oldest, "dev"), (oldest, "oldest"), *((version, "dev") for version in versions[1:])]
     for version, lock in runs:
         run_tests = partial(tested, version, lock, found[version], wheel, pytest_arguments)
         results.step(f"Python {version}, {'oldest' if lock == 'oldest' else 'newest'} set", run_tests)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ SERVICE = "shop"
 
 
 @pytest.fixture(scope="module")
-def demo(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, Any]]]:
+def demo(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """The demo, run once with its spans sent to Jaeger: what it printed, and the OTLP JSON it wrote."""
     written = tmp_path_factory.mktemp("demo") / "traces.json"
     command = [
@@ -34,7 +33,7 @@ def demo(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    yield run.stdout, json.loads(written.read_text(encoding="utf-8"))
+    return run.stdout, json.loads(written.read_text(encoding="utf-8"))
 
 
 def spans_with(document: dict[str, Any], name: str) -> list[tuple[dict[str, Any], Any]]:

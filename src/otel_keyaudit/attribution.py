@@ -48,10 +48,10 @@ def attribute() -> Attribution:
         return Attribution(names.ATTRIBUTED, key=used, request=request)
     if request is None:
         return Attribution(names.NO_KEY)
-    if not request.is_open:
-        ended = request.has_credential
-        return Attribution(names.FAILED if ended else names.NO_KEY, request=request, has_ended=ended)
     with request.lock:
+        if not request.is_open:
+            ended = request.has_credential
+            return Attribution(names.FAILED if ended else names.NO_KEY, request=request, has_ended=ended)
         if request.is_ambiguous:
             return Attribution(names.AMBIGUOUS_REQUEST, ids=request.ids, request=request)
         if request.key is not None:

@@ -249,10 +249,7 @@ class AuditMoment(GuardedCall):
         last_write = self._event_attributes(self._known)
         last_write.pop(names.AUDIT_OUTCOME, None)
         snapshot = self._request_snapshot
-        if snapshot is not None and self._detail is Detail.FULL:
-            request.change(last_write=last_write, full_digest=snapshot.digest)
-        else:
-            request.change(last_write=last_write)
+        request.wrote(last_write, snapshot.key if snapshot is not None and self._detail is Detail.FULL else None)
 
     def _start_span(self) -> None:
         runtime = self._auditing.runtime

@@ -179,7 +179,7 @@ class AuthenticationMoment(GuardedCall):
             runtime.key_classes[kind] = self._authentication.class_fields
         found = None if key is _UNREADABLE else self._read(key)
         if state is not None:
-            state.accept(found, self.within)
+            state.accept(found, self)
             state.conclude(Outcome(names.ACCEPTED))
 
     def _read(self, key: Any) -> ApiKey | None:

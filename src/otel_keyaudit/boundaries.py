@@ -1,22 +1,21 @@
 """Where requests begin and end: the entry points of ASGI and WSGI, and the server span whoever opens it.
 
-A server starts a connection's next request in the context of the previous one when that answered early (uvicorn), and an
-application may call another one in-process. So a request begins at its entry point and is known by the identity of its
-scope, not by what the context happens to hold.
+A server starts a connection's next request in the context of the previous one when that answered early (uvicorn), and
+an application may call another one in-process. So a request begins at its entry point and is known by the identity of
+its scope, not by what the context happens to hold.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import wrapt
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
+from otel_keyaudit.entry_points import Arguments, EntryPoint
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.request_state import (
     SPAN_MARK,
@@ -24,75 +23,13 @@ from otel_keyaudit.request_state import (
     current_call,
     enter_call,
     leave_call,
+    leave_used_key,
+    restore_used_key,
     used_key,
 )
+from otel_keyaudit.response_body import delimited_body, runs_code
 
-Arguments = tuple[Any, ...]
 Handler = Callable[[Arguments, dict[str, Any]], Any]
-
-
-@dataclass(frozen=True)
-class EntryPoint:
-    """A function through which requests come.
-
-    Attributes:
-        path: ``package.module:Qualified.name``.
-        protocol: ``asgi`` or ``wsgi`` for an application; ``asgi_client`` or ``wsgi_client`` for a method that calls the
-            application in its attribute ``app``; ``wsgi_server`` for a function that is given the application; ``call``
-            for one that runs a whole request; ``span`` for one that opens a span.
-        subject: Returns from the arguments the ASGI scope, the WSGI environ, or the application that is given.
-    """
-
-    path: str
-    protocol: str
-    subject: Callable[[Arguments], Any] = lambda args: args[1]
-
-
-def _own_scope(args: Arguments) -> Any:
-    return args[0].scope
-
-
-_UVICORN = (
-    "http.h11_impl:RequestResponseCycle",
-    "http.httptools_impl:RequestResponseCycle",
-    "http.zttp_impl:RequestResponseCycle",
-    "http.zttp_h2_impl:RequestResponseCycle",
-    "websockets.websockets_impl:WebSocketProtocol",
-    "websockets.websockets_sansio_impl:WebSocketsSansIOProtocol",
-    "websockets.wsproto_impl:WSProtocol",
-)
-
-ENTRY_POINTS = (
-    # Servers: they come first, before any middleware.
-    *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi", _own_scope) for name in _UVICORN),
-    EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi"),
-    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server"),
-    # In-process clients: the only entry of an application without a framework.
-    EntryPoint("httpx._transports.asgi:ASGITransport.handle_async_request", "asgi_client"),
-    EntryPoint("httpx._transports.wsgi:WSGITransport.handle_request", "wsgi_client"),
-    EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
-    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server", lambda args: args[0]),
-    EntryPoint("django.test.client:ClientHandler.__call__", "call"),
-    EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi"),
-    # Frameworks.
-    EntryPoint("fastapi.applications:FastAPI.__call__", "asgi"),
-    EntryPoint("starlette.applications:Starlette.__call__", "asgi"),
-    EntryPoint("litestar.app:Litestar.__call__", "asgi"),
-    EntryPoint("django.core.handlers.asgi:ASGIHandler.__call__", "asgi"),
-    EntryPoint("quart.app:Quart.__call__", "asgi"),
-    EntryPoint("falcon.asgi.app:App.__call__", "asgi"),
-    EntryPoint("django.core.handlers.wsgi:WSGIHandler.__call__", "wsgi"),
-    EntryPoint("flask.app:Flask.__call__", "wsgi"),
-    EntryPoint("falcon.app:App.__call__", "wsgi"),
-    EntryPoint("bottle:Bottle.__call__", "wsgi"),
-    EntryPoint("pyramid.router:Router.__call__", "wsgi"),
-    # Middleware that opens the server span.
-    EntryPoint("opentelemetry.instrumentation.asgi:OpenTelemetryMiddleware.__call__", "asgi"),
-    EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
-    EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
-    # The server span, recorded or dropped.
-    EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
-)
 
 
 class Boundaries:
@@ -112,7 +49,9 @@ class Boundaries:
         """Return what stands around an entry point."""
         make: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
             "asgi": self._asgi,
+            "asgi_server": self._asgi_server,
             "asgi_client": partial(self._client, _delimited_asgi),
+            "bridge": self._bridge,
             "call": self._call,
             "span": self._span,
             "wsgi": self._wsgi,
@@ -156,6 +95,16 @@ class Boundaries:
             state.close()
             leave_call(token)
 
+    def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            token = leave_used_key()
+            try:
+                return await self.run_asgi(original, entry.subject(args), args, kwargs)
+            finally:
+                restore_used_key(token)
+
+        return handler
+
     def _call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             state = self.begin(entry.subject(args))
@@ -171,14 +120,25 @@ class Boundaries:
         return handler
 
     def _client(
-        self, delimit: Callable[[Boundaries, Any], Any], entry: EntryPoint, original: Callable[..., Any]
+        self, delimit: Callable[[Boundaries, Any], Any], _: EntryPoint, original: Callable[..., Any]
     ) -> Handler:
         """Stand around a client that calls its ``app``: it runs as a copy whose application is delimited."""
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            client = copy.copy(args[0])
-            client.app = delimit(self, client.app)
-            return original(client, *args[1:], **kwargs)
+            clients = [args[0]]
+            run_silently(lambda: clients.append(_with_app(args[0], delimit(self, args[0].app))))
+            return original(clients[-1], *args[1:], **kwargs)
+
+        return handler
+
+    @staticmethod
+    def _bridge(_: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            environ = original(*args, **kwargs)
+            call = current_call()
+            if call is not None:
+                call.aliases += (environ,)
+            return environ
 
         return handler
 
@@ -204,18 +164,19 @@ class Boundaries:
         if state is None:
             return application(*args, **kwargs)
         token = enter_call(state)
-        body = None
+        lasts = False
         try:
             body = application(*args, **kwargs)
-            return _Body(body, state) if _runs_code(body, environ) else body
+            lasts = runs_code(body, environ)
+            return delimited_body(body, state) if lasts else body
         finally:
-            leave_call(token)
-            if not _runs_code(body, environ):
+            if not lasts:
                 state.close()
+            leave_call(token)
 
     # Spans
 
-    def _span(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+    def _span(self, _: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             span = original(*args, **kwargs)
             kind = args[3]
@@ -228,12 +189,13 @@ class Boundaries:
         return handler
 
     def _opened(self, span: Span, kind: SpanKind) -> None:
+        context = span.get_span_context()
+        if not context.is_valid or context.is_remote:  # from a tracer that is off, which hands its parent out
+            return
         call = current_call()
         if call is not None and kind is SpanKind.SERVER:
             if call.server_span is None:
-                call.change(server_span=span, used_key=used_key() or call.used_key)
-            return
-        if not span.get_span_context().is_valid:
+                call.change(server_span=span, used_key=used_key())
             return
         self._come_first()
         if call is not None:
@@ -263,14 +225,25 @@ def _is_request(scope: Any) -> bool:
 
 def _goes_on(current: RequestState, scope: Any) -> bool:
     """Say whether a call belongs to the current request: it passes the same scope on, or a copy of it."""
-    return current.scope is scope or any(_same_item(current.scope, scope, name) for name in ("headers", "wsgi.input"))
+    return any(
+        known is scope or any(_same_item(known, scope, name) for name in ("headers", "state", "wsgi.input"))
+        for known in (current.scope, *current.aliases)
+    )
 
 
 def _same_item(one: Any, other: Any, name: str) -> bool:
+    """Say whether two scopes share an item by identity; a tuple does not count, as it may be a constant of a client."""
     try:
-        return bool(one[name]) and one[name] is other[name]
+        return one[name] is other[name] and not isinstance(one[name], (tuple, type(None)))
     except (KeyError, TypeError):
         return False
+
+
+def _with_app(client: Any, app: Callable[..., Any]) -> Any:
+    """Return a copy of a client that calls another application."""
+    other = copy.copy(client)
+    other.app = app
+    return other
 
 
 def _delimited_asgi(boundaries: Boundaries, application: Callable[..., Any]) -> Callable[..., Any]:
@@ -285,51 +258,3 @@ def _delimited_wsgi(boundaries: Boundaries, application: Callable[..., Any]) -> 
         return boundaries.run_wsgi(application, environ, (environ, start_response), {})
 
     return delimited
-
-
-def _runs_code(body: Any, environ: Any) -> bool:
-    """Say whether code of the application may still run when the server reads a body: not for a list or a file."""
-    if body is None or type(body) in (list, tuple):
-        return False
-    file_wrapper = environ.get("wsgi.file_wrapper") if isinstance(environ, dict) else None
-    return not (isinstance(file_wrapper, type) and isinstance(body, file_wrapper))
-
-
-class _Body(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The body of a WSGI response: the request goes on while it is read, and ends when it is closed."""
-
-    def __init__(self, body: Any, state: RequestState) -> None:
-        super().__init__(body)
-        self._self_state = state
-
-    def __iter__(self) -> Iterator[Any]:
-        return _Chunks(iter(self.__wrapped__), self._self_state)
-
-    def close(self) -> None:
-        """Close the body, then end the request."""
-        token = enter_call(self._self_state)
-        try:
-            close = getattr(self.__wrapped__, "close", None)
-            if close is not None:
-                close()
-        finally:
-            leave_call(token)
-            self._self_state.close()
-
-
-class _Chunks:
-    """Reads a body with its request as the current one, a chunk at a time."""
-
-    def __init__(self, chunks: Iterator[Any], state: RequestState) -> None:
-        self._chunks = chunks
-        self._state = state
-
-    def __iter__(self) -> _Chunks:
-        return self
-
-    def __next__(self) -> Any:
-        token = enter_call(self._state)
-        try:
-            return next(self._chunks)
-        finally:
-            leave_call(token)

@@ -12,8 +12,9 @@ from typing import Any
 import wrapt
 
 from otel_keyaudit import audit, authentication
-from otel_keyaudit.boundaries import Boundaries, EntryPoint
+from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.calls import Binding
+from otel_keyaudit.entry_points import EntryPoint
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.functions import MISSING, lookup, package_exists
 from otel_keyaudit.guard import Guard, logger, run_silently

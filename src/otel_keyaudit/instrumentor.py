@@ -11,7 +11,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from opentelemetry.trace import get_tracer
 
 from otel_keyaudit.api_key import ApiKey
-from otel_keyaudit.boundaries import ENTRY_POINTS, Boundaries
+from otel_keyaudit.boundaries import Boundaries
+from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger
 from otel_keyaudit.installation import PENDING, WRONG, BoundaryInstallation, Installation, TargetStatus

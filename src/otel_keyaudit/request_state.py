@@ -1,8 +1,8 @@
 """Which key is this request's: the only shared state, and never a wrong answer.
 
 A request's state is one mutable object. It travels in a ``ContextVar`` through tasks and copied contexts of worker
-threads; what those threads find out is written into the object, where the rest of the request sees it. A context outlives
-its request (a task, a pipelined request, a lazily started worker), so the object knows when the request has ended.
+threads; what those threads find out is written into the object, where the rest of the request sees it. A context
+outlives its request (a task, a pipelined request, a lazily started worker), so the object knows when that has ended.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -48,11 +48,16 @@ class Acceptance:
     """A key that an authentication returned; ``key`` is ``None`` when its id could not be read.
 
     Attributes:
-        within: The authentication inside which it was returned, linked outwards.
+        within: The authentication inside which it was returned, linked outwards, as long as that may still deny.
     """
 
     key: ApiKey | None
     within: Any
+
+    @property
+    def identity(self) -> tuple[str | None, Any]:
+        """What it has in common with an earlier one that it replaces."""
+        return (None if self.key is None else self.key.id), self.within
 
     def is_within(self, authentication: object) -> bool:
         """Say whether it was returned inside a given authentication."""
@@ -61,13 +66,21 @@ class Acceptance:
             enclosing = enclosing.within
         return enclosing is not None
 
+    def after(self, authentication: Any) -> Acceptance:
+        """Return what it is when an authentication has accepted: what it found inside counts like what it returned."""
+        return replace(self, within=authentication.within) if self.within is authentication else self
+
+    def updated_by(self, later: Acceptance) -> Acceptance:
+        """Return the later one, with what only the earlier one knew of the same key."""
+        return later if self.key is None or later.key is None else replace(self, key=self.key.updated_by(later.key))
+
 
 class RequestState:
     """What is known of one request.
 
     Args:
         on_change: Called after every change, under the lock, to show it on the server span.
-        scope: The ASGI scope or WSGI environ.
+        scope: The ASGI scope or WSGI environ; ``aliases`` are what others made of it for a mounted application.
         within: The request inside whose call this one was made by a CONSUMER span.
     """
 
@@ -78,6 +91,7 @@ class RequestState:
         within: RequestState | None = None,
     ) -> None:
         self.scope = scope
+        self.aliases: tuple[Any, ...] = ()
         self.within = within
         self.is_open = True
         self.has_consumers = False
@@ -88,8 +102,8 @@ class RequestState:
         self.outcome: Outcome | None = None
         self.server_span: trace.Span | None = None
         self.shown: dict[str, Any] = {}
-        self.last_write: Mapping[str, str] = {}
-        self.full_digest: str | None = None
+        self.last_write: Mapping[str, Any] = {}
+        self.full_key_id: str | None = None
         self.lock = RLock()
         self._on_change = on_change
         self._acceptances: list[Acceptance] = []
@@ -104,12 +118,21 @@ class RequestState:
         """Say whether any key was accepted, even one that cannot be named; still known after the end."""
         return self._ended_with_credential or bool(self._acceptances)
 
-    def accept(self, key: ApiKey | None, within: object = None) -> None:
+    @property
+    def shown_key(self) -> ApiKey | None:
+        """The key that the server span shows: the request's own, else one that was set by hand."""
+        return self.key or self.used_key
+
+    def accept(self, key: ApiKey | None, authentication: Any) -> None:
         """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read."""
         with self.lock:
-            if not self._is_known(key, within):
-                self._acceptances.append(Acceptance(key, within))
-                self._settle()
+            gathered: dict[Any, Acceptance] = {}
+            for one in (*self._acceptances, Acceptance(key, authentication)):
+                acceptance = one.after(authentication)
+                earlier = gathered.get(acceptance.identity)
+                gathered[acceptance.identity] = acceptance if earlier is None else earlier.updated_by(acceptance)
+            self._acceptances = list(gathered.values())
+            self._settle()
 
     def withdraw(self, authentication: object) -> ApiKey | None:
         """Forget what was accepted inside an authentication that then denied; return the last key among it."""
@@ -124,6 +147,14 @@ class RequestState:
         """Take note of how an authentication ended; the last one stands."""
         self.change(outcome=outcome)
 
+    def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
+        """Take note of an audit write, and of the key whose whole snapshot its row was given."""
+        with self.lock:
+            shown = self.shown_key
+            if full_key is not None and shown is not None and full_key.id == shown.id:
+                self.full_key_id = full_key.id
+            self.change(last_write=last_write)
+
     def change(self, **values: Any) -> None:
         """Set fields and show the change."""
         with self.lock:
@@ -136,16 +167,9 @@ class RequestState:
         with self.lock:
             self._ended_with_credential = self.has_credential
             self.is_open = False
-            self.scope = self.server_span = self.within = None
+            self.scope = self.server_span = self.key = self.used_key = None
+            self.aliases = ()
             self._acceptances = []
-
-    def _is_known(self, key: ApiKey | None, within: object) -> bool:
-        """Say whether the last acceptance of a key was the same, so that a long request does not gather them."""
-        key_id = None if key is None else key.id
-        for one in reversed(self._acceptances):
-            if (None if one.key is None else one.key.id) == key_id:
-                return one.key == key and (one.within is None or one.within is within)
-        return False
 
     def _settle(self) -> None:
         """Work out which key the acceptances leave: one, several (ambiguous), or none that can be named."""
@@ -194,10 +218,20 @@ def leave_call(token: Token[RequestState | None]) -> None:
 def reset(variable: ContextVar[Value], token: Token[Value]) -> None:
     """Reset a context variable, if this is still the context in which it was set.
 
-    It is another one where a coroutine or generator was abandoned and its clean-up runs elsewhere: nothing to undo there.
+    It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
     """
     with suppress(ValueError):
         variable.reset(token)
+
+
+def leave_used_key() -> Token[ApiKey | None]:
+    """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
+    return _USED_KEY.set(_USED_KEY.get() if _CALL.get() is None else None)
+
+
+def restore_used_key(token: Token[ApiKey | None]) -> None:
+    """Undo :func:`leave_used_key`, in the same frame."""
+    reset(_USED_KEY, token)
 
 
 def used_key() -> ApiKey | None:

@@ -56,10 +56,10 @@ class ServerSpans:
                 attributes[names.DENIED_KEY_ID] = state.outcome.denied_key_id
         if state.is_ambiguous:
             return attributes | ambiguous_attributes(state.ids, self._snapshots.max_items)
-        key = state.key or state.used_key
+        key = state.shown_key
         if key is not None:
             snapshot = self._snapshots.of(key)
-            full = self._always_full or state.full_digest == snapshot.digest
+            full = self._always_full or state.full_key_id == key.id
             attributes |= snapshot.identity
             attributes[names.DETAIL] = (Detail.FULL if full else Detail.MINIMAL).value
             if full:
@@ -113,8 +113,8 @@ class AuditSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Make the outer span the current one again."""
-        if self._token is not None:
+        """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
+        if self._token is not None and (kind is not GeneratorExit or trace.get_current_span() is self.span):
             context_api.detach(self._token)
             self._token = None
 

@@ -1,0 +1,83 @@
+"""The functions through which requests come, as data: servers, in-process clients, frameworks, and what opens spans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A function through which requests come.
+
+    Attributes:
+        path: ``package.module:Qualified.name``.
+        protocol: ``asgi`` or ``wsgi`` for an application; ``asgi_server`` for what runs one in a context that may be a
+            previous request's; ``asgi_client`` or ``wsgi_client`` for a method that calls the application in its
+            attribute ``app``; ``wsgi_server`` for what is given the application; ``call`` for one that runs a
+            whole request; ``bridge`` for one that makes an environ of the current scope; ``span`` for one that opens a
+            span.
+        subject: Returns from the arguments the ASGI scope, the WSGI environ, or the application that is given.
+    """
+
+    path: str
+    protocol: str
+    subject: Callable[[Arguments], Any] = lambda args: args[1]
+
+
+def _own_scope(args: Arguments) -> Any:
+    return args[0].scope
+
+
+_UVICORN = (
+    "http.h11_impl:RequestResponseCycle",
+    "http.httptools_impl:RequestResponseCycle",
+    "http.zttp_impl:RequestResponseCycle",
+    "http.zttp_h2_impl:RequestResponseCycle",
+    "websockets.websockets_impl:WebSocketProtocol",
+    "websockets.websockets_sansio_impl:WebSocketsSansIOProtocol",
+    "websockets.wsproto_impl:WSProtocol",
+)
+
+ENTRY_POINTS = (
+    # Servers: they come first, before any middleware.
+    *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
+    EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
+    EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
+    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server"),
+    EntryPoint("waitress.server:create_server", "wsgi_server", lambda args: args[0]),
+    # In-process clients: the only entry of an application without a framework.
+    EntryPoint("httpx._transports.asgi:ASGITransport.handle_async_request", "asgi_client"),
+    EntryPoint("httpx._transports.wsgi:WSGITransport.handle_request", "wsgi_client"),
+    EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
+    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server", lambda args: args[0]),
+    EntryPoint("django.test.client:ClientHandler.__call__", "call"),
+    EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi"),
+    # Frameworks.
+    EntryPoint("fastapi.applications:FastAPI.__call__", "asgi"),
+    EntryPoint("starlette.applications:Starlette.__call__", "asgi"),
+    EntryPoint("starlette.routing:Router.__call__", "asgi"),
+    EntryPoint("litestar.app:Litestar.__call__", "asgi"),
+    EntryPoint("django.core.handlers.asgi:ASGIHandler.__call__", "asgi"),
+    EntryPoint("quart.app:Quart.__call__", "asgi"),
+    EntryPoint("falcon.asgi.app:App.__call__", "asgi"),
+    EntryPoint("django.core.handlers.wsgi:WSGIHandler.__call__", "wsgi"),
+    EntryPoint("flask.app:Flask.__call__", "wsgi"),
+    EntryPoint("falcon.app:App.__call__", "wsgi"),
+    EntryPoint("bottle:Bottle.__call__", "wsgi"),
+    EntryPoint("pyramid.router:Router.__call__", "wsgi"),
+    # A WSGI application mounted in an ASGI application.
+    EntryPoint("a2wsgi.wsgi:build_environ", "bridge"),
+    EntryPoint("asgiref.wsgi:WsgiToAsgiInstance.build_environ", "bridge"),
+    EntryPoint("starlette.middleware.wsgi:build_environ", "bridge"),
+    # Middleware that opens the server span.
+    EntryPoint("opentelemetry.instrumentation.asgi:OpenTelemetryMiddleware.__call__", "asgi"),
+    EntryPoint("opentelemetry.instrumentation.falcon:_InstrumentedFalconAPI.__call__", "wsgi"),
+    EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
+    EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
+    # The server span, recorded or dropped.
+    EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
+)

@@ -37,9 +37,9 @@ class Guard:
 _SILENT = Guard()
 
 
-def run_silently(work: Callable[..., object], *args: object) -> None:
-    """Do what nobody can be told about when it fails, such as a log line through a handler that raises."""
-    _SILENT.guarded("", work, *args)
+def run_silently(work: Callable[..., Result], *args: Any) -> Result | None:
+    """Do what nobody is told about when it fails, such as a log line through a handler that raises."""
+    return _SILENT.guarded("", work, *args)
 
 
 class Faults:

@@ -95,9 +95,8 @@ class AuditSpan:
     __slots__ = ("_token", "span")
 
     def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
-        action = attributes.get(names.ACTION)
         self.span = tracer.start_span(
-            f"audit {action}" if action else "audit",
+            _name(attributes),
             context=_parent(server_span),
             kind=SpanKind.INTERNAL,
             attributes=attributes,
@@ -118,15 +117,27 @@ class AuditSpan:
             context_api.detach(self._token)
             self._token = None
 
+    def change(self, attributes: Mapping[str, Any]) -> None:
+        """Show what became known since it was started."""
+        if attributes and self.span.is_recording():
+            self.span.set_attributes(attributes)
+            if names.ACTION in attributes:
+                self.span.update_name(_name(attributes))
+
     def end(self, attributes: Mapping[str, Any], error: BaseException | None) -> None:
         """End it, with what became known of the write; an exception is named by its class alone."""
-        if self.span.is_recording():
+        try:
             if error is not None:
-                attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
                 self.span.set_status(Status(StatusCode.ERROR))
-            if attributes:
-                self.span.set_attributes(attributes)
-        self.span.end()
+                attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
+            self.change(attributes)
+        finally:
+            self.span.end()
+
+
+def _name(attributes: Mapping[str, Any]) -> str:
+    action = attributes.get(names.ACTION)
+    return f"audit {action}" if action else "audit"
 
 
 def _parent(server_span: Span | None) -> context_api.Context | None:

@@ -1,0 +1,139 @@
+"""An audit target, compiled for the function it was found to be: what is read of a call, when, and where fields go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.calls import Binding, Call, Reader, reader
+from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.expressions import Expression, Path, parse
+from otel_keyaudit.guard import run_silently
+from otel_keyaudit.places import Place
+from otel_keyaudit.runtime import Runtime
+from otel_keyaudit.snapshot import Attributes
+from otel_keyaudit.targets import AuditTarget, Source
+from otel_keyaudit.values import text
+
+_EVENT_FIELDS = {
+    "action": names.ACTION,
+    "resource_type": names.RESOURCE_TYPE,
+    "resource_id": names.RESOURCE_ID,
+    "outcome": names.AUDIT_OUTCOME,
+}
+"""What is read of an event, and the attribute that shows it."""
+
+DEFAULT_FIELDS = "args.additional_fields"
+"""Where additional fields are when a target does not say."""
+
+
+class AuditPlan:
+    """What is done for each call of an audit target.
+
+    Attributes:
+        builds_fields: The function returns the additional fields.
+        place: Where they are among the arguments otherwise.
+        when_needs_result: Only the result tells whether a call is meant.
+        early: Readers of what is known of the event before the call.
+        late: Readers of what only its result or exception tells.
+        reserved: The member names that only this library may give.
+    """
+
+    def __init__(self, runtime: Runtime, target: AuditTarget, binding: Binding) -> None:
+        self.runtime = runtime
+        self.target = target
+        self.binding = binding
+        path = _fields_path(target)
+        self.builds_fields = path.root == "return"
+        self.place = None if self.builds_fields else Place(path, binding)
+        when = target.sources.get("when")
+        self.when = self._reader(when)
+        self.when_is_function = when is not None and not isinstance(when, Expression)
+        self.when_needs_result = when is not None and self._waits(when)
+        self.subject = self._reader(target.sources.get("subject"))
+        self.subject_fields = {name: self._compiled(source) for name, source in target.subject_sources().items()}
+        self.subject_fields_given = {
+            name: read for name, read in self.subject_fields.items() if f"subject_{name}" in target.sources
+        }
+        self.early: dict[str, Reader] = {}
+        self.late: dict[str, Reader] = {}
+        self._sort_event_fields()
+        fields = runtime.settings.request_field, runtime.settings.subject_field
+        self.reserved = fields[:1] if self.subject is None else fields
+
+    def subject_readers(self, subject: object) -> Mapping[str, Reader] | None:
+        """Return how the fields of a subject are read; ``None`` for one that is not an API key."""
+        of_class = self.runtime.key_classes.get(type(subject))
+        if of_class is None and not self.subject_fields_given and not isinstance(subject, ApiKey):
+            return None
+        return {**self.subject_fields, **(of_class or {}), **self.subject_fields_given}
+
+    def _compiled(self, source: Source) -> Reader:
+        return reader(source, deferred=self.runtime.deferred)
+
+    def _reader(self, source: Source | None) -> Reader | None:
+        return None if source is None else self._compiled(source)
+
+    def _waits(self, source: Source) -> bool:
+        """Say whether a source is read after the call; a function may need the result, if there is time until then."""
+        if isinstance(source, Expression):
+            return not source.roots.isdisjoint({"return", "exc"})
+        return self.builds_fields
+
+    def _sort_event_fields(self) -> None:
+        for name in _EVENT_FIELDS:
+            source = self.target.sources.get(name)
+            if source is None and self.binding.declares(name):
+                source = parse(f"args.{name}", emitted=True)
+            if source is None:
+                continue
+            read = self._compiled(source)
+            if self.when_needs_result or self._waits(source):
+                self.late[name] = read
+            elif name == "outcome" and not isinstance(source, Expression):
+                # A function may tell from the arguments, for the detail; and from the result, for the span.
+                self.early[name], self.late[name] = _quiet(read), read
+            else:
+                self.early[name] = read
+
+
+def _fields_path(target: AuditTarget) -> Path:
+    source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=False)
+    if not isinstance(source, Expression):
+        raise UnreadableError("'fields' is not a path")
+    return source.paths[0]
+
+
+def _quiet(read: Reader) -> Reader:
+    return lambda call, base: run_silently(read, call, base)
+
+
+def read_event_field(name: str, read: Reader, call: Call) -> str | int | float | bool | None:
+    """Return a field of an event: a text, or for an outcome also a number or a bool.
+
+    Raises:
+        UnreadableError: It is something else.
+    """
+    value = read(call, None)
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or (name == "outcome" and isinstance(value, (bool, int, float))):
+        return value
+    try:
+        return text(value)
+    except UnreadableError as error:
+        raise UnreadableError(f"field {name!r}: {error}") from None
+
+
+def event_attributes(known: Mapping[str, Any]) -> Attributes:
+    """Return what a span shows of an event."""
+    return {_EVENT_FIELDS[name]: _shown(value) for name, value in known.items()}
+
+
+def _shown(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -12,7 +12,7 @@ from otel_keyaudit.calls import Binding, Call, Reader, reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.extraction import read_key
-from otel_keyaudit.guard import GuardedCall
+from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.request_state import Outcome, RequestState, current_request, reset
@@ -37,7 +37,9 @@ class Authentication:
         self.when = self._reader(sources.get("when"))
         self.valid = self._reader(sources.get("valid"))
         self.valid_needs_key = _is_relative(sources.get("valid"))
-        self.when_needs_key = isinstance(when := sources.get("when"), Expression) and None in when.roots
+        when = sources.get("when")
+        self.when_is_function = when is not None and not isinstance(when, Expression)
+        self.when_needs_key = isinstance(when, Expression) and None in when.roots
         self.when_needs_result = _needs_result(when, sources.get("key"))
         self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
         self.fields = {name: reader(source, deferred=runtime.deferred) for name, source in target.key_sources().items()}
@@ -65,14 +67,14 @@ def _is_relative(source: Source | None) -> bool:
 def _needs_result(source: Source | None, base: Source | None) -> bool:
     """Say whether an expression can only be read once there is a result; ``base`` is where relative paths start."""
     if not isinstance(source, Expression):
-        return source is not None
+        return False
     return "return" in source.roots or (None in source.roots and (base is None or _needs_result(base, None)))
 
 
 class AuthenticationMoment(GuardedCall):
     """One call of an authentication target."""
 
-    __slots__ = ("_authentication", "_call", "_paused", "_token", "within")
+    __slots__ = ("_authentication", "_call", "_found", "_token", "within")
 
     lasts = False
 
@@ -80,7 +82,7 @@ class AuthenticationMoment(GuardedCall):
         super().__init__(authentication.runtime.faults, authentication.target.written)
         self._authentication = authentication
         self._call = Call(authentication.binding, args, kwargs)
-        self._paused = False
+        self._found: tuple[Any] | None = None
         self._token: Token[AuthenticationMoment | None] | None = None
         self.within: AuthenticationMoment | None = None
 
@@ -119,9 +121,9 @@ class AuthenticationMoment(GuardedCall):
         return result
 
     def _conclude(self) -> None:
-        if not self._applies():
+        if not self._is_meant():
             return
-        key = self._key_object()
+        key = self._key()
         reason = self._denial(key)
         request = current_request()
         state = request if request is not None and request.is_open else None
@@ -129,27 +131,38 @@ class AuthenticationMoment(GuardedCall):
             self._deny(state, reason, key)
         elif key is not None:
             self._accept(state, key)
+        if self._call.exc is None:
+            self._remember_class(type(key))
 
-    def _applies(self) -> bool:
+    def _is_meant(self) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""
-        authentication = self._authentication
-        if authentication.when is None or (self._call.exc is not None and authentication.when_needs_result):
+        authentication, call = self._authentication, self._call
+        when = authentication.when
+        if when is None:
             return True
-        key = self._key_object() if authentication.when_needs_key else None
-        return key is not _UNREADABLE and bool(
-            self.guarded(STAGE_AUTHENTICATION, _truth, authentication.when, self._call, key)
-        )
+        if call.exc is not None and authentication.when_is_function:
+            return run_silently(_truth, when, call, None) is not False  # it may need a result, and counts as truthy
+        if call.exc is not None and authentication.when_needs_result:
+            return True
+        key = self._key() if authentication.when_needs_key else None
+        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, _truth, when, call, key))
 
-    def _key_object(self) -> Any:
-        """Return the key object; after an exception, one that the exception leads to."""
+    def _key(self) -> Any:
+        """Return the key object, which is read once."""
+        if self._found is None:
+            self._found = self._find_key()
+        return self._found[0]
+
+    def _find_key(self) -> tuple[Any]:
+        """Find the key object; after an exception, one that the exception leads to."""
         authentication = self._authentication
         if self._call.exc is None:
             found = self.guarded(STAGE_AUTHENTICATION, _boxed, authentication.key, self._call)
-            return _UNREADABLE if found is None else found[0]
+            return found or (_UNREADABLE,)
         if not authentication.key_from_exception:
-            return None
+            return (None,)
         found = self.guarded(STAGE_AUTHENTICATION, _boxed_if_there, authentication.key, self._call)
-        return None if found is None else found[0]
+        return found or (None,)
 
     def _denial(self, key: Any) -> str | None:
         """Return why the authentication denied, or ``None``."""
@@ -158,29 +171,34 @@ class AuthenticationMoment(GuardedCall):
             return class_name(call.exc)
         if call.result is False or key is False:
             return "false"
-        if authentication.valid is None or (key is None and authentication.valid_needs_key) or key is _UNREADABLE:
+        if authentication.valid is None or (key is None and authentication.valid_needs_key):
             return None
+        if key is _UNREADABLE and authentication.valid_needs_key:
+            return "valid"
         return None if self.guarded(STAGE_AUTHENTICATION, _truth, authentication.valid, call, key) else "valid"
 
     def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
         exception = None if self._call.exc is None else reason
         self._authentication.runtime.metrics.authentications.add(names.DENIED, exception)
-        withdrawn = None if state is None else state.withdraw(self)
+        if state is None:
+            return
+        withdrawn = state.withdraw(self)
         was_found = key is not None and key is not _UNREADABLE and reason != "false"
         refused = (self._read(key) if was_found else None) or withdrawn
-        if state is not None:
-            state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id))
+        state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id))
 
     def _accept(self, state: RequestState | None, key: Any) -> None:
-        runtime = self._authentication.runtime
-        runtime.metrics.authentications.add(names.ACCEPTED, None)
-        kind = type(key)
-        if kind.__module__ != "builtins" and kind not in runtime.key_classes:
-            runtime.key_classes[kind] = self._authentication.class_fields
+        self._authentication.runtime.metrics.authentications.add(names.ACCEPTED, None)
         found = None if key is _UNREADABLE else self._read(key)
         if state is not None:
             state.accept(found, self)
             state.conclude(Outcome(names.ACCEPTED))
+
+    def _remember_class(self, kind: type) -> None:
+        """Remember what class API keys are of: an audit row may be about one."""
+        classes = self._authentication.runtime.key_classes
+        if kind.__module__ != "builtins" and kind not in classes:
+            classes[kind] = self._authentication.class_fields
 
     def _read(self, key: Any) -> ApiKey | None:
         return read_key(self, STAGE_AUTHENTICATION, self._authentication.fields, self._call, key)

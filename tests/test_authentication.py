@@ -1,0 +1,283 @@
+"""What happens around a call that authenticates: every outcome, and what it leaves behind."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import current_key
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+import asyncio
+
+class Key:
+    def __init__(self, id, active=True):
+        self.id = id
+        self.active = active
+        self.scopes = ["a:read"]
+
+class Refused(Exception):
+    def __init__(self, key=None):
+        super().__init__("secret text")
+        self.key = key
+
+class Session:
+    kind = "session"
+
+def verify(value):
+    return answer(value)
+
+def answer(value):
+    if isinstance(value, BaseException):
+        raise value
+    return value
+
+async def averify(value):
+    await asyncio.sleep(0)
+    return answer(value)
+
+def yverify(value):
+    yield answer(value)
+
+async def ayverify(value):
+    yield answer(value)
+
+def look_up(value):
+    return value
+
+def check(value, error=None):
+    key = look_up(value)
+    if error is not None:
+        raise error
+    return key
+
+def is_valid(value):
+    look_up(value)
+    return False
+
+def when_with_result(call):
+    return call.result.kind == "api"
+
+def valid_function(call):
+    return call.result is not None and call.result.active
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that authenticates."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any, *targets: str, **options: Any) -> None:
+    """Instrument authentication targets of the application."""
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:{target}" for target in targets], **options)
+
+
+def outcomes(keyaudit: KeyAudit) -> dict[str, int | float]:
+    """Return how many authentications were counted as accepted and as denied."""
+    return {
+        outcome: keyaudit.count("keyaudit.authentications", {"keyaudit.outcome": outcome})
+        for outcome in ("accepted", "denied")
+    }
+
+
+def test_an_object_is_accepted(keyaudit: KeyAudit, app: Any) -> None:
+    """A key object is an accepted authentication, and the request's key until the request ends."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        key = current_key()
+    assert key is not None
+    assert key.id == "k_1"
+    assert current_key() is None
+    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+    assert keyaudit.metrics() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "accepted")})): 1}
+
+
+def test_none_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+    """A key object of None is no outcome at all."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request():
+        app.verify(None)
+        assert current_key() is None
+    assert keyaudit.server_span() == {}
+    assert outcomes(keyaudit) == {"accepted": 0, "denied": 0}
+
+
+def test_none_leaves_an_earlier_outcome(keyaudit: KeyAudit, app: Any) -> None:
+    """An anonymous authentication after an accepted one changes nothing."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.verify(None)
+        assert current_key() is not None
+    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+
+
+def test_false_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """A result of False is a denial with the reason false and no error type."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request():
+        assert app.verify(False) is False
+    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "false"}
+    assert keyaudit.metrics() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "denied")})): 1}
+
+
+def test_a_key_object_of_false_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """Where the key object is elsewhere, False in its place is a denial as well."""
+    instrument(keyaudit, app, "verify?key=return.key")
+    with keyaudit.request():
+        app.verify({"key": False})
+    assert keyaudit.server_span()["keyaudit.denied.reason"] == "false"
+
+
+def test_false_beside_a_key_object_names_no_key(keyaudit: KeyAudit, app: Any) -> None:
+    """A key that only stood beside a result of False was not found to be anything: its id is not recorded."""
+    instrument(keyaudit, app, "verify?key=args.value.key&valid=return.ok")
+    with keyaudit.request():
+        app.verify(False)
+    assert "keyaudit.denied.key.id" not in keyaudit.server_span()
+
+
+def test_an_exception_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """An exception is a denial with its class as the reason, and the caller gets that very exception."""
+    instrument(keyaudit, app, "verify")
+    error = app.Refused()
+    with keyaudit.request(), pytest.raises(app.Refused) as caught:
+        app.verify(error)
+    assert caught.value is error
+    name = f"{app.__name__}.Refused"
+    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": name}
+    point = frozenset({("keyaudit.outcome", "denied"), ("error.type", name)})
+    assert keyaudit.metrics() == {("keyaudit.authentications", point): 1}
+
+
+def test_a_builtin_exception_has_no_module(keyaudit: KeyAudit, app: Any) -> None:
+    """The reason of a builtin exception is its bare name."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request(), pytest.raises(PermissionError):
+        app.verify(PermissionError())
+    assert keyaudit.server_span()["keyaudit.denied.reason"] == "PermissionError"
+
+
+@pytest.mark.parametrize("active", [False, 0, None, ""])
+def test_a_key_that_is_not_valid_is_denied_with_its_id(keyaudit: KeyAudit, app: Any, active: object) -> None:
+    """A valid that is not truthy denies; the key was found, so its id is recorded, but never as the request's key."""
+    instrument(keyaudit, app, "verify?valid=active")
+    with keyaudit.request():
+        app.verify(app.Key("k_1", active))
+        assert current_key() is None
+    assert keyaudit.server_span() == {
+        "keyaudit.outcome": "denied",
+        "keyaudit.denied.reason": "valid",
+        "keyaudit.denied.key.id": "k_1",
+    }
+
+
+def test_an_unreadable_valid_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """A valid that cannot be read denies, and is counted."""
+    instrument(keyaudit, app, "verify?valid=enabled")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+    assert keyaudit.server_span()["keyaudit.denied.reason"] == "valid"
+    assert [stage for stage, _ in keyaudit.degraded()] == ["authentication"]
+
+
+def test_none_with_a_valid_of_the_result_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """With valid=return a result of None is a denial."""
+    instrument(keyaudit, app, "verify?valid=return")
+    with keyaudit.request():
+        app.verify(None)
+    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+
+
+def test_none_with_a_valid_of_the_key_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+    """A valid that is read from the key object says nothing where there is none."""
+    instrument(keyaudit, app, "verify?valid=active")
+    with keyaudit.request():
+        app.verify(None)
+    assert keyaudit.server_span() == {}
+
+
+def test_an_inactive_answer_without_a_key_object_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+    """An introspection that answers only that the token is not active denies, though there are no claims to read."""
+    instrument(keyaudit, app, "verify?key=return.claims&id=jti&valid=return.active")
+    with keyaudit.request():
+        app.verify({"active": False})
+        assert current_key() is None
+    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+
+
+def test_a_valid_function_gets_the_call(keyaudit: KeyAudit, app: Any) -> None:
+    """A function of the user's may say whether a key is valid."""
+    instrument(keyaudit, app, f"verify?valid={app.__name__}:valid_function")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        assert current_key() is not None
+        app.verify(app.Key("k_2", active=False))
+    assert outcomes(keyaudit) == {"accepted": 1, "denied": 1}
+    assert keyaudit.server_span()["keyaudit.denied.key.id"] == "k_2"
+
+
+def test_an_exception_may_lead_to_the_key(keyaudit: KeyAudit, app: Any) -> None:
+    """Where key leads through the exception, a key that was found all the same is named as denied."""
+    instrument(keyaudit, app, "verify?key=return ?? exc.key")
+    with keyaudit.request():
+        with pytest.raises(app.Refused):
+            app.verify(app.Refused(app.Key("k_1")))
+        assert current_key() is None
+    assert keyaudit.server_span()["keyaudit.denied.key.id"] == "k_1"
+
+
+def test_an_exception_that_leads_to_no_key_is_no_fault(keyaudit: KeyAudit, app: Any) -> None:
+    """Not every exception carries a key: that is not counted as degraded."""
+    instrument(keyaudit, app, "verify?key=return ?? exc.key")
+    with keyaudit.request(), pytest.raises(KeyError):
+        app.verify(KeyError("x"))
+    assert keyaudit.degraded() == {}
+    assert "keyaudit.denied.key.id" not in keyaudit.server_span()
+
+
+def test_a_key_without_a_readable_id_is_no_key(keyaudit: KeyAudit, app: Any) -> None:
+    """A key whose id cannot be read is accepted and counted, and is not the request's key."""
+    instrument(keyaudit, app, "verify?id=number")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        assert current_key() is None
+    assert keyaudit.server_span() == {"keyaudit.outcome": "accepted"}
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+
+
+def test_a_second_key_beside_one_without_an_id_is_ambiguous(keyaudit: KeyAudit, app: Any) -> None:
+    """A key that cannot be named and one that can make the request ambiguous."""
+    instrument(keyaudit, app, "verify")
+    with keyaudit.request():
+        app.verify(object.__new__(app.Key))
+        app.verify(app.Key("k_1"))
+        assert current_key() is None
+    shown = keyaudit.server_span()
+    assert shown["keyaudit.ambiguous"] is True
+    assert shown["keyaudit.key.ids"] == ("k_1",)
+
+
+@pytest.mark.parametrize("call", ["averify", "yverify", "ayverify"])
+def test_every_kind_of_function_authenticates(keyaudit: KeyAudit, app: Any, call: str) -> None:
+    """Coroutines, generators and asynchronous generators authenticate with what they return or yield."""
+    instrument(keyaudit, app, call)
+
+    async def use(value: object) -> None:
+        made = getattr(app, call)(value)
+        if call == "averify":
+            assert await made is value
+        elif call == "yverify":
+            assert list(made) == [value]
+        else:
+            assert [one async for one in made] == [value]
+
+    with keyaudit.request():
+        asyncio.run(use(app.Key("k_1")))
+        key = current_key()
+    assert key is not None
+    assert key.id == "k_1"

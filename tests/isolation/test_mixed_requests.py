@@ -1,0 +1,147 @@
+"""Thousands of mixed requests at once: no row and no span names another key than its request's own, nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections import defaultdict
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from otel_keyaudit import KeyAuditInstrumentor, request_state
+from support import service, traffic
+from support.instrumented import INSTRUMENTED, nothing
+from support.keyaudit import KeyAudit
+from support.server import serving
+
+FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
+SEEDS = range(20) if FULL else range(2)
+COUNT = 10_000 if FULL else 300
+
+
+@pytest.fixture
+def instrumented(keyaudit: KeyAudit) -> KeyAudit:
+    """The library, on for the service."""
+    service.rows.clear()
+    keyaudit.instrument(auth_targets=service.AUTH_TARGETS, audit_targets=service.AUDIT_TARGETS)
+    return keyaudit
+
+
+def _check(requests: list[traffic.Sent], keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    assert traffic.wrong_rows(requests) == []
+    assert traffic.wrong_server_spans(requests, keyaudit) == []
+    assert traffic.wrong_audit_spans(requests, keyaudit) == []
+    assert traffic.strayed_audit_spans(requests, keyaudit) == []
+    assert keyaudit.writes() == traffic.expected_writes(requests)
+    assert keyaudit.degraded() == {}
+    _check_nothing_left(caplog)
+
+
+def _check_nothing_left(caplog: pytest.LogCaptureFixture) -> None:
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert request_state._CALL.get() is None
+    for future in [service.pool.submit(request_state._CALL.get) for _ in range(8)]:
+        assert future.result() is None
+
+
+async def _send(transport: httpx.AsyncBaseTransport, base_url: str, requests: list[traffic.Sent]) -> None:
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(transport=transport, base_url=base_url, limits=limits, timeout=60) as client:
+        await traffic.send(client, requests, concurrency=200)
+    loop = asyncio.get_running_loop()
+    for left in await asyncio.gather(*[loop.run_in_executor(None, request_state._CALL.get) for _ in range(8)]):
+        assert left is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_process(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """In one event loop, without sockets."""
+    app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
+    requests = traffic.mixed(COUNT, seed)
+    asyncio.run(_send(httpx.ASGITransport(app), "http://test", requests))
+    _check(requests, instrumented, caplog)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_uvicorn(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """Over sockets, with connections that are kept alive."""
+    app = INSTRUMENTED[(seed + 3) % len(INSTRUMENTED)](instrumented.tracer_provider)
+    requests = traffic.mixed(COUNT, seed)
+    with serving(app) as port:
+        asyncio.run(_send(httpx.AsyncHTTPTransport(), f"http://127.0.0.1:{port}", requests))
+    _check(requests, instrumented, caplog)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_aborted_at_any_await(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests are cancelled wherever they happen to be: what they wrote is right, and nothing is left."""
+    app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
+    requests = [sent for sent in traffic.mixed(COUNT, seed) if sent.place not in service.UNKNOWN_PLACES]
+    asyncio.run(_abort(app, requests, random.Random(seed)))
+    keys = {sent.nonce: sent.row_key for sent in requests}
+    assert [row for row in service.rows if row.key_id != keys[row.nonce]] == []
+    assert {span.attributes["keyaudit.resource.id"]: span.attributes.get("keyaudit.key.id")
+            for span in instrumented.audit_spans() if span.attributes} == {
+        row.nonce: row.key_id for row in service.rows
+    }  # fmt: skip
+    assert sum(instrumented.writes().values()) == len(service.rows)
+    assert instrumented.writes()["failed"] == 0
+    _check_nothing_left(caplog)
+
+
+async def _abort(app: ASGIApp, requests: list[traffic.Sent], choose: random.Random) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        for sent in requests:
+            task = asyncio.ensure_future(client.post(sent.path, headers=sent.headers))
+            await service.pause(choose.randrange(60))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert request_state._CALL.get() is None
+
+
+def test_pipelined_on_one_connection(instrumented: KeyAudit) -> None:
+    """The server starts a connection's next request in the previous one's context: each has its own key, or none."""
+    requests = [
+        traffic.Sent(f"n{number}.", f"k{number}" if number % 3 else "", "async", ("background", "endpoint")[number % 2])
+        for number in range(60)
+    ]
+    with serving(nothing(instrumented.tracer_provider)) as port:
+        asyncio.run(_pipeline(port, requests))
+    assert traffic.wrong_rows(requests) == []
+
+
+async def _pipeline(port: int, requests: list[traffic.Sent]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number, sent in enumerate(requests):
+        last = "Connection: close\r\n" if number == len(requests) - 1 else ""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items())
+        head = f"POST {sent.path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n{lines}{last}\r\n"
+        writer.write(head.encode())
+    answered = await reader.read()
+    assert answered.count(b"HTTP/1.1 200") == len(requests)
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_uninstrumented_while_requests_are_running(instrumented: KeyAudit) -> None:
+    """Requests that are in flight when the library goes off end as usual, and rows name their own key or none."""
+    requests = traffic.mixed(200, 1)
+    app = nothing(instrumented.tracer_provider)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            sending = asyncio.ensure_future(traffic.send(client, requests))
+            while len(service.rows) < 50:  # noqa: ASYNC110 - rows come from anywhere
+                await asyncio.sleep(0)
+            KeyAuditInstrumentor().uninstrument()
+            await sending
+
+    asyncio.run(run())
+    found = defaultdict(set)
+    for row in service.rows:
+        found[row.nonce].add(row.key_id)
+    assert all(found[sent.nonce] <= {sent.row_key, None} for sent in requests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from logging import ERROR, WARNING
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -118,9 +119,16 @@ class Installation:
         self._wraps.clear()
         self._seen.clear()
 
+    def report(self) -> None:
+        """Say so where the target can never fire."""
+        if self._state == WRONG:
+            level = ERROR if self._runtime.settings.strict else WARNING
+            run_silently(logger.log, level, "keyaudit target %s can never fire: %s", self.target.written, self._reason)
+
     def _imported(self, module: object) -> None:
         if self._is_on:
             _Reporting(self).guarded("", self.apply, module)
+            self.report()
 
     def _observe(self, found: Found) -> Observe:
         binding = Binding(found.function, has_self=found.has_self)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from threading import RLock
 from typing import Any
 
@@ -14,7 +15,7 @@ from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger
+from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
 from otel_keyaudit.installation import PENDING, WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.metrics import metrics_for
 from otel_keyaudit.names import STAGE_TELEMETRY
@@ -33,16 +34,17 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Shows which API key did what: on the server span, and in the audit rows that a request writes.
 
     Example:
-        ``KeyAuditInstrumentor().instrument(auth_targets=["shop.security:verify"], audit_targets=["shop.audit:record"])``
+        ``KeyAuditInstrumentor().instrument(auth_targets=["shop.keys:verify"], audit_targets=["shop.audit:record"])``
     """
 
     configuration = FileOptions
-    """Tells the SDK's declarative configuration which options there are."""
+    """Tells the SDK's declarative configuration how to pass options on."""
 
-    # A BaseInstrumentor is one object per class whose __init__ runs again and again: nothing is kept there.
+    # A BaseInstrumentor is one object per class whose __init__ runs again and again: nothing is set there.
     _session: _Session | None = None
-    _file_options: dict[str, Any] = {}
+    _declared: Mapping[str, Any] | None = None
     _is_from_code = False
+    _has_said_nothing = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return nothing: what is wrapped is the application's own."""
@@ -60,57 +62,71 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """
         with _LOCK:
             is_automatic = bool(options.pop("skip_dep_check", False))
-            is_declared = bool(options.pop("declared", False))
-            if is_declared:
-                self._file_options = dict(options)
-            elif options and self._session is not None and not self._is_from_code:
-                self.uninstrument()  # a keyword beats YAML and the environment, also where those came first
-            if self._session is not None:
-                if not is_automatic:
-                    logger.warning("keyaudit is already instrumented; call uninstrument() first to change its options")
-                return
-            merged = {**self._file_options, **options}
-            if is_automatic or is_declared:
-                _Logged().guarded("", self._start, merged, True)
+            options.pop("raise_exception_on_conflict", None)  # some distributions ask for it
+            declared = options.pop("declared", None)
+            if is_automatic or declared is not None:
+                self._instrument_unattended(declared, options)
+            elif self._session is not None and (self._is_from_code or not options):
+                _say("keyaudit is already instrumented; call uninstrument() first to change its options")
             else:
-                self._start(merged, False)
-            self._is_from_code = not (is_automatic or is_declared)
+                self._start({**(self._declared or {}), **options}, deferred=False)
+                self._is_from_code = True
 
     def uninstrument(self, **_: Any) -> None:
         """Restore everything that was wrapped."""
         with _LOCK:
+            self._declared = None
+            self._has_said_nothing = False
             if self._session is None:
-                logger.warning("keyaudit is not instrumented, so there is nothing to undo")
+                _say("keyaudit is not instrumented, so there is nothing to undo")
                 return
             super().uninstrument()
-            self._file_options = {}
 
     def status(self) -> list[TargetStatus]:
         """Return for each target whether it fires."""
         session = self._session
         return [] if session is None else [installation.status for installation in session.installations]
 
+    def _instrument_unattended(self, declared: Mapping[str, Any] | None, options: Mapping[str, Any]) -> None:
+        """Start on behalf of ``opentelemetry-instrument`` or a configuration file: nobody is there to catch an error.
+
+        Where there is a file, it comes first and the environment is read with it.
+        """
+        if self._session is not None or (declared is None and self._declared is not None):
+            return
+        self._declared = declared
+        self._is_from_code = False
+        _Logged().guarded("", self._start, {**(declared or {}), **options}, True)
+
     def _start(self, options: dict[str, Any], deferred: bool) -> None:
         providers = {name: options.pop(name, None) for name in ("tracer_provider", "meter_provider")}
         settings = resolve(options, os.environ)
-        if not settings.targets and not settings.presets:
-            logger.warning(
+        if not settings.targets:
+            self._say_nothing_is_configured()
+            return
+        session = _Session(settings, deferred, **providers)
+        if self._session is not None:
+            super().uninstrument()  # a keyword beats a file and the environment, also where those came first
+        super().instrument(skip_dep_check=True, session=session)
+
+    def _say_nothing_is_configured(self) -> None:
+        if not self._has_said_nothing:
+            self._has_said_nothing = True
+            _say(
                 "keyaudit does nothing: no targets are configured. Name your functions in "
                 "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS and OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS"
             )
-            return
-        super().instrument(skip_dep_check=True, settings=settings, deferred=deferred, **providers)
 
     def _instrument(self, **kwargs: Any) -> None:
-        type(self)._session = _Session(**kwargs)
-        try:
-            self._session.start()  # type: ignore[union-attr]
-        except ConfigurationError:
-            self._uninstrument()
-            raise
+        session: _Session = kwargs["session"]
+        with ExitStack() as undo:
+            undo.callback(session.stop)
+            session.start()
+            undo.pop_all()
+        self._session = session
 
     def _uninstrument(self, **_: Any) -> None:
-        session, type(self)._session = self._session, None
+        session, self._session = self._session, None
         if session is not None:
             session.stop()
 
@@ -118,10 +134,10 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 class _Logged(Guard):
     """Turns a wrong option into one logged error: an exception here would stop all other instrumentors."""
 
-    def report(self, stage: str, error: BaseException) -> None:
+    def report(self, _: str, error: BaseException) -> None:
         """Log the error; what is no wrong option is named by its class."""
         message = str(error) if isinstance(error, ConfigurationError) else type(error).__name__
-        logger.error("keyaudit is off: %s", message)
+        run_silently(logger.error, "keyaudit is off: %s", message)
 
 
 class _Session:
@@ -157,7 +173,10 @@ class _Session:
         self._boundaries.install()
         for installation in self.installations:
             installation.install()
-            self._report(installation)
+            status = installation.status
+            if status.state == WRONG and self._settings.strict:
+                raise ConfigurationError(f"target {status.target!r} can never fire: {status.reason}")
+            installation.report()
 
     def stop(self) -> None:
         """Take everything off, in reverse."""
@@ -166,25 +185,18 @@ class _Session:
         self._boundaries.uninstall()
         ApiKey.catalog_version = None
 
-    def _report(self, installation: Installation) -> None:
-        status = installation.status
-        if status.state == WRONG:
-            if self._settings.strict:
-                raise ConfigurationError(f"target {status.target!r} can never fire: {status.reason}")
-            logger.warning("keyaudit target %s can never fire: %s", status.target, status.reason)
-
     def _first_request(self) -> None:
         for installation in self.installations:
             if installation.status.state == PENDING:
                 installation.try_loaded_modules(final=True)
-                if installation.status.state == PENDING:
-                    logger.warning(
-                        "keyaudit target %s does not fire yet: %s",
-                        installation.target.written,
-                        installation.status.reason,
-                    )
-                else:
-                    self._report(installation)
+                installation.report()
+            status = installation.status
+            if status.state == PENDING:
+                _say("keyaudit target %s does not fire yet: %s", status.target, status.reason)
+
+
+def _say(message: str, *args: object) -> None:
+    run_silently(logger.warning, message, *args)
 
 
 def _guarded_show(faults: Faults, spans: ServerSpans) -> Callable[[RequestState], object]:

@@ -1,4 +1,4 @@
-"""What happened, counted: our own tallies, read by observable counters. A tally costs a tenth of a counter's ``add``."""
+"""What happened, counted: tallies of our own, which observable counters read. A tally costs a tenth of an ``add``."""
 
 from __future__ import annotations
 
@@ -79,12 +79,13 @@ def metrics_for(provider: MeterProvider | None) -> Metrics:
     """Return the metrics of a provider (``None``: the global one), registered there once.
 
     A callback cannot be taken back from a provider, and a second one under the same name is ignored: each provider
-    keeps its tallies from one ``instrument()`` to the next. All that is ever global shares one set, since the proxy that
-    stands in for the global provider at first passes its instruments on to the real one.
+    keeps its tallies from one ``instrument()`` to the next. All that is ever global shares one set, since the proxy
+    that stands in for the global provider at first passes its instruments on to the real one.
     """
-    metrics = _GLOBAL if provider is None else _REGISTERED.get(provider) or Metrics()
-    provider = provider or get_meter_provider()
-    if provider not in _REGISTERED:
-        _REGISTERED[provider] = metrics
+    current = get_meter_provider()
+    provider = provider or current
+    metrics = _REGISTERED.get(provider)
+    if metrics is None:
+        metrics = _REGISTERED[provider] = _GLOBAL if provider is current else Metrics()
         metrics.register(provider)
     return metrics

@@ -11,6 +11,8 @@ from otel_keyaudit.scopes import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.targets import AuditTarget, AuthTarget, Target, parse_target
 
 _PREFIX = "OTEL_PYTHON_KEYAUDIT_"
+PRESETS: frozenset[str] = frozenset()
+"""Names of ready-made targets."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,18 @@ class Settings:
         return (*self.auth_targets, *self.audit_targets)
 
 
-@dataclass(frozen=True)
+@dataclass(init=False)
 class FileOptions:
-    """The options as the SDK's declarative configuration passes them on (``OTEL_CONFIG_FILE``).
+    """The options as the SDK's declarative configuration passes them on (``OTEL_CONFIG_FILE``): as one keyword.
 
     Attributes:
-        declared: Tells the instrumentor that they come from there.
+        declared: The options as written, none of them checked yet.
     """
 
-    auth_targets: Any = None
-    audit_targets: Any = None
-    presets: Any = None
-    sampler: Any = None
-    sampler_arg: Any = None
-    request_field: Any = None
-    subject_field: Any = None
-    scope_catalog: Any = None
-    audit_spans: Any = None
-    max_items: Any = None
-    strict: Any = None
-    declared: bool = True
+    declared: Mapping[str, Any]
+
+    def __init__(self, **options: Any) -> None:
+        self.declared = options
 
 
 def resolve(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -116,6 +110,13 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
     if not all(isinstance(element, str) for element in elements):
         raise _wrong(name, value, allowed)
     return tuple(str(element) for element in elements)
+
+
+def _presets(name: str, value: object) -> tuple[str, ...]:
+    presets = _texts(name, value)
+    if not PRESETS.issuperset(presets):
+        raise _wrong(name, value, ", ".join(sorted(PRESETS)) or "none, there are no presets yet")
+    return presets
 
 
 def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
@@ -184,7 +185,7 @@ def _catalog(name: str, value: object) -> ScopeCatalog:
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "auth_targets": _targets(AuthTarget),
     "audit_targets": _targets(AuditTarget),
-    "presets": _texts,
+    "presets": _presets,
     "sampler": _sampler,
     "sampler_arg": _texts,
     "request_field": _text,

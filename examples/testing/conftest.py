@@ -1,0 +1,3 @@
+from otel_keyaudit.testing import keyaudit_recorder
+
+__all__ = ["keyaudit_recorder"]

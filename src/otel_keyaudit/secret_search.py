@@ -1,0 +1,58 @@
+"""Looks for a secret in what was put out: as it is, escaped, in base64 (also inside of more), URL or hex form."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+_SHORTEST = 4
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value: names and values of mappings, elements of lists, fields of dataclasses."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (bytes, bytearray)):
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, Mapping):
+        yield from texts([*value.keys(), *value.values()])
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for element in value:
+            yield from texts(element)
+    elif is_dataclass(value):
+        yield from texts([getattr(value, field.name) for field in fields(value)])
+    else:
+        yield str(value)
+
+
+def finder(secret: str | bytes) -> Callable[[str], str | None]:
+    """Return a function that says in which form a text holds a secret, if it does.
+
+    Raises:
+        ValueError: The secret is so short that it would be found anywhere.
+    """
+    raw = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else bytes(secret)
+    if len(raw) < _SHORTEST:
+        raise ValueError(f"a secret of fewer than {_SHORTEST} bytes would be found by chance")
+    plain = raw.decode("utf-8", "replace") if isinstance(secret, bytes) else secret
+    escaped = {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1]}
+    encoded = {form for offset in range(3) for form in _base64(raw, offset)}
+    searches: dict[str, Callable[[str], bool]] = {
+        "as it is": lambda text: plain in text,
+        "escaped": lambda text: any(form in text for form in escaped),
+        "in base64": lambda text: any(form in text for form in encoded),
+        "in URL form": lambda text: plain in unquote(text) or plain in unquote_plus(text),
+        "in hex": lambda text: raw.hex() in text.lower(),
+    }
+    return lambda text: next((form for form, holds in searches.items() if holds(text)), None)
+
+
+def _base64(raw: bytes, offset: int) -> tuple[str, str]:
+    """Return what a secret becomes in both alphabets, some bytes into a group of three: only what it decides alone."""
+    first, end = (offset * 8 + 5) // 6, (offset + len(raw)) * 8 // 6
+    padded = bytes(offset) + raw
+    return base64.b64encode(padded).decode()[first:end], base64.urlsafe_b64encode(padded).decode()[first:end]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -217,22 +218,27 @@ class AuditMoment(GuardedCall):
                 provenance.remember(member)
 
         def change(fields: Any) -> Any:
-            merged = self.guarded(STAGE_MERGE, merge.into, fields)
-            if merged is None:
-                self._lose()
-                return fields
-            if merged[1]:
+            merged, moved = self._attempt(partial(merge.into, fields), (fields, 0))
+            if moved:
                 self.report(
                     STAGE_COLLISION,
                     CollisionError("a member with a reserved name was not ours; it is kept as _unverified"),
                 )
-            return merged[0]
+            return merged
 
         return change
 
+    def _attempt(self, work: Callable[[], Any], otherwise: Any) -> Any:
+        """Return what a part of the merge gives; where it fails, the row is not given all it should have."""
+        done = self.guarded(STAGE_MERGE, lambda: (work(),))
+        if done is None:
+            self._lose()
+            return otherwise
+        return done[0]
+
     def _merge_into_arguments(self) -> bool:
         if self._plan.place is not None:
-            self._plan.place.change(self._call, self._merge())
+            self._plan.place.change(self._call, self._merge(), self._attempt)
         return True
 
     def _merge_into_result(self) -> tuple[Any] | None:

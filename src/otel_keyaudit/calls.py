@@ -57,7 +57,7 @@ class Binding:
         if name == self.variadic:
             return call.positional[len(self._positions) :]
         if name == self.keywords:
-            return call.keywords
+            return {key: value for key, value in call.keywords.items() if key not in self._parameters}
         parameter = self._parameters.get(name)
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
@@ -67,14 +67,30 @@ class Binding:
         return parameter is not None and value is parameter.default and not isinstance(value, (str, bytes, Mapping))
 
     def write(self, call: Call, name: str, value: Any) -> None:
-        """Put another argument in place of the one the caller gave, in containers of the call's own."""
-        position = self._positions.get(name)
-        if position is not None and position < len(call.positional):
+        """Put another argument in place of the one the caller gave, in containers of the call's own.
+
+        Raises:
+            UnchangeableError: It cannot be given, or it was left out though the function requires it.
+        """
+        position = self._positions.get(name, len(call.positional))
+        parameter = self._parameters.get(name)
+        if position < len(call.positional):
             call.positional = (*call.positional[:position], value, *call.positional[position + 1 :])
-        elif name in self and name not in (self.variadic, self.keywords):
+        elif name == self.variadic:
+            call.positional = (*call.positional[: len(self._positions)], *value)
+        elif name == self.keywords:
+            declared = {key: given for key, given in call.keywords.items() if key in self._parameters}
+            call.keywords = {**declared, **value}
+        elif self._can_supply(parameter, name in call.keywords):
             call.keywords = {**call.keywords, name: value}
         else:
             raise UnchangeableError(f"parameter {name!r} cannot be given another value")
+
+    def _can_supply(self, parameter: inspect.Parameter | None, is_given: bool) -> bool:
+        if parameter is None:
+            return self.keywords is not None
+        by_keyword = parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return by_keyword and (is_given or parameter.default is not parameter.empty)
 
     def by_name(self, call: Call) -> dict[str, Any]:
         """Return all arguments by parameter name, further keywords among them."""

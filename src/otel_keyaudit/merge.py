@@ -1,4 +1,4 @@
-"""Adds members to additional fields and loses nothing: every other byte and value is as it was (interface.md, section 4).
+"""Adds members to additional fields and loses nothing: every other byte and value stays (interface.md, section 4).
 
 JSON text is never written anew. orjson proves quickly that a text is an object without the reserved names; then the
 members are spliced in before the last brace. What orjson refuses or would change (``NaN``, long numbers, duplicate
@@ -7,23 +7,26 @@ members) is read by Python's ``json``, member by member, and only names of ours 
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from otel_keyaudit.copies import changeable_copy
 from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.json_members import Found, members_of
 from otel_keyaudit.member import Member
 from otel_keyaudit.names import UNVERIFIED
 from otel_keyaudit.provenance import Provenance
 
 _WHITE_SPACE = " \t\n\r"
 _BOM = b"\xef\xbb\xbf"
-_READ = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).raw_decode
 _READ_VALUE = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 16 else digits).raw_decode
+
+_NAMES_ASIDE = 16
+"""How many names of their own duplicates of a reserved name get: with one for each, names would outgrow the text."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Merge:
         if isinstance(fields, dict) and type(fields) is dict:
             return self._into_dict(fields)
         if isinstance(fields, str):
-            return self._into_text(fields)
+            text = str.__str__(fields)  # of a subclass: the text itself, whatever its methods make of it
+            merged, moved = self._into_text(text)
+            return (fields if merged is text else merged), moved
         if isinstance(fields, bytes):
             return self._into_bytes(fields)
         if isinstance(fields, Mapping):
@@ -66,15 +71,16 @@ class Merge:
         return {name: member.as_object() for name, member in self.members.items() if member is not None}
 
     def _into_dict(self, fields: dict[Any, Any]) -> tuple[dict[Any, Any], int]:
-        if self.members.keys().isdisjoint(fields):
+        if self.members.keys().isdisjoint(fields.keys()):
             added = self._objects()
             return ({**fields, **added} if added else fields), 0
-        kept, moved = {}, 0
+        kept: dict[Any, Any] = {}
+        moved = 0
         for name, value in fields.items():
             if name not in self.members:
                 kept[name] = value
             elif not self.provenance.is_ours(value):
-                kept[_free(name, fields.keys() | kept.keys())] = value
+                kept[_free(name, fields, kept, self.members)] = value
                 moved += 1
         return {**kept, **self._objects()}, moved
 
@@ -83,67 +89,57 @@ class Merge:
         added = self._objects()
         if not taken and not added:
             return fields, 0
-        copied = _copied(fields)
+        copied = changeable_copy(fields)
         moved = 0
         for name in taken:
             value = copied.pop(name)
             if not self.provenance.is_ours(value):
-                copied[_free(name, copied)] = value
+                copied[_free(name, copied, self.members)] = value
                 moved += 1
         for name, value in added.items():
             copied[name] = value
-        if any(name in fields and fields[name] is value for name, value in added.items()):
-            for name in added:
-                del copied[name]
-            raise UnchangeableError(f"a {type(fields).__name__} shares its items with its copy")
         return copied, moved
 
     def _into_bytes(self, fields: bytes) -> tuple[bytes, int]:
+        mark = _BOM if fields.startswith(_BOM) else b""
         try:
-            text = fields.decode("utf-8")
+            text = fields[len(mark) :].decode("utf-8")
         except UnicodeDecodeError:
             raise UnchangeableError("additional fields are bytes that are not UTF-8") from None
-        mark = _BOM if fields.startswith(_BOM) else b""
-        content = text[1:] if mark else text
-        merged, moved = self._into_text(content)
-        return (fields if merged is content else mark + merged.encode("utf-8")), moved
+        merged, moved = self._into_text(text)
+        return (fields if merged is text else mark + merged.encode("utf-8")), moved
 
     def _into_text(self, text: str) -> tuple[str, int]:
-        if not text.strip(_WHITE_SPACE) or text.strip(_WHITE_SPACE) == "null":
+        if text.strip(_WHITE_SPACE) in ("", "null"):
+            before, _, after = text.partition("null")
             added = self._json()
-            return (f"{{{added}}}" if added else text), 0
-        try:
-            content = orjson.loads(text)
-        except (orjson.JSONDecodeError, RecursionError):
-            return self._into_unusual_text(text)
-        if not isinstance(content, dict):
-            raise UnchangeableError("additional fields are JSON, but not an object")
-        if not self.members.keys().isdisjoint(content):
-            return self._into_unusual_text(text)
-        return self._spliced(text, bool(content)), 0
+            return (f"{before}{{{added}}}{after}" if added else text), 0
+        content = _read_quickly(text)
+        if isinstance(content, dict) and self.members.keys().isdisjoint(content.keys()):
+            return self._spliced(text, bool(content)), 0
+        return self._into_unusual_text(text)
 
     def _into_unusual_text(self, text: str) -> tuple[str, int]:
         """Merge into a text with reserved names in it, or one that orjson does not read as Python's ``json`` does."""
-        found = _members(text)
-        kept = [one for one in found if one.name not in self.members or not self._is_ours(text, one)]
-        names = {one.name for one in kept}
-        parts: list[str] = [text[: found[0].start]] if found else []
-        moved = 0
-        for number, one in enumerate(kept):
-            if number:
-                parts.append(text[found[found.index(one) - 1].end : one.start])
-            if one.name in self.members:
-                name = _free(one.name, names)
-                names.add(name)
-                moved += 1
-                parts.append(json.dumps(name))
-            else:
-                parts.append(text[one.start : one.name_end])
-            parts.append(text[one.name_end : one.end])
-        parts.append(text[found[-1].end :] if found else text)
-        return self._spliced("".join(parts), bool(kept)), moved
+        found = members_of(text)
+        if all(one.name not in self.members for one in found):
+            return self._spliced(text, bool(found)), 0
+        aside = _Aside({one.name for one in found}.union(self.members))
+        position = found[0].start
+        parts = [text[:position]]
+        has_members = False
+        for one in found:
+            gap, position = text[position : one.start], one.end
+            reserved = one.name in self.members
+            removed = reserved and self._is_ours(text, one)
+            parts.append(gap if has_members and not removed else gap.replace(",", ""))
+            if not removed:
+                name = json.dumps(aside.name_for(one.name)) if reserved else text[one.start : one.name_end]
+                parts += (name, text[one.name_end : one.end])
+                has_members = True
+        return self._spliced("".join(parts) + text[position:], has_members), aside.moved
 
-    def _is_ours(self, text: str, one: _Found) -> bool:
+    def _is_ours(self, text: str, one: Found) -> bool:
         return text[one.value] == "{" and self.provenance.is_ours(_READ_VALUE(text, one.value)[0])
 
     def _spliced(self, text: str, has_members: bool) -> str:
@@ -162,66 +158,34 @@ class Merge:
         )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A member of a JSON object: its name, and where in the text the name and the value begin and end."""
-
-    name: str
-    start: int
-    name_end: int
-    value: int
-    end: int
-
-
-def _members(text: str) -> list[_Found]:
-    """Return the members of a JSON object, as Python's ``json`` reads it."""
-    found: list[_Found] = []
+def _read_quickly(text: str) -> Any:
+    """Return the content of a text, its numbers inexact; ``None`` when orjson does not read it."""
     try:
-        position = _expect(text, _skip(text, 0), "{")
-        position = _skip(text, position)
-        while text[position : position + 1] != "}" or found:
-            start = position
-            _expect(text, start, '"')
-            name, name_end = _READ(text, start)
-            value = _skip(text, _expect(text, _skip(text, name_end), ":"))
-            _, end = _READ(text, value)
-            found.append(_Found(name, start, name_end, value, end))
-            position = _skip(text, end)
-            if text[position : position + 1] == "}":
-                break
-            position = _skip(text, _expect(text, position, ","))
-        if _skip(text, position + 1) != len(text):
-            raise UnchangeableError("additional fields are JSON with something behind it")
-    except (json.JSONDecodeError, StopIteration):
-        raise UnchangeableError("additional fields are not a JSON object") from None
-    except RecursionError:
-        raise UnchangeableError("additional fields are nested too deeply") from None
-    return found
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
 
 
-def _expect(text: str, position: int, character: str) -> int:
-    if text[position : position + 1] != character:
-        raise UnchangeableError("additional fields are not a JSON object")
-    return position + 1
+class _Aside:
+    """Gives the members of reserved names in one text other names, each its own while that stays short."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self.moved = 0
+        self._taken = taken
+        self._given: dict[str, str] = {}
+
+    def name_for(self, name: str) -> str:
+        """Return the name under which one more member of a reserved name is kept."""
+        self.moved += 1
+        if self.moved <= _NAMES_ASIDE or name not in self._given:
+            self._given[name] = _free(self._given.get(name, name), self._taken)
+            self._taken.add(self._given[name])
+        return self._given[name]
 
 
-def _skip(text: str, position: int) -> int:
-    while text[position : position + 1] and text[position] in _WHITE_SPACE:
-        position += 1
-    return position
-
-
-def _free(name: str, taken: Collection[Any]) -> str:
+def _free(name: str, *taken: Container[Any]) -> str:
     """Return the name under which a member of a reserved name is kept."""
-    name += UNVERIFIED
-    while name in taken:
+    while True:
         name += UNVERIFIED
-    return name
-
-
-def _copied(fields: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
-    """Return a copy of the same kind that can be changed."""
-    copied = copy.copy(fields)
-    if copied is fields or type(copied) is not type(fields) or not isinstance(copied, MutableMapping):
-        raise UnchangeableError(f"a {type(fields).__name__} cannot be changed")
-    return copied
+        if not any(name in names for names in taken):
+            return name

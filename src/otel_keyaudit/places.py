@@ -1,17 +1,24 @@
-"""Where the additional fields of a call are: read there, merged, and written back without changing what the caller owns."""
+"""Where the additional fields of a call are: read, merged and put back without changing what the caller owns."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from otel_keyaudit.calls import Binding, Call
-from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.expressions import Path, Step, item, member
+from otel_keyaudit.copies import changeable_copy
+from otel_keyaudit.errors import MissingError, UnchangeableError
+from otel_keyaudit.expressions import Path, Step, attribute, item
 
 Change = Callable[[Any], Any]
 """Takes additional fields, returns what is put in their place; returns the same object when there is nothing to do."""
+
+Attempt = Callable[[Callable[[], Any], Any], Any]
+"""Returns what the work for one of several elements gives; what stands second when it fails."""
+
+Put = Callable[[Any, Any, Any], Any]
+"""Puts something into a holder under a name; returns the holder, or what takes its place."""
 
 
 class Place:
@@ -26,28 +33,28 @@ class Place:
         self._path = path
         self._binding = binding
 
-    def change(self, call: Call, change: Change) -> None:
+    def change(self, call: Call, change: Change, attempt: Attempt) -> None:
         """Change the additional fields of a call, in copies of the mappings and lists on the way.
 
-        An attribute is set on the object that is being written.
+        An attribute is set on the object that is being written. Each element of a list is an attempt of its own.
 
         Raises:
             UnchangeableError: They are not there, or what holds them cannot be changed.
         """
-        name = self._path.parameter
+        name, steps = self._path.parameter, self._path.steps
         if name is None:
-            _changed(call.self, self._path.steps, change)
+            if _changed(call.self, steps, change, attempt) is not call.self:
+                raise UnchangeableError(f"the {type(call.self).__name__} itself cannot be exchanged")
             return
         value = call.argument(name)
-        left_out = self._binding.is_left_out(name, value)
-        if left_out and not self._path.steps:
+        if not steps and self._binding.is_left_out(name, value):
             value = None
-        changed = _changed(value, self._path.steps, change)
+        changed = _changed(value, steps, change, attempt)
         if changed is not value:
             self._binding.write(call, name, changed)
 
 
-def _changed(value: Any, steps: tuple[Step, ...], change: Change) -> Any:
+def _changed(value: Any, steps: tuple[Step, ...], change: Change, attempt: Attempt) -> Any:
     """Return a value with its part at the end of the steps changed."""
     if not steps:
         return change(value)
@@ -55,46 +62,61 @@ def _changed(value: Any, steps: tuple[Step, ...], change: Change) -> Any:
     if value is None:
         raise UnchangeableError(f"None stands where {step.operand or 'a list'!r} is looked for")
     if step.kind == "each":
-        return _each_changed(value, rest, change)
-    old = _part(value, step)
-    new = _changed(old, rest, change)
-    return value if new is old else _put(value, step, new)
+        return _each_changed(value, rest, change, attempt)
+    old, put = _part(value, step)
+    new = _changed(old, rest, change, attempt)
+    return value if new is old else put(value, step.operand, new)
 
 
-def _each_changed(values: Any, rest: tuple[Step, ...], change: Change) -> Any:
-    if type(values) not in (list, tuple):
+def _each_changed(values: Any, rest: tuple[Step, ...], change: Change, attempt: Attempt) -> Any:
+    if not isinstance(values, Collection) or isinstance(values, (str, bytes, bytearray, Mapping)):
         raise UnchangeableError(f"[] changes a list, not {type(values).__name__}")
-    changed = [_changed(value, rest, change) for value in values]
-    if all(new is old for new, old in zip(changed, values, strict=True)):
+    elements = list(values)
+    changed = [attempt(partial(_changed, element, rest, change, attempt), element) for element in elements]
+    if all(new is old for new, old in zip(changed, elements, strict=True)):
         return values
-    return changed if isinstance(values, list) else tuple(changed)
+    return _of_kind(values, changed)
 
 
-def _part(value: Any, step: Step) -> Any:
-    """Return what a step leads to; a mapping without such an item holds nothing yet."""
-    if isinstance(value, Mapping) and step.operand not in value:
-        return None
-    return member(value, step.operand) if step.kind == "name" else item(value, step.operand)
+def _part(value: Any, step: Step) -> tuple[Any, Put]:
+    """Return what a step leads to, read once, and how something else is put there.
 
-
-def _put(value: Any, step: Step, new: Any) -> Any:
-    if isinstance(value, Mapping):
-        return _copy_with(value, step.operand, new)
-    if step.kind == "index" and type(value) in (list, tuple):
-        elements = list(value)
-        elements[step.operand] = new
-        return elements if isinstance(value, list) else tuple(elements)
+    A mapping without such an item holds nothing yet.
+    """
+    name = step.operand
+    if isinstance(value, Mapping) and (name in value or step.kind != "name" or type(value) is dict):
+        return value.get(name), _put_into_copy
     if step.kind != "name":
-        raise UnchangeableError(f"an item of {type(value).__name__} cannot be changed")
-    setattr(value, step.operand, new)
+        return item(value, name), _put_as_element
+    try:
+        return attribute(value, name), _put_as_attribute
+    except MissingError:
+        if not isinstance(value, Mapping):
+            raise
+        return None, _put_into_copy
+
+
+def _put_into_copy(value: Any, name: Any, new: Any) -> Any:
+    copied = changeable_copy(value)
+    copied[name] = new
+    return copied
+
+
+def _put_as_attribute(value: Any, name: str, new: Any) -> Any:
+    setattr(value, name, new)
     return value
 
 
-def _copy_with(value: Mapping[Any, Any], name: Any, new: Any) -> Mapping[Any, Any]:
-    if type(value) is dict:
-        return {**value, name: new}
-    copied = copy.copy(value)
-    if copied is value or not isinstance(copied, MutableMapping):
-        raise UnchangeableError(f"a {type(value).__name__} cannot be changed")
-    copied[name] = new
-    return copied
+def _put_as_element(value: Any, index: int, new: Any) -> Any:
+    elements = list(value)
+    elements[index] = new
+    return _of_kind(value, elements)
+
+
+def _of_kind(values: Any, elements: list[Any]) -> Any:
+    """Return other elements in a list or tuple, as they came; other kinds are not made anew."""
+    if type(values) is list:
+        return elements
+    if type(values) is tuple:
+        return tuple(elements)
+    raise UnchangeableError(f"a {type(values).__name__} cannot be given other elements")

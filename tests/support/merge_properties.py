@@ -1,0 +1,109 @@
+"""What must hold for every text that is merged into, against Python's ``json`` as the judge.
+
+One copy, for the quick tests and for the fuzzer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.merge import Merge
+from otel_keyaudit.names import UNVERIFIED
+
+Pairs = list[tuple[str, Any]]
+
+_READ = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple)
+
+
+class NotAnObjectError(ValueError):
+    """Raised for what Python's ``json`` does not read as an object."""
+
+
+def check(fields: str | bytes, merge: Merge) -> str:
+    """Merge, compare with what Python's ``json`` reads, and return what it was: an object, nothing or anything else."""
+    try:
+        before = _pairs(fields)
+    except NotAnObjectError:
+        _check_untouched(fields, merge)
+        return "other"
+    after, moved = merge.into(fields)
+    assert type(after) is type(fields)
+    added = [(name, member.as_object()) for name, member in merge.members.items() if member is not None]
+    reserved = [name for name, _ in before or () if name in merge.members]
+    assert moved == len(reserved)
+    if not added and not reserved:
+        assert after is fields
+        return "nothing"
+    _check_content(before or [], _pairs(after) or [], merge, added)
+    if not reserved:
+        _check_bytes(fields, after, merge)
+    assert merge.into(after) == (after, 0)
+    return "nothing" if before is None else "object"
+
+
+def _check_untouched(fields: str | bytes, merge: Merge) -> None:
+    try:
+        merge.into(fields)
+    except UnchangeableError:
+        return
+    raise AssertionError("what is no object was merged into")
+
+
+def _check_content(before: Pairs, after: Pairs, merge: Merge, added: Pairs) -> None:
+    kept = after[: len(after) - len(added)]
+    assert [value for _, value in kept] == [value for _, value in before]
+    for (old, _), (new, _) in zip(before, kept, strict=True):
+        if old in merge.members:
+            assert new.startswith(old + UNVERIFIED)
+            assert not new[len(old) :].replace(UNVERIFIED, "")
+        else:
+            assert new == old
+    assert not {name for name, _ in kept} & set(merge.members)
+    names = [name for name, _ in before]
+    moved_to = [new for (old, _), (new, _) in zip(before, kept, strict=True) if old in merge.members]
+    assert not set(moved_to) & set(names)
+    assert [(name, _plain(value)) for name, value in after[len(kept) :]] == added
+
+
+def _check_bytes(fields: str | bytes, after: str | bytes, merge: Merge) -> None:
+    """Without a reserved name there is one insertion, directly before the last brace."""
+    inserted = ",".join(f'"{name}":{member.as_json()}' for name, member in merge.members.items() if member is not None)
+    text, result = _text(fields), _text(after)
+    brace = text.rfind("}")
+    if brace >= 0:
+        comma = "," if _pairs(fields) else ""
+        assert result == text[:brace] + comma + inserted + text[brace:]
+    else:
+        before, _, behind = text.partition("null")
+        assert result == f"{before}{{{inserted}}}{behind}"
+
+
+def _text(fields: str | bytes) -> str:
+    return fields if isinstance(fields, str) else fields.decode()
+
+
+def _pairs(fields: str | bytes) -> Pairs | None:
+    """Return the members of an object in order; ``None`` for empty text and ``null``."""
+    try:
+        text = fields if isinstance(fields, str) else fields.decode("utf-8-sig")
+        if not text.strip(" \t\n\r"):
+            return None
+        content = _READ.decode(text)
+    except (ValueError, RecursionError):
+        raise NotAnObjectError from None
+    if content is None:
+        return None
+    if not isinstance(content, tuple) or text.lstrip(" \t\n\r")[0] != "{":
+        raise NotAnObjectError
+    return list(content)
+
+
+def _plain(value: Any) -> Any:
+    """Return an object of ours as ``json`` reads it without the hooks above."""
+    if isinstance(value, tuple):
+        return {name: _plain(element) for name, element in value}
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return value

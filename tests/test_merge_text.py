@@ -1,0 +1,216 @@
+"""The merge into JSON text: every byte that was there is still there."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from otel_keyaudit.errors import UnchangeableError
+from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, merge_of, merged
+from support.merge_properties import check
+
+MEMBER = key_member()
+OURS = f'"{REQUEST}":{MEMBER.as_json()}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{}", f"{{{OURS}}}"),
+        ("{ }", f"{{ {OURS}}}"),
+        ('{"a":1}', f'{{"a":1,{OURS}}}'),
+        (' {\n\t"a" : 1\r\n} \n', f' {{\n\t"a" : 1\r\n,{OURS}}} \n'),
+        ('{"a":"}"}', f'{{"a":"}}",{OURS}}}'),
+        ('{"a":1,"a":2}', f'{{"a":1,"a":2,{OURS}}}'),
+        ('{"a":0.1000000000000000055,"b":1.0,"c":1e5}', f'{{"a":0.1000000000000000055,"b":1.0,"c":1e5,{OURS}}}'),
+        ('{"n":12345678901234567890123}', f'{{"n":12345678901234567890123,{OURS}}}'),
+        ('{"n":-0,"m":-0.0}', f'{{"n":-0,"m":-0.0,{OURS}}}'),
+        ('{"n":1e400}', f'{{"n":1e400,{OURS}}}'),
+        ('{"n":NaN,"i":[Infinity,-Infinity]}', f'{{"n":NaN,"i":[Infinity,-Infinity],{OURS}}}'),
+        (r'{"\u0061":"\u00e9\/\ud83d\ude00"}', rf'{{"\u0061":"\u00e9\/\ud83d\ude00",{OURS}}}'),
+        (r'{"lone":"\ud800"}', rf'{{"lone":"\ud800",{OURS}}}'),
+        ('{"lone":"\ud800"}', f'{{"lone":"\ud800",{OURS}}}'),
+        ('{"é\u2028":"\u202e"}', f'{{"é\u2028":"\u202e",{OURS}}}'),
+        ('{"a":{"request_api_key":1}}', f'{{"a":{{"request_api_key":1}},{OURS}}}'),
+        ('{"a":[{"request_api_key":1e400}]}', f'{{"a":[{{"request_api_key":1e400}}],{OURS}}}'),
+        ("", f"{{{OURS}}}"),
+        (" \t\r\n", f" \t\r\n{{{OURS}}}"),
+        ("null", f"{{{OURS}}}"),
+        ("\nnull ", f"\n{{{OURS}}} "),
+    ],
+)
+def test_text_gets_the_member_before_its_last_brace(before: str, after: str) -> None:
+    """Spacing, escapes, numbers and duplicates stay as written; empty text and null become an object."""
+    assert merged(before, MEMBER) == after
+    try:
+        raw = before.encode()
+    except UnicodeEncodeError:
+        return
+    assert merged(raw, MEMBER) == after.encode()
+    assert merged(b"\xef\xbb\xbf" + raw, MEMBER) == b"\xef\xbb\xbf" + after.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "[{}]", "1", "-1.5", "1e400", '"{}"', "true", "false", "NaN", "nul", "nullnull", "Null", "None", "{", "}",
+        "{}}", "{{}}", "{},", "{} {}", "{}x", '{"a":1,}', '{,"a":1}', '{"a":1,,"b":2}', '{"a"}', '{"a":}', '{a:1}',
+        "{'a':1}", '{"a":01}', '{"a":+1}', '{"a":.5}', '{"a":1.}', '{"a":0x1}', '{"a":nan}', '{"a":\u0661}', '{1:2}',
+        '{"a":1 "b":2}', '{"a":"\n"}', '{"a":"\x00"}', '{"a":"\\x"}', '{"a":"\\ud8"}', '{"a":undefined}', '{"a":1}//',
+        '/**/{"a":1}', '\ufeff{"a":1}', "\ufeff", "\xa0", "\x0b", "\x0c{}", "\x00", "{}\x00", '{"a":"', '{"a":[1}',
+        '{"request_api_key":1,}', '{"request_api_key":NaN', "{null:1}", "{\xa0}", "no JSON",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_text_that_is_no_object_is_refused(text: str, member: Any) -> None:
+    """What Python's ``json`` does not read as an object stays untouched, and the error does not show it."""
+    for fields in (text, text.encode()):
+        if fields in {b"\xef\xbb\xbf", b'\xef\xbb\xbf{"a":1}'}:
+            continue  # in bytes this is a byte order mark, which json reads
+        with pytest.raises(UnchangeableError) as caught:
+            merge_of(member).into(fields)
+        assert text not in str(caught.value) or len(text) < 5
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xff", b'{"a":"\xff"}', b'{"a":1}\xff', b'{"a":"\xed\xa0\x80"}', b'{"a":"\xc0\xaf"}', b"\xfe\xff\x00{\x00}",
+        '{"a":1}'.encode("utf-16"), '{"a":1}'.encode("utf-32"), '{"a":1}'.encode("utf-16-le"), b'{"a":"\xe9"}',
+    ],
+)  # fmt: skip
+def test_bytes_that_are_not_utf_8_are_refused(raw: bytes) -> None:
+    """JSON bytes are UTF-8 and nothing else."""
+    with pytest.raises(UnchangeableError):
+        merge_of(MEMBER).into(raw)
+
+
+def test_numbers_of_any_length_stay() -> None:
+    """More digits than Python converts, in a text that is read member by member."""
+    digits = "9" * 5000
+    text = f'{{"n":{digits},"request_api_key":{digits},"x":NaN}}'
+    after = merged(text, MEMBER)
+    assert after == f'{{"n":{digits},"request_api_key_unverified":{digits},"x":NaN,{OURS}}}'
+    assert merged(f'{{"request_api_key":{{"n":{digits}}}}}') == f'{{"request_api_key_unverified":{{"n":{digits}}}}}'
+
+
+class Text(str):
+    """A subclass whose methods lie."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "lie"
+
+    def __getitem__(self, index: Any) -> str:
+        return "lie"
+
+    def strip(self, characters: str | None = None, /) -> str:
+        return ""
+
+
+def test_a_subclass_of_str_is_the_text_it_holds() -> None:
+    """What its own methods say does not matter, and where nothing is to do it stays itself."""
+    fields = Text('{"a":1}')
+    assert merged(fields, MEMBER) == f'{{"a":1,{OURS}}}'
+    assert merged(Text('{"request_api_key":NaN}')) == '{"request_api_key_unverified":NaN}'
+    assert merged(fields) is fields
+
+
+def test_deep_nesting_is_as_python_reads_it() -> None:
+    """5,000 levels either stay untouched or get the member, as Python's ``json`` can read them or not."""
+    for levels in (900, 1500, 5000, 100_000):
+        for text in (f'{{"a":{"[" * levels}{"]" * levels}}}', f'{{"a":{"[" * levels}{"]" * levels},"api_key":1}}'):
+            try:
+                after = merged(text, MEMBER)
+            except UnchangeableError:
+                assert levels >= sys.getrecursionlimit() // 2
+                continue
+            assert after.startswith(text[: levels * 2 + 5])
+            assert after.endswith(f",{OURS}}}")
+
+
+def test_ten_megabytes_are_kept_byte_for_byte() -> None:
+    """Long texts, many members and long white space alike."""
+    for content in (f'"a":"{"x" * 10_000_000}"', ",".join(f'"k{i}":{i}' for i in range(300_000)), " " * 10_000_000):
+        text = f"{{{content}}}"
+        comma = "," if content.strip() else ""
+        assert merged(text, MEMBER) == f"{{{content}{comma}{OURS}}}"
+        if comma:
+            unusual = f'{{{content},"api_key":1e400}}'
+            assert merged(unusual, MEMBER) == f'{{{content},"api_key_unverified":1e400,{OURS}}}'
+
+
+WHITE_SPACE = st.text(" \t\r\n", max_size=2)
+TOKENS = [
+    "{", "}", "[", "]", ":", ",", '"a"', f'"{REQUEST}"', f'"{SUBJECT}"', r'"\u0061pi_key"', f'"{REQUEST}_unverified"',
+    '"é\U0001f600"', r'"\ud800"', "null", "true", "1", "-0", "1e400", "12345678901234567890123", "0.10", "NaN",
+    "Infinity", "-Infinity", "\ufeff", "\x00", " ",
+]  # fmt: skip
+
+
+def _number(value: float) -> str:
+    return json.dumps(value)
+
+
+def _object(members: list[tuple[str, str, str, str]]) -> str:
+    return "{" + ",".join(f"{left}{name}{right}:{value}{left}" for name, value, left, right in members) + "}"
+
+
+NAMES = st.sampled_from(
+    [f'"{REQUEST}"', f'"{SUBJECT}"', r'"\u0061pi_key"', f'"{SUBJECT}_unverified"', '"a"']
+) | st.text(max_size=4).map(json.dumps)
+SCALARS = (
+    st.sampled_from(TOKENS[13:23])
+    | st.integers().map(str)
+    | st.floats().map(_number)
+    | st.text(max_size=5).map(json.dumps)
+    | st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False))
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda values: (
+        st.lists(values, max_size=3).map(lambda elements: f"[{', '.join(elements)}]")
+        | st.lists(st.tuples(NAMES, values, WHITE_SPACE, WHITE_SPACE), max_size=3).map(_object)
+    ),
+    max_leaves=6,
+)
+OBJECTS = st.lists(st.tuples(NAMES, VALUES, WHITE_SPACE, WHITE_SPACE), max_size=5).map(_object)
+MERGES = st.sampled_from(
+    [
+        (None, None),
+        (MEMBER, None),
+        (None, MEMBER),
+        (MEMBER, key_member("k_2", span=None)),
+        (ambiguous_member("1"), None),
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(text=OBJECTS, around=st.tuples(WHITE_SPACE, WHITE_SPACE), members=MERGES)
+@example(text='{"\ud800":1}', around=("", ""), members=(MEMBER, None))
+def test_every_object_is_preserved(text: str, around: tuple[str, str], members: Any) -> None:
+    """Any JSON object keeps every member, value and byte, as ``str`` and as ``bytes``."""
+    text = f"{around[0]}{text}{around[1]}"
+    assert check(text, merge_of(*members)) in ("object", "nothing")
+    if text.isprintable() and not any("\ud800" <= character <= "\udfff" for character in text):
+        check(text.encode(), merge_of(*members))
+
+
+@settings(max_examples=300)
+@given(tokens=st.lists(st.sampled_from(TOKENS), max_size=12), members=MERGES)
+def test_what_json_refuses_stays_untouched(tokens: list[str], members: Any) -> None:
+    """Any sequence of tokens is either an object, and preserved, or untouched."""
+    check("".join(tokens), merge_of(*members))
+    check("".join(tokens).encode(), merge_of(*members))
+
+
+@given(raw=st.binary(max_size=20), members=MERGES)
+def test_arbitrary_bytes_stay_untouched(raw: bytes, members: Any) -> None:
+    """Any bytes are either an object, and preserved, or untouched."""
+    check(raw, merge_of(*members))
+    check(b'{"a":"' + raw + b'"}', merge_of(*members))

@@ -6,6 +6,9 @@ from __future__ import annotations
 class ConfigurationError(ValueError):
     """Raised by ``instrument()`` for a wrong option: which one, the value as given, and what is allowed."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a value's own repr may have several lines
+
 
 class UnreadableError(ValueError):
     """Raised where a value cannot be read or must not be written. Safe to log: it names types and fields only."""

@@ -1,9 +1,9 @@
-"""The path language: where in a call a value is found. Compiled once, and secrets are refused then (interface.md, 3)."""
+"""The path language: where in a call a value is found. Compiled once; secrets are refused then (interface.md, 3)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,20 +12,19 @@ from otel_keyaudit.filters import Filter, compile_filter
 
 Read = Callable[[Any], Any]
 
-SECRET_NAMES = frozenset(
-    """
-    key api_key apikey raw_key full_key key_secret key_hash hashed_key lookup_hash token raw_token auth_token access_token
-    refresh_token id_token token_hash hashed_token jwt secret client_secret secret_key private_key password passwd
-    passphrase plaintext digest hmac_digest signature credential credentials authorization cookie
-    """.split()
-)
+SECRET_NAMES = frozenset({
+    "key", "api_key", "apikey", "raw_key", "full_key", "key_secret", "key_hash", "hashed_key", "lookup_hash",
+    "token", "raw_token", "auth_token", "access_token", "refresh_token", "id_token", "token_hash", "hashed_token",
+    "jwt", "secret", "client_secret", "secret_key", "private_key", "password", "passwd", "passphrase", "plaintext",
+    "digest", "hmac_digest", "signature", "credential", "credentials", "authorization", "cookie",
+})  # fmt: skip
 """Names of members that hold a secret wherever they are met (targets.md, section 5)."""
 
 _NAME = r"[^\W\d]\w*"
 _ROOT = re.compile(rf"\s*(?:args\.(?P<parameter>{_NAME})|(?P<root>return|self|exc)(?!\w)|(?P<scope>scope)(?=[.\[]))")
 _FIRST = re.compile(rf"\s*(?P<name>{_NAME})(?P<call>\(\))?")
 _STEP = re.compile(
-    rf"\.(?P<name>{_NAME})(?P<call>\(\))?|\[(?P<index>-?\d+)\]|\['(?P<item>[^']*)'\]|\[\"(?P<item2>[^\"]*)\"\]|(?P<each>\[\])"
+    rf"\.(?P<name>{_NAME})(?P<call>\(\))?|\[(?P<index>-?\d{{1,9}})\]|\['(?P<item>[^']*)'\]|\[\"(?P<item2>[^\"]*)\"\]|(?P<each>\[\])"
 )
 _FILTER = re.compile(r"\s*\|\s*(?P<filter>\w+)(?::(?P<argument>(?:(?!\?\?)[^|])*))?")
 _OTHERWISE = re.compile(r"\s*\?\?")
@@ -45,7 +44,7 @@ class Path:
     """One alternative: where it starts, the steps from there, the filters at the end.
 
     Attributes:
-        root: ``args``, ``return``, ``self``, ``scope`` or ``exc``; ``None`` for a path that is read from another object.
+        root: ``args``, ``return``, ``self``, ``scope`` or ``exc``; ``None`` for a path from another object.
         parameter: The parameter, for ``args``.
     """
 
@@ -207,14 +206,19 @@ def _follow(value: Any, steps: tuple[Step, ...]) -> Any:
         if value is None:
             return None
         if step.kind == "each":
-            return _map(value, steps[position + 1 :])
+            is_fresh = position > 0 and steps[position - 1].kind == "call"
+            return _map(value, steps[position + 1 :], is_fresh=is_fresh)
         value = _READ[step.kind](value, step.operand)
     return value
 
 
-def _map(values: Any, steps: tuple[Step, ...]) -> list[Any]:
-    """Follow the rest of the path from every element; where the rest maps again, the lists become one."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+def _map(values: Any, steps: tuple[Step, ...], *, is_fresh: bool) -> list[Any]:
+    """Follow the rest of the path from every element; where the rest maps again, the lists become one.
+
+    An iterator is only read when a method has just made it: any other is the application's to read.
+    """
+    is_taken = isinstance(values, Iterator) and not is_fresh
+    if is_taken or isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise UnreadableError(f"[] maps over a list, not over {type(values).__name__}")
     results = [result for value in values if (result := _follow(value, steps)) is not None]
     if any(step.kind == "each" for step in steps):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from fnmatch import translate
 from functools import partial
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, UnreadableError
-from otel_keyaudit.values import text
+from otel_keyaudit.values import is_list, moment, text
+
+LONGEST = 1_000_000
+"""How much ``head`` and ``tail`` may keep."""
 
 VISIBLE_CHARACTERS = 4
 """How many characters of a secret ``tail`` may show."""
@@ -32,7 +35,7 @@ class Filter:
 
     name: str
     argument: Any
-    convert: Callable[[Any], Any] = field(repr=False)
+    convert: Callable[[Any], Any] = field(repr=False, compare=False)
     of_none: bool = False
     maps: bool = False
 
@@ -40,7 +43,7 @@ class Filter:
         """Return the converted value."""
         if value is None and not self.of_none:
             return None
-        if self.maps and isinstance(value, (list, tuple, Set)):
+        if self.maps and is_list(value):
             return [self(element) for element in _ordered(value)]
         return self.convert(value)
 
@@ -95,29 +98,26 @@ def _split(name: str, separator: str | None) -> Filter:
 
     def over(value: Any) -> list[str]:
         """A list of texts that are lists each gives one list."""
-        if isinstance(value, (list, tuple, Set)):
+        if is_list(value):
             return [part for element in _ordered(value) for part in convert(element)]
         return convert(value)
 
     return Filter(name, separator, over)
 
 
-def _number(argument: str | None, low: int, high: int | None = None) -> int:
-    if argument is None or not re.fullmatch(r"[0-9]{1,9}", argument):
-        raise ValueError("takes a number")
-    number = int(argument)
-    if number < low or (high is not None and number > high):
-        raise ValueError(f"takes a number from {low} to {high}" if high else f"takes a number of at least {low}")
-    return number
+def _number(argument: str | None, low: int, high: int) -> int:
+    if argument is None or not re.fullmatch(r"[0-9]{1,9}", argument) or not low <= int(argument) <= high:
+        raise ValueError(f"takes a number from {low} to {high}")
+    return int(argument)
 
 
 def _head(name: str, argument: str | None) -> Filter:
-    number = _number(argument, 1)
+    number = _number(argument, 1, LONGEST)
     return Filter(name, number, lambda value: _sliceable(value)[:number])
 
 
 def _tail(name: str, argument: str | None) -> Filter:
-    number = _number(argument, 1)
+    number = _number(argument, 1, LONGEST)
     return Filter(name, number, lambda value: _sliceable(value)[-number:])
 
 
@@ -134,13 +134,17 @@ def _sha256(name: str, argument: str | None) -> Filter:
 def _ts(name: str, argument: str | None) -> Filter:
     if argument not in (None, "ms"):
         raise ValueError("takes no argument or 'ms'")
+    unit = "seconds" if argument is None else "milliseconds"
 
     def convert(value: Any) -> datetime:
         if isinstance(value, datetime):
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UnreadableError(f"filter ts takes a number, not {type(value).__name__}")
-        return datetime.fromtimestamp(value / 1000 if argument else value, timezone.utc)
+        try:
+            return _EPOCH + timedelta(**{unit: value})
+        except (OverflowError, ValueError):
+            raise UnreadableError(f"filter ts takes {unit} since 1970, and there is no such time") from None
 
     return Filter(name, argument, convert, maps=True)
 
@@ -167,9 +171,8 @@ def _prefix(name: str, argument: str | None) -> Filter:
 
 
 def _local(value: Any) -> datetime:
-    if not isinstance(value, datetime):
-        raise UnreadableError(f"filter local takes a time, not {type(value).__name__}")
-    return value.astimezone() if value.tzinfo is None else value
+    time = moment(value)
+    return time.astimezone() if time.utcoffset() is None else time
 
 
 def _keys(value: Any, *, true_only: bool) -> list[Any]:
@@ -179,16 +182,14 @@ def _keys(value: Any, *, true_only: bool) -> list[Any]:
 
 
 def _strs(value: Any) -> list[str]:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes, Mapping, Iterator)) or not isinstance(value, Iterable):
         raise UnreadableError(f"filter strs takes a list, not {type(value).__name__}")
     return [_text(element) for element in _ordered(value)]
 
 
 def _sliceable(value: Any) -> Any:
     """Return what can be cut: text, or a list."""
-    if isinstance(value, (list, tuple)):
-        return value
-    return _ordered(value) if isinstance(value, Set) else _text(value)
+    return _ordered(value) if is_list(value) else _text(value)
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
@@ -207,6 +208,7 @@ def _text(value: Any) -> str:
     return text(value)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TEXT_MODULES = frozenset({"datetime", "decimal", "ipaddress"})
 
 _FILTERS: dict[str, Callable[[str, str | None], Filter]] = {

@@ -1,4 +1,4 @@
-"""``module:function`` in an option: a function of the user's, checked at once as far as that is possible, found later."""
+"""``module:function`` in an option: a function of the user's, checked at once as far as possible, found later."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError
@@ -21,6 +22,20 @@ def package_exists(module: str) -> bool:
         return package in sys.modules or find_spec(package) is not None
     except ValueError:  # a module without a spec, such as one that a test made
         return False
+
+
+def runs_as_main(main: object, module: str) -> bool:
+    """Say whether a module is the one that was started, which Python knows as ``__main__``."""
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return module in (spec.name, "__main__")
+    file = getattr(main, "__file__", None)
+    return module == "__main__" or (file is not None and Path(file).stem == module)
+
+
+def is_initialising(module: object) -> bool:
+    """Say whether the code of a module still runs, so that a name may be missing only for now."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def lookup(owner: Any, qualified_name: str) -> Any:
@@ -47,16 +62,24 @@ class LazyFunction:
         self.text = text
         self._module, _, self._name = text.partition(":")
         self._function: Callable[..., Any] | None = None
-        if self._module in sys.modules:
-            self._find(sys.modules[self._module])
-        elif not deferred and not package_exists(self._module):
+        module = sys.modules.get(self._module)
+        if module is not None and not is_initialising(module) and self._module != "__main__":
+            self._find(module)
+        elif module is None and not deferred and not package_exists(self._module):
             raise ConfigurationError(f"{text!r}: there is no package {self._module.partition('.')[0]!r}")
 
     def __call__(self, *args: Any) -> Any:
         """Call the function; the first call imports its module."""
         if self._function is None:
-            self._find(importlib.import_module(self._module))
+            self._find(self._loaded())
         return self._function(*args)  # type: ignore[misc]  # _find has set it
+
+    def _loaded(self) -> object:
+        """Return the module; the one that was started is not imported a second time under its own name."""
+        main = sys.modules.get("__main__")
+        if self._module not in sys.modules and runs_as_main(main, self._module):
+            return main
+        return importlib.import_module(self._module)
 
     def _find(self, module: object) -> None:
         function = lookup(module, self._name)

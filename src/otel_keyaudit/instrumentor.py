@@ -11,6 +11,7 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.trace import get_tracer
 
+from otel_keyaudit import presets
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.entry_points import ENTRY_POINTS
@@ -21,7 +22,6 @@ from otel_keyaudit.metrics import metrics_for
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import RequestState
 from otel_keyaudit.runtime import Runtime
-from otel_keyaudit.sampling import build_sampler
 from otel_keyaudit.settings import FileOptions, Settings, resolve
 from otel_keyaudit.snapshot import Snapshots
 from otel_keyaudit.spans import ServerSpans
@@ -100,7 +100,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def _start(self, options: dict[str, Any], deferred: bool) -> None:
         providers = {name: options.pop(name, None) for name in ("tracer_provider", "meter_provider")}
-        settings = resolve(options, os.environ)
+        settings = resolve(options, os.environ, deferred=deferred)
         if not settings.targets:
             self._say_nothing_is_configured()
             return
@@ -146,6 +146,7 @@ class _Session:
     def __init__(self, settings: Settings, deferred: bool, tracer_provider: Any, meter_provider: Any) -> None:
         metrics = metrics_for(meter_provider)
         catalog = settings.scope_catalog
+        chosen = presets.usable(settings.presets, strict=settings.strict)
         self._settings = settings
         self._catalog_version = None if catalog is None else catalog.version
         self._runtime = Runtime(
@@ -154,10 +155,12 @@ class _Session:
             metrics=metrics,
             faults=Faults(metrics),
             snapshots=Snapshots(catalog, settings.max_items),
-            sampler=build_sampler(settings.sampler, settings.sampler_arg, deferred=deferred),
+            sampler=settings.sampler,
             deferred=deferred,
+            key_types=presets.key_types(chosen),
         )
-        self.installations = [Installation(self._runtime, target) for target in settings.targets]
+        targets = (*settings.targets, *presets.targets(chosen))
+        self.installations = [Installation(self._runtime, target) for target in targets]
         spans = ServerSpans(self._runtime.snapshots, always_full=self._runtime.sampler.is_constant_full)
         self._boundaries = BoundaryInstallation(
             Boundaries(_guarded_show(self._runtime.faults, spans), self._first_request), ENTRY_POINTS

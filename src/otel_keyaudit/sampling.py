@@ -1,8 +1,9 @@
-"""Full or minimal: how much of a key a row holds. A sampler never decides whether there is a row, an id or an outcome."""
+"""Full or minimal: how much of a key a row holds. A sampler never drops a row, an id or an outcome."""
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
@@ -13,8 +14,8 @@ from otel_keyaudit.errors import ConfigurationError, UnreadableError
 from otel_keyaudit.functions import LazyFunction
 from otel_keyaudit.snapshot import Detail
 
-REMEMBERED_SNAPSHOTS = 10_000
-"""How many snapshots ``on_change`` knows at the least, those used last; up to twice as many."""
+REMEMBERED_SNAPSHOTS = 16_384
+"""How many snapshots ``on_change`` knows, those used last: at least 10,000, whatever threads do at the same time."""
 
 FAILED_OUTCOMES: Final = frozenset({"denied", "failed", "failure", "error"})
 """Outcomes, in lower case, that count as failed."""
@@ -89,32 +90,29 @@ class _OnChange(Sampler):
     def __init__(self, always: Callable[[AuditEvent], bool]) -> None:
         super().__init__(self._by_change)
         self._always = always
-        self._younger: set[str] = set()
-        self._older: set[str] = set()
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def _by_change(self, event: AuditEvent) -> Detail:
-        known = all([self._is_known(key) for key in (event.request_key, event.subject_key) if key is not None])
-        return Detail.MINIMAL if known and not self._always(event) else Detail.FULL
-
-    def _is_known(self, key: ApiKey) -> bool:
-        digest = key.digest
-        if digest in self._younger:
-            return True
-        if digest in self._older:
+        if self._always(event) or not self._known.keys() >= (digests := _digests(event)):
+            return Detail.FULL
+        for digest in digests:
             self._remember(digest)
-            return True
-        return False
+        return Detail.MINIMAL
 
     def written(self, event: AuditEvent) -> None:
         """Remember the snapshots of a row that was written in full."""
-        for key in (event.request_key, event.subject_key):
-            if key is not None:
-                self._remember(key.digest)
+        for digest in _digests(event):
+            self._remember(digest)
 
     def _remember(self, digest: str) -> None:
-        if len(self._younger) >= REMEMBERED_SNAPSHOTS:
-            self._older, self._younger = self._younger, set()
-        self._younger.add(digest)
+        self._known.pop(digest, None)
+        self._known[digest] = None
+        if len(self._known) > REMEMBERED_SNAPSHOTS:
+            self._known.popitem(last=False)
+
+
+def _digests(event: AuditEvent) -> set[str]:
+    return {key.digest for key in (event.request_key, event.subject_key) if key is not None}
 
 
 def _patterns(argument: tuple[str, ...]) -> Callable[[AuditEvent], bool]:
@@ -157,22 +155,27 @@ def build_sampler(
     Raises:
         ConfigurationError: There is no such sampler, or its argument is missing or too much.
     """
+    if sampler == "actions" and not patterns:
+        raise ConfigurationError(
+            f"option 'sampler_arg' has the value {patterns!r}; "
+            "allowed with sampler 'actions' are glob patterns with commas between"
+        )
     if sampler in ("actions", "on_change"):
-        if sampler == "actions" and not patterns:
-            raise ConfigurationError(
-                "option 'sampler_arg' is missing: sampler 'actions' takes comma-separated glob patterns"
-            )
         return _actions(patterns or ()) if sampler == "actions" else _OnChange(_patterns(patterns or ()))
     if patterns is not None:
         raise ConfigurationError(
-            f"option 'sampler_arg' has the value {','.join(patterns)!r}, but sampler {sampler!r} takes no argument; "
-            "allowed are 'actions' and 'on_change' with one"
+            f"option 'sampler_arg' has the value {','.join(patterns)!r}, but sampler {_name(sampler)!r} takes none; "
+            "allowed is an argument with sampler 'actions' or 'on_change'"
         )
     if callable(sampler):
         return Sampler(sampler)
     if sampler in ("always_full", "always_minimal"):
         return _constant(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
     return _custom(sampler, deferred=deferred)
+
+
+def _name(sampler: object) -> str:
+    return sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__)
 
 
 def _custom(sampler: str, *, deferred: bool) -> Sampler:

@@ -85,10 +85,12 @@ def load_catalog(path: str | Path) -> ScopeCatalog:
     """
     try:
         content = orjson.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}") from None
     except orjson.JSONDecodeError as error:
         raise CatalogError(f"is not JSON: {error.msg} at line {error.lineno}") from None
+    except OSError as error:
+        raise CatalogError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise CatalogError("cannot be read: its path is none") from None
     if not isinstance(content, dict):
         raise CatalogError("is not a JSON object")
     return _catalog(content)
@@ -154,7 +156,7 @@ def normalise(allow_list: Iterable[str]) -> tuple[str, ...]:
     if ANYTHING in entries:
         return (ANYTHING,)
     wild = {entry[:-1] for entry in entries if _is_wild(entry)}
-    return tuple(sorted(entry for entry in entries if _is_wild(entry) or f"{entry.partition(':')[0]}:" not in wild))
+    return tuple(sorted(entry for entry in entries if _is_wild(entry) or _type(entry) not in wild))
 
 
 def intersect(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
@@ -176,6 +178,12 @@ def _meet(one: str, other: str) -> str | None:
 
 def _covers(wide: str, narrow: str) -> bool:
     return _is_wild(wide) and narrow.startswith(wide[:-1])
+
+
+def _type(entry: str) -> str:
+    """Return the type of an entry with its colon; an entry without a colon has none."""
+    name, colon, _ = entry.partition(":")
+    return name + colon if colon else ""
 
 
 def _is_wild(entry: str) -> bool:

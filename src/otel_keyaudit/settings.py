@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.functions import LazyFunction
+from otel_keyaudit.presets import preset
+from otel_keyaudit.sampling import Sampler, build_sampler
 from otel_keyaudit.scopes import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.targets import AuditTarget, AuthTarget, Target, parse_target
 
 _PREFIX = "OTEL_PYTHON_KEYAUDIT_"
-PRESETS: frozenset[str] = frozenset()
-"""Names of ready-made targets."""
+_DIGITS = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,10 @@ class Settings:
     """What is configured; the meaning of each option is that of interface.md, section 2.
 
     Attributes:
+        sampler: Chooses the detail of each row; it has its argument already.
         auth_targets: Functions that authenticate.
         audit_targets: Functions that write an audit row.
         presets: Names of ready-made targets.
-        sampler: Name of a sampler, ``module:name``, or a function.
-        sampler_arg: Its patterns; ``None`` when there is no argument.
         request_field: Member that names the request's key.
         subject_field: Member for a key that the row is about.
         scope_catalog: The catalog, already read.
@@ -33,11 +36,10 @@ class Settings:
         strict: A target that cannot be found is an error.
     """
 
+    sampler: Sampler
     auth_targets: tuple[AuthTarget, ...] = ()
     audit_targets: tuple[AuditTarget, ...] = ()
     presets: tuple[str, ...] = ()
-    sampler: str | Callable[..., object] = "always_full"
-    sampler_arg: tuple[str, ...] | None = None
     request_field: str = "request_api_key"
     subject_field: str = "api_key"
     scope_catalog: ScopeCatalog | None = None
@@ -65,26 +67,42 @@ class FileOptions:
         self.declared = options
 
 
-def resolve(options: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, deferred: bool = False) -> Settings:
     """Return the settings for some options; what is not among them comes from the environment.
 
     Args:
         options: Option name to value; ``None`` is as good as absent.
         environment: The environment variables; an empty one is an unset one.
+        deferred: The packages of functions that are only named need not be importable yet.
 
     Raises:
         ConfigurationError: An option is unknown or its value is not allowed.
     """
-    known = {field.name for field in fields(Settings)}
-    if unknown := sorted(options.keys() - known):
-        raise ConfigurationError(f"unknown option {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    variables = {name: environment.get(_PREFIX + name.upper(), "").strip() for name in known}
+    for name in options.keys() - _READERS.keys():
+        raise ConfigurationError(
+            f"unknown option {name!r} has the value {options[name]!r}; allowed are {', '.join(_READERS)}, "
+            "tracer_provider and meter_provider"
+        )
+    variables = {name: environment.get(_PREFIX + name.upper(), "").strip() for name in _READERS}
     given = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
-    settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
+    read = {name: _READERS[name](name, value) for name, value in given.items()}
+    sampler = build_sampler(read.pop("sampler", "always_full"), read.pop("sampler_arg", None), deferred=deferred)
+    settings = Settings(sampler, **read)
     if settings.request_field == settings.subject_field:
         raise _wrong("subject_field", settings.subject_field, "another name than that of 'request_field'")
+    for target in settings.targets:
+        for name, function in target.functions.items():
+            _check_function(target, name, function, deferred=deferred)
     return settings
+
+
+def _check_function(target: Target, name: str, function: str, *, deferred: bool) -> None:
+    """Check a function that a target names at once, not only when the target's own module is there."""
+    try:
+        LazyFunction(function, deferred=deferred)
+    except ConfigurationError as error:
+        raise target.wrong(f"field {name!r}: {error}") from None
 
 
 def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
@@ -114,8 +132,11 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
 
 def _presets(name: str, value: object) -> tuple[str, ...]:
     presets = _texts(name, value)
-    if not PRESETS.issuperset(presets):
-        raise _wrong(name, value, ", ".join(sorted(PRESETS)) or "none, there are no presets yet")
+    try:
+        for element in presets:
+            preset(element)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"option {name!r}: {error}") from None
     return presets
 
 
@@ -163,22 +184,20 @@ def _bool(name: str, value: object) -> bool:
 
 
 def _positive(name: str, value: object) -> int:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value.strip()) else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise _wrong(name, value, "a whole number of at least 1")
-    return value
+    return number
 
 
 def _catalog(name: str, value: object) -> ScopeCatalog:
-    path = value if isinstance(value, str) else getattr(value, "__fspath__", lambda: "")()
-    if not path:
+    if not isinstance(value, (str, Path)) or not str(value).strip():
         raise _wrong(name, value, "the path of a JSON file")
     try:
-        return load_catalog(path)
+        return load_catalog(value)
     except CatalogError as error:
         raise ConfigurationError(
-            f"option {name!r} has the value {path!r}, a file that {error}; allowed is a scope catalog in JSON"
+            f"option {name!r} has the value {str(value)!r}, a file that {error}; allowed is a scope catalog in JSON"
         ) from None
 
 

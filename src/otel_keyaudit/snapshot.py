@@ -91,9 +91,8 @@ def _full_members(key: ApiKey, effective: dict[str, Any] | None, max_items: int)
     for name, elements in (("scopes", key.scopes), ("allow_list", key.allow_list)):
         if elements is not None:
             cut(members, name, elements, max_items)
-    for name, value in (("owner", key.owner), ("expires_at", key.expires_at)):
-        if value is not None:
-            members[name] = value
+    scalars = {"owner": key.owner, "expires_at": key.expires_at}
+    members |= {name: value for name, value in scalars.items() if value is not None}
     if effective is not None:
         members["effective_scope"] = scope = dict[str, Any]()
         for name, value in effective.items():

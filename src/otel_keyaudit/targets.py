@@ -20,7 +20,7 @@ _KEY_FIELDS = ("id", "name", "scopes", "allow_list", "owner", "expires_at")
 _KEY_DEFAULTS = {"id": "id", "name": "name ?? token_name", "scopes": "scopes", "allow_list": "allow_list"}
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Target:
     """A function of the application, and where its values are found.
 
@@ -38,11 +38,14 @@ class Target:
     sources: Mapping[str, Source]
     written: str
 
-    def __init__(self, path: str, /, **fields: str | Callable[[Any], Any]) -> None:
-        if not _PATH.fullmatch(str(path)):
-            raise ConfigurationError(f"target {path!r} is not of the form package.module:Qualified.name")
+    def __init__(self, path: str, **fields: str | Callable[[Any], Any]) -> None:
+        self._fill(path, fields, _written(path, fields))
+
+    def _fill(self, path: object, fields: Mapping[str, Any], written: str) -> None:
+        object.__setattr__(self, "written", written)
+        if not isinstance(path, str) or not _PATH.fullmatch(path):
+            raise self.wrong(f"{path!r} is not of the form package.module:Qualified.name")
         object.__setattr__(self, "path", path)
-        object.__setattr__(self, "written", _written(path, fields))
         sources = {name: self._compile(name, value) for name, value in fields.items()}
         object.__setattr__(self, "sources", MappingProxyType(sources))
         self._check()
@@ -50,6 +53,10 @@ class Target:
     def __hash__(self) -> int:
         """Return the hash of the target as written: two of the same text are one."""
         return hash((self.kind, self.written))
+
+    def __repr__(self) -> str:
+        """Show the target as written."""
+        return f"{type(self).__name__}({self.written!r})"
 
     @property
     def module(self) -> str:
@@ -60,6 +67,11 @@ class Target:
     def qualified_name(self) -> str:
         """Name inside the module."""
         return self.path.partition(":")[2]
+
+    @property
+    def functions(self) -> Mapping[str, str]:
+        """Functions of the user's that are only named, by the field that names them."""
+        return {name: source.text for name, source in self.sources.items() if isinstance(source, FunctionReference)}
 
     def wrong(self, reason: str) -> ConfigurationError:
         """Return the error for this target."""
@@ -137,17 +149,24 @@ class AuditTarget(Target):
         self._check_rooted(["fields", "action", "resource_type", "resource_id", "outcome", "subject", "when"])
         if self.subject_sources_given and "subject" not in self.sources:
             raise self.wrong("subject_... fields need a field 'subject'")
-        fields, when = self.sources.get("fields"), self.sources.get("when")
-        builds = isinstance(fields, Expression) and "return" in fields.roots
-        if isinstance(when, Expression) and "return" in when.roots and not builds:
-            raise self.wrong("field 'when' reads the result, which is there before the write only with fields=return")
-        if fields is None:
-            return
-        if not isinstance(fields, Expression) or not _is_place(fields):
+        fields = self.sources.get("fields")
+        if fields is not None and not (isinstance(fields, Expression) and _is_place(fields)):
             raise self.wrong(
                 f"field 'fields' takes a place that can be written: args.<parameter>, a member or attribute of one, "
                 f"args.<parameter>[], self.<attribute> or return, not {getattr(fields, 'text', fields)!r}"
             )
+        self._check_known_in_time(builds_fields=isinstance(fields, Expression) and "return" in fields.roots)
+
+    def _check_known_in_time(self, *, builds_fields: bool) -> None:
+        """Check that what must be known before the row is written can be known then."""
+        too_late = {"exc"} if builds_fields else {"exc", "return"}
+        for name in ("when", "subject", *(f"subject_{name}" for name in _KEY_FIELDS)):
+            source = self.sources.get(name)
+            if isinstance(source, Expression) and source.roots & too_late:
+                raise self.wrong(
+                    f"field {name!r}: {source.text!r} is known only after the write; "
+                    "allowed are args.<parameter>, self and scope, and return only with fields=return"
+                )
 
     @property
     def subject_sources_given(self) -> bool:
@@ -199,8 +218,8 @@ def parse_target(kind: type[Target], written: str) -> Target:
         if name in fields:
             raise ConfigurationError(f"target {written!r}: field {name!r} stands there twice")
         fields[name] = _unescape(expression)
-    target = kind(path.strip(), **fields)
-    object.__setattr__(target, "written", written)
+    target = kind.__new__(kind)
+    target._fill(path.strip(), fields, written)
     return target
 
 

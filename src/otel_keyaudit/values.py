@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from enum import Enum
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from otel_keyaudit.errors import UnreadableError
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d+))?"
+    r"(?:([Zz])|([+-](?:[01]\d|2[0-3])):?([0-5]\d))?",
+    re.ASCII,
 )
 
 
@@ -32,9 +35,11 @@ def text(value: object) -> str:
     if isinstance(value, Enum):
         return text(value.value)
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
+        return str.encode(value, "utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, UUID):
+        return UUID.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value)  # whatever a subclass makes of its text
     raise RefusedValueError("text, an integer or a UUID", value)
 
 
@@ -46,14 +51,24 @@ def identifier(value: object) -> str:
     return result
 
 
-def texts(value: object) -> tuple[str, ...]:
-    """Return a list of scalars as texts, first-seen order, no duplicates; a set is sorted, a string is one element.
+def is_list(value: object) -> TypeGuard[Sequence[Any] | Set[Any]]:
+    """Say whether a value is a list of some kind, which text, bytes and mappings are not, nor an iterator.
 
-    Iterators are refused: reading one would take its elements away from the application.
+    Reading an iterator would take its elements away from the application.
     """
-    if isinstance(value, (str, Enum)):
+    return isinstance(value, (Sequence, Set)) and not isinstance(value, _NO_LISTS)
+
+
+_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping)
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """Return a list of scalars as texts, first-seen order, no duplicates; a set is sorted, a string is one element."""
+    if isinstance(value, Enum):
+        return texts(value.value)
+    if isinstance(value, str):
         return (text(value),)
-    if isinstance(value, Mapping) or not isinstance(value, (Sequence, Set)) or isinstance(value, (bytes, bytearray)):
+    if not is_list(value):
         raise RefusedValueError("a list of texts", value)
     elements = dict.fromkeys([text(element) for element in value])
     return tuple(sorted(elements) if isinstance(value, Set) else elements)
@@ -61,18 +76,25 @@ def texts(value: object) -> tuple[str, ...]:
 
 def point_in_time(value: object) -> str:
     """Return a time as RFC 3339 in UTC, from a ``datetime`` (without zone: UTC) or from such a text."""
-    moment = value if isinstance(value, datetime) else _parse(value)
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc)
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+    found = moment(value)
+    try:
+        utc = found if found.utcoffset() is None else found.astimezone(timezone.utc)
+    except OverflowError:
+        raise RefusedValueError("a time within the years 1 to 9999", value) from None
+    return datetime.isoformat(utc.replace(tzinfo=None)) + "Z"
 
 
-def _parse(value: object) -> datetime:
+def moment(value: object) -> datetime:
+    """Return a time, from itself or from an RFC 3339 text, whose zone may be absent."""
+    if isinstance(value, Enum):
+        return moment(value.value)
+    if isinstance(value, datetime):
+        return value
     if isinstance(value, str) and (match := _RFC_3339.fullmatch(value.strip())):
-        day, clock, fraction, _, sign, hours, minutes = match.groups()
-        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}")
-        if sign:
-            offset = timedelta(hours=int(hours), minutes=int(minutes))
-            moment = moment - offset if sign == "+" else moment + offset
-        return moment
+        day, clock, fraction, zulu, hours, minutes = match.groups()
+        zone = "+00:00" if zulu else f"{hours}:{minutes}" if hours else ""
+        try:
+            return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
+        except ValueError:  # no such day
+            pass
     raise RefusedValueError("a time or an RFC 3339 text", value)

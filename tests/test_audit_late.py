@@ -1,0 +1,231 @@
+"""What is known of a write only afterwards, functions that build the fields, and the sampler's part in both."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, AuditEvent, AuditTarget, Detail, use_key
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+ROWS = []
+
+class Answer:
+    def __init__(self, status, verb="create"):
+        self.status = status
+        self.verb = verb
+
+def record(action, additional_fields=None, outcome=None):
+    if isinstance(outcome, BaseException):
+        raise outcome
+    ROWS.append(additional_fields)
+    return outcome
+
+def build(action, status=200):
+    if isinstance(status, BaseException):
+        raise status
+    return {"action": action, "status": status}
+
+async def abuild(action):
+    return {"action": action}
+
+def typed(action):
+    return Answer(200)
+"""
+KEY = ApiKey("k_1", scopes=["a:read"])
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application whose writes say afterwards how they went."""
+    return load_module(APP)
+
+
+def shown(keyaudit: KeyAudit) -> dict[str, Any]:
+    """Return our attributes of the one audit span."""
+    (span,) = keyaudit.audit_spans()
+    return keyaudit_attributes(span)
+
+
+def test_an_outcome_of_the_result_is_shown(keyaudit: KeyAudit, app: Any) -> None:
+    """It is on the audit span; the row's detail was chosen before."""
+    target = f"{app.__name__}:record?outcome=return.status"
+    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    with use_key(KEY):
+        app.record("create", {}, app.Answer(500))
+    assert shown(keyaudit)["keyaudit.audit.outcome"] == "500"
+    assert app.ROWS[0]["request_api_key"]["detail"] == "minimal"
+
+
+def test_an_outcome_of_the_exception_is_shown(keyaudit: KeyAudit, app: Any) -> None:
+    """An outcome may be told from whether the write raised."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?outcome=exc|if:failure,success"])
+    app.record("create", {})
+    with pytest.raises(LookupError):
+        app.record("create", {}, LookupError())
+    outcomes = [keyaudit_attributes(span)["keyaudit.audit.outcome"] for span in keyaudit.audit_spans()]
+    assert outcomes == ["success", "failure"]
+
+
+def test_an_outcome_function_sees_how_the_write_ended(keyaudit: KeyAudit, app: Any) -> None:
+    """A function of the user's tells the outcome from the exception."""
+    target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: "failed" if call.exc else "success")
+    keyaudit.instrument(audit_targets=[target])
+    with pytest.raises(LookupError):
+        app.record("create", {}, LookupError())
+    assert shown(keyaudit)["keyaudit.audit.outcome"] == "failed"
+
+
+def test_an_outcome_function_may_need_the_result(keyaudit: KeyAudit, app: Any) -> None:
+    """That it cannot tell before the write is no fault."""
+    target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.result.status)
+    keyaudit.instrument(audit_targets=[target])
+    app.record("create", {}, app.Answer(204))
+    assert shown(keyaudit)["keyaudit.audit.outcome"] == "204"
+    assert keyaudit.degraded() == {}
+
+
+def test_an_outcome_function_of_the_arguments_chooses_the_detail(keyaudit: KeyAudit, app: Any) -> None:
+    """Where it tells a failure from the arguments alone, the row is full."""
+    target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.args["outcome"])
+    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    with use_key(KEY):
+        app.record("create", {}, "denied")
+    assert app.ROWS[0]["request_api_key"]["detail"] == "full"
+
+
+def test_an_action_of_the_result_is_shown_everywhere(keyaudit: KeyAudit, app: Any) -> None:
+    """An action that only the result tells names the span at its end, and is on the server span."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"])
+    with keyaudit.request():
+        app.record("x", {}, app.Answer(200, "delete"))
+    assert keyaudit.audit_spans()[0].name == "audit delete"
+    assert keyaudit.server_span() == {"keyaudit.action": "delete"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "detail"),
+    [
+        (False, "full"), (400, "full"), (599, "full"), ("DENIED", "full"), ("Failed", "full"), ("failure", "full"),
+        ("error", "full"), (True, "minimal"), (399, "minimal"), ("success", "minimal"), (None, "minimal"),
+        ("errors", "minimal"), (0, "minimal"), (399.9, "minimal"), (400.0, "full"),
+    ],
+)  # fmt: skip
+def test_a_failed_outcome_makes_the_row_full(keyaudit: KeyAudit, app: Any, outcome: object, detail: str) -> None:
+    """An outcome that counts as failed is always full, whatever the action."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="actions", sampler_arg="delete")
+    with use_key(KEY):
+        app.record("create", {}, outcome)
+    assert app.ROWS[0]["request_api_key"]["detail"] == detail
+
+
+def test_a_builder_returns_a_copy_with_the_key(keyaudit: KeyAudit, app: Any) -> None:
+    """With fields=return the key is merged into a copy of what the function returns."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:build?fields=return"])
+    with use_key(KEY):
+        row = app.build("create")
+    assert row["status"] == 200
+    assert row["request_api_key"]["id"] == "k_1"
+    assert row["request_api_key"]["span_id"] == f"{keyaudit.audit_spans()[0].context.span_id:016x}"
+
+
+def test_a_coroutine_builds_fields(keyaudit: KeyAudit, app: Any) -> None:
+    """An asynchronous function builds fields as well."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:abuild?fields=return"])
+    with use_key(KEY):
+        row = asyncio.run(app.abuild("create"))
+    assert row["request_api_key"]["id"] == "k_1"
+
+
+def test_the_result_of_a_builder_chooses_its_detail(keyaudit: KeyAudit, app: Any) -> None:
+    """With fields=return, action and outcome of the result count for the detail, and are on both spans."""
+    target = f"{app.__name__}:build?fields=return&action=return.action&outcome=return.status"
+    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    with keyaudit.request(), use_key(KEY):
+        details = [
+            app.build(*args)["request_api_key"]["detail"] for args in (("create",), ("create", 500), ("delete",))
+        ]
+    assert details == ["minimal", "full", "full"]
+    assert [span.name for span in keyaudit.audit_spans()] == ["audit create", "audit create", "audit delete"]
+    assert keyaudit.server_span()["keyaudit.action"] == "delete"
+
+
+def test_a_builder_that_raises_is_a_failed_write(keyaudit: KeyAudit, app: Any) -> None:
+    """There was a key, and there is no row that could be given it."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:build?fields=return&outcome=exc|if:failed,ok"])
+    with use_key(KEY), pytest.raises(LookupError):
+        app.build("create", LookupError())
+    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}
+    assert shown(keyaudit)["keyaudit.audit.outcome"] == "failed"
+
+
+def test_a_builder_of_something_else_is_untouched(keyaudit: KeyAudit, app: Any) -> None:
+    """An object that cannot be given members is returned itself."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:typed?fields=return"])
+    with use_key(KEY):
+        assert type(app.typed("create")) is app.Answer
+    assert keyaudit.writes()["failed"] == 1
+    assert len(keyaudit.degraded()) == 1
+
+
+def test_the_sampler_is_asked_once_for_both_keys(keyaudit: KeyAudit, app: Any) -> None:
+    """One question per write that has a key or a subject; none for a write that has neither."""
+    events: list[AuditEvent] = []
+
+    def sampler(event: AuditEvent) -> Detail:
+        events.append(event)
+        return Detail.MINIMAL
+
+    subject = ApiKey("k_2")
+    keyaudit.instrument(
+        audit_targets=[f"{app.__name__}:record?subject=args.outcome&outcome=args.action"], sampler=sampler
+    )
+    app.record("create", {})
+    app.record("create", {}, subject)
+    with use_key(KEY):
+        app.record("create", {}, subject)
+    assert [(event.request_key, event.subject_key) for event in events] == [(None, subject), (KEY, subject)]
+    assert app.ROWS[2]["api_key"]["detail"] == app.ROWS[2]["request_api_key"]["detail"] == "minimal"
+
+
+@pytest.mark.parametrize("answer", ["full", None, True, object()])
+def test_a_sampler_that_answers_something_else_means_full(keyaudit: KeyAudit, app: Any, answer: object) -> None:
+    """What is neither Detail.FULL nor Detail.MINIMAL is a failure of the sampler: full, and counted."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler=lambda event: answer)
+    with use_key(KEY):
+        app.record("create", {})
+    assert app.ROWS[0]["request_api_key"]["detail"] == "full"
+    assert [stage for stage, _ in keyaudit.degraded()] == ["sampling"]
+
+
+def test_a_sampler_that_cannot_be_loaded_means_full(keyaudit: KeyAudit, app: Any) -> None:
+    """Its package exists, its module turns out not to: every row is full, and each is counted."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="email.nothing_here:sampler")
+    with use_key(KEY):
+        app.record("create", {})
+        app.record("create", {})
+    assert [row["request_api_key"]["detail"] for row in app.ROWS] == ["full", "full"]
+    assert keyaudit.degraded() == {("sampling", "ModuleNotFoundError"): 2}
+
+
+def test_on_change_writes_a_snapshot_in_full_once(keyaudit: KeyAudit, app: Any) -> None:
+    """The first row of a snapshot is full, the following ones refer to it; another snapshot is full again."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
+    for key in (KEY, KEY, KEY, ApiKey("k_1", scopes=["a:write"]), KEY):
+        with use_key(key):
+            app.record("create", {})
+    details = [row["request_api_key"]["detail"] for row in app.ROWS]
+    assert details == ["full", "minimal", "minimal", "full", "minimal"]
+
+
+def test_on_change_counts_only_what_was_written(keyaudit: KeyAudit, app: Any) -> None:
+    """A row that could not be given its key, or whose write raised, leaves the next one full."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
+    with use_key(KEY):
+        app.record("create", ["no object"])
+        with pytest.raises(LookupError):
+            app.record("create", {}, LookupError())
+        app.record("create", {})
+        app.record("create", {})
+    assert [row["request_api_key"]["detail"] for row in app.ROWS[1:]] == ["full", "minimal"]

@@ -1,0 +1,223 @@
+"""The audit span: its name, parent, attributes and their types, and its part beside the server span."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+
+from otel_keyaudit import ApiKey, use_key
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+from enum import Enum
+from opentelemetry import trace
+
+class Key:
+    def __init__(self, id, scopes=("a:read", "a:write"), owner=None, expires_at=None):
+        self.id = id
+        self.name = "ci-bot"
+        self.scopes = scopes
+        self.allow_list = ["a:1", "a:2", "a:3"]
+        self.owner = owner
+        self.expires_at = expires_at
+
+class Action(Enum):
+    CREATE = "create"
+
+class Failed(Exception):
+    pass
+
+SPANS = []
+
+def verify(key):
+    return key
+
+def record(action=None, resource_type=None, resource_id=None, outcome=None, additional_fields=None):
+    SPANS.append(trace.get_current_span())
+    if isinstance(outcome, BaseException):
+        raise outcome
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that looks at the current span while it writes."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+    """Instrument the application, owner and expiry included."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify?owner=owner&expires_at=expires_at"], audit_targets=[f"{name}:record"], **options
+    )
+
+
+def test_the_event_is_on_the_span(keyaudit: KeyAudit, app: Any) -> None:
+    """An internal span named after the action, with the event as text, current while the write runs."""
+    instrument(keyaudit, app)
+    app.record(app.Action.CREATE, "workspace", 42, True)
+    (span,) = keyaudit.audit_spans()
+    assert span.name == "audit create"
+    assert span.kind is SpanKind.INTERNAL
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.attributes == {
+        "keyaudit.action": "create",
+        "keyaudit.resource.type": "workspace",
+        "keyaudit.resource.id": "42",
+        "keyaudit.audit.outcome": "true",
+    }
+    assert app.SPANS[0].get_span_context() == span.context
+
+
+def test_a_span_without_an_action(keyaudit: KeyAudit, app: Any) -> None:
+    """Without an action the span is named audit."""
+    instrument(keyaudit, app)
+    app.record()
+    assert [span.name for span in keyaudit.audit_spans()] == ["audit"]
+
+
+@pytest.mark.parametrize(("outcome", "shown"), [(False, "false"), (404, "404"), ("Denied", "Denied"), (1.5, "1.5")])
+def test_an_outcome_is_text(keyaudit: KeyAudit, app: Any, outcome: object, shown: str) -> None:
+    """Whatever an outcome is, the attribute is text."""
+    instrument(keyaudit, app)
+    app.record("create", outcome=outcome)
+    assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.audit.outcome"] == shown
+
+
+def test_a_write_that_raises(keyaudit: KeyAudit, app: Any) -> None:
+    """Its span has the class of the exception and status ERROR, never its text; the server span has neither."""
+    instrument(keyaudit, app)
+    with keyaudit.request(), pytest.raises(app.Failed):
+        app.record("create", outcome=app.Failed("secret text"))
+    (span,) = keyaudit.audit_spans()
+    assert (span.attributes or {})["error.type"] == f"{app.__name__}.Failed"
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description is None
+    assert not span.events
+    (server,) = keyaudit.spans(SpanKind.SERVER)
+    assert "error.type" not in (server.attributes or {})
+
+
+def test_the_names_and_types_of_all_key_attributes(keyaudit: KeyAudit, app: Any) -> None:
+    """Every attribute of a key is on the server span, with the type of the documentation."""
+    instrument(keyaudit, app, max_items=2)
+    with keyaudit.request():
+        app.verify(app.Key("k_1", ["a", "b", "c"], "u_1", "2026-11-23T17:00:00+01:00"))
+        app.record("create", "workspace", "w_1", "ok")
+    shown = keyaudit.server_span()
+    digest = shown.pop("keyaudit.key.digest")
+    assert len(digest) == 16
+    assert shown == {
+        "keyaudit.outcome": "accepted",
+        "keyaudit.key.id": "k_1",
+        "keyaudit.key.name": "ci-bot",
+        "keyaudit.key.scopes": ("a", "b"),
+        "keyaudit.key.scopes_count": 3,
+        "keyaudit.key.allow_list": ("a:1", "a:2"),
+        "keyaudit.key.allow_list_count": 3,
+        "keyaudit.key.owner": "u_1",
+        "keyaudit.key.expires_at": "2026-11-23T16:00:00Z",
+        "keyaudit.detail": "full",
+        "keyaudit.action": "create",
+        "keyaudit.resource.type": "workspace",
+        "keyaudit.resource.id": "w_1",
+    }
+    assert keyaudit_attributes(keyaudit.audit_spans()[0]) == {
+        "keyaudit.action": "create",
+        "keyaudit.resource.type": "workspace",
+        "keyaudit.resource.id": "w_1",
+        "keyaudit.audit.outcome": "ok",
+        "keyaudit.key.id": "k_1",
+        "keyaudit.key.name": "ci-bot",
+        "keyaudit.key.digest": digest,
+        "keyaudit.detail": "full",
+    }
+
+
+def test_without_a_server_span_the_lists_are_on_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+    """Where no server span holds the lists, the audit span does."""
+    instrument(keyaudit, app)
+    with use_key(ApiKey("k_1", scopes=["a:read"])):
+        app.record("create")
+    assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.key.scopes"] == ("a:read",)
+
+
+def test_another_key_than_the_server_spans_has_its_lists_on_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+    """A key set by hand inside a request of another key does not change the server span."""
+    instrument(keyaudit, app)
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        with use_key(ApiKey("k_2", scopes=["b:read"])):
+            app.record("create")
+    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
+    shown = keyaudit_attributes(keyaudit.audit_spans()[0])
+    assert shown["keyaudit.key.id"] == "k_2"
+    assert shown["keyaudit.key.scopes"] == ("b:read",)
+
+
+def test_lists_come_with_the_first_full_write(keyaudit: KeyAudit, app: Any) -> None:
+    """With another sampler than always_full the server span has the lists as soon as one write is full."""
+    instrument(keyaudit, app, sampler="actions", sampler_arg="delete")
+    seen: list[bool] = []
+    with keyaudit.request() as span:
+        app.verify(app.Key("k_1"))
+        for action in ("create", "delete", "create"):
+            app.record(action)
+            shown: dict[str, Sequence[str]] = span.attributes  # type: ignore[attr-defined]
+            seen.append("keyaudit.key.scopes" in shown)
+    assert seen == [False, True, True]
+    assert keyaudit.server_span()["keyaudit.detail"] == "full"
+    details = [keyaudit_attributes(span)["keyaudit.detail"] for span in keyaudit.audit_spans()]
+    assert details == ["minimal", "full", "minimal"]
+
+
+def test_the_last_write_is_on_the_server_span(keyaudit: KeyAudit, app: Any) -> None:
+    """What the last write does not have is blanked."""
+    instrument(keyaudit, app)
+    with keyaudit.request():
+        app.record("create", "workspace", "w_1")
+        app.record("list")
+    assert keyaudit.server_span() == {
+        "keyaudit.action": "list",
+        "keyaudit.resource.type": "",
+        "keyaudit.resource.id": "",
+    }
+
+
+def test_an_ambiguous_request(keyaudit: KeyAudit, app: Any) -> None:
+    """Both spans name the ids; no detail, and what was shown of the first key is blanked."""
+    instrument(keyaudit, app)
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.verify(app.Key("k_2"))
+        app.record("create")
+    shown = keyaudit.server_span()
+    assert shown["keyaudit.ambiguous"] is True
+    assert shown["keyaudit.key.ids"] == ("k_1", "k_2")
+    assert shown["keyaudit.key.id"] == ""
+    assert shown["keyaudit.key.scopes"] == ()
+    assert shown["keyaudit.detail"] == ""
+    assert keyaudit_attributes(keyaudit.audit_spans()[0]) == {
+        "keyaudit.action": "create",
+        "keyaudit.ambiguous": True,
+        "keyaudit.key.ids": ("k_1", "k_2"),
+    }
+
+
+def test_an_audit_span_is_a_child_of_the_span_around_it(keyaudit: KeyAudit, app: Any) -> None:
+    """It belongs where the write happens, in the request's trace."""
+    instrument(keyaudit, app)
+    with keyaudit.request(), keyaudit.tracer.start_as_current_span("inner") as inner:
+        app.record("create")
+    assert keyaudit.audit_spans()[0].parent == inner.get_span_context()
+
+
+def test_a_wide_event_has_no_control_over_the_span_name(keyaudit: KeyAudit, app: Any) -> None:
+    """An action of control characters and lone surrogates is text that an exporter can encode."""
+    instrument(keyaudit, app)
+    app.record("a\x00\r\n\u2028\ud800%s{}")
+    name = keyaudit.audit_spans()[0].name
+    assert name.startswith("audit a")
+    name.encode("utf-8")

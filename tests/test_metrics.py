@@ -1,0 +1,214 @@
+"""The counters: what they add up to, and how often each fault counts and is logged."""
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import CallbackOptions
+
+from otel_keyaudit import ApiKey, AuditTarget, use_key
+from otel_keyaudit.metrics import Tally
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+import asyncio
+
+class Key:
+    def __init__(self, id):
+        self.id = id
+
+class Unnamed:
+    pass
+
+CALLS = []
+ROWS = []
+
+def verify(key):
+    return key
+
+def record(fields=None, fails=False):
+    CALLS.append(1)
+    ROWS.append(fields)
+    if fails:
+        raise LookupError
+
+async def arecord(fields=None, how="returns"):
+    CALLS.append(1)
+    ROWS.append(fields)
+    await asyncio.sleep(0)
+    if how == "raises":
+        raise LookupError
+    if how == "hangs":
+        await asyncio.Event().wait()
+
+def build(fails=False):
+    CALLS.append(1)
+    if fails:
+        raise LookupError
+    return {}
+
+def brecord(fields=None):
+    CALLS.append(1)
+    ROWS.append(fields)
+    yield 1
+    yield 2
+"""
+FIELDS = ("{}", b'{"a": 1}', None, ["no object"], "no json", 7)
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application whose writes return, raise, hang, and are abandoned."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any) -> None:
+    """Instrument all of its functions."""
+    name = app.__name__
+    places = {"record": "args.fields", "arecord": "args.fields", "brecord": "args.fields", "build": "return"}
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify"],
+        audit_targets=[f"{name}:{function}?fields={place}" for function, place in places.items()],
+    )
+
+
+async def write(app: Any, chance: random.Random) -> None:
+    """Write one row in a way that chance decides."""
+    fields = chance.choice(FIELDS)
+    how = chance.choice(["record", "arecord", "build", "brecord", "cancelled"])
+    with suppress(LookupError):
+        if how == "record":
+            app.record(fields, fails=chance.random() < 0.3)
+        elif how == "build":
+            app.build(fails=chance.random() < 0.3)
+        elif how == "brecord":
+            rows = app.brecord(fields)
+            next(rows)
+            chance.choice([rows.close, lambda: list(rows)])()
+        elif how == "arecord":
+            await app.arecord(fields, chance.choice(["returns", "raises"]))
+        else:
+            task = asyncio.ensure_future(app.arecord(fields, "hangs"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def serve(keyaudit: KeyAudit, app: Any, chance: random.Random) -> None:
+    """Serve a request of a few writes: with one key, two, one that cannot be named, or none."""
+    with keyaudit.request():
+        for key in chance.choice([[], [app.Key("k_1")], [app.Key("k_1"), app.Key("k_2")], [app.Unnamed()]]):
+            app.verify(key)
+        for _ in range(chance.randrange(4)):
+            await write(app, chance)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_four_attributions_are_the_calls(keyaudit: KeyAudit, app: Any, seed: int) -> None:
+    """Over random calls that return, raise, are cancelled, hang or are abandoned, each call is counted exactly once."""
+    instrument(keyaudit, app)
+    chance = random.Random(seed)
+
+    async def serve_all() -> None:
+        for _ in range(80):
+            await asyncio.gather(*[asyncio.create_task(serve(keyaudit, app, chance)) for _ in range(5)])
+
+    asyncio.run(serve_all())
+    writes = keyaudit.writes()
+    assert sum(writes.values()) == len(app.CALLS)
+    assert all(writes.values())
+
+
+def test_a_hanging_write_is_counted_while_it_hangs(keyaudit: KeyAudit, app: Any) -> None:
+    """Its row was given its key before the call, so it counts before it returns."""
+    instrument(keyaudit, app)
+
+    async def hang() -> None:
+        with use_key(ApiKey("k_1")):
+            task = asyncio.ensure_future(app.arecord({}, "hangs"))
+            await asyncio.sleep(0)
+        assert keyaudit.writes()["attributed"] == 1
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(hang())
+    assert keyaudit.writes()["attributed"] == 1
+
+
+def test_the_detail_counts_only_when_attributed(keyaudit: KeyAudit, app: Any) -> None:
+    """The points have exactly the documented attributes, and no key id among them."""
+    instrument(keyaudit, app)
+    app.record({})
+    with use_key(ApiKey("k_1")):
+        app.record({})
+        app.record(["no object"])
+    points = {attributes: value for (name, attributes), value in keyaudit.metrics().items() if "writes" in name}
+    assert points == {
+        frozenset({("keyaudit.attribution", "attributed"), ("keyaudit.detail", "full")}): 1,
+        frozenset({("keyaudit.attribution", "none")}): 1,
+        frozenset({("keyaudit.attribution", "failed")}): 1,
+    }
+
+
+def test_a_fault_counts_each_time_and_is_logged_once(
+    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each degraded call counts; a warning comes once per target and kind, and again after the next instrument()."""
+    for round_ in (1, 2):
+        instrument(keyaudit, app)
+        with use_key(ApiKey("k_1")):
+            for _ in range(3):
+                app.record(["no object"])
+                app.brecord("no json").close()
+                list(app.brecord("no json"))
+        assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 6 * round_}
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * 2 * round_
+        keyaudit.uninstrument()
+
+
+def test_several_faults_of_one_stage_are_one_degraded_call(keyaudit: KeyAudit, app: Any) -> None:
+    """At most once per stage and call, whatever the number of fields that cannot be read."""
+    name = app.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify?name=a&scopes=b&allow_list=c&owner=d"])
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+
+
+def test_stages_count_each_for_themselves(keyaudit: KeyAudit, app: Any) -> None:
+    """An unreadable field, a failing sampler and unchangeable fields of one call are three."""
+
+    def fail(_: object) -> object:
+        raise KeyError
+
+    target = AuditTarget(f"{app.__name__}:record", fields="args.fields", action=fail)
+    keyaudit.instrument(audit_targets=[target], sampler=fail)
+    with use_key(ApiKey("k_1")):
+        app.record(["no object"])
+    assert sorted(stage for stage, _ in keyaudit.degraded()) == ["audit", "merge", "sampling"]
+
+
+def test_counts_go_on_after_uninstrument(keyaudit: KeyAudit, app: Any) -> None:
+    """The counters of a provider are cumulative over every instrument() with it, and other providers have their own."""
+    other = KeyAudit()
+    for one in (keyaudit, other, keyaudit):
+        instrument(one, app)
+        app.record({})
+        one.uninstrument()
+    app.record({})
+    assert keyaudit.writes()["none"] == 2
+    assert other.writes()["none"] == 1
+
+
+def test_reading_a_tally_does_not_count() -> None:
+    """However often it is read, a tally says how often it was added to."""
+    tally = Tally("a")
+    values = []
+    for _ in range(3):
+        tally.add("x")
+        values += [observation.value for _ in range(3) for observation in tally.observe(CallbackOptions())]
+    assert values == [1, 1, 1, 2, 2, 2, 3, 3, 3]

@@ -12,6 +12,7 @@ from otel_keyaudit.calls import Binding, Call, Reader, reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.guard import run_silently
+from otel_keyaudit.key_types import KeyFields
 from otel_keyaudit.places import Place
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.snapshot import Attributes
@@ -54,22 +55,23 @@ class AuditPlan:
         self.when_is_function = when is not None and not isinstance(when, Expression)
         self.when_needs_result = when is not None and self._waits(when)
         self.subject = self._reader(target.sources.get("subject"))
-        self.subject_fields = {name: self._compiled(source) for name, source in target.subject_sources().items()}
-        self.subject_fields_given = {
-            name: read for name, read in self.subject_fields.items() if f"subject_{name}" in target.sources
-        }
+        fields = target.subject_sources()
+        given = [name for name in fields if f"subject_{name}" in target.sources]
+        self.subject_fields = KeyFields(fields, given, runtime.key_types, deferred=runtime.deferred)
         self.early: dict[str, Reader] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
-        fields = runtime.settings.request_field, runtime.settings.subject_field
-        self.reserved = fields[:1] if self.subject is None else fields
+        reserved = runtime.settings.request_field, runtime.settings.subject_field
+        self.reserved = reserved[:1] if self.subject is None else reserved
 
     def subject_readers(self, subject: object) -> Mapping[str, Reader] | None:
         """Return how the fields of a subject are read; ``None`` for one that is not an API key."""
-        of_class = self.runtime.key_classes.get(type(subject))
-        if of_class is None and not self.subject_fields_given and not isinstance(subject, ApiKey):
+        kind, runtime = type(subject), self.runtime
+        of_class = runtime.key_classes.get(kind)
+        is_key = of_class is not None or self.target.subject_sources_given or runtime.key_types.is_in_use(kind)
+        if not is_key and not isinstance(subject, ApiKey):
             return None
-        return {**self.subject_fields, **(of_class or {}), **self.subject_fields_given}
+        return {**self.subject_fields.of(kind), **(of_class or {}), **self.subject_fields.given(kind)}
 
     def _compiled(self, source: Source) -> Reader:
         return reader(source, deferred=self.runtime.deferred)

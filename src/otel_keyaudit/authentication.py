@@ -14,6 +14,7 @@ from otel_keyaudit.expressions import Expression
 from otel_keyaudit.extraction import read_key
 from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.handlers import Observe
+from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.request_state import Outcome, RequestState, current_request, reset
 from otel_keyaudit.runtime import Runtime
@@ -36,16 +37,14 @@ class Authentication:
         self.key = self._reader(sources.get("key")) or (lambda call, base: call.result)
         self.when = self._reader(sources.get("when"))
         self.valid = self._reader(sources.get("valid"))
-        self.valid_needs_key = _is_relative(sources.get("valid"))
+        self.valid_needs_key = is_relative(sources.get("valid"))
         when = sources.get("when")
         self.when_is_function = when is not None and not isinstance(when, Expression)
         self.when_needs_key = isinstance(when, Expression) and None in when.roots
         self.when_needs_result = _needs_result(when, sources.get("key"))
         self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
-        self.fields = {name: reader(source, deferred=runtime.deferred) for name, source in target.key_sources().items()}
-        self.class_fields = {
-            name: self.fields[name] for name, source in target.key_sources().items() if _is_relative(source)
-        }
+        fields = target.key_sources()
+        self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
 
     def _reader(self, source: Source | None) -> Reader | None:
         return None if source is None else reader(source, deferred=self.runtime.deferred)
@@ -58,10 +57,6 @@ class Authentication:
 def observer(runtime: Runtime, target: AuthTarget, binding: Binding) -> Observe:
     """Return what observes the calls of an authentication target."""
     return Authentication(runtime, target, binding).observe
-
-
-def _is_relative(source: Source | None) -> bool:
-    return isinstance(source, Expression) and source.roots == {None}
 
 
 def _needs_result(source: Source | None, base: Source | None) -> bool:
@@ -198,10 +193,10 @@ class AuthenticationMoment(GuardedCall):
         """Remember what class API keys are of: an audit row may be about one."""
         classes = self._authentication.runtime.key_classes
         if kind.__module__ != "builtins" and kind not in classes:
-            classes[kind] = self._authentication.class_fields
+            classes[kind] = self._authentication.fields.of_object(kind)
 
     def _read(self, key: Any) -> ApiKey | None:
-        return read_key(self, STAGE_AUTHENTICATION, self._authentication.fields, self._call, key)
+        return read_key(self, STAGE_AUTHENTICATION, self._authentication.fields.of(type(key)), self._call, key)
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:

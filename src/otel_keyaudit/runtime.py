@@ -10,6 +10,7 @@ from opentelemetry.trace import Tracer
 
 from otel_keyaudit.calls import Reader
 from otel_keyaudit.guard import Faults
+from otel_keyaudit.key_types import KeyTypes
 from otel_keyaudit.metrics import Metrics
 from otel_keyaudit.provenance import Provenance
 from otel_keyaudit.sampling import Sampler
@@ -22,6 +23,7 @@ class Runtime:
     """The parts that a call of a target needs.
 
     Attributes:
+        key_types: Classes of known libraries' keys.
         key_classes: Classes of the objects that authentication targets returned, and how their fields are read.
         deferred: Packages need not be importable yet (``opentelemetry-instrument``).
     """
@@ -33,6 +35,7 @@ class Runtime:
     snapshots: Snapshots
     sampler: Sampler
     deferred: bool
+    key_types: KeyTypes = field(default_factory=KeyTypes)
     provenance: Provenance = field(default_factory=Provenance)
     key_classes: weakref.WeakKeyDictionary[type, Mapping[str, Reader]] = field(
         default_factory=weakref.WeakKeyDictionary

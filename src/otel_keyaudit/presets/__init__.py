@@ -1,0 +1,74 @@
+"""Ready-made targets for libraries. Each module here is a preset: ``some_name`` the preset ``some-name``."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+
+from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.guard import logger, run_silently
+from otel_keyaudit.key_types import KeyTypes
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import Target
+
+
+@cache
+def presets() -> dict[str, Preset]:
+    """Return all presets by name, sorted."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return {name.replace("_", "-"): import_module(f"{__name__}.{name}").PRESET for name in modules}
+
+
+def preset(name: str) -> Preset:
+    """Return a preset.
+
+    Raises:
+        ConfigurationError: There is none of that name; it says which there are, and which was probably meant.
+    """
+    known = presets()
+    if name in known:
+        return known[name]
+    near = _nearest(name.lower(), known)
+    hint = "" if near is None else f"; did you mean {near!r}?"
+    raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{hint}")
+
+
+def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
+    """Return the presets of some names whose libraries are there; a warning says which are not.
+
+    Raises:
+        ConfigurationError: With ``strict``, a library is not there.
+    """
+    found = {}
+    for name in names:
+        one = preset(name)
+        shortcoming = one.shortcoming()
+        if shortcoming is None:
+            found[name] = one
+        elif strict:
+            raise ConfigurationError(f"preset {name!r} can never work: {shortcoming}")
+        else:
+            run_silently(logger.warning, "keyaudit preset %s is off: %s", name, shortcoming)
+    return found
+
+
+def targets(chosen: Mapping[str, Preset]) -> tuple[Target, ...]:
+    """Return the targets of some presets, each once."""
+    return tuple(dict.fromkeys(target for one in chosen.values() for target in one.targets))
+
+
+def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
+    """Return the key types of all libraries; those of some presets are in use."""
+    known = {name: kind for one in presets().values() for name, kind in one.key_types.items()}
+    return KeyTypes(known, [name for one in chosen.values() for name in one.key_types])
+
+
+def _nearest(name: str, known: dict[str, Preset]) -> str | None:
+    """Return the preset whose name, or whose library's name, is nearest."""
+    spellings = {one.library.lower(): preset_name for preset_name, one in known.items()}
+    spellings |= {preset_name: preset_name for preset_name in known}
+    matches = get_close_matches(name.replace("_", "-"), spellings, 1)
+    return spellings[matches[0]] if matches else None

@@ -1,0 +1,29 @@
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+HIDDEN = ("pk", "id")
+"""Both hold the hash, behind the prefix."""
+
+PRESET = Preset(
+    library="djangorestframework-api-key",
+    oldest="3.0",
+    records="`id`: `prefix`; `name`; `expires_at`: `expiry_date`; `scopes` and `allow_list` of a model that has them",
+    never="`id`, `pk`, `hashed_key`: they hold the hash; the key that was presented",
+    targets=(
+        AuthTarget(
+            "rest_framework_api_key.models:BaseAPIKeyManager.get_from_key",
+            valid="has_expired|if:,valid",  # it returns expired ones, which its caller then refuses
+        ),
+    ),
+    key_types={
+        "rest_framework_api_key.models:AbstractAPIKey": KeyType(
+            hidden=HIDDEN,
+            id="prefix",
+            name="name",
+            scopes="scopes",
+            allow_list="allow_list",
+            expires_at="expiry_date",
+        ),
+    },
+)

@@ -1,0 +1,16 @@
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets.drf import REQUEST_AUTHENTICATION
+
+PRESET = Preset(
+    library="django-rest-knox",
+    oldest="5.0",
+    records="`id`: 16 hex digits of the SHA-256 of `digest`; `owner`: `user_id`; `expires_at`: `expiry`",
+    never="`digest`, `pk`, `str()`: what the token is compared with; `token_key`: the token's beginning",
+    targets=(REQUEST_AUTHENTICATION,),
+    key_types={
+        "knox.models:AbstractAuthToken": KeyType(
+            hidden=("pk", "id", "token_key"), id="digest|sha256:16", owner="user_id", expires_at="expiry"
+        ),
+    },
+)

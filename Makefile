@@ -9,10 +9,10 @@ PYTHONS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test jaeger check format dist lock clean python
+.PHONY: help demo test jaeger check format dist supply-chain lock clean python
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
 
 demo: python ## run the example service, send it requests, show rows and spans
 	@"$(PYTHON)" tools/demo.py $(ARGS)
@@ -31,6 +31,9 @@ format: python ## let ruff mend the form
 
 dist: python ## build wheel and sdist into dist/, twice, and check them
 	@"$(PYTHON)" tools/dist.py
+
+supply-chain: python ## what is published and how: builds, contents, dependencies, SBOM, bandit, zizmor
+	@"$(PYTHON)" tools/supply_chain.py
 
 lock: python ## compile requirements/*.in again (needs uv); UPGRADE=1 moves to the newest versions
 	@"$(PYTHON)" tools/lock.py $(if $(UPGRADE),--upgrade)

@@ -56,7 +56,7 @@ def environ(extra: dict[str, str] | None = None) -> dict[str, str]:
 def environment(name: str, lock: str, python: str | Path = sys.executable) -> Path:
     """Return the Python of the virtualenv `name`, made from `requirements/<lock>.txt` unless it is up to date."""
     folder = ROOT / ".venv" / name
-    inside = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    inside = python_in(folder)
     requirements = ROOT / "requirements" / f"{lock}.txt"
     stamp = folder / "made-from"
     key = hashlib.sha256(requirements.read_bytes()).hexdigest() + " " + identity(python)
@@ -70,6 +70,11 @@ def environment(name: str, lock: str, python: str | Path = sys.executable) -> Pa
     run(inside, *PIP_INSTALL, "--require-hashes", "-r", requirements, failure=not_installed)
     stamp.write_text(key)
     return inside
+
+
+def python_in(folder: Path) -> Path:
+    """Return the interpreter of a virtualenv."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def tools_environment() -> Path:

@@ -1,8 +1,9 @@
 """Everything, against the installed wheel, on each supported Python: what `make test` does.
 
-    python tools/test.py [--python 3.12 ...] [arguments of pytest]
+    python tools/test.py [--wheel dist/name.whl] [--python 3.12 ...] [arguments of pytest]
 
-With either the run is partial: no coverage limit, no static checks.
+The wheel is built unless one is named. With either of the last two the run is partial: no coverage limit, no static
+checks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import argparse
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from environments import (
     say,
     tools_environment,
 )
+from results import Results
 
 CI = bool(os.environ.get("CI"))
 COVERAGE = BUILD / "coverage"
@@ -52,52 +52,14 @@ for requirement in map(Requirement, requires("otel-keyaudit")):
 """
 
 
-class Results:
-    """What was run, with outcome and time; a failed step does not stop the others."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.failed = 0
-        self.started = time.monotonic()
-
-    def step(self, name: str, function: Callable[[], None]) -> None:
-        """Run one step and note how it went."""
-        started = time.monotonic()
-        try:
-            function()
-        except StepError as error:
-            self.note(f"{name:<32} FAILED  {clock(started)}  {error}", failed=True)
-        else:
-            self.note(f"{name:<32} passed  {clock(started)}")
-
-    def note(self, line: str, *, failed: bool = False) -> None:
-        """Keep a line for the summary."""
-        self.lines.append(line)
-        self.failed += failed
-
-    def close(self) -> None:
-        """Print the summary; fail when a step did."""
-        say("summary")
-        print("\n".join(self.lines))
-        if self.failed:
-            message = f"{self.failed} of {len(self.lines)} steps failed, after {clock(self.started)}"
-            raise StepError(message)
-        print(f"make test: all steps passed in {clock(self.started)}", flush=True)
-
-
-def clock(started: float) -> str:
-    """Return the time since then as minutes and seconds."""
-    seconds = round(time.monotonic() - started)
-    return f"{seconds // 60}:{seconds % 60:02}"
-
-
 def test() -> None:
     """Run the whole, or the part that the command line asks for."""
     parser = argparse.ArgumentParser(prog="tools/test.py", allow_abbrev=False)
     parser.add_argument("--python", action="append", choices=VERSIONS)
+    parser.add_argument("--wheel", type=Path)
     options, pytest_arguments = parser.parse_known_args()
     whole = not (options.python or pytest_arguments)
-    results = Results()
+    results = Results("make test")
     if CI and whole:
         say("Jaeger, for the tests that need it")
         build_jaeger = partial(run, sys.executable, "examples/jaeger/build/build.py")
@@ -112,8 +74,7 @@ def test() -> None:
         message = f"none of Python {', '.join(wanted)} was found on PATH or in pyenv: install one"
         raise StepError(message)
 
-    say("building the wheel")
-    wheel = build(tools_environment(), BUILD / "dist")
+    wheel = options.wheel or built()
     shutil.rmtree(COVERAGE, ignore_errors=True)
     versions = list(found)
     oldest, newest = versions[0], versions[-1]
@@ -125,6 +86,12 @@ def test() -> None:
         results.step("coverage of all runs together", lambda: covered(environment(f"py{newest}", "dev", found[newest])))
         results.step("ruff and mypy", check)
     results.close()
+
+
+def built() -> Path:
+    """Return a wheel of this checkout."""
+    say("building the wheel")
+    return build(tools_environment(), BUILD / "dist")
 
 
 def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_arguments: list[str]) -> None:

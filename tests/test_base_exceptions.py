@@ -1,0 +1,119 @@
+"""What is no ``Exception`` belongs to the application: it goes through, wherever it is raised."""
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import otel_keyaudit
+from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, use_key
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+class Key:
+    id = "k_1"
+
+def verify(error):
+    return answer(error)
+
+async def averify(error):
+    return answer(error)
+
+def record(error, fields=None):
+    return answer(error)
+
+async def arecord(error, fields=None):
+    return answer(error)
+
+def grecord(error, fields=None):
+    yield answer(error)
+
+def answer(error):
+    if error is not None:
+        raise error
+    return Key()
+"""
+KINDS = [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that raises what it is given."""
+    return load_module(APP)
+
+
+def run(function: Any, error: BaseException | None) -> None:
+    """Call a function of any kind to its end, without an event loop that would have its own idea of errors."""
+    result = function(error)
+    if asyncio.iscoroutine(result):
+        result.send(None)
+    elif isinstance(result, Iterator):
+        next(result)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("function", ["verify", "averify", "record", "arecord", "grecord"])
+def test_it_goes_through_from_wrapped_code(
+    keyaudit: KeyAudit, app: Any, function: str, kind: type[BaseException]
+) -> None:
+    """The caller gets the very exception; it is no outcome of an authentication, and a write counts all the same."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify", f"{name}:averify"],
+        audit_targets=[f"{name}:{one}?fields=args.fields" for one in ("record", "arecord", "grecord")],
+    )
+    error = kind()
+    with keyaudit.request(), use_key(ApiKey("k_1")), pytest.raises(kind) as caught:
+        run(getattr(app, function), error)
+    assert caught.value is error
+    assert keyaudit.count("keyaudit.authentications") == 0
+    assert sum(keyaudit.writes().values()) == ("record" in function)
+    assert keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("function", ["verify", "record"])
+def test_it_goes_through_from_an_extractor(
+    keyaudit: KeyAudit, app: Any, function: str, kind: type[BaseException]
+) -> None:
+    """An interrupt that arrives while a value is read is not ours to keep."""
+    error = kind()
+
+    def interrupted(call: object) -> object:
+        raise error
+
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[AuthTarget(f"{name}:verify", id=interrupted)],
+        audit_targets=[AuditTarget(f"{name}:record", fields="args.fields", action=interrupted)],
+    )
+    with keyaudit.request(), pytest.raises(kind) as caught:
+        getattr(app, function)(None)
+    assert caught.value is error
+    assert keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_goes_through_from_a_sampler(keyaudit: KeyAudit, app: Any, kind: type[BaseException]) -> None:
+    """Nor is one that arrives in a sampler."""
+
+    def interrupted(event: object) -> object:
+        raise kind
+
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.fields"], sampler=interrupted)
+    with use_key(ApiKey("k_1")), pytest.raises(kind):
+        app.record(None)
+
+
+def test_only_the_guard_catches_every_exception() -> None:
+    """There is one ``except Exception`` in the package, in the guard, and nothing that catches more."""
+    caught = []
+    for path in sorted(Path(otel_keyaudit.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                names = {one.id for one in ast.walk(node.type) if isinstance(one, ast.Name)} if node.type else {""}
+                caught += [(path.name, name) for name in names & {"", "Exception", "BaseException"}]
+    assert caught == [("guard.py", "Exception")]

@@ -12,6 +12,18 @@ from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.merge import Merge
 from otel_keyaudit.names import UNVERIFIED
 
+ODD_VALUES = [
+    "null", "true", "1", "-0", "1e400", "12345678901234567890123", "0.10", "NaN", "Infinity", "-Infinity", r'"\ud800"',
+    '"é\U0001f600"', "[]", "{}",
+]  # fmt: skip
+"""Values that other readers of JSON refuse or change."""
+
+TOKENS = [
+    "{", "}", "[", "]", ":", ",", '"a"', '"request_api_key"', '"api_key"', r'"\u0061pi_key"', '"api_key_unverified"',
+    "\ufeff", "\x00", " ", "\n", '"', "\\", '{"a":1', '{"request_api_key":', ',"api_key":', *ODD_VALUES,
+]  # fmt: skip
+"""What JSON texts, and almost JSON texts, are made of."""
+
 Pairs = list[tuple[str, Any]]
 
 _READ = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple)
@@ -40,6 +52,7 @@ def check(fields: str | bytes, merge: Merge) -> str:
     if not reserved:
         _check_bytes(fields, after, merge)
     assert merge.into(after) == (after, 0)
+    _check_again(after, merge, len(added))
     return "nothing" if before is None else "object"
 
 
@@ -78,6 +91,19 @@ def _check_bytes(fields: str | bytes, after: str | bytes, merge: Merge) -> None:
     else:
         before, _, behind = text.partition("null")
         assert result == f"{before}{{{inserted}}}{behind}"
+
+
+def _check_again(after: str | bytes, merge: Merge, added: int) -> None:
+    """What was written comes by again, with something behind it: ours is replaced, or removed."""
+    text = _text(after)
+    brace = text.rindex("}")
+    kept = (_pairs(after) or [])[: -added or None]
+    changed = text[:brace] + (',"behind":0' if _pairs(after) else '"behind":0') + text[brace:]
+    again = changed if isinstance(after, str) else changed.encode()
+    replaced, moved = merge.into(again)
+    assert (_pairs(replaced), moved) == ([*kept, ("behind", "0"), *(_pairs(after) or [])[len(kept) :]], 0)
+    emptied, moved = Merge(dict.fromkeys(merge.members), merge.provenance).into(again)
+    assert (_pairs(emptied), moved) == ([*kept, ("behind", "0")], 0)
 
 
 def _text(fields: str | bytes) -> str:

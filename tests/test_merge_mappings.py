@@ -1,0 +1,213 @@
+"""The merge into mappings that are no plain dicts: copied as their kind, or left alone."""
+
+import copy
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
+from collections.abc import Iterator, Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.errors import UnchangeableError
+from support.members import REQUEST, SUBJECT, key_member, merge_of
+
+MEMBER = key_member()
+
+
+class Holding(MutableMapping[str, Any]):
+    """Keeps its items in an attribute, so that a plain copy shares them."""
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self.items_held = dict(items)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.items_held[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.items_held[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self.items_held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items_held)
+
+    def __len__(self) -> int:
+        return len(self.items_held)
+
+
+class Sharing(Holding):
+    """Every copy is a view of the same items."""
+
+    def __copy__(self) -> "Sharing":
+        view = Sharing({})
+        view.items_held = self.items_held
+        return view
+
+
+class Slotted(MutableMapping[str, Any]):
+    """Shares its items with a copy, in a way that cannot be seen."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self.held = dict(items)
+
+    __getitem__ = Holding.__getitem__
+    __len__ = Holding.__len__
+    __iter__ = Holding.__iter__
+    __setitem__ = Holding.__setitem__
+    __delitem__ = Holding.__delitem__
+
+    @property
+    def items_held(self) -> dict[str, Any]:
+        return self.held
+
+
+class CopyOfAnotherKind(Holding):
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+
+class Itself(Holding):
+    def __copy__(self) -> "Itself":
+        return self
+
+
+class Frozen(Mapping[str, Any]):
+    """Cannot be changed."""
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self._held = dict(items)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+class Locked(dict[str, Any]):
+    """A dict that refuses changes."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise TypeError("locked")
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("locked")
+
+
+class Upper(dict[str, Any]):
+    """A dict with attributes and a way of its own to take items."""
+
+    label = "none"
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self.label = "set"
+
+
+def _default_dict(items: Mapping[str, Any]) -> "defaultdict[str, Any]":
+    return defaultdict(list, items)
+
+
+CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Upper, Counter, ChainMap]
+UNCHANGEABLE = [MappingProxyType, Frozen, Locked, Sharing, Slotted, CopyOfAnotherKind, Itself]
+
+
+@pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
+def test_a_mapping_is_copied_as_its_kind(kind: Any) -> None:
+    """The result is of the same class with the same values and ours behind; the given one is as it was."""
+    value = object()
+    fields = kind({"a": value, "b": 2})
+    after, moved = merge_of(MEMBER).into(fields)
+    assert type(after) is type(fields)
+    assert (dict(after), moved) == ({"a": value, "b": 2, REQUEST: MEMBER.as_object()}, 0)
+    assert dict(fields) == {"a": value, "b": 2}
+    after["c"] = 3
+    assert "c" not in fields
+
+
+@pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_a_forged_member_is_moved_in_the_copy_only(kind: Any, member: Any) -> None:
+    """With or without a key to put, what stands under a reserved name goes aside; the given mapping keeps it."""
+    forged = {"id": "root"}
+    fields = kind({REQUEST: forged, "a": 1})
+    after, moved = merge_of(member).into(fields)
+    expected = {"a": 1, f"{REQUEST}_unverified": forged} | ({} if member is None else {REQUEST: member.as_object()})
+    assert (dict(after), moved) == (expected, 1)
+    assert after[f"{REQUEST}_unverified"] is forged
+    assert dict(fields) == {REQUEST: forged, "a": 1}
+
+
+@pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
+def test_ours_is_replaced_and_removed(kind: Any) -> None:
+    """A mapping that comes by again gets the new member, or loses the old one when there is nothing to put."""
+    merge = merge_of(MEMBER)
+    once, _ = merge.into(kind({"a": 1}))
+    again, moved = merge_of(key_member("k_2"), provenance=merge.provenance).into(once)
+    assert (dict(again), moved) == ({"a": 1, REQUEST: key_member("k_2").as_object()}, 0)
+    emptied, moved = merge_of(provenance=merge.provenance).into(again)
+    assert (dict(emptied), moved) == ({"a": 1}, 0)
+
+
+@pytest.mark.parametrize("kind", [*CHANGEABLE, *UNCHANGEABLE], ids=lambda kind: kind.__name__)
+def test_a_mapping_without_anything_to_do_is_returned_itself(kind: Any) -> None:
+    """No key and no reserved name: not even a copy is made."""
+    fields = kind({"a": 1})
+    assert merge_of().into(fields) == (fields, 0)
+    assert merge_of().into(fields)[0] is fields
+
+
+@pytest.mark.parametrize("kind", UNCHANGEABLE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("forged", [False, True])
+def test_what_cannot_be_copied_stays_untouched(kind: Any, forged: bool) -> None:
+    """Read-only mappings, and those whose copies are no copies, are refused and are as they were, order included."""
+    items = {REQUEST: {"id": "root"}, SUBJECT: 1, "a": 1} if forged else {"a": 1, "b": 2}
+    fields = kind(items)
+    with pytest.raises((UnchangeableError, TypeError)):
+        merge_of(MEMBER).into(fields)
+    assert list(fields.items()) == list(items.items())
+
+
+def test_a_default_dict_keeps_its_factory_and_makes_nothing() -> None:
+    """Looking for reserved names must not create them."""
+    fields: defaultdict[str, Any] = defaultdict(list, a=1)
+    after, _ = merge_of(MEMBER).into(fields)
+    assert after.default_factory is list
+    assert list(fields) == ["a"]
+
+
+def test_a_dict_subclass_takes_its_items_in_its_own_way() -> None:
+    """The class of the application decides how an item is set, and its attributes are copied."""
+    fields = Upper(a=1)
+    after, _ = merge_of(MEMBER).into(fields)
+    assert (after.label, fields.label) == ("set", "none")
+
+
+def test_a_copy_has_no_trace_of_how_it_was_tried() -> None:
+    """Only the items that were there and ours, also where the names for trying are taken."""
+    fields = Holding({"otel_keyaudit": 1, "otel_keyaudit_": 2})
+    after, _ = merge_of(MEMBER).into(fields)
+    assert list(after) == ["otel_keyaudit", "otel_keyaudit_", REQUEST]
+    assert list(fields) == ["otel_keyaudit", "otel_keyaudit_"]
+
+
+def test_values_are_shared_with_the_given_mapping_and_not_copied() -> None:
+    """A copy is one level deep: values that cannot be copied are no obstacle."""
+
+    class Uncopyable:
+        def __copy__(self) -> "Uncopyable":
+            raise TypeError
+
+        def __deepcopy__(self, memo: Any) -> "Uncopyable":
+            raise TypeError
+
+    value = Uncopyable()
+    with pytest.raises(TypeError):
+        copy.copy(value)
+    assert merge_of(MEMBER).into(UserDict(a=value))[0]["a"] is value

@@ -11,7 +11,8 @@ from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import Attribution, attribute
 from otel_keyaudit.audit_plan import AuditPlan, event_attributes, read_event_field
-from otel_keyaudit.calls import Binding, Call, Reader
+from otel_keyaudit.binding import Binding
+from otel_keyaudit.calls import Call, Reader
 from otel_keyaudit.errors import CollisionError
 from otel_keyaudit.extraction import read_key
 from otel_keyaudit.guard import GuardedCall, run_silently

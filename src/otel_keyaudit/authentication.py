@@ -8,7 +8,8 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
-from otel_keyaudit.calls import Binding, Call, Reader, reader
+from otel_keyaudit.binding import Binding
+from otel_keyaudit.calls import Call, Reader, reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.extraction import read_key

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import CoroutineType, TracebackType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any, Protocol
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -40,39 +42,60 @@ Observe = Callable[[tuple[Any, ...], dict[str, Any]], Moment | None]
 """Begins the observation of a call; ``None`` passes it through."""
 
 
-def handler_for(kind: str, observe: Observe, original: Callable[..., Any], *, native: bool) -> Handler:
+def handler_for(kind: str, observe: Observe, original: Callable[..., Any]) -> Handler:
     """Return the handler for a callable.
 
     Args:
-        kind: ``sync``, ``coroutine``, ``generator`` or ``async_generator``.
+        kind: As :func:`otel_keyaudit.trampoline.kind_of` says; for generators the handler returns a relay, over which a
+            trampoline iterates.
         observe: Begins the observation of a call.
         original: What is called, once.
-        native: Generators are returned as such; else as relays, over which a trampoline iterates.
     """
-    if kind == "coroutine":
+    if kind in ("coroutine", "generator_coroutine"):
         return _coroutine(observe, original)
     if kind == "sync":
         return _sync(observe, original)
-    relays = _relays(_Relay if kind == "generator" else _AsyncRelay, observe, original)
-    if not native:
-        return relays
-    iterate = _iterate if kind == "generator" else _iterate_async
-    return lambda args, kwargs: iterate(relays(args, kwargs))
+    return _relays(_Relay if kind == "generator" else _AsyncRelay, observe, original)
 
 
 def _sync(observe: Observe, original: Callable[..., Any]) -> Handler:
+    decorates_generator = _decorates_generator(original)
+
     def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         moment = observe(args, kwargs)
         if moment is None:
             return original(*args, **kwargs)
         with moment:
             result = original(*moment.positional, **moment.keywords)
-            if type(result) is not CoroutineType:
+            later = _later(type(result), decorates_generator)
+            if later is None:
                 return moment.returned(result)
-            moment.pause()  # a plain function that returns a coroutine, as many decorators do: it ends when awaited
-        return _awaited(moment, result)
+            moment.pause()
+        return later(moment, result)
 
     return handler
+
+
+def _later(kind: type, decorates_generator: bool) -> Callable[[Moment, Any], Any] | None:
+    """Return what goes on with a call whose result has yet to run, as that of many decorators does."""
+    if kind is CoroutineType:
+        return _when_awaited
+    if decorates_generator and kind is GeneratorType:  # elsewhere a generator is a result like any other
+        return lambda moment, result: _iterate(_Relay(result, moment))
+    if decorates_generator and kind is AsyncGeneratorType:
+        return lambda moment, result: _iterate_async(_AsyncRelay(result, moment))
+    return None
+
+
+def _decorates_generator(function: Callable[..., Any]) -> bool:
+    inner = inspect.unwrap(function)
+    return inner is not function and (inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner))
+
+
+def _when_awaited(moment: Moment, result: CoroutineType[Any, Any, Any]) -> Any:
+    coroutine: Any = _awaited(moment, result)
+    coroutine.__name__, coroutine.__qualname__ = result.__name__, result.__qualname__
+    return coroutine
 
 
 async def _awaited(moment: Moment, result: CoroutineType[Any, Any, Any]) -> Any:
@@ -104,7 +127,7 @@ def _relays(kind: type[_Relay] | type[_AsyncRelay], observe: Observe, original: 
 class _Yielding:
     """Stands between a generator and whoever iterates it: passes on what is sent and thrown, either way.
 
-    Used as a context manager around a ``yield``, it takes whatever is thrown there and throws it into the generator next.
+    Used as a context manager around a ``yield``, it takes what is thrown there and throws it into the generator next.
     """
 
     def __init__(self, generator: Any, moment: Moment | None) -> None:
@@ -131,7 +154,7 @@ class _Yielding:
         if more and moment.lasts:
             moment.pause()
         else:
-            moment.returned(self.value)
+            self.value = moment.returned(self.value)
             self._moment = None
 
 
@@ -174,12 +197,20 @@ class _AsyncRelay(_Yielding):
     async def _step(self) -> bool:
         thrown = self._take_thrown()
         try:
-            step = self._generator.asend(self.sent) if thrown is None else self._generator.athrow(thrown)
-            self.value = await step
+            self.value = await (self._send() if thrown is None else self._generator.athrow(thrown))
         except StopAsyncIteration:
             self.value = None
             return False
         return True
+
+    def _send(self) -> Any:
+        """Go on, unnoticed by the event loop: it knows the generator in front, and would close both at once."""
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.asend(self.sent)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
 
 def _iterate(relay: _Relay) -> Generator[Any, Any, Any]:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from logging import ERROR, WARNING
-from pathlib import Path
 from types import FunctionType
-from typing import Any
-
-import wrapt
 
 from otel_keyaudit import audit, authentication
+from otel_keyaudit.binding import Binding
 from otel_keyaudit.boundaries import Boundaries
-from otel_keyaudit.calls import Binding
 from otel_keyaudit.entry_points import EntryPoint
+from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.expressions import Expression
-from otel_keyaudit.functions import MISSING, lookup, package_exists
+from otel_keyaudit.functions import MISSING, is_initialising, lookup, package_exists, runs_as_main
 from otel_keyaudit.guard import Guard, logger, run_silently
 from otel_keyaudit.handlers import Observe
+from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuditTarget, AuthTarget, Target
-from otel_keyaudit.trampoline import can_exchange, duplicate, trampoline
-from otel_keyaudit.wrapping import Found, Wrap, WrongTargetError, find, wrap
+from otel_keyaudit.wrapping import Exchange, Found, Wrap, WrongTargetError, find, wrap
 
 ACTIVE, PENDING, WRONG = "active", "pending", "wrong"
 
@@ -46,92 +43,107 @@ class TargetStatus:
 
 
 class Installation:
-    """One target: off, waiting for its module, or on."""
+    """One target: off, waiting for its module, or on.
 
-    def __init__(self, runtime: Runtime, target: Target) -> None:
+    Args:
+        runtime: What its observers need.
+        target: The target.
+        watch: Tells when its module is executed.
+    """
+
+    def __init__(self, runtime: Runtime, target: Target, watch: ModuleWatch) -> None:
         self.target = target
         self._runtime = runtime
+        self._watch = watch
         self._is_on = True
-        self._wraps: list[Wrap] = []
+        self._wraps: list[tuple[Wrap, object]] = []
         self._seen: list[object] = []
         self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
 
     @property
     def status(self) -> TargetStatus:
-        """What there is to say of the target."""
+        """What there is to say of the target; its module may have become ready since it was looked at."""
+        if self._state == PENDING and self._is_on:
+            self._look()
         return TargetStatus(self.target.written, self.target.kind, self._state, self._reason)
 
     def install(self) -> None:
-        """Put the target on, or wait for its module."""
-        if not self.try_loaded_modules():
-            if not self._runtime.deferred and not package_exists(self.target.module):
-                self._wrong(f"there is no package {self.target.module.partition('.')[0]!r}")
-                return
-            wrapt.register_post_import_hook(self._imported, self.target.module)
+        """Put the target on in the modules that are loaded, and in those that will be."""
+        module = self.target.module
+        self._watch.add(module, self._executed)
+        self._look()
+        if not self._candidates() and not self._runtime.deferred and not package_exists(module):
+            self._wrong(f"there is no package {module.partition('.')[0]!r}")
 
-    def try_loaded_modules(self, *, final: bool = False) -> bool:
-        """Put the target on in the modules that are loaded; return whether its module is among them.
-
-        Args:
-            final: A module that still lacks the name will not get it any more.
-        """
-        module = sys.modules.get(self.target.module)
-        main = sys.modules.get("__main__")
-        candidates = [module] if module is not None else []
-        if main is not None and _runs_as_main(main, self.target.module) and main is not module:
-            candidates.append(main)
-        for candidate in candidates:
-            unfinished = candidate is main or _is_initialising(candidate)
-            if final or not unfinished or lookup(candidate, self.target.qualified_name) is not MISSING:
-                self.apply(candidate)
-        return module is not None and self._state != PENDING
-
-    def apply(self, module: object) -> None:
-        """Put the target on in one module, once."""
-        if any(seen is module for seen in self._seen):
-            return
-        self._seen.append(module)
-        try:
-            found = find(module, self.target.qualified_name)
-            self._wraps.append(wrap(found, self._observe(found)))
-        except WrongTargetError as error:
-            if self._state != ACTIVE:
-                self._wrong(str(error))
-            return
-        self._state, self._reason = ACTIVE, "every call of it is observed"
-        if unreached := self._wraps[-1].unreached:
-            self._reason = (
-                f"called through {unreached} reference(s) taken before, in tuples or compiled code, it is not observed"
-            )
-            logger.warning("keyaudit target %s: %s", self.target.written, self._reason)
-
-    def reapply(self, module: object) -> None:
-        """Put the target on in a module that was executed again, which made its functions anew."""
-        if any(seen is module for seen in self._seen):
-            self._seen = [seen for seen in self._seen if seen is not module]
-            self.apply(module)
-
-    def uninstall(self) -> None:
-        """Take the target off; a hook that waits for a module stays silent."""
-        self._is_on = False
-        for one in reversed(self._wraps):
-            one.undo()
-        self._wraps.clear()
-        self._seen.clear()
+    def first_request(self) -> None:
+        """Put the target on in the module that was started, which tells nobody when it is complete; say what waits."""
+        before = self._state
+        self._look(final=True)
+        if self._state == PENDING:
+            _say(WARNING, "keyaudit target %s does not fire yet: %s", self.target.written, self._reason)
+        elif self._state != before:
+            self.report()
 
     def report(self) -> None:
         """Say so where the target can never fire."""
         if self._state == WRONG:
             level = ERROR if self._runtime.settings.strict else WARNING
-            run_silently(logger.log, level, "keyaudit target %s can never fire: %s", self.target.written, self._reason)
+            _say(level, "keyaudit target %s can never fire: %s", self.target.written, self._reason)
 
-    def _imported(self, module: object) -> None:
+    def uninstall(self) -> None:
+        """Take the target off; references that could not be reached pass their calls through."""
+        self._is_on = False
+        for one, _ in reversed(self._wraps):
+            one.undo()
+        self._wraps.clear()
+        self._seen.clear()
+
+    def _candidates(self) -> list[object]:
+        """Return the target's module, and the one that was started where it is the same."""
+        module, main = sys.modules.get(self.target.module), sys.modules.get("__main__")
+        found: list[object] = [] if module is None else [module]
+        if main is not module and runs_as_main(main, self.target.module):
+            found.append(main)
+        return found
+
+    def _look(self, *, final: bool = False) -> None:
+        """Put the target on in the modules that are loaded.
+
+        Args:
+            final: A module that still lacks the name will not get it any more.
+        """
+        for module in self._candidates():
+            unfinished = module is sys.modules.get("__main__") or is_initialising(module)
+            if any(seen is module for seen in self._seen):
+                continue
+            if final or not unfinished or lookup(module, self.target.qualified_name) is not MISSING:
+                self._put_on(module)
+            else:
+                self._reason = f"module {self.target.module!r} has no {self.target.qualified_name!r} so far"
+
+    def _executed(self, module: object) -> None:
+        """Put the target on in a module that was imported, or executed again, which made its functions anew."""
         if self._is_on:
-            _Reporting(self).guarded("", self.apply, module)
+            self._put_on(module)
             self.report()
 
+    def _put_on(self, module: object) -> None:
+        self._seen.append(module)
+        _Reporting(self).guarded("", self._wrap, module)
+
+    def _wrap(self, module: object) -> None:
+        found = find(module, self.target.qualified_name)
+        if not any(one.function is found.exchanged and receiver is found.receiver for one, receiver in self._wraps):
+            self._wraps.append((wrap(found, self._observe(found)), found.receiver))
+        self._state, self._reason = ACTIVE, "every call of it is observed"
+        if unreached := sum(one.unreached for one, _ in self._wraps):
+            self._reason = (
+                f"called through {unreached} reference(s) taken before, in tuples or compiled code, it is not observed"
+            )
+            _say(WARNING, "keyaudit target %s: %s", self.target.written, self._reason)
+
     def _observe(self, found: Found) -> Observe:
-        binding = Binding(found.function, has_self=found.has_self)
+        binding = found.binding()
         _check(self.target, binding)
         if isinstance(self.target, AuthTarget):
             observe: Observe = authentication.observer(self._runtime, self.target, binding)
@@ -140,7 +152,8 @@ class Installation:
         return lambda args, kwargs: observe(args, kwargs) if self._is_on else None
 
     def _wrong(self, reason: str) -> None:
-        self._state, self._reason = WRONG, reason
+        if self._state != ACTIVE:
+            self._state, self._reason = WRONG, reason
 
 
 class _Reporting(Guard):
@@ -149,9 +162,11 @@ class _Reporting(Guard):
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
-    def report(self, stage: str, error: BaseException) -> None:
+    def report(self, _: str, error: BaseException) -> None:
         """Mark the target as wrong."""
-        self._installation._wrong(f"it could not be wrapped ({type(error).__name__})")
+        is_told = isinstance(error, (WrongTargetError, ConfigurationError))
+        reason = str(error) if is_told else f"it could not be wrapped ({type(error).__name__})"
+        self._installation._wrong(reason)
 
 
 def _check(target: Target, binding: Binding) -> None:
@@ -172,53 +187,42 @@ def _check(target: Target, binding: Binding) -> None:
                 raise WrongTargetError(f"field {name!r} reads a parameter {parameter!r}, which it does not have")
 
 
-def _runs_as_main(main: object, module: str) -> bool:
-    """Say whether a module is the one that was started, which Python knows as ``__main__``."""
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return module in (spec.name, "__main__")
-    file = getattr(main, "__file__", None)
-    return module == "__main__" or (file is not None and Path(file).stem == module)
-
-
-def _is_initialising(module: object) -> bool:
-    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+def _say(level: int, message: str, *args: object) -> None:
+    run_silently(logger.log, level, message, *args)
 
 
 class BoundaryInstallation:
-    """The entry points of requests, each put on when its module is there."""
+    """The entry points of requests, each put on when its module is there.
 
-    def __init__(self, boundaries: Boundaries, entries: tuple[EntryPoint, ...]) -> None:
+    Args:
+        boundaries: Makes their handlers.
+        entries: The entry points.
+        watch: Tells when a module is executed.
+    """
+
+    def __init__(self, boundaries: Boundaries, entries: tuple[EntryPoint, ...], watch: ModuleWatch) -> None:
         self._boundaries = boundaries
         self._entries = entries
-        self._is_on = True
-        self._exchanged: list[tuple[FunctionType, Any, Any]] = []
+        self._watch = watch
+        self._exchanges: list[Exchange] = []
 
     def install(self) -> None:
         """Put every entry point on, now or later; importing nothing."""
         for entry in self._entries:
-            module, _, name = entry.path.partition(":")
-            wrapt.register_post_import_hook(self._hook(entry, name), module)
+            name, _, qualified_name = entry.path.partition(":")
+            executed = partial(run_silently, self._apply, entry, qualified_name)
+            self._watch.add(name, executed)
+            module = sys.modules.get(name)
+            if module is not None and not is_initialising(module):
+                executed(module)
 
     def uninstall(self) -> None:
         """Take them off."""
-        self._is_on = False
-        for function, old, new in reversed(self._exchanged):
-            if function.__code__ is new:
-                function.__code__ = old
-        self._exchanged.clear()
+        for exchange in reversed(self._exchanges):
+            exchange.undo()
+        self._exchanges.clear()
 
-    def _hook(self, entry: EntryPoint, name: str) -> Callable[[object], None]:
-        def imported(module: object) -> None:
-            if self._is_on:
-                run_silently(self._apply, entry, lookup(module, name))
-
-        return imported
-
-    def _apply(self, entry: EntryPoint, function: Any) -> None:
-        function = getattr(function, "__func__", function)
-        if type(function) is FunctionType and can_exchange(function):
-            old = function.__code__
-            new = trampoline(function, self._boundaries.handler(entry, duplicate(function)))
-            function.__code__ = new
-            self._exchanged.append((function, old, new))
+    def _apply(self, entry: EntryPoint, qualified_name: str, module: object) -> None:
+        function = find(module, qualified_name).value
+        if type(function) is FunctionType and all(one.function is not function for one in self._exchanges):
+            self._exchanges.append(Exchange(function, partial(self._boundaries.handler, entry)))

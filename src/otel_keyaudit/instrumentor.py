@@ -17,7 +17,8 @@ from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
-from otel_keyaudit.installation import PENDING, WRONG, BoundaryInstallation, Installation, TargetStatus
+from otel_keyaudit.imports import ModuleWatch
+from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.metrics import metrics_for
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import RequestState
@@ -160,10 +161,11 @@ class _Session:
             key_types=presets.key_types(chosen),
         )
         targets = (*settings.targets, *presets.targets(chosen))
-        self.installations = [Installation(self._runtime, target) for target in targets]
+        self._watch = ModuleWatch()
+        self.installations = [Installation(self._runtime, target, self._watch) for target in targets]
         spans = ServerSpans(self._runtime.snapshots, always_full=self._runtime.sampler.is_constant_full)
         self._boundaries = BoundaryInstallation(
-            Boundaries(_guarded_show(self._runtime.faults, spans), self._first_request), ENTRY_POINTS
+            Boundaries(_guarded_show(self._runtime.faults, spans), self._first_request), ENTRY_POINTS, self._watch
         )
 
     def start(self) -> None:
@@ -173,6 +175,7 @@ class _Session:
             ConfigurationError: With ``strict``, a target can never fire.
         """
         ApiKey.catalog_version = self._catalog_version
+        self._watch.start()
         self._boundaries.install()
         for installation in self.installations:
             installation.install()
@@ -183,6 +186,7 @@ class _Session:
 
     def stop(self) -> None:
         """Take everything off, in reverse."""
+        self._watch.stop()
         for installation in reversed(self.installations):
             installation.uninstall()
         self._boundaries.uninstall()
@@ -190,12 +194,7 @@ class _Session:
 
     def _first_request(self) -> None:
         for installation in self.installations:
-            if installation.status.state == PENDING:
-                installation.try_loaded_modules(final=True)
-                installation.report()
-            status = installation.status
-            if status.state == PENDING:
-                _say("keyaudit target %s does not fire yet: %s", status.target, status.reason)
+            installation.first_request()
 
 
 def _say(message: str, *args: object) -> None:

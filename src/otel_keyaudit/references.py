@@ -1,12 +1,16 @@
-"""Finds every place that holds an object, and puts another one there: for callables whose code cannot be exchanged."""
+"""Finds every place that holds an object, so that another one can be put there: for what has no code to exchange."""
 
 from __future__ import annotations
 
 import gc
 import inspect
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
-from types import CellType, FrameType
+from types import BuiltinMethodType, CellType, FrameType
 from typing import Any
+
+import wrapt
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,8 @@ class Place:
     """Where an object is held.
 
     Attributes:
-        kind: ``item`` of a dict or list, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance.
+        kind: ``item`` of a dict or list, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance,
+            ``class`` for an attribute of one, ``proxy`` for what another instrumentation wraps.
         holder: The container.
         key: Where in it.
     """
@@ -27,34 +32,77 @@ class Place:
         """Put a value there, if the place still holds what is expected."""
         if self.kind == "item" and _item(self.holder, self.key) is expected:
             self.holder[self.key] = value
-        elif self.kind == "element" and any(element is expected for element in self.holder):
+        elif self.kind == "element" and any(element is expected for element in list(self.holder)):
             self.holder.discard(expected)
             self.holder.add(value)
         elif self.kind == "cell" and self.holder.cell_contents is expected:
             self.holder.cell_contents = value
         elif self.kind == "slot" and _slot(self.holder, self.key) is expected:
             object.__setattr__(self.holder, self.key, value)
+        elif self.kind == "class" and vars(self.holder).get(self.key) is expected:
+            type.__setattr__(self.holder, self.key, value)
+        elif self.kind == "proxy" and self.holder.__wrapped__ is expected:
+            self.holder.__wrapped__ = value
 
 
-def places_of(wanted: Any, *, besides: Any) -> tuple[list[Place], int]:
+def places_of(wanted: Any, *, besides: Collection[object]) -> tuple[list[Place], int]:
     """Return every place that holds an object.
 
     Args:
         wanted: The object.
-        besides: One holder that does not count.
+        besides: Instances that do not count.
 
     Returns:
-        The places, and the number of holders in which nothing can be exchanged (tuples, frozen sets, compiled objects).
+        The places, and the number of holders through which it can be called and which cannot be changed (tuples, frozen
+        sets, partials, suspended generators, compiled objects).
     """
     places: list[Place] = []
     fixed = 0
     for holder in gc.get_referrers(wanted):
-        if isinstance(holder, FrameType) or holder is besides or holder is vars(besides):
+        if isinstance(holder, FrameType) or holder is besides or _is_one_of(holder, besides):
             continue
         found = _places(holder, wanted)
-        fixed += not found
+        fixed += not found and not _is_harmless(holder, wanted)
         places += found
     return places, fixed
+
+
+def _is_one_of(holder: object, instances: Collection[object]) -> bool:
+    return any(holder is one or holder is _slot(one, "__dict__") for one in instances)
+
+
+def _places(holder: Any, wanted: Any) -> list[Place]:
+    kind = type(holder)
+    if issubclass(kind, dict):
+        return [_named(holder, key, wanted) for key, value in list(holder.items()) if value is wanted]
+    if issubclass(kind, (list, deque)):
+        return [Place("item", holder, index) for index, value in enumerate(holder) if value is wanted]
+    if issubclass(kind, (set, CellType)):
+        return [Place("cell" if kind is CellType else "element", holder)]
+    if issubclass(kind, wrapt.BaseObjectProxy):
+        return [Place("proxy", holder)] if holder.__wrapped__ is wanted else []
+    return _places_in_instance(holder, wanted)
+
+
+def _places_in_instance(holder: Any, wanted: Any) -> list[Place]:
+    attributes = _slot(holder, "__dict__")
+    in_attributes = _places(attributes, wanted) if isinstance(attributes, dict) else []
+    in_slots = [Place("slot", holder, name) for name in _slots(holder) if _slot(holder, name) is wanted]
+    return in_attributes + in_slots
+
+
+def _named(namespace: dict[Any, Any], key: Any, wanted: Any) -> Place:
+    """Return a place in a dict; a class's own dict is changed through the class, whose caches must take note."""
+    if "__module__" in namespace:
+        for owner in gc.get_referrers(namespace):
+            if issubclass(type(owner), type) and vars(owner).get(key) is wanted:
+                return Place("class", owner, key)
+    return Place("item", namespace, key)
+
+
+def _is_harmless(holder: Any, wanted: Any) -> bool:
+    """Say whether it is the key of a dict, which a proxy equals, or held for a method of its own (``cache_clear``)."""
+    return isinstance(holder, dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
 
 
 def _item(holder: Any, key: Any) -> Any:
@@ -63,25 +111,10 @@ def _item(holder: Any, key: Any) -> Any:
     return holder[key] if key < len(holder) else None
 
 
-def _places(holder: Any, wanted: Any) -> list[Place]:
-    if isinstance(holder, dict):
-        return [Place("item", holder, key) for key, value in holder.items() if value is wanted]
-    if isinstance(holder, list):
-        return [Place("item", holder, key) for key, value in enumerate(holder) if value is wanted]
-    if isinstance(holder, set):
-        return [Place("element", holder)]
-    if isinstance(holder, CellType):
-        return [Place("cell", holder)]
-    attributes = getattr(holder, "__dict__", None)
-    if isinstance(attributes, dict) and (found := _places(attributes, wanted)):
-        return found
-    return [Place("slot", holder, name) for name in _slots(holder) if _slot(holder, name) is wanted]
-
-
 def _slots(holder: Any) -> list[str]:
-    return [
-        name for cls in type(holder).__mro__ for name, value in vars(cls).items() if inspect.ismemberdescriptor(value)
-    ]
+    """Return the names of an instance's slots; members of compiled objects, a method's ``__func__``, cannot be set."""
+    classes = [cls for cls in type(holder).__mro__ if "__slots__" in vars(cls)]
+    return [name for cls in classes for name, value in vars(cls).items() if inspect.ismemberdescriptor(value)]
 
 
 def _slot(holder: Any, name: str) -> Any:

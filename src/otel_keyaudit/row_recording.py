@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from otel_keyaudit.audit_plan import DEFAULT_FIELDS
-from otel_keyaudit.calls import Binding, Call, reader
+from otel_keyaudit.calls import Call, reader
 from otel_keyaudit.expressions import Expression, parse
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.targets import AuditTarget
@@ -39,7 +39,7 @@ class RowObserver:
             WrongTargetError: There is no such function.
         """
         found = find(import_module(self._target.module), self._target.qualified_name)
-        binding = Binding(found.function, has_self=found.has_self)
+        binding = found.binding()
 
         def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Building | None:
             if self.is_outside:

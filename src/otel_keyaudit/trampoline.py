@@ -8,18 +8,27 @@ the place of a constant in it.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
 _HANDLER = "otel_keyaudit.handler"
-_REPLACED_FLAGS = inspect.CO_ITERABLE_COROUTINE
+
+_KINDS = {
+    inspect.CO_ITERABLE_COROUTINE: "generator_coroutine",
+    inspect.CO_COROUTINE: "coroutine",
+    inspect.CO_ASYNC_GENERATOR: "async_generator",
+    inspect.CO_GENERATOR: "generator",
+}
 
 _BODIES = {
     "sync": "return {local}({args}, {kwargs})",
     "coroutine": "return await {local}({args}, {kwargs})",
+    "generator_coroutine": "return (yield from {local}({args}, {kwargs}))",
     "generator": """\
 {local} = {local}({args}, {kwargs})
     while {local}.advance():
@@ -35,7 +44,15 @@ _BODIES = {
 
 
 def kind_of(function: Callable[..., Any]) -> str:
-    """Return ``sync``, ``coroutine``, ``generator`` or ``async_generator``."""
+    """Return ``sync``, ``coroutine``, ``generator_coroutine`` (of ``types``), ``generator`` or ``async_generator``.
+
+    A Python function is what its code is: one that is only marked as a coroutine function works when it is called.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    if type(function) is FunctionType:
+        flags = function.__code__.co_flags
+        return next((kind for flag, kind in _KINDS.items() if flags & flag), "sync")
     if inspect.isasyncgenfunction(function):
         return "async_generator"
     if inspect.iscoroutinefunction(function):
@@ -43,19 +60,15 @@ def kind_of(function: Callable[..., Any]) -> str:
     return "generator" if inspect.isgeneratorfunction(function) else "sync"
 
 
-def can_exchange(function: object) -> bool:
-    """Say whether the code of this object can be exchanged: a plain Python function, not one of ``types.coroutine``."""
-    return isinstance(function, FunctionType) and not function.__code__.co_flags & _REPLACED_FLAGS
-
-
 def duplicate(function: FunctionType) -> FunctionType:
-    """Return a second function with the code that the first one has now."""
+    """Return a second function with the code and the attributes that the first one has now."""
     copy = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__qualname__ = function.__qualname__
     copy.__module__ = function.__module__
+    copy.__dict__.update(function.__dict__)
     return copy
 
 
@@ -72,8 +85,8 @@ def trampoline(function: FunctionType, handler: Callable[[tuple[Any, ...], dict[
     new = _find(_compile(old, kind_of(function), local), local)
     exchanged: dict[str, Any] = {
         "co_consts": tuple(handler if constant == _HANDLER else constant for constant in new.co_consts),
+        "co_flags": new.co_flags | old.co_flags & inspect.CO_ITERABLE_COROUTINE,
         "co_name": old.co_name,
-        "co_firstlineno": old.co_firstlineno,
     }
     if sys.version_info >= (3, 11):
         exchanged["co_qualname"] = old.co_qualname
@@ -92,7 +105,15 @@ def _compile(old: CodeType, kind: str, local: str) -> CodeType:
     others = "".join(f"    {name} = None\n" for name in old.co_freevars if name != "__class__")
     if others:
         source = f"def enclosing():\n{others}" + _indented(source)
-    return compile(source, old.co_filename, "exec", dont_inherit=True)
+    return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", dont_inherit=True)
+
+
+def _in_one_line(tree: ast.Module, number: int) -> ast.Module:
+    """Move everything to one line: a traceback shows where the function begins, no line of its body."""
+    for node in ast.walk(tree):
+        if "lineno" in node._attributes:
+            ast.copy_location(node, ast.Pass(lineno=number, col_offset=0, end_lineno=number, end_col_offset=0))
+    return tree
 
 
 def _parameters(old: CodeType) -> tuple[str, str, str]:

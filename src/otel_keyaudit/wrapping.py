@@ -1,22 +1,25 @@
 """Finds what a target names and puts a handler around it, wherever it was already captured; takes it off exactly.
 
 A Python function keeps its identity and gets other code (:mod:`otel_keyaudit.trampoline`). What has no Python code,
-such as the object that ``lru_cache`` makes, is exchanged for a wrapt proxy in every place that holds it.
+such as the object that ``lru_cache`` makes, is exchanged for a proxy in every place that holds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Protocol
 
 import wrapt
 
+from otel_keyaudit.binding import Binding
 from otel_keyaudit.functions import MISSING, lookup
-from otel_keyaudit.handlers import Observe, handler_for
+from otel_keyaudit.handlers import Handler, Observe, handler_for
+from otel_keyaudit.proxy import Proxy
 from otel_keyaudit.references import places_of
-from otel_keyaudit.trampoline import can_exchange, duplicate, kind_of, trampoline
+from otel_keyaudit.trampoline import duplicate, kind_of, trampoline
 
 
 class WrongTargetError(Exception):
@@ -26,11 +29,13 @@ class WrongTargetError(Exception):
 class Wrap(Protocol):
     """A handler that is on."""
 
+    function: FunctionType
+    """The function whose code is exchanged."""
     unreached: int
     """How many references to the original were found that cannot be exchanged."""
 
     def undo(self) -> None:
-        """Take it off; somebody else's wrappers stay on."""
+        """Take it off; what others have put on stays."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +43,35 @@ class Found:
     """What a target's name leads to.
 
     Attributes:
-        function: A function whose code can be exchanged, or any other callable.
+        value: What is exchanged: a function keeps its identity, anything else is replaced.
         has_self: Its first argument is the object or class it is a method of.
-        accepts: Whether a call is meant, by its arguments: the code of an inherited method serves other classes too.
-        place: For a callable without exchangeable code: the object and name under which it was found.
+        receiver: Only calls for this object are meant, or for this class and those below: the code of a method serves
+            other objects too.
+        described: What tells the parameters that ``*args`` and ``**kwargs`` stand for, if not the function itself.
     """
 
-    function: Any
+    value: Any
     has_self: bool = False
-    accepts: Callable[[tuple[Any, ...]], bool] | None = None
-    place: tuple[Any, str] | None = None
+    receiver: Any = None
+    described: Any = None
 
+    @property
+    def function(self) -> Any:
+        """What is called: of a static or class method, what is inside."""
+        return self.value.__func__ if _is_method_object(self.value) else self.value
 
-class _Proxy(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """A proxy that pickles by name and copies as itself, as the callable it stands for does."""
+    @property
+    def exchanged(self) -> Any:
+        """What stands for the calls: the function whose code is exchanged, also behind a proxy of ours."""
+        return self.function._self_call if type(self.function) is Proxy else self.function
 
-    def __reduce__(self) -> str:
-        return str(self.__wrapped__.__qualname__)
-
-    def __reduce_ex__(self, protocol: Any) -> str:
-        return self.__reduce__()
-
-    def __copy__(self) -> _Proxy:
-        return self
-
-    def __deepcopy__(self, memo: object) -> _Proxy:
-        return self
+    def binding(self) -> Binding:
+        """Return where the parameters are among the arguments that an observer gets."""
+        function = self.function
+        called = function._self_called if type(function) is Proxy else function
+        if type(called) is partial:
+            called = called.func
+        return Binding(called, has_self=self.has_self, described=self.described)
 
 
 def find(module: object, qualified_name: str) -> Found:
@@ -73,13 +81,13 @@ def find(module: object, qualified_name: str) -> Found:
         WrongTargetError: There is no such name, or it is not a function.
     """
     outer, _, name = qualified_name.rpartition(".")
-    owner = lookup(module, outer) if outer else module
-    if isinstance(owner, type):
+    owner: Any = _peeled(lookup(module, outer)) if outer else module
+    if issubclass(type(owner), type):
         return _in_class(owner, name)
     value = MISSING if owner is MISSING else getattr(owner, name, MISSING)
     if value is MISSING:
         raise WrongTargetError(f"module {getattr(module, '__name__', '')!r} has no {qualified_name!r}")
-    return _of_value(_peeled(value), owner, name)
+    return _of_value(_peeled(value), name)
 
 
 def _in_class(owner: type, name: str) -> Found:
@@ -87,86 +95,137 @@ def _in_class(owner: type, name: str) -> Found:
     if definer is None:
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}")
     raw = _peeled(vars(definer)[name])
-    inherited = definer is not owner
-    if isinstance(raw, staticmethod):
-        return Found(_exchangeable(_peeled(raw.__func__), name))
-    if isinstance(raw, classmethod):
-        accepts = (lambda args: issubclass(args[0], owner)) if inherited else None
-        return Found(_exchangeable(_peeled(raw.__func__), name), has_self=True, accepts=accepts)
-    return Found(
-        _exchangeable(raw, name),
-        has_self=True,
-        accepts=(lambda args: isinstance(args[0], owner)) if inherited else None,
-    )
+    receiver = None if definer is owner else owner
+    if _is_method_object(raw):
+        inner = _peeled(raw.__func__)
+        value = inner if type(inner) is FunctionType else raw
+        return Found(value, has_self=True, receiver=receiver) if issubclass(type(raw), classmethod) else Found(value)
+    if type(raw) is FunctionType or _binds(raw):
+        return Found(raw, has_self=True, receiver=receiver)
+    return _of_value(raw, name)
 
 
-def _exchangeable(function: Any, name: str) -> FunctionType:
-    if type(function) is not FunctionType or not can_exchange(function):
-        raise WrongTargetError(f"{name!r} is a {type(function).__name__}, not a Python function")
-    return function
+def _is_method_object(value: Any) -> bool:
+    return issubclass(type(value), (staticmethod, classmethod))
 
 
-def _of_value(value: Any, owner: Any, name: str) -> Found:
-    if isinstance(value, type):
+def _binds(value: Any) -> bool:
+    """Say whether a callable without Python code becomes a method in a class, as the object of ``lru_cache`` does."""
+    kind = type(value)
+    return hasattr(kind, "__get__") and callable(value) and type(vars(kind).get("__call__")) is not FunctionType
+
+
+def _of_value(value: Any, name: str) -> Found:
+    if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
-    if type(value) is FunctionType and can_exchange(value):
+    if type(value) is FunctionType:
         return Found(value)
-    if type(value) is MethodType and can_exchange(_peeled(value.__func__)):
-        return Found(_peeled(value.__func__), has_self=True, accepts=lambda args: args[0] is value.__self__)
+    if type(value) is MethodType and type(method := _peeled(value.__func__)) is FunctionType:
+        return Found(method, has_self=True, receiver=value.__self__)
     if not callable(value):
         raise WrongTargetError(f"{name!r} is a {type(value).__name__}, not a function")
     call = next((vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls)), None)
-    if type(call) is FunctionType and can_exchange(call) and type(value) is not _Proxy:
-        return Found(call, has_self=True, accepts=lambda args: args[0] is value)
-    return Found(value, place=(owner, name))
+    if type(call) is FunctionType and type(value) is not Proxy:
+        return Found(call, has_self=True, receiver=value, described=value)
+    return Found(value)
 
 
 def _peeled(value: Any) -> Any:
     """Return what is inside the proxies of other instrumentations: they stay on, and the function is reached below."""
-    while issubclass(type(value), wrapt.BaseObjectProxy) and type(value) is not _Proxy:
+    while issubclass(type(value), wrapt.BaseObjectProxy) and type(value) is not Proxy:
         value = value.__wrapped__
     return value
 
 
 def wrap(found: Found, observe: Observe) -> Wrap:
     """Put a handler around what was found; from now on each call is observed."""
-    if found.accepts is not None:
-        observe = _only(found.accepts, observe)
-    return _Exchange(found.function, observe) if found.place is None else _Replacement(found, observe)
+    if found.receiver is not None:
+        observe = _only(_accepts(found.receiver), observe)
+    if type(found.value) is FunctionType:
+        return Exchange(found.value, partial(_handler, observe))
+    return _Replacement(found, partial(_handler, observe))
+
+
+def _handler(observe: Observe, original: FunctionType) -> Handler:
+    return handler_for(kind_of(original), observe, original)
+
+
+def _accepts(receiver: Any) -> Callable[[tuple[Any, ...]], bool]:
+    if issubclass(type(receiver), type):
+        return lambda args: bool(args) and receiver in _class_of(args[0]).__mro__
+    return lambda args: bool(args) and args[0] is receiver
+
+
+def _class_of(value: Any) -> type:
+    return value if issubclass(type(value), type) else type(value)
 
 
 def _only(accepts: Callable[[tuple[Any, ...]], bool], observe: Observe) -> Observe:
     return lambda args, kwargs: observe(args, kwargs) if accepts(args) else None
 
 
-class _Exchange:
-    """The code of a function, exchanged."""
+_EXCHANGES: dict[FunctionType, list[Exchange]] = {}
+"""What is on each function, outermost last, so that each can be taken off without the others."""
+
+
+class Exchange:
+    """The code of a function, exchanged.
+
+    Args:
+        function: The function.
+        make_handler: Gets a function with the code that it has now, returns what stands around its calls.
+    """
 
     unreached = 0
 
-    def __init__(self, function: FunctionType, observe: Observe) -> None:
-        self._function = function
-        self._old = function.__code__
-        self._new = trampoline(function, handler_for(kind_of(function), observe, duplicate(function), native=False))
-        function.__code__ = self._new
+    def __init__(self, function: FunctionType, make_handler: Callable[[FunctionType], Handler]) -> None:
+        self.function = function
+        self._original = duplicate(function)
+        self._code = trampoline(function, make_handler(self._original))
+        function.__code__ = self._code
+        _EXCHANGES.setdefault(function, []).append(self)
 
     def undo(self) -> None:
-        if self._function.__code__ is self._new:
-            self._function.__code__ = self._old
+        """Give the function its code back, unless somebody else has changed it since."""
+        exchanges = _EXCHANGES[self.function]
+        position = exchanges.index(self)
+        outer = exchanges[position + 1]._original if position + 1 < len(exchanges) else self.function
+        if outer.__code__ is self._code:
+            outer.__code__ = self._original.__code__
+        del exchanges[position]
+        if not exchanges:
+            del _EXCHANGES[self.function]
 
 
 class _Replacement:
     """A callable, exchanged for a proxy wherever the garbage collector finds it held."""
 
-    def __init__(self, found: Found, observe: Observe) -> None:
-        original = found.function
-        # Before the proxy and the handler exist, which go on holding the original.
-        self._places, self.unreached = places_of(original, besides=found)
-        handler = handler_for(kind_of(original), observe, original, native=True)
-        self._proxy = _Proxy(original, lambda wrapped, instance, args, kwargs: handler(args, kwargs))
-        for place in self._places:
-            place.put(self._proxy, expected=original)
+    def __init__(self, found: Found, make_handler: Callable[[FunctionType], Handler]) -> None:
+        self.unreached = 0
+        function = found.function
+        self._proxy = function if type(function) is Proxy else self._replaced(found)
+        self.function = self._proxy._self_call
+        self._exchange = Exchange(self.function, make_handler)
 
     def undo(self) -> None:
-        for place in reversed(self._places):
-            place.put(self._proxy.__wrapped__, expected=self._proxy)
+        """Take the handler off; after the last one, put the original back wherever the proxy is by now."""
+        self._exchange.undo()
+        if self.function not in _EXCHANGES:
+            for original, stand_in in self._proxy._self_pairs:
+                for place in places_of(stand_in, besides=(self,))[0]:
+                    place.put(original, expected=stand_in)
+
+    def _replaced(self, found: Found) -> Proxy:
+        """Put a proxy in the place of a callable, and of the static or class method around it."""
+        function, value = found.function, found.value
+        held = [places_of(function, besides=(found, value))]  # before the proxy exists, which holds the original too
+        if value is not function:
+            held.append(places_of(value, besides=(found,)))
+        proxy = Proxy(function)
+        pairs = ((function, proxy),) if value is function else ((function, proxy), (value, type(value)(proxy)))
+        for (places, unreached), (original, stand_in) in zip(held, pairs, strict=True):
+            self.unreached += unreached
+            for place in places:
+                place.put(stand_in, expected=original)
+        proxy._self_pairs = pairs
+        return proxy

@@ -1,0 +1,185 @@
+"""Where the parameters of a function are among the arguments of a call, also behind ``*args`` and ``**kwargs``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from inspect import Parameter
+from types import CellType, FunctionType
+from typing import Any, Protocol
+
+from otel_keyaudit.errors import UnchangeableError, UnreadableError
+
+_ANY = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_BY_KEYWORD = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
+Parameters = tuple[Parameter, ...]
+
+
+class Arguments(Protocol):
+    """What a function was called with."""
+
+    positional: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class Binding:
+    """Finds arguments by the name of their parameter, and never takes one for another.
+
+    A function that takes ``*args`` and ``**kwargs`` passes them on to what it wraps, which tells their names. That is
+    believed as far as both begin with the same parameters and the arguments of the call suit them.
+
+    Args:
+        function: The function that gets the arguments.
+        has_self: Its first argument is the object, or the class, it is a method of.
+        described: What tells the names behind ``*args`` and ``**kwargs``, if not the function.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, has_self: bool = False, described: object = None) -> None:
+        self.has_self = has_self
+        own = _own_parameters(function)
+        self.variadic = _named(own, Parameter.VAR_POSITIONAL)
+        self.keywords = _named(own, Parameter.VAR_KEYWORD)
+        claimed, guessed = _passed_on(function, described, own) if self.variadic and self.keywords else ((), ())
+        behind = claimed or guessed
+        names, names_behind = _names(own, _POSITIONAL), _names(behind, _POSITIONAL)
+        self._takes_any = self.keywords is not None and (
+            not claimed or _named(claimed, Parameter.VAR_KEYWORD) is not None
+        )
+        self._own = {one.name: one for one in own}
+        self._parameters = {**{one.name: one for one in behind}, **self._own}
+        self._own_count = len(names)
+        self._is_aligned = bool(behind) and names_behind[: len(names)] == names
+        self._has_more = _named(behind, Parameter.VAR_POSITIONAL) is not None
+        self._names = names_behind if self._is_aligned else names
+        self._positions = {name: position for position, name in enumerate(self._names)}
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether the function has such a parameter or takes any keyword."""
+        return self._takes_any or name in self._parameters
+
+    def declares(self, name: str) -> bool:
+        """Say whether the function has such a parameter by name."""
+        return name in self._parameters
+
+    def read(self, call: Arguments, name: str) -> Any:
+        """Return an argument; one that was left out is its default, and ``None`` where there is no such parameter.
+
+        Raises:
+            UnreadableError: It may be among ``*args``, and nobody can say where.
+        """
+        position = self._position(call, name)
+        if position is not None:
+            return call.positional[position]
+        if name == self.variadic:
+            return call.positional[self._own_count :]
+        if name == self.keywords:
+            return {key: value for key, value in call.keywords.items() if key not in self._own}
+        if name in call.keywords:
+            return call.keywords[name]
+        parameter = self._parameters.get(name)
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    def is_left_out(self, name: str, value: Any) -> bool:
+        """Say whether a value is the parameter's default, and nothing that fields could be merged into."""
+        parameter = self._parameters.get(name)
+        return parameter is not None and value is parameter.default and not isinstance(value, (str, bytes, Mapping))
+
+    def write(self, call: Arguments, name: str, value: Any) -> None:
+        """Put another argument in place of the one the caller gave, in containers of the call's own.
+
+        Raises:
+            UnreadableError: It may be among ``*args``, and nobody can say where.
+            UnchangeableError: It cannot be given, or it was left out though the function requires it.
+        """
+        position = self._position(call, name)
+        if position is not None:
+            call.positional = (*call.positional[:position], value, *call.positional[position + 1 :])
+        elif name == self.variadic:
+            call.positional = (*call.positional[: self._own_count], *value)
+        elif name == self.keywords:
+            declared = {key: given for key, given in call.keywords.items() if key in self._own}
+            call.keywords = {**declared, **value}
+        elif self._can_supply(name, is_given=name in call.keywords):
+            call.keywords = {**call.keywords, name: value}
+        else:
+            raise UnchangeableError(f"parameter {name!r} cannot be given another value")
+
+    def by_name(self, call: Arguments) -> dict[str, Any]:
+        """Return all arguments by parameter name that can be told, further keywords among them."""
+        found = dict(call.keywords)
+        for name in self._parameters:
+            with suppress(UnreadableError):
+                found[name] = self.read(call, name)
+        return found
+
+    def _position(self, call: Arguments, name: str) -> int | None:
+        """Return the position of an argument, ``None`` for one that is given by keyword or left out."""
+        count = len(call.positional)
+        position = self._positions.get(name, count)
+        if position < self._own_count or count <= self._own_count or name in self._own or name in call.keywords:
+            return position if position < count else None
+        if self.keywords is None or self._suits(call, is_named=name in self._positions):
+            return position if position < count else None
+        raise UnreadableError(
+            f"parameter {name!r} may be anywhere in *{self.variadic}; a decorator should use functools.wraps"
+        )
+
+    def _suits(self, call: Arguments, *, is_named: bool) -> bool:
+        """Say whether what lies behind ``*args`` can have been given these arguments."""
+        given, rest = self._names[: len(call.positional)], self._names[len(call.positional) :]
+        return (
+            self._is_aligned
+            and (len(call.positional) <= len(self._names) or (self._has_more and is_named))
+            and call.keywords.keys().isdisjoint(given)
+            and all(name in call.keywords or self._parameters[name].default is not Parameter.empty for name in rest)
+        )
+
+    def _can_supply(self, name: str, *, is_given: bool) -> bool:
+        parameter = self._parameters.get(name)
+        if parameter is None:
+            return self._takes_any
+        return parameter.kind in _BY_KEYWORD and (is_given or parameter.default is not parameter.empty)
+
+
+def _own_parameters(function: Callable[..., Any]) -> Parameters:
+    """Return what a function takes in truth: a Python function's code knows, whatever it says of itself."""
+    if type(function) is FunctionType:
+        bare = FunctionType(
+            function.__code__, {}, None, function.__defaults__, tuple(CellType() for _ in function.__code__.co_freevars)
+        )
+        bare.__kwdefaults__ = function.__kwdefaults__
+        return _parameters_of(bare)
+    return _parameters_of(function, unknown=_ANY)
+
+
+def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
+    with suppress(TypeError, ValueError):  # what is compiled need not tell
+        return tuple(inspect.signature(function).parameters.values())
+    return unknown
+
+
+def _passed_on(function: Any, described: object, own: Parameters) -> tuple[Parameters, Parameters]:
+    """Return the parameters behind ``*args`` and ``**kwargs``: those that are claimed, and those that are guessed."""
+    if described is not None:
+        return (), (*own[:1], *_parameters_of(described))
+    if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        return _parameters_of(function), ()
+    functions = [found for found in _enclosed(function) if type(found) is FunctionType]
+    return (), _parameters_of(functions[0]) if len(functions) == 1 else ()
+
+
+def _enclosed(function: Any) -> Iterator[Any]:
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty one
+            yield cell.cell_contents
+
+
+def _named(parameters: Parameters, kind: object) -> str | None:
+    return next((one.name for one in parameters if one.kind is kind), None)
+
+
+def _names(parameters: Iterable[Parameter], kinds: tuple[object, ...]) -> list[str]:
+    return [one.name for one in parameters if one.kind in kinds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,14 +12,16 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.types import ASGIApp
 
-from support import service, traffic
+from support import instrumented, service, traffic
 from support.instrumented import INSTRUMENTED, Instrumented, contrib_asgi, nothing
 from support.keyaudit import KeyAudit
 
 
 @pytest.fixture(autouse=True)
-def _no_rows() -> None:
+def _alone() -> Iterator[None]:
     service.rows.clear()
+    yield
+    instrumented.restore()
 
 
 def _send_every_kind(app: ASGIApp) -> list[traffic.Sent]:
@@ -36,13 +39,13 @@ def _instrument(keyaudit: KeyAudit, **options: Any) -> None:
     keyaudit.instrument(auth_targets=service.AUTH_TARGETS, audit_targets=service.AUDIT_TARGETS, **options)
 
 
-@pytest.mark.parametrize("instrumented", INSTRUMENTED)
+@pytest.mark.parametrize("build", INSTRUMENTED)
 def test_server_and_audit_spans_name_the_key(
-    instrumented: Instrumented, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+    build: Instrumented, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever opens the server span and wherever the key is found and the row written, each names its own key."""
     _instrument(keyaudit)
-    requests = _send_every_kind(instrumented(keyaudit.tracer_provider))
+    requests = _send_every_kind(build(keyaudit.tracer_provider))
     assert traffic.wrong_rows(requests) == []
     assert traffic.wrong_server_spans(requests, keyaudit) == []
     assert traffic.wrong_audit_spans(requests, keyaudit) == []
@@ -51,12 +54,12 @@ def test_server_and_audit_spans_name_the_key(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-@pytest.mark.parametrize("instrumented", [nothing, *INSTRUMENTED])
-def test_rows_name_the_key_when_spans_are_dropped(instrumented: Instrumented) -> None:
+@pytest.mark.parametrize("build", [nothing, *INSTRUMENTED])
+def test_rows_name_the_key_when_spans_are_dropped(build: Instrumented) -> None:
     """Where the trace sampler drops every span, rows name their key and their trace all the same."""
     keyaudit = KeyAudit(ALWAYS_OFF)
     _instrument(keyaudit)
-    requests = _send_every_kind(instrumented(keyaudit.tracer_provider))
+    requests = _send_every_kind(build(keyaudit.tracer_provider))
     assert traffic.wrong_rows(requests) == []
     assert all(len(row.fields["request_api_key"]["trace_id"]) == 32 for row in service.rows if row.key_id)
     assert keyaudit.spans() == []

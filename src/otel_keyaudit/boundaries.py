@@ -27,7 +27,7 @@ from otel_keyaudit.request_state import (
     restore_used_key,
     used_key,
 )
-from otel_keyaudit.response_body import delimited_body, runs_code
+from otel_keyaudit.response_body import delimited_body, keeps_streaming, runs_code
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
 
@@ -89,10 +89,14 @@ class Boundaries:
         if state is None:
             return await application(*args, **kwargs)
         token = enter_call(state)
+        lasts = False
         try:
-            return await application(*args, **kwargs)
+            response = await application(*args, **kwargs)
+            lasts = keeps_streaming(response, state)
+            return response
         finally:
-            state.close()
+            if not lasts:
+                state.close()
             leave_call(token)
 
     def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
@@ -111,10 +115,14 @@ class Boundaries:
             if state is None:
                 return original(*args, **kwargs)
             token = enter_call(state)
+            lasts = False
             try:
-                return original(*args, **kwargs)
+                response = original(*args, **kwargs)
+                lasts = keeps_streaming(response, state)
+                return response
             finally:
-                state.close()
+                if not lasts:
+                    state.close()
                 leave_call(token)
 
         return handler

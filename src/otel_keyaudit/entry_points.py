@@ -42,6 +42,8 @@ _UVICORN = (
     "websockets.wsproto_impl:WSProtocol",
 )
 
+_HTTPX = ("httpx", "httpx2")
+
 ENTRY_POINTS = (
     # Servers: they come first, before any middleware.
     *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
@@ -50,8 +52,8 @@ ENTRY_POINTS = (
     EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server"),
     EntryPoint("waitress.server:create_server", "wsgi_server", lambda args: args[0]),
     # In-process clients: the only entry of an application without a framework.
-    EntryPoint("httpx._transports.asgi:ASGITransport.handle_async_request", "asgi_client"),
-    EntryPoint("httpx._transports.wsgi:WSGITransport.handle_request", "wsgi_client"),
+    *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),
+    *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
     EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
     EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server", lambda args: args[0]),
     EntryPoint("django.test.client:ClientHandler.__call__", "call"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import wrapt
@@ -23,6 +23,16 @@ def delimited_body(body: Any, state: RequestState) -> Any:
     return (Chunks if hasattr(body, "__next__") else Body)(body, state)
 
 
+def keeps_streaming(response: Any, state: RequestState) -> bool:
+    """Let the body of a response that Django's test client got be read as part of the request; say if there is one."""
+    if not getattr(response, "streaming", False):
+        return False
+    body = response.streaming_content
+    is_async = hasattr(body, "__anext__")
+    response.streaming_content = AsyncChunks(body, state) if is_async else delimited_body(body, state)
+    return True
+
+
 class Body(wrapt.ObjectProxy):  # type: ignore[type-arg]
     """The body of a WSGI response: the request goes on while it is read, and ends when it is closed."""
 
@@ -31,7 +41,11 @@ class Body(wrapt.ObjectProxy):  # type: ignore[type-arg]
         self._self_state = state
 
     def __iter__(self) -> Iterator[Any]:
-        return Chunks(iter(self.__wrapped__), self._self_state)
+        token = enter_call(self._self_state)
+        try:
+            return Chunks(iter(self.__wrapped__), self._self_state)
+        finally:
+            leave_call(token)
 
     def close(self) -> None:
         """Close the body, then end the request."""
@@ -55,5 +69,19 @@ class Chunks(Body):
         token = enter_call(self._self_state)
         try:
             return next(self.__wrapped__)
+        finally:
+            leave_call(token)
+
+
+class AsyncChunks(Body):
+    """The same for an asynchronous body."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        token = enter_call(self._self_state)
+        try:
+            return await self.__wrapped__.__anext__()
         finally:
             leave_call(token)

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 
 from otel_keyaudit import KeyAuditInstrumentor, request_state
 from support import service, traffic
-from support.instrumented import INSTRUMENTED, nothing
+from support.instrumented import INSTRUMENTED, nothing, restore
 from support.keyaudit import KeyAudit
 from support.server import serving
 
@@ -24,11 +25,12 @@ COUNT = 10_000 if FULL else 300
 
 
 @pytest.fixture
-def instrumented(keyaudit: KeyAudit) -> KeyAudit:
+def instrumented(keyaudit: KeyAudit) -> Iterator[KeyAudit]:
     """The library, on for the service."""
     service.rows.clear()
     keyaudit.instrument(auth_targets=service.AUTH_TARGETS, audit_targets=service.AUDIT_TARGETS)
-    return keyaudit
+    yield keyaudit
+    restore()
 
 
 def _check(requests: list[traffic.Sent], keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,6 +41,11 @@ def contrib_fastapi(provider: TracerProvider) -> ASGIApp:
     return app
 
 
+def restore() -> None:
+    """Undo what the contrib instrumentor of FastAPI does to Starlette, for everybody."""
+    FastAPIInstrumentor.uninstrument_app(service.build())
+
+
 def native_fastapi(provider: TracerProvider) -> FastAPI:
     """FastAPI's own telemetry."""
     pytest.importorskip("fastapi.telemetry")

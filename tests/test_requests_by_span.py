@@ -1,0 +1,210 @@
+"""Where nobody calls an application, an open SERVER or CONSUMER span is a request."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+
+from otel_keyaudit import ApiKey, current_key, use_key
+from support import bare
+from support.keyaudit import KeyAudit, keyaudit_attributes
+
+REQUESTS = pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
+
+
+@pytest.fixture(autouse=True)
+def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
+    bare.rows.clear()
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
+    yield
+    keyaudit.uninstrument()
+
+
+@REQUESTS
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_open_span_is_a_request(kind: SpanKind, sampler: Sampler) -> None:
+    """From its start to its end, recorded or dropped, on the span itself and in spans inside."""
+    tracer = KeyAudit(sampler).tracer
+    with tracer.start_as_current_span("work", kind=kind) as span:
+        bare.verify("k1")
+        bare.record("same")
+        with tracer.start_as_current_span("inner"):
+            bare.record("inside")
+        assert current_key() is not None
+    bare.record("after")
+    with trace.use_span(span):
+        bare.record("ended")
+    assert bare.named() == {"same": "k1", "inside": "k1", "after": None, "ended": None}
+    trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+    assert [row["request_api_key"]["trace_id"] for row in bare.rows[:2]] == [trace_id] * 2
+
+
+@pytest.mark.parametrize("kind", [SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.PRODUCER])
+def test_other_spans_are_no_requests(kind: SpanKind, keyaudit: KeyAudit) -> None:
+    """Outside of a request nothing is attributed."""
+    with keyaudit.tracer.start_as_current_span("work", kind=kind):
+        bare.verify("k1")
+        bare.record("a")
+    assert bare.named() == {"a": None}
+    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
+
+
+@REQUESTS
+def test_server_span_shows_the_key_and_consumer_span_does_not(kind: SpanKind, keyaudit: KeyAudit) -> None:
+    """Only a SERVER span is a server span; without one the audit span has the lists."""
+    with keyaudit.tracer.start_as_current_span("work", kind=kind):
+        bare.verify("k1")
+        bare.record("a")
+    (audited,) = keyaudit.audit_spans()
+    (span,) = keyaudit.spans(kind)
+    is_server = kind is SpanKind.SERVER
+    assert keyaudit_attributes(span).get("keyaudit.key.scopes") == (("read",) if is_server else None)
+    assert keyaudit_attributes(audited).get("keyaudit.key.scopes") == (None if is_server else ("read",))
+
+
+@REQUESTS
+def test_siblings_that_are_open_at_once(kind: SpanKind, keyaudit: KeyAudit) -> None:
+    """Spans of one trace that are open at the same time are requests of their own, whichever is current."""
+    with keyaudit.tracer.start_as_current_span("batch"):
+        spans = [keyaudit.tracer.start_span(f"message {number}", kind=kind) for number in range(3)]
+        for number, span in enumerate(spans):
+            with trace.use_span(span):
+                bare.verify(f"k{number}")
+        for number, span in reversed(list(enumerate(spans))):
+            with trace.use_span(span, end_on_exit=True):
+                bare.record(str(number))
+        bare.record("outside")
+    assert bare.named() == {"0": "k0", "1": "k1", "2": "k2", "outside": None}
+
+
+@REQUESTS
+def test_nested_spans(kind: SpanKind, keyaudit: KeyAudit) -> None:
+    """A request inside another one has its own key or none, and the outer one goes on."""
+    with keyaudit.tracer.start_as_current_span("outer", kind=kind):
+        bare.verify("outer")
+        with keyaudit.tracer.start_as_current_span("inner", kind=SpanKind.CONSUMER):
+            bare.record("before")
+            bare.verify("inner")
+            bare.record("inner")
+        bare.record("outer")
+    assert bare.named() == {"before": None, "inner": "inner", "outer": "outer"}
+
+
+def test_messages_in_tasks_and_threads(keyaudit: KeyAudit) -> None:
+    """Concurrent messages keep their keys, also in copied contexts."""
+
+    async def handle(number: int) -> None:
+        with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+            await asyncio.sleep(0)
+            await asyncio.to_thread(bare.verify, f"k{number}")
+            await asyncio.sleep(0)
+            await asyncio.gather(asyncio.to_thread(bare.record, f"{number}"), asyncio.sleep(0))
+
+    async def run() -> None:
+        await asyncio.gather(*[handle(number) for number in range(50)])
+
+    asyncio.run(run())
+    assert bare.named() == {str(number): f"k{number}" for number in range(50)}
+
+
+def _in_call(app: Any) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+
+    asyncio.run(run())
+
+
+def test_server_span_inside_a_call_belongs_to_it(keyaudit: KeyAudit) -> None:
+    """The outermost SERVER span shows the key of the call; what is opened inside that one is nothing of its own."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("k1")
+        with keyaudit.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
+            with keyaudit.tracer.start_as_current_span("inner", kind=SpanKind.SERVER):
+                bare.record("a")
+            bare.verify("k1")
+        bare.record("b")
+        await bare.answer(send)
+
+    _in_call(app)
+    inner, outer = keyaudit.spans(SpanKind.SERVER)
+    assert keyaudit_attributes(inner) == {}
+    assert keyaudit_attributes(outer)["keyaudit.key.id"] == "k1"
+    assert set(bare.named().values()) == {"k1"}
+
+
+def test_message_inside_a_call_is_its_own(keyaudit: KeyAudit) -> None:
+    """A CONSUMER span that a call opens does not get the key of the call, not even when it has ended."""
+    left: list[trace.Span] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("k1")
+        with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER) as span:
+            bare.record("keyless")
+            left.append(span)
+        with trace.use_span(left[0]):
+            bare.record("ended")
+        bare.record("call")
+        await bare.answer(send)
+
+    _in_call(app)
+    assert bare.named() == {"keyless": None, "ended": None, "call": "k1"}
+
+
+def test_call_inside_a_span_is_its_own(keyaudit: KeyAudit) -> None:
+    """An in-process call from a message handler does not get the handler's key, nor the handler the call's."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.record("keyless")
+        bare.verify("inner")
+        bare.record("inner")
+        await bare.answer(send)
+
+    with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+        bare.verify("outer")
+        _in_call(app)
+        bare.record("outer")
+    assert bare.named() == {"keyless": None, "inner": "inner", "outer": "outer"}
+
+
+def test_key_set_by_hand_shows_on_spans_around_and_inside(keyaudit: KeyAudit) -> None:
+    """It shows on the server span around the block and on one that is opened in it, not on one that is opened after."""
+    with keyaudit.request("around"), use_key(ApiKey("k1")):
+        pass
+    with use_key(ApiKey("k2")), keyaudit.request("inside"):
+        pass
+    with keyaudit.request("after"):
+        pass
+    keys = {span.name: keyaudit_attributes(span).get("keyaudit.key.id") for span in keyaudit.spans()}
+    assert keys == {"around": "k1", "inside": "k2", "after": None}
+
+
+def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracer that hands out the caller's span, or an invalid one, begins nothing and takes no server span's place."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    disabled = KeyAudit().tracer
+    remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
+    for context in (None, trace.set_span_in_context(remote)):
+        with disabled.start_as_current_span("x", context=context, kind=SpanKind.SERVER):
+            bare.verify("k1")
+            bare.record("a")
+    assert bare.named() == {"a": None}
+
+
+def test_thread_without_context_is_outside(keyaudit: KeyAudit) -> None:
+    """A raw thread inherits nothing, so its rows name nobody."""
+    with keyaudit.request():
+        bare.verify("k1")
+        thread = threading.Thread(target=bare.record, args=("thread",))
+        thread.start()
+        thread.join()
+    assert bare.named() == {"thread": None}

@@ -245,7 +245,7 @@ def member(value: Any, name: str) -> Any:
     try:
         return attribute(value, name)
     except MissingError:
-        if isinstance(value, Mapping) or not hasattr(value, "keys"):
+        if isinstance(value, Mapping) or not hasattr(type(value), "keys"):
             raise
     return item(value, name)
 

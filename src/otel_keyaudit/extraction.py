@@ -1,9 +1,9 @@
-"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so one that fails costs one."""
+"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so a failure costs one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.calls import Call, Reader
@@ -24,8 +24,8 @@ def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], cal
     Returns:
         The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
     """
-    if isinstance(key, ApiKey):
-        return key
+    if issubclass(type(key), ApiKey):  # a proxy only says that it is one, and may lead to another key tomorrow
+        return cast("ApiKey", key)
     fields: dict[str, Any] = {
         name: moment.guarded(stage, _read_field, name, read, call, key) for name, read in readers.items()
     }

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from otel_keyaudit.calls import Binding, Call
+from otel_keyaudit.binding import Binding
+from otel_keyaudit.calls import Call
 from otel_keyaudit.copies import changeable_copy
 from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.expressions import Path, Step, attribute, item

@@ -1,0 +1,143 @@
+"""Additional fields in every element of a list: one write, each element on its own."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+ROWS = []
+
+class Record:
+    def __init__(self, extra):
+        self.extra = extra
+
+def many(records):
+    ROWS.append(records)
+
+def variadic(*records):
+    ROWS.append(records)
+"""
+KEY = ApiKey("k_1")
+OURS = "request_api_key"
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that writes several records at once."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any, target: str) -> None:
+    """Instrument one function."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}"])
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_every_element_gets_members_of_its_own(keyaudit: KeyAudit, app: Any, kind: Any) -> None:
+    """One write with one span; the caller's list and its elements are as they were, and no two rows share anything."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    records = kind([{"a": 1}, None, '{"b":2}', {}])
+    with use_key(KEY):
+        app.many(records)
+    (rows,) = app.ROWS
+    assert type(rows) is kind
+    assert records == kind([{"a": 1}, None, '{"b":2}', {}])
+    assert [list(row) for row in (rows[0], rows[1], rows[3])] == [["a", OURS], [OURS], [OURS]]
+    assert rows[2].startswith('{"b":2,"request_api_key":{"id":"k_1"')
+    rows[0][OURS]["id"] = "changed"
+    assert rows[1][OURS]["id"] == rows[3][OURS]["id"] == "k_1"
+    assert len(keyaudit.audit_spans()) == 1
+    assert keyaudit.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 0}
+
+
+def test_a_member_of_every_element(keyaudit: KeyAudit, app: Any) -> None:
+    """``args.records[].extra``: attributes are set, items of dicts are copied, in one list."""
+    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    record, item = app.Record({"a": 1}), {"extra": {"b": 2}, "c": 3}
+    records = [record, item, record]
+    with use_key(KEY):
+        app.many(records)
+    (rows,) = app.ROWS
+    assert rows[0] is rows[2] is record
+    assert list(record.extra) == ["a", OURS]
+    assert (list(rows[1]), list(rows[1]["extra"])) == (["extra", "c"], ["b", OURS])
+    assert (records[1], item) == (item, {"extra": {"b": 2}, "c": 3})
+    assert keyaudit.degraded() == {}
+
+
+def test_a_list_in_every_element_of_a_list(keyaudit: KeyAudit, app: Any) -> None:
+    """Two levels, with mappings between."""
+    instrument(keyaudit, app, "many?fields=args.records[].parts[].extra")
+    records = [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
+    with use_key(KEY):
+        app.many(records)
+    (rows,) = app.ROWS
+    assert [list(part["extra"]) for part in rows[0]["parts"]] == [[OURS], [OURS]]
+    assert rows[1] is records[1]
+    assert records == [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
+
+
+def test_one_bad_element_costs_only_itself(keyaudit: KeyAudit, app: Any) -> None:
+    """It stays as it was and the write counts as failed, yet a forged member behind it is still moved away."""
+    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    with use_key(KEY):
+        app.many([{"extra": [1]}, None, object(), {"extra": {OURS: {"id": "root"}}}])
+    (rows,) = app.ROWS
+    assert rows[:2] == [{"extra": [1]}, None]
+    assert rows[3]["extra"][f"{OURS}_unverified"] == {"id": "root"}
+    assert rows[3]["extra"][OURS]["id"] == "k_1"
+    assert keyaudit.writes()["failed"] == 1
+    assert {stage for stage, _ in keyaudit.degraded()} == {"merge", "collision"}
+
+
+@pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys()])
+def test_objects_in_any_collection(keyaudit: KeyAudit, app: Any, kind: Any) -> None:
+    """Where only attributes are set the collection need not be made anew."""
+    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    records = kind([app.Record({"a": 1})])
+    with use_key(KEY):
+        app.many(records)
+    assert app.ROWS[-1] is records
+    assert [list(record.extra) for record in records] == [["a", OURS]]
+
+
+@pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, deque([{}]), b"{}"], ids=repr)
+def test_what_is_no_list_stays_untouched(keyaudit: KeyAudit, app: Any, records: Any) -> None:
+    """Text, mappings, nothing, and collections that would have to be made anew."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    with use_key(KEY):
+        app.many(records)
+    assert app.ROWS[-1] is records
+    assert keyaudit.writes()["failed"] == 1
+
+
+def test_an_iterator_is_not_consumed(keyaudit: KeyAudit, app: Any) -> None:
+    """Its elements are the application's."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    with use_key(KEY):
+        app.many(iter([{"a": 1}]))
+    assert list(app.ROWS[-1]) == [{"a": 1}]
+    assert keyaudit.writes()["failed"] == 1
+
+
+def test_all_positional_arguments(keyaudit: KeyAudit, app: Any) -> None:
+    """``*records``: each argument is an element."""
+    instrument(keyaudit, app, "variadic?fields=args.records[]")
+    with use_key(KEY):
+        app.variadic({"a": 1}, {})
+    assert [list(row) for row in app.ROWS[-1]] == [["a", OURS], [OURS]]
+    assert keyaudit.writes()["attributed"] == 1
+
+
+def test_without_a_key_the_list_is_the_callers(keyaudit: KeyAudit, app: Any) -> None:
+    """Nothing to do anywhere: the identical list is passed on."""
+    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    records = [{"extra": {"a": 1}}, app.Record(None)]
+    app.many(records)
+    assert app.ROWS[-1] is records
+    assert records[0] == {"extra": {"a": 1}}
+    assert records[1].extra is None

@@ -8,9 +8,11 @@ import sys
 from environments import ROOT, StepError, main, run, say
 
 COMPILE = [
-    *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--generate-hashes"),
+    *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock"),
 ]
+OLDEST = {"presets": "3.12"}
+"""Locks whose oldest Python is not that of the package: not all of what they hold exists for it."""
 
 
 def lock() -> None:
@@ -18,11 +20,12 @@ def lock() -> None:
     if not shutil.which("uv"):
         message = "needs uv on PATH (pip install uv)"
         raise StepError(message)
-    for name in ("dev", "oldest", "demo", "runtime", "supply_chain"):
+    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets"):
         say(f"requirements/{name}.txt")
         # relative names, because uv writes them into its comments
         files = [f"requirements/{name}.in", "--output-file", f"requirements/{name}.txt"]
-        run(*COMPILE, *sys.argv[1:], *files, failure=f"requirements/{name}.in does not resolve (see above)")
+        oldest = ["--python-version", OLDEST.get(name, "3.10")]
+        run(*COMPILE, *oldest, *sys.argv[1:], *files, failure=f"requirements/{name}.in does not resolve (see above)")
     print(f"locks written in {ROOT / 'requirements'}")
 
 

@@ -35,6 +35,10 @@ CI = bool(os.environ.get("CI"))
 COVERAGE = BUILD / "coverage"
 PYTEST = ["-m", "coverage", "run", "-m", "pytest", "-n", "2"]
 
+SETS = {"dev": "newest set", "oldest": "oldest set", "presets": "libraries with presets"}
+PRESETS_VERSIONS = ("3.12", "3.13")
+"""What all of these libraries have releases for."""
+
 INSTALLED_WHEEL = """
 import sys, pathlib, otel_keyaudit
 found = pathlib.Path(otel_keyaudit.__file__)
@@ -79,9 +83,11 @@ def test() -> None:
     versions = list(found)
     oldest, newest = versions[0], versions[-1]
     runs = [(oldest, "dev"), (oldest, "oldest"), *((version, "dev") for version in versions[1:])]
+    if newest in PRESETS_VERSIONS and not pytest_arguments:
+        runs.append((newest, "presets"))
     for version, lock in runs:
         run_tests = partial(tested, version, lock, found[version], wheel, pytest_arguments)
-        results.step(f"Python {version}, {'oldest' if lock == 'oldest' else 'newest'} set", run_tests)
+        results.step(f"Python {version}, {SETS[lock]}", run_tests)
     if whole:
         results.step("coverage of all runs together", lambda: covered(environment(f"py{newest}", "dev", found[newest])))
         results.step("ruff and mypy", check)
@@ -97,7 +103,7 @@ def built() -> Path:
 def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_arguments: list[str]) -> None:
     """Install the wheel beside one set of requirements, make sure that it is what is tested, and run the tests."""
     say(f"Python {version} with requirements/{lock}.txt")
-    name = f"py{version}-oldest" if lock == "oldest" else f"py{version}"
+    name = f"py{version}" if lock == "dev" else f"py{version}-{lock}"
     python = environment(name, lock, interpreter)
     install = [*PIP_INSTALL, "--no-deps", "--force-reinstall"]
     run(python, *install, wheel, failure="the wheel could not be installed (see above)")
@@ -107,6 +113,9 @@ def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_argume
     if lock == "oldest":
         run(python, "-c", LOWER_BOUNDS, failure="requirements/oldest.in and pyproject.toml disagree (see above)")
     env = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{name}"), "PYTHONDONTWRITEBYTECODE": "1"}
+    if lock == "presets":
+        env["KEYAUDIT_PRESETS"] = "1"  # elsewhere these tests are left out without their libraries
+        pytest_arguments = ["tests/presets"]
     COVERAGE.mkdir(parents=True, exist_ok=True)
     run(python, *PYTEST, *pytest_arguments, failure="tests failed (see above)", env=env)
 

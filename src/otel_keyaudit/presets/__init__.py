@@ -10,7 +10,7 @@ from importlib import import_module
 
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard import logger, run_silently
-from otel_keyaudit.key_types import KeyTypes
+from otel_keyaudit.key_types import KeyType, KeyTypes
 from otel_keyaudit.preset import Preset
 from otel_keyaudit.targets import Target
 
@@ -62,8 +62,12 @@ def targets(chosen: Mapping[str, Preset]) -> tuple[Target, ...]:
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
     """Return the key types of all libraries; those of some presets are in use."""
-    known = {name: kind for one in presets().values() for name, kind in one.key_types.items()}
-    return KeyTypes(known, [name for one in chosen.values() for name in one.key_types])
+    return KeyTypes(_known(), [name for one in chosen.values() for name in one.key_types])
+
+
+@cache
+def _known() -> dict[str, KeyType]:
+    return {name: kind for one in presets().values() for name, kind in one.key_types.items()}
 
 
 def _nearest(name: str, known: dict[str, Preset]) -> str | None:

@@ -1,6 +1,14 @@
+from typing import Any
+
 from otel_keyaudit.key_types import KeyType
 from otel_keyaudit.preset import Preset
-from otel_keyaudit.presets.drf import REQUEST_AUTHENTICATION
+from otel_keyaudit.targets import AuthTarget
+
+
+def _resources(token: Any) -> Any:
+    """Return what the token is confined to (RFC 8707); one without is good for everything, which is not none."""
+    return getattr(token, "resource", None) or None
+
 
 PRESET = Preset(
     library="django-oauth-toolkit",
@@ -8,7 +16,13 @@ PRESET = Preset(
     records="`id`; `name`: the application's `client_id`, where the token was fetched with it; `owner`: `user_id`; "
     "`scopes`: `scope`; `allow_list`: `resource`, where there is one; `expires_at`: `expires`",
     never="`token`, `token_checksum`, `str()`",
-    targets=(REQUEST_AUTHENTICATION,),
+    targets=(
+        AuthTarget(
+            "oauth2_provider.oauth2_validators:OAuth2Validator.validate_bearer_token",
+            key="args.request.access_token",
+            when="args.token",  # without a token it says no, too, and nothing was denied
+        ),
+    ),
     key_types={
         "oauth2_provider.models:AbstractAccessToken": KeyType(
             hidden=("token_checksum",),
@@ -17,7 +31,7 @@ PRESET = Preset(
             name="_state.fields_cache.application.client_id",
             owner="user_id",
             scopes="scope|split",
-            allow_list="resource",
+            allow_list=_resources,
             expires_at="expires",
         ),
     },

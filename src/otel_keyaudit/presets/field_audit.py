@@ -1,0 +1,10 @@
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuditTarget
+
+PRESET = Preset(
+    library="django-field-audit",
+    oldest="1.5",
+    records="`AuditEvent.change_context`, beside what the auditors put there",
+    never="the changed fields; action and object, which are not known there",
+    targets=(AuditTarget("field_audit.auditors:_AuditDispatcher.dispatch", fields="return"),),
+)

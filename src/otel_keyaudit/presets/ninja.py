@@ -1,0 +1,38 @@
+"""Django Ninja: whatever authenticates an operation there, where it leaves an object that is a key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.key_types import class_names
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+_NO_KEYS = frozenset(
+    {"builtins:str", "builtins:bytes", "builtins:bool", "django.contrib.auth.base_user:AbstractBaseUser"}
+)
+"""What authentication functions often return in place of a key: the credential itself, a yes, or who has it."""
+
+
+def _auth(call: Call) -> Any:
+    return getattr(call.args["request"], "auth", None)
+
+
+def _is_key(call: Call) -> bool:
+    return _NO_KEYS.isdisjoint(class_names(type(_auth(call))))
+
+
+_VALID = "return|if:,valid"  # a response in place of nothing is a refusal
+
+PRESET = Preset(
+    library="django-ninja",
+    oldest="1.3",
+    records="`request.auth`, where it is an object that is no user: the fields of the library that it comes from, "
+    "else `id`, `name`, `scopes`, `allow_list`",
+    never="`request.auth` where it is a text, or a user",
+    targets=tuple(
+        AuthTarget(f"ninja.operation:{operation}._run_authentication", key=_auth, valid=_VALID, when=_is_key)
+        for operation in ("Operation", "AsyncOperation")
+    ),
+)

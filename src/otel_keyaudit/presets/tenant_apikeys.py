@@ -1,0 +1,30 @@
+from typing import Any
+
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+
+def _addresses(key: Any) -> Any:
+    """Return the addresses that a key is confined to; one without is good everywhere, which is not none."""
+    return key.allowed_ips or None
+
+
+PRESET = Preset(
+    library="django-tenant-apikeys",
+    oldest="0.6",
+    records="`id`: `prefix`; `name`; `scopes`; `allow_list`: `allowed_ips`; `owner`: `tenant_id`; `expires_at`; "
+    "also the id of a key that was found and refused",
+    never="`hashed_key`, the key that was presented",
+    targets=(AuthTarget("django_tenant_apikeys.core:authenticate_key", key="return ?? exc.api_key"),),
+    key_types={
+        "django_tenant_apikeys.models:AbstractTenantAPIKey": KeyType(
+            id="prefix",
+            name="name",
+            scopes="scopes",
+            allow_list=_addresses,
+            owner="tenant_id",
+            expires_at="expires_at",
+        ),
+    },
+)

@@ -158,8 +158,22 @@ def test_body_can_be_used_as_what_it_is() -> None:
     response = _served(lambda environ, start_response: Response([b"1", b"2"]))
     assert (response.status, len(response), isinstance(response, Response)) == (200, 2, True)
     assert b"".join(response) + b"".join(response) == b"1212"
-    assert not hasattr(response, "__next__")
+    response.status = 201
+    assert response.status == 201
     response.close()
+
+
+def test_body_has_no_special_method_more() -> None:
+    """A server that asks for the length of a body, as some do, gets the answer that the application's own gives."""
+
+    class Response:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"1"])
+
+    for body in (Response(), iter([b"1"]), (chunk for chunk in [b"1"])):
+        served = _served(lambda environ, start_response, body=body: body)
+        added = {name for name in dir(type(served)) if name.startswith("__") and not hasattr(type(body), name)}
+        assert added <= {"__slots__", "__getattr__", "__module__"}
 
 
 def test_exception_ends_the_request(keyaudit: KeyAudit) -> None:

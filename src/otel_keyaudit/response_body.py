@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import wrapt
-
 from otel_keyaudit.request_state import RequestState, enter_call, leave_call
 
 
@@ -20,7 +18,9 @@ def runs_code(body: Any, environ: Any) -> bool:
 
 def delimited_body(body: Any, state: RequestState) -> Any:
     """Return a body that is read, and closed, as part of its request."""
-    return (Chunks if hasattr(body, "__next__") else Body)(body, state)
+    if hasattr(body, "__next__"):
+        return Chunks(body, state)
+    return (SizedBody if hasattr(body, "__len__") else Body)(body, state)
 
 
 def keeps_streaming(response: Any, state: RequestState) -> bool:
@@ -33,42 +33,69 @@ def keeps_streaming(response: Any, state: RequestState) -> bool:
     return True
 
 
-class Body(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """The body of a WSGI response: the request goes on while it is read, and ends when it is closed."""
+class Body:
+    """The body of a WSGI response: the request goes on while it is read, and ends when it is closed.
+
+    Otherwise it is what the application returned. Servers ask for the special methods of a body, so it must not have
+    more of them than that, as a proxy of wrapt would.
+    """
+
+    __slots__ = ("_body", "_state")
 
     def __init__(self, body: Any, state: RequestState) -> None:
-        super().__init__(body)
-        self._self_state = state
+        object.__setattr__(self, "_body", body)
+        object.__setattr__(self, "_state", state)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._body)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._body, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        token = enter_call(self._self_state)
+        token = enter_call(self._state)
         try:
-            return Chunks(iter(self.__wrapped__), self._self_state)
+            return Chunks(iter(self._body), self._state)
         finally:
             leave_call(token)
 
     def close(self) -> None:
         """Close the body, then end the request."""
-        token = enter_call(self._self_state)
+        token = enter_call(self._state)
         try:
-            close = getattr(self.__wrapped__, "close", None)
+            close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
-            self._self_state.close()
+            self._state.close()
             leave_call(token)
+
+
+class SizedBody(Body):
+    """A body with a length, from which a server may derive that of the content."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)
 
 
 class Chunks(Body):
     """A body that is read chunk by chunk, each with its request as the current one."""
 
+    __slots__ = ()
+
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        token = enter_call(self._self_state)
+        token = enter_call(self._state)
         try:
-            return next(self.__wrapped__)
+            return next(self._body)
         finally:
             leave_call(token)
 
@@ -76,12 +103,14 @@ class Chunks(Body):
 class AsyncChunks(Body):
     """The same for an asynchronous body."""
 
+    __slots__ = ()
+
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        token = enter_call(self._self_state)
+        token = enter_call(self._state)
         try:
-            return await self.__wrapped__.__anext__()
+            return await self._body.__anext__()
         finally:
             leave_call(token)

@@ -11,8 +11,8 @@ from otel_keyaudit.targets import parse_target
 
 SECRETS = [
     "key", "api_key", "apikey", "raw_key", "full_key", "key_secret", "key_hash", "hashed_key", "lookup_hash", "token",
-    "raw_token", "auth_token", "access_token", "refresh_token", "id_token", "token_hash", "hashed_token", "jwt", "secret",
-    "client_secret", "secret_key", "private_key", "password", "passwd", "passphrase", "plaintext", "digest",
+    "raw_token", "auth_token", "access_token", "refresh_token", "id_token", "token_hash", "hashed_token", "jwt",
+    "secret", "client_secret", "secret_key", "private_key", "password", "passwd", "passphrase", "plaintext", "digest",
     "hmac_digest", "signature", "credential", "credentials", "authorization", "cookie",
 ]  # fmt: skip
 """The list of the documentation."""

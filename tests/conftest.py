@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
 from otel_keyaudit import KeyAuditInstrumentor, authentication, request_state
 from support.keyaudit import KeyAudit, LoadModule, Modules
+
+# No example is judged by its time. The full form is chosen with --hypothesis-profile=full.
+settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", settings.get_profile("quick"), derandomize=False, max_examples=5_000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

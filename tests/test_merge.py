@@ -75,12 +75,12 @@ def test_values_are_kept_as_they_are() -> None:
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 NAMES = st.sampled_from([REQUEST, SUBJECT, f"{REQUEST}_unverified", f"{SUBJECT}_unverified"]) | st.text(max_size=3)
 
 
-@given(fields=st.dictionaries(NAMES, JSON_VALUES, max_size=6), with_request=st.booleans(), with_subject=st.booleans())
+@given(fields=st.dictionaries(NAMES, JSON_VALUES, max_size=4), with_request=st.booleans(), with_subject=st.booleans())
 def test_dicts_are_never_changed_and_lose_nothing(
     fields: dict[str, Any], with_request: bool, with_subject: bool
 ) -> None:

@@ -102,7 +102,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _start(self, options: dict[str, Any], deferred: bool) -> None:
         providers = {name: options.pop(name, None) for name in ("tracer_provider", "meter_provider")}
         settings = resolve(options, os.environ, deferred=deferred)
-        if not settings.targets:
+        if not (settings.targets or settings.presets):
             self._say_nothing_is_configured()
             return
         session = _Session(settings, deferred, **providers)

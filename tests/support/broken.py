@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable
+from functools import partial
 
 APP = """
 from collections.abc import MutableMapping, Sequence
@@ -178,4 +179,4 @@ FAULTS: dict[str, Callable[[], Exception]] = {
 """What is raised, by its name in ``error.type``."""
 
 if group := getattr(builtins, "ExceptionGroup", None):  # Python 3.11 or newer
-    FAULTS["ExceptionGroup"] = lambda: group("secret text", [ValueError("secret text")])
+    FAULTS["ExceptionGroup"] = partial(group, "secret text", [ValueError("secret text")])

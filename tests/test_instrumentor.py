@@ -1,0 +1,227 @@
+"""``instrument()``, ``uninstrument()`` and ``status()``: wrong options, second calls, and what is left afterwards."""
+
+import threading
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+import otel_keyaudit
+from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, ConfigurationError, KeyAuditInstrumentor, use_key
+from support.keyaudit import KeyAudit, LoadModule, Modules
+
+APP = """
+def verify(key):
+    return key
+
+def record(action, additional_fields=None):
+    return additional_fields
+"""
+KEY = ApiKey("k_1")
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application with one target of each kind."""
+    return load_module(APP)
+
+
+def codes(app: Any) -> list[object]:
+    """Return the code of each function of the application."""
+    return [value.__code__ for value in vars(app).values() if isinstance(value, FunctionType)]
+
+
+def test_the_public_names_are_those_of_the_interface() -> None:
+    """Nothing else is public, except the version."""
+    assert set(otel_keyaudit.__all__) - {"__version__"} == {
+        "ApiKey", "AuditEvent", "AuditTarget", "AuthTarget", "ConfigurationError", "Detail", "KeyAuditInstrumentor",
+        "TargetStatus", "current_key", "use_key",
+    }  # fmt: skip
+    assert issubclass(ConfigurationError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"colour": "red"}, ["'colour'", "'red'", "max_items"]),
+        ({"max_items": 0}, ["'max_items'", "0", "allowed"]),
+        ({"presets": "nonsense"}, ["'presets'", "'nonsense'", "knox"]),
+        ({"presets": ""}, ["'presets'", "''", "allowed"]),
+        ({"audit_targets": "nonsense"}, ["'nonsense'", "package.module:Qualified.name"]),
+        ({"audit_targets": "shop:record?colour=red"}, ["'shop:record?colour=red'", "'colour'", "subject"]),
+        ({"sampler": "sometimes"}, ["'sampler'", "'sometimes'", "always_full"]),
+        ({"sampler": "actions", "sampler_arg": "create,,delete"}, ["'sampler_arg'", "create,,delete", "allowed"]),
+        ({"sampler": "always_full", "sampler_arg": "create"}, ["'sampler_arg'", "'create'", "allowed"]),
+        ({"request_field": ""}, ["'request_field'", "''", "allowed"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_one_error(
+    keyaudit: KeyAudit, app: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It names the option, the value and what is allowed; nothing is wrapped, nothing logged."""
+    before = codes(app)
+    with pytest.raises(ConfigurationError) as caught:
+        keyaudit.instrument(**{"auth_targets": [f"{app.__name__}:verify"], **options})
+    assert [part for part in named if part not in str(caught.value)] == []
+    assert codes(app) == before
+    assert KeyAuditInstrumentor().status() == []
+    assert not caplog.records
+
+
+def test_a_wrong_option_leaves_the_way_free(keyaudit: KeyAudit, app: Any) -> None:
+    """After an error the next instrument() works."""
+    with pytest.raises(ConfigurationError):
+        keyaudit.instrument(auth_targets="nonsense")
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    assert keyaudit.status()[f"{app.__name__}:record"].state == "active"
+
+
+def test_typed_targets_are_the_strings(keyaudit: KeyAudit, app: Any) -> None:
+    """A typed target does what its string does, and is shown in the same form."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[AuthTarget(f"{name}:verify", id="return.number")],
+        audit_targets=AuditTarget(f"{name}:record"),
+    )
+    assert list(keyaudit.status()) == [f"{name}:verify?id=return.number", f"{name}:record"]
+
+
+def test_status_has_one_entry_per_target(keyaudit: KeyAudit, app: Any) -> None:
+    """It says of each whether it fires, in a sentence."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify", f"{name}:missing"], audit_targets=[f"{name}:record", "email.mime.audio:nothing"]
+    )
+    states = [(status.target, status.kind, status.state) for status in KeyAuditInstrumentor().status()]
+    assert states[:3] == [
+        (f"{name}:verify", "auth", "active"),
+        (f"{name}:missing", "auth", "wrong"),
+        (f"{name}:record", "audit", "active"),
+    ]
+    assert states[3][:2] == ("email.mime.audio:nothing", "audit")
+    assert states[3][2] in ("pending", "wrong")
+    assert all(status.reason for status in KeyAuditInstrumentor().status())
+
+
+def test_uninstrument_restores_every_function(keyaudit: KeyAudit, app: Any) -> None:
+    """Afterwards the functions have their own code again, and a key is not even looked for."""
+    before = codes(app)
+    for _ in range(3):
+        keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+        assert codes(app) != before
+        keyaudit.uninstrument()
+        assert codes(app) == before
+    with use_key(KEY):
+        fields: dict[str, object] = {}
+        assert app.record("create", fields) is fields
+    assert KeyAuditInstrumentor().status() == []
+
+
+def test_a_second_instrument_changes_nothing(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It says what to do first."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], request_field="other")
+    with use_key(KEY):
+        assert app.record("create", {}).keys() == {"request_api_key"}
+    (record,) = caplog.records
+    assert "already instrumented" in record.getMessage()
+
+
+def test_a_second_uninstrument_says_so(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """There is nothing to undo, which is no error."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    keyaudit.uninstrument()
+    assert not caplog.records
+    keyaudit.uninstrument()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_constructor_forgets_nothing(keyaudit: KeyAudit, app: Any) -> None:
+    """The instrumentor is one object, however often it is asked for."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    KeyAuditInstrumentor()
+    assert len(KeyAuditInstrumentor().status()) == 1
+    assert KeyAuditInstrumentor().is_instrumented_by_opentelemetry
+
+
+def test_nothing_configured_is_said_once(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """Without targets instrument() does nothing, and says so the first time."""
+    keyaudit.instrument()
+    keyaudit.instrument(sampler="always_minimal")
+    assert len(caplog.records) == 1
+    assert "does nothing" in caplog.text
+    assert not KeyAuditInstrumentor().is_instrumented_by_opentelemetry
+
+
+def test_a_wrong_variable_is_an_error_from_code(keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called from code, instrument() raises for what stands in the environment as well."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_MAX_ITEMS", "-1")
+    with pytest.raises(ConfigurationError, match="max_items"):
+        keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], max_items=1)
+
+
+def test_a_keyword_beats_what_the_environment_started(
+    keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After opentelemetry-instrument, keywords start anew with its targets; a call without any is a second one."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
+    KeyAuditInstrumentor().instrument(skip_dep_check=True)
+    KeyAuditInstrumentor().instrument(request_field="by_code")
+    with use_key(KEY):
+        assert app.record("create", {}).keys() == {"by_code"}
+    assert not caplog.records
+    KeyAuditInstrumentor().instrument(skip_dep_check=True)
+    assert not caplog.records
+    KeyAuditInstrumentor().instrument()
+    assert len(caplog.records) == 1
+
+
+def test_a_wrong_keyword_leaves_what_the_environment_started(
+    keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the application's own call does not take the library off."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
+    KeyAuditInstrumentor().instrument(skip_dep_check=True, raise_exception_on_conflict=True)
+    with pytest.raises(ConfigurationError):
+        KeyAuditInstrumentor().instrument(max_items="many")
+    assert [status.state for status in KeyAuditInstrumentor().status()] == ["active"]
+
+
+def test_a_wrong_variable_is_logged_for_the_loader(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked by opentelemetry-instrument, a wrong option raises nothing: that would stop every other instrumentor."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", "nonsense")
+    KeyAuditInstrumentor().instrument(skip_dep_check=True)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "'nonsense'" in caplog.text
+
+
+def test_instrumenting_from_many_threads_starts_once(keyaudit: KeyAudit, app: Any) -> None:
+    """One of them wins; the function is wrapped once and restored once."""
+    before = codes(app)
+    target = f"{app.__name__}:record"
+    threads = [threading.Thread(target=keyaudit.instrument, kwargs={"audit_targets": [target]}) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    app.record("create", {})
+    assert keyaudit.writes()["none"] == 1
+    keyaudit.uninstrument()
+    assert codes(app) == before
+
+
+def test_a_module_imported_later_is_instrumented(keyaudit: KeyAudit, modules: Modules) -> None:
+    """A pending target fires from the import of its module on; the state is restored all the same."""
+    name = modules.write(APP)
+    keyaudit.instrument(audit_targets=[f"{name}:record"])
+    assert keyaudit.status()[f"{name}:record"].state == "pending"
+    app = __import__(name)
+    assert keyaudit.status()[f"{name}:record"].state == "active"
+    with use_key(KEY):
+        assert app.record("create", {}).keys() == {"request_api_key"}
+    keyaudit.uninstrument()
+    fields: dict[str, object] = {}
+    assert app.record("create", fields) is fields

@@ -1,0 +1,130 @@
+"""Only what is declared leaves, under names that survive scrubbers, as text that no parser trips over."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otel_keyaudit import ApiKey, names, use_key
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+class Inventing:
+    def __init__(self, known):
+        vars(self).update(known)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return f"invented {name}"
+
+class Tripping:
+    id = "k_1"
+
+    def __getattr__(self, name):
+        raise LookupError(name)
+
+ROWS = []
+
+def verify(key):
+    return key
+
+def record(action, additional_fields=None):
+    ROWS.append(additional_fields)
+"""
+DECLARED = {"id", "name", "digest", "detail", "scopes", "allow_list", "trace_id", "span_id"}
+DECLARED_ATTRIBUTES = {value for name, value in vars(names).items() if name.isupper() and str(value).startswith("key")}
+SCRUBBED = re.compile(
+    r"password|passwd|mysql_pwd|secret|auth(?!ors?\b)|credential|private[._ -]?key|api[._ -]?key|session|cookie|"
+    r"social[._ -]?security|credit[._ -]?card|(\b|_)(csrf|xsrf|jwt|ssn)(\b|_)|token",
+    re.IGNORECASE,
+)
+"""What well-known scrubbers blank by the name of an attribute."""
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.binary() | st.floats()
+AWKWARD = [
+    "a\r\nb", "a\x00b", "\x1b[31mred", "a\u2028b", "\u202eabc", "a\ud800b", "%s %d", "{0}{x}", "'\"\\", "a\x7f", "é\u0301",
+]  # fmt: skip
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application whose key objects answer anything."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any) -> None:
+    """Instrument the application by the defaults."""
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(known=st.dictionaries(st.sampled_from(["id", "name", "scopes", "allow_list", "owner", "email", "key"]), VALUES))
+def test_only_declared_members_leave(keyaudit: KeyAudit, app: Any, known: dict[str, Any]) -> None:
+    """Whatever a key object has or invents, rows and spans have the declared names and plain values."""
+    if not keyaudit.status():
+        instrument(keyaudit, app)
+    keyaudit.exporter.clear()
+    app.ROWS.clear()
+    with keyaudit.request():
+        app.verify(app.Inventing(known))
+        app.record("create", {})
+    member = app.ROWS[0].get("request_api_key", {})
+    assert member.keys() <= DECLARED
+    for span in keyaudit.spans():
+        shown = keyaudit_attributes(span)
+        assert shown.keys() <= DECLARED_ATTRIBUTES
+        elements = [one for value in shown.values() for one in (value if isinstance(value, tuple) else (value,))]
+        assert all(isinstance(one, (str, int)) for one in elements)
+
+
+def test_a_key_whose_members_raise(keyaudit: KeyAudit, app: Any) -> None:
+    """Its id is all that is known of it."""
+    instrument(keyaudit, app)
+    with keyaudit.request():
+        app.verify(app.Tripping())
+        app.record("create", {})
+    assert app.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail", "trace_id", "span_id"}
+
+
+def test_names_survive_scrubbers() -> None:
+    """No attribute's name is one that the default scrubbers of well-known vendors blank."""
+    attributes = DECLARED_ATTRIBUTES - {names.METRIC_AUTHENTICATIONS}
+    assert len(attributes) > 20
+    assert [name for name in attributes if SCRUBBED.search(name)] == []
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_awkward_text_stays_one_value(
+    keyaudit: KeyAudit, app: Any, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Control characters, bidi marks and lone surrogates in a key neither break a row nor forge a line of the log."""
+    instrument(keyaudit, app)
+    key = ApiKey(text, text, [text, "a:read"], [text], text)
+    with keyaudit.request(), use_key(key):
+        app.record(text, "{}")
+        app.record(text, b"{}")
+        app.record(text, {})
+        app.record(text, f"no json {text}")
+    members = [json.loads(row)["request_api_key"] for row in app.ROWS[:2]] + [app.ROWS[2]["request_api_key"]]
+    expected = text.encode("utf-8", "backslashreplace").decode()
+    assert [member["id"] for member in members] == [expected] * 3
+    assert [member["scopes"] for member in members] == [[expected, "a:read"]] * 3
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_an_exporter_can_encode_every_attribute(keyaudit: KeyAudit, app: Any, text: str) -> None:
+    """The OTLP encoding drops nothing of ours."""
+    encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+    instrument(keyaudit, app)
+    with keyaudit.request(), use_key(ApiKey(text, text, [text], [text], text)):
+        app.record(text, {})
+    spans = keyaudit.spans()
+    encoded = encoder.encode_spans(spans).resource_spans[0].scope_spans
+    sent = sorted(attribute.key for scope in encoded for span in scope.spans for attribute in span.attributes)
+    assert sent == sorted(name for span in spans for name in span.attributes or {})

@@ -37,7 +37,7 @@ class AuditPlan:
 
     Attributes:
         builds_fields: The function returns the additional fields.
-        place: Where they are among the arguments otherwise.
+        place: Where they are among the arguments otherwise; ``None`` also where a row has no place for them.
         when_needs_result: Only the result tells whether a call is meant.
         early: Readers of what is known of the event before the call.
         late: Readers of what only its result or exception tells.
@@ -50,7 +50,7 @@ class AuditPlan:
         self.binding = binding
         path = _fields_path(target)
         self.builds_fields = path.root == "return"
-        self.place = None if self.builds_fields else Place(path, binding)
+        self.place = Place(path, binding) if target.has_fields and not self.builds_fields else None
         when = target.sources.get("when")
         self.when = self._reader(when)
         self.when_is_function = when is not None and not isinstance(when, Expression)

@@ -175,7 +175,8 @@ def _check(target: Target, binding: Binding) -> None:
     Raises:
         WrongTargetError: A parameter, or ``self``, is not.
     """
-    if isinstance(target, AuditTarget) and "fields" not in target.sources and "additional_fields" not in binding:
+    needs_fields = isinstance(target, AuditTarget) and target.has_fields and "fields" not in target.sources
+    if needs_fields and "additional_fields" not in binding:
         raise WrongTargetError("it has no parameter 'additional_fields', and no 'fields' says where they are")
     for name, source in target.sources.items():
         if not isinstance(source, Expression):

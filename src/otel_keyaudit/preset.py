@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from otel_keyaudit.key_types import KeyType
-from otel_keyaudit.targets import Target
+from otel_keyaudit.targets import AuditTarget, Target
 
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
+
+
+class SpanOnlyTarget(AuditTarget):
+    """A function that writes an audit row without a place for a key: the write is shown on spans and counted."""
+
+    has_fields = False
 
 
 @dataclass(frozen=True)

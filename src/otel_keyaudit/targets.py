@@ -144,6 +144,8 @@ class AuditTarget(Target):
         *(f"subject_{name}" for name in _KEY_FIELDS), "when",
     )  # fmt: skip
     hidden = frozenset({"fields", "subject", "when"})
+    has_fields: ClassVar[bool] = True
+    """Its row has a place for additional fields."""
 
     def _check(self) -> None:
         self._check_rooted(["fields", "action", "resource_type", "resource_id", "outcome", "subject", "when"])

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import httpx
 import pytest
-from opentelemetry.trace import SpanKind
 
-from otel_keyaudit.testing import Recorder, assert_names
-from presets.serving import serving_wsgi
+from otel_keyaudit.testing import Recorder, assert_names, assert_names_no_key
+from presets.requests import ABOUT_THE_ROW, expected_attributes, requests, server_spans
 
 NAMES = (
     "drf-token", "knox", "simplejwt", "oauth-toolkit", "drf-api-key", "drf-scoped-permissions", "drf-simple-apikey",
     "tenant-apikeys", "keysmith", "ninja", "ninja-api-key",
 )  # fmt: skip
-ABOUT_THE_ROW = {"digest", "detail", "trace_id", "span_id"}
 REFUSED = (401, 403)
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
-
-
-def requests(recorder: Recorder, path: str, *headers: Mapping[str, str]) -> list[int]:
-    """Send requests to the project, one after the other, each over a connection of its own; return the answers."""
-    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - not everywhere
-
-    with serving_wsgi(get_wsgi_application(), recorder) as address:
-        return [httpx.post(f"{address}/{path}", headers=dict(one)).status_code for one in headers]
-
-
-def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
-    """Return our attributes on each server span."""
-    spans = [span for span in recorder.spans if span.kind is SpanKind.SERVER]
-    return [
-        {name: value for name, value in (span.attributes or {}).items() if name.startswith("keyaudit.")}
-        for span in sorted(spans, key=lambda span: span.start_time or 0)
-    ]
-
-
-def expected_attributes(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a server span shows of a key."""
-    return {
-        f"keyaudit.key.{name}": tuple(value) if isinstance(value, list) else value for name, value in snapshot.items()
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,5 +38,32 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, recorder: Recorder) ->
     assert denied["keyaudit.denied.reason"] == credential.reason
     assert denied.get("keyaudit.denied.key.id") == credential.denied_key_id
     assert not any(attribute.startswith("keyaudit.key") for attribute in {**denied, **anonymous})
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Recorder) -> None:
+    """The framework's preset knows the key by its class, without the library's own preset."""
+    from presets.django_project.credentials import drf_token  # noqa: PLC0415 - not everywhere
+
+    credential = drf_token()
+    recorder.instrument(presets="drf", audit_targets=["presets.django_project.audit:record"])
+
+    requests(recorder, "drf-token", credential.allowed)
+
+    assert_names(recorder.rows[0], credential.snapshot["id"])
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_a_text_as_credential_is_no_key(recorder: Recorder) -> None:
+    """Some libraries leave the presented key itself in ``request.auth``: it is passed by, and nothing is degraded."""
+    from presets.django_project.credentials import drf_simple_apikey  # noqa: PLC0415 - not everywhere
+
+    credential = drf_simple_apikey()
+    recorder.instrument(presets="drf", audit_targets=["presets.django_project.audit:record"])
+
+    requests(recorder, "drf-simple-apikey", credential.allowed)
+
+    assert_names_no_key(recorder.rows[0])
     assert recorder.degraded() == {}
     recorder.assert_no_secret(*credential.secrets)

@@ -2,6 +2,7 @@ from auditlog.registry import auditlog
 from django.db import models
 from django_tenant_apikeys.models import AbstractTenantAPIKey
 from field_audit import audit_fields
+from simple_history.models import HistoricalRecords
 
 
 class AuditRow(models.Model):
@@ -22,6 +23,24 @@ class Note(models.Model):
 
     def get_additional_data(self) -> dict[str, str]:
         return {"origin": "application"}
+
+
+class EasyAuditNote(models.Model):
+    title = models.CharField(max_length=100)
+
+
+class History(models.Model):
+    """Gives every historical record a place for more."""
+
+    additional_fields = models.JSONField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class HistoryNote(models.Model):
+    title = models.CharField(max_length=100)
+    history = HistoricalRecords(bases=[History])
 
 
 class FieldAuditNote(models.Model):

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "keysmith",
     "ninja_apikey",
     "auditlog",
+    "easyaudit",
     "simple_history",
     "field_audit",
     "taggit",
@@ -59,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "auditlog.middleware.AuditlogMiddleware",
+    "easyaudit.middleware.easyaudit.EasyAuditMiddleware",
     "field_audit.middleware.FieldAuditMiddleware",
 ]
 TEMPLATES = [
@@ -78,4 +80,7 @@ STATIC_URL = "static/"
 WAGTAIL_SITE_NAME = "presets"
 WAGTAILADMIN_BASE_URL = "http://127.0.0.1"
 DRF_API_KEY = {"FERNET_SECRET": "UkVQTEFDRSBUSElTIEJZIEEgUkVBTCBLRVkgMzJieXQ=", "ENFORCE_HTTPS": False}
+DJANGO_EASY_AUDIT_REGISTERED_CLASSES = ["django_project.EasyAuditNote"]
+DJANGO_EASY_AUDIT_WATCH_AUTH_EVENTS = False
+DJANGO_EASY_AUDIT_WATCH_REQUEST_EVENTS = False
 TENANT_API_KEY_MODEL = "django_project.TenantKey"

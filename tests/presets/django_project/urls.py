@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import path
 from django_tenant_apikeys.authentication import TenantAPIKeyAuthentication
@@ -21,13 +23,22 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_api_key.permissions import HasAPIKey
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from wagtail.log_actions import log
 
 from presets.django_project.audit import record
-from presets.django_project.models import FieldAuditNote, Note
+from presets.django_project.models import AuditRow, EasyAuditNote, FieldAuditNote, HistoryNote, Note
 
 WRITES: dict[str, Callable[[], object]] = {
     "application": lambda: record("note.create", {"by": "application"}),
     "auditlog": lambda: Note.objects.create(title="tea"),
+    "easy-audit": lambda: EasyAuditNote.objects.create(title="tea"),
+    "simple-history": lambda: HistoryNote.objects.create(title="tea"),
+    "wagtail": lambda: log(
+        instance=AuditRow.objects.create(action="tea"), action="wagtail.create", data={"title": "tea"}
+    ),
+    "django-admin": lambda: LogEntry.objects.log_actions(
+        User.objects.first().pk, [AuditRow.objects.create(action="tea")], CHANGE, [{"changed": {"fields": ["Action"]}}]
+    ),
     "field-audit": lambda: FieldAuditNote.objects.create(title="tea"),
 }
 
@@ -70,6 +81,7 @@ def create(request: HttpRequest) -> None:
 
 urlpatterns = [
     *(path(name, Notes.as_view(authentication_classes=[one])) for name, one in AUTHENTICATIONS.items()),
+    path("open", Notes.as_view(authentication_classes=[OAuth2Authentication], permission_classes=[])),
     path("drf-api-key", Notes.as_view(permission_classes=[HasAPIKey], authentication_classes=[])),
     path("", api.urls),
 ]

@@ -1,0 +1,154 @@
+"""Each audit library in Django: the rows of an allowed, a denied and an anonymous request, read from the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.requests import ABOUT_THE_ROW, requests, server_spans
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+
+def _column(model: str, name: str) -> Callable[[], list[Any]]:
+    """Return what reads a column of the rows that were written last, the oldest of them first."""
+
+    def read() -> list[Any]:
+        module, _, attribute = model.partition(":")
+        rows = getattr(import_module(module), attribute).objects.order_by("-pk")[:3]
+        return [getattr(row, name) for row in rows][::-1]
+
+    return read
+
+
+def _messages() -> list[Any]:
+    return [json.loads(text)[0] for text in _column("django.contrib.admin.models:LogEntry", "change_message")()]
+
+
+def _history() -> list[Any]:
+    from presets.django_project.models import HistoryNote  # noqa: PLC0415 - not everywhere
+
+    return [row.additional_fields for row in HistoryNote.history.order_by("-history_id")[:3]][::-1]
+
+
+CASES: dict[str, tuple[Callable[[], list[Any]], dict[str, Any], str, str]] = {
+    # preset: the rows in the database, what they hold without us, the action, the type of the object
+    "auditlog": (
+        _column("auditlog.models:LogEntry", "additional_data"),
+        {"origin": "application"},
+        "create",
+        "django_project.note",
+    ),
+    "simple-history": (_history, {}, "create", "django_project.historynote"),
+    "wagtail": (
+        _column("wagtail.models:ModelLogEntry", "data"),
+        {"title": "tea"},
+        "wagtail.create",
+        "django_project.auditrow",
+    ),
+    "django-admin": (_messages, {"changed": {"fields": ["Action"]}}, "update", "django_project.auditrow"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_row_in_the_database_names_the_key(name: str, recorder: Recorder) -> None:
+    """Only the allowed request's row has the key, behind what the application put there; nothing else changes."""
+    from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
+
+    rows, application, action, kind = CASES[name]
+    credential = oauth_toolkit()
+    recorder.instrument(presets=["oauth-toolkit", name])
+
+    write = {"X-Write": name}
+    answers = requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
+
+    assert answers == [201, 201, 201]
+    with_key, denied, anonymous = rows()
+    said = with_key.pop("request_api_key")
+    assert {key: value for key, value in said.items() if key not in ABOUT_THE_ROW} == credential.snapshot
+    assert [row or {} for row in (with_key, denied, anonymous)] == [application] * 3
+    spans = [span for span in recorder.spans if span.name == f"audit {action}"]
+    assert [span.attributes["keyaudit.resource.type"] for span in spans if span.attributes] == [kind] * 3
+    assert [(span.attributes or {}).get("keyaudit.key.id") for span in spans] == [credential.snapshot["id"], None, None]
+    assert [span.get("keyaudit.outcome") for span in server_spans(recorder)] == ["accepted", "denied", None]
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 2, "failed": 0}
+    assert recorder.degraded() == {}
+    recorder.rows += [with_key, said]
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_field_audit_names_the_key_in_the_context_of_a_change(recorder: Recorder) -> None:
+    """The auditors' own context stays; a request without a key leaves it as it was."""
+    from presets.django_project.credentials import drf_token  # noqa: PLC0415 - not everywhere
+
+    credential = drf_token()
+    recorder.instrument(presets=["drf-token", "field-audit"])
+
+    requests(recorder, "drf-token", credential.allowed | {"X-Write": "field-audit"})
+
+    (context,) = _column("field_audit.models:AuditEvent", "change_context")()
+    assert context["request_api_key"]["id"] == credential.snapshot["id"]
+    assert context["user_type"] == "RequestUser"
+    assert recorder.degraded() == {}
+    recorder.rows.append(context)
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder: Recorder) -> None:
+    """There is no place for a key in its row, so only the span has it."""
+    from easyaudit.models import CRUDEvent  # noqa: PLC0415 - not everywhere
+
+    from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
+
+    credential = oauth_toolkit()
+    recorder.instrument(presets=["oauth-toolkit", "easy-audit"])
+
+    write = {"X-Write": "easy-audit"}
+    requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
+
+    ids = [(span.attributes or {}).get("keyaudit.key.id") for span in recorder.spans if span.name == "audit create"]
+    assert ids == [credential.snapshot["id"], None, None]
+    assert "api_key" not in str(list(CRUDEvent.objects.values()))
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 2, "failed": 0}
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Recorder) -> None:
+    """Its log of authentications has the key of the request; a refused request's entry has none."""
+    from keysmith.models import TokenAuditLog  # noqa: PLC0415 - not everywhere
+
+    from presets.django_project.credentials import keysmith  # noqa: PLC0415 - not everywhere
+
+    credential = keysmith()
+    recorder.instrument(presets="keysmith")
+
+    requests(recorder, "keysmith", credential.allowed, credential.denied, {})
+
+    success, failure = TokenAuditLog.objects.order_by("-pk")[:2][::-1]
+    assert success.extra["request_api_key"]["id"] == success.extra["api_key"]["id"] == credential.snapshot["id"]
+    assert failure.extra == {"error_code": "invalidtoken"}
+    recorder.rows += [success.extra, failure.extra]
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def test_an_object_whose_primary_key_is_a_secret_is_not_named_on_a_span(recorder: Recorder) -> None:
+    """A log entry about a token tells the token in its row; we do not repeat it."""
+    from auditlog.models import LogEntry  # noqa: PLC0415 - not everywhere
+    from django.contrib.auth.models import User  # noqa: PLC0415
+    from rest_framework.authtoken.models import Token  # noqa: PLC0415
+
+    token = Token.objects.create(user=User.objects.create_user("owner-of-a-logged-token"))
+    recorder.instrument(presets=["auditlog", "drf-token"])
+
+    LogEntry.objects.log_create(token, force_log=True, action=0)
+
+    (span,) = [span for span in recorder.spans if span.name == "audit create"]
+    assert span.attributes is not None
+    assert span.attributes["keyaudit.resource.type"] == "authtoken.token"
+    recorder.assert_no_secret(token.key)

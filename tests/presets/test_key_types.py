@@ -1,0 +1,84 @@
+"""Keys of known libraries that a function of the user's returns: known by their class, without any preset."""
+
+from __future__ import annotations
+
+import textwrap
+from types import ModuleType
+
+import pytest
+
+from support.keyaudit import KeyAudit, LoadModule
+
+SECRET = "c4nary-s3cret-of-a-token"
+TOKEN = f"""
+    class Token:
+        key = pk = "{SECRET}"
+        id = "{SECRET}"
+        user_id = 7
+        def __str__(self):
+            return self.key
+"""
+MINE = """
+    class Mine(Token):
+        pass
+
+    def verify():
+        return Mine()
+
+    def record(key=None, additional_fields=None):
+        return additional_fields
+"""
+
+
+@pytest.fixture
+def service(load_module: LoadModule) -> ModuleType:
+    """A service whose function returns a subclass of a library's token; the class is made to look like that one."""
+    source = textwrap.dedent(TOKEN) + "\nToken.__module__ = 'rest_framework.authtoken.models'\n" + textwrap.dedent(MINE)
+    return load_module(source)
+
+
+@pytest.mark.parametrize("fields", ["", "?id=pk", "?id=id", "?id=return.pk", "?id=pk|str", "?name=pk"])
+def test_a_token_whose_id_is_its_secret_is_never_named_by_it(
+    fields: str, keyaudit: KeyAudit, service: ModuleType
+) -> None:
+    """Neither the defaults nor an expression that leads to the secret under another name write it out."""
+    name = service.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify{fields}"], audit_targets=[f"{name}:record"])
+
+    with keyaudit.request():
+        service.verify()
+        row = service.record()
+
+    said = row["request_api_key"]
+    assert said["owner"] == "7"
+    assert len(said["id"]) == 16
+    assert SECRET not in str((row, keyaudit.server_span(), keyaudit.metrics()))
+
+
+def test_what_the_user_says_of_a_known_class_counts_where_it_is_no_secret(
+    keyaudit: KeyAudit, service: ModuleType
+) -> None:
+    """An expression beats what is known of the class; the rest is as it is known."""
+    name = service.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify?id=user_id|prefix:user-&name=pk|sha256:8"], audit_targets=[f"{name}:record"]
+    )
+
+    with keyaudit.request():
+        service.verify()
+        row = service.record()
+
+    assert row["request_api_key"]["id"] == "user-7"
+    assert len(row["request_api_key"]["name"]) == 8
+
+
+def test_a_subject_of_a_known_class_is_written_without_its_secret(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """Also where a subject's field is named, and no request has shown such a key yet."""
+    name = service.__name__
+    keyaudit.instrument(audit_targets=[f"{name}:record?subject=args.key&subject_name=pk"])
+
+    with keyaudit.request():
+        row = service.record(service.verify())
+
+    assert row["api_key"]["owner"] == "7"
+    assert SECRET not in str((row, [span.attributes for span in keyaudit.spans()]))

@@ -87,7 +87,7 @@ def test_with_strict_a_library_that_is_not_there_is_an_error(keyaudit: KeyAudit,
     """Whoever asked for strictness does not find out later."""
     other_preset.append(preset_for("no-such-library", "2.0"))
 
-    with pytest.raises(ConfigurationError, match="preset 'knox' can never work: it needs no-such-library 2.0"):
+    with pytest.raises(ConfigurationError, match=r"preset 'knox' can never work: it needs no-such-library 2.0"):
         keyaudit.instrument(presets="knox", strict=True)
 
 

@@ -17,7 +17,8 @@ A preset is a set of targets for a library, ready-made:
 OTEL_PYTHON_KEYAUDIT_PRESETS=drf-api-key,auditlog
 ```
 
-A library that is missing, or older than the one named here, is one warning (with `strict` an error), and everything else goes on.
+A library that is missing, or older than the one named here, is one warning (with `strict` an error), and everything
+else goes on.
 What is said here of a library's keys also holds without its preset, for a function of your own that returns such a key.
 
 | preset | library | what it is for | recorded | never touched |

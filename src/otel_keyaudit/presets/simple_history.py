@@ -38,7 +38,7 @@ PRESET = Preset(
     oldest="3.7",
     records="`additional_fields` of a historical record, where the base model that you give to `HistoricalRecords` has "
     "such a JSON field; action, type and id of the object",
-    never="`history_change_reason`, which is a text of 100 characters; the id of an object whose primary key is a secret",
+    never="`history_change_reason`, a text of 100 characters; the id of an object whose primary key is a secret",
     targets=(
         # The model of a record is made for each model of yours, and has no method of its own that saves.
         AuditTarget(

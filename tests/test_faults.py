@@ -99,10 +99,11 @@ def test_a_fault_changes_nothing(
         assert respond(app) == expected
         assert respond(app) == expected
     assert keyaudit.degraded() == {(POINTS[point], kind): 2 * SHOWN_BY.get(point, 1)}
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == ("otel_keyaudit", "WARNING")
-    assert kind in record.getMessage()
-    assert "secret text" not in record.getMessage()
+    assert len(caplog.records) == SHOWN_BY.get(point, 1)
+    for record in caplog.records:
+        assert (record.name, record.levelname) == ("otel_keyaudit", "WARNING")
+        assert kind in record.getMessage()
+        assert "secret text" not in record.getMessage()
 
 
 def test_without_a_fault_nothing_is_degraded(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -156,6 +157,16 @@ def test_a_fault_beside_the_row_leaves_it_whole(keyaudit: KeyAudit, app: Any, po
     assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
     assert app.ROWS[0]["request_api_key"]["detail"] == ("full" if point == "sampler" else "minimal")
     assert keyaudit.writes()["attributed"] == 1
+
+
+def test_two_spans_that_fail_are_one_degraded_call(keyaudit: KeyAudit, app: Any) -> None:
+    """Each stage counts once per call, though a write shows itself on the server span and on one of its own."""
+    instrument(keyaudit, app)
+    app.FAULT.update(also="on_end")
+    with fault(app, "server span", "ValueError"):
+        respond(app)
+    app.FAULT.update(also=None)
+    assert keyaudit.degraded() == {("telemetry", "ValueError"): 2}
 
 
 @pytest.mark.parametrize("field", ["name", "scopes", "allow list"])

@@ -244,7 +244,7 @@ def test_long_request_gathers_nothing() -> None:
     class Authentication:
         within: Any = None
 
-    state = RequestState(lambda state: None)
+    state = RequestState(lambda *_: None)
     for number in range(1000):
         check, look_up = Authentication(), Authentication()
         look_up.within = check
@@ -261,7 +261,7 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
         def __init__(self, within: Any = None) -> None:
             self.within = within
 
-    state = RequestState(lambda state: None)
+    state = RequestState(lambda *_: None)
     first, second = Authentication(), Authentication()
     state.accept(ApiKey("k1"), Authentication(first))
     state.accept(ApiKey("k2"), Authentication(second))

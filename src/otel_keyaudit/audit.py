@@ -93,11 +93,7 @@ class AuditMoment(GuardedCall):
             return
         self._choose()
         self._show()
-        call = self._call
-        given = call.positional, call.keywords
-        if self.guarded(STAGE_MERGE, self._merge_into_arguments) is None:
-            call.positional, call.keywords = given
-            self._lose()
+        self._attempt(self._merge_into_arguments, None)
         self._count()
 
     def __enter__(self) -> None:
@@ -167,7 +163,8 @@ class AuditMoment(GuardedCall):
         last_write = event_attributes(self._known)
         last_write.pop(names.AUDIT_OUTCOME, None)
         snapshot = self._request_snapshot
-        request.wrote(last_write, snapshot.key if snapshot is not None and self._detail is Detail.FULL else None)
+        full_key = snapshot.key if snapshot is not None and self._detail is Detail.FULL else None
+        request.wrote(last_write, full_key, self)
 
     def _show_on_audit_span(self) -> None:
         runtime = self._plan.runtime
@@ -237,10 +234,9 @@ class AuditMoment(GuardedCall):
             return otherwise
         return done[0]
 
-    def _merge_into_arguments(self) -> bool:
+    def _merge_into_arguments(self) -> None:
         if self._plan.place is not None:
             self._plan.place.change(self._call, self._merge(), self._attempt)
-        return True
 
     def _merge_into_result(self) -> tuple[Any] | None:
         plan = self._plan

@@ -181,14 +181,14 @@ class AuthenticationMoment(GuardedCall):
         withdrawn = state.withdraw(self)
         was_found = key is not None and key is not _UNREADABLE and reason != "false"
         refused = (self._read(key) if was_found else None) or withdrawn
-        state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id))
+        state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id), self)
 
     def _accept(self, state: RequestState | None, key: Any) -> None:
         self._authentication.runtime.metrics.authentications.add(names.ACCEPTED, None)
         found = None if key is _UNREADABLE else self._read(key)
         if state is not None:
             state.accept(found, self)
-            state.conclude(Outcome(names.ACCEPTED))
+            state.conclude(Outcome(names.ACCEPTED), self)
 
     def _remember_class(self, kind: type) -> None:
         """Remember what class API keys are of: an audit row may be about one."""

@@ -19,6 +19,7 @@ from otel_keyaudit.entry_points import Arguments, EntryPoint
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.request_state import (
     SPAN_MARK,
+    OnChange,
     RequestState,
     current_call,
     enter_call,
@@ -40,7 +41,7 @@ class Boundaries:
         on_first_request: Called once, before anything of the first request runs.
     """
 
-    def __init__(self, on_change: Callable[[RequestState], object], on_first_request: Callable[[], object]) -> None:
+    def __init__(self, on_change: OnChange, on_first_request: Callable[[], object]) -> None:
         self._on_change = on_change
         self._on_first_request: Callable[[], object] | None = on_first_request
         self._spans_make_requests = False

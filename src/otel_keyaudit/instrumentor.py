@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from threading import RLock
 from typing import Any
@@ -21,7 +21,7 @@ from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.metrics import metrics_for
 from otel_keyaudit.names import STAGE_TELEMETRY
-from otel_keyaudit.request_state import RequestState
+from otel_keyaudit.request_state import OnChange, RequestState
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.settings import FileOptions, Settings, resolve
 from otel_keyaudit.snapshot import Snapshots
@@ -201,5 +201,10 @@ def _say(message: str, *args: object) -> None:
     run_silently(logger.warning, message, *args)
 
 
-def _guarded_show(faults: Faults, spans: ServerSpans) -> Callable[[RequestState], object]:
-    return lambda state: GuardedCall(faults, "server span").guarded(STAGE_TELEMETRY, spans.show, state)
+def _guarded_show(faults: Faults, spans: ServerSpans) -> OnChange:
+    """Return what shows a change; a failure counts as one of the call that made the change, where there is one."""
+
+    def show(state: RequestState, call: GuardedCall | None) -> None:
+        (call or GuardedCall(faults, "server span")).guarded(STAGE_TELEMETRY, spans.show, state)
+
+    return show

@@ -18,11 +18,13 @@ from typing import Any, Final, TypeVar
 from opentelemetry import trace
 
 from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.guard import GuardedCall
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
 
 Value = TypeVar("Value")
+OnChange = Callable[["RequestState", GuardedCall | None], object]
 
 _CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", default=None)
 _USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
@@ -79,14 +81,15 @@ class RequestState:
     """What is known of one request.
 
     Args:
-        on_change: Called after every change, under the lock, to show it on the server span.
+        on_change: Called after every change, under the lock, to show it on the server span; gets the call of a target
+            that made it, if one did.
         scope: The ASGI scope or WSGI environ; ``aliases`` are what others made of it for a mounted application.
         within: The request inside whose call this one was made by a CONSUMER span.
     """
 
     def __init__(
         self,
-        on_change: Callable[[RequestState], object],
+        on_change: OnChange,
         scope: Any = None,
         within: RequestState | None = None,
     ) -> None:
@@ -143,24 +146,24 @@ class RequestState:
                 self._settle()
             return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
 
-    def conclude(self, outcome: Outcome) -> None:
+    def conclude(self, outcome: Outcome, call: GuardedCall | None = None) -> None:
         """Take note of how an authentication ended; the last one stands."""
-        self.change(outcome=outcome)
+        self.change(call, outcome=outcome)
 
-    def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
+    def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None, call: GuardedCall | None = None) -> None:
         """Take note of an audit write, and of the key whose whole snapshot its row was given."""
         with self.lock:
             shown = self.shown_key
             if full_key is not None and shown is not None and full_key.id == shown.id:
                 self.full_key_id = full_key.id
-            self.change(last_write=last_write)
+            self.change(call, last_write=last_write)
 
-    def change(self, **values: Any) -> None:
+    def change(self, call: GuardedCall | None = None, **values: Any) -> None:
         """Set fields and show the change."""
         with self.lock:
             for name, value in values.items():
                 setattr(self, name, value)
-            self._on_change(self)
+            self._on_change(self, call)
 
     def close(self) -> None:
         """End the request: from now on its key is given to nothing, and nothing of it is kept alive."""

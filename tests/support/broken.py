@@ -12,14 +12,14 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import Detail
 
-FAULT = {"point": None, "make": None}
+FAULT = {"point": None, "also": None, "make": None}
 TRACER = None
 ROWS = []
 DETAIL = Detail.MINIMAL
 
 
 def trip(point):
-    if FAULT["point"] == point:
+    if point in (FAULT["point"], FAULT["also"]):
         raise FAULT["make"]()
 
 

@@ -29,8 +29,8 @@ def runs_as_main(main: object, module: str) -> bool:
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return module in (spec.name, "__main__")
-    file = getattr(main, "__file__", None)
-    return module == "__main__" or (file is not None and Path(file).stem == module)
+    file, names = getattr(main, "__file__", None), tuple(module.split("."))
+    return names == ("__main__",) or (file is not None and Path(file).with_suffix("").parts[-len(names) :] == names)
 
 
 def is_initialising(module: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any, Protocol
@@ -95,6 +96,7 @@ def _decorates_generator(function: Callable[..., Any]) -> bool:
 def _when_awaited(moment: Moment, result: CoroutineType[Any, Any, Any]) -> Any:
     coroutine: Any = _awaited(moment, result)
     coroutine.__name__, coroutine.__qualname__ = result.__name__, result.__qualname__
+    weakref.finalize(coroutine, result.close).atexit = False  # one that never began is closed, or warned of, once
     return coroutine
 
 

@@ -15,6 +15,14 @@ from otel_keyaudit.handlers import handler_for
 from otel_keyaudit.trampoline import duplicate, kind_of, trampoline
 
 
+def flattened(original: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Return what a callable calls in the end, and the arguments it has already, as a ``partial`` and a method have."""
+    flat = original if type(original) is partial else partial(original)
+    if type(flat.func) is MethodType:
+        return flat.func.__func__, (flat.func.__self__, *flat.args), flat.keywords
+    return flat.func, flat.args, flat.keywords
+
+
 class Proxy(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
     """A proxy that binds, pickles and copies as the callable it stands for does.
 
@@ -24,11 +32,8 @@ class Proxy(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
 
     def __init__(self, original: Any) -> None:
         super().__init__(original)
-        flat = original if type(original) is partial else partial(original)
-        self._self_called: Callable[..., Any] = flat.func
-        self._self_before: tuple[Any, ...] = flat.args
-        self._self_keywords: dict[str, Any] = flat.keywords
-        self._self_call = _pass_through(flat.func)
+        called, self._self_before, self._self_keywords = flattened(original)
+        self._self_call = _pass_through(called)
         self._self_pairs: tuple[tuple[Any, Any], ...] = ()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -57,9 +62,9 @@ class Proxy(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
 
 
 def _pass_through(called: Callable[..., Any]) -> FunctionType:
-    """Return a Python function of the same kind that calls something."""
+    """Return a Python function of the same kind that calls something, with the parameters of a Python function."""
     kind = kind_of(called)
-    function = duplicate(_SHAPES[kind])
+    function = duplicate(called if type(called) is FunctionType else _SHAPES[kind])
     function.__wrapped__ = called  # type: ignore[attr-defined]
     function.__code__ = trampoline(function, handler_for(kind, lambda args, kwargs: None, called))
     return function

@@ -17,7 +17,7 @@ import wrapt
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.functions import MISSING, lookup
 from otel_keyaudit.handlers import Handler, Observe, handler_for
-from otel_keyaudit.proxy import Proxy
+from otel_keyaudit.proxy import Proxy, flattened
 from otel_keyaudit.references import places_of
 from otel_keyaudit.trampoline import duplicate, kind_of, trampoline
 
@@ -68,9 +68,7 @@ class Found:
     def binding(self) -> Binding:
         """Return where the parameters are among the arguments that an observer gets."""
         function = self.function
-        called = function._self_called if type(function) is Proxy else function
-        if type(called) is partial:
-            called = called.func
+        called, *_ = flattened(function.__wrapped__ if type(function) is Proxy else function)
         return Binding(called, has_self=self.has_self, described=self.described)
 
 

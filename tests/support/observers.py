@@ -1,0 +1,66 @@
+"""An observer that changes nothing and keeps what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from otel_keyaudit.wrapping import Wrap, find, wrap
+
+
+class Seen:
+    """One call as it was seen."""
+
+    def __init__(self, positional: tuple[Any, ...], keywords: dict[str, Any], *, lasts: bool = False) -> None:
+        self.positional = positional
+        self.keywords = keywords
+        self.lasts = lasts
+        self.results: list[Any] = []
+        self.errors: list[BaseException] = []
+        self.pauses = 0
+        self.depth = 0
+
+    def returned(self, result: Any) -> Any:
+        self.results.append(result)
+        return result
+
+    def pause(self) -> None:
+        self.pauses += 1
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.depth -= 1
+        if error is not None:
+            self.errors.append(error)
+
+
+class Observer:
+    """Sees the calls of one target."""
+
+    def __init__(self, *, lasts: bool = False) -> None:
+        self.calls: list[Seen] = []
+        self._lasts = lasts
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Seen:
+        self.calls.append(Seen(args, kwargs, lasts=self._lasts))
+        return self.calls[-1]
+
+    def put_on(self, module: Any, name: str) -> Wrap:
+        return wrap(find(module, name), self)
+
+
+@contextmanager
+def observed(module: Any, name: str, *, lasts: bool = False) -> Iterator[Observer]:
+    """Observe the calls of one target during a block."""
+    observer = Observer(lasts=lasts)
+    one = observer.put_on(module, name)
+    try:
+        yield observer
+    finally:
+        one.undo()

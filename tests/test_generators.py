@@ -1,0 +1,249 @@
+"""Generators and coroutines behind a trampoline: abandoned, closed, never begun, decorated, of ``types.coroutine``."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import sys
+import types
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import wraps
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from support.observers import observed
+
+LOG: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _empty_log() -> None:
+    LOG.clear()
+
+
+def opened() -> Iterator[str]:
+    """Log when it is closed."""
+    try:
+        yield "key"
+    finally:
+        LOG.append("closed")
+
+
+async def verified() -> str:
+    """Return at once."""
+    return "key"
+
+
+async def aopened() -> AsyncIterator[str]:
+    """Log when it is closed, after a pause."""
+    try:
+        yield "key"
+    finally:
+        await asyncio.sleep(0)
+        LOG.append("closed")
+
+
+def test_an_abandoned_generator_is_closed_at_once() -> None:
+    """A generator that nobody holds any more runs its clean-up, as it does without us."""
+    module = SimpleNamespace(f=opened)
+    with observed(module, "f") as observer:
+        assert next(module.f()) == "key"
+        assert LOG == ["closed"]
+    assert observer.calls[0].results == ["key"]
+
+
+def test_a_generator_that_never_begins_was_never_called() -> None:
+    """Calling a generator function runs nothing, so nothing is observed; throwing into it runs nothing either."""
+    module = SimpleNamespace(f=opened)
+    with observed(module, "f") as observer:
+        module.f().close()
+        with pytest.raises(KeyError):
+            module.f().throw(KeyError)
+    assert (observer.calls, LOG) == ([], [])
+
+
+def test_a_generator_may_last_until_its_end() -> None:
+    """An observer that wants the whole call leaves at each yield, and ends with what the generator returns."""
+
+    def counted() -> Generator[int, None, str]:
+        yield 1
+        yield 2
+        return "end"
+
+    module = SimpleNamespace(f=counted)
+    with observed(module, "f", lasts=True) as observer:
+        assert list(module.f()) == [1, 2]
+    (call,) = observer.calls
+    assert (call.pauses, call.results, call.depth) == (2, ["end"], 0)
+
+
+def test_a_generator_delegates_to_an_observed_one() -> None:
+    """``yield from`` passes values, exceptions and the result through."""
+
+    def inner() -> Generator[Any, Any, str]:
+        try:
+            yield 1
+        except KeyError:
+            yield "caught"
+        return "result"
+
+    module = SimpleNamespace(f=inner)
+
+    def outer() -> Generator[Any, Any, None]:
+        yield (yield from module.f())
+
+    with observed(module, "f"):
+        generator = outer()
+        assert [next(generator), generator.throw(KeyError()), next(generator)] == [1, "caught", "result"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="close() returns nothing before Python 3.13")
+def test_close_returns_what_the_generator_returns() -> None:
+    """Since Python 3.13 ``close()`` has a result."""
+
+    def stopped() -> Generator[int, None, Any]:
+        try:
+            yield 1
+        except GeneratorExit:
+            return "result"
+
+    module = SimpleNamespace(f=stopped)
+    with observed(module, "f"):
+        generator = module.f()
+        next(generator)
+        assert generator.close() == "result"
+
+
+def test_abandoned_async_generators_are_closed_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The event loop knows one generator, not two: it closes it when it is dropped and when the loop ends."""
+    module = SimpleNamespace(f=aopened)
+    kept = []
+
+    async def main() -> None:
+        async for _ in module.f():
+            break
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert LOG == ["closed"]
+        kept.append(module.f())
+        await anext(kept[0])
+
+    with observed(module, "f"):
+        asyncio.run(main())
+    assert LOG == ["closed", "closed"]
+    assert caplog.records == []
+
+
+def test_a_cancelled_coroutine_ends_where_it_waits() -> None:
+    """A cancellation reaches the function, which may clean up; no result is seen."""
+
+    async def verify() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            LOG.append("cleaned up")
+        return "key"
+
+    module = SimpleNamespace(f=verify)
+
+    async def main() -> None:
+        task = asyncio.create_task(module.f())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with observed(module, "f") as observer:
+        asyncio.run(main())
+    assert LOG == ["cleaned up"]
+    assert observer.calls[0].results == []
+
+
+def test_a_generator_based_coroutine_stays_one() -> None:
+    """A function of ``types.coroutine`` can be awaited and iterated as before, and its result is seen."""
+
+    @types.coroutine
+    def pause() -> Generator[None, None, str]:
+        yield
+        return "key"
+
+    module = SimpleNamespace(f=pause)
+    flags = pause.__code__.co_flags
+
+    async def main() -> Any:
+        return await module.f()
+
+    with observed(module, "f") as observer:
+        assert pause.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+        assert asyncio.run(main()) == "key"
+        assert list(module.f()) == [None]
+    assert [call.results for call in observer.calls] == [["key"], ["key"]]
+    assert pause.__code__.co_flags == flags
+
+
+def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate without being a generator or a coroutine function, as many decorators do."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def test_what_a_decorator_returns_is_followed() -> None:
+    """Around a generator, an async generator or a coroutine, the call ends with what those yield or return."""
+
+    async def main() -> Any:
+        return [value async for value in module.h()]
+
+    module = SimpleNamespace(f=decorator(verified), g=decorator(opened), h=decorator(aopened))
+    with observed(module, "f") as f, observed(module, "g") as g, observed(module, "h") as h:
+        assert asyncio.run(module.f()) == "key"
+        assert list(module.g()) == ["key"]
+        assert asyncio.run(main()) == ["key"]
+    assert [observer.calls[0].results for observer in (f, g, h)] == [["key"]] * 3
+
+
+def test_a_coroutine_that_never_begins_is_as_it_was() -> None:
+    """What a decorator returns has its name, can be closed without a word, and is warned of once if forgotten."""
+    module = SimpleNamespace(f=decorator(verified))
+    with observed(module, "f") as observer:
+        coroutine = module.f()
+        assert (coroutine.__name__, coroutine.__qualname__) == ("verified", "verified")
+        coroutine.close()
+        del coroutine
+        with pytest.warns(RuntimeWarning, match="^coroutine 'verified' was never awaited$") as warned:
+            module.f()
+    assert len(warned) == 1
+    assert [call.results for call in observer.calls] == [[], []]
+
+
+def test_a_generator_that_is_a_result_is_left_alone() -> None:
+    """A plain function may return a generator made elsewhere: that very object is its result."""
+    rows = (row for row in [1, 2])
+    module = SimpleNamespace(f=lambda: rows)
+    with observed(module, "f") as observer:
+        assert module.f() is rows
+    assert observer.calls[0].results == [rows]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+def test_a_function_marked_as_coroutine_function_is_called_as_before() -> None:
+    """A plain function with ``inspect.markcoroutinefunction`` still runs when called, not when awaited."""
+
+    @inspect.markcoroutinefunction  # type: ignore[attr-defined, untyped-decorator, unused-ignore]
+    def verify() -> Any:
+        LOG.append("called")
+        return asyncio.sleep(0, "key")
+
+    module = SimpleNamespace(f=verify)
+    with observed(module, "f") as observer:
+        assert inspect.iscoroutinefunction(module.f)
+        coroutine = module.f()
+        assert LOG == ["called"]
+        assert asyncio.run(coroutine) == "key"
+    assert observer.calls[0].results == ["key"]

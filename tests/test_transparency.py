@@ -1,0 +1,152 @@
+"""A call that is observed is the application's own: once, same arguments, same result, same exception, same kind."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator
+from types import CoroutineType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support import shapes, traces
+from support.observers import observed
+from support.shapes import FORMS, KINDS, SWEPT, Shape
+
+errors = st.sampled_from([KeyError("key"), ValueError("value"), StopIteration(1), GeneratorExit()])
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.sampled_from([None, None, 1, "stubborn", "return", "raise"])),
+        st.tuples(st.just("throw"), errors),
+        st.tuples(st.just("close"), st.none()),
+    ),
+    max_size=6,
+)
+forms = st.sampled_from([form for form in FORMS if form not in SWEPT])
+EXAMPLES = max(250, settings().max_examples)
+ONE = shapes.Parameters(0, 1, 0, False, (), False)
+
+
+def traced(shape: Shape, arguments: Any, steps: Any, *, fails: bool) -> list[Any]:
+    """Return what a call does: its outcome and steps, and what the function itself saw."""
+    shape.module.LOG.clear()
+    getattr(shape.reach(), "cache_clear", bool)()
+    steps = [*steps, ("close", None)]
+    shape.module.ERROR[:] = [LookupError("no")] * fails
+    return [traces.call(shape.reach(), arguments[0], arguments[1], steps), list(shape.module.LOG)]
+
+
+def description(function: Any) -> list[Any]:
+    """Return what others ask a callable about itself."""
+    tests = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+        asyncio.iscoroutinefunction,
+    )
+    names = [getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")]
+    return [[test(function) for test in tests], str(inspect.signature(function)), names]
+
+
+def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: Any, *, fails: bool, lasts: bool) -> None:
+    """Compare a call of a function with the same call of the same function, observed."""
+    plain, other = Shape(form, kind, of), Shape(form, kind, of)
+    expected = traced(plain, arguments, steps, fails=fails)
+    with observed(other.module, other.name, lasts=lasts) as observer:
+        assert traced(other, arguments, steps, fails=fails) == expected
+        assert description(other.reach()) == description(plain.reach())
+        assert all(call.depth == 0 for call in observer.calls)
+    assert traced(other, arguments, steps, fails=fails) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_difference_for_any_signature(kind: str) -> None:
+    """Any signature called in any way, right or wrong, however the function is bound."""
+
+    @settings(max_examples=EXAMPLES, deadline=None)
+    @given(forms, shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
+    def compare(form: str, of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
+        check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)
+
+    compare()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", SWEPT)
+def test_no_difference_for_what_has_no_python_code(form: str, kind: str) -> None:
+    """The same for callables that are exchanged for a proxy."""
+
+    @settings(max_examples=5, deadline=None)
+    @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
+    def compare(of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
+        check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)
+
+    compare()
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    # what a decorator returns that does not say what it wraps is a result like any other, also a generator
+    [(form, kind) for form in FORMS for kind in KINDS if form != "decorated" or "generator" not in kind],
+)
+def test_every_call_is_seen_once(form: str, kind: str) -> None:
+    """Each form and kind is observed: one call with its argument and its result, which is the very object."""
+    shape = Shape(form, kind, ONE)
+    module = shape.module
+    with observed(module, shape.name) as observer:
+        first = _first(shape.reach()("create"))
+    (call,) = observer.calls
+    assert first is module.RESULT
+    assert call.results == [module.RESULT]
+    assert "create" in (*call.positional, *call.keywords.values())
+    assert module.LOG[0] == ["create"]
+    assert module.LOG.count(["create"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "coroutine"])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exception_is_the_very_one(form: str, kind: str) -> None:
+    """What the function raises goes through as the object it is, without another context, and is seen."""
+    shape = Shape(form, kind, ONE)
+    error = LookupError("no")
+    shape.module.ERROR.append(error)
+    with observed(shape.module, shape.name) as observer, pytest.raises(LookupError) as caught:
+        _first(shape.reach()("create"))
+    assert caught.value is error
+    assert error.__context__ is None
+    assert observer.calls[0].errors == [error]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit(), asyncio.CancelledError()])
+@pytest.mark.parametrize("kind", ["sync", "generator"])
+def test_base_exceptions_go_through(kind: str, error: BaseException) -> None:
+    """An exit, an interrupt or a cancellation is nobody's but the application's."""
+    shape = Shape("function", kind, ONE)
+    shape.module.ERROR.append(error)
+
+    def work() -> None:
+        result = shape.reach()("create")
+        next(result)
+        result.send("raise")
+
+    with observed(shape.module, "f"), pytest.raises(type(error)) as caught:
+        work()
+    assert caught.value is error
+
+
+def _first(result: Any) -> Any:
+    """Return the result of a call, or what it yields first."""
+    if isinstance(result, CoroutineType):
+        return asyncio.run(result)
+    if inspect.isgenerator(result):
+        return next(result)
+    return asyncio.run(_first_of(result)) if inspect.isasyncgen(result) else result
+
+
+async def _first_of(generator: AsyncGenerator[Any, Any]) -> Any:
+    first = await anext(generator)
+    await generator.aclose()
+    return first

@@ -218,10 +218,7 @@ class AuditMoment(GuardedCall):
         def change(fields: Any) -> Any:
             merged, moved = self._attempt(partial(merge.into, fields), (fields, 0))
             if moved:
-                self.report(
-                    STAGE_COLLISION,
-                    CollisionError("a member with a reserved name was not ours; it is kept as _unverified"),
-                )
+                self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
             return merged
 
         return change

@@ -123,6 +123,24 @@ def test_applications_inside_one_another() -> None:
     assert bare.named() == {str(depth): f"k{depth}" for depth in range(6)}
 
 
+def test_constants_are_no_sign_of_the_same_request() -> None:
+    """A scope whose headers are a constant of the program is that of a new request."""
+    inner = Starlette(routes=[Mount("/m", bare.app)])
+
+    async def run() -> None:
+        headers = ((b"host", b"test"),)
+        scope = bare.scope("/m/outer")
+        app = Starlette(routes=[Mount("/m", _outer(inner, lambda app, _: call(app), ""))])
+
+        async def call(app: Any) -> None:
+            await app({**bare.scope("/m/inner"), "headers": headers}, bare.receive, bare.ignore)
+
+        await app({**scope, "headers": headers}, bare.receive, bare.ignore)
+
+    asyncio.run(run())
+    assert sorted(map(str, bare.named().values())) == ["None", "None", "outer"]
+
+
 def test_inner_call_during_authentication() -> None:
     """A service that asks another one in-process whether a key is good keeps both apart."""
     inner = Starlette(routes=[Mount("/m", bare.app)])

@@ -200,6 +200,35 @@ def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) ->
     assert bare.named() == {"a": None}
 
 
+def test_tracer_that_is_off_takes_no_place(monkeypatch: pytest.MonkeyPatch, keyaudit: KeyAudit) -> None:
+    """What a tracer that is off hands out, the caller's own span, is not the server span of a call."""
+    remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
+    disabled = KeyAudit().tracer
+    monkeypatch.setattr(disabled, "_is_enabled", lambda: False)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with disabled.start_as_current_span("x", context=trace.set_span_in_context(remote), kind=SpanKind.SERVER):
+            bare.verify("k1")
+        with keyaudit.request():
+            await bare.answer(send)
+
+    _in_call(app)
+    assert keyaudit.server_span()["keyaudit.key.id"] == "k1"
+
+
+def test_key_set_by_hand_before_the_server_span_does_not_show(keyaudit: KeyAudit) -> None:
+    """In a call as well, a span that is opened after the block is neither around it nor inside."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with use_key(ApiKey("k1")):
+            pass
+        with keyaudit.request():
+            await bare.answer(send)
+
+    _in_call(app)
+    assert keyaudit.server_span() == {}
+
+
 def test_thread_without_context_is_outside(keyaudit: KeyAudit) -> None:
     """A raw thread inherits nothing, so its rows name nobody."""
     with keyaudit.request():

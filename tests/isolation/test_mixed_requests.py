@@ -14,7 +14,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from otel_keyaudit import KeyAuditInstrumentor, request_state
-from support import service, traffic
+from support import service, sockets, traffic
 from support.instrumented import INSTRUMENTED, nothing, restore
 from support.keyaudit import KeyAudit
 from support.server import serving
@@ -50,13 +50,16 @@ def _check_nothing_left(caplog: pytest.LogCaptureFixture) -> None:
         assert future.result() is None
 
 
-async def _send(transport: httpx.AsyncBaseTransport, base_url: str, requests: list[traffic.Sent]) -> None:
-    limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(transport=transport, base_url=base_url, limits=limits, timeout=60) as client:
-        await traffic.send(client, requests, concurrency=200)
+async def _check_threads() -> None:
     loop = asyncio.get_running_loop()
     for left in await asyncio.gather(*[loop.run_in_executor(None, request_state._CALL.get) for _ in range(8)]):
         assert left is None
+
+
+async def _in_process(app: ASGIApp, requests: list[traffic.Sent]) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        await traffic.send(client, requests, concurrency=200)
+    await _check_threads()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -64,17 +67,17 @@ def test_in_process(seed: int, instrumented: KeyAudit, caplog: pytest.LogCapture
     """In one event loop, without sockets."""
     app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
-    asyncio.run(_send(httpx.ASGITransport(app), "http://test", requests))
+    asyncio.run(_in_process(app, requests))
     _check(requests, instrumented, caplog)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_on_uvicorn(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
     """Over sockets, with connections that are kept alive."""
-    app = INSTRUMENTED[(seed + 3) % len(INSTRUMENTED)](instrumented.tracer_provider)
+    app = INSTRUMENTED[(seed + 2) % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
     with serving(app) as port:
-        asyncio.run(_send(httpx.AsyncHTTPTransport(), f"http://127.0.0.1:{port}", requests))
+        asyncio.run(sockets.send(port, requests))
     _check(requests, instrumented, caplog)
 
 
@@ -112,21 +115,8 @@ def test_pipelined_on_one_connection(instrumented: KeyAudit) -> None:
         for number in range(60)
     ]
     with serving(nothing(instrumented.tracer_provider)) as port:
-        asyncio.run(_pipeline(port, requests))
+        asyncio.run(sockets.pipeline(port, requests))
     assert traffic.wrong_rows(requests) == []
-
-
-async def _pipeline(port: int, requests: list[traffic.Sent]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for number, sent in enumerate(requests):
-        last = "Connection: close\r\n" if number == len(requests) - 1 else ""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items())
-        head = f"POST {sent.path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n{lines}{last}\r\n"
-        writer.write(head.encode())
-    answered = await reader.read()
-    assert answered.count(b"HTTP/1.1 200") == len(requests)
-    writer.close()
-    await writer.wait_closed()
 
 
 def test_uninstrumented_while_requests_are_running(instrumented: KeyAudit) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -215,29 +215,16 @@ def _no_dependency() -> None:
 def _router() -> APIRouter:
     router = APIRouter()
     for dependency_name, dependency in {**DEPENDENCIES, "middleware": _no_dependency}.items():
-        for place_name, place in PLACES.items():
-            path = f"/{dependency_name}/{place_name}/{{nonce}}"
-            router.add_api_route(path, _route(dependency, place), methods=["POST"], response_model=None)
-        router.add_api_websocket_route(f"/{dependency_name}/socket/{{nonce}}", _socket(dependency))
+        path = f"/{dependency_name}/{{place}}/{{nonce}}"
+        router.add_api_route(path, _route(dependency), methods=["POST"], response_model=None)
     return router
 
 
-def _route(dependency: Callable[..., Any], place: Place) -> Callable[..., Any]:
-    async def route(nonce: str, tasks: BackgroundTasks, key: Any = Depends(dependency)) -> Any | None:  # noqa: B008
-        return await place(nonce, tasks)
+def _route(dependency: Callable[..., Any]) -> Callable[..., Any]:
+    async def route(place: str, nonce: str, tasks: BackgroundTasks, key: Any = Depends(dependency)) -> Any:  # noqa: B008
+        return await PLACES[place](nonce, tasks)
 
     return route
-
-
-def _socket(dependency: Callable[..., Any]) -> Callable[..., Any]:
-    async def socket(websocket: WebSocket, nonce: str, key: Any = Depends(dependency)) -> None:  # noqa: B008
-        await websocket.accept()
-        await websocket.send_text("ready")
-        record(await websocket.receive_text())
-        await websocket.send_text("written")
-        await websocket.close()
-
-    return socket
 
 
 def build(**options: Any) -> FastAPI:

@@ -1,0 +1,75 @@
+"""Sampling changes how much of a key a row holds, and never whether there is a row or whose it is."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+
+from otel_keyaudit import AuditEvent
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+class Key:
+    def __init__(self, id):
+        self.id = id
+    name = "ci-bot"
+    scopes = ["a:read"]
+    allow_list = ["a:1"]
+
+ROWS = []
+
+def verify(key_id):
+    return Key(key_id)
+
+def record(action, additional_fields=None):
+    ROWS.append((action, additional_fields["request_api_key"]))
+"""
+MINIMAL = {"id", "name", "digest", "detail", "trace_id", "span_id"}
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application whose rows need a key."""
+    return load_module(APP)
+
+
+def write(keyaudit: KeyAudit, app: Any, requests: int) -> None:
+    """Serve requests that write five rows each, every other one of a selected action."""
+    for number in range(requests):
+        with keyaudit.request():
+            app.verify(f"k_{number}")
+            for step in range(5):
+                app.record("delete" if (number + step) % 2 else "read", {})
+
+
+@pytest.mark.parametrize(
+    "trace_sampler", [ALWAYS_ON, ALWAYS_OFF, TraceIdRatioBased(0.1), ParentBased(ALWAYS_OFF)], ids=repr
+)
+def test_every_row_names_its_key(app: Any, trace_sampler: Sampler) -> None:
+    """Of 5,000 rows, the selected ones are full, and the others have exactly the members of a minimal one."""
+    keyaudit = KeyAudit(trace_sampler)
+    keyaudit.instrument(
+        auth_targets=[f"{app.__name__}:verify"],
+        audit_targets=[f"{app.__name__}:record"],
+        sampler="actions",
+        sampler_arg="del*",
+    )
+    write(keyaudit, app, 1000)
+    assert [member["id"] for _, member in app.ROWS] == [f"k_{number // 5}" for number in range(5000)]
+    for action, member in app.ROWS:
+        wanted = MINIMAL | {"scopes", "allow_list"} if action == "delete" else MINIMAL
+        assert member.keys() == wanted
+    assert keyaudit.writes()["attributed"] == 5000
+    assert keyaudit.degraded() == {}
+
+
+def test_a_sampler_that_raises_makes_every_row_full(keyaudit: KeyAudit, app: Any) -> None:
+    """Each failure counts, and no row lacks anything."""
+
+    def fail(event: AuditEvent) -> object:
+        raise LookupError
+
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler=fail)
+    write(keyaudit, app, 20)
+    assert {member["detail"] for _, member in app.ROWS} == {"full"}
+    assert keyaudit.degraded() == {("sampling", "LookupError"): 100}

@@ -43,7 +43,9 @@ def write(keyaudit: KeyAudit, app: Any, requests: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "trace_sampler", [ALWAYS_ON, ALWAYS_OFF, TraceIdRatioBased(0.1), ParentBased(ALWAYS_OFF)], ids=repr
+    "trace_sampler",
+    [ALWAYS_ON, ALWAYS_OFF, TraceIdRatioBased(0.1), ParentBased(ALWAYS_OFF)],
+    ids=Sampler.get_description,
 )
 def test_every_row_names_its_key(app: Any, trace_sampler: Sampler) -> None:
     """Of 5,000 rows, the selected ones are full, and the others have exactly the members of a minimal one."""

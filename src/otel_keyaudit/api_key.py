@@ -64,6 +64,10 @@ class ApiKey:
             if value is not None or name == "id":
                 object.__setattr__(self, name, read(value))
 
+    def __hash__(self) -> int:
+        """Return the hash of the id alone: snapshots are looked up for every call, and few share an id."""
+        return hash(self.id)
+
     def __repr__(self) -> str:
         """Show the id and how much there is, never what it is."""
         counts = "".join(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.calls import Call, Reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard import GuardedCall
+from otel_keyaudit.snapshot import CACHED_SNAPSHOTS
 
 
 def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], call: Call, key: Any) -> ApiKey | None:
@@ -29,7 +31,13 @@ def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], cal
     fields: dict[str, Any] = {
         name: moment.guarded(stage, _read_field, name, read, call, key) for name, read in readers.items()
     }
-    return None if fields.get("id") is None else ApiKey(**fields)
+    return None if fields.get("id") is None else _key(**fields)
+
+
+@lru_cache(CACHED_SNAPSHOTS)
+def _key(**fields: Any) -> ApiKey:
+    """Return the key with these fields, which are in canonical form: the same object for the same content."""
+    return ApiKey(**fields)
 
 
 def _read_field(name: str, read: Reader, call: Call, key: Any) -> Any:

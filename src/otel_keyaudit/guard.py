@@ -26,7 +26,7 @@ class Guard:
         """Return what the work returns, or ``None`` when it fails."""
         try:
             return work(*args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one place that may
             self.report(stage, error)
             return None
 

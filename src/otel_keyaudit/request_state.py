@@ -129,6 +129,10 @@ class RequestState:
     def accept(self, key: ApiKey | None, authentication: Any) -> None:
         """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read."""
         with self.lock:
+            if not self._acceptances:
+                self._acceptances.append(Acceptance(key, authentication.within))
+                self._settle()
+                return
             gathered: dict[Any, Acceptance] = {}
             for one in (*self._acceptances, Acceptance(key, authentication)):
                 acceptance = one.after(authentication)

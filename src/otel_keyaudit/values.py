@@ -64,6 +64,8 @@ _NO_LISTS = (str, bytes, bytearray, memoryview, Mapping)
 
 def texts(value: object) -> tuple[str, ...]:
     """Return a list of scalars as texts, first-seen order, no duplicates; a set is sorted, a string is one element."""
+    if (type(value) is list or type(value) is tuple) and _are_plain(value):
+        return tuple(dict.fromkeys(value))
     if isinstance(value, Enum):
         return texts(value.value)
     if isinstance(value, str):
@@ -72,6 +74,14 @@ def texts(value: object) -> tuple[str, ...]:
         raise RefusedValueError("a list of texts", value)
     elements = dict.fromkeys([text(element) for element in value])
     return tuple(sorted(elements) if isinstance(value, Set) else elements)
+
+
+def _are_plain(elements: Any) -> bool:
+    """Say whether nothing about the elements needs another form: the short way for nearly every list there is."""
+    return {*map(type, elements)} <= _PLAIN and "".join(elements).isascii()
+
+
+_PLAIN = {str}
 
 
 def point_in_time(value: object) -> str:

@@ -68,7 +68,10 @@ def test_variables_under_opentelemetry_instrument() -> None:
     program = (
         "import shop.main; from otel_keyaudit import KeyAuditInstrumentor as K; print(*[s.state for s in K().status()])"
     )
-    launched = f"import sys; from opentelemetry.instrumentation.auto_instrumentation import run; sys.argv = ['run', sys.executable, '-c', {program!r}]; run()"
+    launched = (
+        "import sys; from opentelemetry.instrumentation.auto_instrumentation import run; "
+        f"sys.argv = ['run', sys.executable, '-c', {program!r}]; run()"
+    )
 
     printed = run(
         launched, OTEL_TRACES_EXPORTER="none", OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none", **variables
@@ -78,11 +81,10 @@ def test_variables_under_opentelemetry_instrument() -> None:
 
 
 def test_names_every_option() -> None:
-    """Each option and each environment variable that exists is in the README, except presets, which there are none of."""
-    missing = [name for name in Settings.__dataclass_fields__ if f"`{name}`" not in README]
-    assert missing == ["presets"]
+    """Each option and each environment variable is in the README."""
+    assert [name for name in Settings.__dataclass_fields__ if f"`{name}`" not in README] == []
     for name in dir(environment_variables):
-        if name.startswith("OTEL_") and not name.endswith("PRESETS"):
+        if name.startswith("OTEL_"):
             assert f"`{name.removeprefix('OTEL_PYTHON_KEYAUDIT_')}`" in README
 
 

@@ -56,7 +56,7 @@ def contrib_hook(key: Key) -> Pair:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         """Answer nothing."""
 
-    def hook(span: Span, scope: Any) -> None:  # noqa: ARG001
+    def hook(span: Span, scope: Any) -> None:
         for name, value in attributes_of(key).items():
             span.set_attribute(name, value)
 

@@ -59,7 +59,7 @@ def places_of(wanted: Any, *, besides: Collection[object]) -> tuple[list[Place],
     places: list[Place] = []
     fixed = 0
     for holder in gc.get_referrers(wanted):
-        if isinstance(holder, FrameType) or holder is besides or _is_one_of(holder, besides):
+        if type(holder) is FrameType or holder is besides or _is_one_of(holder, besides):
             continue
         found = _places(holder, wanted)
         fixed += not found and not _is_harmless(holder, wanted)
@@ -86,7 +86,7 @@ def _places(holder: Any, wanted: Any) -> list[Place]:
 
 def _places_in_instance(holder: Any, wanted: Any) -> list[Place]:
     attributes = _slot(holder, "__dict__")
-    in_attributes = _places(attributes, wanted) if isinstance(attributes, dict) else []
+    in_attributes = _places(attributes, wanted) if issubclass(type(attributes), dict) else []
     in_slots = [Place("slot", holder, name) for name in _slots(holder) if _slot(holder, name) is wanted]
     return in_attributes + in_slots
 
@@ -102,11 +102,11 @@ def _named(namespace: dict[Any, Any], key: Any, wanted: Any) -> Place:
 
 def _is_harmless(holder: Any, wanted: Any) -> bool:
     """Say whether it is the key of a dict, which a proxy equals, or held for a method of its own (``cache_clear``)."""
-    return isinstance(holder, dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
+    return issubclass(type(holder), dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
 
 
 def _item(holder: Any, key: Any) -> Any:
-    if isinstance(holder, dict):
+    if issubclass(type(holder), dict):
         return holder.get(key)
     return holder[key] if key < len(holder) else None
 

@@ -12,7 +12,6 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable
-from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -48,8 +47,6 @@ def kind_of(function: Callable[..., Any]) -> str:
 
     A Python function is what its code is: one that is only marked as a coroutine function works when it is called.
     """
-    while isinstance(function, partial):
-        function = function.func
     if type(function) is FunctionType:
         flags = function.__code__.co_flags
         return next((kind for flag, kind in _KINDS.items() if flags & flag), "sync")

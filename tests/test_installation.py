@@ -1,0 +1,292 @@
+"""Targets that are active, pending or wrong: whenever their module comes, however often, and whatever it lacks."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ConfigurationError, KeyAuditInstrumentor
+from support.keyaudit import KeyAudit, Modules
+
+SECURITY = """
+def verify(key):
+    return {"id": key}
+
+def other(key, *, scope=None):
+    return {"id": key}
+
+class Checker:
+    def check(self, key):
+        return {"id": key}
+
+number = 1
+"""
+AUDIT = """
+def record(action, additional_fields=None):
+    return additional_fields
+
+def without(action):
+    return action
+
+def anything(action, **more):
+    return more
+"""
+
+
+def only_status() -> tuple[str, str]:
+    """Return state and reason of the one target."""
+    (status,) = KeyAuditInstrumentor().status()
+    return status.state, status.reason
+
+
+def warnings(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    """Return what was logged at a level."""
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("auth", "missing", "has no 'missing'"),
+        ("auth", "Checker.missing", "class 'Checker' has no 'missing'"),
+        ("auth", "Missing.check", "has no 'Missing.check'"),
+        ("auth", "Checker", "is a class, not a function; a target may be its method, as in Checker.method"),
+        ("auth", "number", "is a int, not a function"),
+        ("auth", "verify?id=args.user", "a parameter 'user', which it does not have"),
+        ("auth", "verify?id=self.name", "reads self, but it is not a method"),
+        ("audit", "without", "no parameter 'additional_fields'"),
+        ("audit", "record?fields=args.extra", "a parameter 'extra', which it does not have"),
+        ("audit", "record?action=args.verb", "a parameter 'verb', which it does not have"),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_wrong_targets(
+    keyaudit: KeyAudit,
+    modules: Modules,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    name: str,
+    reason: str,
+    strict: bool,
+) -> None:
+    """What can never fire is said with its reason: a warning and a status, with ``strict`` an error."""
+    target = f"{modules.load(SECURITY + AUDIT).__name__}:{name}"
+    options = {f"{kind}_targets": [target], "strict": strict}
+    if strict:
+        with pytest.raises(ConfigurationError) as caught:
+            keyaudit.instrument(**options)
+        assert target in str(caught.value)
+        assert reason in str(caught.value)
+        assert KeyAuditInstrumentor().status() == []
+        return
+    keyaudit.instrument(**options)
+    state, told = only_status()
+    assert state == "wrong"
+    assert reason in told
+    (warning,) = warnings(caplog)
+    assert target in warning
+    assert reason in warning
+
+
+@pytest.mark.parametrize("name", ["verify", "Checker.check", "other?id=args.scope", "Checker.check?id=self.name"])
+def test_active_targets(keyaudit: KeyAudit, modules: Modules, name: str) -> None:
+    """What is there is active at once."""
+    keyaudit.instrument(auth_targets=[f"{modules.load(SECURITY).__name__}:{name}"], strict=True)
+    assert only_status() == ("active", "every call of it is observed")
+
+
+@pytest.mark.parametrize("name", ["record", "record?action=args.action", "anything", "anything?action=args.verb"])
+def test_active_audit_targets(keyaudit: KeyAudit, modules: Modules, name: str) -> None:
+    """A function that takes any keyword has every parameter."""
+    keyaudit.instrument(audit_targets=[f"{modules.load(AUDIT).__name__}:{name}"], strict=True)
+    assert only_status()[0] == "active"
+
+
+def test_a_package_that_does_not_exist_is_wrong(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """It cannot come; a module that is missing in a package may."""
+    keyaudit.instrument(auth_targets=["keyaudit_no_such.security:verify"])
+    assert only_status() == ("wrong", "there is no package 'keyaudit_no_such'")
+    keyaudit.uninstrument()
+    keyaudit.instrument(auth_targets=["email.no_such:verify"], strict=True)
+    assert only_status() == ("pending", "module 'email.no_such' is not imported yet")
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_package_may_come_later_under_opentelemetry_instrument(keyaudit: KeyAudit, modules: Modules) -> None:
+    """There the application's folder need not be importable yet: what is not found is pending."""
+    name = modules.write(SECURITY)
+    sys.path.remove(str(modules.folder))
+    keyaudit.instrument(auth_targets=[f"{name}:verify"], skip_dep_check=True)
+    assert only_status()[0] == "pending"
+    sys.path.insert(0, str(modules.folder))
+    importlib.import_module(name)
+    assert only_status()[0] == "active"
+
+
+def test_a_target_is_put_on_when_its_module_is_imported(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Nothing is imported for our sake; the import puts it on, also for whoever imports the name in its course."""
+    name = modules.write(SECURITY)
+    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    assert only_status() == ("pending", f"module {name!r} is not imported yet")
+    assert name not in sys.modules
+    user = modules.load(f"from {name} import verify")
+    assert only_status()[0] == "active"
+    user.verify("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 1
+    module = sys.modules[name]
+    assert type(module.__loader__) is type(user.__loader__)
+    assert module.__spec__ is not None
+    assert module.__spec__.loader is module.__loader__
+
+
+@pytest.mark.parametrize(("strict", "level"), [(False, logging.WARNING), (True, logging.ERROR)])
+def test_what_turns_out_wrong_later_is_logged(
+    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: int
+) -> None:
+    """An import goes on whatever the target lacks; with ``strict`` it is an error in the log."""
+    name = modules.write(SECURITY)
+    keyaudit.instrument(auth_targets=[f"{name}:missing"], strict=strict)
+    assert importlib.import_module(name).number == 1
+    assert only_status()[0] == "wrong"
+    (message,) = warnings(caplog, level)
+    assert f"{name}:missing" in message
+
+
+def test_an_import_never_fails_because_of_us(
+    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A module that raises when it is asked for a name, and one that fails by itself, behave as without us."""
+    hostile = modules.write("def __getattr__(name):\n    raise RuntimeError('secret')\n")
+    broken = modules.write("1 / 0")
+    keyaudit.instrument(auth_targets=[f"{hostile}:verify", f"{broken}:verify"])
+    importlib.import_module(hostile)
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module(broken)
+    states = {status.target: (status.state, status.reason) for status in KeyAuditInstrumentor().status()}
+    assert states[f"{hostile}:verify"] == ("wrong", "it could not be wrapped (RuntimeError)")
+    assert states[f"{broken}:verify"][0] == "pending"
+    assert "secret" not in caplog.text
+
+
+def test_a_module_that_instruments_itself_before_it_is_complete(keyaudit: KeyAudit, modules: Modules) -> None:
+    """A target that is defined further down is pending, not wrong, and active when the module is complete."""
+    module = modules.load(
+        """
+        from otel_keyaudit import KeyAuditInstrumentor
+        KeyAuditInstrumentor().instrument(auth_targets=[__name__ + ":verify?id=id"], strict=True)
+        before = KeyAuditInstrumentor().status()[0]
+        def verify(key):
+            return {"id": key}
+        after = KeyAuditInstrumentor().status()[0]
+        """
+    )
+    assert (module.before.state, module.after.state) == ("pending", "active")
+    assert module.before.reason == f"module {module.__name__!r} has no 'verify' so far"
+
+
+def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
+    """A module that imports what instruments it is looked at again at the first request."""
+    name = modules.write(
+        "import importlib\nimportlib.import_module('keyaudit_circle')\ndef verify(key):\n    return {'id': key}\n"
+    )
+    modules.write(
+        f"""
+        from otel_keyaudit import KeyAuditInstrumentor
+        KeyAuditInstrumentor().instrument(auth_targets=["{name}:verify?id=id", "{name}:missing"])
+        """,
+        "keyaudit_circle",
+    )
+    module = importlib.import_module(name)
+    assert warnings(caplog) == []
+    with keyaudit.tracer_provider.get_tracer("tests").start_as_current_span("x"):
+        module.verify("k_1")
+    assert [status.state for status in KeyAuditInstrumentor().status()] == ["active", "wrong"]
+
+
+def test_what_is_pending_at_the_first_request_is_warned_about_once(
+    keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A target that still waits then is probably a mistake."""
+    keyaudit.instrument(auth_targets=["email.no_such:verify"])
+    assert warnings(caplog) == []
+    for _ in range(3):
+        with keyaudit.request():
+            pass
+    (warning,) = warnings(caplog)
+    assert "email.no_such:verify" in warning
+    assert "not imported yet" in warning
+
+
+@pytest.mark.parametrize("again", ["reload", "import"])
+def test_a_module_that_is_executed_again_keeps_its_target(keyaudit: KeyAudit, modules: Modules, again: str) -> None:
+    """A reload, or an import after it was forgotten, makes functions anew; these are observed, and the old ones too."""
+    module = modules.load(SECURITY)
+    old = module.verify
+    keyaudit.instrument(auth_targets=[f"{module.__name__}:verify?id=id"])
+    for _ in range(3):
+        if again == "reload":
+            importlib.reload(module)
+        else:
+            del sys.modules[module.__name__]
+            module = importlib.import_module(module.__name__)
+    assert module.verify is not old
+    for verify in (module.verify, old):
+        verify("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 2
+
+
+def test_a_reexported_function_is_observed_once_after_a_reload(keyaudit: KeyAudit, modules: Modules) -> None:
+    """A package that is executed again holds the same function of another module: nothing is put on twice."""
+    modules.write(SECURITY + "import functools\ncached = functools.lru_cache(other)\n", "keyaudit_shop.security")
+    package = modules.load("from keyaudit_shop.security import verify, cached", "keyaudit_shop.api")
+    targets = [f"keyaudit_shop.api:{name}?id=id" for name in ("verify", "cached")]
+    keyaudit.instrument(auth_targets=targets)
+    importlib.reload(package)
+    package.verify("k_1")
+    package.cached("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 2
+
+
+def test_two_targets_may_name_one_function(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Each fires for the calls that it is meant for."""
+    module = modules.load("def verify(key, kind):\n    return {'id': key}\n")
+    name = module.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify?when=args.kind|is:a*", f"{name}:verify?id=id|prefix:b_&when=args.kind|is:*b"]
+    )
+    with keyaudit.request():
+        module.verify("k", "b")
+    assert keyaudit.server_span()["keyaudit.key.id"] == "b_k"
+    module.verify("k", "ab")
+    module.verify("k", "c")
+    assert keyaudit.count("keyaudit.authentications") == 3
+
+
+def test_other_import_hooks_are_left_alone(
+    keyaudit: KeyAudit, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finder that asks all finders in its turn, as wrapt's does, finds the module and is found by us."""
+    name = modules.write(SECURITY)
+
+    class Asking:
+        def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> Any:
+            if fullname != name or self.is_asking:
+                return None
+            self.is_asking = True
+            return importlib.util.find_spec(fullname)
+
+        is_asking = False
+
+    monkeypatch.setattr(sys, "meta_path", [Asking(), *sys.meta_path])
+    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    module = importlib.import_module(name)
+    module.verify("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 1
+    assert Path(str(module.__file__)).parent == modules.folder
+    keyaudit.uninstrument()

@@ -1,25 +1,32 @@
-"""Requests to the Django project, and what came of them."""
+"""Requests to an application over a socket, and what came of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
 from opentelemetry.trace import SpanKind
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, assert_names
+from presets.credential import Credential
 from presets.serving import serving_wsgi
 
 ABOUT_THE_ROW = {"digest", "detail", "trace_id", "span_id"}
 """Members of a row that are no fields of the key."""
 
 
-def requests(recorder: Recorder, path: str, *headers: Mapping[str, str]) -> list[int]:
-    """Send requests to the project, one after the other, each over a connection of its own; return the answers."""
+def django_requests(recorder: Recorder, path: str, *headers: Mapping[str, str]) -> list[int]:
+    """Send requests to the Django project."""
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415 - not everywhere
 
-    with serving_wsgi(get_wsgi_application(), recorder) as address:
+    return requests(serving_wsgi(get_wsgi_application(), recorder), path, *headers)
+
+
+def requests(server: AbstractContextManager[str], path: str, *headers: Mapping[str, str]) -> list[int]:
+    """Send requests, one after the other, each over a connection of its own; return the answers."""
+    with server as address:
         return [httpx.post(f"{address}/{path}", headers=dict(one)).status_code for one in headers]
 
 
@@ -32,8 +39,28 @@ def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
     ]
 
 
-def expected_attributes(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a server span shows of a key."""
+def assert_all_is_said(recorder: Recorder, credential: Credential, answers: list[int]) -> None:
+    """Assert what came of an allowed, a denied and an anonymous request.
+
+    Row and span of the first name the key, the span of the second says why, that of the third says nothing; and no
+    secret is anywhere.
+    """
+    assert [answer // 100 for answer in answers] == [2, 4, 4], answers
+    (row,) = [row for row in recorder.rows if row.get("by") == "application"]
+    said = assert_names(row, credential.snapshot["id"])
+    assert {name: value for name, value in said.items() if name not in ABOUT_THE_ROW} == credential.snapshot, said
+    allowed, denied, anonymous = server_spans(recorder)
+    assert allowed.items() >= _attributes(credential.snapshot).items()
+    assert allowed["keyaudit.outcome"] == "accepted"
+    assert denied["keyaudit.outcome"] == "denied"
+    assert denied["keyaudit.denied.reason"] == credential.reason, denied
+    assert denied.get("keyaudit.denied.key.id") == credential.denied_key_id
+    assert not any(attribute.startswith("keyaudit.key") for attribute in {**denied, **anonymous})
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def _attributes(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     return {
         f"keyaudit.key.{name}": tuple(value) if isinstance(value, list) else value for name, value in snapshot.items()
     }

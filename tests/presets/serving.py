@@ -1,4 +1,4 @@
-"""A WSGI application on a free loopback port, in threads of this process, under a server span."""
+"""An application on a free loopback port, in a thread of this process, under a server span."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+from opentelemetry.instrumentation import asgi, wsgi
 
 from otel_keyaudit.testing import Recorder
+from support import server
 
 
 class _Quiet(WSGIRequestHandler):
@@ -21,12 +22,20 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def serving_wsgi(application: Callable[..., Any], recorder: Recorder) -> Iterator[str]:
     """Serve an application; yield its address. Afterwards every request has ended."""
-    traced = OpenTelemetryMiddleware(application, tracer_provider=recorder.tracer_provider)
-    with make_server("127.0.0.1", 0, traced, handler_class=_Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    traced = wsgi.OpenTelemetryMiddleware(application, tracer_provider=recorder.tracer_provider)
+    with make_server("127.0.0.1", 0, traced, handler_class=_Quiet) as wsgi_server:
+        thread = threading.Thread(target=wsgi_server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://127.0.0.1:{wsgi_server.server_port}"
         finally:
-            server.shutdown()
+            wsgi_server.shutdown()
             thread.join()
+
+
+@contextmanager
+def serving_asgi(application: Callable[..., Any], recorder: Recorder, **options: Any) -> Iterator[str]:
+    """Serve an ASGI application by uvicorn; the same."""
+    traced = asgi.OpenTelemetryMiddleware(application, tracer_provider=recorder.tracer_provider)
+    with server.serving(traced, **options) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.requests import ABOUT_THE_ROW, requests, server_spans
+from presets.requests import ABOUT_THE_ROW, django_requests, server_spans
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
 
@@ -65,7 +65,7 @@ def test_the_row_in_the_database_names_the_key(name: str, recorder: Recorder) ->
     recorder.instrument(presets=["oauth-toolkit", name])
 
     write = {"X-Write": name}
-    answers = requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
+    answers = django_requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
 
     assert answers == [201, 201, 201]
     with_key, denied, anonymous = rows()
@@ -89,7 +89,7 @@ def test_field_audit_names_the_key_in_the_context_of_a_change(recorder: Recorder
     credential = drf_token()
     recorder.instrument(presets=["drf-token", "field-audit"])
 
-    requests(recorder, "drf-token", credential.allowed | {"X-Write": "field-audit"})
+    django_requests(recorder, "drf-token", credential.allowed | {"X-Write": "field-audit"})
 
     (context,) = _column("field_audit.models:AuditEvent", "change_context")()
     assert context["request_api_key"]["id"] == credential.snapshot["id"]
@@ -109,7 +109,7 @@ def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder:
     recorder.instrument(presets=["oauth-toolkit", "easy-audit"])
 
     write = {"X-Write": "easy-audit"}
-    requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
+    django_requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
 
     ids = [(span.attributes or {}).get("keyaudit.key.id") for span in recorder.spans if span.name == "audit create"]
     assert ids == [credential.snapshot["id"], None, None]
@@ -128,7 +128,7 @@ def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Rec
     credential = keysmith()
     recorder.instrument(presets="keysmith")
 
-    requests(recorder, "keysmith", credential.allowed, credential.denied, {})
+    django_requests(recorder, "keysmith", credential.allowed, credential.denied, {})
 
     success, failure = TokenAuditLog.objects.order_by("-pk")[:2][::-1]
     assert success.extra["request_api_key"]["id"] == success.extra["api_key"]["id"] == credential.snapshot["id"]

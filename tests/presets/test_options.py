@@ -20,7 +20,7 @@ RECORD = "def record(additional_fields=None): return additional_fields"
 def other_preset(monkeypatch: pytest.MonkeyPatch) -> list[Preset]:
     """Presets in place of the real ``knox``: the last one that is put into the list."""
     chosen = [KNOWN["knox"]]
-    monkeypatch.setattr(presets, "presets", lambda: {**KNOWN, "knox": chosen[-1]})
+    monkeypatch.setattr(presets, "preset", lambda name: chosen[-1])
     return chosen
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -21,48 +18,27 @@ from rest_framework.authtoken.models import Token
 from rest_framework_api_key.models import APIKey
 from rest_framework_simplejwt.tokens import AccessToken as JsonWebToken
 
+from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, fingerprint
 from presets.django_project.models import TenantKey
 
-EXPIRY = datetime(2099, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-EXPIRES_AT = "2099-01-02T03:04:05Z"
 _numbers = itertools.count()
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A key: how it is presented, what is said of it, and what nobody may see."""
-
-    allowed: dict[str, str]
-    denied: dict[str, str]
-    snapshot: dict[str, Any]
-    secrets: list[str] = field(repr=False)
-    reason: str = "rest_framework.exceptions.AuthenticationFailed"
-    denied_key_id: str | None = None
 
 
 def _user() -> User:
     return User.objects.create_user(f"user-{next(_numbers)}")
 
 
-def _fingerprint(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()[:16]
-
-
-def _authorization(scheme: str, key: str, wrong: str) -> tuple[dict[str, str], dict[str, str]]:
-    return {"Authorization": f"{scheme} {key}"}, {"Authorization": f"{scheme} {wrong}"}
-
-
 def drf_token() -> Credential:
     token = Token.objects.create(user=_user())
-    snapshot = {"id": _fingerprint(token.key), "owner": str(token.user_id)}
-    return Credential(*_authorization("Token", token.key, "f" * 40), snapshot, [token.key])
+    snapshot = {"id": fingerprint(token.key), "owner": str(token.user_id)}
+    return Credential(*authorization("Token", token.key, "f" * 40), snapshot, [token.key])
 
 
 def knox() -> Credential:
     token, key = AuthToken.objects.create(user=_user())
     AuthToken.objects.filter(pk=token.pk).update(expiry=EXPIRY)
-    snapshot = {"id": _fingerprint(token.digest), "owner": str(token.user_id), "expires_at": EXPIRES_AT}
-    return Credential(*_authorization("Token", key, "f" * 64), snapshot, [key, token.digest, token.token_key])
+    snapshot = {"id": fingerprint(token.digest), "owner": str(token.user_id), "expires_at": EXPIRES_AT}
+    return Credential(*authorization("Token", key, "f" * 64), snapshot, [key, token.digest, token.token_key])
 
 
 def simplejwt() -> Credential:
@@ -77,7 +53,7 @@ def simplejwt() -> Credential:
         "expires_at": EXPIRES_AT,
     }
     reason = "rest_framework_simplejwt.exceptions.InvalidToken"
-    return Credential(*_authorization("Bearer", str(token), f"{token}x"), snapshot, [str(token)], reason)
+    return Credential(*authorization("Bearer", str(token), f"{token}x"), snapshot, [str(token)], reason)
 
 
 def oauth_toolkit() -> Credential:
@@ -97,13 +73,13 @@ def oauth_toolkit() -> Credential:
         "expires_at": EXPIRES_AT,
     }
     secrets = [key, token.token_checksum, application.client_secret]
-    return Credential(*_authorization("Bearer", key, "oauth-s3cret-wrong"), snapshot, secrets, "false")
+    return Credential(*authorization("Bearer", key, "oauth-s3cret-wrong"), snapshot, secrets, "false")
 
 
 def drf_api_key() -> Credential:
     row, key = APIKey.objects.create_key(name="loader", expiry_date=EXPIRY)
     snapshot = {"id": row.prefix, "name": "loader", "expires_at": EXPIRES_AT}
-    headers = _authorization("Api-Key", key, f"{row.prefix}.wrong")
+    headers = authorization("Api-Key", key, f"{row.prefix}.wrong")
     return Credential(
         *headers, snapshot, [key, row.id, row.hashed_key], "rest_framework_api_key.models.APIKey.DoesNotExist"
     )
@@ -112,13 +88,13 @@ def drf_api_key() -> Credential:
 def drf_scoped_permissions() -> Credential:
     row, key = ScopedAPIKey.objects.create_key(name="loader", expiry_date=EXPIRY, scopes=["note.create"])
     snapshot = {"id": row.prefix, "name": "loader", "scopes": ["note.create"], "expires_at": EXPIRES_AT}
-    return Credential(*_authorization("Api-Key", key, f"{row.prefix}.wrong"), snapshot, [key, row.id, row.hashed_key])
+    return Credential(*authorization("Api-Key", key, f"{row.prefix}.wrong"), snapshot, [key, row.id, row.hashed_key])
 
 
 def drf_simple_apikey() -> Credential:
     row, key = SimpleKey.objects.create_api_key(name="loader", entity=_user(), expiry_date=EXPIRY)
     snapshot = {"id": str(row.pk), "owner": str(row.entity_id), "expires_at": EXPIRES_AT}
-    return Credential(*_authorization("Api-Key", key, f"{key[:-9]}AAAAAAAA="), snapshot, [key])
+    return Credential(*authorization("Api-Key", key, f"{key[:-9]}AAAAAAAA="), snapshot, [key])
 
 
 def _tenant_key() -> tuple[TenantKey, str]:
@@ -142,7 +118,7 @@ def _tenant_snapshot(row: TenantKey) -> dict[str, Any]:
 
 def tenant_apikeys() -> Credential:
     row, key = _tenant_key()
-    headers = _authorization("Api-Key", key, f"{row.prefix}.wrong")
+    headers = authorization("Api-Key", key, f"{row.prefix}.wrong")
     reason = "django_tenant_apikeys.core.APIKeyRejected"
     return Credential(*headers, _tenant_snapshot(row), [key, row.hashed_key], reason, row.prefix)
 

@@ -1,0 +1,12 @@
+"""Tells a request that presents nothing from one that is denied, where a library raises for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from otel_keyaudit.calls import Call
+
+
+def unless_raised(*names: str) -> Callable[[Call], bool]:
+    """Return a ``when``: a call is not meant when it raised an exception of one of these class names."""
+    return lambda call: type(call.exc).__name__ not in names

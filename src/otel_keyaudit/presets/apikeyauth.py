@@ -1,0 +1,21 @@
+from otel_keyaudit.calls import Call
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+
+def _is_presented(call: Call) -> bool:
+    dependency, request = call.self, call.args["request"]
+    return dependency._header in request.headers or dependency._query in request.query_params
+
+
+PRESET = Preset(
+    library="apikeyauth",
+    oldest="0.1",
+    records="`id` and `name`: `name`, as there is no id; `scopes`; `owner`",
+    never="the key that was presented; `metadata`",
+    targets=(AuthTarget("apikeyauth.middleware:APIKeyAuth.__call__", when=_is_presented),),
+    key_types={
+        "apikeyauth.store:KeyInfo": KeyType(id="name", name="name", scopes="scopes", owner="owner"),
+    },
+)

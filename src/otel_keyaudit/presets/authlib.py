@@ -1,0 +1,33 @@
+from datetime import datetime, timezone
+from typing import Any
+
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._anonymous import unless_raised
+from otel_keyaudit.targets import AuthTarget
+
+
+def _expires_at(token: Any) -> Any:
+    """Return the end of a token that has one; the columns hold its beginning and its seconds."""
+    lasts = getattr(token, "expires_in", None)
+    return datetime.fromtimestamp(token.issued_at + lasts, timezone.utc) if lasts else None
+
+
+PRESET = Preset(
+    library="Authlib",
+    oldest="1.3",
+    records="`id`; `name`: `client_id`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: `issued_at` and "
+    "`expires_in`",
+    never="`access_token`, `refresh_token`",
+    targets=(
+        AuthTarget(
+            "authlib.oauth2.rfc6749.resource_protector:ResourceProtector.validate_request",
+            when=unless_raised("MissingAuthorizationError"),
+        ),
+    ),
+    key_types={
+        "authlib.oauth2.rfc6749.models:TokenMixin": KeyType(
+            id="id", name="client_id", scopes="get_scope()|split", owner="user_id", expires_at=_expires_at
+        ),
+    },
+)

@@ -1,0 +1,32 @@
+from otel_keyaudit.calls import Call
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+
+def _is_presented(call: Call) -> bool:
+    """Say whether any of the backends was handed a token, in whichever argument."""
+    names = [backend.name.replace("-", "_") for backend in call.self.backends]
+    return any(call.args.get(name) is not None for name in names)
+
+
+PRESET = Preset(
+    library="fastapi-users",
+    oldest="15.0",
+    records="`id`: 16 hex digits of the SHA-256 of the token, as it has no public id; `owner`: the user's id",
+    never="`token`, which is the primary key of a stored one",
+    targets=(
+        AuthTarget(
+            "fastapi_users.authentication.authenticator:Authenticator._authenticate",
+            id="return[1]|sha256:16",
+            owner="return[0].id",
+            key="return[0]",
+            when=_is_presented,
+        ),
+    ),
+    key_types={
+        "fastapi_users_db_sqlalchemy.access_token:SQLAlchemyBaseAccessTokenTable": KeyType(
+            hidden=("id",), id="token|sha256:16", owner="user_id"
+        ),
+    },
+)

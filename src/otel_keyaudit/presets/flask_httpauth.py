@@ -1,0 +1,21 @@
+from typing import Any
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+
+def _object(call: Call) -> Any:
+    """Return what your function returned, where that is more than a yes or a text, which may be the key itself."""
+    return None if isinstance(call.result, (bool, str, bytes)) else call.result
+
+
+PRESET = Preset(
+    library="Flask-HTTPAuth",
+    oldest="4.8",
+    records="what your `verify_token` returns, where it is an object: `id`, `name`, `scopes`, `allow_list`",
+    never="`auth.token`; a text that `verify_token` returns",
+    targets=(
+        AuthTarget("flask_httpauth:HTTPTokenAuth.authenticate", key=_object, valid="return", when="args.auth.token"),
+    ),
+)

@@ -1,0 +1,22 @@
+from otel_keyaudit.calls import Call
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+
+def _is_presented(call: Call) -> bool:
+    return bool(call.self._extract(call.args["request"]))
+
+
+PRESET = Preset(
+    library="fastapi-keygate",
+    oldest="0.5",
+    records="`id`; `name`; `scopes`; `owner`: `owner_id`; `expires_at`",
+    never="the key that was presented, `key_hash`",
+    targets=(AuthTarget("keygate.gate:KeyGate.require", when=_is_presented),),
+    key_types={
+        "keygate.schemas:ApiKey": KeyType(
+            id="id", name="name", scopes="scopes", owner="owner_id", expires_at="expires_at"
+        ),
+    },
+)

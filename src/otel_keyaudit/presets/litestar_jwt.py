@@ -1,0 +1,24 @@
+from otel_keyaudit.key_types import KeyType
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+PRESET = Preset(
+    library="litestar",
+    oldest="2.13",
+    records="`id`: claim `jti`; `owner`: `sub`; `scopes`: `scope`, `scp` or `permissions` of the further claims; "
+    "`expires_at`: `exp`",
+    never="the token, all other claims",
+    targets=(
+        AuthTarget(
+            "litestar.security.jwt.middleware:JWTAuthenticationMiddleware.authenticate_token", key="return.auth"
+        ),
+    ),
+    key_types={
+        "litestar.security.jwt.token:Token": KeyType(
+            id="jti",
+            owner="sub",
+            scopes="extras.scope|split ?? extras.scp ?? extras.permissions",
+            expires_at="exp",
+        ),
+    },
+)

@@ -1,0 +1,14 @@
+from operator import itemgetter
+
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._claims import KEY_TYPES, RECORDS, claims
+from otel_keyaudit.targets import AuthTarget
+
+PRESET = Preset(
+    library="PyJWT",
+    oldest="2.9",
+    records=f"{RECORDS}. Of every JWT that is decoded: for a service that decodes its callers' tokens and no others",
+    never="the token, what it is verified with, all other claims",
+    targets=(AuthTarget("jwt.api_jwt:PyJWT.decode_complete", key=claims(itemgetter("payload"))),),
+    key_types=KEY_TYPES,
+)

@@ -1,0 +1,101 @@
+"""Each way to authenticate in FastAPI: an allowed, a denied and an anonymous request over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, fingerprint
+from presets.requests import assert_all_is_said, requests
+from presets.serving import serving_asgi
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+NOT_ALLOWED = "fastapi.exceptions.HTTPException"
+
+
+def _header(key: str, wrong: str) -> tuple[dict[str, str], dict[str, str]]:
+    return {"X-API-Key": key}, {"X-API-Key": wrong}
+
+
+def _keyshield(service: Any) -> Credential:
+    create = service.shield.create(name="loader", scopes=["note:create"], expires_at=EXPIRY)
+    row, key = asyncio.run(create)
+    snapshot = {"id": row.key_id, "name": "loader", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    secrets = [key, key.rpartition("-")[2]]
+    return Credential(*_header(key, f"{key[:-6]}AAAAAA"), snapshot, secrets, "keyshield.domain.errors.InvalidKey")
+
+
+def _keygate(service: Any) -> Credential:
+    made = service.gate.create_key(
+        "owner-1", name="loader", scopes=["note:create"], expires_at=EXPIRY.replace(tzinfo=None)
+    )
+    snapshot = {
+        "id": str(made.id),
+        "name": "loader",
+        "owner": "owner-1",
+        "scopes": ["note:create"],
+        "expires_at": EXPIRES_AT,
+    }
+    return Credential(*_header(made.key, f"{made.key[:-6]}AAAAAA"), snapshot, [made.key], NOT_ALLOWED)
+
+
+def _apikeyauth(service: Any) -> Credential:
+    from apikeyauth.store import KeyInfo  # noqa: PLC0415 - not everywhere
+
+    service.store.add_key("store-s3cret-1", KeyInfo(name="loader", scopes=["note:create"], owner="owner-1"))
+    snapshot = {"id": "loader", "name": "loader", "owner": "owner-1", "scopes": ["note:create"]}
+    return Credential(*_header("store-s3cret-1", "store-s3cret-x"), snapshot, ["store-s3cret"], NOT_ALLOWED)
+
+
+def _authx(service: Any) -> Credential:
+    token = service.authx.create_access_token("7", scopes=["note:create"], expiry=EXPIRY, data={})
+    claims = service.jwt.decode(token, options={"verify_signature": False})
+    snapshot = {"id": claims["jti"], "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
+    return Credential(*headers, snapshot, [token, token.split(".")[2]], "authx.exceptions.TokenInvalidSignatureError")
+
+
+def _fastapi_users(service: Any) -> Credential:
+    user = service.User(uuid.uuid4())
+    service.USERS["users-s3cret-1"] = user
+    snapshot = {"id": fingerprint("users-s3cret-1"), "owner": str(user.id)}
+    return Credential(
+        *authorization("Bearer", "users-s3cret-1", "users-s3cret-x"), snapshot, ["users-s3cret"], NOT_ALLOWED
+    )
+
+
+def _pyjwt(service: Any) -> Credential:
+    claims = {"jti": "k_7", "sub": "7", "client_id": "loader", "scope": "note:create", "exp": int(EXPIRY.timestamp())}
+    token = service.jwt.encode(claims, service.SECRET, algorithm="HS256")
+    snapshot = {"id": "k_7", "name": "loader", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
+    return Credential(*headers, snapshot, [token, token.split(".")[2]], "jwt.exceptions.InvalidSignatureError")
+
+
+CREDENTIALS: dict[str, Callable[[Any], Credential]] = {
+    "keyshield": _keyshield,
+    "keygate": _keygate,
+    "apikeyauth": _apikeyauth,
+    "authx": _authx,
+    "fastapi-users": _fastapi_users,
+    "pyjwt": _pyjwt,
+}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Recorder) -> None:
+    """An allowed request's row and span name the key, a denied one's only the reason, an anonymous one's nothing."""
+    from presets.apps import fastapi_app  # noqa: PLC0415 - not everywhere
+
+    credential = CREDENTIALS[name](fastapi_app)
+    keyaudit_recorder.instrument(presets=name, audit_targets=["presets.apps.fastapi_app:record"])
+
+    server = serving_asgi(fastapi_app.app, keyaudit_recorder)
+    answers = requests(server, name, credential.allowed, credential.denied, {})
+
+    assert_all_is_said(keyaudit_recorder, credential, answers)

@@ -1,0 +1,58 @@
+"""Each way to authenticate in Flask: an allowed, a denied and an anonymous request over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.credential import EXPIRES_AT, Credential, authorization
+from presets.requests import assert_all_is_said, requests
+from presets.serving import serving_wsgi
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+
+def _httpauth(service: Any) -> Credential:
+    service.KEYS["flask-s3cret-1"] = service.Key("k_1", "loader", ("note:create",))
+    snapshot = {"id": "k_1", "name": "loader", "scopes": ["note:create"]}
+    return Credential(*authorization("Bearer", "flask-s3cret-1", "flask-s3cret-x"), snapshot, ["flask-s3cret"], "valid")
+
+
+def _jwt_extended(service: Any) -> Credential:
+    token = service.json_web_token({"jti": "k_2", "scope": "note:create", "exp": service.EXPIRY})
+    snapshot = {"id": "k_2", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
+    return Credential(*headers, snapshot, [token, token.split(".")[2]], "jwt.exceptions.InvalidSignatureError")
+
+
+def _authlib(service: Any) -> Credential:
+    begin = 1_700_000_000
+    token = service.Token(3, "oauth-s3cret-1", "client-1", 7, "note:create", begin, service.EXPIRY - begin)
+    service.TOKENS[token.access_token] = token
+    snapshot = {"id": "3", "name": "client-1", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    headers = authorization("Bearer", token.access_token, "oauth-s3cret-x")
+    return Credential(*headers, snapshot, ["oauth-s3cret"], "authlib.oauth2.rfc6750.errors.InvalidTokenError")
+
+
+CREDENTIALS: dict[str, Callable[[Any], Credential]] = {
+    "flask-httpauth": _httpauth,
+    "flask-jwt-extended": _jwt_extended,
+    "authlib": _authlib,
+}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Recorder) -> None:
+    """An allowed request's row and span name the key, a denied one's only the reason, an anonymous one's nothing."""
+    from presets.apps import flask_app  # noqa: PLC0415 - not everywhere
+
+    credential = CREDENTIALS[name](flask_app)
+    keyaudit_recorder.instrument(presets=name, audit_targets=["presets.apps.flask_app:record"])
+
+    server = serving_wsgi(flask_app.app, keyaudit_recorder)
+    answers = requests(server, name, credential.allowed, credential.denied, {})
+
+    assert_all_is_said(keyaudit_recorder, credential, answers)

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,7 +170,7 @@ def test_keys_whose_lists_come_in_another_order_are_both_recognised() -> None:
 
 
 def _at(span: int) -> KeyMember:
-    return replace(NEW, location=location(span))
+    return NEW._replace(location=location(span))
 
 
 def test_the_last_members_are_remembered_and_no_more_than_that() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
@@ -11,8 +11,7 @@ from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.request_state import RequestState, current_request, used_key
 
 
-@dataclass(frozen=True)
-class Attribution:
+class Attribution(NamedTuple):
     """What a row can be given.
 
     Attributes:
@@ -37,7 +36,7 @@ class Attribution:
 
     def failed(self) -> Attribution:
         """Return what counts when the row could not be given what it should have."""
-        return self if self.kind == names.NO_KEY else replace(self, kind=names.FAILED)
+        return self if self.kind == names.NO_KEY else self._replace(kind=names.FAILED)
 
 
 def attribute() -> Attribution:

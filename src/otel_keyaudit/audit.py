@@ -138,11 +138,15 @@ class AuditMoment(GuardedCall):
             self._subject = self.guarded(STAGE_AUDIT, self._read_subject, plan.subject)
         if key is None and self._subject is None:
             return
-        event = AuditEvent(**self._known, request_key=key, subject_key=self._subject)
-        self._detail = self.guarded(STAGE_SAMPLING, plan.runtime.sampler.choose, event) or Detail.FULL
-        self._written_in_full = event if self._detail is Detail.FULL else None
         if key is not None:
             self._request_snapshot = plan.runtime.snapshots.of(key)
+        sampler = plan.runtime.sampler
+        if sampler.constant is not None:
+            self._detail = sampler.constant
+            return
+        event = AuditEvent(**self._known, request_key=key, subject_key=self._subject)
+        self._detail = self.guarded(STAGE_SAMPLING, sampler.choose, event) or Detail.FULL
+        self._written_in_full = event if self._detail is Detail.FULL else None
 
     def _read_subject(self, read: Reader) -> ApiKey | None:
         subject = read(self._call, None)
@@ -179,10 +183,12 @@ class AuditMoment(GuardedCall):
             attributes |= ambiguous_attributes(self._attribution.ids, self._plan.runtime.settings.max_items)
         snapshot = self._request_snapshot
         if snapshot is not None:
-            attributes |= snapshot.identity
-            attributes[names.DETAIL] = self._detail.value
-            if self._detail is Detail.FULL and not shows_lists(self._attribution.request, snapshot.digest):
-                attributes |= snapshot.lists
+            if self._detail is Detail.MINIMAL:
+                attributes |= snapshot.minimal
+            elif shows_lists(self._attribution.request, snapshot.digest):
+                attributes |= snapshot.reference
+            else:
+                attributes |= snapshot.whole
         if self._subject is not None:
             attributes[names.SUBJECT_ID] = self._subject.id
         return attributes

@@ -17,7 +17,7 @@ from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.request_state import Outcome, RequestState, current_request, reset
+from otel_keyaudit.request_state import ACCEPTANCE, Outcome, RequestState, current_request, reset
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
 
@@ -188,7 +188,7 @@ class AuthenticationMoment(GuardedCall):
         found = None if key is _UNREADABLE else self._read(key)
         if state is not None:
             state.accept(found, self)
-            state.conclude(Outcome(names.ACCEPTED), self)
+            state.conclude(ACCEPTANCE, self)
 
     def _remember_class(self, kind: type) -> None:
         """Remember what class API keys are of: an audit row may be about one."""

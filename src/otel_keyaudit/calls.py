@@ -80,7 +80,7 @@ def reader(source: Source, *, deferred: bool) -> Reader:
         return lambda call, base: function(call)
     if not isinstance(source, Expression):
         return lambda call, base: source(call)
-    return _member_reader(source) or _path_reader(source)
+    return _member_reader(source) or _argument_reader(source) or _path_reader(source)
 
 
 def _path_reader(expression: Expression) -> Reader:
@@ -89,6 +89,15 @@ def _path_reader(expression: Expression) -> Reader:
         start, follow = _ROOTS[path.root], path.follow
         return lambda call, base: follow(start(call, path, base))
     return lambda call, base: expression.read(lambda path: _ROOTS[path.root](call, path, base))
+
+
+def _argument_reader(expression: Expression) -> Reader | None:
+    """Return the short way for a parameter."""
+    (path, *others) = expression.paths
+    if others or path.parameter is None or path.steps or path.filters:
+        return None
+    name = path.parameter
+    return lambda call, base: call.argument(name)
 
 
 def _member_reader(expression: Expression) -> Reader | None:

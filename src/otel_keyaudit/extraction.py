@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -28,9 +28,11 @@ def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], cal
     """
     if issubclass(type(key), ApiKey):  # a proxy only says that it is one, and may lead to another key tomorrow
         return cast("ApiKey", key)
-    fields: dict[str, Any] = {
-        name: moment.guarded(stage, _read_field, name, read, call, key) for name, read in readers.items()
-    }
+    fields: dict[str, Any] = {}
+    remaining = iter(readers.items())
+    for _ in readers:  # at most one of them fails at a time, which is counted, and the others are still to come
+        if moment.guarded(stage, _read_fields, fields, remaining, call, key):
+            break
     return None if fields.get("id") is None else _key(**fields)
 
 
@@ -38,6 +40,12 @@ def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], cal
 def _key(**fields: Any) -> ApiKey:
     """Return the key with these fields, which are in canonical form: the same object for the same content."""
     return ApiKey(**fields)
+
+
+def _read_fields(fields: dict[str, Any], remaining: Iterator[tuple[str, Reader]], call: Call, key: Any) -> bool:
+    for name, read in remaining:
+        fields[name] = _read_field(name, read, call, key)
+    return True
 
 
 def _read_field(name: str, read: Reader, call: Call, key: Any) -> Any:

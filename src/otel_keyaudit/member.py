@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from otel_keyaudit.snapshot import Detail, Snapshot, cut
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """The span in which a row is written, as lower-case hex of 32 and 16 digits (W3C trace context)."""
 
     trace_id: str
     span_id: str
 
 
-@dataclass(frozen=True)
-class KeyMember:
+class KeyMember(NamedTuple):
     """A snapshot in the chosen detail; a subject has no location."""
 
     snapshot: Snapshot
@@ -39,8 +36,7 @@ class KeyMember:
         return self.snapshot.json(self.detail) + _location_json(self.location)
 
 
-@dataclass(frozen=True)
-class AmbiguousMember:
+class AmbiguousMember(NamedTuple):
     """What is said when a request showed several keys: which, and nothing that would choose one of them."""
 
     ids: tuple[str, ...]

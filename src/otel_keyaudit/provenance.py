@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -37,7 +36,7 @@ class Provenance:
         if isinstance(member, KeyMember):
             content = self._fingerprint_of(member.snapshot, member.detail)
         else:
-            content = _fingerprint(replace(member, location=None).as_object())
+            content = _fingerprint(member._replace(location=None).as_object())
         younger = self._younger
         if len(younger) >= REMEMBERED_MEMBERS:
             self._older, self._younger = younger, set()

@@ -8,17 +8,16 @@ outlives its request (a task, a pipelined request, a lazily started worker), so 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
 from threading import RLock
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from opentelemetry import trace
 
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.guard import GuardedCall
+from otel_keyaudit.names import ACCEPTED
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
@@ -30,8 +29,7 @@ _CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", defaul
 _USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an authentication ended.
 
     Attributes:
@@ -45,8 +43,11 @@ class Outcome:
     denied_key_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Acceptance:
+ACCEPTANCE: Final = Outcome(ACCEPTED)
+"""The outcome of every authentication that accepted."""
+
+
+class Acceptance(NamedTuple):
     """A key that an authentication returned; ``key`` is ``None`` when its id could not be read.
 
     Attributes:
@@ -70,11 +71,11 @@ class Acceptance:
 
     def after(self, authentication: Any) -> Acceptance:
         """Return what it is when an authentication has accepted: what it found inside counts like what it returned."""
-        return replace(self, within=authentication.within) if self.within is authentication else self
+        return self._replace(within=authentication.within) if self.within is authentication else self
 
     def updated_by(self, later: Acceptance) -> Acceptance:
         """Return the later one, with what only the earlier one knew of the same key."""
-        return later if self.key is None or later.key is None else replace(self, key=self.key.updated_by(later.key))
+        return later if self.key is None or later.key is None else self._replace(key=self.key.updated_by(later.key))
 
 
 class RequestState:
@@ -105,6 +106,7 @@ class RequestState:
         self.outcome: Outcome | None = None
         self.server_span: trace.Span | None = None
         self.shown: dict[str, Any] = {}
+        self.shown_parts: tuple[Mapping[str, Any], ...] = ({}, {}, {})
         self.last_write: Mapping[str, Any] = {}
         self.full_key_id: str | None = None
         self.lock = RLock()
@@ -227,8 +229,10 @@ def reset(variable: ContextVar[Value], token: Token[Value]) -> None:
 
     It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
     """
-    with suppress(ValueError):
+    try:  # noqa: SIM105 - suppress() costs more than the reset
         variable.reset(token)
+    except ValueError:
+        pass
 
 
 def leave_used_key() -> Token[ApiKey | None]:

@@ -59,12 +59,17 @@ class Sampler:
 
     Args:
         choose: Returns the detail for an event.
-        is_constant_full: Every row is full, so the server span can have the lists at once.
+        constant: What it returns for every event, where it does: then nobody has to ask.
     """
 
-    def __init__(self, choose: Callable[[AuditEvent], object], *, is_constant_full: bool = False) -> None:
+    def __init__(self, choose: Callable[[AuditEvent], object], *, constant: Detail | None = None) -> None:
         self._choose = choose
-        self.is_constant_full = is_constant_full
+        self.constant = constant
+
+    @property
+    def is_constant_full(self) -> bool:
+        """Every row is full, so the server span can have the lists from authentication on."""
+        return self.constant is Detail.FULL
 
     def choose(self, event: AuditEvent) -> Detail:
         """Return the detail for a write.
@@ -130,7 +135,7 @@ def _patterns(argument: tuple[str, ...]) -> Callable[[AuditEvent], bool]:
 
 
 def _constant(detail: Detail) -> Sampler:
-    return Sampler(lambda event: detail, is_constant_full=detail is Detail.FULL)
+    return Sampler(lambda _: detail, constant=detail)
 
 
 def _actions(patterns: tuple[str, ...]) -> Sampler:

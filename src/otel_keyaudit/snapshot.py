@@ -27,9 +27,20 @@ class Detail(str, Enum):
 
 
 class Snapshot:
-    """One :class:`ApiKey` under one scope catalog and one limit, in all its written forms."""
+    """One :class:`ApiKey` under one scope catalog and one limit, in all its written forms.
 
-    __slots__ = ("_full", "_full_json", "_minimal", "_minimal_json", "digest", "identity", "key", "lists")
+    Attributes:
+        identity: The span attributes that name the key.
+        lists: Those that say what it may do.
+        minimal: What a span shows of a key whose rows are minimal.
+        reference: What it shows of one with a full row when the lists are on another span.
+        whole: What it shows of one with a full row.
+    """
+
+    __slots__ = (
+        "_full", "_full_json", "_minimal", "_minimal_json", "digest", "identity", "key", "lists",
+        "minimal", "reference", "whole",
+    )  # fmt: skip
 
     def __init__(self, key: ApiKey, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.key = key
@@ -43,6 +54,9 @@ class Snapshot:
         if key.name is not None:
             self.identity[names.KEY_NAME] = key.name
         self.lists = _list_attributes(key, effective, max_items)
+        self.minimal: Attributes = {**self.identity, names.DETAIL: Detail.MINIMAL.value}
+        self.reference: Attributes = {**self.identity, names.DETAIL: Detail.FULL.value}
+        self.whole: Attributes = {**self.reference, **self.lists}
 
     def _head(self, detail: Detail) -> dict[str, Any]:
         head = {"id": self.key.id, "name": self.key.name, "digest": self.digest, "detail": detail.value}

@@ -14,10 +14,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
 from otel_keyaudit.member import Location
-from otel_keyaudit.request_state import RequestState
+from otel_keyaudit.request_state import ACCEPTANCE, Outcome, RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
+_NOTHING: Mapping[str, Any] = {}
+_ACCEPTED: Mapping[str, Any] = {names.OUTCOME: names.ACCEPTED}
 
 
 class ServerSpans:
@@ -37,34 +39,43 @@ class ServerSpans:
         span = state.server_span
         if span is None or not span.is_recording():
             return
-        wanted = self._attributes(state)
-        changed = {name: value for name, value in wanted.items() if state.shown.get(name) != value}
-        for name, value in state.shown.items():
-            if name not in wanted and value:
-                changed[name] = _BLANK[type(value)]
+        parts = self._of_key(state), _of_outcome(state.outcome), state.last_write
+        changed: dict[str, Any] = {}
+        for part, before in zip(parts, state.shown_parts, strict=True):
+            if part is not before:
+                _add_changes(changed, part, before, state.shown)
         if changed:
             span.set_attributes(changed)
-            state.shown = state.shown | changed
+            state.shown = {**state.shown, **changed}
+        state.shown_parts = parts
 
-    def _attributes(self, state: RequestState) -> Attributes:
-        attributes: Attributes = dict(state.last_write)
-        if state.outcome is not None:
-            attributes[names.OUTCOME] = state.outcome.value
-            if state.outcome.reason is not None:
-                attributes[names.DENIED_REASON] = state.outcome.reason
-            if state.outcome.denied_key_id is not None:
-                attributes[names.DENIED_KEY_ID] = state.outcome.denied_key_id
+    def _of_key(self, state: RequestState) -> Mapping[str, Any]:
         if state.is_ambiguous:
-            return attributes | ambiguous_attributes(state.ids, self._snapshots.max_items)
+            return ambiguous_attributes(state.ids, self._snapshots.max_items)
         key = state.shown_key
-        if key is not None:
-            snapshot = self._snapshots.of(key)
-            full = self._always_full or state.full_key_id == key.id
-            attributes |= snapshot.identity
-            attributes[names.DETAIL] = (Detail.FULL if full else Detail.MINIMAL).value
-            if full:
-                attributes |= snapshot.lists
-        return attributes
+        if key is None:
+            return _NOTHING
+        snapshot = self._snapshots.of(key)
+        return snapshot.whole if self._always_full or state.full_key_id == key.id else snapshot.minimal
+
+
+def _of_outcome(outcome: Outcome | None) -> Mapping[str, Any]:
+    if outcome is None:
+        return _NOTHING
+    if outcome is ACCEPTANCE:
+        return _ACCEPTED
+    shown = zip((names.OUTCOME, names.DENIED_REASON, names.DENIED_KEY_ID), outcome, strict=True)
+    return {name: value for name, value in shown if value is not None}
+
+
+def _add_changes(
+    changed: dict[str, Any], part: Mapping[str, Any], before: Mapping[str, Any], shown: Mapping[str, Any]
+) -> None:
+    """Add what one part of the attributes now says otherwise, and blanks for what it no longer says."""
+    changed |= {name: value for name, value in part.items() if shown.get(name) != value}
+    for name in before:
+        if name not in part and shown[name]:
+            changed[name] = _BLANK[type(shown[name])]
 
 
 def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:

@@ -9,7 +9,7 @@ PYTHONS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test jaeger check format dist supply-chain lock clean python
+.PHONY: help demo test jaeger check format dist bench bench-check supply-chain lock clean python
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -31,6 +31,12 @@ format: python ## let ruff mend the form
 
 dist: python ## build wheel and sdist into dist/, twice, and check them
 	@"$(PYTHON)" tools/dist.py
+
+bench: python ## measure what the library costs, against code by hand (ARGS=--quick: two minutes)
+	@"$(PYTHON)" tools/bench.py $(ARGS)
+
+bench-check: python ## fail when a ratio is more than 10 % worse than benchmarks/baseline.json
+	@"$(PYTHON)" tools/bench.py check $(ARGS)
 
 supply-chain: python ## what is published and how: builds, contents, dependencies, SBOM, bandit, zizmor
 	@"$(PYTHON)" tools/supply_chain.py

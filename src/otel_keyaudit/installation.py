@@ -94,7 +94,7 @@ class Installation:
         """Take the target off; references that could not be reached pass their calls through."""
         self._is_on = False
         for one, _ in reversed(self._wraps):
-            one.undo()
+            run_silently(one.undo)
         self._wraps.clear()
         self._seen.clear()
 
@@ -116,10 +116,14 @@ class Installation:
             unfinished = module is sys.modules.get("__main__") or is_initialising(module)
             if any(seen is module for seen in self._seen):
                 continue
-            if final or not unfinished or lookup(module, self.target.qualified_name) is not MISSING:
+            if final or not unfinished or self._is_in(module):
                 self._put_on(module)
             else:
                 self._reason = f"module {self.target.module!r} has no {self.target.qualified_name!r} so far"
+
+    def _is_in(self, module: object) -> bool:
+        found = Guard().guarded("", lookup, module, self.target.qualified_name)
+        return found is not None and found is not MISSING
 
     def _executed(self, module: object) -> None:
         """Put the target on in a module that was imported, or executed again, which made its functions anew."""
@@ -220,7 +224,7 @@ class BoundaryInstallation:
     def uninstall(self) -> None:
         """Take them off."""
         for exchange in reversed(self._exchanges):
-            exchange.undo()
+            run_silently(exchange.undo)
         self._exchanges.clear()
 
     def _apply(self, entry: EntryPoint, qualified_name: str, module: object) -> None:

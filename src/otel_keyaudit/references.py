@@ -28,13 +28,13 @@ class Place:
     holder: Any
     key: Any = None
 
-    def put(self, value: Any, *, expected: Any) -> None:
-        """Put a value there, if the place still holds what is expected."""
+    def put(self, value: Any, *, expected: Any) -> bool:
+        """Put a value there, if the place still holds what is expected; say that it could be done."""
         if self.kind == "item" and _item(self.holder, self.key) is expected:
-            self.holder[self.key] = value
-        elif self.kind == "element" and any(element is expected for element in list(self.holder)):
-            self.holder.discard(expected)
-            self.holder.add(value)
+            _builtin(self.holder).__setitem__(self.holder, self.key, value)
+        elif self.kind == "element" and any(element is expected for element in set.copy(self.holder)):
+            set.discard(self.holder, expected)
+            set.add(self.holder, value)
         elif self.kind == "cell" and self.holder.cell_contents is expected:
             self.holder.cell_contents = value
         elif self.kind == "slot" and _slot(self.holder, self.key) is expected:
@@ -43,6 +43,7 @@ class Place:
             type.__setattr__(self.holder, self.key, value)
         elif self.kind == "proxy" and self.holder.__wrapped__ is expected:
             self.holder.__wrapped__ = value
+        return True
 
 
 def places_of(wanted: Any, *, besides: Collection[object]) -> tuple[list[Place], int]:
@@ -74,9 +75,10 @@ def _is_one_of(holder: object, instances: Collection[object]) -> bool:
 def _places(holder: Any, wanted: Any) -> list[Place]:
     kind = type(holder)
     if issubclass(kind, dict):
-        return [_named(holder, key, wanted) for key, value in list(holder.items()) if value is wanted]
+        return [_named(holder, key, wanted) for key, value in list(dict.items(holder)) if value is wanted]
     if issubclass(kind, (list, deque)):
-        return [Place("item", holder, index) for index, value in enumerate(holder) if value is wanted]
+        held = list(_builtin(holder).__iter__(holder))
+        return [Place("item", holder, index) for index, value in enumerate(held) if value is wanted]
     if issubclass(kind, (set, CellType)):
         return [Place("cell" if kind is CellType else "element", holder)]
     if issubclass(kind, wrapt.BaseObjectProxy):
@@ -105,10 +107,15 @@ def _is_harmless(holder: Any, wanted: Any) -> bool:
     return issubclass(type(holder), dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
 
 
+def _builtin(holder: Any) -> Any:
+    """Return the builtin class of a container: methods of its own class are the application's code."""
+    return next(kind for kind in (dict, list, deque) if issubclass(type(holder), kind))
+
+
 def _item(holder: Any, key: Any) -> Any:
-    if issubclass(type(holder), dict):
-        return holder.get(key)
-    return holder[key] if key < len(holder) else None
+    if _builtin(holder) is dict:
+        return dict.get(holder, key)
+    return _builtin(holder).__getitem__(holder, key) if key < _builtin(holder).__len__(holder) else None
 
 
 def _slots(holder: Any) -> list[str]:

@@ -16,6 +16,7 @@ import wrapt
 
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.functions import MISSING, lookup
+from otel_keyaudit.guard import Guard, run_silently
 from otel_keyaudit.handlers import Handler, Observe, handler_for
 from otel_keyaudit.proxy import Proxy, flattened
 from otel_keyaudit.references import places_of
@@ -150,7 +151,7 @@ def _handler(observe: Observe, original: FunctionType) -> Handler:
 
 def _accepts(receiver: Any) -> Callable[[tuple[Any, ...]], bool]:
     if issubclass(type(receiver), type):
-        return lambda args: bool(args) and receiver in _class_of(args[0]).__mro__
+        return lambda args: bool(args) and any(cls is receiver for cls in _class_of(args[0]).__mro__)
     return lambda args: bool(args) and args[0] is receiver
 
 
@@ -211,7 +212,7 @@ class _Replacement:
         if self.function not in _EXCHANGES:
             for original, stand_in in self._proxy._self_pairs:
                 for place in places_of(stand_in, besides=(self,))[0]:
-                    place.put(original, expected=stand_in)
+                    run_silently(partial(place.put, original, expected=stand_in))
 
     def _replaced(self, found: Found) -> Proxy:
         """Put a proxy in the place of a callable, and of the static or class method around it."""
@@ -222,8 +223,7 @@ class _Replacement:
         proxy = Proxy(function)
         pairs = ((function, proxy),) if value is function else ((function, proxy), (value, type(value)(proxy)))
         for (places, unreached), (original, stand_in) in zip(held, pairs, strict=True):
-            self.unreached += unreached
-            for place in places:
-                place.put(stand_in, expected=original)
+            put = [Guard().guarded("", partial(place.put, stand_in, expected=original)) for place in places]
+            self.unreached += unreached + put.count(None)
         proxy._self_pairs = pairs
         return proxy

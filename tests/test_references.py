@@ -166,7 +166,7 @@ def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
     makers: list[Any] = [Hostile, HostileDict, HostileList]
     hostile, mapping, elements = makers[0](), makers[1](f=original), makers[2]((original,))
     object.__setattr__(hostile, "held", original)
-    holders = [
+    holders: list[Any] = [
         lambda: object.__getattribute__(hostile, "held"),
         lambda: dict.__getitem__(mapping, "f"),
         lambda: list.__getitem__(elements, 0),

@@ -8,7 +8,6 @@ from otel_keyaudit.request_state import current_key, use_key
 from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Detail
 from otel_keyaudit.targets import AuditTarget, AuthTarget
-from otel_keyaudit.version import __version__
 
 __all__ = [
     "ApiKey",
@@ -19,7 +18,6 @@ __all__ = [
     "Detail",
     "KeyAuditInstrumentor",
     "TargetStatus",
-    "__version__",
     "current_key",
     "use_key",
 ]

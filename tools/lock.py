@@ -11,7 +11,7 @@ COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock"),
 ]
-OLDEST = {"presets": "3.12"}
+OLDEST = {"presets": "3.12", "presets_oldest": "3.12"}
 """Locks whose oldest Python is not that of the package: not all of what they hold exists for it."""
 
 
@@ -20,7 +20,7 @@ def lock() -> None:
     if not shutil.which("uv"):
         message = "needs uv on PATH (pip install uv)"
         raise StepError(message)
-    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets"):
+    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets", "presets_oldest"):
         say(f"requirements/{name}.txt")
         # relative names, because uv writes them into its comments
         files = [f"requirements/{name}.in", "--output-file", f"requirements/{name}.txt"]

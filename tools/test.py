@@ -35,7 +35,12 @@ CI = bool(os.environ.get("CI"))
 COVERAGE = BUILD / "coverage"
 PYTEST = ["-m", "coverage", "run", "-m", "pytest", "-n", "2"]
 
-SETS = {"dev": "newest set", "oldest": "oldest set", "presets": "libraries with presets"}
+SETS = {
+    "dev": "newest set",
+    "oldest": "oldest set",
+    "presets": "libraries with presets",
+    "presets_oldest": "the same, oldest",
+}
 PRESETS_VERSIONS = ("3.12", "3.13")
 """What all of these libraries have releases for."""
 
@@ -84,7 +89,7 @@ def test() -> None:
     oldest, newest = versions[0], versions[-1]
     runs = [(oldest, "dev"), (oldest, "oldest"), *((version, "dev") for version in versions[1:])]
     if newest in PRESETS_VERSIONS and not pytest_arguments:
-        runs.append((newest, "presets"))
+        runs += [(newest, "presets"), (newest, "presets_oldest")]
     for version, lock in runs:
         run_tests = partial(tested, version, lock, found[version], wheel, pytest_arguments)
         results.step(f"Python {version}, {SETS[lock]}", run_tests)
@@ -113,7 +118,7 @@ def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_argume
     if lock == "oldest":
         run(python, "-c", LOWER_BOUNDS, failure="requirements/oldest.in and pyproject.toml disagree (see above)")
     env = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{name}"), "PYTHONDONTWRITEBYTECODE": "1"}
-    if lock == "presets":
+    if lock.startswith("presets"):
         env["KEYAUDIT_PRESETS"] = "1"  # elsewhere these tests are left out without their libraries
         pytest_arguments = ["tests/presets"]
     COVERAGE.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,14 @@ __all__ = ["keyaudit_recorder"]
 # Elsewhere they are left out; there, a library that is missing is a failure.
 collect_ignore_glob = []
 if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.environ:
-    collect_ignore_glob = ["test_django_*.py", "test_fastapi.py", "test_flask.py", "test_litestar.py", "test_mcp.py"]
+    collect_ignore_glob = [
+        "test_django_*.py",
+        "test_fastapi.py",
+        "test_flask.py",
+        "test_litestar.py",
+        "test_mcp.py",
+        "test_unkey.py",
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ from otel_keyaudit.testing import Recorder
 from support import server
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
+    """Writes nothing to stderr."""
+
     def log_message(self, *args: object) -> None:
         """Write nothing to stderr."""
 
@@ -23,7 +25,7 @@ class _Quiet(WSGIRequestHandler):
 def serving_wsgi(application: Callable[..., Any], recorder: Recorder) -> Iterator[str]:
     """Serve an application; yield its address. Afterwards every request has ended."""
     traced = wsgi.OpenTelemetryMiddleware(application, tracer_provider=recorder.tracer_provider)
-    with make_server("127.0.0.1", 0, traced, handler_class=_Quiet) as wsgi_server:
+    with make_server("127.0.0.1", 0, traced, handler_class=Quiet) as wsgi_server:
         thread = threading.Thread(target=wsgi_server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

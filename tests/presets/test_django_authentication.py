@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
+
 import pytest
 
+from otel_keyaudit.binding import Binding
+from otel_keyaudit.calls import Call
+from otel_keyaudit.errors import MissingError
+from otel_keyaudit.presets import key_types
 from otel_keyaudit.testing import Recorder, assert_names, assert_names_no_key
 from presets.requests import assert_all_is_said, django_requests
 
@@ -25,6 +32,40 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, recorder: Recorder) ->
     answers = django_requests(recorder, name, credential.allowed, credential.denied, {})
 
     assert_all_is_said(recorder, credential, answers)
+
+
+MODELS = (
+    "rest_framework.authtoken.models:Token",
+    "knox.models:AuthToken",
+    "oauth2_provider.models:AccessToken",
+    "rest_framework_api_key.models:APIKey",
+    "drf_scoped_permissions.models:ScopedAPIKey",
+    "presets.django_project.models:TenantKey",
+    "keysmith.models:Token",
+)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_key_is_read_without_a_question_to_the_database(model: str, recorder: Recorder) -> None:
+    """A query would cost time, and fail in asynchronous code."""
+    from django.db import connection  # noqa: PLC0415 - not everywhere
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415
+
+    for create in CREDENTIALS.values():
+        create()
+    module, _, name = model.partition(":")
+    key = getattr(import_module(module), name).objects.first()
+    kind = key_types({}).of(type(key))
+    assert kind is not None
+
+    with CaptureQueriesContext(connection) as queries:
+        for read in kind.readers.values():
+            with suppress(MissingError):
+                read(Call(Binding(len, has_self=False), (), {}), key)
+
+    assert queries.captured_queries == []
 
 
 def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Recorder) -> None:

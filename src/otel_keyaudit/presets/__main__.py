@@ -25,10 +25,16 @@ What is said here of a library's keys also holds without its preset, for a funct
 |---|---|---|---|---|
 """
 
+_TAIL = """
+A new preset is a module in `otel_keyaudit/presets` whose name is that of the preset, with a `PRESET` that says the same
+things as a row above, and a test against the real library (`tests/presets`, `requirements/presets.in`) in which an
+allowed, a denied and an anonymous request are sent. Then this page is made again.
+"""
+
 
 def table() -> str:
     """Return the page."""
-    return _HEAD + "".join(_rows())
+    return _HEAD + "".join(_rows()) + _TAIL
 
 
 def _rows() -> Iterator[str]:

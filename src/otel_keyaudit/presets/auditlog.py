@@ -27,7 +27,7 @@ def _id(call: Call) -> str | None:
 
 PRESET = Preset(
     library="django-auditlog",
-    oldest="3.0",
+    oldest="3.4",
     records="`LogEntry.additional_data`, behind what the application puts there; action, type and id of the object",
     never="`changes`; the id of an object whose primary key is a secret",
     targets=(

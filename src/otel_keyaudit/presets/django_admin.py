@@ -34,7 +34,7 @@ def _id(call: Call) -> str | None:
 
 PRESET = Preset(
     library="Django",
-    oldest="5.1",
+    oldest="5.2",
     records="each element of a `change_message` that is a list; action, type and id of a single object, "
     "which is the subject",
     never="a `change_message` that is a text; the id of an object whose primary key is a secret",

@@ -4,7 +4,7 @@ from otel_keyaudit.targets import AuthTarget
 
 PRESET = Preset(
     library="litestar",
-    oldest="2.13",
+    oldest="2.22",
     records="`id`: claim `jti`; `owner`: `sub`; `scopes`: `scope`, `scp` or `permissions` of the further claims; "
     "`expires_at`: `exp`",
     never="the token, all other claims",

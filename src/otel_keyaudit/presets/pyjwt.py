@@ -6,7 +6,7 @@ from otel_keyaudit.targets import AuthTarget
 
 PRESET = Preset(
     library="PyJWT",
-    oldest="2.9",
+    oldest="2.12",
     records=f"{RECORDS}. Of every JWT that is decoded: for a service that decodes its callers' tokens and no others",
     never="the token, what it is verified with, all other claims",
     targets=(AuthTarget("jwt.api_jwt:PyJWT.decode_complete", key=claims(itemgetter("payload"))),),

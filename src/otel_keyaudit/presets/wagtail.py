@@ -15,7 +15,7 @@ def _id(call: Call) -> str | None:
 
 PRESET = Preset(
     library="wagtail",
-    oldest="6.3",
+    oldest="7.0",
     records="`data` of the log entry; action, such as `wagtail.publish`, type and id of the object, the subject",
     never="the object's content; the id of an object whose primary key is a secret",
     targets=(

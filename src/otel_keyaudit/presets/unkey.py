@@ -1,0 +1,23 @@
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.targets import AuthTarget
+
+PRESET = Preset(
+    library="unkey-py",
+    oldest="3.2",
+    records="`id`: `key_id`; `name`; `scopes`: `permissions`; `owner`: the identity's `external_id`; "
+    "`expires_at`: `expires`; also the id of a key that was found and refused",
+    never="the key that was presented; `meta`",
+    targets=tuple(
+        AuthTarget(
+            f"unkey.py.keys:Keys.{method}",
+            key="return.data",
+            id="key_id",
+            name="name",
+            scopes="permissions",
+            owner="identity.external_id",
+            expires_at="expires|ts:ms",
+            valid="valid",  # the service answers 200, whatever it found
+        )
+        for method in ("verify_key", "verify_key_async")
+    ),
+)

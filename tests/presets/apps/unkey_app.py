@@ -1,0 +1,46 @@
+"""A WSGI application that asks Unkey about its keys, and a stand-in for Unkey's service, as its documentation says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from unkey.py import Unkey
+
+ALLOWED = "unkey-s3cret-1"
+FOUND = {
+    "valid": True,
+    "code": "VALID",
+    "keyId": "key_1",
+    "name": "loader",
+    "meta": {"note": ALLOWED},
+    "expires": 4071006245000,
+    "permissions": ["note:create"],
+    "identity": {"id": "id_1", "externalId": "owner-1"},
+}
+REFUSED = {"valid": False, "code": "EXPIRED", "keyId": "key_2"}
+
+
+def service(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    asked = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    data = FOUND if asked["key"] == ALLOWED else REFUSED
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({"meta": {"requestId": "req_1"}, "data": data}).encode()]
+
+
+def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
+    """Stand for the application's audit log; the tests record what arrives here."""
+
+
+def application(service_url: str) -> Callable[..., Iterable[bytes]]:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        key = environ.get("HTTP_X_API_KEY")
+        with Unkey(server_url=service_url, root_key="root-s3cret") as unkey:
+            is_valid = key is not None and unkey.keys.verify_key(key=key).data.valid
+        if is_valid:
+            record("note.create", {"by": "application"})
+        start_response("200 OK" if is_valid else "401 Unauthorized", [])
+        return []
+
+    return app

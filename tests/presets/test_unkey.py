@@ -1,0 +1,43 @@
+"""Unkey's client, against a stand-in for its service: an allowed, a denied and an anonymous request over a socket."""
+
+from __future__ import annotations
+
+import threading
+from wsgiref.simple_server import make_server
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.credential import EXPIRES_AT, Credential
+from presets.requests import assert_all_is_said, requests
+from presets.serving import Quiet, serving_wsgi
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+SNAPSHOT = {
+    "id": "key_1",
+    "name": "loader",
+    "scopes": ["note:create"],
+    "owner": "owner-1",
+    "expires_at": EXPIRES_AT,
+}
+
+
+def test_the_key_is_on_the_row_and_on_the_span(keyaudit_recorder: Recorder) -> None:
+    """The preset "unkey": a refused key is named as such, although the service answers 200."""
+    from presets.apps import unkey_app  # noqa: PLC0415 - not everywhere
+
+    headers = {"X-API-Key": unkey_app.ALLOWED}, {"X-API-Key": "unkey-s3cret-x"}
+    credential = Credential(*headers, SNAPSHOT, ["unkey-s3cret", "root-s3cret"], "valid", "key_2")
+    keyaudit_recorder.instrument(presets="unkey", audit_targets=["presets.apps.unkey_app:record"])
+
+    with make_server("127.0.0.1", 0, unkey_app.service, handler_class=Quiet) as service:
+        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            app = unkey_app.application(f"http://127.0.0.1:{service.server_port}")
+            answers = requests(serving_wsgi(app, keyaudit_recorder), "", credential.allowed, credential.denied, {})
+        finally:
+            service.shutdown()
+            thread.join()
+
+    assert_all_is_said(keyaudit_recorder, credential, answers)

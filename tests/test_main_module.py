@@ -49,6 +49,22 @@ KeyAuditInstrumentor().instrument(skip_dep_check=True)
 CALL = "KeyAuditInstrumentor().instrument(auth_targets=['{module}:verify'], audit_targets=['{module}:record'])"
 
 
+WORKER = """
+import json
+from otel_keyaudit import ApiKey, KeyAuditInstrumentor, use_key
+
+ROWS = []
+
+def record(action, additional_fields=None):
+    ROWS.append(additional_fields)
+
+with use_key(ApiKey("k_1")):
+    record("create")
+states = [status.state for status in KeyAuditInstrumentor().status()]
+print(json.dumps({"rows": [row and row["request_api_key"]["id"] for row in ROWS], "states": states}))
+"""
+
+
 def run(folder: Path, arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
     """Run Python in a folder and return what it prints."""
     paths = [str(folder), *(path for path in sys.path if path)]
@@ -112,6 +128,14 @@ def test_a_module_that_is_started_and_imported(tmp_path: Path) -> None:
         "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "main:record",
     }
     assert run(tmp_path, ["main.py"], environment) == {"rows": ["k_1"], "states": ["active", "active"]}
+
+
+def test_a_script_without_requests(tmp_path: Path) -> None:
+    """A script that is started and only sets a key by hand has its targets on in time: no request ever comes."""
+    write(tmp_path, "worker.py", WORKER)
+    write(tmp_path, "sitecustomize.py", EARLY)
+    environment = {"OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "worker:record"}
+    assert run(tmp_path, ["worker.py"], environment) == {"rows": ["k_1"], "states": ["active"]}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,7 @@ from otel_keyaudit.errors import CollisionError
 from otel_keyaudit.extraction import read_key
 from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.handlers import Observe
-from otel_keyaudit.member import AmbiguousMember, KeyMember, Location, Member
+from otel_keyaudit.member import Location
 from otel_keyaudit.merge import Merge
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
 from otel_keyaudit.runtime import Runtime
@@ -126,10 +126,17 @@ class AuditMoment(GuardedCall):
     # What is known of the write.
 
     def _read_event(self, readers: Mapping[str, Reader]) -> None:
-        for name, read in readers.items():
-            value = self.guarded(STAGE_AUDIT, read_event_field, name, read, self._call)
+        remaining = iter(readers.items())
+        for _ in readers:  # at most one of them fails at a time, and the others are still to come
+            if self.guarded(STAGE_AUDIT, self._read_fields, remaining):
+                break
+
+    def _read_fields(self, remaining: Iterator[tuple[str, Reader]]) -> bool:
+        for name, read in remaining:
+            value = read_event_field(name, read, self._call)
             if value is not None:
                 self._known[name] = value
+        return True
 
     def _choose(self) -> None:
         """Read the subject and ask the sampler, once for both keys."""
@@ -195,19 +202,6 @@ class AuditMoment(GuardedCall):
 
     # What is written.
 
-    def _members(self) -> dict[str, Member | None]:
-        plan = self._plan
-        settings, snapshots = plan.runtime.settings, plan.runtime.snapshots
-        members: dict[str, Member | None] = dict.fromkeys(plan.reserved)
-        if self._attribution.kind == names.AMBIGUOUS_REQUEST:
-            ids = self._attribution.ids
-            members[settings.request_field] = AmbiguousMember(ids, settings.max_items, self._location())
-        elif self._request_snapshot is not None:
-            members[settings.request_field] = KeyMember(self._request_snapshot, self._detail, self._location())
-        if self._subject is not None:
-            members[settings.subject_field] = KeyMember(snapshots.of(self._subject), self._detail, None)
-        return members
-
     def _location(self) -> Location | None:
         located = None if self._span is None else location_of(self._span.span)
         return located or location_of(self._attribution.server_span)
@@ -215,7 +209,9 @@ class AuditMoment(GuardedCall):
     def _merge(self) -> Callable[[Any], Any]:
         """Return the function that puts the members into one set of additional fields, or leaves them as they are."""
         provenance = self._plan.runtime.provenance
-        members = self._members()
+        members = self._plan.members(
+            self._attribution.ids, self._request_snapshot, self._subject, self._detail, self._location()
+        )
         merge = Merge(members, provenance)
         for member in members.values():
             if member is not None:
@@ -273,7 +269,8 @@ class AuditMoment(GuardedCall):
             self._read_event(plan.late)
         if error is None and self._written_in_full is not None:
             self.guarded(STAGE_SAMPLING, plan.runtime.sampler.written, self._written_in_full)
-        self.guarded(STAGE_TELEMETRY, self._end_span, error)
+        if self._span is not None or plan.late or plan.when_needs_result:
+            self.guarded(STAGE_TELEMETRY, self._end_span, error)
 
     def _may_be_meant(self) -> bool:
         """Say whether a call that raised is meant: a function that cannot tell without a result counts as truthy."""

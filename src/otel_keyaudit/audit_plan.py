@@ -14,9 +14,10 @@ from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.key_types import KeyFields
+from otel_keyaudit.member import AmbiguousMember, KeyMember, Location, Member
 from otel_keyaudit.places import Place
 from otel_keyaudit.runtime import Runtime
-from otel_keyaudit.snapshot import Attributes
+from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.targets import AuditTarget, Source
 from otel_keyaudit.values import text
 
@@ -64,6 +65,25 @@ class AuditPlan:
         self._sort_event_fields()
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.reserved = reserved[:1] if self.subject is None else reserved
+
+    def members(
+        self,
+        ids: tuple[str, ...],
+        request: Snapshot | None,
+        subject: ApiKey | None,
+        detail: Detail,
+        location: Location | None,
+    ) -> dict[str, Member | None]:
+        """Return what a row is given by reserved name: the ids of an ambiguous request, or the snapshots."""
+        settings, snapshots = self.runtime.settings, self.runtime.snapshots
+        members: dict[str, Member | None] = dict.fromkeys(self.reserved)
+        if ids:
+            members[settings.request_field] = AmbiguousMember(ids, settings.max_items, location)
+        elif request is not None:
+            members[settings.request_field] = KeyMember(request, detail, location)
+        if subject is not None:
+            members[settings.subject_field] = KeyMember(snapshots.of(subject), detail, None)
+        return members
 
     def subject_readers(self, subject: object) -> Mapping[str, Reader] | None:
         """Return how the fields of a subject are read; ``None`` for one that is not an API key."""

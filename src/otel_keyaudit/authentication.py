@@ -35,7 +35,7 @@ class Authentication:
         self.target = target
         self.binding = binding
         sources = target.sources
-        self.key = self._reader(sources.get("key")) or (lambda call, base: call.result)
+        self.key = self._reader(sources.get("key"))
         self.when = self._reader(sources.get("when"))
         self.valid = self._reader(sources.get("valid"))
         self.valid_needs_key = is_relative(sources.get("valid"))
@@ -152,6 +152,8 @@ class AuthenticationMoment(GuardedCall):
     def _find_key(self) -> tuple[Any]:
         """Find the key object; after an exception, one that the exception leads to."""
         authentication = self._authentication
+        if authentication.key is None:
+            return (self._call.result,)  # which is None after an exception
         if self._call.exc is None:
             found = self.guarded(STAGE_AUTHENTICATION, _boxed, authentication.key, self._call)
             return found or (_UNREADABLE,)

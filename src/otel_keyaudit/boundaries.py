@@ -16,6 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from otel_keyaudit.entry_points import Arguments, EntryPoint
+from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.request_state import (
     SPAN_MARK,
@@ -38,12 +39,10 @@ class Boundaries:
 
     Args:
         on_change: Shows a request's state on its server span.
-        on_first_request: Called once, before anything of the first request runs.
     """
 
-    def __init__(self, on_change: OnChange, on_first_request: Callable[[], object]) -> None:
+    def __init__(self, on_change: OnChange) -> None:
         self._on_change = on_change
-        self._on_first_request: Callable[[], object] | None = on_first_request
         self._spans_make_requests = False
 
     def handler(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
@@ -63,16 +62,11 @@ class Boundaries:
 
     def begin(self, scope: Any) -> RequestState | None:
         """Return the state of a request that begins, ``None`` when the current one goes on."""
-        self._come_first()
+        come_first()
         current = current_call()
         if current is not None and _goes_on(current, scope):
             return None
         return RequestState(self._on_change, scope)
-
-    def _come_first(self) -> None:
-        if self._on_first_request is not None:
-            first, self._on_first_request = self._on_first_request, None
-            run_silently(first)
 
     # ASGI
 
@@ -206,7 +200,7 @@ class Boundaries:
             if call.server_span is None:
                 call.change(server_span=span, used_key=used_key())
             return
-        self._come_first()
+        come_first()
         if call is not None:
             call.has_consumers = True
         state = RequestState(self._on_change, within=call)

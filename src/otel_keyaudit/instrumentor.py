@@ -16,6 +16,7 @@ from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.first_use import before_first_use, never_before_first_use
 from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
 from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
@@ -165,7 +166,7 @@ class _Session:
         self.installations = [Installation(self._runtime, target, self._watch) for target in targets]
         spans = ServerSpans(self._runtime.snapshots, always_full=self._runtime.sampler.is_constant_full)
         self._boundaries = BoundaryInstallation(
-            Boundaries(_guarded_show(self._runtime.faults, spans), self._first_request), ENTRY_POINTS, self._watch
+            Boundaries(_guarded_show(self._runtime.faults, spans)), ENTRY_POINTS, self._watch
         )
 
     def start(self) -> None:
@@ -176,6 +177,7 @@ class _Session:
         """
         ApiKey.catalog_version = self._catalog_version
         self._watch.start()
+        before_first_use(self._first_request)
         self._boundaries.install()
         for installation in self.installations:
             installation.install()
@@ -186,6 +188,7 @@ class _Session:
 
     def stop(self) -> None:
         """Take everything off, in reverse."""
+        never_before_first_use()
         self._watch.stop()
         for installation in reversed(self.installations):
             installation.uninstall()

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from opentelemetry import trace
 
 from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import GuardedCall
 from otel_keyaudit.names import ACCEPTED
 
@@ -282,6 +283,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
 
     def __enter__(self) -> ApiKey | None:
         """Set the key, and show it on the server span around."""
+        come_first()
         if self._key is not None:
             self._tokens.append(_USED_KEY.set(self._key))
             request = current_request()

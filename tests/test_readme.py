@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from otel_keyaudit import environment_variables
+import otel_keyaudit
+from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, environment_variables, names
+from otel_keyaudit.filters import _FILTERS
 from otel_keyaudit.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 QUICKSTART = ROOT / "examples" / "quickstart"
 
 
@@ -86,6 +89,23 @@ def test_names_every_option() -> None:
     for name in dir(environment_variables):
         if name.startswith("OTEL_"):
             assert f"`{name.removeprefix('OTEL_PYTHON_KEYAUDIT_')}`" in README
+
+
+def test_reference_computes_the_digest() -> None:
+    """The lines in the reference give the digest that the library gives."""
+    (program,) = re.findall(r"^```python\n(.*?)^```", REFERENCE, re.MULTILINE | re.DOTALL)
+
+    assert run(program).strip() == ApiKey("k_7Qm", name="ci-bot", scopes=["template:read"]).digest
+
+
+def test_reference_has_every_name() -> None:
+    """Each public name, filter, field and metric is in the reference, and each attribute at least by its last part."""
+    fields = [field for field in (*AuthTarget.fields, *AuditTarget.fields) if not field.startswith("subject_")]
+    for name in (*otel_keyaudit.__all__, *_FILTERS, *fields):
+        assert re.search(rf"`{name}\b", REFERENCE), name
+    for name in vars(names).values():
+        if isinstance(name, str) and name.startswith("keyaudit.") and not name.endswith("_count"):
+            assert name in REFERENCE or f"`.{name.rpartition('.')[2]}`" in REFERENCE, name
 
 
 def test_promises_name_tests_that_exist() -> None:

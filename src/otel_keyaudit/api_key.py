@@ -77,7 +77,7 @@ class ApiKey:
 
     @property
     def digest(self) -> str:
-        """First 16 hex digits of the SHA-256 over the snapshot as canonical JSON (interface.md, section 4).
+        """First 16 hex digits of the SHA-256 over the snapshot as canonical JSON (docs/reference.md, section 4).
 
         Compact UTF-8 with sorted member names of what is known, lists sorted and without duplicates, together with the
         version of the scope catalog in force. Equal snapshots have equal digests in every process.

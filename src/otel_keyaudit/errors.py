@@ -26,7 +26,7 @@ class UnchangeableError(UnreadableError):
 
 
 class CollisionError(UnreadableError):
-    """Stands for a member of a reserved name that is not ours and was moved aside (interface.md, section 4)."""
+    """Stands for a member of a reserved name that is not ours and was moved aside (docs/reference.md, section 4)."""
 
 
 def class_name(error: BaseException) -> str:

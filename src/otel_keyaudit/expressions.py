@@ -1,4 +1,4 @@
-"""The path language: where in a call a value is found. Compiled once; secrets are refused then (interface.md, 3)."""
+"""The path language: where in a call a value is found (docs/reference.md, section 3). Secrets are refused at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET_NAMES = frozenset({
     "jwt", "secret", "client_secret", "secret_key", "private_key", "password", "passwd", "passphrase", "plaintext",
     "digest", "hmac_digest", "signature", "credential", "credentials", "authorization", "cookie",
 })  # fmt: skip
-"""Names of members that hold a secret wherever they are met (targets.md, section 5)."""
+"""Names of members that hold a secret wherever they are met."""
 
 _NAME = r"[^\W\d]\w*"
 _ROOT = re.compile(rf"\s*(?:args\.(?P<parameter>{_NAME})|(?P<root>return|self|exc)(?!\w)|(?P<scope>scope)(?=[.\[]))")
@@ -188,7 +188,7 @@ def _step(match: re.Match[str]) -> Step:
 
 
 def _protected(text: str, path: Path) -> Path:
-    """Refuse a path that ends at a secret, unless a filter makes it harmless at once (interface.md, section 3)."""
+    """Refuse a path that ends at a secret, unless a filter makes it harmless at once (docs/reference.md, section 3)."""
     secret = next((name for name in path.last_names if name.lstrip("_").lower() in SECRET_NAMES), None)
     if secret is None:
         return path

@@ -1,4 +1,4 @@
-"""The filters of the path language: small conversions of what a path found (interface.md, section 3)."""
+"""The filters of the path language: small conversions of what a path found (docs/reference.md, section 3)."""
 
 from __future__ import annotations
 

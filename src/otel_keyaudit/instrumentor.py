@@ -56,8 +56,8 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """Wrap the targets.
 
         Args:
-            **options: The options of interface.md, section 2, and ``tracer_provider``, ``meter_provider``. What is not
-                given comes from the environment.
+            **options: The options of docs/reference.md, section 2, and ``tracer_provider``, ``meter_provider``. What is
+                not given comes from the environment.
 
         Raises:
             ConfigurationError: An option is wrong. Called by ``opentelemetry-instrument``, it is logged instead.

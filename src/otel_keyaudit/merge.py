@@ -1,4 +1,4 @@
-"""Adds members to additional fields and loses nothing: every other byte and value stays (interface.md, section 4).
+"""Adds members to additional fields and loses nothing: every other byte and value stays (docs/reference.md, section 4).
 
 JSON text is never written anew. orjson proves quickly that a text is an object without the reserved names; then the
 members are spliced in before the last brace. What orjson refuses or would change (``NaN``, long numbers, duplicate

@@ -53,7 +53,7 @@ class Tally:
 
 
 class Metrics:
-    """The three counters of interface.md, section 7."""
+    """The three counters of docs/reference.md, section 7."""
 
     def __init__(self) -> None:
         self.authentications = Tally(names.OUTCOME, names.ERROR_TYPE)

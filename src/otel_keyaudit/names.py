@@ -1,4 +1,4 @@
-"""Every attribute, member and metric name that leaves this package, once (interface.md, sections 4, 5 and 7)."""
+"""Every attribute, member and metric name that leaves this package, once (docs/reference.md, sections 4, 5 and 7)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class AuditEvent:
 
 
 class Sampler:
-    """Chooses the detail of a write; one of the five of interface.md, section 6.
+    """Chooses the detail of a write; one of the five of docs/reference.md, section 6.
 
     Args:
         choose: Returns the detail for an event.

@@ -1,4 +1,4 @@
-"""What a key may do: the scope catalog and the algebra of allow lists (domain.md, coder/coder pull request 19996)."""
+"""What a key may do: the scope catalog and the algebra of allow lists (coder/coder pull request 19996)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _low_level(scope: str, permissions: Mapping[str, tuple[str, ...]]) -> frozen
 
 
 def load_catalog(path: str | Path) -> ScopeCatalog:
-    """Read a scope catalog from a JSON file (interface.md, section 8).
+    """Read a scope catalog from a JSON file (docs/reference.md, section 8).
 
     Args:
         path: Where the file is.

@@ -21,7 +21,7 @@ _DIGITS = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Settings:
-    """What is configured; the meaning of each option is that of interface.md, section 2.
+    """What is configured; the meaning of each option is that of docs/reference.md, section 2.
 
     Attributes:
         sampler: Chooses the detail of each row; it has its argument already.

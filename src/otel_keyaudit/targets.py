@@ -108,7 +108,7 @@ class AuthTarget(Target):
     Args:
         path: ``package.module:Qualified.name``.
         **fields: ``key``, ``id``, ``name``, ``scopes``, ``allow_list``, ``owner``, ``expires_at``, ``valid``, ``when``:
-            an expression, or a function that gets the call (interface.md, section 3).
+            an expression, or a function that gets the call (docs/reference.md, section 3).
 
     Raises:
         ConfigurationError: A field is unknown, an expression is wrong or would write out a secret.

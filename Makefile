@@ -9,7 +9,7 @@ PYTHONS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test jaeger check format dist bench bench-check supply-chain lock clean python
+.PHONY: help demo test jaeger check check-full sabotage format dist bench bench-check supply-chain lock clean python
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -25,6 +25,12 @@ jaeger: python ## build Jaeger into the user's cache, once (needs Go); its tests
 
 check: python ## ruff and mypy
 	@"$(PYTHON)" tools/check.py
+
+check-full: python ## the long forms: isolation, properties, fuzzer, sabotage, three repeats in random order
+	@"$(PYTHON)" tools/check_full.py
+
+sabotage: python ## break the library in twenty ways, each of which a test must notice
+	@"$(PYTHON)" tools/sabotage.py
 
 format: python ## let ruff mend the form
 	@"$(PYTHON)" tools/check.py --mend

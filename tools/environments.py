@@ -40,9 +40,14 @@ def say(text: str) -> None:
     print(f"==> {text}", flush=True)
 
 
-def run(*command: str | Path, failure: str, env: dict[str, str] | None = None) -> None:
+def run(*command: str | Path, failure: str, env: dict[str, str] | None = None, minutes: float | None = None) -> None:
     """Run a command in the checkout with its output shown; `failure` is the one line when it fails."""
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environ(env), check=False)
+    seconds = None if minutes is None else minutes * 60
+    try:
+        done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environ(env), timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        message = f"it did not end within {minutes} minutes"
+        raise StepError(message) from None
     if done.returncode:
         raise StepError(failure)
 

@@ -12,10 +12,10 @@ from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import Attribution, attribute
 from otel_keyaudit.audit_plan import AuditPlan, event_attributes, read_event_field
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, Reader
+from otel_keyaudit.calls import Call, ObservedCall, Reader
 from otel_keyaudit.errors import CollisionError
 from otel_keyaudit.extraction import read_key
-from otel_keyaudit.guard import GuardedCall, run_silently
+from otel_keyaudit.guard import run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.member import Location
 from otel_keyaudit.merge import Merge
@@ -41,20 +41,19 @@ def observer(runtime: Runtime, target: AuditTarget, binding: Binding) -> Observe
     return observe
 
 
-class AuditMoment(GuardedCall):
+class AuditMoment(ObservedCall):
     """One call of an audit target: its row is given the key before the application writes it."""
 
     __slots__ = (
-        "_attribution", "_call", "_counted", "_detail", "_event", "_has_ended", "_known", "_paused", "_plan",
+        "_attribution", "_counted", "_detail", "_event", "_has_ended", "_known", "_paused", "_plan",
         "_request_snapshot", "_span", "_subject", "_written_in_full",
     )  # fmt: skip
 
     lasts = True
 
     def __init__(self, plan: AuditPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        super().__init__(plan.runtime.faults, plan.target.written)
+        super().__init__(plan.runtime.faults, plan.target.written, Call(plan.binding, args, kwargs))
         self._plan = plan
-        self._call = Call(plan.binding, args, kwargs)
         self._attribution = Attribution(names.NO_KEY)
         self._known: dict[str, Any] = {}
         self._detail = Detail.FULL
@@ -65,16 +64,6 @@ class AuditMoment(GuardedCall):
         self._counted = False
         self._paused = False
         self._has_ended = False
-
-    @property
-    def positional(self) -> tuple[Any, ...]:
-        """Positional arguments for the original: the caller's, with the additional fields merged."""
-        return self._call.positional
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """Keyword arguments for the original."""
-        return self._call.keywords
 
     def is_meant(self) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""

@@ -9,11 +9,11 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, Reader, reader
+from otel_keyaudit.calls import Call, ObservedCall, Reader, reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.extraction import read_key
-from otel_keyaudit.guard import GuardedCall, run_silently
+from otel_keyaudit.guard import run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
@@ -67,30 +67,20 @@ def _needs_result(source: Source | None, base: Source | None) -> bool:
     return "return" in source.roots or (None in source.roots and (base is None or _needs_result(base, None)))
 
 
-class AuthenticationMoment(GuardedCall):
+class AuthenticationMoment(ObservedCall):
     """One call of an authentication target."""
 
-    __slots__ = ("_authentication", "_call", "_found", "_token", "within")
+    __slots__ = ("_authentication", "_found", "_token", "within")
 
     lasts = False
 
     def __init__(self, authentication: Authentication, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        super().__init__(authentication.runtime.faults, authentication.target.written)
+        call = Call(authentication.binding, args, kwargs)
+        super().__init__(authentication.runtime.faults, authentication.target.written, call)
         self._authentication = authentication
-        self._call = Call(authentication.binding, args, kwargs)
         self._found: tuple[Any] | None = None
         self._token: Token[AuthenticationMoment | None] | None = None
         self.within: AuthenticationMoment | None = None
-
-    @property
-    def positional(self) -> tuple[Any, ...]:
-        """Positional arguments for the original."""
-        return self._call.positional
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """Keyword arguments for the original."""
-        return self._call.keywords
 
     def __enter__(self) -> None:
         """Be the authentication inside which others may happen."""

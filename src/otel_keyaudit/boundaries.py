@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import trace
@@ -32,6 +33,25 @@ from otel_keyaudit.request_state import (
 from otel_keyaudit.response_body import delimited_body, keeps_streaming, runs_code
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
+
+
+class _Begun:
+    """A request that has begun: the current one inside the block, and ended behind it unless it lasts."""
+
+    def __init__(self, state: RequestState) -> None:
+        self.lasts = False
+        self._state = state
+        self._token = enter_call(state)
+
+    def __enter__(self) -> _Begun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self.lasts:
+            self._state.close()
+        leave_call(self._token)
 
 
 class Boundaries:
@@ -83,16 +103,10 @@ class Boundaries:
         state = self.begin(scope) if _is_request(scope) else None
         if state is None:
             return await application(*args, **kwargs)
-        token = enter_call(state)
-        lasts = False
-        try:
+        with _Begun(state) as request:
             response = await application(*args, **kwargs)
-            lasts = keeps_streaming(response, state)
+            request.lasts = keeps_streaming(response, state)
             return response
-        finally:
-            if not lasts:
-                state.close()
-            leave_call(token)
 
     def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
@@ -109,16 +123,10 @@ class Boundaries:
             state = self.begin(entry.subject(args))
             if state is None:
                 return original(*args, **kwargs)
-            token = enter_call(state)
-            lasts = False
-            try:
+            with _Begun(state) as request:
                 response = original(*args, **kwargs)
-                lasts = keeps_streaming(response, state)
+                request.lasts = keeps_streaming(response, state)
                 return response
-            finally:
-                if not lasts:
-                    state.close()
-                leave_call(token)
 
         return handler
 
@@ -166,16 +174,10 @@ class Boundaries:
         state = self.begin(environ)
         if state is None:
             return application(*args, **kwargs)
-        token = enter_call(state)
-        lasts = False
-        try:
+        with _Begun(state) as request:
             body = application(*args, **kwargs)
-            lasts = runs_code(body, environ)
-            return delimited_body(body, state) if lasts else body
-        finally:
-            if not lasts:
-                state.close()
-            leave_call(token)
+            request.lasts = runs_code(body, environ)
+            return delimited_body(body, state) if request.lasts else body
 
     # Spans
 

@@ -9,6 +9,7 @@ from otel_keyaudit.binding import Binding
 from otel_keyaudit.errors import MissingError
 from otel_keyaudit.expressions import Expression, FunctionReference, Path, member
 from otel_keyaudit.functions import LazyFunction
+from otel_keyaudit.guard import Faults, GuardedCall
 from otel_keyaudit.request_state import current_request
 from otel_keyaudit.targets import Source
 
@@ -56,6 +57,26 @@ class Call:
     def argument(self, name: str) -> Any:
         """Return one argument."""
         return self._binding.read(self, name)
+
+
+class ObservedCall(GuardedCall):
+    """A call of a target while it is observed: what is passed to the original is what the call holds by then."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, faults: Faults, target: str, call: Call) -> None:
+        super().__init__(faults, target)
+        self._call = call
+
+    @property
+    def positional(self) -> tuple[Any, ...]:
+        """Positional arguments for the original."""
+        return self._call.positional
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments for the original."""
+        return self._call.keywords
 
 
 _ROOTS: dict[str | None, Callable[[Call, Path, Any], Any]] = {

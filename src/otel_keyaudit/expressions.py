@@ -10,8 +10,6 @@ from typing import Any
 from otel_keyaudit.errors import ConfigurationError, MissingError, UnreadableError
 from otel_keyaudit.filters import Filter, compile_filter
 
-Read = Callable[[Any], Any]
-
 SECRET_NAMES = frozenset({
     "key", "api_key", "apikey", "raw_key", "full_key", "key_secret", "key_hash", "hashed_key", "lookup_hash",
     "token", "raw_token", "auth_token", "access_token", "refresh_token", "id_token", "token_hash", "hashed_token",

@@ -121,9 +121,19 @@ def _list_attributes(key: ApiKey, effective: dict[str, Any] | None, max_items: i
     members = _full_members(key, None, max_items)
     if effective is not None:
         cut(members, "permissions", effective["permissions"], max_items)
-    return {
-        f"keyaudit.key.{name}": tuple(value) if isinstance(value, list) else value for name, value in members.items()
-    }
+    return {_ATTRIBUTES[name]: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
+
+
+_ATTRIBUTES = {
+    "scopes": names.KEY_SCOPES,
+    "scopes_count": names.KEY_SCOPES_COUNT,
+    "allow_list": names.KEY_ALLOW_LIST,
+    "allow_list_count": names.KEY_ALLOW_LIST_COUNT,
+    "permissions": names.KEY_PERMISSIONS,
+    "permissions_count": names.KEY_PERMISSIONS_COUNT,
+    "owner": names.KEY_OWNER,
+    "expires_at": names.KEY_EXPIRES_AT,
+}
 
 
 def _copy(members: dict[str, Any]) -> dict[str, Any]:

@@ -141,17 +141,3 @@ def test_what_only_says_that_it_is_an_api_key_is_read_at_once(app: Application) 
         now[0] = ApiKey("k_2")
         app.module.record("create")
     assert app.module.ROWS[-1]["request_api_key"]["id"] == "k_1"
-
-
-def test_reading_a_large_key_is_bounded_in_what_is_written(app: Application) -> None:
-    """10,000 scopes and a name of a megabyte: the identity is whole, the lists are cut and counted."""
-    app.instrument()
-
-    class Key:
-        id = "k_1"
-        name = "n" * 1_000_000
-        scopes: ClassVar[list[str]] = [f"s:{number}" for number in range(10_000)]
-
-    row = app.row(Key())
-    assert (row["id"], row["name"] == Key.name) == ("k_1", True)
-    assert (row["scopes"], row["scopes_count"]) == (Key.scopes[:128], 10_000)

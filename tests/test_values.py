@@ -1,7 +1,7 @@
 """What may leave a key object, and what is refused."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import values
-from otel_keyaudit.values import RefusedValueError
+from otel_keyaudit.values import MAX_LENGTH, RefusedValueError
 
 A_UUID = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -102,6 +102,43 @@ def test_identifier_is_not_empty() -> None:
     assert values.identifier(5) == "5"
     with pytest.raises(RefusedValueError):
         values.identifier("")
+
+
+LONGEST = "x" * MAX_LENGTH
+
+
+@pytest.mark.parametrize("value", [LONGEST, "é" * MAX_LENGTH, OwnText(LONGEST), "\ud800" * (MAX_LENGTH // 6)])
+def test_the_longest_text_is_whole(value: str) -> None:
+    """Up to the limit, which counts what is written, no text is cut, and reading it again changes nothing."""
+    result = values.text(value)
+    assert result == str.encode(value, "utf-8", "backslashreplace").decode()
+    assert values.text(result) == result == values.identifier(value)
+    assert values.texts([value, "a"]) == (result, "a")
+
+
+@pytest.mark.parametrize("value", [LONGEST + "x", LONGEST + "é", "x" * 10_000_000, "\ud800" * (MAX_LENGTH // 6 + 1)])
+def test_a_longer_text_is_refused(value: str) -> None:
+    """It is no id, no element of a list and no time, rather than a part of itself."""
+    reads: list[Callable[[], object]] = [
+        lambda: values.text(value),
+        lambda: values.text(OwnText(value)),
+        lambda: values.identifier(value),
+        lambda: values.texts(value),
+        lambda: values.texts(["a", value]),
+        lambda: values.texts({"a", value}),
+        lambda: values.point_in_time(value),
+        lambda: values.point_in_time("2026-11-23T16:00:00Z" + " " * MAX_LENGTH),
+    ]
+    for read in reads:
+        with pytest.raises(RefusedValueError) as refused:
+            read()
+        assert len(str(refused.value)) < 100
+
+
+def test_a_long_list_is_whole() -> None:
+    """Only its elements have a longest length: what is written of a list is another limit."""
+    elements = [f"{'x' * 1000}:{number}" for number in range(10_000)]
+    assert values.texts(elements) == tuple(elements)
 
 
 @pytest.mark.parametrize(

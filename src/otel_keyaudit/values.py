@@ -17,6 +17,10 @@ _RFC_3339 = re.compile(
     re.ASCII,
 )
 
+MAX_LENGTH = 16_384
+"""Longest text, in characters, that is a value. It bounds rows and spans, and is far beyond any id, name or scope. A
+longer one is refused as a whole, since two ids that are cut could become one, and a scope another scope."""
+
 
 class RefusedValueError(UnreadableError):
     """Raised for a value of a kind that is never written out. Its text names the type, not the value."""
@@ -30,17 +34,23 @@ def text(value: object) -> str:
 
     Lone surrogates are written as escapes, since no UTF-8 encoding of them exists and an exporter would drop them.
     """
-    if type(value) is str and value.isascii():
+    if type(value) is str and len(value) <= MAX_LENGTH and value.isascii():
         return value
     if isinstance(value, Enum):
         return text(value.value)
     if isinstance(value, str):
-        return str.encode(value, "utf-8", "backslashreplace").decode("utf-8")
+        return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("utf-8"))
     if isinstance(value, UUID):
         return UUID.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)  # whatever a subclass makes of its text
     raise RefusedValueError("text, an integer or a UUID", value)
+
+
+def _not_too_long(value: object, result: str) -> str:
+    if len(result) > MAX_LENGTH:
+        raise RefusedValueError(f"a text of at most {MAX_LENGTH:,} characters", value)
+    return result
 
 
 def identifier(value: object) -> str:
@@ -78,7 +88,10 @@ def texts(value: object) -> tuple[str, ...]:
 
 def _are_plain(elements: Any) -> bool:
     """Say whether nothing about the elements needs another form: the short way for nearly every list there is."""
-    return {*map(type, elements)} <= _PLAIN and "".join(elements).isascii()
+    if not {*map(type, elements)} <= _PLAIN:
+        return False
+    joined = "".join(elements)
+    return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)
 
 
 _PLAIN = {str}
@@ -100,7 +113,7 @@ def moment(value: object) -> datetime:
         return moment(value.value)
     if isinstance(value, datetime):
         return value
-    if isinstance(value, str) and (match := _RFC_3339.fullmatch(value.strip())):
+    if isinstance(value, str) and len(value) <= MAX_LENGTH and (match := _RFC_3339.fullmatch(value.strip())):
         day, clock, fraction, zulu, hours, minutes = match.groups()
         zone = "+00:00" if zulu else f"{hours}:{minutes}" if hours else ""
         try:

@@ -234,7 +234,7 @@ class AuditMoment(ObservedCall):
         self._read_event(plan.late)
         self._choose()
         self._show()
-        merged = self._merge()(self._call.result)
+        merged = plan.built(self._call, self._merge())
         self._count()
         return (merged,)
 

@@ -15,7 +15,7 @@ from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.key_types import KeyFields
 from otel_keyaudit.member import AmbiguousMember, KeyMember, Location, Member
-from otel_keyaudit.places import Place
+from otel_keyaudit.places import Change, Place, PlacedTarget
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.targets import AuditTarget, Source
@@ -51,7 +51,9 @@ class AuditPlan:
         self.binding = binding
         path = _fields_path(target)
         self.builds_fields = path.root == "return"
-        self.place = Place(path, binding) if target.has_fields and not self.builds_fields else None
+        self.place: Place | PlacedTarget | None = target if isinstance(target, PlacedTarget) else None
+        if target.has_fields and not self.builds_fields:
+            self.place = Place(path, binding)
         when = target.sources.get("when")
         self.when = self._reader(when)
         self.when_is_function = when is not None and not isinstance(when, Expression)
@@ -84,6 +86,10 @@ class AuditPlan:
         if subject is not None:
             members[settings.subject_field] = KeyMember(snapshots.of(subject), detail, None)
         return members
+
+    def built(self, call: Call, change: Change) -> Any:
+        """Return the result of a function that builds the additional fields, changed."""
+        return self.target.put(call, change) if isinstance(self.target, PlacedTarget) else change(call.result)
 
     def subject_readers(self, subject: object) -> Mapping[str, Reader] | None:
         """Return how the fields of a subject are read; ``None`` for one that is not an API key."""

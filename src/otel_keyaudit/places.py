@@ -11,6 +11,7 @@ from otel_keyaudit.calls import Call
 from otel_keyaudit.copies import changeable_copy
 from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.expressions import Path, Step, attribute, item
+from otel_keyaudit.targets import AuditTarget
 
 Change = Callable[[Any], Any]
 """Takes additional fields, returns what is put in their place; returns the same object when there is nothing to do."""
@@ -53,6 +54,27 @@ class Place:
         changed = _changed(value, steps, change, attempt)
         if changed is not value:
             self._binding.write(call, name, changed)
+
+
+class PlacedTarget(AuditTarget):
+    """A function whose additional fields are where no path leads: code of a preset's changes them there.
+
+    Args:
+        path: ``package.module:Qualified.name``.
+        put: Gets the call and what changes additional fields; with ``fields="return"`` it returns the changed result.
+        **fields: Those of an ``AuditTarget``.
+    """
+
+    has_fields = False
+    put: Callable[[Call, Change], Any]
+
+    def __init__(self, path: str, put: Callable[[Call, Change], Any], **fields: str | Callable[[Any], Any]) -> None:
+        super().__init__(path, **fields)
+        object.__setattr__(self, "put", put)
+
+    def change(self, call: Call, change: Change, _: Attempt) -> None:
+        """Change the additional fields of a call, as a ``Place`` does."""
+        self.put(call, change)
 
 
 def _changed(value: Any, steps: tuple[Step, ...], change: Change, attempt: Attempt) -> Any:

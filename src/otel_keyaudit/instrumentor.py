@@ -20,6 +20,7 @@ from otel_keyaudit.first_use import before_first_use, never_before_first_use
 from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
 from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
+from otel_keyaudit.jobs import Jobs, JobsInstallation
 from otel_keyaudit.metrics import metrics_for
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import OnChange, RequestState
@@ -164,6 +165,7 @@ class _Session:
         targets = (*settings.targets, *presets.targets(chosen))
         self._watch = ModuleWatch()
         self.installations = [Installation(self._runtime, target, self._watch) for target in targets]
+        self._jobs = JobsInstallation(Jobs(self._runtime.faults), presets.carriers(chosen), self._watch)
         spans = ServerSpans(self._runtime.snapshots, always_full=self._runtime.sampler.is_constant_full)
         self._boundaries = BoundaryInstallation(
             Boundaries(_guarded_show(self._runtime.faults, spans)), ENTRY_POINTS, self._watch
@@ -179,6 +181,7 @@ class _Session:
         self._watch.start()
         before_first_use(self._first_request)
         self._boundaries.install()
+        self._jobs.install()
         for installation in self.installations:
             installation.install()
             status = installation.status
@@ -192,6 +195,7 @@ class _Session:
         self._watch.stop()
         for installation in reversed(self.installations):
             installation.uninstall()
+        self._jobs.uninstall()
         self._boundaries.uninstall()
         ApiKey.catalog_version = None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from otel_keyaudit.jobs import Carrier
 from otel_keyaudit.key_types import KeyType
 from otel_keyaudit.targets import AuditTarget, Target
 
@@ -24,12 +26,13 @@ class Preset:
     """What there is to know about a library, as data.
 
     Attributes:
-        library: Its distribution, as its package index knows it.
+        library: Its distribution, as its package index knows it; or ``Python``.
         oldest: The oldest release for which the targets are right.
         records: What is recorded, for the documentation.
         never: What is never touched, for the documentation.
         targets: Its functions that authenticate or write audit rows.
         key_types: Its classes of key objects, by ``module:Class``; known to every target, also without the preset.
+        carriers: Where it hands jobs over.
     """
 
     library: str
@@ -38,11 +41,12 @@ class Preset:
     never: str
     targets: tuple[Target, ...]
     key_types: Mapping[str, KeyType] = field(default_factory=dict)
+    carriers: tuple[Carrier, ...] = ()
 
     def shortcoming(self) -> str | None:
         """Return why the preset cannot work here, ``None`` when it can."""
         try:
-            found = version(self.library)
+            found = platform.python_version() if self.library == "Python" else version(self.library)
         except PackageNotFoundError:
             return f"it needs {self.library} {self.oldest} or newer, which is not installed"
         if _release(found) < _release(self.oldest):

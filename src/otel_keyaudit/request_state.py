@@ -89,12 +89,7 @@ class RequestState:
         within: The request inside whose call this one was made by a CONSUMER span.
     """
 
-    def __init__(
-        self,
-        on_change: OnChange,
-        scope: Any = None,
-        within: RequestState | None = None,
-    ) -> None:
+    def __init__(self, on_change: OnChange, scope: Any = None, within: RequestState | None = None) -> None:
         self.scope = scope
         self.aliases: tuple[Any, ...] = ()
         self.within = within
@@ -241,8 +236,13 @@ def leave_used_key() -> Token[ApiKey | None]:
     return _USED_KEY.set(_USED_KEY.get() if _CALL.get() is None else None)
 
 
+def set_used_key(key: ApiKey) -> Token[ApiKey | None]:
+    """Set a key as :class:`use_key` does, but show it on no span around."""
+    return _USED_KEY.set(key)
+
+
 def restore_used_key(token: Token[ApiKey | None]) -> None:
-    """Undo :func:`leave_used_key`, in the same frame."""
+    """Undo :func:`leave_used_key` or :func:`set_used_key`."""
     reset(_USED_KEY, token)
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard import logger, run_silently
+from otel_keyaudit.jobs import Carrier
 from otel_keyaudit.key_types import KeyType, KeyTypes
 from otel_keyaudit.preset import Preset
 from otel_keyaudit.targets import Target
@@ -58,6 +59,11 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
 def targets(chosen: Mapping[str, Preset]) -> tuple[Target, ...]:
     """Return the targets of some presets, each once."""
     return tuple(dict.fromkeys(target for one in chosen.values() for target in one.targets))
+
+
+def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
+    """Return where some presets hand jobs over, each once."""
+    return tuple(dict.fromkeys(carrier for one in chosen.values() for carrier in one.carriers))
 
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:

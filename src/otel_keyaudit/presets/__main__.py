@@ -39,7 +39,8 @@ def table() -> str:
 
 def _rows() -> Iterator[str]:
     for name, one in presets().items():
-        kinds = dict.fromkeys({"auth": "authentication", "audit": "audit"}[target.kind] for target in one.targets)
+        kinds = {{"auth": "authentication", "audit": "audit"}[target.kind] for target in one.targets}
+        kinds |= {"jobs"} if one.carriers else set()
         library = f"{one.library} {one.oldest} or newer"
         yield f"| `{name}` | {library} | {' and '.join(sorted(kinds, reverse=True))} | {one.records} | {one.never} |\n"
 

@@ -1,0 +1,270 @@
+"""The preset "executors": a job that is given to a pool names the key that gave it, and no other job does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from threading import Event
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry import trace
+
+from support import bare
+from support.keyaudit import KeyAudit
+
+NOTE: ContextVar[str] = ContextVar("note", default="")
+
+
+@pytest.fixture(autouse=True)
+def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
+    bare.rows.clear()
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="executors")
+    yield
+    keyaudit.uninstrument()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """A pool of one thread, which is started by its first job."""
+    with ThreadPoolExecutor(1) as started:
+        yield started
+
+
+def _by_submit(pool: ThreadPoolExecutor, action: str) -> None:
+    pool.submit(bare.record, action=action).result()
+
+
+def _by_map(pool: ThreadPoolExecutor, action: str) -> None:
+    list(pool.map(bare.record, [action]))
+
+
+def _by_run_in_executor(pool: ThreadPoolExecutor, action: str) -> None:
+    async def run() -> None:
+        await asyncio.get_running_loop().run_in_executor(pool, bare.record, action)
+
+    asyncio.run(run())
+
+
+def _by_to_thread(pool: ThreadPoolExecutor, action: str) -> None:
+    asyncio.run(asyncio.to_thread(bare.record, action=action))
+
+
+WAYS = [_by_submit, _by_map, _by_run_in_executor, _by_to_thread]
+
+
+@pytest.mark.parametrize("hand_over", WAYS)
+def test_a_job_names_the_key_that_gave_it(
+    hand_over: Callable[[ThreadPoolExecutor, str], None], pool: ThreadPoolExecutor, keyaudit: KeyAudit
+) -> None:
+    """However it is given, its row has the request's key and trace, and the next job has its own or none."""
+    with keyaudit.request() as server_span:
+        bare.verify("k1")
+        hand_over(pool, "first")
+    with keyaudit.request():
+        hand_over(pool, "keyless")
+    hand_over(pool, "outside")
+    with keyaudit.request():
+        bare.verify("k2")
+        hand_over(pool, "second")
+
+    assert bare.named() == {"first": "k1", "keyless": None, "outside": None, "second": "k2"}
+    trace_id = trace.format_trace_id(server_span.get_span_context().trace_id)
+    assert bare.rows[0]["request_api_key"]["trace_id"] == trace_id
+    assert keyaudit.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 0}
+    assert keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+    """It still names the key, in the trace of the request; without one, in a trace of its own."""
+    ended = Event()
+
+    def work() -> None:
+        ended.wait(30)
+        bare.record("late")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("k1")
+        jobs.append(pool.submit(work))
+        await bare.answer(send)
+
+    async def call() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+
+    jobs: list[Future[None]] = []
+    if is_traced:
+        with keyaudit.request():
+            asyncio.run(call())
+    else:
+        asyncio.run(call())
+    ended.set()
+    jobs[0].result(30)
+
+    assert bare.named() == {"late": "k1"}
+    (audit_span,) = keyaudit.audit_spans()
+    parents = [span.context.span_id for span in keyaudit.spans() if span is not audit_span and span.context]
+    assert [audit_span.parent.span_id] == parents if audit_span.parent else not is_traced
+
+
+def test_to_thread_in_a_task_that_outlives_its_request(keyaudit: KeyAudit) -> None:
+    """The context that it copies is that of a request, which has ended by the time of the write."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("k1")
+        tasks.append(asyncio.create_task(asyncio.to_thread(work)))
+        await asyncio.sleep(0)
+        await bare.answer(send)
+
+    def work() -> None:
+        ended.wait(30)
+        bare.record("late")
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+        ended.set()
+        await tasks[0]
+
+    ended, tasks = Event(), list[asyncio.Task[None]]()
+    asyncio.run(run())
+
+    assert bare.named() == {"late": "k1"}
+
+
+def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+    """A thread of a pool is outside of every request, and what outlived its request has failed."""
+    keyaudit.uninstrument()
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
+
+    with keyaudit.request():
+        bare.verify("k1")
+        _by_submit(pool, "submitted")
+        _by_to_thread(pool, "during")
+
+    assert bare.named() == {"submitted": None, "during": "k1"}
+
+
+@pytest.mark.parametrize("credentials", [["k1", "k2"], [""]])
+def test_several_keys_or_none_are_not_handed_over(
+    credentials: list[str], pool: ThreadPoolExecutor, keyaudit: KeyAudit
+) -> None:
+    """A job is not told which of them it might have been."""
+    with keyaudit.request():
+        for credential in credentials:
+            bare.verify(credential)
+        _by_submit(pool, "job")
+
+    assert bare.named() == {"job": None}
+
+
+def test_a_key_that_is_denied_in_the_end_is_not_shown_because_of_a_job(keyaudit: KeyAudit) -> None:
+    """Handing a job over, in the middle of an authentication, makes no key of the request's."""
+    keyaudit.uninstrument()
+    keyaudit.instrument(
+        auth_targets=[*bare.AUTH_TARGETS, "presets.test_workers_executors:check"],
+        audit_targets=bare.AUDIT_TARGETS,
+        presets="executors",
+    )
+    with keyaudit.request(), pytest.raises(PermissionError):
+        check("k1")
+
+    shown = keyaudit.server_span()
+    assert (shown["keyaudit.denied.key.id"], shown["keyaudit.key.id"]) == ("k1", "")
+
+
+def check(credential: str) -> None:
+    """Find a key, compare it in a thread, refuse it."""
+    bare.verify(credential)
+    asyncio.run(asyncio.to_thread(bare.record, "compared"))
+    raise PermissionError
+
+
+def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+    """The pool's interface is as it was: arguments, results, exceptions, the context, and what is no function."""
+
+    def fail() -> None:
+        NOTE.set("left in the thread")
+        raise LookupError("its own")
+
+    with keyaudit.request():
+        bare.verify("k1")
+        assert pool.submit(int, "11", base=2).result() == 3
+        with pytest.raises(LookupError, match="its own"):
+            pool.submit(fail).result()
+        with pytest.raises(TypeError, match="'int' object is not callable"):
+            pool.submit(5).result()  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"submit\(\) missing 1 required positional argument"):
+            pool.submit()  # type: ignore[call-arg]
+        assert pool.submit(NOTE.get).result() == "left in the thread"
+
+
+def test_it_is_taken_off_again(keyaudit: KeyAudit, pool: ThreadPoolExecutor) -> None:
+    """After uninstrument() the functions have the code they had before, and jobs that wait still run."""
+    go_on = Event()
+    with keyaudit.request():
+        bare.verify("k1")
+        pool.submit(go_on.wait, 30)
+        waiting = pool.submit(bare.record, "waiting")
+    observed = ThreadPoolExecutor.submit.__code__, asyncio.to_thread.__code__
+    keyaudit.uninstrument()
+    go_on.set()
+    waiting.result(30)
+
+    codes = ThreadPoolExecutor.submit.__code__, asyncio.to_thread.__code__
+    assert not set(codes) & set(observed)
+    assert [code.co_filename.rpartition("/")[2] for code in codes] == ["thread.py", "threads.py"]
+    assert bare.named() == {"waiting": None}
+
+
+def test_a_failure_of_ours_is_counted_and_the_job_is_done(
+    pool: ThreadPoolExecutor, keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It names no key then, which is said once."""
+    monkeypatch.setattr("otel_keyaudit.jobs.current_key", lambda: 1 / 0)
+    with keyaudit.request():
+        bare.verify("k1")
+        _by_submit(pool, "one")
+        _by_submit(pool, "two")
+
+    assert bare.named() == {"one": None, "two": None}
+    assert keyaudit.degraded() == {("authentication", "ZeroDivisionError"): 2}
+    assert caplog.messages == ["a job: authentication degraded by ZeroDivisionError"]
+
+
+def test_hundreds_of_requests_and_one_pool(keyaudit: KeyAudit) -> None:
+    """Every row names the key of the request that gave the job, however jobs, requests and threads are mixed."""
+    choose = random.Random(5)
+    credentials = {f"r{number}": f"k{number}" if choose.random() < 0.8 else "" for number in range(500)}
+    jobs: list[Future[None]] = []
+
+    async def request(name: str, credential: str) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            bare.verify(credential)
+            for part in "ab":
+                await asyncio.sleep(0)
+                jobs.append(shared.submit(bare.record, name + part))
+            await asyncio.get_running_loop().run_in_executor(shared, bare.record, f"{name}c")
+            await asyncio.to_thread(bare.record, f"{name}d")
+            await bare.answer(send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+
+    async def run() -> None:
+        await asyncio.gather(*[request(name, credential) for name, credential in credentials.items()])
+
+    with ThreadPoolExecutor(8) as shared:
+        asyncio.run(run())
+        for job in jobs:
+            job.result(30)
+        left = [shared.submit(trace.get_current_span).result() for _ in range(8)]
+
+    assert bare.named() == {name + part: key or None for name, key in credentials.items() for part in "abcd"}
+    assert set(left) == {trace.INVALID_SPAN}
+    assert keyaudit.writes()["failed"] == 0

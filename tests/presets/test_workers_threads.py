@@ -1,0 +1,214 @@
+"""The preset "threads": a thread that a request starts names its key, and a worker of all requests names none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+from queue import Queue
+from threading import Event, Thread, Timer
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+
+from otel_keyaudit import current_key
+from support import bare
+from support.keyaudit import KeyAudit
+
+
+@pytest.fixture(autouse=True)
+def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
+    bare.rows.clear()
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="executors,threads")
+    yield
+    keyaudit.uninstrument()
+
+
+class Recording(Thread):
+    """A thread with a method of its own in place of a function."""
+
+    def run(self) -> None:
+        """Write a row."""
+        bare.record("thread")
+
+
+def _timer() -> Thread:
+    return Timer(0, bare.record, ["thread"])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Thread(target=bare.record, args=("thread",)), Recording, _timer], ids=["target", "class", "timer"]
+)
+def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, keyaudit: KeyAudit) -> None:
+    """Its row has the trace of the request, too."""
+    with keyaudit.request() as server_span:
+        bare.verify("k1")
+        thread = make()
+        thread.start()
+        thread.join()
+
+    assert bare.named() == {"thread": "k1"}
+    trace_id = trace.format_trace_id(server_span.get_span_context().trace_id)
+    assert bare.rows[0]["request_api_key"]["trace_id"] == trace_id
+
+
+def test_a_thread_that_outlives_its_request(keyaudit: KeyAudit) -> None:
+    """It goes on to name the key; so does a thread that it starts itself."""
+    ended = Event()
+
+    def work() -> None:
+        ended.wait(30)
+        bare.record("late")
+        inner = Thread(target=bare.record, args=("inner",))
+        inner.start()
+        inner.join()
+
+    with keyaudit.request():
+        bare.verify("k1")
+        thread = Thread(target=work)
+        thread.start()
+    ended.set()
+    thread.join()
+
+    assert bare.named() == {"late": "k1", "inner": "k1"}
+
+
+def test_a_thread_that_no_request_or_one_without_a_key_started(keyaudit: KeyAudit) -> None:
+    """It names nobody; nor does one that could not be started in a request and was started later."""
+    threads = [Thread(target=bare.record, args=(action,)) for action in ("keyless", "outside", "again")]
+    with keyaudit.request():
+        threads[0].start()
+    threads[1].start()
+    with keyaudit.request(), pytest.MonkeyPatch.context() as patch:
+        bare.verify("k1")
+        patch.setattr(threading, "_start_joinable_thread", _no_thread, raising=False)
+        patch.setattr(threading, "_start_new_thread", _no_thread, raising=False)
+        with pytest.raises(RuntimeError, match="no thread"):
+            threads[2].start()
+    threads[2].start()
+    for thread in threads:
+        thread.join()
+
+    assert bare.named() == {"keyless": None, "outside": None, "again": None}
+
+
+def _no_thread(*_: Any, **__: Any) -> None:
+    message = "no thread can be started"
+    raise RuntimeError(message)
+
+
+def test_a_worker_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
+    """What it takes from a queue may be anybody's: it names nobody, from the first job on."""
+    jobs: Queue[str | None] = Queue()
+
+    def work() -> None:
+        bare.record("before any job")
+        while action := jobs.get():
+            bare.record(action)
+
+    with keyaudit.request():
+        bare.verify("first")
+        worker = Thread(target=work)
+        worker.start()
+        jobs.put("one")
+    with keyaudit.request():
+        bare.verify("second")
+        jobs.put("two")
+    jobs.put(None)
+    worker.join()
+
+    assert bare.named() == {"before any job": "first", "one": None, "two": None}
+
+
+def test_pools_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
+    """The threads of a pool are for everybody; an executor's job has the key that came with it, and no other."""
+    with keyaudit.request():
+        bare.verify("first")
+        executor, pool = ThreadPoolExecutor(2), ThreadPool(1)
+        executor.submit(bare.record, "one").result()
+        pool.apply(bare.record, ["uncarried"])
+    assert executor.submit(current_key).result() is None
+    assert pool.apply(current_key) is None
+    with keyaudit.request():
+        bare.verify("second")
+        executor.submit(bare.record, "two").result()
+    executor.shutdown()
+    pool.close()
+    pool.join()
+
+    assert bare.named() == {"one": "first", "uncarried": None, "two": "second"}
+
+
+def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(keyaudit: KeyAudit) -> None:
+    """The job ends all the same, and with it the key."""
+    results: Queue[str] = Queue()
+
+    def work() -> None:
+        results.get(timeout=30)
+        bare.record("job")
+
+    with keyaudit.request(), ThreadPoolExecutor(1) as pool:
+        bare.verify("k1")
+        job = pool.submit(work)
+        results.put("")
+        job.result(30)
+
+    assert bare.named() == {"job": "k1"}
+
+
+def test_a_thread_that_raises(keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it raises goes where it always went."""
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    with keyaudit.request():
+        bare.verify("k1")
+        thread = Thread(target=_no_thread)
+        thread.start()
+        thread.join()
+
+    assert [(one.exc_type, one.thread) for one in raised] == [(RuntimeError, thread)]
+
+
+def test_it_is_taken_off_again(keyaudit: KeyAudit) -> None:
+    """After uninstrument() a thread that a request starts names nobody."""
+    functions = Thread.start, Thread._bootstrap_inner, Queue.get  # type: ignore[attr-defined]
+    observed = [function.__code__ for function in functions]
+    keyaudit.uninstrument()
+
+    assert all(function.__code__ is not code for function, code in zip(functions, observed, strict=True))
+    with keyaudit.request():
+        thread = Thread(target=bare.record, args=("off",))
+        thread.start()
+        thread.join()
+    assert bare.named() == {"off": None}
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_with_the_instrumentation_of_threads(comes_first: bool, keyaudit: KeyAudit) -> None:
+    """OpenTelemetry's own makes the request's span current in a thread; the row and its trace are the same."""
+    threads = pytest.importorskip("opentelemetry.instrumentation.threading", reason="not for the newest SDK")
+    if comes_first:
+        keyaudit.uninstrument()
+    threads.ThreadingInstrumentor().instrument()
+    try:
+        if comes_first:
+            options = {"auth_targets": bare.AUTH_TARGETS, "audit_targets": bare.AUDIT_TARGETS}
+            keyaudit.instrument(presets="threads", **options)
+        with keyaudit.request() as server_span, ThreadPoolExecutor(1) as pool:
+            bare.verify("k1")
+            pool.submit(bare.record, "job").result()
+            thread = Thread(target=bare.record, args=("thread",))
+            thread.start()
+            thread.join()
+            pool.submit(pool.submit, bare.record, "inner").result().result()
+        keyless = ThreadPoolExecutor(1)
+        keyless.submit(bare.record, "outside").result()
+        keyless.shutdown()
+    finally:
+        threads.ThreadingInstrumentor().uninstrument()
+
+    assert bare.named() == {"job": "k1", "thread": "k1", "inner": "k1", "outside": None}
+    named = [row["request_api_key"]["trace_id"] for row in bare.rows if "request_api_key" in row]
+    assert set(named) == {trace.format_trace_id(server_span.get_span_context().trace_id)}

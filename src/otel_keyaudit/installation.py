@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from logging import ERROR, WARNING
 from types import FunctionType
+from typing import cast
 
 from otel_keyaudit import audit, authentication
 from otel_keyaudit.binding import Binding
@@ -15,8 +16,9 @@ from otel_keyaudit.entry_points import EntryPoint
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.functions import MISSING, is_initialising, lookup, package_exists, runs_as_main
-from otel_keyaudit.guard import Guard, logger, run_silently
+from otel_keyaudit.guard import Guard, GuardedCall, logger, run_silently
 from otel_keyaudit.handlers import Observe
+from otel_keyaudit.implementations import Implementations, ImplementedTarget
 from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuditTarget, AuthTarget, Target
@@ -137,8 +139,11 @@ class Installation:
 
     def _wrap(self, module: object) -> None:
         found = find(module, self.target.qualified_name)
-        if not any(one.function is found.exchanged and receiver is found.receiver for one, receiver in self._wraps):
-            self._wraps.append((wrap(found, self._observe(found)), found.receiver))
+        if isinstance(self.target, ImplementedTarget):
+            guard = partial(GuardedCall, self._runtime.faults, self.target.written)
+            self._wrap_once(found, Implementations(self.target.method, self._implemented, guard).observe)
+        else:
+            self._wrap_once(found, self._observe(found))
         self._state, self._reason = ACTIVE, "every call of it is observed"
         if unreached := sum(one.unreached for one, _ in self._wraps):
             self._reason = (
@@ -146,14 +151,23 @@ class Installation:
             )
             _say(WARNING, "keyaudit target %s: %s", self.target.written, self._reason)
 
+    def _implemented(self, found: Found) -> None:
+        if self._is_on:
+            self._wrap_once(found, self._observe(found))
+
+    def _wrap_once(self, found: Found, observe: Observe) -> None:
+        if not any(one.function is found.exchanged and receiver is found.receiver for one, receiver in self._wraps):
+            self._wraps.append((wrap(found, self._while_on(observe)), found.receiver))
+
+    def _while_on(self, observe: Observe) -> Observe:
+        return lambda args, kwargs: observe(args, kwargs) if self._is_on else None
+
     def _observe(self, found: Found) -> Observe:
         binding = found.binding()
         _check(self.target, binding)
         if isinstance(self.target, AuthTarget):
-            observe: Observe = authentication.observer(self._runtime, self.target, binding)
-        elif isinstance(self.target, AuditTarget):
-            observe = audit.observer(self._runtime, self.target, binding)
-        return lambda args, kwargs: observe(args, kwargs) if self._is_on else None
+            return authentication.observer(self._runtime, self.target, binding)
+        return audit.observer(self._runtime, cast("AuditTarget", self.target), binding)
 
     def _wrong(self, reason: str) -> None:
         if self._state != ACTIVE:

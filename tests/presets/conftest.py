@@ -16,6 +16,7 @@ if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.
     collect_ignore_glob = [
         "test_django_*.py",
         "test_fastapi.py",
+        "test_fastmcp.py",
         "test_flask.py",
         "test_litestar.py",
         "test_mcp.py",

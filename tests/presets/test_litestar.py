@@ -14,6 +14,9 @@ from presets.requests import assert_all_is_said, requests
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+RECORD = "presets.apps.litestar_app:record"
+NOT_AUTHORIZED = "litestar.exceptions.http_exceptions.NotAuthorizedException"
+KEY = {"id": "k_3", "name": "loader", "scopes": ["note:create"]}
 
 
 def _jwt(service: Any) -> Credential:
@@ -22,7 +25,7 @@ def _jwt(service: Any) -> Credential:
     snapshot = {"id": "k_1", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
     allowed, denied = {"Authorization": f"Bearer {encoded}"}, {"Authorization": f"Bearer {encoded[:-8]}AAAAAAAA"}
     secrets = [encoded, encoded.split(".")[2]]
-    return Credential(allowed, denied, snapshot, secrets, "litestar.exceptions.http_exceptions.NotAuthorizedException")
+    return Credential(allowed, denied, snapshot, secrets, NOT_AUTHORIZED)
 
 
 def _api_auth(service: Any) -> Credential:
@@ -47,7 +50,23 @@ def _api_auth(service: Any) -> Credential:
     return Credential(allowed, denied, snapshot, secrets, "litestar_api_auth.exceptions.APIKeyNotFoundError")
 
 
-CREDENTIALS: dict[str, Callable[[Any], Credential]] = {"litestar-jwt": _jwt, "litestar-api-auth": _api_auth}
+def _own(service: Any) -> Credential:
+    """Return a key of the application's own middleware, which leaves the text that was presented beside it."""
+    for number, auth, user in ((1, KEY, "7"), (2, "litestar-s3cret-2", KEY), (3, "litestar-s3cret-3", "7")):
+        objects = [service.Key(**one, token="litestar-s3cret") if one is KEY else one for one in (user, auth)]
+        service.KEYS[f"litestar-s3cret-{number}"] = service.AuthenticationResult(*objects)
+    return Credential(_header(1), _header("x"), KEY, ["litestar-s3cret"], NOT_AUTHORIZED)
+
+
+def _header(number: object) -> dict[str, str]:
+    return {"X-API-Key": f"litestar-s3cret-{number}"}
+
+
+CREDENTIALS: dict[str, Callable[[Any], Credential]] = {
+    "litestar": _own,
+    "litestar-jwt": _jwt,
+    "litestar-api-auth": _api_auth,
+}
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
@@ -56,9 +75,39 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 
     credential = CREDENTIALS[name](litestar_app)
-    keyaudit_recorder.instrument(presets=name, audit_targets=["presets.apps.litestar_app:record"])
+    keyaudit_recorder.instrument(presets=name, audit_targets=[RECORD])
 
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
     answers = requests(server, name, credential.allowed, credential.denied, {})
 
     assert_all_is_said(keyaudit_recorder, credential, answers)
+
+
+@pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
+def test_a_text_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
+    """It may be what was presented: a user that is an object is taken in its place, and else there is none."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    _own(litestar_app)
+    keyaudit_recorder.instrument(presets="litestar", audit_targets=[RECORD])
+
+    requests(serving_asgi(litestar_app.app, keyaudit_recorder), "litestar", _header(number))
+
+    (row,) = keyaudit_recorder.rows
+    assert row.get("request_api_key", {}).get("id") == key_id
+    assert keyaudit_recorder.degraded() == {}
+    keyaudit_recorder.assert_no_secret("litestar-s3cret")
+
+
+def test_the_general_preset_knows_the_tokens_of_the_library(keyaudit_recorder: Recorder) -> None:
+    """Also that no token was presented, for which the library's middleware raises as it does for a wrong one."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    credential = _jwt(litestar_app)
+    keyaudit_recorder.instrument(presets="litestar", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    answers = requests(server, "litestar-jwt", credential.allowed, credential.denied, {})
+
+    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 1}

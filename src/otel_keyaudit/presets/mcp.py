@@ -28,5 +28,12 @@ PRESET = Preset(
         "mcp.server.auth.provider:AccessToken": KeyType(
             id="client_id", owner="subject", scopes="scopes", allow_list="resource", expires_at="expires_at|ts"
         ),
+        "mcp.server.auth.middleware.bearer_auth:AuthenticatedUser": KeyType(
+            id="access_token.client_id",
+            owner="access_token.subject",
+            scopes="access_token.scopes",
+            allow_list="access_token.resource",
+            expires_at="access_token.expires_at|ts",
+        ),
     },
 )

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Litestar, Router, post
 from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.security.jwt import JWTAuth, Token
 from litestar_api_auth.backends.memory import MemoryBackend
 from litestar_api_auth.guards import require_api_key
 from litestar_api_auth.middleware import APIKeyMiddleware
 
 SECRET = "long enough for HMAC with SHA-256, and made up"
+KEYS: dict[str, AuthenticationResult] = {}
 keys = MemoryBackend()
+
+
+@dataclass
+class Key:
+    id: str
+    name: str
+    scopes: list[str]
+    token: str
+
+
+class KeyMiddleware(AbstractAuthenticationMiddleware):
+    """The application's own, which lets anonymous requests pass for a guard to refuse."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        key = connection.headers.get("x-api-key")
+        if key is None:
+            return AuthenticationResult(user=None, auth=None)
+        if key not in KEYS:
+            raise NotAuthorizedException
+        return KEYS[key]
+
+
+def require_user(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    if connection.user is None:
+        raise PermissionDeniedException
 
 
 def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
@@ -34,6 +64,7 @@ async def create() -> None:
 
 app = Litestar(
     [
+        Router("/litestar", route_handlers=[create], middleware=[KeyMiddleware], guards=[require_user]),
         Router("/litestar-jwt", route_handlers=[create], middleware=[jwt_auth.middleware]),
         Router(
             "/litestar-api-auth",

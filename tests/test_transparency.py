@@ -25,8 +25,10 @@ steps = st.lists(
     ),
     max_size=6,
 )
-forms = st.sampled_from([form for form in FORMS if form not in SWEPT])
-EXAMPLES = max(250, settings().max_examples)
+ALL = [(form, kind) for form in FORMS for kind in KINDS]
+IS_FULL = settings().max_examples > 1_000
+"""The full profile of hypothesis was chosen: 1,000 examples of every form and kind, more than 50,000 in all."""
+
 ONE = shapes.Parameters(0, 1, 0, False, (), False)
 
 
@@ -62,24 +64,12 @@ def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: An
     assert traced(other, arguments, steps, fails=fails) == expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_difference_for_any_signature(kind: str) -> None:
-    """Any signature called in any way, right or wrong, however the function is bound."""
+@pytest.mark.parametrize(("form", "kind"), ALL)
+def test_no_difference_for_any_signature(form: str, kind: str) -> None:
+    """Any signature called in any way, right or wrong, however the function is bound and of whatever kind it is."""
+    quick = 5 if form in SWEPT else 25
 
-    @settings(max_examples=EXAMPLES, deadline=None)
-    @given(forms, shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
-    def compare(form: str, of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
-        check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)
-
-    compare()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", SWEPT)
-def test_no_difference_for_what_has_no_python_code(form: str, kind: str) -> None:
-    """The same for callables that are exchanged for a proxy."""
-
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=1_000 if IS_FULL else quick, deadline=None)
     @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
     def compare(of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
         check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)

@@ -99,3 +99,21 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     answers = requests(server, name, credential.allowed, credential.denied, {})
 
     assert_all_is_said(keyaudit_recorder, credential, answers)
+
+
+def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> None:
+    """There is no preset for FastAPI: its classes return the secret, a dependency returns the key."""
+    from presets.apps import fastapi_app  # noqa: PLC0415 - not everywhere
+
+    fastapi_app.KEYS["fastapi-s3cret-1"] = fastapi_app.Key("k_1", "loader", ("note:create",), "fastapi-s3cret-1")
+    snapshot = {"id": "k_1", "name": "loader", "scopes": ["note:create"]}
+    credential = Credential(*_header("fastapi-s3cret-1", "fastapi-s3cret-x"), snapshot, ["fastapi-s3cret"], NOT_ALLOWED)
+    keyaudit_recorder.instrument(
+        auth_targets=["presets.apps.fastapi_app:own_dependency?when=args.key"],
+        audit_targets=["presets.apps.fastapi_app:record"],
+    )
+
+    server = serving_asgi(fastapi_app.app, keyaudit_recorder)
+    answers = requests(server, "own", credential.allowed, credential.denied, {})
+
+    assert_all_is_said(keyaudit_recorder, credential, answers)

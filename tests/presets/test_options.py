@@ -57,6 +57,12 @@ def test_a_name_that_is_like_no_other_gets_no_suggestion(keyaudit: KeyAudit) -> 
         keyaudit.instrument(presets="xyzzy")
 
 
+def test_a_framework_whose_own_classes_know_no_key_gets_advice(keyaudit: KeyAudit) -> None:
+    """The nearest name would lead astray."""
+    with pytest.raises(ConfigurationError, match=r"there is no preset 'FastAPI'; known are .*'auth_targets'$"):
+        keyaudit.instrument(presets="FastAPI")
+
+
 def test_a_library_that_is_not_installed_is_one_warning_and_the_rest_goes_on(
     keyaudit: KeyAudit, other_preset: list[Preset], caplog: pytest.LogCaptureFixture, load_module: LoadModule
 ) -> None:

@@ -15,6 +15,12 @@ from otel_keyaudit.key_types import KeyType, KeyTypes
 from otel_keyaudit.preset import Preset
 from otel_keyaudit.targets import Target
 
+_NO_PRESETS = {
+    "fastapi": "FastAPI's security classes return the secret itself, before anybody has checked it: "
+    "name your own dependency in 'auth_targets'",
+}
+"""Names that are sensible, and what to do in their place."""
+
 
 @cache
 def presets() -> dict[str, Preset]:
@@ -32,9 +38,7 @@ def preset(name: str) -> Preset:
     known = presets()
     if name in known:
         return known[name]
-    near = _nearest(name.lower(), known)
-    hint = "" if near is None else f"; did you mean {near!r}?"
-    raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{hint}")
+    raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{_hint(name.lower(), known)}")
 
 
 def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
@@ -74,6 +78,13 @@ def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
 @cache
 def _known() -> dict[str, KeyType]:
     return {name: kind for one in presets().values() for name, kind in one.key_types.items()}
+
+
+def _hint(name: str, known: dict[str, Preset]) -> str:
+    if name in _NO_PRESETS:
+        return f"; {_NO_PRESETS[name]}"
+    near = _nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def _nearest(name: str, known: dict[str, Preset]) -> str | None:

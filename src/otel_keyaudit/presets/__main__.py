@@ -26,6 +26,30 @@ What is said here of a library's keys also holds without its preset, for a funct
 """
 
 _TAIL = """
+## FastAPI: your own dependency
+
+There is no preset for FastAPI itself. `APIKeyHeader`, `HTTPBearer` and the other classes of `fastapi.security` return
+the secret itself, before anybody has checked it; `SecurityScopes` tells what a route asks for, not what a key may do.
+What knows the key is the dependency of yours that takes the secret and returns who it is:
+
+```python
+async def verify_api_key(key: str | None = Depends(APIKeyHeader(name="X-API-Key", auto_error=False))) -> ApiKeyRow:
+    row = None if key is None else await find(key)
+    if row is None:
+        raise HTTPException(401)
+    return row
+```
+
+```
+OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS='shop.security:verify_api_key?when=args.key'
+```
+
+It may be `async` or not, may `yield` the key, and is found wherever a `Depends` or a `Security` holds it, also in an
+application that is built already. An `HTTPException` is a denial. `when=args.key` passes by a request that presents
+nothing, where the dependency raises for it as for a wrong key; a dependency that returns `None` needs none.
+
+## A preset of your own
+
 A new preset is a module in `otel_keyaudit/presets` whose name is that of the preset, with a `PRESET` that says the same
 things as a row above, and a test against the real library (`tests/presets`, `requirements/presets.in`) in which an
 allowed, a denied and an anonymous request are sent. Then this page is made again.

@@ -24,6 +24,7 @@ from keyshield.services.base import ApiKeyService
 
 SECRET = "long enough for HMAC with SHA-256, and made up"
 USERS: dict[str, User] = {}
+KEYS: dict[str, Key] = {}
 
 app = FastAPI()
 gate = KeyGate(db_url="sqlite://")
@@ -41,6 +42,14 @@ class User:
     is_active: bool = True
     is_verified: bool = True
     is_superuser: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    secret: str
 
 
 class Tokens(Strategy[User, uuid.UUID]):
@@ -75,6 +84,14 @@ def decoded(given: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())
         raise HTTPException(401) from error
 
 
+async def own_dependency(
+    key: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
+) -> Key:
+    if key is None or key not in KEYS:
+        raise HTTPException(401)
+    return KEYS[key]
+
+
 def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
     """Stand for the application's audit log; the tests record what arrives here."""
 
@@ -90,6 +107,7 @@ DEPENDENCIES = {
     "authx": authx.access_token_required,
     "fastapi-users": users.current_user(),
     "pyjwt": decoded,
+    "own": own_dependency,
 }
 for name, dependency in DEPENDENCIES.items():
     app.post(f"/{name}", dependencies=[Depends(dependency)])(create)

@@ -9,7 +9,7 @@ PYTHONS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test jaeger check check-full sabotage format dist bench bench-check supply-chain lock clean python
+.PHONY: help demo test jaeger check check-full sabotage mutation format dist bench bench-check supply-chain lock clean python
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ check-full: python ## the long forms: isolation, properties, fuzzer, sabotage, t
 
 sabotage: python ## break the library in twenty ways, each of which a test must notice
 	@"$(PYTHON)" tools/sabotage.py
+
+mutation: python ## change the library in thousands of small ways; how many do the tests notice (ARGS="guard merge": these)
+	@"$(PYTHON)" tools/mutation.py $(ARGS)
 
 format: python ## let ruff mend the form
 	@"$(PYTHON)" tools/check.py --mend

@@ -1,0 +1,122 @@
+"""Where the merge stops: what a refusal says, word by word, and texts and names at the limits."""
+
+import json
+import weakref
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, Detail
+from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.json_members import members_of
+from otel_keyaudit.member import KeyMember
+from otel_keyaudit.merge import Merge
+from otel_keyaudit.provenance import REMEMBERED_MEMBERS, Provenance
+from otel_keyaudit.snapshot import CACHED_SNAPSHOTS, Snapshot
+from support.members import REQUEST, key_member, location, merge_of, merged
+
+
+class Itself(UserDict[str, Any]):
+    """A mapping whose copies are itself."""
+
+    def __copy__(self) -> "Itself":
+        return self
+
+
+NO_OBJECT = "additional fields are not a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([], "additional fields are list, not an object"),
+        (b"\xff", "additional fields are bytes that are not UTF-8"),
+        ("[]", NO_OBJECT),
+        ("{a:1}", NO_OBJECT),
+        ('{"a" 1}', NO_OBJECT),
+        ('{"a":1 "b":2}', NO_OBJECT),
+        ('{"a":tru}', NO_OBJECT),
+        ('{"a":' + "[" * 100_000, "additional fields are nested too deeply"),
+        (MappingProxyType({"a": 1}), "a mappingproxy cannot be changed"),
+        (Itself(a=1), "a Itself cannot be copied"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_refusal_says_what_the_fields_are(fields: Any, reason: str) -> None:
+    """The reason stands in the log, so it names the kind and what is wrong with it, and no value."""
+    with pytest.raises(UnchangeableError) as refused:
+        merge_of(key_member()).into(fields)
+    assert str(refused.value) == reason
+
+
+@pytest.mark.parametrize("text", ["{}", " {\n} "])
+def test_an_object_without_members_has_none(text: str) -> None:
+    """However it is spaced, and also where it is read member by member."""
+    assert members_of(text) == []
+
+
+@pytest.mark.parametrize("as_fields", [json.dumps, lambda fields: json.dumps(fields).encode(), dict, OrderedDict])
+def test_a_row_that_holds_our_member_alone_gets_the_new_one_alone(as_fields: Any) -> None:
+    """Nothing is left of the old one, no comma either."""
+    first = merge_of(key_member())
+    fields = as_fields({REQUEST: key_member().as_object()})
+    new = key_member("k_2")
+    after, moved = merge_of(new, provenance=first.provenance).into(fields)
+    content = json.loads(after) if isinstance(after, (str, bytes)) else dict(after)
+    assert (content, moved) == ({REQUEST: new.as_object()}, 0)
+
+
+@pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
+def test_a_member_never_goes_where_one_of_ours_will_stand(as_fields: Any) -> None:
+    """Where the other reserved name is free but reserved, the member that is moved aside goes past it."""
+    member = key_member()
+    merge = Merge(dict.fromkeys(["key", "key_unverified"], member), Provenance())
+    after, moved = merge.into(as_fields({"key": "forged"}))
+    content = json.loads(after) if isinstance(after, str) else dict(after)
+    ours = dict.fromkeys(["key", "key_unverified"], member.as_object())
+    assert (content, moved) == ({"key_unverified_unverified": "forged", **ours}, 1)
+
+
+def test_a_copy_has_nothing_of_the_trial_where_its_name_is_taken_twice() -> None:
+    """A mapping that holds the names for trying, up to any length, keeps all of them with their values."""
+    names = ["otel_keyaudit" + "_" * length for length in range(4)]
+    fields = OrderedDict.fromkeys(names, 1)
+    assert list(merged(fields, key_member())) == [*names, REQUEST]
+
+
+def test_sixteen_duplicates_have_names_of_their_own() -> None:
+    """What comes behind them shares the last name."""
+    text = "{" + ",".join(f'"{REQUEST}":{number}' for number in range(40)) + "}"
+    pairs = json.loads(merged(text), object_pairs_hook=list)
+    assert len({name for name, _ in pairs}) == 16
+    assert [value for _, value in pairs] == list(range(40))
+
+
+def test_no_more_than_twice_as_many_members_are_remembered() -> None:
+    """What was written longest ago is forgotten as soon as that many have come after it."""
+    provenance, snapshot = Provenance(), key_member().snapshot
+    members = [KeyMember(snapshot, Detail.MINIMAL, location(span)) for span in range(1, 2 * REMEMBERED_MEMBERS + 3)]
+    for member in members:
+        provenance.remember(member)
+    known = sum(provenance.is_ours(member.as_object()) for member in members)
+    assert REMEMBERED_MEMBERS <= known <= 2 * REMEMBERED_MEMBERS
+
+
+def test_a_snapshot_is_not_kept_for_ever() -> None:
+    """What was written of a thousand other keys takes the place of the first one's."""
+
+    class Watched(Snapshot):
+        """Can be watched."""
+
+        __slots__ = ("__weakref__",)
+
+    provenance = Provenance()
+    snapshot = Watched(ApiKey("first"), None, 128)
+    seen = weakref.ref(snapshot)
+    provenance.remember(KeyMember(snapshot, Detail.MINIMAL, None))
+    del snapshot
+    for number in range(CACHED_SNAPSHOTS):
+        provenance.remember(KeyMember(Snapshot(ApiKey(f"k_{number}"), None, 128), Detail.MINIMAL, None))
+    assert seen() is None

@@ -1,0 +1,205 @@
+"""Changes the library in thousands of small ways, and tells which of them its tests notice: what `make mutation` does.
+
+    python tools/mutation.py [MODULE ...]
+
+mutmut makes the mutants, and runs those tests of `MODULES` that reach the changed function. Each module has a copy of
+the sources of its own, and what was found out about an unchanged function is kept there: a second run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from environments import BUILD, ROOT, StepError, environ, environment, main, say
+from mutants import AREA_FLOOR, AREAS, EXPLAINED, MODULES, NOT_ON_MUTANTS, OVERALL_FLOOR
+from results import Results
+
+AT_ONCE = 2
+HOURS = 3
+"""How long the mutants of one module may take; the longest take a few minutes."""
+
+MEMORY = 8 * 2**30
+"""What a mutant that never stops may fill."""
+
+CONFIGURATION = """
+[tool.mutmut]
+source_paths = ["src/"]
+only_mutate = ["{path}"]
+also_copy = ["examples", "docs"]
+pytest_add_cli_args = {arguments}
+pytest_add_cli_args_test_selection = {tests}
+timeout_constant = 2.0
+timeout_multiplier = 6.0
+use_git_change_detection = false
+"""
+PYTEST = ("-p", "no:cacheprovider", "-m", "not hypothesis")  # a property that fails is tried again and again
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that no test noticed: the line of the source, and what it was changed to."""
+
+    name: str
+    line: str
+    mutant: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What became of the mutants of a module."""
+
+    module: str
+    mutants: int
+    explained: tuple[Survivor, ...]
+    left: tuple[Survivor, ...]
+
+    @property
+    def killed(self) -> int:
+        """How many the tests noticed."""
+        return self.mutants - len(self.explained) - len(self.left)
+
+    @property
+    def percent(self) -> float:
+        """How many of those that can be noticed were."""
+        return percent(self.killed, len(self.left))
+
+
+def mutation() -> None:
+    """Test every module, or those on the command line, and compare the scores with the floors."""
+    asked = sys.argv[1:]
+    if unknown := [name for name in asked if name not in MODULES]:
+        message = f"no module of tools/mutants.py: {', '.join(unknown)}; there are {', '.join(MODULES)}"
+        raise StepError(message)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    python = environment("mutation", "mutation")
+    results = Results("make mutation")
+    scores = []
+    modules = asked or list(MODULES)
+    say(f"the mutants of {len(modules)} modules, {AT_ONCE} modules at once")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        pending = {pool.submit(tested, python, name): name for name in modules}
+        for done in as_completed(pending):
+            if isinstance(error := done.exception(), StepError):
+                results.note(f"{pending[done]}: {error}", failed=True)
+            else:
+                scores.append(done.result())
+                print(row(scores[-1]), flush=True)
+    judge(results, sorted(scores, key=lambda score: modules.index(score.module)), whole=not asked)
+
+
+def tested(python: Path, module: str) -> Score:
+    """Test the mutants of one module in its copy of the sources."""
+    folder = BUILD / "mutation" / module
+    if synchronised(folder):
+        forget_survivors(folder, module)
+    arguments = [*PYTEST, *(f"--deselect=tests/{test}" for test in NOT_ON_MUTANTS)]
+    tests = [f"tests/{test}" for test in MODULES[module]]
+    own = CONFIGURATION.format(path=source(module), arguments=json.dumps(arguments), tests=json.dumps(tests))
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own)
+    output = run_in(folder, python.with_name("mutmut"), "run", "--max-children", "1")
+    (folder / "output").write_text(output)
+    found = json.loads(run_in(folder, python, ROOT / "tools" / "survivors.py", source(module)))
+    survivors = [Survivor(*one) for one in found["survivors"]]
+    explained = tuple(one for one in survivors if explains(module, one))
+    return Score(module, found["mutants"], explained, tuple(one for one in survivors if one not in explained))
+
+
+def synchronised(folder: Path) -> bool:
+    """Bring the copy up to date, and say whether the tests in it have changed; what is the same is not touched."""
+    (folder / "mutants" / "src").mkdir(parents=True, exist_ok=True)  # Python must find it on its path when it starts
+    changed = set()
+    for part in ("src", "tests", "examples", "docs"):
+        shutil.rmtree(folder / part / "__pycache__", ignore_errors=True)
+        for path in (ROOT / part).rglob("*"):
+            copy = folder / path.relative_to(ROOT)
+            if not path.is_file() or "__pycache__" in path.parts:
+                continue
+            if not copy.exists() or copy.read_bytes() != path.read_bytes():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+                changed.add(part)
+    return "tests" in changed
+
+
+def forget_survivors(folder: Path, module: str) -> None:
+    """Have mutants tried again that may be noticed by now; what was noticed before still is."""
+    meta = folder / "mutants" / f"{source(module)}.meta"
+    if meta.exists():
+        kept = json.loads(meta.read_text())
+        kept["exit_code_by_key"] = {name: code or None for name, code in kept["exit_code_by_key"].items()}
+        meta.write_text(json.dumps(kept))
+
+
+def run_in(folder: Path, *command: str | Path) -> str:
+    """Run a program on a copy and return its output."""
+    env = environ({"PYTHONPATH": str(folder / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1"})
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env={name: value for name, value in env.items() if not name.startswith("OTEL_")},
+        timeout=HOURS * 3600,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        message = f"{Path(command[0]).name} ended with {done.returncode}: {done.stdout[-3000:]}"
+        raise StepError(message)
+    return done.stdout
+
+
+def source(module: str) -> str:
+    """Return where a module is."""
+    return f"src/otel_keyaudit/{module}.py"
+
+
+def explains(module: str, survivor: Survivor) -> bool:
+    """Say whether there is a reason why no test can notice a mutant."""
+    return any(
+        one.module == module and one.line == survivor.line and survivor.mutant in one.mutants for one in EXPLAINED
+    )
+
+
+def judge(results: Results, scores: list[Score], *, whole: bool) -> None:
+    """Print the table and what is left; fail for a score below its floor, and for a reason that has no mutant."""
+    for score in scores:
+        floor = AREA_FLOOR if score.module in AREAS else 0.0
+        results.note(row(score), failed=score.percent < floor)
+    killed, left = sum(score.killed for score in scores), sum(len(score.left) for score in scores)
+    overall = percent(killed, left)
+    results.note(
+        f"{'overall':<24}{killed + left:>6} that can be killed{overall:>26.1f} %",
+        failed=whole and overall < OVERALL_FLOOR,
+    )
+    survivors = {(score.module, one.line, one.mutant) for score in scores for one in score.explained}
+    for one in EXPLAINED:
+        for mutant in one.mutants:
+            if one.module in {score.module for score in scores} and (one.module, one.line, mutant) not in survivors:
+                results.note(f"explained, but it does not survive: {one.module}: {mutant}", failed=True)
+    listed = [f"{one.name}\n    - {one.line}\n    + {one.mutant}\n" for score in scores for one in score.left]
+    (BUILD / "mutation" / "left.txt").write_text("".join(listed))
+    print(f"{len(listed)} mutants that are left are listed in {BUILD / 'mutation' / 'left.txt'}")
+    results.close()
+
+
+def row(score: Score) -> str:
+    """Return a line of the table."""
+    counts = f"{score.mutants:>6} mutants{len(score.explained):>5} explained{len(score.left):>5} left"
+    return f"{score.module:<24}{counts}{score.percent:>9.1f} %"
+
+
+def percent(killed: int, left: int) -> float:
+    """Return the part that was noticed."""
+    return 100 * killed / (killed + left) if killed else 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main("make mutation", mutation))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_keyaudit.errors import ConfigurationError, MissingError, UnreadableError
 from otel_keyaudit.filters import Filter, compile_filter
@@ -29,16 +28,14 @@ _OTHERWISE = re.compile(r"\s*\?\?")
 _FUNCTION = re.compile(rf"{_NAME}(?:\.{_NAME})*:{_NAME}(?:\.{_NAME})*")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of a path: ``kind`` is ``name``, ``call``, ``index``, ``item`` or ``each``."""
 
     kind: str
     operand: Any = None
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """One alternative: where it starts, the steps from there, the filters at the end.
 
     Attributes:
@@ -70,8 +67,7 @@ class Path:
         return tuple(names)
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(NamedTuple):
     """Alternatives, of which the first that gives a value counts.
 
     Attributes:
@@ -119,8 +115,7 @@ class Expression:
         return None
 
 
-@dataclass(frozen=True)
-class FunctionReference:
+class FunctionReference(NamedTuple):
     """``module:function`` in place of an expression: a function of the user's, found when it is first needed."""
 
     text: str
@@ -196,7 +191,7 @@ def _protected(text: str, path: Path) -> Path:
             f"expression {text!r} would write out {secret!r}, which holds a secret; "
             "allowed is only its hash (|sha256:16) or the last four characters of a text (|tail:4) at once"
         )
-    return replace(path, filters=(hidden, *path.filters[1:]))
+    return path._replace(filters=(hidden, *path.filters[1:]))
 
 
 def _follow(value: Any, steps: tuple[Step, ...]) -> Any:

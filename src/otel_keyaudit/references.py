@@ -6,15 +6,13 @@ import gc
 import inspect
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass
 from types import BuiltinMethodType, CellType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import wrapt
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where an object is held.
 
     Attributes:

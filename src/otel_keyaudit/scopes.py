@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,8 +15,7 @@ class CatalogError(ValueError):
     """Raised when a scope catalog cannot be read or contradicts itself; the text says where."""
 
 
-@dataclass(frozen=True)
-class ScopeCatalog:
+class ScopeCatalog(NamedTuple):
     """The meaning of scope names in one release of a service.
 
     Attributes:

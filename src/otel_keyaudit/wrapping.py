@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from types import FunctionType, MethodType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import wrapt
 
@@ -49,12 +50,14 @@ class Found:
         receiver: Only calls for this object are meant, or for this class and those below: the code of a method serves
             other objects too.
         described: What tells the parameters that ``*args`` and ``**kwargs`` stand for, if not the function itself.
+        model: The SQLAlchemy model that it is an event of.
     """
 
     value: Any
     has_self: bool = False
     receiver: Any = None
     described: Any = None
+    model: Any = None
 
     @property
     def function(self) -> Any:
@@ -91,6 +94,8 @@ def find(module: object, qualified_name: str) -> Found:
 
 def _in_class(owner: type, name: str) -> Found:
     definer = next((cls for cls in owner.__mro__ if name in vars(cls)), None)
+    if definer is None and name == before_insert.__name__ and hasattr(owner, "__mapper__"):
+        return Found(before_insert, model=owner)
     if definer is None:
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}")
     raw = _peeled(vars(definer)[name])
@@ -138,6 +143,8 @@ def _peeled(value: Any) -> Any:
 
 def wrap(found: Found, observe: Observe) -> Wrap:
     """Put a handler around what was found; from now on each call is observed."""
+    if found.model is not None:
+        return _Listener(found.model, _handler(observe, cast("FunctionType", before_insert)))
     if found.receiver is not None:
         observe = _only(_accepts(found.receiver), observe)
     if type(found.value) is FunctionType:
@@ -194,6 +201,29 @@ class Exchange:
         del exchanges[position]
         if not exchanges:
             del _EXCHANGES[self.function]
+
+
+def before_insert(mapper: Any, connection: Any, target: Any) -> None:
+    """Stand for what SQLAlchemy calls before it inserts a row: a model has no method of its own that saves."""
+
+
+class _Listener:
+    """A handler as what a model calls before a row of it is inserted."""
+
+    unreached = 0
+
+    def __init__(self, model: Any, handler: Handler) -> None:
+        def listen(mapper: Any, connection: Any, target: Any) -> None:
+            handler((mapper, connection, target), {})
+
+        self.function = cast("FunctionType", listen)
+        self._model = model
+        self._events = import_module("sqlalchemy.event")
+        self._events.listen(model, before_insert.__name__, listen, propagate=True)
+
+    def undo(self) -> None:
+        """Take it off."""
+        self._events.remove(self._model, before_insert.__name__, self.function)
 
 
 class _Replacement:

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 import pytest
 
 from otel_keyaudit.testing import Recorder, keyaudit_recorder
+from support import postgresql as postgresql_support
+from support.postgresql import PostgreSQL
 
 __all__ = ["keyaudit_recorder"]
 
@@ -14,14 +16,23 @@ __all__ = ["keyaudit_recorder"]
 collect_ignore_glob = []
 if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.environ:
     collect_ignore_glob = [
+        "test_audit_logs.py",
         "test_django_*.py",
         "test_fastapi.py",
         "test_fastmcp.py",
         "test_flask.py",
         "test_litestar.py",
         "test_mcp.py",
+        "test_sqlalchemy*.py",
         "test_unkey.py",
     ]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL that all tests of the session share: use tables of your own."""
+    with postgresql_support.serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -57,6 +57,35 @@ def assert_all_is_said(recorder: Recorder, credential: Credential, answers: list
     assert denied.get("keyaudit.denied.key.id") == credential.denied_key_id
     assert not any(attribute.startswith("keyaudit.key") for attribute in {**denied, **anonymous})
     assert recorder.degraded() == {}
+    recorder.assert_no_secret(*credential.secrets)
+
+
+def assert_rows_say_it(
+    recorder: Recorder,
+    credential: Credential,
+    rows: Sequence[Any],
+    without_us: Any,
+    action: str | None = None,
+    calls: int = 1,
+) -> None:
+    """Assert what an allowed, a denied and an anonymous request wrote, each of which may write.
+
+    Only the first row names the key, behind what the application put there; the spans of the writes, and of the
+    requests, say the same; and no secret is anywhere.
+    """
+    with_key, denied, anonymous = rows
+    said = assert_names(with_key, credential.snapshot["id"])
+    assert {name: value for name, value in said.items() if name not in ABOUT_THE_ROW} == credential.snapshot, said
+    others = {name: value for name, value in with_key.items() if name != "request_api_key"}
+    assert [row or {} for row in (others, denied, anonymous)] == [without_us] * 3
+    spans = [span for span in recorder.spans if span.name == f"audit {action or ''}".strip()]
+    ids = [credential.snapshot["id"]] * calls + [None] * 2 * calls
+    assert [(span.attributes or {}).get("keyaudit.key.id") for span in spans] == ids
+    assert [span.get("keyaudit.outcome") for span in server_spans(recorder)] == ["accepted", "denied", None]
+    assert server_spans(recorder)[0].items() >= _attributes(credential.snapshot).items()
+    assert recorder.writes() == {"attributed": calls, "ambiguous": 0, "none": 2 * calls, "failed": 0}
+    assert recorder.degraded() == {}
+    recorder.rows += rows
     recorder.assert_no_secret(*credential.secrets)
 
 

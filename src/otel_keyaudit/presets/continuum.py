@@ -1,0 +1,60 @@
+"""SQLAlchemy-Continuum: its transactions, where the plugin for their metadata is in use, which holds texts.
+
+A row of ours is none of the collection ``Transaction.meta``: an application that exchanges it after a flush must not
+come upon a row that was flushed already, which could not be removed from it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.places import Change, PlacedTarget
+from otel_keyaudit.preset import Preset
+
+_WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+"""What was written for a transaction, by the names of its metadata."""
+
+
+def _into_meta(call: Call, change: Change) -> None:
+    """Write rows of metadata for the transaction that is about to be flushed."""
+    transaction = call.argument("uow").current_transaction
+    taken = set(transaction.meta)  # it is read now, before there is a row of ours
+    written = _WRITTEN.setdefault(transaction, {})
+    for name, member in (change(None) or {}).items():
+        if name in written or name not in taken:
+            _write(call, transaction, name, member, written)
+        else:
+            raise UnchangeableError("the transaction has metadata of a reserved name")
+
+
+def _write(call: Call, transaction: Any, name: str, member: dict[str, Any], written: dict[str, Any]) -> None:
+    """Write one row, once, unless another key has come since."""
+    table = call.self.model_class.__table__
+    value = {"value": json.dumps(member)}
+    if name not in written:
+        statement = table.insert().values(transaction_id=transaction.id, key=name, **value)
+    elif _key_of(written[name]) != _key_of(member):
+        statement = table.update().values(value).where(table.c.transaction_id == transaction.id, table.c.key == name)
+    else:
+        return
+    call.argument("session").connection().execute(statement)
+    written[name] = member
+
+
+def _key_of(member: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in member.items() if name not in ("trace_id", "span_id")}
+
+
+PRESET = Preset(
+    library="SQLAlchemy-Continuum",
+    oldest="1.4.2",
+    records="a row of `TransactionMeta` for the transaction, as a JSON text, where `TransactionMetaPlugin` is in use",
+    never="the versions themselves; action and object, since a transaction may change many",
+    targets=(
+        PlacedTarget("sqlalchemy_continuum.plugins.transaction_meta:TransactionMetaPlugin.before_flush", _into_meta),
+    ),
+)

@@ -1,0 +1,31 @@
+"""Python's own logging: what is logged with ``extra`` to a logger for audit events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._audit_logs import RECORDS, event_fields, is_audit_log
+from otel_keyaudit.targets import AuditTarget
+
+
+def _is_audit(call: Call) -> bool:
+    return is_audit_log(call.argument("name"))
+
+
+def _extra(call: Call) -> Any:
+    return call.argument("extra")
+
+
+PRESET = Preset(
+    library="Python",
+    oldest="3.10",
+    records="member of `extra`, so an attribute of the record, for loggers with a part `audit` in their name, such as "
+    f"`audit` or `shop.audit`; {RECORDS}",
+    never="the message and its arguments",
+    targets=(
+        # Not `_log`, which looks for the line that logs: it would find one of ours.
+        AuditTarget("logging:Logger.makeRecord", fields="args.extra", when=_is_audit, **event_fields(_extra)),
+    ),
+)

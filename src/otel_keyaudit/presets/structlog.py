@@ -1,0 +1,46 @@
+"""structlog: the events of a logger for audit events, as they are rendered.
+
+Rendering is the last step: the processors before it look for the line that logs, and would find one of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._audit_logs import RECORDS, event_fields, is_audit_log
+from otel_keyaudit.targets import AuditTarget
+
+_RENDERERS = (
+    "processors:JSONRenderer.__call__",
+    "processors:KeyValueRenderer.__call__",
+    "processors:LogfmtRenderer.__call__",
+    "dev:ConsoleRenderer.__call__",
+    "stdlib:render_to_log_kwargs",
+)
+
+
+def _event(call: Call) -> Any:
+    return call.argument("event_dict")
+
+
+def _is_audit(call: Call) -> bool:
+    """Say whether the logger's name, of the standard library or in the event, is that of an audit log."""
+    logger, _, event = call.positional[-3:]
+    names = getattr(logger, "name", None), event.get("logger"), event.get("logger_name")
+    return any(map(is_audit_log, names))
+
+
+PRESET = Preset(
+    library="structlog",
+    oldest="24.1",
+    records="member of the event, for loggers with a part `audit` in the name, which is that of the standard library's "
+    f"logger, or the event's `logger` or `logger_name`; {RECORDS}; by the renderers to JSON, key and value, logfmt, "
+    "console and the standard library's `extra`",
+    never="the event's text",
+    targets=tuple(
+        AuditTarget(f"structlog.{renderer}", fields="args.event_dict", when=_is_audit, **event_fields(_event))
+        for renderer in _RENDERERS
+    ),
+)

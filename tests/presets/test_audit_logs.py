@@ -1,0 +1,156 @@
+"""Audit events that are logged: the rows of an allowed, a denied and an anonymous request, as a handler gets them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.testing import Recorder, assert_names
+from presets.requests import assert_rows_say_it, requests
+from presets.serving import serving_wsgi
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+
+class Kept(logging.Handler):
+    """Keeps records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    """What reaches the root logger."""
+    handler = Kept()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield handler
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+def _sent(write: Callable[[], object], recorder: Recorder) -> None:
+    """Send an allowed, a denied and an anonymous request to an application that logs."""
+    from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
+
+    serving = serving_wsgi(application(write), recorder)
+    assert requests(serving, "open", CREDENTIAL.allowed, CREDENTIAL.denied, {}) == [201] * 3
+
+
+def _line_of(record: logging.LogRecord) -> tuple[str, str]:
+    return record.filename, record.funcName or ""
+
+
+def test_an_audit_logger_has_the_key_in_extra(keyaudit_recorder: Recorder, kept: Kept) -> None:
+    """The preset "logging": the record has it as an attribute, and the line that logged is still the application's."""
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
+
+    extra = {"action": "note.create", "title": "tea"}
+
+    def write() -> None:
+        logging.getLogger("shop.audit").info("a note %s", "tea", extra=extra)
+        logging.getLogger("shop.auditing").info("no audit log", extra=extra)
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "logging"])
+    _sent(write, keyaudit_recorder)
+
+    records = [record for record in kept.records if record.name.startswith("shop.")]
+    assert {_line_of(record) for record in records} == {("test_audit_logs.py", "write")}
+    assert [record.getMessage() for record in records] == ["a note tea", "no audit log"] * 3
+    names = {"action", "title", "request_api_key"}
+    rows = [{name: vars(record)[name] for name in names & vars(record).keys()} for record in records]
+    assert rows[1::2] == [extra] * 3
+    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows[::2], extra, "note.create")
+    assert extra == {"action": "note.create", "title": "tea"}
+
+
+def test_a_logger_of_any_name_is_an_audit_log_by_a_target(keyaudit_recorder: Recorder, kept: Kept) -> None:
+    """A name of the user's own needs no preset: the target says which logger is meant."""
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
+
+    target = "logging:Logger.makeRecord?fields=args.extra&when=args.name|is:journal*&action=args.name"
+    keyaudit_recorder.instrument(presets="flask-httpauth", audit_targets=[target])
+
+    _sent(lambda: logging.getLogger("journal.notes").info("a note"), keyaudit_recorder)
+
+    allowed, *others = [vars(record) for record in kept.records if record.name == "journal.notes"]
+    assert_names({"request_api_key": allowed["request_api_key"]}, CREDENTIAL.snapshot["id"])
+    assert not any("request_api_key" in other for other in others)
+
+
+def _processors() -> dict[str, list[Any]]:
+    import structlog  # noqa: PLC0415 - not everywhere
+
+    where = structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.FUNC_NAME])
+    return {
+        "JSON": [where, structlog.processors.JSONRenderer()],
+        "logfmt": [where, structlog.processors.LogfmtRenderer()],
+        "key and value": [where, structlog.processors.KeyValueRenderer()],
+        "console": [where, structlog.dev.ConsoleRenderer(colors=False)],
+    }
+
+
+def _structlog_write(renderer: str, output: StringIO) -> Callable[[], object]:
+    import structlog  # noqa: PLC0415 - not everywhere
+
+    logger = structlog.wrap_logger(structlog.PrintLogger(output), processors=_processors()[renderer])
+
+    def write() -> None:
+        logger.info("a note", logger="shop.audit", action="note.create")
+        logger.info("no audit log", logger="shop")
+
+    return write
+
+
+def test_an_event_of_structlog_has_the_key(keyaudit_recorder: Recorder) -> None:
+    """The preset "structlog": before the event is rendered, and behind what looks for the line that logs."""
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
+
+    output = StringIO()
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "structlog"])
+    _sent(_structlog_write("JSON", output), keyaudit_recorder)
+
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    event = {"event": "a note", "logger": "shop.audit", "action": "note.create", "func_name": "write"}
+    assert lines[1::2] == [{"event": "no audit log", "logger": "shop", "func_name": "write"}] * 3
+    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, lines[::2], event, "note.create")
+
+
+@pytest.mark.parametrize("renderer", ["logfmt", "key and value", "console"])
+def test_each_renderer_of_structlog_is_reached(renderer: str, keyaudit_recorder: Recorder) -> None:
+    """Whatever the form of the text, the allowed request's names the key."""
+    output = StringIO()
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "structlog"])
+    _sent(_structlog_write(renderer, output), keyaudit_recorder)
+
+    assert ["key-1" in line for line in output.getvalue().splitlines()] == [True, *[False] * 5]
+    assert keyaudit_recorder.degraded() == {}
+
+
+def test_structlog_over_the_standard_library_has_the_key_in_extra(keyaudit_recorder: Recorder, kept: Kept) -> None:
+    """The logger's own name says that it is an audit log."""
+    import structlog  # noqa: PLC0415 - not everywhere
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "structlog"])
+    processors = [structlog.stdlib.render_to_log_kwargs]
+    logger = structlog.wrap_logger(logging.getLogger("shop.audit"), processors, structlog.stdlib.BoundLogger)
+
+    _sent(lambda: logger.info("a note", title="tea"), keyaudit_recorder)
+
+    records = [vars(record) for record in kept.records if record.name == "shop.audit"]
+    assert [record["title"] for record in records] == ["tea"] * 3
+    assert ["request_api_key" in record for record in records] == [True, False, False]
+    assert keyaudit_recorder.degraded() == {}

@@ -1,0 +1,65 @@
+"""A plain model of SQLAlchemy as the audit log: rows of an allowed, a denied and an anonymous request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.requests import assert_rows_say_it, requests
+from presets.serving import serving_wsgi
+from support.keyaudit import KeyAudit
+from support.postgresql import PostgreSQL
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+TARGET = "presets.apps.sqlalchemy_models:AuditLog.before_insert?fields=args.target.{}&action=args.target.action"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the database is."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/db.sqlite3"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.url
+
+
+@pytest.mark.parametrize("column", ["details", "noted"])
+def test_a_row_of_the_named_model_names_the_key(column: str, url: str, keyaudit_recorder: Recorder) -> None:
+    """A JSON column gets the key when the row is inserted, whether its content is plain or follows changes."""
+    from presets.apps import audit_app, sqlalchemy_models  # noqa: PLC0415 - not everywhere
+
+    engine = sqlalchemy_models.engine_of(url)
+    keyaudit_recorder.instrument(presets="flask-httpauth", audit_targets=[TARGET.format(column)])
+    application = audit_app.application(lambda: sqlalchemy_models.write(engine))
+
+    credential = audit_app.CREDENTIAL
+    requests(serving_wsgi(application, keyaudit_recorder), "open", credential.allowed, credential.denied, {})
+
+    rows = sqlalchemy_models.rows(engine, column)[-3:]
+    assert_rows_say_it(keyaudit_recorder, credential, rows, {"title": "tea"}, "note.create")
+
+
+def test_uninstrumenting_takes_the_listener_off(keyaudit: KeyAudit) -> None:
+    """SQLAlchemy calls nothing of ours any more."""
+    from presets.apps.sqlalchemy_models import AuditLog  # noqa: PLC0415 - not everywhere
+
+    def listeners() -> int:
+        return len(list(AuditLog.__mapper__.dispatch.before_insert))
+
+    keyaudit.instrument(audit_targets=[TARGET.format("details")])
+    assert [status.state for status in keyaudit.status().values()] == ["active"]
+    assert listeners() == 1
+    keyaudit.uninstrument()
+
+    assert listeners() == 0
+
+
+def test_only_a_model_has_such_an_event(keyaudit: KeyAudit) -> None:
+    """Of any other class the name is looked for as it stands there."""
+    keyaudit.instrument(audit_targets=["collections:OrderedDict.before_insert?fields=args.target.details"])
+
+    (status,) = keyaudit.status().values()
+    assert status.reason == "class 'OrderedDict' has no 'before_insert'"

@@ -1,0 +1,94 @@
+"""Libraries that keep the versions of SQLAlchemy's objects: rows of an allowed, a denied and an anonymous request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.requests import assert_rows_say_it, requests
+from presets.serving import serving_wsgi
+from support.postgresql import PostgreSQL
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+
+def _sent(write: Callable[[], object], recorder: Recorder) -> None:
+    """Send an allowed, a denied and an anonymous request to an application that writes."""
+    from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
+
+    serving = serving_wsgi(application(write), recorder)
+    assert requests(serving, "open", CREDENTIAL.allowed, CREDENTIAL.denied, {}) == [201] * 3
+
+
+def test_continuum_names_the_key_in_the_metadata_of_a_transaction(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
+    """The preset "continuum": as a text, also where the application exchanges the metadata in between."""
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
+    from presets.apps.continuum_models import versioned  # noqa: PLC0415
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "continuum"])
+    with versioned(f"sqlite:///{tmp_path}/db.sqlite3") as notes:
+        _sent(notes.write, keyaudit_recorder)
+        rows = notes.rows()
+
+    rows[0]["request_api_key"] = json.loads(rows[0]["request_api_key"])
+    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows, {"origin": "application"}, calls=2)
+
+
+def test_metadata_of_the_reserved_name_stays_the_applications(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
+    """Two rows of one name cannot be: the write counts as failed, and the transaction is as it would be without us."""
+    from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
+    from presets.apps.continuum_models import versioned  # noqa: PLC0415
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "continuum"])
+    with versioned(f"sqlite:///{tmp_path}/db.sqlite3") as notes:
+        serving = serving_wsgi(application(lambda: notes.write_with(request_api_key="mine")), keyaudit_recorder)
+        assert requests(serving, "open", CREDENTIAL.allowed) == [201]
+        assert notes.rows() == [{"request_api_key": "mine"}]
+
+    assert keyaudit_recorder.writes()["failed"] == 1
+
+
+MANAGERS = {
+    "postgresql-audit": "postgresql_audit.base",
+    "postgresql-audit-flask": "postgresql_audit.flask",
+}
+
+
+@pytest.mark.parametrize("name", MANAGERS)
+def test_postgresql_audit_names_the_key_in_the_row_of_a_transaction(
+    name: str, postgresql: PostgreSQL, keyaudit_recorder: Recorder
+) -> None:
+    """Behind what the application puts into its column, whose manager and values stay as they are."""
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
+    from presets.apps.postgresql_audit_models import audited  # noqa: PLC0415
+
+    values = {"additional_fields": {"origin": "application"}}
+    manager = import_module(MANAGERS[name]).VersioningManager
+    keyaudit_recorder.instrument(presets=["flask-httpauth", name])
+    with audited(postgresql.url, manager, name.replace("-", "_")) as notes:
+        notes.manager.values = values
+        _sent(notes.write, keyaudit_recorder)
+        rows = notes.rows(lambda transaction: transaction.additional_fields)
+
+    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows, {"origin": "application"})
+    assert values == {"additional_fields": {"origin": "application"}}
+
+
+def test_a_transaction_without_such_a_column_stays_so(postgresql: PostgreSQL, keyaudit_recorder: Recorder) -> None:
+    """A value for a column that is not there would make the application fail."""
+    from presets.apps.postgresql_audit_models import audited  # noqa: PLC0415 - not everywhere
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "postgresql-audit"])
+    manager = import_module("postgresql_audit.base").VersioningManager
+    with audited(postgresql.url, manager, "audit_without_column", has_column=False) as notes:
+        notes.manager.values = {"actor_id": "7"}
+        _sent(notes.write, keyaudit_recorder)
+        assert notes.rows(lambda transaction: transaction.actor_id) == ["7"] * 3
+
+    assert keyaudit_recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 0}
+    assert keyaudit_recorder.degraded() == {}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from otel_keyaudit import AuditEvent, AuditTarget, ConfigurationError, current_key
+from otel_keyaudit import AuditEvent, AuditTarget, ConfigurationError, KeyAuditInstrumentor, current_key
 from otel_keyaudit.calls import Call
 from otel_keyaudit.request_state import current_request
 from otel_keyaudit.secret_search import finder
@@ -21,12 +21,12 @@ from support.keyaudit import KeyAudit, LoadModule
 
 APP = """
 class Key:
-    def __init__(self, secret, trips=False):
+    def __init__(self, secret, trips=False, allow_list=("a:1", "a:2")):
         self.id = "k_1"
         self.secret = self.key_hash = self.token = secret
         self.trips = trips
         self.scopes = ["a:read"]
-        self.allow_list = ["a:1"]
+        self.allow_list = allow_list
 
     @property
     def name(self):
@@ -58,7 +58,13 @@ def record(action, additional_fields=None, subject=None, fails=None):
     if fails is not None:
         raise fails
 """
-SECRETS = st.text(min_size=8, max_size=64).map("S3cr3t{}".format)
+ALPHABETS = st.sampled_from([st.characters(max_codepoint=127), st.characters()])
+SECRETS = st.builds(
+    lambda text, length: ("S3cr3t" + text * 512)[:length],
+    ALPHABETS.flatmap(lambda alphabet: st.text(alphabet, min_size=1, max_size=40)),
+    st.integers(8, 512),
+)
+"""ASCII and not, of 8 to 512 characters."""
 
 
 @pytest.fixture
@@ -74,7 +80,9 @@ def use(keyaudit: KeyAudit, app: Any, secret: str) -> list[object]:
         app.verify(secret, app.Key(secret))
         app.verify(secret, app.Key(secret, trips=True))
         met += [current_key(), current_request()]
+        met += [pickle.dumps(current_key()), KeyAuditInstrumentor().status()]
         app.record("create", {"payload": secret, "request_api_key": {"id": secret}}, app.Key(secret))
+        app.verify(secret, app.Key(secret, allow_list=["a:1", app.Named(secret)]))
         app.record("create", json.dumps({"payload": secret}))
         app.record("create", secret)
         app.record("create", [secret])

@@ -1,0 +1,55 @@
+"""Canaries through a real server: nothing that it puts out holds one because of this library."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from support import canaries
+
+SERVICE = Path(canaries.__file__).with_name("canary_service.py")
+
+
+def served(folder: Path, mode: str) -> canaries.Found:
+    """Serve all requests in a process of its own; return where canaries were put out."""
+    folder.mkdir()
+    command = [sys.executable, "-W", "default", str(SERVICE), str(folder), mode]
+    with (folder / "stderr").open("wb") as stderr, subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            statuses = canaries.send(int(process.stdout.readline()))
+            process.send_signal(signal.SIGINT)
+            (folder / "stdout").write_bytes(process.communicate(timeout=60)[0])
+        finally:
+            process.kill()
+    assert {200, 401, 500} == set(statuses), (folder / "stderr").read_text(encoding="utf-8")
+    return canaries.hits(folder)
+
+
+def test_nothing_is_put_out_because_of_this_library(tmp_path: Path) -> None:
+    """All that holds a canary holds it as often without the library; a member of ours that a client sent is renamed."""
+    on, off = (served(tmp_path / mode, mode) for mode in ("on", "off"))
+    assert on["rows"].pop("request_api_key_unverified") == off["rows"].pop("request_api_key")
+    assert on == off
+    _check_what_others_put_out(off)
+    _check_that_the_search_is_worth_something(tmp_path / "on")
+
+
+def _check_what_others_put_out(off: canaries.Found) -> None:
+    """It is what the README says: the query string on the server span and in the access log, and the application's."""
+    assert off["spans"].keys() <= {"SpanKind.SERVER http.url", "SpanKind.SERVER url.query"}
+    assert not off["metrics"]
+    assert not off["texts"]
+    assert off["printed"].keys() == {"uvicorn.access", "PermissionError:"}
+    assert {place.split()[0] for place in off["logs"]} == {"uvicorn.access", "uvicorn.error", "shop"}
+
+
+def _check_that_the_search_is_worth_something(folder: Path) -> None:
+    """There were rows with keys, spans of ours, and warnings of every stage that could leak."""
+    logged = (folder / "stderr").read_text(encoding="utf-8")
+    for stage in ("authentication", "audit", "sampling", "merge", "collision"):
+        assert f": {stage} degraded by" in logged
+    assert '"request_api_key": {"id": "k_1"' in (folder / "rows").read_text(encoding="utf-8")
+    assert "keyaudit.key.id" in (folder / "spans").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from results import Results
 AT_ONCE = 2
 HOURS = 3
 """How long the mutants of one module may take; the longest take a few minutes."""
+
+SECONDS = 180
+"""How long the tests of one mutant may take in a process of their own; most end within a few seconds."""
 
 MEMORY = 8 * 2**30
 """What a mutant that never stops may fill."""
@@ -100,15 +104,31 @@ def tested(python: Path, module: str) -> Score:
     if synchronised(folder):
         forget_survivors(folder, module)
     arguments = [*PYTEST, *(f"--deselect=tests/{test}" for test in NOT_ON_MUTANTS)]
-    tests = [f"tests/{test}" for test in MODULES[module]]
+    tests = [f"tests/test_{name}.py" for name in MODULES[module].split()]
     own = CONFIGURATION.format(path=source(module), arguments=json.dumps(arguments), tests=json.dumps(tests))
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own)
-    output = run_in(folder, python.with_name("mutmut"), "run", "--max-children", "1")
-    (folder / "output").write_text(output)
-    found = json.loads(run_in(folder, python, ROOT / "tools" / "survivors.py", source(module)))
+    mutmut = python.with_name("mutmut")
+    (folder / "output").write_text(output_in(folder, mutmut, "run", "--max-children", "1"))
+    found = json.loads(output_in(folder, python, ROOT / "tools" / "survivors.py", source(module)))
     survivors = [Survivor(*one) for one in found["survivors"]]
     explained = tuple(one for one in survivors if explains(module, one))
-    return Score(module, found["mutants"], explained, tuple(one for one in survivors if one not in explained))
+    left = [one for one in survivors if one not in explained]
+    killed = {
+        one.name for one in left if not passes(folder, one.name, python, "-m", "pytest", "-x", *arguments, *tests)
+    }
+    note(folder, module, lambda name, code: 1 if name in killed else code)
+    return Score(module, found["mutants"], explained, tuple(one for one in left if one.name not in killed))
+
+
+def passes(folder: Path, mutant: str, *command: str | Path) -> bool:
+    """Say whether the tests do not notice a mutant in a process of their own.
+
+    mutmut forks one that has imported everything, so it does not see what a mutant does while a module is imported.
+    """
+    try:
+        return run_in(folder, *command, mutant=mutant, seconds=SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def synchronised(folder: Path) -> bool:
@@ -130,30 +150,41 @@ def synchronised(folder: Path) -> bool:
 
 def forget_survivors(folder: Path, module: str) -> None:
     """Have mutants tried again that may be noticed by now; what was noticed before still is."""
+    note(folder, module, lambda _, code: code or None)
+
+
+def note(folder: Path, module: str, outcome: Callable[[str, int | None], int | None]) -> None:
+    """Change what mutmut knows of the mutants: the exit codes of their tests, by name."""
     meta = folder / "mutants" / f"{source(module)}.meta"
     if meta.exists():
         kept = json.loads(meta.read_text())
-        kept["exit_code_by_key"] = {name: code or None for name, code in kept["exit_code_by_key"].items()}
+        kept["exit_code_by_key"] = {name: outcome(name, code) for name, code in kept["exit_code_by_key"].items()}
         meta.write_text(json.dumps(kept))
 
 
-def run_in(folder: Path, *command: str | Path) -> str:
+def output_in(folder: Path, *command: str | Path) -> str:
     """Run a program on a copy and return its output."""
+    done = run_in(folder, *command, seconds=HOURS * 3600)
+    if done.returncode:
+        message = f"{Path(command[0]).name} ended with {done.returncode}: {done.stdout[-3000:]}"
+        raise StepError(message)
+    return done.stdout
+
+
+def run_in(folder: Path, *command: str | Path, seconds: int, mutant: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program on a copy, the changed sources before all others."""
     env = environ({"PYTHONPATH": str(folder / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1"})
-    done = subprocess.run(
+    return subprocess.run(
         [str(part) for part in command],
-        cwd=folder,
-        env={name: value for name, value in env.items() if not name.startswith("OTEL_")},
-        timeout=HOURS * 3600,
+        cwd=folder / "mutants" if mutant else folder,
+        env={name: value for name, value in env.items() if not name.startswith("OTEL_")}
+        | ({"MUTANT_UNDER_TEST": mutant} if mutant else {}),
+        timeout=seconds,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    if done.returncode:
-        message = f"{Path(command[0]).name} ended with {done.returncode}: {done.stdout[-3000:]}"
-        raise StepError(message)
-    return done.stdout
 
 
 def source(module: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import baseline, report
+from benchmarks.audit_sql import sql_figures
 from benchmarks.calls import call_figures
 from benchmarks.day import day_figures
 from benchmarks.figures import Figure, Group, Skipped
@@ -30,6 +31,7 @@ GROUPS: dict[str, Group] = {
     "memory": memory_figures,
     "instructions": instruction_figures,
     "peers": peer_figures,
+    "sql": sql_figures,
     "floors": floor_figures,
 }
 COMPARED = ("calls", "server", "day")

@@ -14,7 +14,8 @@ import json
 import random
 import tempfile
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -55,6 +56,11 @@ class Event:
     key: ApiKey
     action: str
     subject: ApiKey | None = None
+
+    @property
+    def resource_type(self) -> str:
+        """What the row is about."""
+        return "workspace" if self.subject is None else "api_key"
 
 
 def verify(key: ApiKey) -> ApiKey:
@@ -134,6 +140,13 @@ def _uuid(chance: random.Random) -> str:
 
 def written(events: list[Event], sampler: str, argument: str | None) -> list[str]:
     """Return the rows that the application writes under a sampler, each in a request of its own."""
+    with writing(sampler, argument) as write:
+        return [write(number, event) for number, event in enumerate(events)]
+
+
+@contextmanager
+def writing(sampler: str, argument: str | None) -> Iterator[Callable[..., str]]:
+    """Have the library on; yields what writes the row of an event, in a request in which some keys are accepted."""
     provider = tracer_provider("dropped")  # trace and span ids are in the rows all the same
     tracer = trace.get_tracer("benchmarks", tracer_provider=provider)
     options = {} if argument is None else {"sampler_arg": argument}
@@ -148,14 +161,18 @@ def written(events: list[Event], sampler: str, argument: str | None) -> list[str
             tracer_provider=provider,
             **options,
         )
-    rows = []
-    for number, event in enumerate(events):
+
+    def write(number: int, event: Event, keys: Sequence[ApiKey] | None = None) -> str:
         with tracer.start_as_current_span("request", kind=SpanKind.SERVER):
-            verify(event.key)
-            kind = "workspace" if event.subject is None else "api_key"
-            rows.append(record(event.action, kind, f"{kind}_{number}", event.subject, _fields(number)))
-    KeyAuditInstrumentor().uninstrument()
-    return rows
+            for key in (event.key,) if keys is None else keys:
+                verify(key)
+            kind = event.resource_type
+            return record(event.action, kind, f"{kind}_{number}", event.subject, _fields(number))
+
+    try:
+        yield write
+    finally:
+        KeyAuditInstrumentor().uninstrument()
 
 
 def check_recovery(events: list[Event], rows: list[str]) -> int:

@@ -30,6 +30,7 @@ class Effort:
         memory_calls: Calls after which memory is compared.
         memory_keys: Distinct keys among them.
         rows: Audit rows of the simulated day.
+        sql_rows: Audit rows in a database.
         processes: How often what can be measured once per process is repeated.
         full: This is the full form.
     """
@@ -41,6 +42,7 @@ class Effort:
     memory_calls: int
     memory_keys: int
     rows: int
+    sql_rows: int
     processes: int
     full: bool
 
@@ -53,6 +55,7 @@ FULL = Effort(
     memory_calls=1_000_000,
     memory_keys=100_000,
     rows=100_000,
+    sql_rows=1_000_000,
     processes=11,
     full=True,
 )
@@ -65,10 +68,13 @@ QUICK = replace(
     memory_calls=30_000,
     memory_keys=5_000,
     rows=10_000,
+    sql_rows=20_000,
     processes=3,
     full=False,
 )
-TINY = replace(QUICK, rounds=2, calls=3, loads=1, load=64, memory_calls=2_000, memory_keys=500, rows=500, processes=1)
+TINY = replace(
+    QUICK, rounds=2, calls=3, loads=1, load=64, memory_calls=2_000, memory_keys=500, rows=500, sql_rows=500, processes=1
+)
 """For the tests of the benchmarks themselves: everything runs, nothing is measured."""
 
 

@@ -1,4 +1,4 @@
-"""What others charge for comparable work, where they are installed (``benchmarks/peers.txt``): measured, not quoted.
+"""What others charge for comparable work, where they are installed (``requirements/bench.txt``): measured, not quoted.
 
 None of them does the same. Each is given one request's worth of what it can do: to say who it was, on a span.
 """
@@ -36,7 +36,7 @@ def peer_figures(effort: Effort) -> Iterator[Figure | Skipped]:
         try:
             work, without = make(key)
         except ImportError as error:
-            yield Skipped(f"peer.{name}", f"{error.name} is not installed (pip install -r benchmarks/peers.txt)")
+            yield Skipped(f"peer.{name}", f"{error.name} is not installed (requirements/bench.txt)")
             continue
         pair = {"work": work, "without": without}
         batches = {variant: partial(cpu_per_call, function, effort.calls) for variant, function in pair.items()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,19 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # the benchmarks are part of the checkout, not of the wheel
 
-from benchmarks import application, baseline, by_hand, calls, day, floors, load, measure, peers, profile_calls  # noqa: E402
+from benchmarks import (  # noqa: E402
+    application,
+    audit_sql,
+    baseline,
+    by_hand,
+    calls,
+    day,
+    floors,
+    load,
+    measure,
+    peers,
+    profile_calls,
+)
 from benchmarks.figures import Figure, Skipped  # noqa: E402
 
 
@@ -123,6 +136,25 @@ def test_floors_and_installed_peers_are_measured_and_missing_ones_are_said() -> 
     found = {one.name: one for one in peers.peer_figures(measure.TINY)}
     assert isinstance(found["peer.contrib"], Figure)
     assert all(isinstance(one, Figure) or "not installed" in one.reason for one in found.values())
+
+
+def test_the_questions_of_the_sql_example_are_measured() -> None:
+    """Each in each database that there is; a server that is not installed is said."""
+    found = list(audit_sql.sql_figures(measure.TINY))
+    figures = [one for one in found if isinstance(one, Figure)]
+    assert [one.name for one in figures][:7] == [f"sql.sqlite.{number}" for number in range(1, 8)]
+    assert len(figures) == 14 or [one.name for one in found if isinstance(one, Skipped)] == ["sql.postgresql"]
+
+
+def test_what_takes_too_long_in_sqlite_is_stopped() -> None:
+    """A question without an index would run for hours."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(TimeoutError), audit_sql.sqlite_limit(connection, 0.05):
+        connection.execute(endless)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), audit_sql.sqlite_limit(connection, 60):
+        connection.execute("SELECT * FROM nowhere")
+    connection.close()
 
 
 def test_samples_are_accounted_to_functions_of_ours() -> None:

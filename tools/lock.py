@@ -20,7 +20,7 @@ def lock() -> None:
     if not shutil.which("uv"):
         message = "needs uv on PATH (pip install uv)"
         raise StepError(message)
-    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets", "presets_oldest", "mutation"):
+    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets", "presets_oldest", "mutation", "bench"):
         say(f"requirements/{name}.txt")
         # relative names, because uv writes them into its comments
         files = [f"requirements/{name}.in", "--output-file", f"requirements/{name}.txt"]

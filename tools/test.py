@@ -120,7 +120,7 @@ def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_argume
     env = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{name}"), "PYTHONDONTWRITEBYTECODE": "1"}
     if lock.startswith("presets"):
         env["KEYAUDIT_PRESETS"] = "1"  # elsewhere these tests are left out without their libraries
-        pytest_arguments = ["tests/presets"]
+        pytest_arguments = ["tests/presets", "tests/sql"]
     COVERAGE.mkdir(parents=True, exist_ok=True)
     run(python, *PYTEST, *pytest_arguments, failure="tests failed (see above)", env=env)
 

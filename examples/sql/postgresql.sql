@@ -1,0 +1,163 @@
+-- Which key did what: indexes and views over an audit table in PostgreSQL (12 or newer).
+-- Put your names in the place of audit_log and its columns; additional_fields may be jsonb, json or text. The table itself
+-- does not change; run this again at will. On a table that is being written, create the indexes CONCURRENTLY.
+
+-- The fields as jsonb, whatever type the column has. Of jsonb nothing remains of this: the planner puts it in line.
+CREATE OR REPLACE FUNCTION keyaudit_json(fields jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS 'SELECT fields';
+
+-- Text that is no JSON, or that jsonb cannot hold (NaN, \u0000), has no key; an error would make PostgreSQL refuse the row.
+CREATE OR REPLACE FUNCTION keyaudit_json(fields text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE
+AS 'BEGIN RETURN fields::jsonb; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
+
+CREATE OR REPLACE FUNCTION keyaudit_json(fields json) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE
+AS 'BEGIN RETURN fields::text::jsonb; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
+
+-- What the library wrote into each row. An index is used for an expression that is written here as it is written there.
+CREATE OR REPLACE VIEW key_rows AS
+SELECT
+    id, at, actor, action, resource_type, resource_id, outcome,
+    keyaudit_json(additional_fields) #> '{request_api_key}' AS member,
+    keyaudit_json(additional_fields) #>> '{request_api_key,id}' AS key_id,
+    keyaudit_json(additional_fields) #>> '{request_api_key,name}' AS key_name,
+    keyaudit_json(additional_fields) #>> '{request_api_key,digest}' AS digest,
+    keyaudit_json(additional_fields) #>> '{request_api_key,detail}' AS detail,
+    keyaudit_json(additional_fields) #>> '{request_api_key,trace_id}' AS trace_id,
+    keyaudit_json(additional_fields) #>> '{request_api_key,span_id}' AS span_id,
+    keyaudit_json(additional_fields) #>> '{request_api_key,ambiguous}' AS ambiguous,
+    keyaudit_json(additional_fields) #> '{request_api_key,ids}' AS key_ids,
+    keyaudit_json(additional_fields) #> '{api_key}' AS subject,
+    keyaudit_json(additional_fields) #>> '{api_key,id}' AS subject_id,
+    keyaudit_json(additional_fields) #>> '{api_key,name}' AS subject_name,
+    keyaudit_json(additional_fields) #>> '{api_key,digest}' AS subject_digest,
+    keyaudit_json(additional_fields) #>> '{api_key,detail}' AS subject_detail
+FROM audit_log;
+
+CREATE INDEX IF NOT EXISTS keyaudit_key ON audit_log (
+    (keyaudit_json(additional_fields) #>> '{request_api_key,id}'), id
+);
+CREATE INDEX IF NOT EXISTS keyaudit_digest ON audit_log (
+    (keyaudit_json(additional_fields) #>> '{request_api_key,digest}'), id
+);
+CREATE INDEX IF NOT EXISTS keyaudit_full ON audit_log (
+    (keyaudit_json(additional_fields) #>> '{request_api_key,digest}')
+)
+WHERE keyaudit_json(additional_fields) #>> '{request_api_key,detail}' = 'full';
+CREATE INDEX IF NOT EXISTS keyaudit_ambiguous ON audit_log (id)
+WHERE keyaudit_json(additional_fields) #>> '{request_api_key,ambiguous}' = 'true';
+-- api_key is reserved only where an audit target has a subject: name the rows that such a target writes, and no others
+CREATE INDEX IF NOT EXISTS keyaudit_subject ON audit_log (
+    (keyaudit_json(additional_fields) #>> '{api_key,id}'), (keyaudit_json(additional_fields) #>> '{api_key,digest}'), id
+)
+WHERE resource_type = 'api_key';
+ANALYZE audit_log;
+
+CREATE OR REPLACE VIEW full_rows AS
+SELECT digest, member
+FROM key_rows
+WHERE detail = 'full';
+
+-- What was done with a key. The snapshot is the row's own when it is full, else that of a full row with its digest.
+CREATE OR REPLACE VIEW key_actions AS
+SELECT
+    id, at, actor, action, resource_type, resource_id, outcome,
+    key_id, key_name, digest, detail, trace_id, span_id,
+    CASE detail WHEN 'full' THEN member ELSE coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = r.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = r.key_id
+            AND f.subject_digest = r.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) END AS snapshot
+FROM key_rows AS r
+WHERE key_id IS NOT NULL;
+
+-- What was done to a key, and with which.
+CREATE OR REPLACE VIEW key_subjects AS
+SELECT
+    id, at, actor, action, outcome,
+    subject_id, subject_name, subject_digest, subject_detail, key_id AS by_key_id, key_name AS by_key_name, trace_id
+FROM key_rows
+WHERE resource_type = 'api_key' AND subject_id IS NOT NULL;
+
+-- Requests in which more than one key was accepted: key_ids has all of them.
+CREATE OR REPLACE VIEW ambiguous_actions AS
+SELECT id, at, actor, action, resource_type, resource_id, outcome, key_ids, trace_id, span_id
+FROM key_rows
+WHERE ambiguous = 'true';
+
+-- What was done without a key.
+CREATE OR REPLACE VIEW keyless_actions AS
+SELECT id, at, actor, action, resource_type, resource_id, outcome
+FROM key_rows
+WHERE key_id IS NULL AND ambiguous IS NULL;
+
+-- Every snapshot once: the first and the last row that names it. It leaps through the index from digest to digest.
+CREATE OR REPLACE VIEW key_snapshots AS
+WITH RECURSIVE
+leap (digest) AS (
+    SELECT min(digest) FROM key_rows
+    UNION ALL
+    SELECT (SELECT min(r.digest) FROM key_rows AS r WHERE r.digest > leap.digest) FROM leap WHERE digest IS NOT NULL
+),
+used (key_id, digest, first_id, last_id) AS (
+    SELECT
+        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest LIMIT 1),
+        digest,
+        (SELECT min(r.id) FROM key_rows AS r WHERE r.digest = leap.digest),
+        (SELECT max(r.id) FROM key_rows AS r WHERE r.digest = leap.digest)
+    FROM leap
+    WHERE digest IS NOT NULL
+),
+named (key_id, digest, first_id, last_id) AS (
+    SELECT key_id, digest, first_id, last_id FROM used
+    UNION ALL
+    SELECT subject_id, subject_digest, min(id), max(id) FROM key_subjects GROUP BY subject_id, subject_digest
+)
+SELECT
+    key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = named.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = named.key_id
+            AND f.subject_digest = named.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS snapshot
+FROM named
+GROUP BY key_id, digest;
+
+-- Keys whose snapshot changed, and in which row the new one came first.
+CREATE OR REPLACE VIEW key_changes AS
+SELECT c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest, c.previous_snapshot, c.snapshot
+FROM (
+    SELECT
+        key_id, first_id, digest, snapshot,
+        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest,
+        lag(snapshot) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_snapshot
+    FROM key_snapshots
+) AS c
+JOIN audit_log AS r ON r.id = c.first_id
+WHERE c.previous_digest IS NOT NULL;
+
+-- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
+CREATE OR REPLACE VIEW key_differences AS
+WITH
+side (key_id, id, at, previous_digest, digest, change, snapshot) AS (
+    SELECT key_id, id, at, previous_digest, digest, 'removed', previous_snapshot FROM key_changes WHERE snapshot IS NOT NULL
+    UNION ALL
+    SELECT key_id, id, at, previous_digest, digest, 'added', snapshot FROM key_changes WHERE previous_snapshot IS NOT NULL
+),
+member (key_id, id, at, previous_digest, digest, change, field, content) AS (
+    SELECT side.key_id, side.id, at, previous_digest, digest, change, m.key, m.value
+    FROM side CROSS JOIN jsonb_each(snapshot - 'effective_scope') AS m
+    UNION ALL
+    SELECT side.key_id, side.id, at, previous_digest, digest, change, 'effective_scope.' || m.key, m.value
+    FROM side CROSS JOIN jsonb_each(snapshot -> 'effective_scope') AS m
+),
+item (key_id, id, at, previous_digest, digest, change, field, value) AS (
+    SELECT member.key_id, member.id, at, previous_digest, digest, change, field, i.value
+    FROM member CROSS JOIN jsonb_array_elements_text(
+        CASE WHEN jsonb_typeof(content) <> 'array' OR content = '[]' THEN jsonb_build_array(content) ELSE content END
+    ) AS i (value)
+)
+SELECT key_id, id, at, previous_digest, digest, min(change) AS change, field, value
+FROM item
+WHERE field NOT IN ('id', 'digest', 'detail', 'trace_id', 'span_id')
+GROUP BY key_id, id, at, previous_digest, digest, field, value
+HAVING min(change) = max(change);

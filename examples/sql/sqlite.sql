@@ -1,0 +1,167 @@
+-- Which key did what: indexes and views over an audit table in SQLite (3.25 or newer, with its JSON functions).
+-- Put your names in the place of audit_log and its columns. The table itself does not change; run this again at will.
+
+DROP VIEW IF EXISTS key_differences;
+DROP VIEW IF EXISTS key_changes;
+DROP VIEW IF EXISTS key_snapshots;
+DROP VIEW IF EXISTS key_subjects;
+DROP VIEW IF EXISTS keyless_actions;
+DROP VIEW IF EXISTS ambiguous_actions;
+DROP VIEW IF EXISTS key_actions;
+DROP VIEW IF EXISTS full_rows;
+DROP VIEW IF EXISTS key_rows;
+
+-- What the library wrote into each row. Rows whose fields are no JSON have nothing; without json_valid the indexes would
+-- make SQLite refuse them. An index is used for an expression that is written here as it is written there.
+CREATE VIEW key_rows AS
+SELECT
+    id, at, actor, action, resource_type, resource_id, outcome,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key') END AS member,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.id') END AS key_id,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.name') END AS key_name,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.digest') END AS digest,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.detail') END AS detail,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.trace_id') END AS trace_id,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.span_id') END AS span_id,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END AS ambiguous,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key') END AS subject,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.id') END AS subject_id,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.name') END AS subject_name,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.digest') END AS subject_digest,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.detail') END AS subject_detail
+FROM audit_log;
+
+CREATE INDEX IF NOT EXISTS keyaudit_key ON audit_log (
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.id') END, id
+);
+CREATE INDEX IF NOT EXISTS keyaudit_digest ON audit_log (
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.digest') END, id
+);
+CREATE INDEX IF NOT EXISTS keyaudit_full ON audit_log (
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.digest') END
+)
+WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.detail') END = 'full';
+CREATE INDEX IF NOT EXISTS keyaudit_ambiguous ON audit_log (
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END, id
+)
+WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END = 1;
+-- api_key is reserved only where an audit target has a subject: name the rows that such a target writes, and no others
+CREATE INDEX IF NOT EXISTS keyaudit_subject ON audit_log (
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.id') END,
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.digest') END,
+    id
+)
+WHERE resource_type = 'api_key';
+ANALYZE audit_log;
+
+-- Partial indexes are found only by a condition that is not taken from another view: hence the long form, here and below.
+CREATE VIEW full_rows AS
+SELECT
+    CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.digest') END AS digest,
+    json_extract(additional_fields, '$.request_api_key') AS member
+FROM audit_log
+WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.detail') END = 'full';
+
+-- What was done with a key. The snapshot is the row's own when it is full, else that of a full row with its digest.
+CREATE VIEW key_actions AS
+SELECT
+    id, at, actor, action, resource_type, resource_id, outcome,
+    key_id, key_name, digest, detail, trace_id, span_id,
+    CASE detail WHEN 'full' THEN member ELSE coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = r.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = r.key_id
+            AND f.subject_digest = r.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) END AS snapshot
+FROM key_rows AS r
+WHERE key_id IS NOT NULL;
+
+-- What was done to a key, and with which.
+CREATE VIEW key_subjects AS
+SELECT
+    id, at, actor, action, outcome,
+    subject_id, subject_name, subject_digest, subject_detail, key_id AS by_key_id, key_name AS by_key_name, trace_id
+FROM key_rows
+WHERE resource_type = 'api_key' AND subject_id IS NOT NULL;
+
+-- Requests in which more than one key was accepted: key_ids has all of them.
+CREATE VIEW ambiguous_actions AS
+SELECT
+    id, at, actor, action, resource_type, resource_id, outcome,
+    json_extract(additional_fields, '$.request_api_key.ids') AS key_ids,
+    json_extract(additional_fields, '$.request_api_key.trace_id') AS trace_id,
+    json_extract(additional_fields, '$.request_api_key.span_id') AS span_id
+FROM audit_log
+WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END = 1;
+
+-- What was done without a key.
+CREATE VIEW keyless_actions AS
+SELECT id, at, actor, action, resource_type, resource_id, outcome
+FROM key_rows
+WHERE key_id IS NULL AND ambiguous IS NULL;
+
+-- Every snapshot once: the first and the last row that names it. It leaps through the index from digest to digest.
+CREATE VIEW key_snapshots AS
+WITH RECURSIVE
+leap (digest) AS (
+    SELECT min(digest) FROM key_rows
+    UNION ALL
+    SELECT (SELECT min(r.digest) FROM key_rows AS r WHERE r.digest > leap.digest) FROM leap WHERE digest IS NOT NULL
+),
+used (key_id, digest, first_id, last_id) AS (
+    SELECT
+        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest LIMIT 1),
+        digest,
+        (SELECT min(r.id) FROM key_rows AS r WHERE r.digest = leap.digest),
+        (SELECT max(r.id) FROM key_rows AS r WHERE r.digest = leap.digest)
+    FROM leap
+    WHERE digest IS NOT NULL
+),
+named (key_id, digest, first_id, last_id) AS (
+    SELECT key_id, digest, first_id, last_id FROM used
+    UNION ALL
+    SELECT subject_id, subject_digest, min(id), max(id) FROM key_subjects GROUP BY subject_id, subject_digest
+)
+SELECT
+    key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = named.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = named.key_id
+            AND f.subject_digest = named.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS snapshot
+FROM named
+GROUP BY key_id, digest;
+
+-- Keys whose snapshot changed, and in which row the new one came first.
+CREATE VIEW key_changes AS
+SELECT c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest, c.previous_snapshot, c.snapshot
+FROM (
+    SELECT
+        key_id, first_id, digest, snapshot,
+        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest,
+        lag(snapshot) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_snapshot
+    FROM key_snapshots
+) AS c
+JOIN audit_log AS r ON r.id = c.first_id
+WHERE c.previous_digest IS NOT NULL;
+
+-- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
+CREATE VIEW key_differences AS
+WITH
+side (key_id, id, at, previous_digest, digest, change, snapshot) AS (
+    SELECT key_id, id, at, previous_digest, digest, 'removed', previous_snapshot FROM key_changes WHERE snapshot IS NOT NULL
+    UNION ALL
+    SELECT key_id, id, at, previous_digest, digest, 'added', snapshot FROM key_changes WHERE previous_snapshot IS NOT NULL
+),
+item (key_id, id, at, previous_digest, digest, change, field, value) AS (
+    SELECT
+        side.key_id, side.id, side.at, previous_digest, digest, change,
+        replace(replace(CASE typeof(t.key) WHEN 'integer' THEN t.path ELSE t.fullkey END, '$.', ''), '"', ''),
+        coalesce(t.atom, '[]')
+    FROM side JOIN json_tree(side.snapshot) AS t
+    WHERE t.atom IS NOT NULL OR t.value = '[]'
+)
+SELECT key_id, id, at, previous_digest, digest, min(change) AS change, field, value
+FROM item
+WHERE field NOT IN ('id', 'digest', 'detail', 'trace_id', 'span_id')
+GROUP BY key_id, id, at, previous_digest, digest, field, value
+HAVING min(change) = max(change);

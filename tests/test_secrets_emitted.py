@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, names, use_key
+from support.effort import examples
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 APP = """
@@ -39,10 +40,10 @@ DECLARED = {"id", "name", "digest", "detail", "scopes", "allow_list", "trace_id"
 DECLARED_ATTRIBUTES = {value for name, value in vars(names).items() if name.isupper() and str(value).startswith("key")}
 SCRUBBED = re.compile(
     r"password|passwd|mysql_pwd|secret|auth(?!ors?\b)|credential|private[._ -]?key|api[._ -]?key|session|cookie|"
-    r"social[._ -]?security|credit[._ -]?card|(\b|_)(csrf|xsrf|jwt|ssn)(\b|_)|token",
+    r"social[._ -]?security|credit[._ -]?card|(\b|_)(csrf|xsrf|jwt|ssn)(\b|_)|token|bearer|.*api_key.*",
     re.IGNORECASE,
 )
-"""What well-known scrubbers blank by the name of an attribute."""
+"""What well-known scrubbers blank by the name of an attribute; test_scrubbers.py asks some of them themselves."""
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.binary() | st.floats()
 AWKWARD = [
@@ -61,7 +62,9 @@ def instrument(keyaudit: KeyAudit, app: Any) -> None:
     keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(2_000, quick=300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(known=st.dictionaries(st.sampled_from(["id", "name", "scopes", "allow_list", "owner", "email", "key"]), VALUES))
 def test_only_declared_members_leave(keyaudit: KeyAudit, app: Any, known: dict[str, Any]) -> None:
     """Whatever a key object has or invents, rows and spans have the declared names and plain values."""

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import shapes, traces
+from support.effort import examples
 from support.observers import observed
 from support.shapes import FORMS, KINDS, SWEPT, Shape
 
@@ -26,9 +27,6 @@ steps = st.lists(
     max_size=6,
 )
 ALL = [(form, kind) for form in FORMS for kind in KINDS]
-IS_FULL = settings().max_examples > 1_000
-"""The full profile of hypothesis was chosen: 1,000 examples of every form and kind, more than 50,000 in all."""
-
 ONE = shapes.Parameters(0, 1, 0, False, (), False)
 
 
@@ -67,9 +65,8 @@ def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: An
 @pytest.mark.parametrize(("form", "kind"), ALL)
 def test_no_difference_for_any_signature(form: str, kind: str) -> None:
     """Any signature called in any way, right or wrong, however the function is bound and of whatever kind it is."""
-    quick = 5 if form in SWEPT else 25
 
-    @settings(max_examples=1_000 if IS_FULL else quick, deadline=None)
+    @settings(max_examples=examples(1_000, quick=5 if form in SWEPT else 25), deadline=None)
     @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
     def compare(of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
         check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)

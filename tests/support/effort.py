@@ -1,0 +1,11 @@
+"""How much a property is tried out: a little every time, to its floor in the full form."""
+
+from hypothesis import settings
+
+IS_FULL = settings().max_examples > 1_000
+"""The full profile of hypothesis was chosen: ``--hypothesis-profile=full``."""
+
+
+def examples(full: int, *, quick: int) -> int:
+    """Return how many examples to draw."""
+    return full if IS_FULL else quick

@@ -1,0 +1,120 @@
+"""What the caller owns stays the caller's: nothing is changed in place, shared between rows, or believed."""
+
+import copy
+import json
+from collections import OrderedDict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.effort import examples
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+ROWS = []
+
+def verify(key):
+    return key
+
+def record(action, additional_fields=None):
+    ROWS.append(additional_fields)
+
+def record_all(records):
+    ROWS.extend(records)
+"""
+TARGETS = ("record", "record_all?fields=args.records[]")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=5,
+)
+FORGED = st.fixed_dictionaries(
+    {"id": st.sampled_from(["root", "k_1", "k_2"])},
+    optional={"detail": st.just("full"), "digest": st.text(max_size=16), "name": st.text(max_size=3)},
+)
+NAMES = st.sampled_from(["request_api_key", "request_api_key_unverified", "api_key", "a"]) | st.text(max_size=3)
+OBJECTS = st.dictionaries(NAMES, VALUES | FORGED, max_size=4)
+KINDS = st.sampled_from([dict, OrderedDict, json.dumps, lambda fields: json.dumps(fields).encode()])
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+    """An application that keeps what it is given, instrumented."""
+    module = load_module(APP)
+    name = module.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{target}" for target in TARGETS])
+    return module
+
+
+def content(row: Any) -> dict[str, Any]:
+    """Return a row as a dict of its own."""
+    return json.loads(row) if isinstance(row, (str, bytes)) else copy.deepcopy(dict(row or {}))
+
+
+def write(keyaudit: KeyAudit, app: Any, fields: Any, key_id: str | None, *, at_once: bool) -> list[Any]:
+    """Write the same fields twice in one request, as two writes or as two elements of one; return the rows."""
+    app.ROWS.clear()
+    with keyaudit.request():
+        if key_id is not None:
+            app.verify(SimpleNamespace(id=key_id, scopes=["a:read"]))
+        if at_once:
+            app.record_all([fields, fields])
+        else:
+            app.record("create", fields)
+            app.record("create", fields)
+    return list(app.ROWS)
+
+
+@settings(
+    max_examples=examples(2_000, quick=150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(fields=OBJECTS, kind=KINDS, key_id=st.sampled_from(["k_1", None]), at_once=st.booleans())
+def test_what_the_caller_owns(
+    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any, key_id: str | None, at_once: bool
+) -> None:
+    """Fields stay equal, rows share nothing of ours, a forged key names nobody, and a second write changes nothing."""
+    given_fields = kind(fields)
+    before = copy.deepcopy(given_fields)
+    rows = write(keyaudit, app, given_fields, key_id, at_once=at_once)
+    assert given_fields == before
+    assert all(type(row) is type(before) for row in rows)
+    _check_identity([content(row) for row in rows], key_id)
+    assert [_others(content(row)) for row in rows] == [sorted(fields.values(), key=repr)] * 2
+    if isinstance(rows[0], dict) and key_id is not None:
+        rows[0]["request_api_key"]["scopes"].append("forged")
+        assert rows[1]["request_api_key"]["scopes"] == ["a:read"]
+    again = write(keyaudit, app, given_fields, key_id, at_once=not at_once)
+    assert [_others(content(row)) for row in again] == [sorted(fields.values(), key=repr)] * 2
+    _check_identity([content(row) for row in again], key_id)
+
+
+def _check_identity(rows: list[dict[str, Any]], key_id: str | None) -> None:
+    for row in rows:
+        assert row.get("request_api_key", {}).get("id") == key_id
+
+
+def _others(row: dict[str, Any]) -> list[Any]:
+    """Return the values that are not ours; those of a forged name may stand at another place in a mapping."""
+    return sorted([value for name, value in row.items() if name != "request_api_key"], key=repr)
+
+
+@settings(
+    max_examples=examples(1_000, quick=50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(fields=OBJECTS)
+def test_a_row_that_comes_by_again_names_the_key_of_its_last_write(
+    keyaudit: KeyAudit, app: Any, fields: dict[str, Any]
+) -> None:
+    """An object that was written in one request and is written again in another one: twice is the same as once."""
+    (row, _) = write(keyaudit, app, dict(fields), "k_1", at_once=False)
+    for key_id in ("k_2", "k_2", None):
+        (row, _) = write(keyaudit, app, row, key_id, at_once=False)
+        _check_identity([row], key_id)
+        assert _others(row) == sorted(fields.values(), key=repr)

@@ -25,6 +25,7 @@ if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.
         "test_mcp.py",
         "test_sqlalchemy*.py",
         "test_unkey.py",
+        "test_workers_celery*.py",
     ]
 
 
@@ -39,11 +40,12 @@ def postgresql() -> Iterator[PostgreSQL]:
 def _django() -> None:
     """The project, with its tables."""
     import django  # noqa: PLC0415 - not everywhere
-    from django.core.management import call_command  # noqa: PLC0415
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "presets.django_project.settings"
     django.setup()
-    call_command("migrate", run_syncdb=True, verbosity=0)
+    from presets.django_project import databases  # noqa: PLC0415 - when it is set up
+
+    databases.make_tables()
 
 
 @pytest.fixture
@@ -53,3 +55,30 @@ def recorder(_django: None, keyaudit_recorder: Recorder) -> Iterator[Recorder]:
 
     yield keyaudit_recorder
     connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def _tables_on_postgresql(_django: None, postgresql: PostgreSQL) -> PostgreSQL:
+    """The tables of the project, on PostgreSQL."""
+    from presets.django_project import databases  # noqa: PLC0415 - when it is set up
+
+    with databases.on_postgresql(postgresql):
+        databases.make_tables()
+    return postgresql
+
+
+@pytest.fixture
+def recorder_on_postgresql(recorder: Recorder, _tables_on_postgresql: PostgreSQL) -> Iterator[Recorder]:
+    """A recorder, while the project uses PostgreSQL."""
+    from presets.django_project import databases  # noqa: PLC0415 - when it is set up
+
+    with databases.on_postgresql(_tables_on_postgresql):
+        yield recorder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_each(request: pytest.FixtureRequest, recorder: Recorder) -> Recorder:
+    """A recorder, with each of the databases."""
+    if request.param == "postgresql":
+        request.getfixturevalue("recorder_on_postgresql")
+    return recorder

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.requests import ABOUT_THE_ROW, django_requests, server_spans
+from presets.requests import assert_rows_say_it, django_requests
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
 
@@ -36,31 +36,63 @@ def _history() -> list[Any]:
     return [row.additional_fields for row in HistoryNote.history.order_by("-history_id")[:3]][::-1]
 
 
-CASES: dict[str, tuple[Callable[[], list[Any]], dict[str, Any], str, str]] = {
-    # preset: the rows in the database, what they hold without us, the action, the type of the object
+def _contexts() -> list[Any]:
+    from presets.django_project.models import TrackedNote  # noqa: PLC0415 - not everywhere
+
+    events = TrackedNote.pgh_event_model.objects.order_by("-pgh_id").select_related("pgh_context")[:3]
+    return [_without(event.pgh_context.metadata, "user") for event in events][::-1]
+
+
+def _changes() -> list[Any]:
+    contexts = _column("field_audit.models:AuditEvent", "change_context")()
+    return [_without(context, "username") for context in contexts]
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a row without a member that names the user."""
+    return {key: value for key, value in row.items() if key != name}
+
+
+Case = tuple[Callable[[], list[Any]], list[dict[str, Any]], str | None, str | None]
+"""The rows in the database, what they hold without us, the action, the type of the object."""
+
+CASES: dict[str, Case] = {
     "auditlog": (
         _column("auditlog.models:LogEntry", "additional_data"),
-        {"origin": "application"},
+        [{"origin": "application"}] * 3,
         "create",
         "django_project.note",
     ),
-    "simple-history": (_history, {}, "create", "django_project.historynote"),
+    "simple-history": (_history, [{}] * 3, "create", "django_project.historynote"),
     "wagtail": (
         _column("wagtail.models:ModelLogEntry", "data"),
-        {"title": "tea"},
+        [{"title": "tea"}] * 3,
         "wagtail.create",
         "django_project.auditrow",
     ),
-    "django-admin": (_messages, {"changed": {"fields": ["Action"]}}, "update", "django_project.auditrow"),
+    "django-admin": (_messages, [{"changed": {"fields": ["Action"]}}] * 3, "update", "django_project.auditrow"),
+    "field-audit": (_changes, [{"user_type": "RequestUser"}, {}, {}], None, None),
+}
+ON_POSTGRESQL: dict[str, Case] = {
+    "pghistory": (_contexts, [{"url": "/open"}] * 3, "create", None),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_row_in_the_database_names_the_key(name: str, recorder: Recorder) -> None:
+def test_the_row_in_the_database_names_the_key(name: str, on_each: Recorder) -> None:
     """Only the allowed request's row has the key, behind what the application put there; nothing else changes."""
+    _assert_rows(name, on_each)
+
+
+def test_an_event_of_pghistory_names_the_key(recorder_on_postgresql: Recorder) -> None:
+    """The preset "pghistory": triggers write the event, with the context that goes with the statement."""
+    _assert_rows("pghistory", recorder_on_postgresql)
+
+
+def _assert_rows(name: str, recorder: Recorder) -> None:
     from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
 
-    rows, application, action, kind = CASES[name]
+    rows, application, action, kind = (CASES | ON_POSTGRESQL)[name]
     credential = oauth_toolkit()
     recorder.instrument(presets=["oauth-toolkit", name])
 
@@ -68,35 +100,9 @@ def test_the_row_in_the_database_names_the_key(name: str, recorder: Recorder) ->
     answers = django_requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
 
     assert answers == [201, 201, 201]
-    with_key, denied, anonymous = rows()
-    said = with_key.pop("request_api_key")
-    assert {key: value for key, value in said.items() if key not in ABOUT_THE_ROW} == credential.snapshot
-    assert [row or {} for row in (with_key, denied, anonymous)] == [application] * 3
-    spans = [span for span in recorder.spans if span.name == f"audit {action}"]
-    assert [span.attributes["keyaudit.resource.type"] for span in spans if span.attributes] == [kind] * 3
-    assert [(span.attributes or {}).get("keyaudit.key.id") for span in spans] == [credential.snapshot["id"], None, None]
-    assert [span.get("keyaudit.outcome") for span in server_spans(recorder)] == ["accepted", "denied", None]
-    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 2, "failed": 0}
-    assert recorder.degraded() == {}
-    recorder.rows += [with_key, said]
-    recorder.assert_no_secret(*credential.secrets)
-
-
-def test_field_audit_names_the_key_in_the_context_of_a_change(recorder: Recorder) -> None:
-    """The auditors' own context stays; a request without a key leaves it as it was."""
-    from presets.django_project.credentials import drf_token  # noqa: PLC0415 - not everywhere
-
-    credential = drf_token()
-    recorder.instrument(presets=["drf-token", "field-audit"])
-
-    django_requests(recorder, "drf-token", credential.allowed | {"X-Write": "field-audit"})
-
-    (context,) = _column("field_audit.models:AuditEvent", "change_context")()
-    assert context["request_api_key"]["id"] == credential.snapshot["id"]
-    assert context["user_type"] == "RequestUser"
-    assert recorder.degraded() == {}
-    recorder.rows.append(context)
-    recorder.assert_no_secret(*credential.secrets)
+    assert_rows_say_it(recorder, credential, rows(), application, action)
+    spans = [span.attributes or {} for span in recorder.spans if span.name.startswith("audit")]
+    assert [span.get("keyaudit.resource.type") for span in spans] == [kind] * 3
 
 
 def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder: Recorder) -> None:

@@ -39,7 +39,7 @@ def test_a_row_of_the_named_model_names_the_key(column: str, url: str, keyaudit_
     requests(serving_wsgi(application, keyaudit_recorder), "open", credential.allowed, credential.denied, {})
 
     rows = sqlalchemy_models.rows(engine, column)[-3:]
-    assert_rows_say_it(keyaudit_recorder, credential, rows, {"title": "tea"}, "note.create")
+    assert_rows_say_it(keyaudit_recorder, credential, rows, [{"title": "tea"}] * 3, "note.create")
 
 
 def test_uninstrumenting_takes_the_listener_off(keyaudit: KeyAudit) -> None:

@@ -26,6 +26,23 @@ What is said here of a library's keys also holds without its preset, for a funct
 """
 
 _TAIL = """
+## An audit log of your own
+
+What is yours alone has a name that no preset can know; a target says it. A model that is an audit log, in SQLAlchemy
+(`before_insert` stands for the event of that name, which gets the row as `target`) and in Django:
+
+```
+OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.models:AuditLog.before_insert?fields=args.target.details&action=args.target.action'
+OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.models:AuditLog._save_table?fields=self.details&action=self.action&when=self._state.adding'
+```
+
+`details` is a column that holds JSON. Rows that are inserted in bulk, past the model's objects, are not seen.
+A logger whose name does not say that it is one for audit events:
+
+```
+OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='logging:Logger.makeRecord?fields=args.extra&when=args.name|is:journal.*'
+```
+
 ## FastAPI: your own dependency
 
 There is no preset for FastAPI itself. `APIKeyHeader`, `HTTPBearer` and the other classes of `fastapi.security` return

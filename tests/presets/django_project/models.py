@@ -1,3 +1,4 @@
+import pghistory
 from auditlog.registry import auditlog
 from django.db import models
 from django_tenant_apikeys.models import AbstractTenantAPIKey
@@ -44,6 +45,13 @@ class HistoryNote(models.Model):
 
 
 class FieldAuditNote(models.Model):
+    title = models.CharField(max_length=100)
+
+
+@pghistory.track()
+class TrackedNote(models.Model):
+    """What triggers of PostgreSQL keep the history of."""
+
     title = models.CharField(max_length=100)
 
 

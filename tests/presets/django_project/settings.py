@@ -1,5 +1,6 @@
 """One project with all the libraries, on SQLite, without migrations: tables are made from the models."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ MIGRATION_MODULES = _NoMigrations()
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": Path(tempfile.mkdtemp(prefix="keyaudit_presets_")) / "db.sqlite3",
+        "NAME": os.environ.get("PRESETS_DATABASE") or Path(tempfile.mkdtemp(prefix="keyaudit_presets_")) / "db.sqlite3",
         "OPTIONS": {"timeout": 20},
     }
 }
@@ -46,6 +47,8 @@ INSTALLED_APPS = [
     "easyaudit",
     "simple_history",
     "field_audit",
+    "pgtrigger",
+    "pghistory",
     "taggit",
     "wagtail.users",
     "wagtail.documents",
@@ -62,6 +65,7 @@ MIDDLEWARE = [
     "auditlog.middleware.AuditlogMiddleware",
     "easyaudit.middleware.easyaudit.EasyAuditMiddleware",
     "field_audit.middleware.FieldAuditMiddleware",
+    "presets.django_project.middleware.HistoryOnPostgreSQL",
 ]
 TEMPLATES = [
     {

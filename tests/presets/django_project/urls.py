@@ -26,7 +26,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from wagtail.log_actions import log
 
 from presets.django_project.audit import record
-from presets.django_project.models import AuditRow, EasyAuditNote, FieldAuditNote, HistoryNote, Note
+from presets.django_project.models import AuditRow, EasyAuditNote, FieldAuditNote, HistoryNote, Note, TrackedNote
 
 WRITES: dict[str, Callable[[], object]] = {
     "application": lambda: record("note.create", {"by": "application"}),
@@ -40,6 +40,7 @@ WRITES: dict[str, Callable[[], object]] = {
         User.objects.first().pk, [AuditRow.objects.create(action="tea")], CHANGE, [{"changed": {"fields": ["Action"]}}]
     ),
     "field-audit": lambda: FieldAuditNote.objects.create(title="tea"),
+    "pghistory": lambda: TrackedNote.objects.create(title="tea"),
 }
 
 

@@ -1,0 +1,51 @@
+"""django-pghistory: triggers write its events, and the context that goes with each statement is what they share."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from otel_keyaudit.calls import Call
+from otel_keyaudit.places import Change, PlacedTarget
+from otel_keyaudit.preset import Preset
+
+_ACTIONS = {"insert": "create", "update": "update", "delete": "delete"}
+_WRITES = frozenset({*_ACTIONS, "merge", "with", "truncate", "copy", "call", "do"})
+
+
+def _verb(call: Call) -> str:
+    """Return the first word of a statement."""
+    statement = call.args["sql"]
+    text = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
+    return next(iter(text.split(None, 1)), "").lower()
+
+
+def _may_write(call: Call) -> bool:
+    return _verb(call) in _WRITES
+
+
+def _action(call: Call) -> str | None:
+    return _ACTIONS.get(_verb(call))
+
+
+def _into_metadata(_: Call, change: Change) -> None:
+    """Change the metadata of this thread's context in place: it is pghistory's own, and others hold it, too."""
+    metadata: dict[str, Any] = sys.modules["pghistory.runtime"]._tracker.value.metadata
+    changed = change(metadata)
+    if changed is not metadata:
+        for name in metadata.keys() - changed.keys():
+            del metadata[name]
+        metadata.update(changed)
+
+
+PRESET = Preset(
+    library="django-pghistory",
+    oldest="3.6",
+    records="`Context.metadata`, beside what the application puts there, of every event that a statement causes inside "
+    "`pghistory.context`, such as that of its middleware; each such statement that may write counts as a write, with "
+    "the action `create`, `update` or `delete`",
+    never="the events themselves, which hold what was changed; statements outside of `pghistory.context`",
+    targets=(
+        PlacedTarget("pghistory.runtime:_inject_history_context", _into_metadata, action=_action, when=_may_write),
+    ),
+)

@@ -1,0 +1,41 @@
+"""A plain model of Django as the audit log: rows of an allowed, a denied and an anonymous request."""
+
+from __future__ import annotations
+
+import pytest
+
+from otel_keyaudit.testing import Recorder
+from presets.requests import assert_rows_say_it, django_requests
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+TARGET = (
+    "presets.django_project.models:AuditRow._save_table"
+    "?fields=self.additional_fields&action=self.action&when=self._state.adding"
+)
+
+
+def test_a_row_of_the_named_model_names_the_key(on_each: Recorder) -> None:
+    """A JSON field gets the key when the row is saved for the first time, and other models are left alone."""
+    from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
+    from presets.django_project.models import AuditRow  # noqa: PLC0415
+
+    credential = oauth_toolkit()
+    on_each.instrument(presets="oauth-toolkit", audit_targets=[TARGET])
+
+    assert django_requests(on_each, "open", credential.allowed, credential.denied, {}) == [201] * 3
+
+    rows = [row.additional_fields for row in AuditRow.objects.order_by("-pk")[:3]][::-1]
+    assert_rows_say_it(on_each, credential, rows, [{"by": "application"}] * 3, "note.create")
+
+
+def test_a_row_that_is_changed_stays_as_it_was_written(recorder: Recorder) -> None:
+    """Only who wrote the row is named in it."""
+    from presets.django_project.models import AuditRow  # noqa: PLC0415 - not everywhere
+
+    row = AuditRow.objects.create(action="note.create", additional_fields={"by": "application"})
+    recorder.instrument(audit_targets=[TARGET])
+    row.action = "note.update"
+    row.save()
+
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 0}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.requests import assert_rows_say_it, django_requests
+from presets.requests import assert_rows_say_it, django_requests, server_spans
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
 
@@ -120,6 +120,7 @@ def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder:
     ids = [(span.attributes or {}).get("keyaudit.key.id") for span in recorder.spans if span.name == "audit create"]
     assert ids == [credential.snapshot["id"], None, None]
     assert "api_key" not in str(list(CRUDEvent.objects.values()))
+    assert [span.get("keyaudit.outcome") for span in server_spans(recorder)] == ["accepted", "denied", None]
     assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 2, "failed": 0}
     assert recorder.degraded() == {}
     recorder.assert_no_secret(*credential.secrets)
@@ -139,6 +140,9 @@ def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Rec
     success, failure = TokenAuditLog.objects.order_by("-pk")[:2][::-1]
     assert success.extra["request_api_key"]["id"] == success.extra["api_key"]["id"] == credential.snapshot["id"]
     assert failure.extra == {"error_code": "invalidtoken"}
+    assert [span.get("keyaudit.outcome") for span in server_spans(recorder)] == ["accepted", "denied", None]
+    assert server_spans(recorder)[0]["keyaudit.key.id"] == credential.snapshot["id"]
+    assert recorder.degraded() == {}
     recorder.rows += [success.extra, failure.extra]
     recorder.assert_no_secret(*credential.secrets)
 

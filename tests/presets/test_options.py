@@ -144,3 +144,11 @@ def test_the_page_about_presets_is_up_to_date() -> None:
     page = Path(__file__).parents[2] / "docs" / "presets.md"
 
     assert page.read_text(encoding="utf-8") == table()
+
+
+def test_the_example_of_a_preset_is_one() -> None:
+    """CONTRIBUTING.md shows a file as it is."""
+    root = Path(__file__).parents[2]
+    source = (root / "src/otel_keyaudit/presets/litestar_api_auth.py").read_text(encoding="utf-8")
+
+    assert f"```python\n{source}```" in (root / "CONTRIBUTING.md").read_text(encoding="utf-8")

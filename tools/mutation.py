@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments import BUILD, ROOT, StepError, environ, environment, main, say
-from mutants import AREA_FLOOR, AREAS, EXPLAINED, MODULES, NOT_ON_MUTANTS, OVERALL_FLOOR
+from mutants import AREA_FLOOR, AREAS, EXPLAINED, MODULES, NOT_ON_MUTANTS, NOTHING_TO_CHANGE, OVERALL_FLOOR
 from results import Results
 
 AT_ONCE = 2
@@ -78,9 +78,7 @@ class Score:
 def mutation() -> None:
     """Test every module, or those on the command line, and compare the scores with the floors."""
     asked = sys.argv[1:]
-    if unknown := [name for name in asked if name not in MODULES]:
-        message = f"no module of tools/mutants.py: {', '.join(unknown)}; there are {', '.join(MODULES)}"
-        raise StepError(message)
+    check_names(asked)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     python = environment("mutation", "mutation")
     results = Results("make mutation")
@@ -98,13 +96,28 @@ def mutation() -> None:
     judge(results, sorted(scores, key=lambda score: modules.index(score.module)), whole=not asked)
 
 
+def check_names(asked: list[str]) -> None:
+    """Check that there is such a module, and that none was forgotten.
+
+    Raises:
+        StepError: There is a module too many, or one too few.
+    """
+    if unknown := [name for name in asked if name not in MODULES]:
+        message = f"no module of tools/mutants.py: {', '.join(unknown)}; there are {', '.join(MODULES)}"
+        raise StepError(message)
+    modules = {path.stem for path in (ROOT / "src" / "otel_keyaudit").glob("*.py")}
+    if unknown := sorted(modules ^ {*MODULES, *NOTHING_TO_CHANGE}):
+        message = f"tools/mutants.py and src/otel_keyaudit have not the same modules: {', '.join(unknown)}"
+        raise StepError(message)
+
+
 def tested(python: Path, module: str) -> Score:
     """Test the mutants of one module in its copy of the sources."""
     folder = BUILD / "mutation" / module
     if synchronised(folder):
         forget_survivors(folder, module)
     arguments = [*PYTEST, *(f"--deselect=tests/{test}" for test in NOT_ON_MUTANTS)]
-    tests = [f"tests/test_{name}.py" for name in MODULES[module].split()]
+    tests = [tests_of(name) for name in MODULES[module].split()]
     own = CONFIGURATION.format(path=source(module), arguments=json.dumps(arguments), tests=json.dumps(tests))
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own)
     mutmut = python.with_name("mutmut")
@@ -190,6 +203,12 @@ def run_in(folder: Path, *command: str | Path, seconds: int, mutant: str = "") -
 def source(module: str) -> str:
     """Return where a module is."""
     return f"src/otel_keyaudit/{module}.py"
+
+
+def tests_of(name: str) -> str:
+    """Return where tests are."""
+    folder, slash, subject = name.rpartition("/")
+    return f"tests/{folder}{slash}test_{subject}.py"
 
 
 def explains(module: str, survivor: Survivor) -> bool:

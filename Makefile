@@ -26,8 +26,8 @@ jaeger: python ## build Jaeger into the user's cache, once (needs Go); its tests
 check: python ## ruff and mypy
 	@"$(PYTHON)" tools/check.py
 
-check-full: python ## the long forms: isolation, properties, fuzzer, sabotage, three repeats in random order
-	@"$(PYTHON)" tools/check_full.py
+check-full: python ## the long forms: leaks, properties, fuzzer, sabotage, three repeats, isolation (ARGS=--quick: half an hour)
+	@"$(PYTHON)" tools/check_full.py $(ARGS)
 
 sabotage: python ## break the library in twenty ways, each of which a test must notice
 	@"$(PYTHON)" tools/sabotage.py

@@ -1,4 +1,9 @@
-"""The checks that have a long form, in that form: what `make check-full` does."""
+"""The checks that have a long form, in that form: what `make check-full` does.
+
+    python tools/check_full.py [--quick]
+
+The quick form has 4 seeds of the isolation tests in place of 20, and fits in half an hour on two cores.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,30 @@ from functools import partial
 from pathlib import Path
 
 from dist import build
-from environments import BUILD, PIP_INSTALL, StepError, main, run, say, tools_environment
+from environments import (
+    BUILD,
+    PIP_INSTALL,
+    VERSIONS,
+    StepError,
+    environment,
+    interpreter,
+    main,
+    run,
+    say,
+    tools_environment,
+)
 from results import Results
 from sabotage import sabotage
 
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-n", "2")
 MINUTES = 90
 """How long a step may take; the longest, isolation, needs about half of that on two cores."""
+
+ISOLATION = "tests/isolation"
+SEEDS = 20
+QUICK_SEEDS = 4
+FULL = {"OTEL_KEYAUDIT_FULL": "1"}
+EXAMPLES = "--hypothesis-profile=full"
 
 FUZZER = "tests/fuzz/fuzz_merge.py"
 EXECUTIONS = 1_000_000
@@ -24,24 +46,32 @@ REPEATS = 3
 
 def check_full() -> None:
     """Run every check, also when one has failed."""
+    quick = sys.argv[1:] == ["--quick"]
     results = Results("make check-full")
-    python = installed()
+    wheel = build(tools_environment(), BUILD / "dist")
+    python = with_wheel(tools_environment(), wheel)
     tests = partial(run_tests, python)
-    full = {"OTEL_KEYAUDIT_FULL": "1"}
-    results.step("isolation, 20 seeds", partial(tests, "tests/isolation", "--durations=5", env=full))
-    results.step("properties, 5,000 examples", partial(tests, "-m", "hypothesis", "--hypothesis-profile=full"))
-    fuzz(results, python)
+    # the short steps first, so that a failure shows early
+    results.step("leaks, 50,000 calls", partial(tests, "tests/test_leaks.py", env=FULL))
+    results.step("transparency, 1,000 of each kind", partial(tests, "tests/test_transparency.py", EXAMPLES))
+    results.step("properties, up to 5,000 examples", partial(tests, "-m", "hypothesis", EXAMPLES))
+    with_vendors(results, wheel)
     results.step("sabotage", sabotage)
     for seed in random.sample(range(2**32), REPEATS):
         results.step(f"all tests in order {seed}", partial(tests, f"--randomly-seed={seed}"))
+    seeds = QUICK_SEEDS if quick else SEEDS
+    results.step(f"isolation, {seeds} seeds of 10,000", partial(tests, *isolation(seeds), "--durations=5", env=FULL))
     results.close()
 
 
-def installed() -> Path:
-    """Return the Python of the virtualenv in which the wheel of this checkout is installed."""
-    say("building and installing the wheel")
-    python = tools_environment()
-    wheel = build(python, BUILD / "dist")
+def isolation(seeds: int) -> list[str]:
+    """Return the tests for some of the seeds, by what stands behind each test's name."""
+    others = [f"{seed}]" for seed in range(seeds, SEEDS)]
+    return [ISOLATION, "-k", " and ".join(f"not [{other}" for other in others)] if others else [ISOLATION]
+
+
+def with_wheel(python: Path, wheel: Path) -> Path:
+    """Install the wheel of this checkout into a virtualenv; return its Python."""
     no_wheel = "the wheel could not be installed (see above)"
     run(python, *PIP_INSTALL, "--no-deps", "--force-reinstall", wheel, failure=no_wheel)
     return python
@@ -53,12 +83,15 @@ def run_tests(python: Path, *arguments: str, env: dict[str, str] | None = None) 
     run(python, *PYTEST, *arguments, failure="tests failed (see above)", env=env, minutes=MINUTES)
 
 
-def fuzz(results: Results, python: Path) -> None:
-    """Run the fuzzer where atheris is installed: there is none for every Python."""
+def with_vendors(results: Results, wheel: Path) -> None:
+    """Run what needs more than the development tools, on the newest Python here: the fuzzer, and vendors' scrubbers."""
+    newest = next((found for version in reversed(VERSIONS) if (found := interpreter(version))), sys.executable)
+    python = with_wheel(environment("check_full", "check_full", newest), wheel)
+    results.step("scrubbers of vendors", partial(run_tests, python, "tests/test_scrubbers.py", "-p", "no:logfire"))
     name = f"fuzzer, {EXECUTIONS:,} executions"
     say(name)
     try:
-        run(python, "-c", "import atheris", failure="skipped: atheris cannot be imported, see tests/fuzz/fuzz_merge.py")
+        run(python, "-c", "import atheris", failure="skipped: there is no atheris for this Python and machine")
     except StepError as reason:
         results.note(f"{name:<32} {reason}")
         return

@@ -11,6 +11,10 @@ COMPILE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock"),
 ]
+LOCKS = (
+    *("dev", "oldest", "demo", "runtime", "presets", "presets_oldest"),
+    *("supply_chain", "mutation", "bench", "check_full"),
+)
 OLDEST = {"presets": "3.12", "presets_oldest": "3.12"}
 """Locks whose oldest Python is not that of the package: not all of what they hold exists for it."""
 
@@ -20,7 +24,7 @@ def lock() -> None:
     if not shutil.which("uv"):
         message = "needs uv on PATH (pip install uv)"
         raise StepError(message)
-    for name in ("dev", "oldest", "demo", "runtime", "supply_chain", "presets", "presets_oldest", "mutation", "bench"):
+    for name in LOCKS:
         say(f"requirements/{name}.txt")
         # relative names, because uv writes them into its comments
         files = [f"requirements/{name}.in", "--output-file", f"requirements/{name}.txt"]

@@ -89,8 +89,6 @@ FORMS = {
     "lru_cache": ("@functools.lru_cache\n{function}", "f", "f"),
     "lru_cache_method": ("class C(Base):\n    @functools.lru_cache\n{method}", "C.f", "C().f"),
 }
-SWEPT = ("partial", "lru_cache", "lru_cache_method")
-"""Those that are exchanged wherever they are held, which looks through all objects there are."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import orjson
-
-from otel_keyaudit.snapshot import Detail, Snapshot, cut
+from otel_keyaudit.snapshot import Detail, Snapshot, as_json, cut
 
 
 class Location(NamedTuple):
@@ -54,7 +52,7 @@ class AmbiguousMember(NamedTuple):
 
     def as_json(self) -> str:
         """Return the member as compact JSON text."""
-        return orjson.dumps(self.as_object()).decode()
+        return as_json(self.as_object())
 
 
 Member = KeyMember | AmbiguousMember

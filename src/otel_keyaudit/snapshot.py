@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
@@ -48,8 +49,8 @@ class Snapshot:
         effective = _effective_scope(key, catalog)
         self._minimal = self._head(Detail.MINIMAL)
         self._full = self._head(Detail.FULL) | _full_members(key, effective, max_items)
-        self._minimal_json = orjson.dumps(self._minimal)[:-1].decode()
-        self._full_json = orjson.dumps(self._full)[:-1].decode()
+        self._minimal_json = as_json(self._minimal)[:-1]
+        self._full_json = as_json(self._full)[:-1]
         self.identity: Attributes = {names.KEY_ID: key.id, names.KEY_DIGEST: self.digest}
         if key.name is not None:
             self.identity[names.KEY_NAME] = key.name
@@ -77,6 +78,12 @@ class Snapshots:
     def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.max_items = max_items
         self.of = lru_cache(CACHED_SNAPSHOTS)(lambda key: Snapshot(key, catalog, max_items))
+
+
+def as_json(members: dict[str, Any]) -> str:
+    """Return compact JSON text. What steers a terminal, breaks a line or turns the direction of writing is escaped."""
+    text = orjson.dumps(members).decode()
+    return text if text.isprintable() else json.dumps(members, separators=(",", ":"))
 
 
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:

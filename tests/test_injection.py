@@ -1,0 +1,118 @@
+"""Text of any kind in a key stays one value: it breaks no row, forges no line of a log, and loses no attribute."""
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from otel_keyaudit import ApiKey, use_key
+from support.effort import examples
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+ROWS = []
+
+def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None):
+    ROWS.append(additional_fields)
+"""
+AWKWARD = [
+    "a\r\nb", "a\x00b", "\x1b[31mred", "a\u2028b", "a\u2029b", "a\x85b", "\u202ea", "\u2066a\u2069", "a\u200fb",
+    "a\ufeffb", "a\ud800b", "\udfff\ud800", "%s %d", "{x}", "{0.__class__}", "'\"\\", "a\x7f", "e\u0301", "${jndi:x}",
+    "</script>",
+]  # fmt: skip
+HOSTILE = st.text(
+    st.characters(categories=["Cc", "Cf", "Zl", "Zp", "Cs"]) | st.sampled_from("a%s{}'\"\\ \n\r\t"),
+    min_size=1,
+    max_size=12,
+)
+"""Control characters, bidi marks, line separators, lone surrogates, and what formats and quotes are made of."""
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+    """An application that writes rows of every kind, instrumented."""
+    module = load_module(APP)
+    keyaudit.instrument(audit_targets=[f"{module.__name__}:record?subject=args.subject"])
+    return module
+
+
+def write(keyaudit: KeyAudit, app: Any, text: str) -> list[Any]:
+    """Put a text everywhere in a key and an event; return a row of each kind, and one of an ambiguous request."""
+    app.ROWS.clear()
+    keyaudit.exporter.clear()
+    key = ApiKey(text, text, [text, "a:read"], [text], text)
+    with keyaudit.request(), use_key(key):
+        rows: tuple[Any, ...] = ("{}", b"{}", {}, f"no json {text}")
+        for fields in rows:
+            app.record(text, text, text, text, fields, key)
+    return list(app.ROWS)
+
+
+def is_plain(text: str) -> bool:
+    """Say whether nothing in a text steers a terminal, breaks a line or turns the direction of writing."""
+    return not any(unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"} for character in text)
+
+
+@settings(
+    max_examples=examples(1_000, quick=100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(text=HOSTILE)
+@example(text="a\u2028b\x85\u202e\ud800\x7f")
+def test_each_row_parses_alone(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """It is one line of plain characters, and reads as the same text in every kind of row; so does the log."""
+    rows = write(keyaudit, app, text)
+    assert len(rows) == 4
+    assert is_plain(rows[0])
+    assert is_plain(rows[1].decode())
+    expected = text.encode("utf-8", "backslashreplace").decode()
+    for row in (json.loads(rows[0]), json.loads(rows[1]), rows[2]):
+        for member in (row["request_api_key"], row["api_key"]):
+            assert (member["id"], member["name"]) == (expected, expected)
+            assert member["scopes"] == list(dict.fromkeys([expected, "a:read"]))
+            assert member["allow_list"] == [expected]
+    assert rows[3] == f"no json {text}"
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 1
+    assert is_plain(lines[0])
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_known_attacks(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """The same for texts that have broken others."""
+    rows = write(keyaudit, app, text)
+    assert is_plain(rows[0])
+    assert json.loads(rows[0])["request_api_key"]["id"] == text.encode("utf-8", "backslashreplace").decode()
+    assert all(is_plain(record.getMessage()) for record in caplog.records)
+
+
+def test_ids_of_an_ambiguous_request(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """They stand in a row of one line as well."""
+    module = load_module(
+        "def verify(key):\n    return key\n\ndef record(additional_fields):\n    return additional_fields\n"
+    )
+    name = module.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"])
+    with keyaudit.request():
+        for text in AWKWARD:
+            module.verify(ApiKey(text))
+        row = module.record("{}")
+    assert is_plain(row)
+    expected = [text.encode("utf-8", "backslashreplace").decode() for text in AWKWARD]
+    assert json.loads(row)["request_api_key"]["ids"] == expected
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_an_exporter_can_encode_every_attribute(keyaudit: KeyAudit, app: Any, text: str) -> None:
+    """The OTLP encoding drops nothing of ours."""
+    encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+    write(keyaudit, app, text)
+    spans = keyaudit.spans()
+    encoded = encoder.encode_spans(spans).resource_spans[0].scope_spans
+    sent = sorted(attribute.key for scope in encoded for span in scope.spans for attribute in span.attributes)
+    assert sent == sorted(name for span in spans for name in span.attributes or {})
+    assert len(sent) > 20

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.testing import Recorder, assert_names
 from presets.requests import assert_rows_say_it, django_requests, server_spans
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
@@ -162,3 +163,28 @@ def test_an_object_whose_primary_key_is_a_secret_is_not_named_on_a_span(recorder
     assert span.attributes is not None
     assert span.attributes["keyaudit.resource.type"] == "authtoken.token"
     recorder.assert_no_secret(token.key)
+
+
+def test_what_the_application_adds_to_the_context_of_pghistory_stays(recorder_on_postgresql: Recorder) -> None:
+    """Before a statement and after it; whoever holds the metadata sees the key of the last statement."""
+    import pghistory  # noqa: PLC0415 - not everywhere
+
+    from presets.django_project.models import TrackedNote  # noqa: PLC0415 - when it is set up
+
+    recorder_on_postgresql.instrument(presets="pghistory")
+    with pghistory.context(origin="application") as context:
+        with use_key(ApiKey("key-1")):
+            TrackedNote.objects.create(title="tea")
+        pghistory.context(more=1)
+        with use_key(ApiKey("key-2")):
+            TrackedNote.objects.create(title="coffee")
+
+    row = TrackedNote.pgh_event_model.objects.latest("pgh_id").pgh_context.metadata
+    assert_names(row, "key-2")
+    assert {name: value for name, value in row.items() if name != "request_api_key"} == {
+        "origin": "application",
+        "more": 1,
+    }
+    assert context.metadata == row
+    assert recorder_on_postgresql.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 0}
+    assert recorder_on_postgresql.degraded() == {}

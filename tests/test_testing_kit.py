@@ -218,6 +218,7 @@ FORMS: dict[str, Callable[[str], Any]] = {
     "as it is": lambda text: f"<{text}>",
     "as bytes": lambda text: text.encode(),
     "escaped as JSON": lambda text: f'{{"a": "{text}"}}'.replace(text, text.replace('"', '\\"')),
+    "read as Latin-1": lambda text: text.encode().decode("latin-1"),
     "base64, 0 bytes in": lambda text: base64.b64encode(text.encode()).decode(),
     "base64, 1 byte in": lambda text: base64.urlsafe_b64encode(b"?" + text.encode() + b"xy").decode(),
     "base64, 2 bytes in": in_basic_auth,

@@ -1,4 +1,7 @@
-"""Looks for a secret in what was put out: as it is, escaped, in base64 (also inside of more), URL or hex form."""
+"""Looks for a secret in what was put out: as it is, escaped, in base64 (also inside of more), URL or hex form.
+
+Bytes of a header are often read as Latin-1 (ASGI, WSGI), which is another form of a secret that is not ASCII.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ def finder(secret: str | bytes) -> Callable[[str], str | None]:
         "as it is": lambda text: plain in text,
         "escaped": lambda text: any(form in text for form in escaped),
         "in base64": lambda text: any(form in text for form in encoded),
+        "read as Latin-1": lambda text: raw.decode("latin-1") in text,
         "in URL form": lambda text: plain in unquote(text) or plain in unquote_plus(text),
         "in hex": lambda text: raw.hex() in text.lower(),
     }

@@ -64,7 +64,7 @@ def holds_canary(value: Any) -> bool:
     return any(find(text) for text in texts(value) for find in _FINDERS)
 
 
-_FINDERS = [finder(form) for canary in CANARIES for form in (canary, canary.encode().decode("latin-1"))]
+_FINDERS = [finder(canary) for canary in CANARIES]
 
 
 Found = dict[str, Counter[str]]

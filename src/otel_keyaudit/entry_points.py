@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 Arguments = tuple[Any, ...]
@@ -42,6 +43,14 @@ _UVICORN = (
     "websockets.wsproto_impl:WSProtocol",
 )
 
+_GUNICORN = (  # with the position of the request: the environ is made inside
+    ("sync:SyncWorker.handle_request", 2),
+    ("gthread:ThreadWorker.handle_request", 1),
+    ("gthread:ThreadWorker.handle_http2_request", 1),
+    ("base_async:AsyncWorker.handle_request", 2),
+    ("base_async:AsyncWorker.handle_http2_request", 2),
+)
+
 _HTTPX = ("httpx", "httpx2")
 
 ENTRY_POINTS = (
@@ -50,6 +59,9 @@ ENTRY_POINTS = (
     EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
     EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
     EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server"),
+    *(EntryPoint(f"gunicorn.workers.{name}", "call", itemgetter(position)) for name, position in _GUNICORN),
+    EntryPoint("gunicorn.http.wsgi:default_environ", "bridge"),
+    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server", itemgetter(0)),
     EntryPoint("waitress.server:create_server", "wsgi_server", lambda args: args[0]),
     # In-process clients: the only entry of an application without a framework.
     *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),

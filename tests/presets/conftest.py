@@ -23,6 +23,7 @@ if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.
         "test_flask.py",
         "test_litestar.py",
         "test_mcp.py",
+        "test_servers.py",
         "test_sqlalchemy*.py",
         "test_unkey.py",
         "test_workers_celery*.py",

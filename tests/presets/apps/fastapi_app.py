@@ -22,6 +22,8 @@ from keyshield.hasher.argon2 import Argon2ApiKeyHasher
 from keyshield.repositories.in_memory import InMemoryApiKeyRepository
 from keyshield.services.base import ApiKeyService
 
+from presets.apps.audit_log import record
+
 SECRET = "long enough for HMAC with SHA-256, and made up"
 USERS: dict[str, User] = {}
 KEYS: dict[str, Key] = {}
@@ -90,10 +92,6 @@ async def own_dependency(
     if key is None or key not in KEYS:
         raise HTTPException(401)
     return KEYS[key]
-
-
-def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
 
 
 def create() -> None:

@@ -6,16 +6,20 @@ from typing import Any
 
 from fastmcp import FastMCP
 from fastmcp.server.auth.providers.jwt import StaticTokenVerifier
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-TOKENS: dict[str, dict[str, Any]] = {}
+from presets.apps.audit_log import SERVED, record
+
+TOKENS: dict[str, dict[str, Any]] = {
+    key: {"client_id": f"id of {key[-1]}", "scopes": ["note:create"]} for key in SERVED
+}
 server = FastMCP("depot", auth=StaticTokenVerifier(TOKENS))
-
-
-def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
 
 
 @server.tool
 def create() -> str:
     record("note.create", {"by": "application"})
     return "done"
+
+
+traced = OpenTelemetryMiddleware(server.http_app(json_response=True, stateless_http=True))

@@ -12,6 +12,9 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from flask import Flask
 from flask_httpauth import HTTPTokenAuth
 from flask_jwt_extended import JWTManager, create_access_token, jwt_required
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+
+from presets.apps.audit_log import record
 
 EXPIRY = 4071006245  # 2099-01-02T03:04:05Z
 KEYS: dict[str, Key] = {}
@@ -63,10 +66,6 @@ def verify_token(token: str) -> Key | None:
     return KEYS.get(token)
 
 
-def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
-
-
 def create() -> str:
     record("note.create", {"by": "application"})
     return "done"
@@ -75,6 +74,7 @@ def create() -> str:
 app.post("/flask-httpauth", endpoint="httpauth")(token_auth.login_required(create))
 app.post("/flask-jwt-extended", endpoint="jwt")(jwt_required()(create))
 app.post("/authlib", endpoint="authlib")(require_oauth("note:create")(create))
+traced = OpenTelemetryMiddleware(app)
 
 
 def json_web_token(claims: dict[str, Any]) -> str:

@@ -14,6 +14,9 @@ from litestar.security.jwt import JWTAuth, Token
 from litestar_api_auth.backends.memory import MemoryBackend
 from litestar_api_auth.guards import require_api_key
 from litestar_api_auth.middleware import APIKeyMiddleware
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+from presets.apps.audit_log import record
 
 SECRET = "long enough for HMAC with SHA-256, and made up"
 KEYS: dict[str, AuthenticationResult] = {}
@@ -45,10 +48,6 @@ def require_user(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHan
         raise PermissionDeniedException
 
 
-def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
-
-
 async def find_user(token: Token, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     user: str = token.sub
     return user
@@ -75,3 +74,4 @@ app = Litestar(
     ],
     openapi_config=None,
 )
+traced = OpenTelemetryMiddleware(app)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import AnyHttpUrl
 
-TOKENS: dict[str, AccessToken] = {}
+from presets.apps.audit_log import SERVED, record
+
+TOKENS = {key: AccessToken(token=key, client_id=f"id of {key[-1]}", scopes=["note:create"]) for key in SERVED}
 
 
 class Verifier:
     async def verify_token(self, token: str) -> AccessToken | None:
         return TOKENS.get(token)
-
-
-def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
 
 
 def server() -> MCPServer:
@@ -31,3 +28,6 @@ def server() -> MCPServer:
         return "done"
 
     return made
+
+
+traced = OpenTelemetryMiddleware(server().streamable_http_app(json_response=True, stateless_http=True))

@@ -1,0 +1,8 @@
+"""What a server of Django's is given."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "presets.django_project.settings")
+application = get_wsgi_application()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from logging import ERROR, WARNING
 from types import FunctionType
-from typing import cast
+from typing import NamedTuple, cast
 
 from otel_keyaudit import audit, authentication
 from otel_keyaudit.binding import Binding
@@ -27,8 +26,7 @@ from otel_keyaudit.wrapping import Exchange, Found, Wrap, WrongTargetError, find
 ACTIVE, PENDING, WRONG = "active", "pending", "wrong"
 
 
-@dataclass(frozen=True)
-class TargetStatus:
+class TargetStatus(NamedTuple):
     """Whether a target fires.
 
     Attributes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import translate
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.errors import ConfigurationError, UnreadableError
@@ -24,8 +23,7 @@ BAD_REQUEST: Final = 400
 """HTTP status from which on an outcome counts as failed (RFC 9110, section 15)."""
 
 
-@dataclass(frozen=True)
-class AuditEvent:
+class AuditEvent(NamedTuple):
     """What a sampler is told of an audit write.
 
     Attributes:

@@ -7,11 +7,10 @@ such as the object that ``lru_cache`` makes, is exchanged for a proxy in every p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import FunctionType, MethodType
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import wrapt
 
@@ -40,8 +39,7 @@ class Wrap(Protocol):
         """Take it off; what others have put on stays."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a target's name leads to.
 
     Attributes:

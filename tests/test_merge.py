@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import Detail
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.merge import Merge
-from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, merge_of, merged
+from support.members import REQUEST, SUBJECT, CountedMerge, ambiguous_member, key_member, merge_of, merged
 
 
 def test_a_dict_gets_the_members_at_its_end() -> None:
@@ -126,13 +125,13 @@ def test_an_ambiguous_request_names_its_keys() -> None:
 
 def test_only_reserved_names_are_looked_at() -> None:
     """A target without a subject reserves one name; the other is the application's."""
-    merge = Merge({REQUEST: key_member()}, merge_of().provenance)
+    merge = CountedMerge({REQUEST: key_member()}, merge_of().provenance)
     assert merge.into({SUBJECT: 1})[0][SUBJECT] == 1
     assert merge.into('{"api_key":1}')[0].startswith('{"api_key":1,')
 
 
 def test_other_names_can_be_reserved() -> None:
     """The names are options; the default ones mean nothing then."""
-    merge = Merge({"actor": key_member()}, merge_of().provenance)
+    merge = CountedMerge({"actor": key_member()}, merge_of().provenance)
     after, moved = merge.into({"actor": 1, REQUEST: 2})
     assert (after["actor_unverified"], after[REQUEST], moved) == (1, 2, 1)

@@ -1,21 +1,17 @@
 """Where the merge stops: what a refusal says, word by word, and texts and names at the limits."""
 
 import json
-import weakref
 from collections import OrderedDict, UserDict
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from otel_keyaudit import ApiKey, Detail
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.json_members import members_of
-from otel_keyaudit.member import KeyMember
-from otel_keyaudit.merge import Merge
+from otel_keyaudit.member import Member
 from otel_keyaudit.provenance import REMEMBERED_MEMBERS, Provenance
-from otel_keyaudit.snapshot import CACHED_SNAPSHOTS, Snapshot
-from support.members import REQUEST, key_member, location, merge_of, merged
+from support.members import REQUEST, CountedMerge, key_member, location, merge_of, merged
 
 
 class Itself(UserDict[str, Any]):
@@ -72,7 +68,7 @@ def test_a_row_that_holds_our_member_alone_gets_the_new_one_alone(as_fields: Any
 def test_a_member_never_goes_where_one_of_ours_will_stand(as_fields: Any) -> None:
     """Where the other reserved name is free but reserved, the member that is moved aside goes past it."""
     member = key_member()
-    merge = Merge(dict.fromkeys(["key", "key_unverified"], member), Provenance())
+    merge = CountedMerge(dict.fromkeys(["key", "key_unverified"], member), Provenance())
     after, moved = merge.into(as_fields({"key": "forged"}))
     content = json.loads(after) if isinstance(after, str) else dict(after)
     ours = dict.fromkeys(["key", "key_unverified"], member.as_object())
@@ -96,27 +92,9 @@ def test_sixteen_duplicates_have_names_of_their_own() -> None:
 
 def test_no_more_than_twice_as_many_members_are_remembered() -> None:
     """What was written longest ago is forgotten as soon as that many have come after it."""
-    provenance, snapshot = Provenance(), key_member().snapshot
-    members = [KeyMember(snapshot, Detail.MINIMAL, location(span)) for span in range(1, 2 * REMEMBERED_MEMBERS + 3)]
+    provenance, form = Provenance(), key_member().form
+    members = [Member(form, location(span)) for span in range(1, 2 * REMEMBERED_MEMBERS + 3)]
     for member in members:
         provenance.remember(member)
     known = sum(provenance.is_ours(member.as_object()) for member in members)
     assert REMEMBERED_MEMBERS <= known <= 2 * REMEMBERED_MEMBERS
-
-
-def test_a_snapshot_is_not_kept_for_ever() -> None:
-    """What was written of a thousand other keys takes the place of the first one's."""
-
-    class Watched(Snapshot):
-        """Can be watched."""
-
-        __slots__ = ("__weakref__",)
-
-    provenance = Provenance()
-    snapshot = Watched(ApiKey("first"), None, 128)
-    seen = weakref.ref(snapshot)
-    provenance.remember(KeyMember(snapshot, Detail.MINIMAL, None))
-    del snapshot
-    for number in range(CACHED_SNAPSHOTS):
-        provenance.remember(KeyMember(Snapshot(ApiKey(f"k_{number}"), None, 128), Detail.MINIMAL, None))
-    assert seen() is None

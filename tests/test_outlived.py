@@ -218,7 +218,7 @@ def test_an_ended_request_keeps_nothing_alive(keyaudit: KeyAudit) -> None:
 
     _call(handle, _nothing)
     (state,) = states
-    assert (state.scope, state.server_span, state.key, state.used_key) == (None, None, None, None)
+    assert (state.scope, state.server_span, state.attribution.key, state.used_key) == (None, None, None, None)
     assert repr(state) == "<RequestState ended>"
 
 

@@ -15,7 +15,7 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
-from otel_keyaudit.request_state import Outcome, RequestState
+from otel_keyaudit.request_state import RequestState
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 SOURCE = """
@@ -251,7 +251,7 @@ def test_long_request_gathers_nothing() -> None:
         state.accept(ApiKey("k1", scopes=["a"]), look_up)
         state.accept(ApiKey("k1", name=f"{number % 2}"), check)
     assert len(state._acceptances) == 1
-    assert state.key == ApiKey("k1", name="1", scopes=["a"])
+    assert state.attribution.key == ApiKey("k1", name="1", scopes=["a"])
 
 
 def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
@@ -265,13 +265,17 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
     first, second = Authentication(), Authentication()
     state.accept(ApiKey("k1"), Authentication(first))
     state.accept(ApiKey("k2"), Authentication(second))
-    assert state.is_ambiguous
+    assert state.attribution.is_ambiguous
     withdrawn = state.withdraw(first)
     assert withdrawn is not None
     assert withdrawn.id == "k1"
-    state.conclude(Outcome("denied", "ValueError", "k1"))
+    state.deny("ValueError", "k1", None)
     state.accept(ApiKey("k2"), second)
-    assert (state.is_ambiguous, state.key, state.withdraw(second)) == (False, ApiKey("k2"), None)
+    assert (state.attribution.is_ambiguous, state.attribution.key, state.withdraw(second)) == (
+        False,
+        ApiKey("k2"),
+        None,
+    )
 
 
 def test_threads_change_one_request_at_once(app: ModuleType, keyaudit: KeyAudit) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, Detail
-from otel_keyaudit.member import AmbiguousMember, KeyMember, Location
+from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.scopes import ScopeCatalog
 from otel_keyaudit.snapshot import Snapshot, Snapshots
 
@@ -20,19 +20,19 @@ CATALOG = ScopeCatalog(
     aliases={},
     everything=frozenset({"all"}),
 )
-LOCATION = Location("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+LOCATION = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 FULL_KEY = ApiKey("k_1", "ci", ["a:*", "x", "y"], ["w:1", "w:*", "v:1", "u:1"], "me", "2026-11-23T16:00:00Z")
 
 
 def members(key: ApiKey, catalog: ScopeCatalog | None = CATALOG, max_items: int = 128) -> dict[str, Any]:
     """Return the members of a full row."""
-    return Snapshot(key, catalog, max_items).members(Detail.FULL)
+    return Snapshot(key, catalog, max_items).full.copy()
 
 
 def test_full_members() -> None:
     """A full row has everything that is known, and what it means under the catalog."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 128)
-    assert snapshot.members(Detail.FULL) == {
+    assert snapshot.full.copy() == {
         "id": "k_1",
         "name": "ci",
         "digest": snapshot.digest,
@@ -53,9 +53,9 @@ def test_full_members() -> None:
 def test_minimal_members() -> None:
     """A minimal row has the identity and the digest that leads to the full row."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 1)
-    full, minimal = snapshot.members(Detail.FULL), snapshot.members(Detail.MINIMAL)
+    full, minimal = snapshot.full.copy(), snapshot.minimal.copy()
     assert minimal == {"id": "k_1", "name": "ci", "digest": full["digest"], "detail": "minimal"}
-    assert Snapshot(ApiKey("k_1"), None, 128).members(Detail.MINIMAL).keys() == {"id", "digest", "detail"}
+    assert Snapshot(ApiKey("k_1"), None, 128).minimal.copy().keys() == {"id", "digest", "detail"}
 
 
 def test_unknown_is_absent_and_none_is_empty() -> None:
@@ -98,14 +98,17 @@ def test_digest_is_taken_before_any_cut() -> None:
 
 
 def test_attributes() -> None:
-    """Spans have the identity apart from the lists, and a count only where a list was cut."""
+    """Spans have the identity, with or without the lists, and a count only where a list was cut."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 3)
-    assert snapshot.identity == {
+    identity = {
         "keyaudit.key.id": "k_1",
         "keyaudit.key.name": "ci",
         "keyaudit.key.digest": snapshot.digest,
     }
-    assert snapshot.lists == {
+    assert snapshot.shown_minimal == {**identity, "keyaudit.detail": "minimal"}
+    assert snapshot.shown_without_lists == {**identity, "keyaudit.detail": "full"}
+    assert snapshot.shown_full == {
+        **snapshot.shown_without_lists,
         "keyaudit.key.scopes": ("a:*", "x", "y"),
         "keyaudit.key.allow_list": ("w:1", "w:*", "v:1"),
         "keyaudit.key.allow_list_count": 4,
@@ -113,22 +116,23 @@ def test_attributes() -> None:
         "keyaudit.key.owner": "me",
         "keyaudit.key.expires_at": "2026-11-23T16:00:00Z",
     }
-    cut = Snapshot(FULL_KEY, CATALOG, 2).lists
+    cut = Snapshot(FULL_KEY, CATALOG, 2).shown_full
     assert (cut["keyaudit.key.permissions"], cut["keyaudit.key.permissions_count"]) == (("a:drop", "a:read"), 3)
     assert cut["keyaudit.key.scopes_count"] == 3
-    assert Snapshot(ApiKey("k"), CATALOG, 2).lists == {}
+    unknown = Snapshot(ApiKey("k"), CATALOG, 2)
+    assert unknown.shown_full == unknown.shown_without_lists
 
 
 def test_rows_share_nothing() -> None:
     """What one row does with its members does not reach another row, on any level."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 128)
-    before = orjson.dumps(snapshot.members(Detail.FULL))
-    row = snapshot.members(Detail.FULL)
+    before = orjson.dumps(snapshot.full.copy())
+    row = snapshot.full.copy()
     row["scopes"].append("more")
     row["effective_scope"]["permissions"].clear()
     row["effective_scope"]["catalog"] = "other"
     del row["id"]
-    assert orjson.dumps(snapshot.members(Detail.FULL)) == before
+    assert orjson.dumps(snapshot.full.copy()) == before
 
 
 @given(
@@ -139,7 +143,7 @@ def test_rows_share_nothing() -> None:
 )
 def test_json_is_the_object(key: ApiKey, detail: Detail, location: Location | None, max_items: int) -> None:
     """The text of a member is the compact JSON of its object, whatever characters are in it, in one plain line."""
-    member = KeyMember(Snapshot(key, CATALOG, max_items), detail, location)
+    member = Member(Snapshot(key, CATALOG, max_items).form(detail), location)
     assert json.loads(member.as_json()) == member.as_object()
     forms = [json.dumps(member.as_object(), separators=(",", ":"), ensure_ascii=escaped) for escaped in (False, True)]
     assert member.as_json() == next(form for form in forms if form.isprintable())
@@ -148,23 +152,23 @@ def test_json_is_the_object(key: ApiKey, detail: Detail, location: Location | No
 def test_location() -> None:
     """The trace ids follow all else; a subject has none."""
     snapshot = Snapshot(FULL_KEY, None, 128)
-    located = KeyMember(snapshot, Detail.MINIMAL, LOCATION).as_object()
+    located = Member(snapshot.minimal, LOCATION).as_object()
     assert list(located)[-2:] == ["trace_id", "span_id"]
-    assert (located["trace_id"], located["span_id"]) == (LOCATION.trace_id, LOCATION.span_id)
-    assert KeyMember(snapshot, Detail.MINIMAL, None).as_object() == snapshot.members(Detail.MINIMAL)
+    assert (located["trace_id"], located["span_id"]) == LOCATION
+    assert Member(snapshot.minimal, None).as_object() == snapshot.minimal.copy()
 
 
 @pytest.mark.parametrize(
     ("max_items", "location", "expected"),
     [
-        (2, LOCATION, {"ids": ["k_1", "k_2"], "trace_id": LOCATION.trace_id, "span_id": LOCATION.span_id}),
+        (2, LOCATION, {"ids": ["k_1", "k_2"], "trace_id": LOCATION[0], "span_id": LOCATION[1]}),
         (2, None, {"ids": ["k_1", "k_2"]}),
         (1, None, {"ids": ["k_1"], "ids_count": 2}),
     ],
 )
 def test_ambiguous(max_items: int, location: Location | None, expected: dict[str, Any]) -> None:
     """A request with several keys names all of them, and nothing that would choose one."""
-    member = AmbiguousMember(("k_1", "k_2"), max_items, location)
+    member = Member(ambiguous(("k_1", "k_2"), max_items), location)
     assert member.as_object() == {"ambiguous": True, **expected}
     assert json.loads(member.as_json()) == member.as_object()
 

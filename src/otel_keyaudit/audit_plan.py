@@ -9,46 +9,50 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, Reader, reader
+from otel_keyaudit.calls import Call, Plan, Reader, reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
+from otel_keyaudit.extraction import KeyReader
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.key_types import KeyFields
-from otel_keyaudit.member import AmbiguousMember, KeyMember, Location, Member
+from otel_keyaudit.member import Member
 from otel_keyaudit.places import Change, Place, PlacedTarget
 from otel_keyaudit.runtime import Runtime
-from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
+from otel_keyaudit.sampling import AuditEvent
+from otel_keyaudit.snapshot import Detail
 from otel_keyaudit.targets import AuditTarget, Source
 from otel_keyaudit.values import text
 
 _EVENT_FIELDS = {
-    "action": names.ACTION,
-    "resource_type": names.RESOURCE_TYPE,
-    "resource_id": names.RESOURCE_ID,
-    "outcome": names.AUDIT_OUTCOME,
+    names.ACTION: "action",
+    names.RESOURCE_TYPE: "resource_type",
+    names.RESOURCE_ID: "resource_id",
+    names.AUDIT_OUTCOME: "outcome",
 }
-"""What is read of an event, and the attribute that shows it."""
+"""The attributes that show an event, and the fields of the target from which they are read."""
 
 DEFAULT_FIELDS = "args.additional_fields"
 """Where additional fields are when a target does not say."""
 
 
-class AuditPlan:
+class AuditPlan(Plan):
     """What is done for each call of an audit target.
 
     Attributes:
         builds_fields: The function returns the additional fields.
         place: Where they are among the arguments otherwise; ``None`` also where a row has no place for them.
         when_needs_result: Only the result tells whether a call is meant.
-        early: Readers of what is known of the event before the call.
+        early: Readers of what is known of the event before the call, by the attribute that shows it.
         late: Readers of what only its result or exception tells.
-        reserved: The member names that only this library may give.
+        has_span: Each write has a span of its own.
+        ends_unseen: Nobody need be told that a row was written, when it has no span.
+        no_members: The member names that only this library may give, with nothing under them.
     """
 
     def __init__(self, runtime: Runtime, target: AuditTarget, binding: Binding) -> None:
+        super().__init__(runtime.faults, target.written, binding)
         self.runtime = runtime
         self.target = target
-        self.binding = binding
         path = _fields_path(target)
         self.builds_fields = path.root == "return"
         self.place: Place | PlacedTarget | None = target if isinstance(target, PlacedTarget) else None
@@ -65,43 +69,32 @@ class AuditPlan:
         self.early: dict[str, Reader] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
+        self.has_span = runtime.settings.audit_spans
+        self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
         reserved = runtime.settings.request_field, runtime.settings.subject_field
-        self.reserved = reserved[:1] if self.subject is None else reserved
+        self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
 
-    def members(
-        self,
-        ids: tuple[str, ...],
-        request: Snapshot | None,
-        subject: ApiKey | None,
-        detail: Detail,
-        location: Location | None,
-    ) -> dict[str, Member | None]:
-        """Return what a row is given by reserved name: the ids of an ambiguous request, or the snapshots."""
-        settings, snapshots = self.runtime.settings, self.runtime.snapshots
-        members: dict[str, Member | None] = dict.fromkeys(self.reserved)
-        if ids:
-            members[settings.request_field] = AmbiguousMember(ids, settings.max_items, location)
-        elif request is not None:
-            members[settings.request_field] = KeyMember(request, detail, location)
-        if subject is not None:
-            members[settings.subject_field] = KeyMember(snapshots.of(subject), detail, None)
-        return members
+    def count(self, kind: str, detail: Detail) -> None:
+        """Count a call, by what its row could be given."""
+        shown = ("full" if detail is Detail.FULL else "minimal") if kind == names.ATTRIBUTED else None
+        self.runtime.metrics.writes.add(kind, shown)
 
     def built(self, call: Call, change: Change) -> Any:
         """Return the result of a function that builds the additional fields, changed."""
         return self.target.put(call, change) if isinstance(self.target, PlacedTarget) else change(call.result)
 
-    def subject_readers(self, subject: object) -> Mapping[str, Reader] | None:
-        """Return how the fields of a subject are read; ``None`` for one that is not an API key."""
+    def subject_reader(self, subject: object) -> KeyReader | None:
+        """Return what reads a subject; ``None`` for one that is not an API key."""
         kind, runtime = type(subject), self.runtime
         of_class = runtime.key_classes.get(kind)
         is_key = of_class is not None or self.target.subject_sources_given or runtime.key_types.is_in_use(kind)
         if not is_key and not isinstance(subject, ApiKey):
             return None
-        return {**self.subject_fields.of(kind), **(of_class or {}), **self.subject_fields.given(kind)}
+        fields = self.subject_fields
+        return KeyReader(kind, {**fields.readers(kind), **(of_class or {}), **fields.given(kind)})
 
     def _compiled(self, source: Source) -> Reader:
-        return reader(source, deferred=self.runtime.deferred)
+        return reader(source, deferred=self.runtime.deferred, binding=self.binding)
 
     def _reader(self, source: Source | None) -> Reader | None:
         return None if source is None else self._compiled(source)
@@ -113,16 +106,16 @@ class AuditPlan:
         return self.builds_fields
 
     def _sort_event_fields(self) -> None:
-        for name in _EVENT_FIELDS:
-            source = self.target.sources.get(name)
-            if source is None and self.binding.declares(name):
-                source = parse(f"args.{name}", emitted=True)
+        for name, field in _EVENT_FIELDS.items():
+            source = self.target.sources.get(field)
+            if source is None and self.binding.declares(field):
+                source = parse(f"args.{field}", emitted=True)
             if source is None:
                 continue
             read = self._compiled(source)
             if self.when_needs_result or self._waits(source):
                 self.late[name] = read
-            elif name == "outcome" and not isinstance(source, Expression):
+            elif field == "outcome" and not isinstance(source, Expression):
                 # A function may tell from the arguments, for the detail; and from the result, for the span.
                 self.early[name], self.late[name] = _quiet(read), read
             else:
@@ -140,26 +133,37 @@ def _quiet(read: Reader) -> Reader:
     return lambda call, base: run_silently(read, call, base)
 
 
-def read_event_field(name: str, read: Reader, call: Call) -> str | int | float | bool | None:
-    """Return a field of an event: a text, or for an outcome also a number or a bool.
+def event_value(name: str, value: Any) -> str | int | float | bool | None:
+    """Return what is kept of an event under an attribute: a text, or for an outcome also a number or a bool.
 
     Raises:
         UnreadableError: It is something else.
     """
-    value = read(call, None)
     if isinstance(value, Enum):
         value = value.value
-    if value is None or (name == "outcome" and isinstance(value, (bool, int, float))):
+    if value is None or (name == names.AUDIT_OUTCOME and isinstance(value, (bool, int, float))):
         return value
     try:
         return text(value)
     except UnreadableError as error:
-        raise UnreadableError(f"field {name!r}: {error}") from None
+        raise UnreadableError(f"field {_EVENT_FIELDS[name]!r}: {error}") from None
 
 
-def event_attributes(known: Mapping[str, Any]) -> Attributes:
-    """Return what a span shows of an event."""
-    return {_EVENT_FIELDS[name]: _shown(value) for name, value in known.items()}
+def audit_event(event: Mapping[str, Any], request_key: ApiKey | None, subject_key: ApiKey | None) -> AuditEvent:
+    """Return what a sampler is told."""
+    fields = {field: event[name] for name, field in _EVENT_FIELDS.items() if name in event}
+    return AuditEvent(**fields, request_key=request_key, subject_key=subject_key)
+
+
+def event_attributes(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a span of the write's own shows of an event."""
+    outcome = event.get(names.AUDIT_OUTCOME)
+    return event if outcome is None else {**event, names.AUDIT_OUTCOME: _shown(outcome)}
+
+
+def last_write_attributes(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the server span shows of the last event: whether that succeeded is not about the request."""
+    return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}
 
 
 def _shown(value: str | int | float | bool) -> str:

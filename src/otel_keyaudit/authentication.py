@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, ObservedCall, Reader, reader
+from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader, reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
-from otel_keyaudit.extraction import read_key
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.request_state import ACCEPTANCE, Outcome, RequestState, current_request, reset
+from otel_keyaudit.request_state import RequestState, current_request, reset
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
 
@@ -27,13 +27,12 @@ _UNREADABLE = object()
 _CURRENT: ContextVar[AuthenticationMoment | None] = ContextVar("otel_keyaudit_authentication", default=None)
 
 
-class Authentication:
+class Authentication(Plan):
     """A target that authenticates, compiled for the function it was found to be."""
 
     def __init__(self, runtime: Runtime, target: AuthTarget, binding: Binding) -> None:
+        super().__init__(runtime.faults, target.written, binding)
         self.runtime = runtime
-        self.target = target
-        self.binding = binding
         sources = target.sources
         self.key = self._reader(sources.get("key"))
         self.when = self._reader(sources.get("when"))
@@ -46,18 +45,17 @@ class Authentication:
         self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
         fields = target.key_sources()
         self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
+        self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None)
+        self.last_class: type = type(None)
+        """The class of the last key object: nearly always that of the next one."""
 
     def _reader(self, source: Source | None) -> Reader | None:
-        return None if source is None else reader(source, deferred=self.runtime.deferred)
-
-    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment:
-        """Begin to observe a call."""
-        return AuthenticationMoment(self, args, kwargs)
+        return None if source is None else reader(source, deferred=self.runtime.deferred, binding=self.binding)
 
 
-def observer(runtime: Runtime, target: AuthTarget, binding: Binding) -> Observe:
+def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
-    return Authentication(runtime, target, binding).observe
+    return partial(AuthenticationMoment, plan)
 
 
 def _needs_result(source: Source | None, base: Source | None) -> bool:
@@ -70,17 +68,11 @@ def _needs_result(source: Source | None, base: Source | None) -> bool:
 class AuthenticationMoment(ObservedCall):
     """One call of an authentication target."""
 
-    __slots__ = ("_authentication", "_found", "_token", "within")
-
+    watched: Authentication
     lasts = False
-
-    def __init__(self, authentication: Authentication, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        call = Call(authentication.binding, args, kwargs)
-        super().__init__(authentication.runtime.faults, authentication.target.written, call)
-        self._authentication = authentication
-        self._found: tuple[Any] | None = None
-        self._token: Token[AuthenticationMoment | None] | None = None
-        self.within: AuthenticationMoment | None = None
+    within: AuthenticationMoment | None = None
+    _found: tuple[Any] | None = None
+    _token: Token[AuthenticationMoment | None] | None = None
 
     def __enter__(self) -> None:
         """Be the authentication inside which others may happen."""
@@ -93,8 +85,8 @@ class AuthenticationMoment(ObservedCall):
         """Take note of an exception; a cancellation or an exit is no outcome."""
         if self._token is not None:
             reset(_CURRENT, self._token)
-        if isinstance(error, Exception):
-            self._call.exc = error
+        if error is not None and isinstance(error, Exception):
+            self.exc = error
             self.guarded(STAGE_AUTHENTICATION, self._conclude)
 
     def pause(self) -> None:
@@ -102,14 +94,15 @@ class AuthenticationMoment(ObservedCall):
 
     def returned(self, result: Any) -> Any:
         """Take note of the result, which the caller gets as it is."""
-        self._call.result = result
+        self.result = result
         self.guarded(STAGE_AUTHENTICATION, self._conclude)
         return result
 
     def _conclude(self) -> None:
-        if not self._is_meant():
+        plan = self.watched
+        if plan.when is not None and not self._is_meant(plan.when):
             return
-        key = self._key()
+        key = self.result if plan.key is None else self._key()
         reason = self._denial(key)
         request = current_request()
         state = request if request is not None and request.is_open else None
@@ -117,79 +110,75 @@ class AuthenticationMoment(ObservedCall):
             self._deny(state, reason, key)
         elif key is not None:
             self._accept(state, key)
-        if self._call.exc is None:
+        if self.exc is None and type(key) is not plan.last_class:
             self._remember_class(type(key))
 
-    def _is_meant(self) -> bool:
+    def _is_meant(self, when: Reader) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""
-        authentication, call = self._authentication, self._call
-        when = authentication.when
-        if when is None:
-            return True
-        if call.exc is not None and authentication.when_is_function:
-            return run_silently(_truth, when, call, None) is not False  # it may need a result, and counts as truthy
-        if call.exc is not None and authentication.when_needs_result:
+        authentication = self.watched
+        if self.exc is not None and authentication.when_is_function:
+            return run_silently(_truth, when, self, None) is not False  # it may need a result, and counts as truthy
+        if self.exc is not None and authentication.when_needs_result:
             return True
         key = self._key() if authentication.when_needs_key else None
-        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, _truth, when, call, key))
+        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, _truth, when, self, key))
 
     def _key(self) -> Any:
         """Return the key object, which is read once."""
         if self._found is None:
-            self._found = self._find_key()
+            read = self.watched.key
+            self._found = (self.result,) if read is None else self._find_key(read)  # no result after an exception
         return self._found[0]
 
-    def _find_key(self) -> tuple[Any]:
+    def _find_key(self, read: Reader) -> tuple[Any]:
         """Find the key object; after an exception, one that the exception leads to."""
-        authentication = self._authentication
-        if authentication.key is None:
-            return (self._call.result,)  # which is None after an exception
-        if self._call.exc is None:
-            found = self.guarded(STAGE_AUTHENTICATION, _boxed, authentication.key, self._call)
+        if self.exc is None:
+            found = self.guarded(STAGE_AUTHENTICATION, _boxed, read, self)
             return found or (_UNREADABLE,)
-        if not authentication.key_from_exception:
+        if not self.watched.key_from_exception:
             return (None,)
-        found = self.guarded(STAGE_AUTHENTICATION, _boxed_if_there, authentication.key, self._call)
+        found = self.guarded(STAGE_AUTHENTICATION, _boxed_if_there, read, self)
         return found or (None,)
 
     def _denial(self, key: Any) -> str | None:
         """Return why the authentication denied, or ``None``."""
-        authentication, call = self._authentication, self._call
-        if call.exc is not None:
-            return class_name(call.exc)
-        if call.result is False or key is False:
+        authentication = self.watched
+        if self.exc is not None:
+            return class_name(self.exc)
+        if self.result is False or key is False:
             return "false"
         if authentication.valid is None or (key is None and authentication.valid_needs_key):
             return None
         if key is _UNREADABLE and authentication.valid_needs_key:
             return "valid"
-        return None if self.guarded(STAGE_AUTHENTICATION, _truth, authentication.valid, call, key) else "valid"
+        return None if self.guarded(STAGE_AUTHENTICATION, _truth, authentication.valid, self, key) else "valid"
 
     def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
-        exception = None if self._call.exc is None else reason
-        self._authentication.runtime.metrics.authentications.add(names.DENIED, exception)
+        exception = None if self.exc is None else reason
+        self.watched.runtime.metrics.authentications.add(names.DENIED, exception)
         if state is None:
             return
         withdrawn = state.withdraw(self)
         was_found = key is not None and key is not _UNREADABLE and reason != "false"
         refused = (self._read(key) if was_found else None) or withdrawn
-        state.conclude(Outcome(names.DENIED, reason, None if refused is None else refused.id), self)
+        state.deny(reason, None if refused is None else refused.id, self)
 
     def _accept(self, state: RequestState | None, key: Any) -> None:
-        self._authentication.runtime.metrics.authentications.add(names.ACCEPTED, None)
+        self.watched.count_accepted()
         found = None if key is _UNREADABLE else self._read(key)
         if state is not None:
             state.accept(found, self)
-            state.conclude(ACCEPTANCE, self)
 
     def _remember_class(self, kind: type) -> None:
         """Remember what class API keys are of: an audit row may be about one."""
-        classes = self._authentication.runtime.key_classes
+        authentication = self.watched
+        classes = authentication.runtime.key_classes
         if kind.__module__ != "builtins" and kind not in classes:
-            classes[kind] = self._authentication.fields.of_object(kind)
+            classes[kind] = authentication.fields.of_object(kind)
+        authentication.last_class = kind
 
     def _read(self, key: Any) -> ApiKey | None:
-        return read_key(self, STAGE_AUTHENTICATION, self._authentication.fields.of(type(key)), self._call, key)
+        return self.watched.fields.of(type(key)).read(self, STAGE_AUTHENTICATION, self, key)
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from inspect import Parameter
 from types import CellType, FunctionType
@@ -82,10 +82,26 @@ class Binding:
         parameter = self._parameters.get(name)
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
-    def is_left_out(self, name: str, value: Any) -> bool:
-        """Say whether a value is the parameter's default, and nothing that fields could be merged into."""
+    def reader(self, name: str) -> Callable[..., Any]:
+        """Return what reads an argument, by its position where that is the same in all calls.
+
+        Returns:
+            A function of a call, which may be given other arguments too.
+        """
+        position = self._positions.get(name, self._own_count)
+        if position >= self._own_count:
+            return lambda call, *_: self.read(call, name)
+
+        def read(call: Arguments, *_: Any) -> Any:
+            positional = call.positional
+            return positional[position] if position < len(positional) else self.read(call, name)
+
+        return read
+
+    def default(self, name: str) -> Any:
+        """Return the default of a parameter, ``inspect.Parameter.empty`` where there is none."""
         parameter = self._parameters.get(name)
-        return parameter is not None and value is parameter.default and not isinstance(value, (str, bytes, Mapping))
+        return Parameter.empty if parameter is None else parameter.default
 
     def write(self, call: Arguments, name: str, value: Any) -> None:
         """Put another argument in place of the one the caller gave, in containers of the call's own.

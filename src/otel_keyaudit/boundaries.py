@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from opentelemetry import trace
@@ -24,8 +23,6 @@ from otel_keyaudit.request_state import (
     OnChange,
     RequestState,
     current_call,
-    enter_call,
-    leave_call,
     leave_used_key,
     restore_used_key,
     used_key,
@@ -34,24 +31,8 @@ from otel_keyaudit.response_body import delimited_body, keeps_streaming, runs_co
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
 
-
-class _Begun:
-    """A request that has begun: the current one inside the block, and ended behind it unless it lasts."""
-
-    def __init__(self, state: RequestState) -> None:
-        self.lasts = False
-        self._state = state
-        self._token = enter_call(state)
-
-    def __enter__(self) -> _Begun:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not self.lasts:
-            self._state.close()
-        leave_call(self._token)
+_APPLICATION = EntryPoint("an application", "", lambda args: args[0])
+_OF_REQUESTS = (SpanKind.SERVER, SpanKind.CONSUMER)
 
 
 class Boundaries:
@@ -70,12 +51,12 @@ class Boundaries:
         make: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
             "asgi": self._asgi,
             "asgi_server": self._asgi_server,
-            "asgi_client": partial(self._client, _delimited_asgi),
+            "asgi_client": partial(self._client, self.delimited_asgi),
             "bridge": self._bridge,
             "call": self._call,
             "span": self._span,
             "wsgi": self._wsgi,
-            "wsgi_client": partial(self._client, _delimited_wsgi),
+            "wsgi_client": partial(self._client, self.delimited_wsgi),
             "wsgi_server": self._wsgi_server,
         }
         return make[entry.protocol](entry, original)
@@ -91,53 +72,59 @@ class Boundaries:
     # ASGI
 
     def _asgi(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        scope_of = entry.subject
+
         async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            return await self.run_asgi(original, entry.subject(args), args, kwargs)
+            scope = scope_of(args)
+            state = self.begin(scope) if _is_request(scope) else None
+            if state is None:
+                return await original(*args, **kwargs)
+            with state:
+                response = await original(*args, **kwargs)
+                state.lasts = response is not None and keeps_streaming(response, state)
+                return response
 
         return handler
 
-    async def run_asgi(
-        self, application: Callable[..., Any], scope: Any, args: Arguments, kwargs: dict[str, Any]
-    ) -> Any:
-        """Run an ASGI application for one scope."""
-        state = self.begin(scope) if _is_request(scope) else None
-        if state is None:
-            return await application(*args, **kwargs)
-        with _Begun(state) as request:
-            response = await application(*args, **kwargs)
-            request.lasts = keeps_streaming(response, state)
-            return response
-
     def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        run = self._asgi(entry, original)
+
         async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             token = leave_used_key()
             try:
-                return await self.run_asgi(original, entry.subject(args), args, kwargs)
+                return await run(args, kwargs)
             finally:
                 restore_used_key(token)
 
         return handler
+
+    def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an ASGI application each of whose calls is a request."""
+        run = self._asgi(_APPLICATION, application)
+
+        async def delimited(scope: Any, receive: Any, send: Any) -> Any:
+            return await run((scope, receive, send), {})
+
+        return delimited
 
     def _call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             state = self.begin(entry.subject(args))
             if state is None:
                 return original(*args, **kwargs)
-            with _Begun(state) as request:
+            with state:
                 response = original(*args, **kwargs)
-                request.lasts = keeps_streaming(response, state)
+                state.lasts = keeps_streaming(response, state)
                 return response
 
         return handler
 
-    def _client(
-        self, delimit: Callable[[Boundaries, Any], Any], _: EntryPoint, original: Callable[..., Any]
-    ) -> Handler:
+    def _client(self, delimit: Callable[[Any], Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:
         """Stand around a client that calls its ``app``: it runs as a copy whose application is delimited."""
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             clients = [args[0]]
-            run_silently(lambda: clients.append(_with_app(args[0], delimit(self, args[0].app))))
+            run_silently(lambda: clients.append(_with_app(args[0], delimit(args[0].app))))
             return original(clients[-1], *args[1:], **kwargs)
 
         return handler
@@ -157,27 +144,33 @@ class Boundaries:
 
     def _wsgi(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            return self.run_wsgi(original, entry.subject(args), args, kwargs)
+            environ = entry.subject(args)
+            state = self.begin(environ)
+            if state is None:
+                return original(*args, **kwargs)
+            with state:
+                body = original(*args, **kwargs)
+                state.lasts = runs_code(body, environ)
+                return delimited_body(body, state) if state.lasts else body
 
         return handler
 
     def _wsgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             application = entry.subject(args)
-            delimited = _delimited_wsgi(self, application)
+            delimited = self.delimited_wsgi(application)
             return original(*[delimited if argument is application else argument for argument in args], **kwargs)
 
         return handler
 
-    def run_wsgi(self, application: Callable[..., Any], environ: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-        """Run a WSGI application for one environ."""
-        state = self.begin(environ)
-        if state is None:
-            return application(*args, **kwargs)
-        with _Begun(state) as request:
-            body = application(*args, **kwargs)
-            request.lasts = runs_code(body, environ)
-            return delimited_body(body, state) if request.lasts else body
+    def delimited_wsgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a WSGI application each of whose calls is a request."""
+        run = self._wsgi(_APPLICATION, application)
+
+        def delimited(environ: Any, start_response: Any) -> Any:
+            return run((environ, start_response), {})
+
+        return delimited
 
     # Spans
 
@@ -185,7 +178,7 @@ class Boundaries:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             span = original(*args, **kwargs)
             kind = args[3]
-            if kind is SpanKind.SERVER or kind is SpanKind.CONSUMER:
+            if kind in _OF_REQUESTS:
                 run_silently(self._opened, span, kind)
             elif self._spans_make_requests:
                 run_silently(_inherit_mark, span, args[2])
@@ -194,13 +187,12 @@ class Boundaries:
         return handler
 
     def _opened(self, span: Span, kind: SpanKind) -> None:
-        context = span.get_span_context()
-        if not context.is_valid or context.is_remote:  # from a tracer that is off, which hands its parent out
+        if not (span.is_recording() or _is_of_its_own(span)):
             return
         call = current_call()
         if call is not None and kind is SpanKind.SERVER:
             if call.server_span is None:
-                call.change(server_span=span, used_key=used_key())
+                call.opened(span, used_key())
             return
         come_first()
         if call is not None:
@@ -210,12 +202,18 @@ class Boundaries:
         setattr(span, SPAN_MARK, state)
         span.end = partial(_end, span.end, state)  # type: ignore[method-assign]
         server_span = span if kind is SpanKind.SERVER else None
-        state.change(server_span=server_span, used_key=used_key())
+        state.opened(server_span, used_key())
 
 
 def _end(end: Callable[..., None], state: RequestState, *args: Any, **kwargs: Any) -> None:
     state.close()
     end(*args, **kwargs)
+
+
+def _is_of_its_own(span: Span) -> bool:
+    """Say whether a span was started: a tracer that is off hands its parent out."""
+    context = span.get_span_context()
+    return context.is_valid and not context.is_remote
 
 
 def _inherit_mark(span: Span, context: Any) -> None:
@@ -225,12 +223,12 @@ def _inherit_mark(span: Span, context: Any) -> None:
 
 
 def _is_request(scope: Any) -> bool:
-    return isinstance(scope, Mapping) and scope.get("type") in ("http", "websocket")
+    return (type(scope) is dict or isinstance(scope, Mapping)) and scope.get("type") in ("http", "websocket")
 
 
 def _goes_on(current: RequestState, scope: Any) -> bool:
     """Say whether a call belongs to the current request: it passes the same scope on, or a copy of it."""
-    return any(
+    return current.scope is scope or any(
         known is scope or any(_same_item(known, scope, name) for name in ("headers", "state", "wsgi.input"))
         for known in (current.scope, *current.aliases)
     )
@@ -249,17 +247,3 @@ def _with_app(client: Any, app: Callable[..., Any]) -> Any:
     other = copy.copy(client)
     other.app = app
     return other
-
-
-def _delimited_asgi(boundaries: Boundaries, application: Callable[..., Any]) -> Callable[..., Any]:
-    async def delimited(scope: Any, receive: Any, send: Any) -> Any:
-        return await boundaries.run_asgi(application, scope, (scope, receive, send), {})
-
-    return delimited
-
-
-def _delimited_wsgi(boundaries: Boundaries, application: Callable[..., Any]) -> Callable[..., Any]:
-    def delimited(environ: Any, start_response: Any) -> Any:
-        return boundaries.run_wsgi(application, environ, (environ, start_response), {})
-
-    return delimited

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.errors import MissingError
-from otel_keyaudit.expressions import Expression, FunctionReference, Path, member
+from otel_keyaudit.expressions import Expression, FunctionReference, Path
 from otel_keyaudit.functions import LazyFunction
-from otel_keyaudit.guard import Faults, GuardedCall
+from otel_keyaudit.guard import Faults, GuardedCall, Watched
 from otel_keyaudit.request_state import current_request
 from otel_keyaudit.targets import Source
 
@@ -21,18 +20,19 @@ class Call:
     """One call of a target, as functions of the user's get it.
 
     Attributes:
+        positional: The positional arguments that the original gets.
+        keywords: The keyword arguments that it gets.
         result: What it returned, or what a generator yielded first.
         exc: What it raised.
     """
 
-    __slots__ = ("_binding", "exc", "keywords", "positional", "result")
+    result: Any = None
+    exc: BaseException | None = None
 
     def __init__(self, binding: Binding, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        self._binding = binding
+        self.binding = binding
         self.positional = positional
         self.keywords = keywords
-        self.result: Any = None
-        self.exc: BaseException | None = None
 
     def __repr__(self) -> str:
         """Show nothing of what was passed."""
@@ -41,12 +41,12 @@ class Call:
     @property
     def args(self) -> Mapping[str, Any]:
         """The arguments by parameter name, defaults included."""
-        return self._binding.by_name(self)
+        return self.binding.by_name(self)
 
     @property
     def self(self) -> Any:
         """The object or class whose method was called; ``None`` for a function."""
-        return self.positional[0] if self._binding.has_self else None
+        return self.positional[0] if self.binding.has_self else None
 
     @property
     def scope(self) -> Any:
@@ -56,27 +56,30 @@ class Call:
 
     def argument(self, name: str) -> Any:
         """Return one argument."""
-        return self._binding.read(self, name)
+        return self.binding.read(self, name)
 
 
-class ObservedCall(GuardedCall):
-    """A call of a target while it is observed: what is passed to the original is what the call holds by then."""
+class Plan(Watched):
+    """A target, compiled for the function that it was found to be.
 
-    __slots__ = ("_call",)
+    Args:
+        binding: Where the function's parameters are among the arguments of a call.
+    """
 
-    def __init__(self, faults: Faults, target: str, call: Call) -> None:
-        super().__init__(faults, target)
-        self._call = call
+    def __init__(self, faults: Faults, written: str, binding: Binding) -> None:
+        super().__init__(faults, written)
+        self.binding = binding
 
-    @property
-    def positional(self) -> tuple[Any, ...]:
-        """Positional arguments for the original."""
-        return self._call.positional
 
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """Keyword arguments for the original."""
-        return self._call.keywords
+class ObservedCall(Call, GuardedCall):
+    """A call of a target while it is observed: what is passed to the original is what it holds by then."""
+
+    def __init__(self, plan: Plan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        # what the initialisers of both bases do, without the price of calling them: this is made for each call
+        self.watched = plan
+        self.binding = plan.binding
+        self.positional = positional
+        self.keywords = keywords
 
 
 _ROOTS: dict[str | None, Callable[[Call, Path, Any], Any]] = {
@@ -89,19 +92,24 @@ _ROOTS: dict[str | None, Callable[[Call, Path, Any], Any]] = {
 }
 
 
-def reader(source: Source, *, deferred: bool) -> Reader:
+def reader(source: Source, *, deferred: bool, binding: Binding | None = None) -> Reader:
     """Return the function that reads a source.
 
     Args:
         source: An expression, a reference to a function, or a function.
         deferred: The package of a referenced function need not be importable yet.
+        binding: That of all calls it will read from, if they have one in common: a parameter is read faster then.
     """
     if isinstance(source, FunctionReference):
         function = LazyFunction(source.text, deferred=deferred)
         return lambda call, base: function(call)
     if not isinstance(source, Expression):
         return lambda call, base: source(call)
-    return _member_reader(source) or _argument_reader(source) or _path_reader(source)
+    path, *others = source.paths
+    if not (others or path.steps or path.filters or path.parameter is None or binding is None):
+        return binding.reader(path.parameter)
+    read = _path_reader(source)
+    return MemberReader(path.steps[0].operand, read, is_all=not others) if _is_member(path) else read
 
 
 def _path_reader(expression: Expression) -> Reader:
@@ -112,28 +120,26 @@ def _path_reader(expression: Expression) -> Reader:
     return lambda call, base: expression.read(lambda path: _ROOTS[path.root](call, path, base))
 
 
-def _argument_reader(expression: Expression) -> Reader | None:
-    """Return the short way for a parameter."""
-    (path, *others) = expression.paths
-    if others or path.parameter is None or path.steps or path.filters:
-        return None
-    name = path.parameter
-    return lambda call, base: call.argument(name)
+def _is_member(path: Path) -> bool:
+    """Say whether a path is a member of the key object and nothing more, as nearly all are."""
+    return path.root is None and not path.filters and [step.kind for step in path.steps] == ["name"]
 
 
-def _member_reader(expression: Expression) -> Reader | None:
-    """Return the short way for the most frequent expression, one member of the key object."""
-    (path, *others) = expression.paths
-    if others or path.root is not None or path.filters or [step.kind for step in path.steps] != ["name"]:
-        return None
-    name = path.steps[0].operand
+class MemberReader:
+    """Reads an expression whose first alternative is a member of the key object.
 
-    def read(_: Call, base: Any) -> Any:
-        try:
-            return None if base is None else member(base, name)
-        except MissingError:
-            if expression.lenient:
-                return None
-            raise
+    Args:
+        name: The member. Where an object is no mapping and its attribute of that name is not ``None``, that is the
+            value: who reads many such objects need not ask this reader.
+        read: Reads the expression from any object.
+        is_all: There is no other alternative.
+    """
 
-    return read
+    def __init__(self, name: str, read: Reader, *, is_all: bool) -> None:
+        self.name = name
+        self.is_all = is_all
+        self._read = read
+
+    def __call__(self, call: Call, base: Any) -> Any:
+        """Read the expression."""
+        return self._read(call, base)

@@ -1,39 +1,129 @@
-"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so a failure costs one."""
+"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so a failure costs one.
+
+What was read is looked up by its content, so that a key which comes by again is brought into its canonical form once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from operator import attrgetter
+from typing import Any
+
+import orjson
 
 from otel_keyaudit.api_key import READERS, ApiKey
-from otel_keyaudit.calls import Call, Reader
+from otel_keyaudit.calls import Call, MemberReader, Reader
 from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard import GuardedCall
+from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.snapshot import CACHED_SNAPSHOTS
 
+Readers = Mapping[str, Reader]
 
-def read_key(moment: GuardedCall, stage: str, readers: Mapping[str, Reader], call: Call, key: Any) -> ApiKey | None:
-    """Return the snapshot of a key object.
+LONGEST_CONTENT = 16_384
+"""Bytes of a content that is remembered; what is longer is worked out each time."""
+
+_PLAIN = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""Values of other kinds have no content: two of them may be the same as JSON and not as a key."""
+
+
+class KeyReader:
+    """Reads the key objects of one class.
 
     Args:
-        moment: Counts what cannot be read.
-        stage: As what it is counted.
+        kind: The class.
         readers: Field name to how it is read.
-        call: The call, for fields that start from it.
-        key: The key object.
-
-    Returns:
-        The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
     """
-    if issubclass(type(key), ApiKey):  # a proxy only says that it is one, and may lead to another key tomorrow
-        return cast("ApiKey", key)
-    fields: dict[str, Any] = {}
-    remaining = iter(readers.items())
-    for _ in readers:  # at most one of them fails at a time, which is counted, and the others are still to come
-        if moment.guarded(stage, _read_fields, fields, remaining, call, key):
-            break
-    return None if fields.get("id") is None else _key(**fields)
+
+    def __init__(self, kind: type, readers: Readers) -> None:
+        self._is_snapshot = issubclass(kind, ApiKey)  # a proxy only says that it is one, and may lead to another key
+        self._names = tuple(readers)
+        self._readers = tuple(readers.values())
+        self._known: dict[bytes, ApiKey] = {}
+        members = [read for read in self._readers if isinstance(read, MemberReader)]
+        self._members = [read.name for read in members]
+        self._otherwise = [(place, read) for place, read in enumerate(members) if not read.is_all]
+        self._is_undecided = 1 < len(members) == len(readers) and _is_plain(kind)
+        self._attributes: Callable[[Any], Sequence[Any]] | None = None
+
+    def read(self, moment: GuardedCall, stage: str, call: Call, key: Any) -> ApiKey | None:
+        """Return the snapshot of a key object.
+
+        Args:
+            moment: Counts what cannot be read.
+            stage: As what it is counted.
+            call: The call, for fields that start from it.
+            key: The key object.
+
+        Returns:
+            The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
+        """
+        if self._is_snapshot:
+            snapshot: ApiKey = key
+            return snapshot
+        content, values = run_silently(self._content, call, key) or (None, None)
+        if values is None:
+            values = self._values(moment, stage, call, key)
+        known = None if content is None else self._known.get(content)
+        return known or self._canonical(moment, stage, values, content)
+
+    def _content(self, call: Call, key: Any) -> tuple[bytes, Sequence[Any]]:
+        """Return what is read of a key object, and in front of it the same as bytes: equal when it is the same."""
+        if self._is_undecided:
+            self._decide(key)
+        if self._attributes is None:
+            values = [read(call, key) for read in self._readers]
+        else:
+            values = [*self._attributes(key)]
+            for place, read in self._otherwise:
+                if values[place] is None:
+                    values[place] = read(call, key)
+        return orjson.dumps(values, default=_set, option=_PLAIN), values
+
+    def _decide(self, key: Any) -> None:
+        """Read the objects of this class by their attributes, all at once, if the first one has them all."""
+        self._is_undecided = False
+        if all(name in vars(key) or hasattr(type(key), name) for name in self._members):
+            self._attributes = attrgetter(*self._members)
+
+    def _values(self, moment: GuardedCall, stage: str, call: Call, key: Any) -> list[Any]:
+        """Return what is read of a key object, each field on its own."""
+        values: list[Any] = [None] * len(self._readers)
+        remaining = iter(enumerate(self._readers))
+        for _ in values:  # at most one of them fails at a time, which is counted, and the others are still to come
+            if moment.guarded(stage, _fill, values, remaining, call, key):
+                break
+        return values
+
+    def _canonical(
+        self, moment: GuardedCall, stage: str, values: Sequence[Any], content: bytes | None
+    ) -> ApiKey | None:
+        """Return the key with these values; it is remembered when nothing is wrong with any of them."""
+        fields: dict[str, Any] = {}
+        remaining = iter(zip(self._names, values, strict=True))
+        attempts = 1
+        while not moment.guarded(stage, _convert, fields, remaining) and attempts < len(values):
+            attempts += 1
+        if fields.get("id") is None:
+            return None
+        key = _key(**fields)
+        if content is not None and attempts == 1 and len(content) <= LONGEST_CONTENT:
+            if len(self._known) >= CACHED_SNAPSHOTS:
+                self._known.clear()
+            self._known[content] = key
+        return key
+
+
+def _is_plain(kind: type) -> bool:
+    """Say whether objects of a class are no mappings and cannot pass for one."""
+    return not issubclass(kind, Mapping) and not any("__class__" in vars(one) for one in kind.__mro__[:-1])
+
+
+def _set(value: Any) -> Any:
+    """Return what stands for a set, which is written in another order than a list."""
+    if isinstance(value, (set, frozenset)):
+        return {"set": sorted(value)}
+    raise TypeError
 
 
 @lru_cache(CACHED_SNAPSHOTS)
@@ -42,19 +132,19 @@ def _key(**fields: Any) -> ApiKey:
     return ApiKey(**fields)
 
 
-def _read_fields(fields: dict[str, Any], remaining: Iterator[tuple[str, Reader]], call: Call, key: Any) -> bool:
-    for name, read in remaining:
-        fields[name] = _read_field(name, read, call, key)
+def _fill(values: list[Any], remaining: Iterator[tuple[int, Reader]], call: Call, key: Any) -> bool:
+    for place, read in remaining:
+        values[place] = read(call, key)
     return True
 
 
-def _read_field(name: str, read: Reader, call: Call, key: Any) -> Any:
-    value = read(call, key)
-    if value is None:
-        if name == "id":
+def _convert(fields: dict[str, Any], remaining: Iterator[tuple[str, Any]]) -> bool:
+    for name, value in remaining:
+        if value is not None:
+            try:
+                fields[name] = READERS[name](value)
+            except UnreadableError as error:
+                raise UnreadableError(f"field {name!r}: {error}") from None
+        elif name == "id":
             raise UnreadableError("the key has no id")
-        return None
-    try:
-        return READERS[name](value)
-    except UnreadableError as error:
-        raise UnreadableError(f"field {name!r}: {error}") from None
+    return True

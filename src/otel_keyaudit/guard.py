@@ -7,6 +7,7 @@ caught: a cancellation, an exit or an interrupt belongs to the application.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
@@ -34,12 +35,8 @@ class Guard:
         """Say nothing: the work was worth nothing to anybody."""
 
 
-_SILENT = Guard()
-
-
-def run_silently(work: Callable[..., Result], *args: Any) -> Result | None:
-    """Do what nobody is told about when it fails, such as a log line through a handler that raises."""
-    return _SILENT.guarded("", work, *args)
+run_silently = partial(Guard().guarded, "")
+"""Does what nobody is told about when it fails, such as a log line through a handler that raises; then ``None``."""
 
 
 class Faults:
@@ -68,19 +65,31 @@ class Faults:
             run_silently(logger.warning, message, *args)
 
 
+class Watched:
+    """What a fault is put to the account of.
+
+    Args:
+        faults: Counts and logs.
+        written: The target as written.
+    """
+
+    def __init__(self, faults: Faults, written: str) -> None:
+        self.faults = faults
+        self.written = written
+
+
 class GuardedCall(Guard):
     """One call of a target, or one of its moments: each stage that fails counts at most once."""
 
-    __slots__ = ("_degraded", "_faults", "_target")
+    _degraded: tuple[str, ...] = ()
 
-    def __init__(self, faults: Faults, target: str) -> None:
-        self._faults = faults
-        self._target = target
-        self._degraded: tuple[str, ...] = ()
+    def __init__(self, faults: Faults, written: str) -> None:
+        self.watched = Watched(faults, written)
 
     def report(self, stage: str, error: BaseException) -> None:
         """Count and log a failure; the text of a foreign exception may hold a secret and is never used."""
         if stage not in self._degraded:
             self._degraded += (stage,)
             explanation = f" ({error})" if isinstance(error, UnreadableError) else ""
-            run_silently(self._faults.degraded, self._target, stage, class_name(error), explanation)
+            watched = self.watched
+            run_silently(watched.faults.degraded, watched.written, stage, class_name(error), explanation)

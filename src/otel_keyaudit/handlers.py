@@ -68,13 +68,16 @@ def _sync(observe: Observe, original: Callable[..., Any]) -> Handler:
             return original(*args, **kwargs)
         with moment:
             result = original(*moment.positional, **moment.keywords)
-            later = _later(type(result), decorates_generator)
+            later = _later(type(result), decorates_generator) if type(result) in _RUN_LATER else None
             if later is None:
                 return moment.returned(result)
             moment.pause()
         return later(moment, result)
 
     return handler
+
+
+_RUN_LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def _later(kind: type, decorates_generator: bool) -> Callable[[Moment, Any], Any] | None:

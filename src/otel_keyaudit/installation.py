@@ -9,6 +9,8 @@ from types import FunctionType
 from typing import NamedTuple, cast
 
 from otel_keyaudit import audit, authentication
+from otel_keyaudit.audit_plan import AuditPlan
+from otel_keyaudit.authentication import Authentication
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.boundaries import Boundaries
 from otel_keyaudit.entry_points import EntryPoint
@@ -164,8 +166,8 @@ class Installation:
         binding = found.binding()
         _check(self.target, binding)
         if isinstance(self.target, AuthTarget):
-            return authentication.observer(self._runtime, self.target, binding)
-        return audit.observer(self._runtime, cast("AuditTarget", self.target), binding)
+            return authentication.observer(Authentication(self._runtime, self.target, binding))
+        return audit.observer(AuditPlan(self._runtime, cast("AuditTarget", self.target), binding))
 
     def _wrong(self, reason: str) -> None:
         if self._state != ACTIVE:

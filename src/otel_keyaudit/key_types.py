@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from otel_keyaudit.calls import Reader, reader
 from otel_keyaudit.expressions import Expression, parse
+from otel_keyaudit.extraction import KeyReader, Readers
 from otel_keyaudit.targets import Source
 
-Readers = Mapping[str, Reader]
+CLASSES = 64
+"""How many classes of key objects a target knows at a time."""
 
 
 class KeyType:
@@ -75,14 +77,15 @@ class KeyFields:
         self._given = given
         self._types = types
         self._readers = {name: reader(source, deferred=deferred) for name, source in sources.items()}
-        self._of_class: weakref.WeakKeyDictionary[type, Readers] = weakref.WeakKeyDictionary()
+        self.of: Callable[[type], KeyReader] = lru_cache(CLASSES)(self._of)
+        """Returns what reads a key object of a class."""
 
-    def of(self, kind: type) -> Readers:
+    def _of(self, kind: type) -> KeyReader:
+        return KeyReader(kind, self.readers(kind))
+
+    def readers(self, kind: type) -> Readers:
         """Return the readers for a key object of a class."""
-        found = self._of_class.get(kind)
-        if found is None:
-            found = self._of_class[kind] = {**self._without(kind), **self.given(kind)}
-        return found
+        return {**self._without(kind), **self.given(kind)}
 
     def of_object(self, kind: type) -> Readers:
         """Return the readers for such an object wherever it is met: those that start at it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -29,20 +29,27 @@ _NAMES_ASIDE = 16
 """How many names of their own duplicates of a reserved name get: with one for each, names would outgrow the text."""
 
 
-@dataclass(frozen=True)
 class Merge:
     """What one write adds.
 
-    Attributes:
+    Args:
         members: By reserved name, what is put there; ``None`` when the name is reserved and there is nothing to put.
         provenance: Tells members that this library wrote from those of anybody else.
+
+    Attributes:
+        moved: How many members of a reserved name were moved away.
     """
 
-    members: Mapping[str, Member | None]
-    provenance: Provenance
+    def __init__(self, members: Mapping[str, Member | None], provenance: Provenance) -> None:
+        self.members = members
+        self.provenance = provenance
+        self.moved = 0
+        for member in members.values():
+            if member is not None:
+                provenance.remember(member)
 
-    def into(self, fields: Any) -> tuple[Any, int]:
-        """Return additional fields with the members, and how many members of a reserved name were moved away.
+    def into(self, fields: Any) -> Any:
+        """Return additional fields with the members.
 
         What is given is never changed; where there is nothing to do, it is returned itself.
 
@@ -52,15 +59,14 @@ class Merge:
         Raises:
             UnchangeableError: It is anything else, or cannot be changed.
         """
-        if fields is None:
-            added = self._objects()
-            return (added or None), 0
-        if isinstance(fields, dict) and type(fields) is dict:
+        if type(fields) is dict:
             return self._into_dict(fields)
+        if fields is None:
+            return self._objects() or None
         if isinstance(fields, str):
             text = str.__str__(fields)  # of a subclass: the text itself, whatever its methods make of it
-            merged, moved = self._into_text(text)
-            return (fields if merged is text else merged), moved
+            merged = self._into_text(text)
+            return fields if merged is text else merged
         if isinstance(fields, bytes):
             return self._into_bytes(fields)
         if isinstance(fields, Mapping):
@@ -68,62 +74,64 @@ class Merge:
         raise UnchangeableError(f"additional fields are {type(fields).__name__}, not an object")
 
     def _objects(self) -> dict[str, Any]:
-        return {name: member.as_object() for name, member in self.members.items() if member is not None}
+        objects: dict[str, Any] = {}
+        for name, member in self.members.items():
+            if member is not None:
+                objects[name] = member.as_object()
+        return objects
 
-    def _into_dict(self, fields: dict[Any, Any]) -> tuple[dict[Any, Any], int]:
-        if self.members.keys().isdisjoint(fields.keys()):
-            added = self._objects()
-            return ({**fields, **added} if added else fields), 0
+    def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
+        added = self._objects()
+        if self.members.keys().isdisjoint(fields):
+            return {**fields, **added} if added else fields
         kept: dict[Any, Any] = {}
-        moved = 0
         for name, value in fields.items():
             if name not in self.members:
                 kept[name] = value
             elif not self.provenance.is_ours(value):
                 kept[_free(name, fields, kept, self.members)] = value
-                moved += 1
-        return {**kept, **self._objects()}, moved
+                self.moved += 1
+        return {**kept, **added}
 
-    def _into_mapping(self, fields: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], int]:
+    def _into_mapping(self, fields: Mapping[Any, Any]) -> Mapping[Any, Any]:
         taken = [name for name in self.members if name in fields]
         added = self._objects()
         if not taken and not added:
-            return fields, 0
+            return fields
         copied = changeable_copy(fields)
-        moved = 0
         for name in taken:
             value = copied.pop(name)
             if not self.provenance.is_ours(value):
                 copied[_free(name, copied, self.members)] = value
-                moved += 1
+                self.moved += 1
         for name, value in added.items():
             copied[name] = value
-        return copied, moved
+        return copied
 
-    def _into_bytes(self, fields: bytes) -> tuple[bytes, int]:
+    def _into_bytes(self, fields: bytes) -> bytes:
         mark = _BOM if fields.startswith(_BOM) else b""
         try:
             text = fields[len(mark) :].decode("utf-8")
         except UnicodeDecodeError:
             raise UnchangeableError("additional fields are bytes that are not UTF-8") from None
-        merged, moved = self._into_text(text)
-        return (fields if merged is text else mark + merged.encode("utf-8")), moved
+        merged = self._into_text(text)
+        return fields if merged is text else mark + merged.encode("utf-8")
 
-    def _into_text(self, text: str) -> tuple[str, int]:
+    def _into_text(self, text: str) -> str:
+        content = _read_quickly(text)
+        if type(content) is dict and self.members.keys().isdisjoint(content):
+            return self._spliced(text, bool(content))
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
             added = self._json()
-            return (f"{before}{{{added}}}{after}" if added else text), 0
-        content = _read_quickly(text)
-        if isinstance(content, dict) and self.members.keys().isdisjoint(content.keys()):
-            return self._spliced(text, bool(content)), 0
+            return f"{before}{{{added}}}{after}" if added else text
         return self._into_unusual_text(text)
 
-    def _into_unusual_text(self, text: str) -> tuple[str, int]:
+    def _into_unusual_text(self, text: str) -> str:
         """Merge into a text with reserved names in it, or one that orjson does not read as Python's ``json`` does."""
         found = members_of(text)
         if all(one.name not in self.members for one in found):
-            return self._spliced(text, bool(found)), 0
+            return self._spliced(text, bool(found))
         aside = _Aside({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
@@ -137,7 +145,8 @@ class Merge:
                 name = json.dumps(aside.name_for(one.name)) if reserved else text[one.start : one.name_end]
                 parts += (name, text[one.name_end : one.end])
                 has_members = True
-        return self._spliced("".join(parts) + text[position:], has_members), aside.moved
+        self.moved += aside.moved
+        return self._spliced("".join(parts) + text[position:], has_members)
 
     def _is_ours(self, text: str, one: Found) -> bool:
         return text[one.value] == "{" and self.provenance.is_ours(_READ_VALUE(text, one.value)[0])
@@ -152,10 +161,14 @@ class Merge:
     def _json(self) -> str:
         """Return what is added as text: the members, without braces around them."""
         return ",".join(
-            f"{orjson.dumps(name).decode()}:{member.as_json()}"
-            for name, member in self.members.items()
-            if member is not None
+            [f"{_quoted(name)}:{member.as_json()}" for name, member in self.members.items() if member is not None]
         )
+
+
+@lru_cache
+def _quoted(name: str) -> str:
+    """Return a reserved name as JSON."""
+    return orjson.dumps(name).decode()
 
 
 def _read_quickly(text: str) -> Any:

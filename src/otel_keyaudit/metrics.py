@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from threading import Lock
 
@@ -40,16 +40,21 @@ class Tally:
         self._attributes = attributes
         self._counts: dict[tuple[str | None, ...], _Count] = {}
 
-    def add(self, *values: str | None) -> None:
-        """Count one; ``None`` stands for an attribute that is absent."""
+    def counter(self, *values: str | None) -> Callable[[], object]:
+        """Return what counts one; ``None`` stands for an attribute that is absent."""
         found = self._counts.get(values) or self._counts.setdefault(values, _Count())
-        found.raise_by_one()
+        return found.raise_by_one
+
+    def add(self, *values: str | None) -> None:
+        """Count one."""
+        self.counter(*values)()
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Report every count, as an observable counter asks for it."""
         for values, found in self._counts.copy().items():
             known = {name: value for name, value in zip(self._attributes, values, strict=True) if value is not None}
-            yield Observation(found.value(), known)
+            if times := found.value():
+                yield Observation(times, known)
 
 
 class Metrics:

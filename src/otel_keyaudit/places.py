@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from typing import Any
 
 from otel_keyaudit.binding import Binding
@@ -16,8 +15,8 @@ from otel_keyaudit.targets import AuditTarget
 Change = Callable[[Any], Any]
 """Takes additional fields, returns what is put in their place; returns the same object when there is nothing to do."""
 
-Attempt = Callable[[Callable[[], Any], Any], Any]
-"""Returns what the work for one of several elements gives; what stands second when it fails."""
+Attempt = Callable[..., Any]
+"""Returns what a function gives with its arguments; ``otherwise`` where it fails."""
 
 Put = Callable[[Any, Any, Any], Any]
 """Puts something into a holder under a name; returns the holder, or what takes its place."""
@@ -32,8 +31,11 @@ class Place:
     """
 
     def __init__(self, path: Path, binding: Binding) -> None:
-        self._path = path
         self._binding = binding
+        self._steps = path.steps
+        self._parameter = path.parameter
+        self._read = binding.reader(path.parameter or "")
+        self._left_out = binding.default(path.parameter or "")
 
     def change(self, call: Call, change: Change, attempt: Attempt) -> None:
         """Change the additional fields of a call, in copies of the mappings and lists on the way.
@@ -43,17 +45,16 @@ class Place:
         Raises:
             UnchangeableError: They are not there, or what holds them cannot be changed.
         """
-        name, steps = self._path.parameter, self._path.steps
-        if name is None:
-            if _changed(call.self, steps, change, attempt) is not call.self:
+        if self._parameter is None:
+            if _changed(call.self, self._steps, change, attempt) is not call.self:
                 raise UnchangeableError(f"the {type(call.self).__name__} itself cannot be exchanged")
             return
-        value = call.argument(name)
-        if not steps and self._binding.is_left_out(name, value):
-            value = None
-        changed = _changed(value, steps, change, attempt)
+        value = self._read(call)
+        if value is self._left_out and not self._steps and not isinstance(value, (str, bytes, Mapping)):
+            value = None  # whatever the application marks with that, there is nothing to merge into
+        changed = _changed(value, self._steps, change, attempt) if self._steps else change(value)
         if changed is not value:
-            self._binding.write(call, name, changed)
+            self._binding.write(call, self._parameter, changed)
 
 
 class PlacedTarget(AuditTarget):
@@ -95,7 +96,7 @@ def _each_changed(values: Any, rest: tuple[Step, ...], change: Change, attempt: 
     if not isinstance(values, Collection) or isinstance(values, (str, bytes, bytearray, Mapping)):
         raise UnchangeableError(f"[] changes a list, not {type(values).__name__}")
     elements = list(values)
-    changed = [attempt(partial(_changed, element, rest, change, attempt), element) for element in elements]
+    changed = [attempt(_changed, element, rest, change, attempt, otherwise=element) for element in elements]
     if all(new is old for new, old in zip(changed, elements, strict=True)):
         return values
     return _of_kind(values, changed)

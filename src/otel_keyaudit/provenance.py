@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
-import orjson
+from otel_keyaudit.form import fingerprint
+from otel_keyaudit.member import Location, Member
 
-from otel_keyaudit.member import KeyMember, Member
-from otel_keyaudit.snapshot import CACHED_SNAPSHOTS, Detail, Snapshot
-
-REMEMBERED_MEMBERS = 10_000
+REMEMBERED_MEMBERS = 4_096
 """How many members written last are recognised at the least; up to twice as many are."""
 
-_Reference = tuple[bytes, Any, Any]
+_Reference = tuple[bytes, Location | None]
 
 
 class Provenance:
@@ -28,19 +24,13 @@ class Provenance:
     def __init__(self) -> None:
         self._younger: set[_Reference] = set()
         self._older: set[_Reference] = set()
-        self._fingerprint_of = lru_cache(CACHED_SNAPSHOTS)(_snapshot_fingerprint)
 
     def remember(self, member: Member) -> None:
         """Take note of a member that is being written."""
-        location = member.location
-        if isinstance(member, KeyMember):
-            content = self._fingerprint_of(member.snapshot, member.detail)
-        else:
-            content = _fingerprint(member._replace(location=None).as_object())
         younger = self._younger
         if len(younger) >= REMEMBERED_MEMBERS:
             self._older, self._younger = younger, set()
-        self._younger.add((content, location and location.trace_id, location and location.span_id))
+        self._younger.add((member.form.fingerprint, member.location))
 
     def is_ours(self, value: Any) -> bool:
         """Say whether a value is exactly a member that was written lately."""
@@ -49,16 +39,7 @@ class Provenance:
         content = dict(value)
         location = content.pop("trace_id", None), content.pop("span_id", None)
         try:
-            reference = (_fingerprint(content), *location)
+            reference = (fingerprint(content), None if location == (None, None) else location)
             return reference in self._younger or reference in self._older
         except TypeError:  # something in it is not JSON, or no text where a text must be
             return False
-
-
-def _snapshot_fingerprint(snapshot: Snapshot, detail: Detail) -> bytes:
-    return _fingerprint(snapshot.members(detail))
-
-
-def _fingerprint(content: dict[str, Any]) -> bytes:
-    """Return what identifies a content in a few bytes, whatever the order of its members."""
-    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -7,18 +7,19 @@ outlives its request (a task, a pipelined request, a lazily started worker), so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from threading import RLock
-from types import TracebackType
-from typing import Any, Final, NamedTuple, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, TypeVar
 
 from opentelemetry import trace
 
+from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
 from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import GuardedCall
-from otel_keyaudit.names import ACCEPTED
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
@@ -30,53 +31,8 @@ _CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", defaul
 _USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
 
 
-class Outcome(NamedTuple):
-    """How an authentication ended.
-
-    Attributes:
-        value: ``accepted`` or ``denied``.
-        reason: Why it was denied: class of the exception, ``valid`` or ``false``.
-        denied_key_id: Id of a key that was found all the same.
-    """
-
-    value: str
-    reason: str | None = None
-    denied_key_id: str | None = None
-
-
-ACCEPTANCE: Final = Outcome(ACCEPTED)
-"""The outcome of every authentication that accepted."""
-
-
-class Acceptance(NamedTuple):
-    """A key that an authentication returned; ``key`` is ``None`` when its id could not be read.
-
-    Attributes:
-        within: The authentication inside which it was returned, linked outwards, as long as that may still deny.
-    """
-
-    key: ApiKey | None
-    within: Any
-
-    @property
-    def identity(self) -> tuple[str | None, Any]:
-        """What it has in common with an earlier one that it replaces."""
-        return (None if self.key is None else self.key.id), self.within
-
-    def is_within(self, authentication: object) -> bool:
-        """Say whether it was returned inside a given authentication."""
-        enclosing = self.within
-        while enclosing is not None and enclosing is not authentication:
-            enclosing = enclosing.within
-        return enclosing is not None
-
-    def after(self, authentication: Any) -> Acceptance:
-        """Return what it is when an authentication has accepted: what it found inside counts like what it returned."""
-        return self._replace(within=authentication.within) if self.within is authentication else self
-
-    def updated_by(self, later: Acceptance) -> Acceptance:
-        """Return the later one, with what only the earlier one knew of the same key."""
-        return later if self.key is None or later.key is None else self._replace(key=self.key.updated_by(later.key))
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
 
 class RequestState:
@@ -85,59 +41,75 @@ class RequestState:
     Args:
         on_change: Called after every change, under the lock, to show it on the server span; gets the call of a target
             that made it, if one did.
-        scope: The ASGI scope or WSGI environ; ``aliases`` are what others made of it for a mounted application.
+        scope: The ASGI scope or WSGI environ.
         within: The request inside whose call this one was made by a CONSUMER span.
+
+    Attributes:
+        aliases: What others made of the scope for a mounted application.
+        lasts: It goes on after its call has returned, as its body is still read.
+        has_consumers: Spans inside the call have made requests of their own.
+        attribution: Whose the request is.
+        used_key: A key that was set by hand around or inside it.
+        outcome: What the server span shows of how the last authentication ended.
+        last_write: What it shows of the last audit write.
+        full_key_id: Id of a key whose whole snapshot a row was given.
+        shown: The attributes that it shows: of the key, the outcome and the last write.
     """
+
+    is_open = True
+    lasts = False
+    has_consumers = False
+    aliases: tuple[Any, ...] = ()
+    attribution = NOTHING
+    used_key: ApiKey | None = None
+    outcome = _NOTHING
+    server_span: trace.Span | None = None
+    last_write = _NOTHING
+    full_key_id: str | None = None
+    shown: tuple[Mapping[str, Any], ...] = (_NOTHING, _NOTHING, _NOTHING)
+    _acceptances: Sequence[Acceptance] = ()
+    _token: Token[RequestState | None] | None = None
 
     def __init__(self, on_change: OnChange, scope: Any = None, within: RequestState | None = None) -> None:
         self.scope = scope
-        self.aliases: tuple[Any, ...] = ()
         self.within = within
-        self.is_open = True
-        self.has_consumers = False
-        self.key: ApiKey | None = None
-        self.used_key: ApiKey | None = None
-        self.ids: tuple[str, ...] = ()
-        self.is_ambiguous = False
-        self.outcome: Outcome | None = None
-        self.server_span: trace.Span | None = None
-        self.shown: dict[str, Any] = {}
-        self.shown_parts: tuple[Mapping[str, Any], ...] = ({}, {}, {})
-        self.last_write: Mapping[str, Any] = {}
-        self.full_key_id: str | None = None
         self.lock = RLock()
         self._on_change = on_change
-        self._acceptances: list[Acceptance] = []
-        self._ended_with_credential = False
 
     def __repr__(self) -> str:
         """Show whether it is open, nothing of what it holds."""
         return f"<RequestState {'open' if self.is_open else 'ended'}>"
 
-    @property
-    def has_credential(self) -> bool:
-        """Say whether any key was accepted, even one that cannot be named; still known after the end."""
-        return self._ended_with_credential or bool(self._acceptances)
+    def __enter__(self) -> RequestState:
+        """Become the current request."""
+        self._token = _CALL.set(self)
+        return self
 
-    @property
-    def shown_key(self) -> ApiKey | None:
-        """The key that the server span shows: the request's own, else one that was set by hand."""
-        return self.key or self.used_key
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End, unless it lasts, and make the outer request the current one again."""
+        if not self.lasts:
+            self.close()
+        if self._token is not None:
+            reset(_CALL, self._token)
 
     def accept(self, key: ApiKey | None, authentication: Any) -> None:
-        """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read."""
+        """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read.
+
+        Args:
+            key: The key.
+            authentication: The call that returned it, whose attribute ``within`` is the one around it.
+        """
         with self.lock:
-            if not self._acceptances:
-                self._acceptances.append(Acceptance(key, authentication.within))
-                self._settle()
-                return
-            gathered: dict[Any, Acceptance] = {}
-            for one in (*self._acceptances, Acceptance(key, authentication)):
-                acceptance = one.after(authentication)
-                earlier = gathered.get(acceptance.identity)
-                gathered[acceptance.identity] = acceptance if earlier is None else earlier.updated_by(acceptance)
-            self._acceptances = list(gathered.values())
-            self._settle()
+            if self._acceptances or key is None:
+                self._acceptances = with_one_more(self._acceptances, key, authentication)
+                self.attribution = attribution_of(self._acceptances)
+            else:  # the only one so far, as nearly always
+                self._acceptances = (Acceptance(key, authentication.within),)
+                self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
+            self.outcome = _ACCEPTED
+            self._on_change(self, authentication)
 
     def withdraw(self, authentication: object) -> ApiKey | None:
         """Forget what was accepted inside an authentication that then denied; return the last key among it."""
@@ -145,49 +117,53 @@ class RequestState:
             withdrawn = [one for one in self._acceptances if one.is_within(authentication)]
             if withdrawn:
                 self._acceptances = [one for one in self._acceptances if not one.is_within(authentication)]
-                self._settle()
+                self.attribution = attribution_of(self._acceptances)
             return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
 
-    def conclude(self, outcome: Outcome, call: GuardedCall | None = None) -> None:
-        """Take note of how an authentication ended; the last one stands."""
-        self.change(call, outcome=outcome)
+    def deny(self, reason: str, key_id: str | None, call: GuardedCall | None) -> None:
+        """Take note of an authentication that denied; the last outcome stands.
+
+        Args:
+            reason: Class of the exception, ``valid`` or ``false``.
+            key_id: Id of a key that was found all the same.
+            call: The call that denied.
+        """
+        shown = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
+        with self.lock:
+            self.outcome = shown if key_id is None else {**shown, names.DENIED_KEY_ID: key_id}
+            self._on_change(self, call)
 
     def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None, call: GuardedCall | None = None) -> None:
-        """Take note of an audit write, and of the key whose whole snapshot its row was given."""
+        """Take note of an audit write, and of a key whose whole snapshot its row was given."""
         with self.lock:
-            shown = self.shown_key
-            if full_key is not None and shown is not None and full_key.id == shown.id:
-                self.full_key_id = full_key.id
-            self.change(call, last_write=last_write)
-
-    def change(self, call: GuardedCall | None = None, **values: Any) -> None:
-        """Set fields and show the change."""
-        with self.lock:
-            for name, value in values.items():
-                setattr(self, name, value)
+            if full_key is not None:
+                shown = self.attribution.key or self.used_key
+                self.full_key_id = full_key.id if shown is not None and shown.id == full_key.id else self.full_key_id
+            self.last_write = last_write
             self._on_change(self, call)
+
+    def use(self, key: ApiKey | None) -> None:
+        """Take note of a key that was set by hand."""
+        with self.lock:
+            self.used_key = key
+            self._on_change(self, None)
+
+    def opened(self, server_span: trace.Span | None, used: ApiKey | None) -> None:
+        """Take note of the server span, and of the key that was set by hand around it."""
+        with self.lock:
+            self.server_span = server_span
+            self.used_key = used
+            if used is not None or self.outcome or self.last_write:
+                self._on_change(self, None)
 
     def close(self) -> None:
         """End the request: from now on its key is given to nothing, and nothing of it is kept alive."""
         with self.lock:
-            self._ended_with_credential = self.has_credential
             self.is_open = False
-            self.scope = self.server_span = self.key = self.used_key = None
-            self.aliases = ()
-            self._acceptances = []
-
-    def _settle(self) -> None:
-        """Work out which key the acceptances leave: one, several (ambiguous), or none that can be named."""
-        merged: dict[str, ApiKey] = {}
-        for acceptance in self._acceptances:
-            key = acceptance.key
-            if key is not None:
-                earlier = merged.get(key.id)
-                merged[key.id] = key if earlier is None else earlier.updated_by(key)
-        nameless = any(acceptance.key is None for acceptance in self._acceptances)
-        self.ids = tuple(merged)
-        self.is_ambiguous = len(merged) > 1 or (nameless and len(merged) == 1)
-        self.key = None if self.is_ambiguous or not merged else merged[self.ids[0]]
+            if self.attribution is not NOTHING:
+                self.attribution = ENDED
+            self.scope = self.server_span = self.used_key = None
+            self.aliases = self._acceptances = ()
 
 
 def current_request() -> RequestState | None:
@@ -251,6 +227,18 @@ def used_key() -> ApiKey | None:
     return _USED_KEY.get()
 
 
+def current_attribution(request: RequestState | None) -> Attribution:
+    """Return whose a row is that is written now.
+
+    Args:
+        request: The request around, if there is one.
+    """
+    used = _USED_KEY.get()
+    if used is not None:
+        return Attribution(names.ATTRIBUTED, used)
+    return NOTHING if request is None else request.attribution
+
+
 def current_key() -> ApiKey | None:
     """Return the key of the request this code runs in.
 
@@ -262,7 +250,7 @@ def current_key() -> ApiKey | None:
     if used is not None:
         return used
     request = current_request()
-    return request.key if request is not None and request.is_open else None
+    return request.attribution.key if request is not None else None
 
 
 class use_key:  # noqa: N801 - a context manager, named like those of contextlib
@@ -288,7 +276,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
             self._tokens.append(_USED_KEY.set(self._key))
             request = current_request()
             if request is not None and request.is_open:
-                request.change(used_key=self._key)
+                request.use(self._key)
         return self._key
 
     def __exit__(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey, digest
+from otel_keyaudit.form import Form
 from otel_keyaudit.scopes import ScopeCatalog, normalise
 
 CACHED_SNAPSHOTS = 1024
@@ -31,45 +29,36 @@ class Snapshot:
     """One :class:`ApiKey` under one scope catalog and one limit, in all its written forms.
 
     Attributes:
-        identity: The span attributes that name the key.
-        lists: Those that say what it may do.
-        minimal: What a span shows of a key whose rows are minimal.
-        reference: What it shows of one with a full row when the lists are on another span.
-        whole: What it shows of one with a full row.
+        digest: Under the catalog in force.
+        full: What a full row is given.
+        minimal: What a minimal row is given.
+        shown_minimal: What a span shows of a key whose rows are minimal.
+        shown_without_lists: What it shows of one with a full row when the lists are on another span.
+        shown_full: What it shows of one with a full row.
     """
 
-    __slots__ = (
-        "_full", "_full_json", "_minimal", "_minimal_json", "digest", "identity", "key", "lists",
-        "minimal", "reference", "whole",
-    )  # fmt: skip
+    __slots__ = ("digest", "full", "key", "minimal", "shown_full", "shown_minimal", "shown_without_lists")
 
     def __init__(self, key: ApiKey, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.key = key
         self.digest = digest(key, None if catalog is None else catalog.version)
         effective = _effective_scope(key, catalog)
-        self._minimal = self._head(Detail.MINIMAL)
-        self._full = self._head(Detail.FULL) | _full_members(key, effective, max_items)
-        self._minimal_json = as_json(self._minimal)[:-1]
-        self._full_json = as_json(self._full)[:-1]
-        self.identity: Attributes = {names.KEY_ID: key.id, names.KEY_DIGEST: self.digest}
+        self.minimal = Form(self._head(Detail.MINIMAL))
+        self.full = Form(self._head(Detail.FULL) | _full_members(key, effective, max_items))
+        identity: Attributes = {names.KEY_ID: key.id, names.KEY_DIGEST: self.digest}
         if key.name is not None:
-            self.identity[names.KEY_NAME] = key.name
-        self.lists = _list_attributes(key, effective, max_items)
-        self.minimal: Attributes = {**self.identity, names.DETAIL: Detail.MINIMAL.value}
-        self.reference: Attributes = {**self.identity, names.DETAIL: Detail.FULL.value}
-        self.whole: Attributes = {**self.reference, **self.lists}
+            identity[names.KEY_NAME] = key.name
+        self.shown_minimal: Attributes = {**identity, names.DETAIL: Detail.MINIMAL.value}
+        self.shown_without_lists: Attributes = {**identity, names.DETAIL: Detail.FULL.value}
+        self.shown_full: Attributes = {**self.shown_without_lists, **_list_attributes(key, effective, max_items)}
 
     def _head(self, detail: Detail) -> dict[str, Any]:
         head = {"id": self.key.id, "name": self.key.name, "digest": self.digest, "detail": detail.value}
         return {name: value for name, value in head.items() if value is not None}
 
-    def members(self, detail: Detail) -> dict[str, Any]:
-        """Return the members of the row's object, a copy of its own for every caller, lists included."""
-        return _copy(self._full if detail is Detail.FULL else self._minimal)
-
-    def json(self, detail: Detail) -> str:
-        """Return the same as JSON text without the closing brace, so that more members can follow."""
-        return self._full_json if detail is Detail.FULL else self._minimal_json
+    def form(self, detail: Detail) -> Form:
+        """Return what a row is given in a detail."""
+        return self.full if detail is Detail.FULL else self.minimal
 
 
 class Snapshots:
@@ -78,12 +67,6 @@ class Snapshots:
     def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.max_items = max_items
         self.of = lru_cache(CACHED_SNAPSHOTS)(lambda key: Snapshot(key, catalog, max_items))
-
-
-def as_json(members: dict[str, Any]) -> str:
-    """Return compact JSON text. What steers a terminal, breaks a line or turns the direction of writing is escaped."""
-    text = orjson.dumps(members).decode()
-    return text if text.isprintable() else json.dumps(members, separators=(",", ":"))
 
 
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
@@ -141,14 +124,3 @@ _ATTRIBUTES = {
     "owner": names.KEY_OWNER,
     "expires_at": names.KEY_EXPIRES_AT,
 }
-
-
-def _copy(members: dict[str, Any]) -> dict[str, Any]:
-    """Copy an object of texts, lists of texts and such objects: rows must never share a list."""
-    copied = members.copy()
-    for name, value in copied.items():
-        if type(value) is list:
-            copied[name] = value.copy()
-        elif type(value) is dict:
-            copied[name] = _copy(value)
-    return copied

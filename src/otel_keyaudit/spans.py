@@ -14,12 +14,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
 from otel_keyaudit.member import Location
-from otel_keyaudit.request_state import ACCEPTANCE, Outcome, RequestState
+from otel_keyaudit.request_state import RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
 _NOTHING: Mapping[str, Any] = {}
-_ACCEPTED: Mapping[str, Any] = {names.OUTCOME: names.ACCEPTED}
 
 
 class ServerSpans:
@@ -39,43 +38,30 @@ class ServerSpans:
         span = state.server_span
         if span is None or not span.is_recording():
             return
-        parts = self._of_key(state), _of_outcome(state.outcome), state.last_write
+        parts = self._of_key(state), state.outcome, state.last_write
         changed: dict[str, Any] = {}
-        for part, before in zip(parts, state.shown_parts, strict=True):
+        for part, before in zip(parts, state.shown, strict=True):
             if part is not before:
-                _add_changes(changed, part, before, state.shown)
+                changed |= _difference(part, before) if before else part
         if changed:
             span.set_attributes(changed)
-            state.shown = {**state.shown, **changed}
-        state.shown_parts = parts
+        state.shown = parts
 
     def _of_key(self, state: RequestState) -> Mapping[str, Any]:
-        if state.is_ambiguous:
-            return ambiguous_attributes(state.ids, self._snapshots.max_items)
-        key = state.shown_key
+        attribution = state.attribution
+        if attribution.kind == names.AMBIGUOUS_REQUEST:
+            return ambiguous_attributes(attribution.ids, self._snapshots.max_items)
+        key = attribution.key or state.used_key
         if key is None:
             return _NOTHING
         snapshot = self._snapshots.of(key)
-        return snapshot.whole if self._always_full or state.full_key_id == key.id else snapshot.minimal
+        return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 
 
-def _of_outcome(outcome: Outcome | None) -> Mapping[str, Any]:
-    if outcome is None:
-        return _NOTHING
-    if outcome is ACCEPTANCE:
-        return _ACCEPTED
-    shown = zip((names.OUTCOME, names.DENIED_REASON, names.DENIED_KEY_ID), outcome, strict=True)
-    return {name: value for name, value in shown if value is not None}
-
-
-def _add_changes(
-    changed: dict[str, Any], part: Mapping[str, Any], before: Mapping[str, Any], shown: Mapping[str, Any]
-) -> None:
-    """Add what one part of the attributes now says otherwise, and blanks for what it no longer says."""
-    changed |= {name: value for name, value in part.items() if shown.get(name) != value}
-    for name in before:
-        if name not in part and shown[name]:
-            changed[name] = _BLANK[type(shown[name])]
+def _difference(part: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a part of the attributes now says otherwise, and blanks for what it no longer says."""
+    new = {name: value for name, value in part.items() if before.get(name) != value}
+    return new | {name: _BLANK[type(value)] for name, value in before.items() if name not in part}
 
 
 def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
@@ -85,19 +71,16 @@ def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
 
 def shows_lists(state: RequestState | None, digest: str) -> bool:
     """Say whether the server span of a request holds the lists of a snapshot."""
-    return (
-        state is not None
-        and state.shown.get(names.KEY_DIGEST) == digest
-        and state.shown.get(names.DETAIL) == Detail.FULL.value
-    )
+    key = _NOTHING if state is None else state.shown[0]
+    return key.get(names.KEY_DIGEST) == digest and key.get(names.DETAIL) == Detail.FULL.value
 
 
 def location_of(span: Span | None) -> Location | None:
     """Return trace and span id of a span, whether it is recorded or not; ``None`` when there is none."""
-    context = span.get_span_context() if span is not None else trace.INVALID_SPAN_CONTEXT
-    if not context.is_valid:
+    if span is None:
         return None
-    return Location(trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id))
+    context = span.get_span_context()
+    return (format(context.trace_id, "032x"), format(context.span_id, "016x")) if context.is_valid else None
 
 
 class AuditSpan:

@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.merge import Merge
 from otel_keyaudit.names import UNVERIFIED
+from support.members import CountedMerge
 
 ODD_VALUES = [
     "null", "true", "1", "-0", "1e400", "12345678901234567890123", "0.10", "NaN", "Infinity", "-Infinity", r'"\ud800"',
@@ -33,7 +33,7 @@ class NotAnObjectError(ValueError):
     """Raised for what Python's ``json`` does not read as an object."""
 
 
-def check(fields: str | bytes, merge: Merge) -> str:
+def check(fields: str | bytes, merge: CountedMerge) -> str:
     """Merge, compare with what Python's ``json`` reads, and return what it was: an object, nothing or anything else."""
     try:
         before = _pairs(fields)
@@ -56,7 +56,7 @@ def check(fields: str | bytes, merge: Merge) -> str:
     return "nothing" if before is None else "object"
 
 
-def _check_untouched(fields: str | bytes, merge: Merge) -> None:
+def _check_untouched(fields: str | bytes, merge: CountedMerge) -> None:
     try:
         merge.into(fields)
     except UnchangeableError:
@@ -64,7 +64,7 @@ def _check_untouched(fields: str | bytes, merge: Merge) -> None:
     raise AssertionError("what is no object was merged into")
 
 
-def _check_content(before: Pairs, after: Pairs, merge: Merge, added: Pairs) -> None:
+def _check_content(before: Pairs, after: Pairs, merge: CountedMerge, added: Pairs) -> None:
     kept = after[: len(after) - len(added)]
     assert [value for _, value in kept] == [value for _, value in before]
     for (old, _), (new, _) in zip(before, kept, strict=True):
@@ -80,7 +80,7 @@ def _check_content(before: Pairs, after: Pairs, merge: Merge, added: Pairs) -> N
     assert [(name, _plain(value)) for name, value in after[len(kept) :]] == added
 
 
-def _check_bytes(fields: str | bytes, after: str | bytes, merge: Merge) -> None:
+def _check_bytes(fields: str | bytes, after: str | bytes, merge: CountedMerge) -> None:
     """Without a reserved name there is one insertion, directly before the last brace."""
     inserted = ",".join(f'"{name}":{member.as_json()}' for name, member in merge.members.items() if member is not None)
     text, result = _text(fields), _text(after)
@@ -93,7 +93,7 @@ def _check_bytes(fields: str | bytes, after: str | bytes, merge: Merge) -> None:
         assert result == f"{before}{{{inserted}}}{behind}"
 
 
-def _check_again(after: str | bytes, merge: Merge, added: int) -> None:
+def _check_again(after: str | bytes, merge: CountedMerge, added: int) -> None:
     """What was written comes by again, with something behind it: ours is replaced, or removed."""
     text = _text(after)
     brace = text.rindex("}")
@@ -102,7 +102,7 @@ def _check_again(after: str | bytes, merge: Merge, added: int) -> None:
     again = changed if isinstance(after, str) else changed.encode()
     replaced, moved = merge.into(again)
     assert (_pairs(replaced), moved) == ([*kept, ("behind", "0"), *(_pairs(after) or [])[len(kept) :]], 0)
-    emptied, moved = Merge(dict.fromkeys(merge.members), merge.provenance).into(again)
+    emptied, moved = CountedMerge(dict.fromkeys(merge.members), merge.provenance).into(again)
     assert (_pairs(emptied), moved) == ([*kept, ("behind", "0")], 0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
@@ -91,5 +90,7 @@ def _nearest(name: str, known: dict[str, Preset]) -> str | None:
     """Return the preset whose name, or whose library's name, is nearest."""
     spellings = {one.library.lower(): preset_name for preset_name, one in known.items()}
     spellings |= {preset_name: preset_name for preset_name in known}
+    from difflib import get_close_matches  # noqa: PLC0415 - for an error that hardly anybody ever sees
+
     matches = get_close_matches(name.replace("_", "-"), spellings, 1)
     return spellings[matches[0]] if matches else None

@@ -1,0 +1,208 @@
+"""The preset "celery", without a worker: what is in a message, what is taken from one, and tasks that run at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery, Task
+from celery.app.trace import build_tracer
+from celery.signals import before_task_publish, task_postrun, task_prerun
+from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+from otel_keyaudit import ApiKey, current_key, use_key
+from support import bare
+from support.keyaudit import KeyAudit
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+HEADER = "keyaudit-key"
+KEY = ApiKey("k1", "loader", ["read"], [], "owner", "2027-01-01T00:00:00Z")
+WRITTEN = (
+    '{"id":"k1","name":"loader","scopes":["read"],"allow_list":[],"owner":"owner","expires_at":"2027-01-01T00:00:00Z"}'
+)
+
+
+@pytest.fixture
+def celery(keyaudit: KeyAudit) -> Iterator[Celery]:
+    """An application with a broker in memory, and the preset on."""
+    bare.rows.clear()
+    app = Celery("messages", broker="memory://", backend="cache+memory://", set_as_current=False)
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="celery")
+    yield app
+    app.close()
+    keyaudit.uninstrument()
+
+
+@pytest.fixture
+def write(celery: Celery) -> Task:
+    """A task that writes a row."""
+    return celery.task(bare.record, name="write", shared=False)
+
+
+def _published(celery: Celery) -> dict[str, Any]:
+    """Take the next message; return its headers."""
+    with celery.connection_for_read() as connection:
+        queue = connection.SimpleQueue(celery.conf.task_default_queue)
+        message = queue.get(timeout=5)
+        message.ack()
+        queue.close()
+    return dict(message.headers)
+
+
+def _run(task: Task, action: str, **headers: Any) -> None:
+    """Run a task as a worker does that has received a message with these headers."""
+    request = {"id": str(uuid4()), "delivery_info": {}, "ignore_result": True, **headers}
+    build_tracer(task.name, task, app=task.app)(request["id"], (action,), {}, request)
+
+
+def _fail(action: str) -> None:
+    bare.record(action)
+    raise LookupError
+
+
+def test_the_key_is_in_the_headers_of_the_message(celery: Celery, write: Task) -> None:
+    """And nowhere else in it; a task that is sent without a key has no such header."""
+    with use_key(KEY):
+        write.delay("one")
+    write.delay("two")
+    headers = _published(celery)
+
+    assert headers.pop(HEADER) == WRITTEN
+    assert "k1" not in json.dumps(headers)
+    assert HEADER not in _published(celery)
+
+
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_header_that_was_given_is_never_sent(key: ApiKey | None, celery: Celery, write: Task) -> None:
+    """Whoever has a say in the headers of a message, such as a client, has none in whose key it names."""
+    with use_key(key):
+        write.apply_async(["one"], headers={HEADER: '{"id":"forged"}', "other": "1"})
+    headers = _published(celery)
+
+    assert headers.get(HEADER) == (WRITTEN if key else None)
+    assert headers["other"] == "1"
+
+
+@pytest.mark.parametrize("field", ["scopes", "allow_list"])
+def test_lists_that_are_too_long_stay_behind(field: str, celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+    """A broker could refuse the message; the row names the key, whose lists are unknown there, and it is counted."""
+    lists: Any = {field: [f"{number:050}" for number in range(1000)]}
+    with use_key(ApiKey("k1", "loader", **lists)):
+        write.delay("one")
+
+    assert _published(celery)[HEADER] == '{"id":"k1","name":"loader"}'
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
+
+
+def test_a_key_that_is_too_long_stays_behind(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+    """The message is sent all the same."""
+    with use_key(ApiKey("k" * 16_000, "n" * 16_000, owner="o" * 16_000)):
+        write.delay("one")
+
+    assert HEADER not in _published(celery)
+    assert len(keyaudit.degraded()) == 1
+
+
+def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+    """It has every field, and is gone behind the task, whether that returns or raises."""
+    fail = celery.task(_fail, name="fail", shared=False)
+    _run(write, "one", **{HEADER: WRITTEN})
+    assert current_key() is None
+    _run(fail, "two", **{HEADER: WRITTEN})
+    assert current_key() is None
+    _run(write, "three")
+
+    assert bare.named() == {"one": "k1", "two": "k1", "three": None}
+    member = bare.rows[0]["request_api_key"]
+    assert (member["owner"], member["allow_list"], member["digest"]) == ("owner", [], KEY.digest)
+    assert keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "",
+            "k1",
+            "[]",
+            '"k1"',
+            "null",
+            "{",
+            "{}",
+            '{"name":"x"}',
+            '{"id":""}',
+            '{"id":null}',
+            '{"id":"k1","id":"k2"}',
+        ),
+        *('{"id":7}', '{"id":"k1","secret":"x"}', '{"id":"k1","scopes":"read"}', '{"id":"k1","scopes":["a","a"]}'),
+        *(
+            '{"id":"k1","expires_at":"soon"}',
+            '{"id": "k1"}',
+            '{"scopes":["read"],"id":"k1"}',
+            '{"id":"k1","name":null}',
+        ),
+        *("[" * 20_000, '{"id":"' + "k" * 40_000 + '"}', 7, b'{"id":"k1"}', {"id": "k1"}, ["k1"], True),
+    ],
+    ids=lambda header: repr(header)[:24],
+)
+def test_a_header_that_this_library_did_not_write_is_refused(
+    header: Any, write: Task, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The task runs without a key; it is counted, and logged once without what was in it."""
+    _run(write, "one", **{HEADER: header})
+    _run(write, "two", **{HEADER: header})
+
+    assert bare.named() == {"one": None, "two": None}
+    assert sum(keyaudit.degraded().values()) == 2
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "otel_keyaudit"]
+    assert message.startswith("a job: authentication degraded by ")
+    assert "k1" not in message
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+    """With ``task_always_eager`` it names the key of the request around, also under a span of its own."""
+    celery.conf.task_always_eager = True
+
+    def send_another(action: str) -> None:
+        write.delay(f"{action} inner")
+
+    nested = celery.task(send_another, name="nested", shared=False)
+    if is_traced:
+        CeleryInstrumentor().instrument(tracer_provider=keyaudit.tracer_provider)
+    try:
+        with keyaudit.request():
+            bare.verify("k1")
+            write.delay("one")
+            write.apply(["two"], headers={HEADER: '{"id":"forged"}'})
+            nested.delay("three")
+            (write.si("four") | write.si("five")).delay()
+            bare.record("after")
+        with keyaudit.request():
+            write.apply(["keyless"], headers={HEADER: '{"id":"forged"}'})
+        write.delay("outside")
+    finally:
+        if is_traced:
+            CeleryInstrumentor().uninstrument()
+
+    named = dict.fromkeys(("one", "two", "three inner", "four", "five", "after"), "k1")
+    assert bare.named() == {**named, "keyless": None, "outside": None}
+
+
+def test_it_is_taken_off_again(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+    """After uninstrument() nothing listens, and a header that came in is not looked at."""
+    with use_key(KEY):
+        keyaudit.uninstrument()
+        write.delay("one")
+        assert HEADER not in _published(celery)
+    _run(write, "two", **{HEADER: WRITTEN})
+
+    assert bare.named() == {"two": None}
+    listening = [
+        receiver for signal in (before_task_publish, task_prerun, task_postrun) for receiver in signal.receivers
+    ]
+    assert [receiver for receiver in listening if "otel_keyaudit" in getattr(receiver[1], "__module__", "")] == []
+    assert "otel_keyaudit" not in Task.apply.__code__.co_filename

@@ -48,7 +48,7 @@ TARGETS = "or of texts package.module:name?field=expression"
         ({"scope_catalog": 5}, "option 'scope_catalog' has the value 5; allowed is the path of a JSON file"),
         ({"scope_catalog": "\0"}, f"option 'scope_catalog' has the value '\\x00', a file that {NO_PATH}"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_wrong_option_is_explained(options: dict[str, Any], message: str) -> None:
     """Its name, the value as given, and what is allowed."""

@@ -43,6 +43,7 @@ timeout_constant = 2.0
 timeout_multiplier = 6.0
 use_git_change_detection = false
 """
+QUICK = {"PYTEST_ADDOPTS": "-p no:unraisableexception"}  # which collects garbage for longer than most tests run
 PYTEST = ("-p", "no:cacheprovider", "-m", "not hypothesis")  # a property that fails is tried again and again
 
 
@@ -122,13 +123,12 @@ def tested(python: Path, module: str) -> Score:
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own)
     mutmut = python.with_name("mutmut")
     (folder / "output").write_text(output_in(folder, mutmut, "run", "--max-children", "1"))
-    found = json.loads(output_in(folder, python, ROOT / "tools" / "survivors.py", source(module)))
+    found = json.loads(output_in(folder, python, ROOT / "tools" / "survivors.py", source(module), *tests))
     survivors = [Survivor(*one) for one in found["survivors"]]
     explained = tuple(one for one in survivors if explains(module, one))
     left = [one for one in survivors if one not in explained]
-    killed = {
-        one.name for one in left if not passes(folder, one.name, python, "-m", "pytest", "-x", *arguments, *tests)
-    }
+    retried = [one.name for one in left if one.name in found["early"]]
+    killed = {name for name in retried if not passes(folder, name, python, "-m", "pytest", "-x", *arguments, *tests)}
     note(folder, module, lambda name, code: 1 if name in killed else code)
     return Score(module, found["mutants"], explained, tuple(one for one in left if one.name not in killed))
 
@@ -136,7 +136,7 @@ def tested(python: Path, module: str) -> Score:
 def passes(folder: Path, mutant: str, *command: str | Path) -> bool:
     """Say whether the tests do not notice a mutant in a process of their own.
 
-    mutmut forks one that has imported everything, so it does not see what a mutant does while a module is imported.
+    mutmut forks one that has imported library and tests, so it does not see what a mutant does while that happens.
     """
     try:
         return run_in(folder, *command, mutant=mutant, seconds=SECONDS).returncode == 0
@@ -179,22 +179,21 @@ def output_in(folder: Path, *command: str | Path) -> str:
     """Run a program on a copy and return its output."""
     done = run_in(folder, *command, seconds=HOURS * 3600)
     if done.returncode:
-        message = f"{Path(command[0]).name} ended with {done.returncode}: {done.stdout[-3000:]}"
+        message = f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-3000:]}"
         raise StepError(message)
     return done.stdout
 
 
 def run_in(folder: Path, *command: str | Path, seconds: int, mutant: str = "") -> subprocess.CompletedProcess[str]:
     """Run a program on a copy, the changed sources before all others."""
-    env = environ({"PYTHONPATH": str(folder / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1"})
+    env = environ({"PYTHONPATH": str(folder / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1", **QUICK})
     return subprocess.run(
         [str(part) for part in command],
         cwd=folder / "mutants" if mutant else folder,
         env={name: value for name, value in env.items() if not name.startswith("OTEL_")}
         | ({"MUTANT_UNDER_TEST": mutant} if mutant else {}),
         timeout=seconds,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -14,8 +16,10 @@ import httpx
 import pytest
 from opentelemetry import trace
 
+from otel_keyaudit import ApiKey, current_key, presets
+from otel_keyaudit.jobs import Carrier, Jobs, around
 from support import bare
-from support.keyaudit import KeyAudit
+from support.keyaudit import KeyAudit, Modules
 
 NOTE: ContextVar[str] = ContextVar("note", default="")
 
@@ -235,6 +239,28 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
     assert bare.named() == {"one": None, "two": None}
     assert keyaudit.degraded() == {("authentication", "ZeroDivisionError"): 2}
     assert caplog.messages == ["a job: authentication degraded by ZeroDivisionError"]
+
+
+@pytest.mark.parametrize("name", ["hand_over", "missing"])
+def test_a_library_that_is_imported_later(
+    name: str, keyaudit: KeyAudit, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found then; one that has no such function is counted, and can be imported all the same."""
+    written = modules.write("def hand_over(work): return work()")
+    keyaudit.uninstrument()
+    carrier = Carrier(written, lambda module, jobs: around(module, name, partial(_handed_over, jobs)))
+    monkeypatch.setattr(presets, "carriers", lambda chosen: (carrier,))
+    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
+
+    with keyaudit.request():
+        bare.verify("k1")
+        job = importlib.import_module(written).hand_over(lambda: current_key)
+    assert job() == (ApiKey("k1", scopes=["read"]) if name == "hand_over" else None)
+    assert sum(keyaudit.degraded().values()) == (0 if name == "hand_over" else 1)
+
+
+def _handed_over(jobs: Jobs, original: Any, args: Any, kwargs: Any) -> Any:
+    return jobs.with_key(original(*args, **kwargs))
 
 
 def test_hundreds_of_requests_and_one_pool(keyaudit: KeyAudit) -> None:

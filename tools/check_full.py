@@ -29,7 +29,7 @@ from environments import (
 from results import Results
 from sabotage import sabotage
 
-PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-n", "2")
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-o", f"faulthandler_timeout={30 * 60}")
 MINUTES = 90
 """How long a step may take; the longest, isolation, needs about half of that on two cores."""
 

@@ -19,7 +19,7 @@ NOTHING_TO_CHANGE = ("__init__", "environment_variables", "names", "runtime", "v
 
 MODULES: dict[str, str] = {
     "guard": "guard extraction_live",
-    "attribution": "audit outlived request_state use_key requests_by_span",
+    "attribution": "attribution request_state outlived use_key requests_by_span",
     "request_state": "request_state requests_by_span outlived use_key requests_asgi nested_calls",
     "merge": "merge merge_text merge_mappings merge_edges provenance",
     "json_members": "merge_text merge_edges provenance",
@@ -39,6 +39,7 @@ MODULES: dict[str, str] = {
     "extraction": "extraction_live extraction",
     "filters": "filters filters_edges",
     "first_use": "instrumentor",
+    "form": "snapshot merge merge_edges",
     "functions": "functions calls main_module",
     "handlers": "generators binding base_exceptions",
     "implementations": "implementations",
@@ -114,12 +115,6 @@ EXPLAINED: tuple[Explained, ...] = (
         line="copied[probe] = None",
         mutants=('copied[probe] = ""',),
         because="The value is not looked at.",
-    ),
-    Explained(
-        module="guard",
-        line='return _SILENT.guarded("", work, *args)',
-        mutants=("return _SILENT.guarded(None, work, *args)", 'return _SILENT.guarded("XXXX", work, *args)'),
-        because="Nobody is told, so nobody reads the stage.",
     ),
     Explained(
         module="merge",

@@ -1,7 +1,6 @@
 """What the keys that a request showed come to: one, several, or none that can be named."""
 
-from types import SimpleNamespace
-from typing import Any
+from __future__ import annotations
 
 import pytest
 
@@ -17,12 +16,16 @@ from otel_keyaudit.attribution import (
 )
 
 ONE, OTHER = ApiKey("k_1", name="one"), ApiKey("k_2")
-OUTERMOST = SimpleNamespace(within=None)
 
 
-def authentication(within: Any = None) -> Any:
-    """Return a call of an authentication, inside another one."""
-    return SimpleNamespace(within=within)
+class Authentication:
+    """A call of an authentication, inside another one."""
+
+    def __init__(self, within: Authentication | None = None) -> None:
+        self.within = within
+
+
+OUTERMOST = Authentication()
 
 
 def accepted(*keys: ApiKey | None) -> list[Acceptance]:
@@ -59,10 +62,10 @@ def test_the_same_id_later_replaces_what_it_knows_and_keeps_the_rest() -> None:
     later = ApiKey("k_1", scopes=["a"])
     both = ApiKey("k_1", name="one", scopes=["a"])
     assert attribution_of(accepted(ONE, later)) == Attribution("attributed", both, ("k_1",))
-    outer = authentication()
-    inside = with_one_more([], ONE, authentication(outer))
+    outer = Authentication()
+    inside = with_one_more([], ONE, Authentication(outer))
     assert attribution_of(with_one_more(inside, later, outer)) == Attribution("attributed", both, ("k_1",))
-    apart = [Acceptance(ONE, authentication()), Acceptance(later, authentication())]
+    apart = [Acceptance(ONE, Authentication()), Acceptance(later, Authentication())]
     assert attribution_of(apart) == Attribution("attributed", both, ("k_1",))
 
 
@@ -70,16 +73,16 @@ def test_another_snapshot_of_a_key_wins() -> None:
     """What both know is as the later one has it."""
     renamed = ApiKey("k_1", name="renamed")
     assert attribution_of(accepted(ONE, renamed)).key == renamed
-    assert attribution_of([Acceptance(ONE, authentication()), Acceptance(renamed, None)]).key == renamed
+    assert attribution_of([Acceptance(ONE, Authentication()), Acceptance(renamed, None)]).key == renamed
 
 
 def test_what_is_found_inside_an_authentication_may_still_be_denied() -> None:
     """It belongs to the calls around it, however deep, until they have accepted."""
-    outer = authentication()
-    inner = authentication(outer)
-    (found,) = with_one_more([], ONE, authentication(inner))
+    outer = Authentication()
+    inner = Authentication(outer)
+    (found,) = with_one_more([], ONE, Authentication(inner))
     assert found.within is inner
-    assert [found.is_within(one) for one in (inner, outer, authentication())] == [True, True, False]
+    assert [found.is_within(one) for one in (inner, outer, Authentication())] == [True, True, False]
     (settled,) = with_one_more([found], ONE, inner)
     assert settled.within is outer
     assert [settled.is_within(one) for one in (inner, outer)] == [False, True]
@@ -90,9 +93,9 @@ def test_what_is_found_inside_an_authentication_may_still_be_denied() -> None:
 
 def test_what_was_found_elsewhere_stays_where_it_was() -> None:
     """An authentication that accepts settles what was found inside it, and nothing else."""
-    first, second = authentication(), authentication()
-    found = with_one_more([], ONE, authentication(first))
-    both = with_one_more(found, OTHER, authentication(second))
+    first, second = Authentication(), Authentication()
+    found = with_one_more([], ONE, Authentication(first))
+    both = with_one_more(found, OTHER, Authentication(second))
     assert [one.within for one in both] == [first, second]
     settled = with_one_more(both, OTHER, second)
     assert [(one.key, one.within) for one in settled] == [(ONE, first), (OTHER, None)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import AuthTarget, current_key
+from otel_keyaudit import ApiKey, AuthTarget, current_key, use_key
 from support.keyaudit import KeyAudit, LoadModule
 
 APP = """
@@ -224,3 +224,13 @@ def test_a_builder_that_raises_counts_although_when_needs_its_result(keyaudit: K
             app.build(LookupError())
     assert keyaudit.writes()["failed"] == 1
     assert (keyaudit.audit_spans()[0].attributes or {})["error.type"] == "LookupError"
+
+
+def test_no_span_is_started_late_where_none_is_wanted(keyaudit: KeyAudit, app: Any) -> None:
+    """Also not for a call that raises before its result could tell whether it is meant."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:build?fields=return&when=return.action"], audit_spans=False)
+    with use_key(ApiKey("k_1")):
+        assert app.build("api.create")["request_api_key"]["id"] == "k_1"
+        with pytest.raises(LookupError):
+            app.build(LookupError())
+    assert keyaudit.audit_spans() == []

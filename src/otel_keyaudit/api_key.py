@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
@@ -83,6 +84,12 @@ class ApiKey:
         version of the scope catalog in force. Equal snapshots have equal digests in every process.
         """
         return digest(self, ApiKey.catalog_version)
+
+    @cached_property
+    def written(self) -> str:
+        """All texts of the snapshot that may be written out, one after the other."""
+        lists = (self.scopes or ()) + (self.allow_list or ())
+        return "\n".join([self.id, self.name or "", self.owner or "", *lists])
 
     def updated_by(self, later: ApiKey) -> ApiKey:
         """Return the later snapshot of the same key, with what only the earlier one knew."""

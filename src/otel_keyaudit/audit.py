@@ -22,6 +22,7 @@ from otel_keyaudit.request_state import RequestState, current_attribution, curre
 from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.spans import AuditSpan, ambiguous_attributes, location_of, shows_lists
+from otel_keyaudit.tripwire import Credentials, check, harmless
 from otel_keyaudit.values import MAX_LENGTH
 
 
@@ -46,6 +47,7 @@ class AuditMoment(ObservedCall):
     _event: Mapping[str, Any] = MappingProxyType({})
     _request: RequestState | None = None
     _attribution = NOTHING
+    _presented: Credentials = ()
     _snapshot: Snapshot | None = None
     _subject: ApiKey | None = None
     _detail = Detail.FULL
@@ -64,6 +66,8 @@ class AuditMoment(ObservedCall):
         plan = self.watched
         self._request = request = current_request()
         self._attribution = current_attribution(request)
+        if request is not None:
+            self._presented = request.presented
         if plan.when_needs_result:
             return
         if plan.early:
@@ -116,11 +120,14 @@ class AuditMoment(ObservedCall):
             attempts += 1  # at most one of them fails at a time, and the others are still to come
 
     def _read_fields(self, event: dict[str, Any], remaining: Iterator[tuple[str, Reader]]) -> bool:
+        credentials = self._presented
         for name, read in remaining:
             value = read(self, None)
             if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():
                 value = event_value(name, value)
             if value is not None:
+                if credentials and type(value) is str:
+                    check(value, credentials)
                 event[name] = value
         return True
 
@@ -144,7 +151,8 @@ class AuditMoment(ObservedCall):
     def _read_subject(self, read: Reader) -> ApiKey | None:
         subject = read(self, None)
         subject_reader = None if subject is None else self.watched.subject_reader(subject)
-        return None if subject_reader is None else subject_reader.read(self, STAGE_AUDIT, self, subject)
+        found = None if subject_reader is None else subject_reader.read(self, STAGE_AUDIT, self, subject)
+        return None if found is None else harmless(self, STAGE_AUDIT, found, self._presented)
 
     # What is shown.
 
@@ -209,7 +217,8 @@ class AuditMoment(ObservedCall):
     def _merge_into(self, place: Place | PlacedTarget) -> bool:
         merge = self._merge()
         place.change(self, merge.into, self._attempt)
-        self._report_moved(merge)
+        if merge.moved:
+            self._report_moved()
         return True
 
     def _merge_into_result(self) -> Any:
@@ -227,12 +236,12 @@ class AuditMoment(ObservedCall):
     def _built(self) -> Any:
         merge = self._merge()
         merged = self.watched.built(self, merge.into)
-        self._report_moved(merge)
+        if merge.moved:
+            self._report_moved()
         return merged
 
-    def _report_moved(self, merge: Merge) -> None:
-        if merge.moved:
-            self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
+    def _report_moved(self) -> None:
+        self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return what a part of the merge gives; where it fails, the row is not given all it should have."""
@@ -258,7 +267,7 @@ class AuditMoment(ObservedCall):
         if not self._counted:
             self._lose()
             self._count()
-        if not plan.builds_fields or error is not None:
+        if plan.late and (not plan.builds_fields or error is not None):
             self._read_event(plan.late)
         if error is None and self._written_in_full is not None:
             self.guarded(STAGE_SAMPLING, plan.runtime.sampler.written, self._written_in_full)
@@ -274,24 +283,16 @@ class AuditMoment(ObservedCall):
         late = {name: value for name, value in self._event.items() if name in self.watched.late}
         if late.keys() - {names.AUDIT_OUTCOME}:
             self._show_on_server_span()
-        if self._span is None and self.watched.when_needs_result:
+        if self._span is None and self.watched.has_span and self.watched.when_needs_result:
             self._show_on_audit_span()
         if self._span is not None:
             self._span.end(event_attributes(late), error)
 
     def _count(self) -> None:
-        if self._counted:
-            return
         self._counted = True
         self.watched.count(self._attribution.kind, self._detail)
         if self._attribution.has_ended:
-            plan = self.watched
-            plan.faults.warn_once(
-                (plan.written, "ended"),
-                "%s: called after the end of the request it was started in, so its row names no key; "
-                "put `with use_key(current_key()):` around work that outlives its request",
-                plan.written,
-            )
+            self.watched.warn_of_end()
 
 
 def _boxed(work: Callable[..., Any], *args: Any) -> tuple[Any]:

@@ -79,6 +79,15 @@ class AuditPlan(Plan):
         shown = ("full" if detail is Detail.FULL else "minimal") if kind == names.ATTRIBUTED else None
         self.runtime.metrics.writes.add(kind, shown)
 
+    def warn_of_end(self) -> None:
+        """Say, once, how work that outlives its request keeps the key."""
+        self.faults.warn_once(
+            (self.written, "ended"),
+            "%s: called after the end of the request it was started in, so its row names no key; "
+            "put `with use_key(current_key()):` around work that outlives its request",
+            self.written,
+        )
+
     def built(self, call: Call, change: Change) -> Any:
         """Return the result of a function that builds the additional fields, changed."""
         return self.target.put(call, change) if isinstance(self.target, PlacedTarget) else change(call.result)

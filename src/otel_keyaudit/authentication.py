@@ -20,6 +20,7 @@ from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.request_state import RequestState, current_request, reset
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
+from otel_keyaudit.tripwire import Credentials, Tripwire, all_presented, harmless
 
 _UNREADABLE = object()
 """Stands for a key object that cannot be read: there is a key, and nobody can say which."""
@@ -45,6 +46,7 @@ class Authentication(Plan):
         self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
         fields = target.key_sources()
         self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
+        self.tripwire = Tripwire(binding)
         self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None)
         self.last_class: type = type(None)
         """The class of the last key object: nearly always that of the next one."""
@@ -72,6 +74,7 @@ class AuthenticationMoment(ObservedCall):
     lasts = False
     within: AuthenticationMoment | None = None
     _found: tuple[Any] | None = None
+    _presented: Credentials = ()
     _token: Token[AuthenticationMoment | None] | None = None
 
     def __enter__(self) -> None:
@@ -106,6 +109,10 @@ class AuthenticationMoment(ObservedCall):
         reason = self._denial(key)
         request = current_request()
         state = request if request is not None and request.is_open else None
+        if state is not None:
+            self._presented = self.guarded(STAGE_AUTHENTICATION, plan.tripwire.presented, self, state.scope) or ()
+            if self._presented and self._presented != state.presented:
+                state.presented = all_presented(state.presented, self._presented)
         if reason is not None:
             self._deny(state, reason, key)
         elif key is not None:
@@ -178,7 +185,10 @@ class AuthenticationMoment(ObservedCall):
         authentication.last_class = kind
 
     def _read(self, key: Any) -> ApiKey | None:
-        return self.watched.fields.of(type(key)).read(self, STAGE_AUTHENTICATION, self, key)
+        found = self.watched.fields.of(type(key)).read(self, STAGE_AUTHENTICATION, self, key)
+        if found is None or not self._presented:
+            return found
+        return harmless(self, STAGE_AUTHENTICATION, found, self._presented)
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:

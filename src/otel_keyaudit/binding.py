@@ -60,6 +60,11 @@ class Binding:
         """Say whether the function has such a parameter or takes any keyword."""
         return self._takes_any or name in self._parameters
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the parameters, also of those that are passed on."""
+        return self._parameters
+
     def declares(self, name: str) -> bool:
         """Say whether the function has such a parameter by name."""
         return name in self._parameters

@@ -25,6 +25,13 @@ class UnchangeableError(UnreadableError):
     """Raised where additional fields cannot be given a member: they stay as they are."""
 
 
+class CredentialError(UnreadableError):
+    """Raised where a value holds the credential that the request presented: it is never written out."""
+
+    def __init__(self) -> None:
+        super().__init__("a value holds the credential that was presented")
+
+
 class CollisionError(UnreadableError):
     """Stands for a member of a reserved name that is not ours and was moved aside (docs/reference.md, section 4)."""
 

@@ -82,7 +82,7 @@ class Merge:
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         added = self._objects()
-        if self.members.keys().isdisjoint(fields):
+        if self.members.keys().isdisjoint(fields.keys()):
             return {**fields, **added} if added else fields
         kept: dict[Any, Any] = {}
         for name, value in fields.items():
@@ -119,7 +119,7 @@ class Merge:
 
     def _into_text(self, text: str) -> str:
         content = _read_quickly(text)
-        if type(content) is dict and self.members.keys().isdisjoint(content):
+        if type(content) is dict and self.members.keys().isdisjoint(content.keys()):
             return self._spliced(text, bool(content))
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")

@@ -42,12 +42,14 @@ class Tally:
 
     def counter(self, *values: str | None) -> Callable[[], object]:
         """Return what counts one; ``None`` stands for an attribute that is absent."""
-        found = self._counts.get(values) or self._counts.setdefault(values, _Count())
-        return found.raise_by_one
+        return self._counts.setdefault(values, _Count()).raise_by_one
 
     def add(self, *values: str | None) -> None:
         """Count one."""
-        self.counter(*values)()
+        found = self._counts.get(values)
+        if found is None:
+            found = self._counts.setdefault(values, _Count())
+        found.raise_by_one()
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Report every count, as an observable counter asks for it."""

@@ -10,8 +10,6 @@ from otel_keyaudit.member import Location, Member
 REMEMBERED_MEMBERS = 4_096
 """How many members written last are recognised at the least; up to twice as many are."""
 
-_Reference = tuple[bytes, Location | None]
-
 
 class Provenance:
     """Recognises a member by its whole content: an event that is reused, a write inside a write.
@@ -22,24 +20,29 @@ class Provenance:
     """
 
     def __init__(self) -> None:
-        self._younger: set[_Reference] = set()
-        self._older: set[_Reference] = set()
+        self._younger: set[int] = set()
+        self._older: set[int] = set()
 
     def remember(self, member: Member) -> None:
         """Take note of a member that is being written."""
         younger = self._younger
         if len(younger) >= REMEMBERED_MEMBERS:
             self._older, self._younger = younger, set()
-        self._younger.add((member.form.fingerprint, member.location))
+        self._younger.add(_reference(member.form.fingerprint, member.location))
 
     def is_ours(self, value: Any) -> bool:
         """Say whether a value is exactly a member that was written lately."""
         if not isinstance(value, dict):
             return False
         content = dict(value)
-        location = content.pop("trace_id", None), content.pop("span_id", None)
+        location: Any = content.pop("trace_id", None), content.pop("span_id", None)
         try:
-            reference = (fingerprint(content), None if location == (None, None) else location)
+            reference = _reference(fingerprint(content), None if location == (None, None) else location)
             return reference in self._younger or reference in self._older
         except TypeError:  # something in it is not JSON, or no text where a text must be
             return False
+
+
+def _reference(content: bytes, location: Location | None) -> int:
+    """Return a number for a content in a place: a set of numbers keeps nothing alive, and Python's hashes are keyed."""
+    return hash((content, location))

@@ -49,6 +49,7 @@ class RequestState:
         lasts: It goes on after its call has returned, as its body is still read.
         has_consumers: Spans inside the call have made requests of their own.
         attribution: Whose the request is.
+        presented: The credentials that it presented, as long as it is open.
         used_key: A key that was set by hand around or inside it.
         outcome: What the server span shows of how the last authentication ended.
         last_write: What it shows of the last audit write.
@@ -61,6 +62,7 @@ class RequestState:
     has_consumers = False
     aliases: tuple[Any, ...] = ()
     attribution = NOTHING
+    presented: tuple[str, ...] = ()
     used_key: ApiKey | None = None
     outcome = _NOTHING
     server_span: trace.Span | None = None
@@ -163,7 +165,7 @@ class RequestState:
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
             self.scope = self.server_span = self.used_key = None
-            self.aliases = self._acceptances = ()
+            self.aliases = self._acceptances = self.presented = ()
 
 
 def current_request() -> RequestState | None:

@@ -100,7 +100,7 @@ leap (digest) AS (
 ),
 used (key_id, digest, first_id, last_id) AS (
     SELECT
-        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest LIMIT 1),
+        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest ORDER BY r.id DESC LIMIT 1), -- the last is short
         digest,
         (SELECT min(r.id) FROM key_rows AS r WHERE r.digest = leap.digest),
         (SELECT max(r.id) FROM key_rows AS r WHERE r.digest = leap.digest)
@@ -112,24 +112,28 @@ named (key_id, digest, first_id, last_id) AS (
     UNION ALL
     SELECT subject_id, subject_digest, min(id), max(id) FROM key_subjects GROUP BY subject_id, subject_digest
 )
-SELECT
-    key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id,
-    coalesce(
-        (SELECT f.member FROM full_rows AS f WHERE f.digest = named.digest LIMIT 1),
-        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = named.key_id
-            AND f.subject_digest = named.digest AND f.subject_detail = 'full' LIMIT 1)
-    ) AS snapshot
+SELECT key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id
 FROM named
 GROUP BY key_id, digest;
 
 -- Keys whose snapshot changed, and in which row the new one came first.
 CREATE OR REPLACE VIEW key_changes AS
-SELECT c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest, c.previous_snapshot, c.snapshot
+SELECT
+    c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = c.previous_digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = c.key_id
+            AND f.subject_digest = c.previous_digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS previous_snapshot,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = c.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = c.key_id
+            AND f.subject_digest = c.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS snapshot
 FROM (
     SELECT
-        key_id, first_id, digest, snapshot,
-        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest,
-        lag(snapshot) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_snapshot
+        key_id, first_id, digest,
+        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest
     FROM key_snapshots
 ) AS c
 JOIN audit_log AS r ON r.id = c.first_id
@@ -137,27 +141,19 @@ WHERE c.previous_digest IS NOT NULL;
 
 -- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
 CREATE OR REPLACE VIEW key_differences AS
-WITH
-side (key_id, id, at, previous_digest, digest, change, snapshot) AS (
-    SELECT key_id, id, at, previous_digest, digest, 'removed', previous_snapshot FROM key_changes WHERE snapshot IS NOT NULL
+SELECT c.key_id, c.id, c.at, c.previous_digest, c.digest, min(side.change) AS change, m.field, i.value
+FROM key_changes AS c
+CROSS JOIN (VALUES ('removed'), ('added')) AS side (change)
+CROSS JOIN LATERAL (SELECT CASE side.change WHEN 'removed' THEN c.previous_snapshot ELSE c.snapshot END) AS s (snapshot)
+CROSS JOIN LATERAL (
+    SELECT key, value FROM jsonb_each(s.snapshot - 'effective_scope')
     UNION ALL
-    SELECT key_id, id, at, previous_digest, digest, 'added', snapshot FROM key_changes WHERE previous_snapshot IS NOT NULL
-),
-member (key_id, id, at, previous_digest, digest, change, field, content) AS (
-    SELECT side.key_id, side.id, at, previous_digest, digest, change, m.key, m.value
-    FROM side CROSS JOIN jsonb_each(snapshot - 'effective_scope') AS m
-    UNION ALL
-    SELECT side.key_id, side.id, at, previous_digest, digest, change, 'effective_scope.' || m.key, m.value
-    FROM side CROSS JOIN jsonb_each(snapshot -> 'effective_scope') AS m
-),
-item (key_id, id, at, previous_digest, digest, change, field, value) AS (
-    SELECT member.key_id, member.id, at, previous_digest, digest, change, field, i.value
-    FROM member CROSS JOIN jsonb_array_elements_text(
-        CASE WHEN jsonb_typeof(content) <> 'array' OR content = '[]' THEN jsonb_build_array(content) ELSE content END
-    ) AS i (value)
-)
-SELECT key_id, id, at, previous_digest, digest, min(change) AS change, field, value
-FROM item
-WHERE field NOT IN ('id', 'digest', 'detail', 'trace_id', 'span_id')
-GROUP BY key_id, id, at, previous_digest, digest, field, value
-HAVING min(change) = max(change);
+    SELECT 'effective_scope.' || key, value FROM jsonb_each(s.snapshot -> 'effective_scope')
+) AS m (field, content)
+CROSS JOIN LATERAL jsonb_array_elements_text(
+    CASE WHEN jsonb_typeof(content) <> 'array' OR content = '[]' THEN jsonb_build_array(content) ELSE content END
+) AS i (value)
+WHERE c.previous_snapshot IS NOT NULL AND c.snapshot IS NOT NULL
+    AND m.field NOT IN ('id', 'digest', 'detail', 'trace_id', 'span_id')
+GROUP BY 1, 2, 3, 4, 5, 7, 8
+HAVING min(side.change) = max(side.change);

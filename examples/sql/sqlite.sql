@@ -109,7 +109,7 @@ leap (digest) AS (
 ),
 used (key_id, digest, first_id, last_id) AS (
     SELECT
-        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest LIMIT 1),
+        (SELECT r.key_id FROM key_rows AS r WHERE r.digest = leap.digest ORDER BY r.id DESC LIMIT 1), -- the last is short
         digest,
         (SELECT min(r.id) FROM key_rows AS r WHERE r.digest = leap.digest),
         (SELECT max(r.id) FROM key_rows AS r WHERE r.digest = leap.digest)
@@ -121,24 +121,28 @@ named (key_id, digest, first_id, last_id) AS (
     UNION ALL
     SELECT subject_id, subject_digest, min(id), max(id) FROM key_subjects GROUP BY subject_id, subject_digest
 )
-SELECT
-    key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id,
-    coalesce(
-        (SELECT f.member FROM full_rows AS f WHERE f.digest = named.digest LIMIT 1),
-        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = named.key_id
-            AND f.subject_digest = named.digest AND f.subject_detail = 'full' LIMIT 1)
-    ) AS snapshot
+SELECT key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id
 FROM named
 GROUP BY key_id, digest;
 
 -- Keys whose snapshot changed, and in which row the new one came first.
 CREATE VIEW key_changes AS
-SELECT c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest, c.previous_snapshot, c.snapshot
+SELECT
+    c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = c.previous_digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = c.key_id
+            AND f.subject_digest = c.previous_digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS previous_snapshot,
+    coalesce(
+        (SELECT f.member FROM full_rows AS f WHERE f.digest = c.digest LIMIT 1),
+        (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = c.key_id
+            AND f.subject_digest = c.digest AND f.subject_detail = 'full' LIMIT 1)
+    ) AS snapshot
 FROM (
     SELECT
-        key_id, first_id, digest, snapshot,
-        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest,
-        lag(snapshot) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_snapshot
+        key_id, first_id, digest,
+        lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest
     FROM key_snapshots
 ) AS c
 JOIN audit_log AS r ON r.id = c.first_id
@@ -146,22 +150,15 @@ WHERE c.previous_digest IS NOT NULL;
 
 -- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
 CREATE VIEW key_differences AS
-WITH
-side (key_id, id, at, previous_digest, digest, change, snapshot) AS (
-    SELECT key_id, id, at, previous_digest, digest, 'removed', previous_snapshot FROM key_changes WHERE snapshot IS NOT NULL
-    UNION ALL
-    SELECT key_id, id, at, previous_digest, digest, 'added', snapshot FROM key_changes WHERE previous_snapshot IS NOT NULL
-),
-item (key_id, id, at, previous_digest, digest, change, field, value) AS (
-    SELECT
-        side.key_id, side.id, side.at, previous_digest, digest, change,
-        replace(replace(CASE typeof(t.key) WHEN 'integer' THEN t.path ELSE t.fullkey END, '$.', ''), '"', ''),
-        coalesce(t.atom, '[]')
-    FROM side JOIN json_tree(side.snapshot) AS t
-    WHERE t.atom IS NOT NULL OR t.value = '[]'
-)
-SELECT key_id, id, at, previous_digest, digest, min(change) AS change, field, value
-FROM item
-WHERE field NOT IN ('id', 'digest', 'detail', 'trace_id', 'span_id')
-GROUP BY key_id, id, at, previous_digest, digest, field, value
-HAVING min(change) = max(change);
+SELECT
+    c.key_id, c.id, c.at, c.previous_digest, c.digest, min(side.change) AS change,
+    replace(replace(CASE typeof(t.key) WHEN 'integer' THEN t.path ELSE t.fullkey END, '$.', ''), '"', '') AS field,
+    coalesce(t.atom, '[]') AS value
+FROM key_changes AS c
+JOIN (SELECT 'removed' AS change UNION ALL SELECT 'added') AS side
+JOIN json_tree(CASE side.change WHEN 'removed' THEN c.previous_snapshot ELSE c.snapshot END) AS t
+WHERE c.previous_snapshot IS NOT NULL AND c.snapshot IS NOT NULL
+    AND (t.atom IS NOT NULL OR t.value = '[]')
+    AND t.fullkey NOT IN ('$.id', '$.digest', '$.detail', '$.trace_id', '$.span_id', '$."trace_id"', '$."span_id"')
+GROUP BY 1, 2, 3, 4, 5, 7, 8
+HAVING min(side.change) = max(side.change);

@@ -75,6 +75,15 @@ def test_a_member_never_goes_where_one_of_ours_will_stand(as_fields: Any) -> Non
     assert (content, moved) == ({"key_unverified_unverified": "forged", **ours}, 1)
 
 
+@pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
+def test_members_that_were_moved_are_counted_over_a_whole_write(as_fields: Any) -> None:
+    """The elements of a list are merged one by one, and what was forged in any of them counts."""
+    merge = merge_of(key_member())
+    for number in range(1, 4):
+        merge.into(as_fields({REQUEST: "forged"}))
+        assert merge.moved == number
+
+
 def test_a_copy_has_nothing_of_the_trial_where_its_name_is_taken_twice() -> None:
     """A mapping that holds the names for trying, up to any length, keeps all of them with their values."""
     names = ["otel_keyaudit" + "_" * length for length in range(4)]

@@ -93,6 +93,14 @@ _LIMIT = "How many are kept beyond the number that is promised is promised to no
 
 EXPLAINED: tuple[Explained, ...] = (
     Explained(
+        module="attribution",
+        line="return later if self.key is None or later.key is None else self._replace(key=self.key.updated_by(later.key))",  # noqa: E501
+        mutants=(
+            "return later if self.key is None and later.key is None else self._replace(key=self.key.updated_by(later.key))",  # noqa: E501
+        ),
+        because="Two of the same identity both have a key, or both have none.",
+    ),
+    Explained(
         module="copies",
         line="if type(mapping) is dict:",
         mutants=("if type(None) is dict:",),
@@ -124,14 +132,20 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="merge",
-        line='return (fields if merged is text else mark + merged.encode("utf-8")), moved',
-        mutants=('return (fields if merged is text else mark + merged.encode("UTF-8")), moved',),
+        line='return fields if merged is text else mark + merged.encode("utf-8")',
+        mutants=('return fields if merged is text else mark + merged.encode("UTF-8")',),
         because=_ENCODING,
     ),
     Explained(
         module="merge",
         line="content = _read_quickly(text)",
         mutants=("content = None", "content = _read_quickly(None)"),
+        because="What is not read quickly is read member by member, with the same result.",
+    ),
+    Explained(
+        module="merge",
+        line="if type(content) is dict and self.members.keys().isdisjoint(content):",
+        mutants=("if type(None) is dict and self.members.keys().isdisjoint(content):",),
         because="What is not read quickly is read member by member, with the same result.",
     ),
     Explained(
@@ -159,7 +173,7 @@ EXPLAINED: tuple[Explained, ...] = (
         because="To look into None is a TypeError, which means not found, as it should.",
     ),
     Explained(
-        module="provenance",
+        module="form",
         line="return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()",
         mutants=(
             "return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), ).digest()",

@@ -47,6 +47,10 @@ QUICK = {"PYTEST_ADDOPTS": "-p no:unraisableexception"}  # which collects garbag
 PYTEST = ("-p", "no:cacheprovider", "-m", "not hypothesis")  # a property that fails is tried again and again
 
 
+SURVIVED = (0, 5, 33)
+"""Exit codes for which mutmut says that a mutant has survived, or that no test reaches it."""
+
+
 @dataclass(frozen=True)
 class Survivor:
     """A mutant that no test noticed: the line of the source, and what it was changed to."""
@@ -117,6 +121,7 @@ def tested(python: Path, module: str) -> Score:
     folder = BUILD / "mutation" / module
     if synchronised(folder):
         forget_survivors(folder, module)
+        (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)  # which tests reach which function
     arguments = [*PYTEST, *(f"--deselect=tests/{test}" for test in NOT_ON_MUTANTS)]
     tests = [tests_of(name) for name in MODULES[module].split()]
     own = CONFIGURATION.format(path=source(module), arguments=json.dumps(arguments), tests=json.dumps(tests))
@@ -145,9 +150,9 @@ def passes(folder: Path, mutant: str, *command: str | Path) -> bool:
 
 
 def synchronised(folder: Path) -> bool:
-    """Bring the copy up to date, and say whether the tests in it have changed; what is the same is not touched."""
+    """Bring the copy up to date, and say whether anything in it has changed; what is the same is not touched."""
     (folder / "mutants" / "src").mkdir(parents=True, exist_ok=True)  # Python must find it on its path when it starts
-    changed = set()
+    has_changed = False
     for part in ("src", "tests", "examples", "docs"):
         shutil.rmtree(folder / part / "__pycache__", ignore_errors=True)
         for path in (ROOT / part).rglob("*"):
@@ -157,13 +162,13 @@ def synchronised(folder: Path) -> bool:
             if not copy.exists() or copy.read_bytes() != path.read_bytes():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
-                changed.add(part)
-    return "tests" in changed
+                has_changed = True
+    return has_changed
 
 
 def forget_survivors(folder: Path, module: str) -> None:
     """Have mutants tried again that may be noticed by now; what was noticed before still is."""
-    note(folder, module, lambda _, code: code or None)
+    note(folder, module, lambda _, code: None if code in SURVIVED else code)
 
 
 def note(folder: Path, module: str, outcome: Callable[[str, int | None], int | None]) -> None:

@@ -82,8 +82,9 @@ def test_a_mapping_is_mapped_over_by_its_keys_where_a_path_begins() -> None:
     """``[]`` at the very start is over what the path starts from; an iterator there is the application's to read."""
     assert read("return[]", result={"b": 1, "a": 2}) == ["b", "a"]
     scopes = iter(["a"])
-    with pytest.raises(UnreadableError):
-        read("return[]", result=scopes)
+    for text in ("return[]", "return[].upper()"):
+        with pytest.raises(UnreadableError):
+            read(text, result=scopes)
     assert list(scopes) == ["a"]
 
 

@@ -64,6 +64,7 @@ MODULES: dict[str, str] = {
     "targets": "targets targets_edges",
     "testing": "testing_kit",
     "trampoline": "trampoline binding installation",
+    "tripwire": "tripwire",
     "values": "values values_edges",
     "wrapping": "binding references installation captured",
 }
@@ -88,6 +89,7 @@ class Explained:
 
 
 _ENCODING = "The name of an encoding may be written in either case."
+_QUICKER = "The quick way and the general way have the same result."
 _TRUTH = "Only whether it is true is looked at."
 _LIMIT = "How many are kept beyond the number that is promised is promised to nobody."
 
@@ -210,5 +212,75 @@ EXPLAINED: tuple[Explained, ...] = (
         line='module, colon, name = sampler.partition(":")',
         mutants=('module, colon, name = sampler.rpartition(":")',),
         because="With one colon both are the same; with more, one of the parts has a colon and is refused.",
+    ),
+    Explained(
+        module="expressions",
+        line="missing: MissingError | None = None",
+        mutants=('missing: MissingError | None = ""',),
+        because="It is raised only when no path leads anywhere, and then it has been set; an expression has a path.",
+    ),
+    Explained(
+        module="expressions",
+        line='if isinstance(value, Mapping) or not hasattr(type(value), "keys"):',
+        mutants=('if isinstance(value, Mapping) and not hasattr(type(value), "keys"):',),
+        because="A mapping that lacks the item is asked for it a second time, with the same error.",
+    ),
+    Explained(
+        module="targets",
+        line='name: parse(text, emitted=True, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+        mutants=(
+            'name: parse(text, emitted=None, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+            'name: parse(text, emitted=False, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+        ),
+        because="None of the defaults ends at a secret.",
+    ),
+    Explained(
+        module="values",
+        line="if type(value) is str and len(value) <= MAX_LENGTH and value.isascii():",
+        mutants=(
+            "if type(None) is str and len(value) <= MAX_LENGTH and value.isascii():",
+            "if type(value) is str and len(value) < MAX_LENGTH and value.isascii():",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line='return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("utf-8"))',
+        mutants=(
+            'return _not_too_long(value, str.encode(value, "UTF-8", "backslashreplace").decode("utf-8"))',
+            'return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("UTF-8"))',
+        ),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="values",
+        line="if (type(value) is list or type(value) is tuple) and _are_plain(value):",
+        mutants=(
+            "if (type(value) is list and type(value) is tuple) and _are_plain(value):",
+            "if (type(None) is list or type(value) is tuple) and _are_plain(value):",
+            "if (type(value) is list or type(None) is tuple) and _are_plain(value):",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line="if not {*map(type, elements)} <= _PLAIN:",
+        mutants=("if not {*map(type, elements)} < _PLAIN:",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line='joined = "".join(elements)',
+        mutants=('joined = "XXXX".join(elements)',),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line="return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)",
+        mutants=(
+            "return joined.isascii() and (len(joined) < MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)",
+            "return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) < MAX_LENGTH)",
+        ),
+        because=_QUICKER,
     ),
 )

@@ -111,7 +111,7 @@ def check_names(asked: list[str]) -> None:
         message = f"no module of tools/mutants.py: {', '.join(unknown)}; there are {', '.join(MODULES)}"
         raise StepError(message)
     modules = {path.stem for path in (ROOT / "src" / "otel_keyaudit").glob("*.py")}
-    if unknown := sorted(modules ^ {*MODULES, *NOTHING_TO_CHANGE}):
+    if unknown := [] if asked else sorted(modules ^ {*MODULES, *NOTHING_TO_CHANGE}):
         message = f"tools/mutants.py and src/otel_keyaudit have not the same modules: {', '.join(unknown)}"
         raise StepError(message)
 

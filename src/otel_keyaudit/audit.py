@@ -280,7 +280,7 @@ class AuditMoment(ObservedCall):
         return when is None or run_silently(lambda: bool(when(self, None))) is not False
 
     def _end_span(self, error: BaseException | None) -> None:
-        late = {name: value for name, value in self._event.items() if name in self.watched.late}
+        late = {name: self._event[name] for name in self.watched.late if name in self._event}
         if late.keys() - {names.AUDIT_OUTCOME}:
             self._show_on_server_span()
         if self._span is None and self.watched.has_span and self.watched.when_needs_result:

@@ -23,6 +23,7 @@ from otel_keyaudit.request_state import (
     OnChange,
     RequestState,
     current_call,
+    is_current,
     leave_used_key,
     restore_used_key,
     used_key,
@@ -74,36 +75,33 @@ class Boundaries:
     def _asgi(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         scope_of = entry.subject
 
-        async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             scope = scope_of(args)
-            state = self.begin(scope) if _is_request(scope) else None
-            if state is None:
-                return await original(*args, **kwargs)
-            with state:
-                response = await original(*args, **kwargs)
-                state.lasts = response is not None and keeps_streaming(response, state)
-                return response
+            if is_current(scope) or not _is_request(scope):
+                return original(*args, **kwargs)
+            state = self.begin(scope)
+            return original(*args, **kwargs) if state is None else _run(state, original, args, kwargs)
 
         return handler
 
     def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
-        run = self._asgi(entry, original)
+        handler = self._asgi(entry, original)
 
-        async def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+        async def served(args: Arguments, kwargs: dict[str, Any]) -> Any:
             token = leave_used_key()
             try:
-                return await run(args, kwargs)
+                return await handler(args, kwargs)
             finally:
                 restore_used_key(token)
 
-        return handler
+        return served
 
     def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
         """Return an ASGI application each of whose calls is a request."""
-        run = self._asgi(_APPLICATION, application)
+        handler = self._asgi(_APPLICATION, application)
 
         async def delimited(scope: Any, receive: Any, send: Any) -> Any:
-            return await run((scope, receive, send), {})
+            return await handler((scope, receive, send), {})
 
         return delimited
 
@@ -205,6 +203,13 @@ class Boundaries:
         state.opened(server_span, used_key())
 
 
+async def _run(state: RequestState, application: Callable[..., Any], args: Arguments, kwargs: dict[str, Any]) -> Any:
+    with state:
+        response = await application(*args, **kwargs)
+        state.lasts = response is not None and keeps_streaming(response, state)
+        return response
+
+
 def _end(end: Callable[..., None], state: RequestState, *args: Any, **kwargs: Any) -> None:
     state.close()
     end(*args, **kwargs)
@@ -228,7 +233,7 @@ def _is_request(scope: Any) -> bool:
 
 def _goes_on(current: RequestState, scope: Any) -> bool:
     """Say whether a call belongs to the current request: it passes the same scope on, or a copy of it."""
-    return current.scope is scope or any(
+    return any(
         known is scope or any(_same_item(known, scope, name) for name in ("headers", "state", "wsgi.input"))
         for known in (current.scope, *current.aliases)
     )

@@ -26,7 +26,7 @@ class EntryPoint:
 
     path: str
     protocol: str
-    subject: Callable[[Arguments], Any] = lambda args: args[1]
+    subject: Callable[[Arguments], Any] = itemgetter(1)
 
 
 def _own_scope(args: Arguments) -> Any:

@@ -188,6 +188,12 @@ def current_call() -> RequestState | None:
     return call if call is not None and call.is_open else None
 
 
+def is_current(scope: Any) -> bool:
+    """Say whether this is the scope of the ASGI or WSGI call that this code runs in."""
+    call = _CALL.get()
+    return call is not None and call.scope is scope
+
+
 def enter_call(state: RequestState) -> Token[RequestState | None]:
     """Make a request the current one; give the token to :func:`leave_call` in the same frame."""
     return _CALL.set(state)

@@ -19,6 +19,7 @@ from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
 _NOTHING: Mapping[str, Any] = {}
+_FULL = Detail.FULL.value
 
 
 class ServerSpans:
@@ -72,7 +73,7 @@ def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
 def shows_lists(state: RequestState | None, digest: str) -> bool:
     """Say whether the server span of a request holds the lists of a snapshot."""
     key = _NOTHING if state is None else state.shown[0]
-    return key.get(names.KEY_DIGEST) == digest and key.get(names.DETAIL) == Detail.FULL.value
+    return key.get(names.KEY_DIGEST) == digest and key.get(names.DETAIL) == _FULL
 
 
 def location_of(span: Span | None) -> Location | None:
@@ -138,8 +139,10 @@ def _parent(server_span: Span | None) -> context_api.Context | None:
     """Return the context to start an audit span in: the current one, if it is in the trace of the request."""
     if server_span is None:
         return None
+    current = trace.get_current_span()
+    if current is server_span:
+        return None
     wanted = server_span.get_span_context()
-    current = trace.get_current_span().get_span_context()
-    if not wanted.is_valid or current.trace_id == wanted.trace_id:
+    if not wanted.is_valid or current.get_span_context().trace_id == wanted.trace_id:
         return None
     return trace.set_span_in_context(server_span)

@@ -24,6 +24,10 @@ class Batch:
     def save(self):
         ROWS.append(self.records)
 
+class Row(dict):
+    def save(self):
+        ROWS.append(self)
+
 def write(event):
     ROWS.append(event)
 
@@ -75,6 +79,19 @@ def test_the_object_that_is_written_is_never_another_one(
     assert app.ROWS[0] is pair
     assert pair == ({"a": 1}, 2)
     assert caplog.messages[0].endswith("(a Pair cannot be given other elements)")
+
+
+def test_a_mapping_that_writes_itself_is_never_another_one(
+    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy of it with the members would be another row than the one that is written."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:Row.save?fields=self['extra']"])
+    row = app.Row(extra={"a": 1})
+    with use_key(KEY):
+        row.save()
+    assert app.ROWS[0] is row
+    assert row == {"extra": {"a": 1}}
+    assert caplog.messages[0].endswith("(the Row itself cannot be exchanged)")
 
 
 def test_every_element_of_an_own_list_gets_the_members(keyaudit: KeyAudit, app: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.request_state import restore_used_key, set_used_key
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
 
@@ -206,3 +207,13 @@ def test_abandoned_generator() -> None:
     with use_key(ApiKey("outer")), pytest.raises(StopIteration):
         generator.aclose().send(None)  # type: ignore[attr-defined]
     assert current_key() is None
+
+
+def test_a_key_that_comes_with_a_job_shows_on_no_span_around(keyaudit: KeyAudit) -> None:
+    """It is the key of what runs there, until it is taken back, and not that of the request that runs the job."""
+    with keyaudit.request():
+        token = set_used_key(HAND)
+        assert current_key() is HAND
+        restore_used_key(token)
+        assert current_key() is None
+    assert keyaudit.server_span() == {}

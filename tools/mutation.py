@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments import BUILD, ROOT, StepError, environ, environment, main, say
-from mutants import AREA_FLOOR, AREAS, EXPLAINED, MODULES, NOT_ON_MUTANTS, NOTHING_TO_CHANGE, OVERALL_FLOOR
+from equivalents import EXPLAINED
+from mutants import AREA_FLOOR, AREAS, MODULES, NOT_ON_MUTANTS, NOTHING_TO_CHANGE, OVERALL_FLOOR
 from results import Results
 
 AT_ONCE = 2

@@ -1,0 +1,238 @@
+"""Mutants that no test can notice, and why: data of `make mutation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Mutants of one line that behave like the line itself, or differ in what is promised to nobody.
+
+    Attributes:
+        module: The module.
+        line: The line, or lines, of the source.
+        mutants: What mutmut makes of it.
+        because: Why no test can notice.
+    """
+
+    module: str
+    line: str
+    mutants: tuple[str, ...]
+    because: str
+
+
+_ENCODING = "The name of an encoding may be written in either case."
+_QUICKER = "The quick way and the general way have the same result."
+_TRUTH = "Only whether it is true is looked at."
+_LIMIT = "How many are kept beyond the number that is promised is promised to nobody."
+
+EXPLAINED: tuple[Explained, ...] = (
+    Explained(
+        module="attribution",
+        line="return later if self.key is None or later.key is None else self._replace(key=self.key.updated_by(later.key))",  # noqa: E501
+        mutants=(
+            "return later if self.key is None and later.key is None else self._replace(key=self.key.updated_by(later.key))",  # noqa: E501
+        ),
+        because="Two of the same identity both have a key, or both have none.",
+    ),
+    Explained(
+        module="copies",
+        line="if type(mapping) is dict:",
+        mutants=("if type(None) is dict:",),
+        because="A dict is copied in the general way, too; this one is quicker.",
+    ),
+    Explained(
+        module="copies",
+        line='probe = "otel_keyaudit"',
+        mutants=("probe = None", 'probe = "XXotel_keyauditXX"', 'probe = "OTEL_KEYAUDIT"'),
+        because="Any name that nobody uses will do, and it is taken out again.",
+    ),
+    Explained(
+        module="copies",
+        line='probe += "_"',
+        mutants=('probe = "_"', 'probe += "XX_XX"'),
+        because="Any name that nobody uses will do, and it is taken out again.",
+    ),
+    Explained(
+        module="copies",
+        line="copied[probe] = None",
+        mutants=('copied[probe] = ""',),
+        because="The value is not looked at.",
+    ),
+    Explained(
+        module="merge",
+        line='text = fields[len(mark) :].decode("utf-8")',
+        mutants=('text = fields[len(mark) :].decode("UTF-8")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="merge",
+        line='return fields if merged is text else mark + merged.encode("utf-8")',
+        mutants=('return fields if merged is text else mark + merged.encode("UTF-8")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="merge",
+        line="content = _read_quickly(text)",
+        mutants=("content = None", "content = _read_quickly(None)"),
+        because="What is not read quickly is read member by member, with the same result.",
+    ),
+    Explained(
+        module="merge",
+        line="if type(content) is dict and self.members.keys().isdisjoint(content):",
+        mutants=("if type(None) is dict and self.members.keys().isdisjoint(content):",),
+        because="What is not read quickly is read member by member, with the same result.",
+    ),
+    Explained(
+        module="merge",
+        line="return orjson.loads(text)",
+        mutants=("return orjson.loads(None)",),
+        because="What is not read quickly is read member by member, with the same result.",
+    ),
+    Explained(
+        module="merge",
+        line="has_members = False",
+        mutants=("has_members = None",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="merge",
+        line="self._given[name] = _free(self._given.get(name, name), self._taken)",
+        mutants=("self._given[name] = _free(self._given.get(None, name), self._taken)",),
+        because="The search for a free name begins earlier and ends at the same one.",
+    ),
+    Explained(
+        module="provenance",
+        line="self._older: set[_Reference] = set()",
+        mutants=("self._older: set[_Reference] = None",),
+        because="To look into None is a TypeError, which means not found, as it should.",
+    ),
+    Explained(
+        module="form",
+        line="return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()",
+        mutants=(
+            "return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), ).digest()",
+            "return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=17).digest()",
+        ),
+        because="A longer fingerprint tells contents apart as well.",
+    ),
+    Explained(
+        module="sampling",
+        line="self._known[digest] = None",
+        mutants=('self._known[digest] = ""',),
+        because="The value is not looked at.",
+    ),
+    Explained(
+        module="sampling",
+        line="if len(self._known) > REMEMBERED_SNAPSHOTS:",
+        mutants=("if len(self._known) >= REMEMBERED_SNAPSHOTS:",),
+        because=_LIMIT,
+    ),
+    Explained(
+        module="sampling",
+        line="self._known.popitem(last=False)",
+        mutants=("self._known.popitem(last=None)",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="sampling",
+        line='matches = re.compile("|".join(translate(pattern) for pattern in argument) or r"(?!)").match',
+        mutants=('matches = re.compile("|".join(translate(pattern) for pattern in argument) or r"XX(?!)XX").match',),
+        because="Neither pattern matches anything.",
+    ),
+    Explained(
+        module="sampling",
+        line='module, colon, name = sampler.partition(":")',
+        mutants=('module, colon, name = sampler.rpartition(":")',),
+        because="With one colon both are the same; with more, one of the parts has a colon and is refused.",
+    ),
+    Explained(
+        module="expressions",
+        line="missing: MissingError | None = None",
+        mutants=('missing: MissingError | None = ""',),
+        because="It is raised only when no path leads anywhere, and then it has been set; an expression has a path.",
+    ),
+    Explained(
+        module="expressions",
+        line='if isinstance(value, Mapping) or not hasattr(type(value), "keys"):',
+        mutants=('if isinstance(value, Mapping) and not hasattr(type(value), "keys"):',),
+        because="A mapping that lacks the item is asked for it a second time, with the same error.",
+    ),
+    Explained(
+        module="targets",
+        line='name: parse(text, emitted=True, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+        mutants=(
+            'name: parse(text, emitted=None, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+            'name: parse(text, emitted=False, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()',
+        ),
+        because="None of the defaults ends at a secret.",
+    ),
+    Explained(
+        module="values",
+        line="if type(value) is str and len(value) <= MAX_LENGTH and value.isascii():",
+        mutants=(
+            "if type(None) is str and len(value) <= MAX_LENGTH and value.isascii():",
+            "if type(value) is str and len(value) < MAX_LENGTH and value.isascii():",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line='return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("utf-8"))',
+        mutants=(
+            'return _not_too_long(value, str.encode(value, "UTF-8", "backslashreplace").decode("utf-8"))',
+            'return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("UTF-8"))',
+        ),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="values",
+        line="if (type(value) is list or type(value) is tuple) and _are_plain(value):",
+        mutants=(
+            "if (type(value) is list and type(value) is tuple) and _are_plain(value):",
+            "if (type(None) is list or type(value) is tuple) and _are_plain(value):",
+            "if (type(value) is list or type(None) is tuple) and _are_plain(value):",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line="if not {*map(type, elements)} <= _PLAIN:",
+        mutants=("if not {*map(type, elements)} < _PLAIN:",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line='joined = "".join(elements)',
+        mutants=('joined = "XXXX".join(elements)',),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="values",
+        line="return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)",
+        mutants=(
+            "return joined.isascii() and (len(joined) < MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)",
+            "return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) < MAX_LENGTH)",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="places",
+        line="changed = _changed(value, self._steps, change, attempt) if self._steps else change(value)",
+        mutants=(
+            "changed = _changed(value, self._steps, change, attempt) if (self._steps) or True else change(value)",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="places",
+        line="if all(new is old for new, old in zip(changed, elements, strict=True)):",
+        mutants=(
+            "if all(new is old for new, old in zip(changed, elements, strict=None)):",
+            "if all(new is old for new, old in zip(changed, elements, )):",
+            "if all(new is old for new, old in zip(changed, elements, strict=False)):",
+        ),
+        because="Both lists are always of one length.",
+    ),
+)

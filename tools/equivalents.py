@@ -80,8 +80,8 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="merge",
-        line="if type(content) is dict and self.members.keys().isdisjoint(content):",
-        mutants=("if type(None) is dict and self.members.keys().isdisjoint(content):",),
+        line="if type(content) is dict and self.members.keys().isdisjoint(content.keys()):",
+        mutants=("if type(None) is dict and self.members.keys().isdisjoint(content.keys()):",),
         because="What is not read quickly is read member by member, with the same result.",
     ),
     Explained(

@@ -235,4 +235,10 @@ EXPLAINED: tuple[Explained, ...] = (
         ),
         because="Both lists are always of one length.",
     ),
+    Explained(
+        module="scopes",
+        line='return name + colon if colon else ""',
+        mutants=('return name + colon if (colon) or True else ""', 'return name + colon if colon else "XXXX"'),
+        because="It is looked up among types, all of which have a colon.",
+    ),
 )

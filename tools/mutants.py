@@ -54,7 +54,7 @@ MODULES: dict[str, str] = {
     "references": "references captured",
     "response_body": "requests_wsgi requests_django",
     "row_recording": "testing_kit",
-    "scopes": "scopes scopes_allow_list",
+    "scopes": "scopes scopes_allow_list settings_edges",
     "secret_search": "testing_kit",
     "settings": "settings settings_edges",
     "snapshot": "snapshot merge provenance audit_spans",

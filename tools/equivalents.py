@@ -241,4 +241,10 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=('return name + colon if (colon) or True else ""', 'return name + colon if colon else "XXXX"'),
         because="It is looked up among types, all of which have a colon.",
     ),
+    Explained(
+        module="filters",
+        line="return time.astimezone() if time.utcoffset() is None else time",
+        mutants=("return time.astimezone() if (time.utcoffset() is None) or True else time",),
+        because="It is the same instant in another zone, and what is written is in UTC.",
+    ),
 )

@@ -27,7 +27,7 @@ MODULES: dict[str, str] = {
     "api_key": "api_key",
     "audit": "audit audit_late audit_spans metrics when subject detail extraction_live tripwire",
     "audit_plan": "audit audit_late audit_spans subject when",
-    "authentication": "authentication when extraction_live tripwire subject",
+    "authentication": "authentication authentication_edges when extraction_live tripwire subject",
     "binding": "binding",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",
     "calls": "calls",

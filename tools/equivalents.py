@@ -109,15 +109,6 @@ EXPLAINED: tuple[Explained, ...] = (
         because="To look into None is a TypeError, which means not found, as it should.",
     ),
     Explained(
-        module="form",
-        line="return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()",
-        mutants=(
-            "return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), ).digest()",
-            "return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=17).digest()",
-        ),
-        because="A longer fingerprint tells contents apart as well.",
-    ),
-    Explained(
         module="sampling",
         line="self._known[digest] = None",
         mutants=('self._known[digest] = ""',),

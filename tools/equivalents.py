@@ -104,8 +104,8 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="provenance",
-        line="self._older: set[_Reference] = set()",
-        mutants=("self._older: set[_Reference] = None",),
+        line="self._older: set[int] = set()",
+        mutants=("self._older: set[int] = None",),
         because="To look into None is a TypeError, which means not found, as it should.",
     ),
     Explained(

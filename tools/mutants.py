@@ -30,7 +30,7 @@ MODULES: dict[str, str] = {
     "authentication": "authentication authentication_edges when extraction_live tripwire subject",
     "binding": "binding",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",
-    "calls": "calls",
+    "calls": "calls extraction_live authentication audit",
     "entry_points": "requests_asgi requests_wsgi",
     "errors": "calls extraction_live strict",
     "expressions": "expressions expressions_edges secrets_refused",

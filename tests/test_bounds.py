@@ -5,12 +5,15 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.guard import MOST_OCCASIONS, Faults
+from otel_keyaudit.metrics import MOST_COUNTS, Metrics
 from otel_keyaudit.provenance import REMEMBERED_MEMBERS
 from otel_keyaudit.sampling import REMEMBERED_SNAPSHOTS
 from otel_keyaudit.snapshot import CACHED_SNAPSHOTS, Snapshot
@@ -217,3 +220,26 @@ def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> No
         app.module.record("create")
     member = app.module.ROWS[-1]["request_api_key"]
     assert (member["id"], len(member["scopes"]), member["allow_list_count"]) == ("k_1", 128, 10_000)
+
+
+def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
+    keyaudit: KeyAudit, load_module: LoadModule
+) -> None:
+    """Classes may be made at run time: from some number on they are counted as others, and no longer logged."""
+    app = load_module("def verify(error):\n    raise error\n")
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    for number in range(MOST_COUNTS + 20):
+        with suppress(Exception):
+            app.verify(type(f"Refused{number}", (Exception,), {})())
+    counted = {dict(key[1])["error.type"]: value for key, value in keyaudit.metrics().items()}
+    assert len(counted) <= MOST_COUNTS + 1
+    assert counted["_OTHER"] >= 20
+    assert sum(counted.values()) == MOST_COUNTS + 20
+
+
+def test_only_so_many_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Each kind once, and not more kinds than anybody reads."""
+    faults = Faults(Metrics())
+    for number in range(MOST_OCCASIONS + 20):
+        faults.degraded("shop:verify", "authentication", f"Refused{number}", "")
+    assert len(caplog.records) == MOST_OCCASIONS

@@ -32,6 +32,10 @@ class CredentialError(UnreadableError):
         super().__init__("a value holds the credential that was presented")
 
 
+class FullSpanError(UnreadableError):
+    """Raised where attributes would push the application's own off a span."""
+
+
 class CollisionError(UnreadableError):
     """Stands for a member of a reserved name that is not ours and was moved aside (docs/reference.md, section 4)."""
 

@@ -39,6 +39,10 @@ run_silently = partial(Guard().guarded, "")
 """Does what nobody is told about when it fails, such as a log line through a handler that raises; then ``None``."""
 
 
+MOST_OCCASIONS = 1_000
+"""How many warnings there are: classes of exceptions, which tell them apart, may be made at run time."""
+
+
 class Faults:
     """Counts what goes wrong and logs each kind once per target, from one ``instrument()`` to the next."""
 
@@ -60,7 +64,7 @@ class Faults:
 
     def warn_once(self, occasion: tuple[str, ...], message: str, *args: object) -> None:
         """Log a warning the first time an occasion comes up."""
-        if occasion not in self._logged:
+        if occasion not in self._logged and len(self._logged) < MOST_OCCASIONS:
             self._logged.add(occasion)
             run_silently(logger.warning, message, *args)
 

@@ -12,6 +12,12 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from otel_keyaudit import names
 from otel_keyaudit.version import __version__
 
+MOST_COUNTS = 1_000
+"""How many combinations of attribute values a tally tells apart: classes of exceptions may be made at run time."""
+
+OTHER = "_OTHER"
+"""What stands for any further ``error.type`` (OpenTelemetry semantic conventions)."""
+
 
 class _Count:
     """A number that many threads raise without a lock: ``next`` on a C iterator is atomic."""
@@ -48,6 +54,8 @@ class Tally:
         """Count one."""
         found = self._counts.get(values)
         if found is None:
+            if len(self._counts) >= MOST_COUNTS and values[-1] is not None:
+                values = (*values[:-1], OTHER)
             found = self._counts.setdefault(values, _Count())
         found.raise_by_one()
 

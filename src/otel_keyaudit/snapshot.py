@@ -50,7 +50,9 @@ class Snapshot:
             identity[names.KEY_NAME] = key.name
         self.shown_minimal: Attributes = {**identity, names.DETAIL: Detail.MINIMAL.value}
         self.shown_without_lists: Attributes = {**identity, names.DETAIL: Detail.FULL.value}
-        self.shown_full: Attributes = {**self.shown_without_lists, **_list_attributes(key, effective, max_items)}
+        lists = _list_attributes(key, effective, max_items)
+        # the detail last: on a span without room for all the lists, it must not say that they are there
+        self.shown_full: Attributes = {**identity, **lists, names.DETAIL: Detail.FULL.value}
 
     def _head(self, detail: Detail) -> dict[str, Any]:
         head = {"id": self.key.id, "name": self.key.name, "digest": self.digest, "detail": detail.value}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import Token
 from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
-from otel_keyaudit.errors import class_name
+from otel_keyaudit.errors import FullSpanError, class_name
 from otel_keyaudit.member import Location
 from otel_keyaudit.request_state import RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
+_LIMITS = SpanLimits()
 _NOTHING: Mapping[str, Any] = {}
 _FULL = Detail.FULL.value
 
@@ -45,7 +47,12 @@ class ServerSpans:
             if part is not before:
                 changed |= _difference(part, before) if before else part
         if changed:
-            span.set_attributes(changed)
+            fitting = _fitting(span, changed)
+            span.set_attributes(fitting)
+            if left_out := changed.keys() - fitting.keys():
+                key, outcome, write = parts
+                state.shown = _without(left_out, key), _without(left_out, outcome), _without(left_out, write)
+                raise FullSpanError(f"a span is full: {len(left_out)} attributes are left out")
         state.shown = parts
 
     def _of_key(self, state: RequestState) -> Mapping[str, Any]:
@@ -57,6 +64,23 @@ class ServerSpans:
             return _NOTHING
         snapshot = self._snapshots.of(key)
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
+
+
+def _fitting(span: Span, changed: dict[str, Any]) -> dict[str, Any]:
+    """Return what there is room for: a full span of the SDK drops its oldest attributes, which are not ours.
+
+    No public API tells the limit of a span. Should the SDK keep it elsewhere one day, that of the environment is taken.
+    """
+    limit = getattr(getattr(span, "_limits", _LIMITS), "max_span_attributes", None)
+    there = getattr(span, "attributes", None)
+    if limit is None or there is None or len(there) + len(changed) <= limit:
+        return changed
+    new = [name for name in changed if name not in there]
+    return _without(new[max(limit - len(there), 0) :], changed)
+
+
+def _without(left_out: Collection[str], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in left_out}
 
 
 def _difference(part: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""A span near its attribute limit keeps the application's own attributes: the SDK makes room by dropping the oldest."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import SpanKind
+
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+from types import SimpleNamespace
+
+ROWS = []
+
+def verify(key_id):
+    return SimpleNamespace(id=key_id, name="ci-bot", scopes=["a:read"], allow_list=["a:1"])
+
+def record(action, additional_fields=None):
+    ROWS.append(additional_fields)
+"""
+LIMIT = 40
+
+
+class Application:
+    """Serves a request whose server span has some attributes already."""
+
+    def __init__(self, keyaudit: KeyAudit, module: Any, provider: TracerProvider) -> None:
+        self.keyaudit = keyaudit
+        self.module = module
+        self.tracer = provider.get_tracer("tests")
+        provider.add_span_processor(SimpleSpanProcessor(keyaudit.exporter))
+        name = module.__name__
+        keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"], tracer_provider=provider)
+
+    def serve(self, own: dict[str, int], *key_ids: str) -> dict[str, Any]:
+        """Return what the server span shows of the application after a request with these keys and a row."""
+        with self.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own) as span:
+            for key_id in key_ids:
+                self.module.verify(key_id)
+            self.module.record("create")
+            assert not getattr(span, "dropped_attributes")  # noqa: B009 - of the SDK's span only
+        return {name: value for name, value in dict(self.span().attributes or {}).items() if name in own}
+
+    def span(self) -> Any:
+        """Return the last server span."""
+        return self.keyaudit.spans(SpanKind.SERVER)[-1]
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+    """The application, with a limit of 40 attributes, which its provider was given."""
+    provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
+    return Application(keyaudit, load_module(APP), provider)
+
+
+@pytest.mark.parametrize("free", range(12))
+def test_the_attributes_of_the_application_stay(app: Application, free: int) -> None:
+    """Ours take what is left, the identity first; the row is whole, and what is left out is counted."""
+    own = {f"own.{number}": number for number in range(LIMIT - free)}
+    assert app.serve(own, "k_1") == own
+    shown = keyaudit_attributes(app.span())
+    assert len(shown) == min(free, 8)
+    assert shown.get("keyaudit.key.id") == ("k_1" if free else None)
+    assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a:read"]
+    degraded = app.keyaudit.degraded()
+    assert bool(degraded) == (free < 8)
+    assert {stage for stage, _ in degraded} <= {"telemetry"}
+
+
+@pytest.mark.parametrize("free", range(12))
+def test_the_lists_are_on_one_span(app: Application, free: int) -> None:
+    """Where the server span has no room for the lists, the audit span has them."""
+    app.serve({f"own.{number}": number for number in range(LIMIT - free)}, "k_1")
+    (audit,) = app.keyaudit.audit_spans()
+    lists = {"keyaudit.key.scopes", "keyaudit.key.allow_list"}
+    on_server, on_audit = (lists <= keyaudit_attributes(span).keys() for span in (app.span(), audit))
+    assert on_server or on_audit
+
+
+@pytest.mark.parametrize("free", range(12))
+def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
+    """A second key blanks what the span says of the first one, also where there is no room to say more."""
+    own = {f"own.{number}": number for number in range(LIMIT - free)}
+    assert app.serve(own, "k_1", "k_2") == own
+    assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
+
+
+def test_the_limit_of_the_environment(
+    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit may come from OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, and is 128 by default."""
+    module = load_module(APP)
+    for limit in (10, 128):
+        if limit != 128:
+            monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", str(limit))
+        else:
+            monkeypatch.delenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
+        app = Application(keyaudit, module, TracerProvider(shutdown_on_exit=False))
+        own = {f"own.{number}": number for number in range(limit - 1)}
+        assert app.serve(own, "k_1") == own
+        assert list(keyaudit_attributes(app.span())) == ["keyaudit.key.id"]
+        keyaudit.uninstrument()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def service() -> Iterator[Any]:
         from presets.apps import celery_app  # noqa: PLC0415 - not everywhere
 
         yield celery_app
+        gc.collect()  # results ask their server once more when they go
         celery_app.celery.close()
         sys.modules.pop("presets.apps.celery_app", None)
 

@@ -15,7 +15,7 @@ def _expires_at(token: Any) -> Any:
 
 PRESET = Preset(
     library="Authlib",
-    oldest="1.3",
+    oldest="1.6",
     records="`id`; `name`: `client_id`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: `issued_at` and "
     "`expires_in`",
     never="`access_token`, `refresh_token`",

@@ -27,7 +27,7 @@ def _first(user: Any, *names: str) -> Any:
 
 PRESET = Preset(
     library="starlette",
-    oldest="0.40",
+    oldest="0.46",
     records="what your backend's `authenticate` returns: `id`: the user's `id`, else `identity` or `display_name`; "
     "`name`, else `display_name`; `scopes` of the credentials; `allow_list`",
     never="the connection; a user that is a text",

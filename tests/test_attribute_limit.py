@@ -87,6 +87,18 @@ def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
     assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
 
 
+def test_what_is_there_may_change_on_a_full_span(app: Application, keyaudit: KeyAudit) -> None:
+    """The next write takes the place of the last one: nothing is left out, and nothing is counted."""
+    own = {f"own.{number}": number for number in range(LIMIT - 8)}
+    with app.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own):
+        app.module.verify("k_1")
+        app.module.record("create")
+        app.module.record("delete")
+    shown = dict(app.span().attributes or {})
+    assert (len(shown), shown["keyaudit.action"]) == (LIMIT, "delete")
+    assert keyaudit.degraded() == {}
+
+
 def test_the_limit_of_the_environment(
     keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,11 +163,12 @@ def test_the_request_says_what_was_presented(app: ModuleType, keyaudit: KeyAudit
     [
         {"authorization": basic("an-id-that-is-long-enough", "the secret")},
         {"authorization": "Basic not base64!"},
+        {"authorization": "Basic nöt ascii either".encode("latin-1")},
         {"authorization": ""},
         {"x-request-id": "an-id-that-is-long-enough"},
     ],
 )
-def test_what_is_no_credential_is_none(app: ModuleType, keyaudit: KeyAudit, headers: dict[str, str]) -> None:
+def test_what_is_no_credential_is_none(app: ModuleType, keyaudit: KeyAudit, headers: dict[str, Any]) -> None:
     """The user of basic authentication may well be the public id; other headers are none of ours."""
     _ask_asgi(app, "http://test/?name=an-id-that-is-long-enough", headers, id="an-id-that-is-long-enough", name="n")
     assert app.ROWS[0]["request_api_key"]["id"] == "an-id-that-is-long-enough"
@@ -189,7 +190,7 @@ def test_a_key_that_has_been_checked_is_as_it_was() -> None:
     assert (key, repr(key), hash(key), key.digest) == (other, repr(other), hash(other), other.digest)
 
 
-def _ask_asgi(app: ModuleType, url: str, headers: dict[str, str], **fields: Any) -> None:
+def _ask_asgi(app: ModuleType, url: str, headers: dict[str, Any], **fields: Any) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         app.check(object(), **{"name": f"bot {SECRET}", **fields})
         app.record("create")
@@ -203,7 +204,7 @@ def _ask_asgi(app: ModuleType, url: str, headers: dict[str, str], **fields: Any)
     asyncio.run(ask())
 
 
-def _ask_wsgi(app: ModuleType, url: str, headers: dict[str, str]) -> None:
+def _ask_wsgi(app: ModuleType, url: str, headers: dict[str, Any]) -> None:
     def application(environ: Any, start_response: Any) -> list[bytes]:
         app.check(object(), name=f"bot {SECRET}")
         app.record("create")

@@ -83,7 +83,8 @@ class KeyReader:
     def _decide(self, key: Any) -> None:
         """Read the objects of this class by their attributes, all at once, if the first one has them all."""
         self._is_undecided = False
-        if all(name in vars(key) or hasattr(type(key), name) for name in self._members):
+        own = getattr(key, "__dict__", ())
+        if all(name in own or hasattr(type(key), name) for name in self._members):
             self._attributes = attrgetter(*self._members)
 
     def _values(self, moment: GuardedCall, stage: str, call: Call, key: Any) -> list[Any]:

@@ -42,14 +42,16 @@ class ServerSpans:
         if span is None or not span.is_recording():
             return
         parts = self._of_key(state), state.outcome, state.last_write
-        changed: dict[str, Any] = {}
+        changed = _NOTHING
         for part, before in zip(parts, state.shown, strict=True):
             if part is not before:
-                changed |= _difference(part, before) if before else part
+                new = _difference(part, before) if before else part
+                changed = {**changed, **new} if changed else new
         if changed:
             fitting = _fitting(span, changed)
             span.set_attributes(fitting)
-            if left_out := changed.keys() - fitting.keys():
+            if fitting is not changed:
+                left_out = changed.keys() - fitting.keys()
                 key, outcome, write = parts
                 state.shown = _without(left_out, key), _without(left_out, outcome), _without(left_out, write)
                 raise FullSpanError(f"a span is full: {len(left_out)} attributes are left out")
@@ -66,7 +68,7 @@ class ServerSpans:
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 
 
-def _fitting(span: Span, changed: dict[str, Any]) -> dict[str, Any]:
+def _fitting(span: Span, changed: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what there is room for: a full span of the SDK drops its oldest attributes, which are not ours.
 
     No public API tells the limit of a span. Should the SDK keep it elsewhere one day, that of the environment is taken.
@@ -75,8 +77,8 @@ def _fitting(span: Span, changed: dict[str, Any]) -> dict[str, Any]:
     there = getattr(span, "attributes", None)
     if limit is None or there is None or len(there) + len(changed) <= limit:
         return changed
-    new = [name for name in changed if name not in there]
-    return _without(new[max(limit - len(there), 0) :], changed)
+    left_out = [name for name in changed if name not in there][max(limit - len(there), 0) :]
+    return _without(left_out, changed) if left_out else changed
 
 
 def _without(left_out: Collection[str], attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -129,7 +128,7 @@ def _secret_of(header: str) -> str:
         return rest.strip() or header
     try:
         user, _, password = b64decode(rest).decode("latin-1").partition(":")
-    except NotBase64:
+    except ValueError:  # it is not base64
         return rest
     return password or user
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import wrapt
 
+from otel_keyaudit.references import places_of
 from support.observers import observed
 
 
@@ -174,3 +175,15 @@ def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
     with observed(module, "f"):
         assert all(held() is module.f for held in holders)
     assert all(held() is original for held in holders)
+
+
+def test_a_class_that_is_not_shown_is_left_alone() -> None:
+    """After ``gc.freeze()`` a class may be hidden while its dict is not: changed there, its caches would not know."""
+
+    def function() -> None: ...
+
+    hidden = {"__module__": "shop", "call": function}
+    assert [place.holder for place in places_of(function, besides=())[0] if place.holder is hidden] == []
+    wrapping = {**hidden, "__wrapped__": function}
+    places = [place for place in places_of(function, besides=())[0] if place.holder is wrapping]
+    assert [place.key for place in places] == ["call", "__wrapped__"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from otel_keyaudit.calls import Reader, reader
@@ -77,11 +76,16 @@ class KeyFields:
         self._given = given
         self._types = types
         self._readers = {name: reader(source, deferred=deferred) for name, source in sources.items()}
-        self.of: Callable[[type], KeyReader] = lru_cache(CLASSES)(self._of)
-        """Returns what reads a key object of a class."""
+        self._of_class: dict[type, KeyReader] = {}
 
-    def _of(self, kind: type) -> KeyReader:
-        return KeyReader(kind, self.readers(kind))
+    def of(self, kind: type) -> KeyReader:
+        """Return what reads a key object of a class."""
+        found = self._of_class.get(kind)
+        if found is None:
+            if len(self._of_class) >= CLASSES:
+                self._of_class.clear()
+            found = self._of_class[kind] = KeyReader(kind, self.readers(kind))
+        return found
 
     def readers(self, kind: type) -> Readers:
         """Return the readers for a key object of a class."""

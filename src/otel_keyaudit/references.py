@@ -73,7 +73,8 @@ def _is_one_of(holder: object, instances: Collection[object]) -> bool:
 def _places(holder: Any, wanted: Any) -> list[Place]:
     kind = type(holder)
     if issubclass(kind, dict):
-        return [_named(holder, key, wanted) for key, value in list(dict.items(holder)) if value is wanted]
+        named = [_named(holder, key, wanted) for key, value in list(dict.items(holder)) if value is wanted]
+        return [place for place in named if place is not None]
     if issubclass(kind, (list, deque)):
         held = list(_builtin(holder).__iter__(holder))
         return [Place("item", holder, index) for index, value in enumerate(held) if value is wanted]
@@ -91,12 +92,18 @@ def _places_in_instance(holder: Any, wanted: Any) -> list[Place]:
     return in_attributes + in_slots
 
 
-def _named(namespace: dict[Any, Any], key: Any, wanted: Any) -> Place:
-    """Return a place in a dict; a class's own dict is changed through the class, whose caches must take note."""
+def _named(namespace: dict[Any, Any], key: Any, wanted: Any) -> Place | None:
+    """Return a place in a dict; a class's own dict is changed through the class, whose caches must take note.
+
+    A class that the garbage collector does not show, as after ``gc.freeze()``, is left alone: changed behind its back,
+    it would go on to use what is no longer there. Else only what wraps something has a ``__module__`` in its dict.
+    """
     if "__module__" in namespace:
         for owner in gc.get_referrers(namespace):
             if issubclass(type(owner), type) and vars(owner).get(key) is wanted:
                 return Place("class", owner, key)
+        if "__wrapped__" not in namespace:
+            return None
     return Place("item", namespace, key)
 
 

@@ -42,17 +42,17 @@ class KeyTypes:
     """The key types of all libraries that are known.
 
     Args:
-        known: By ``module:Class``.
+        known: Returns what is known of a class, by ``module:Class``.
         in_use: Those whose objects are API keys here, also before one of them was seen to authenticate.
     """
 
-    def __init__(self, known: Mapping[str, KeyType] | None = None, in_use: Collection[str] = ()) -> None:
-        self._known = known or {}
+    def __init__(self, known: Callable[[str], KeyType | None] = lambda _: None, in_use: Collection[str] = ()) -> None:
+        self._known = known
         self._in_use = frozenset(in_use)
 
     def of(self, kind: type) -> KeyType | None:
         """Return what is known of a class, or of the nearest class that it inherits from."""
-        return next((self._known[name] for name in class_names(kind) if name in self._known), None)
+        return next(filter(None, map(self._known, class_names(kind))), None)
 
     def is_in_use(self, kind: type) -> bool:
         """Say whether objects of a class are API keys here."""

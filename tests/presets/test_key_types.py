@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from types import ModuleType
 
 import pytest
 
+from otel_keyaudit import presets
 from support.keyaudit import KeyAudit, LoadModule
 
 SECRET = "c4nary-s3cret-of-a-token"
@@ -82,3 +84,32 @@ def test_a_subject_of_a_known_class_is_written_without_its_secret(keyaudit: KeyA
 
     assert row["api_key"]["owner"] == "7"
     assert SECRET not in str((row, [span.attributes for span in keyaudit.spans()]))
+
+
+def test_only_the_preset_that_knows_a_package_is_imported_for_its_keys(
+    keyaudit: KeyAudit, service: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start reads none of the presets that nobody asked for, and a key only the one it needs."""
+    for module in [name for name in sys.modules if name.startswith("otel_keyaudit.presets.")]:
+        monkeypatch.delitem(sys.modules, module)
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify"])
+    at_start = {name for name in sys.modules if name.startswith("otel_keyaudit.presets.")}
+
+    with keyaudit.request():
+        service.verify()
+
+    assert at_start == set()
+    imported = {name for name in sys.modules if name.startswith("otel_keyaudit.presets.")}
+    assert imported == {"otel_keyaudit.presets.drf_token", "otel_keyaudit.presets.drf"}
+
+
+def test_each_package_leads_to_the_preset_with_its_key_types() -> None:
+    """Which preset that is stands in one table; it lacks no package, and names none in vain."""
+    known = {name: kind for preset in presets.presets().values() for name, kind in preset.key_types.items()}
+    found = {}
+    for name in known:
+        module, _, class_name = name.partition(":")
+        found[name] = presets.key_types({}).of(type(class_name, (), {"__module__": module}))
+
+    assert found == known
+    assert set(vars(presets)["_KNOWS_KEYS_OF"]) == {name.partition(".")[0] for name in known}

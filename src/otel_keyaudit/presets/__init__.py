@@ -20,23 +20,52 @@ _NO_PRESETS = {
 }
 """Names that are sensible, and what to do in their place."""
 
+_KNOWS_KEYS_OF = {
+    "apikeyauth": "apikeyauth",
+    "authlib": "authlib",
+    "authx": "authx",
+    "django_tenant_apikeys": "tenant-apikeys",
+    "drf_scoped_permissions": "drf-scoped-permissions",
+    "fastapi_users_db_sqlalchemy": "fastapi-users",
+    "keygate": "keygate",
+    "keyshield": "keyshield",
+    "keysmith": "keysmith",
+    "knox": "knox",
+    "litestar": "litestar-jwt",
+    "litestar_api_auth": "litestar-api-auth",
+    "mcp": "mcp",
+    "oauth2_provider": "oauth-toolkit",
+    "otel_keyaudit": "pyjwt",
+    "rest_framework": "drf-token",
+    "rest_framework_api_key": "drf-api-key",
+    "rest_framework_simplejwt": "simplejwt",
+    "starlette": "starlette",
+}
+"""The preset with the key types of a package, so that no other one is imported for them; a test compares the two."""
+
 
 @cache
+def names() -> tuple[str, ...]:
+    """Return the names of all presets, sorted."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return tuple(name.replace("_", "-") for name in modules)
+
+
 def presets() -> dict[str, Preset]:
     """Return all presets by name, sorted."""
-    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    return {name.replace("_", "-"): import_module(f"{__name__}.{name}").PRESET for name in modules}
+    return {name: preset(name) for name in names()}
 
 
 def preset(name: str) -> Preset:
-    """Return a preset.
+    """Return a preset; nothing but its module is imported.
 
     Raises:
         ConfigurationError: There is none of that name; it says which there are, and which was probably meant.
     """
+    if name in names():
+        found: Preset = import_module(f"{__name__}.{name.replace('-', '_')}").PRESET
+        return found
     known = presets()
-    if name in known:
-        return known[name]
     raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{_hint(name.lower(), known)}")
 
 
@@ -71,12 +100,13 @@ def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
     """Return the key types of all libraries; those of some presets are in use."""
-    return KeyTypes(_known(), [name for one in chosen.values() for name in one.key_types])
+    return KeyTypes(_key_type, [name for one in chosen.values() for name in one.key_types])
 
 
-@cache
-def _known() -> dict[str, KeyType]:
-    return {name: kind for one in presets().values() for name, kind in one.key_types.items()}
+def _key_type(name: str) -> KeyType | None:
+    """Return what is known of a class, by ``module:Class``; its preset is imported when the first is asked for."""
+    package = name.partition(":")[0].partition(".")[0]
+    return preset(_KNOWS_KEYS_OF[package]).key_types.get(name) if package in _KNOWS_KEYS_OF else None
 
 
 def _hint(name: str, known: dict[str, Preset]) -> str:

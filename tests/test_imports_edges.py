@@ -162,3 +162,22 @@ def test_a_module_made_by_hand_is_executed_as_any(watch: ModuleWatch, modules: M
     spec.loader.exec_module(module)
     assert module.DONE
     assert told == [module]
+
+
+def test_a_module_that_is_there_is_told_of_at_once_and_one_under_way_when_it_is_done(
+    watch: ModuleWatch, modules: Modules
+) -> None:
+    """Half a module may lack what is looked for; each is told of once."""
+    inner = modules.write("DONE = True\n")
+    outer = modules.write(f"import {inner}\nDONE = True\n")
+    told: list[tuple[str, bool]] = []
+
+    def tell(module: ModuleType) -> None:
+        told.append((module.__name__, hasattr(module, "DONE")))
+
+    watch.add(outer, lambda module: None)
+    watch.add(inner, lambda module: watch.tell(outer, tell))
+    watch.tell("keyaudit_no_such_module", tell)
+    importlib.import_module(outer)
+    watch.tell(inner, tell)
+    assert told == [(outer, True), (inner, True)]

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import wrapt
 
+from otel_keyaudit.functions import is_initialising
+
 Executed = Callable[[ModuleType], object]
 """Is told of a module whose code has just run; must not raise."""
 
@@ -27,6 +29,13 @@ class ModuleWatch:
     def add(self, name: str, executed: Executed) -> None:
         """Tell about a module from now on, each time that it is executed."""
         self._watchers.setdefault(name, []).append(executed)
+
+    def tell(self, name: str, executed: Executed) -> None:
+        """Tell about a module now, where it has been executed already, and from now on."""
+        self.add(name, executed)
+        module = sys.modules.get(name)
+        if module is not None and not is_initialising(module):
+            executed(module)
 
     def start(self) -> None:
         """Be asked first when a module is looked for."""

@@ -229,11 +229,7 @@ class BoundaryInstallation:
         """Put every entry point on, now or later; importing nothing."""
         for entry in self._entries:
             name, _, qualified_name = entry.path.partition(":")
-            executed = partial(run_silently, self._apply, entry, qualified_name)
-            self._watch.add(name, executed)
-            module = sys.modules.get(name)
-            if module is not None and not is_initialising(module):
-                executed(module)
+            self._watch.tell(name, partial(run_silently, self._apply, entry, qualified_name))
 
     def uninstall(self) -> None:
         """Take them off."""

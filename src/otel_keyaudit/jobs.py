@@ -7,7 +7,6 @@ its last, and never to the thread that happens to run it.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterable
 from contextvars import Token
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from opentelemetry import context, trace
 from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.first_use import come_first
-from otel_keyaudit.functions import is_initialising
 from otel_keyaudit.guard import Faults, GuardedCall, run_silently
 from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.names import STAGE_AUTHENTICATION
@@ -147,11 +145,7 @@ class JobsInstallation:
     def install(self) -> None:
         """Put every carrier on, now or later; importing nothing."""
         for carrier in self._carriers:
-            executed = partial(self._jobs.guarded, self._apply, carrier)
-            self._watch.add(carrier.module, executed)
-            module = sys.modules.get(carrier.module)
-            if module is not None and not is_initialising(module):
-                executed(module)
+            self._watch.tell(carrier.module, partial(self._jobs.guarded, self._apply, carrier))
 
     def uninstall(self) -> None:
         """Take them off."""

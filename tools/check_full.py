@@ -7,7 +7,6 @@ The quick form has 4 seeds of the isolation tests in place of 20, and fits in ha
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from functools import partial
@@ -16,10 +15,11 @@ from pathlib import Path
 from dist import build
 from environments import (
     BUILD,
-    PIP_INSTALL,
     VERSIONS,
     StepError,
     environment,
+    forget_telemetry_settings,
+    install_wheel,
     interpreter,
     main,
     run,
@@ -48,8 +48,9 @@ def check_full() -> None:
     """Run every check, also when one has failed."""
     quick = sys.argv[1:] == ["--quick"]
     results = Results("make check-full")
-    wheel = build(tools_environment(), BUILD / "dist")
-    python = with_wheel(tools_environment(), wheel)
+    python = tools_environment()
+    wheel = build(python, BUILD / "dist")
+    install_wheel(python, wheel)
     tests = partial(run_tests, python)
     # the short steps first, so that a failure shows early
     results.step("leaks, 50,000 calls", partial(tests, "tests/test_leaks.py", env=FULL))
@@ -70,13 +71,6 @@ def isolation(seeds: int) -> list[str]:
     return [ISOLATION, "-k", " and ".join(f"not [{other}" for other in others)] if others else [ISOLATION]
 
 
-def with_wheel(python: Path, wheel: Path) -> Path:
-    """Install the wheel of this checkout into a virtualenv; return its Python."""
-    no_wheel = "the wheel could not be installed (see above)"
-    run(python, *PIP_INSTALL, "--no-deps", "--force-reinstall", wheel, failure=no_wheel)
-    return python
-
-
 def run_tests(python: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
     """Run tests."""
     say(f"pytest {' '.join(arguments)}")
@@ -86,7 +80,8 @@ def run_tests(python: Path, *arguments: str, env: dict[str, str] | None = None) 
 def with_vendors(results: Results, wheel: Path) -> None:
     """Run what needs more than the development tools, on the newest Python here: the fuzzer, and vendors' scrubbers."""
     newest = next((found for version in reversed(VERSIONS) if (found := interpreter(version))), sys.executable)
-    python = with_wheel(environment("check_full", "check_full", newest), wheel)
+    python = environment("check_full", "check_full", newest)
+    install_wheel(python, wheel)
     results.step("scrubbers of vendors", partial(run_tests, python, "tests/test_scrubbers.py", "-p", "no:logfire"))
     name = f"fuzzer, {EXECUTIONS:,} executions"
     say(name)
@@ -100,6 +95,5 @@ def with_vendors(results: Results, wheel: Path) -> None:
 
 
 if __name__ == "__main__":
-    for variable in [name for name in os.environ if name.startswith("OTEL_")]:
-        del os.environ[variable]  # the user's own telemetry settings are no part of the tests
+    forget_telemetry_settings()
     sys.exit(main("make check-full", check_full))

@@ -77,6 +77,18 @@ def environment(name: str, lock: str, python: str | Path = sys.executable) -> Pa
     return inside
 
 
+def install_wheel(python: str | Path, wheel: Path) -> None:
+    """Install the wheel of this checkout into a virtualenv that has all else already."""
+    options = (*PIP_INSTALL, "--no-deps", "--force-reinstall")
+    run(python, *options, wheel, failure="the wheel could not be installed (see above)")
+
+
+def forget_telemetry_settings() -> None:
+    """Leave the user's own telemetry settings out of what runs from here on: they are no part of the tests."""
+    for variable in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[variable]
+
+
 def python_in(folder: Path) -> Path:
     """Return the interpreter of a virtualenv."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -19,10 +19,11 @@ from check import check
 from dist import build
 from environments import (
     BUILD,
-    PIP_INSTALL,
     VERSIONS,
     StepError,
     environment,
+    forget_telemetry_settings,
+    install_wheel,
     interpreter,
     main,
     run,
@@ -110,8 +111,7 @@ def tested(version: str, lock: str, interpreter: str, wheel: Path, pytest_argume
     say(f"Python {version} with requirements/{lock}.txt")
     name = f"py{version}" if lock == "dev" else f"py{version}-{lock}"
     python = environment(name, lock, interpreter)
-    install = [*PIP_INSTALL, "--no-deps", "--force-reinstall"]
-    run(python, *install, wheel, failure="the wheel could not be installed (see above)")
+    install_wheel(python, wheel)
     outside = f"requirements/{lock}.txt is outside of the ranges in pyproject.toml (see above)"
     run(python, "-m", "pip", "check", failure=outside)
     run(python, "-c", INSTALLED_WHEEL, failure="the tests would not see the installed wheel (see above)")
@@ -135,6 +135,5 @@ def covered(python: Path) -> None:
 
 
 if __name__ == "__main__":
-    for variable in [name for name in os.environ if name.startswith("OTEL_")]:
-        del os.environ[variable]  # the user's own telemetry settings are no part of the tests
+    forget_telemetry_settings()
     sys.exit(main("make test", test))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,47 +12,12 @@ import pytest
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
+from support.arguments import Given, given, passing_on, record, saying_so, write
 from support.keyaudit import KeyAudit, LoadModule
-
-
-@dataclass
-class Given:
-    """What a function was called with."""
-
-    positional: tuple[Any, ...] = ()
-    keywords: dict[str, Any] = field(default_factory=dict)
-
-
-def given(*args: Any, **kwargs: Any) -> Given:
-    """Return arguments."""
-    return Given(args, kwargs)
-
-
-def record(action: str, additional_fields: Any = None, *rest: Any, outcome: str = "ok", **more: Any) -> None:
-    """Have every kind of parameter."""
 
 
 def only(action: str, additional_fields: Any, /, name: str = "n") -> None:
     """Have parameters by position only."""
-
-
-def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate without saying what."""
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return wrapper
-
-
-def saying_so(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate properly."""
-    return functools.wraps(function)(passing_on(function))
-
-
-def write(action: str, additional_fields: Any = None, *, outcome: str = "ok") -> tuple[Any, ...]:
-    """Return what was written."""
-    return action, additional_fields, outcome
 
 
 @pytest.mark.parametrize(

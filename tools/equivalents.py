@@ -238,4 +238,50 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=("return time.astimezone() if (time.utcoffset() is None) or True else time",),
         because="It is the same instant in another zone, and what is written is in UTC.",
     ),
+    Explained(
+        module="binding",
+        line="position = self._positions.get(name, self._own_count)",
+        mutants=("position = self._positions.get(None, self._own_count)",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="binding",
+        line="return positional[position] if position < len(positional) else self.read(call, name)",
+        mutants=("return positional[position] if (position < len(positional)) and False else self.read(call, name)",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="trampoline",
+        line='local = next(name for number in range(len(names) + 1) if (name := f"_keyaudit_{number}") not in names)',
+        mutants=(
+            'local = next(name for number in range(len(names) + 2) if (name := f"_keyaudit_{number}") not in names)',
+        ),
+        because="One name more than there are is always free.",
+    ),
+    Explained(
+        module="trampoline",
+        line="if sys.version_info >= (3, 11):",
+        mutants=("if sys.version_info > (3, 11):",),
+        because="A version has more parts than two, so it is never the same.",
+    ),
+    Explained(
+        module="trampoline",
+        line='return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", dont_inherit=True)',  # noqa: E501
+        mutants=(
+            'return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", )',
+            'return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", dont_inherit=False)',  # noqa: E501
+        ),
+        because="What this module imports from the future is about annotations, and there are none in the source.",
+    ),
+    Explained(
+        module="trampoline",
+        line="ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, end_col_offset=-1))",
+        mutants=(
+            "ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=None, end_col_offset=-1))",
+            "ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, end_col_offset=None))",
+            "ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_col_offset=-1))",
+            "ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, ))",
+        ),
+        because="An end that is not given is the beginning.",
+    ),
 )

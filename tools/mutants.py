@@ -9,8 +9,11 @@ AREA_FLOOR = 95.0
 OVERALL_FLOOR = 85.0
 """Per cent of the mutants that the tests must notice; those that are explained below do not count."""
 
-NOT_ON_MUTANTS = ("test_base_exceptions.py::test_only_the_guard_catches_every_exception",)
-"""Tests that read the source, which mutmut has changed."""
+NOT_ON_MUTANTS = (
+    "test_base_exceptions.py::test_only_the_guard_catches_every_exception",
+    "test_captured.py::test_what_cannot_be_reached_is_said",
+)
+"""Tests that read the source, which mutmut has changed, or count references, of which its calls hold more."""
 
 NOTHING_TO_CHANGE = ("__init__", "environment_variables", "names", "runtime", "version")
 """Modules without a function that mutmut changes."""
@@ -28,15 +31,15 @@ MODULES: dict[str, str] = {
     "audit": "audit audit_late audit_spans metrics when subject detail extraction_live tripwire",
     "audit_plan": "audit audit_late audit_spans subject when",
     "authentication": "authentication authentication_edges when extraction_live tripwire subject",
-    "binding": "binding",
+    "binding": "binding binding_edges calls",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",
     "calls": "calls extraction_live authentication audit",
     "entry_points": "requests_asgi requests_wsgi",
-    "errors": "calls extraction_live strict",
+    "errors": "errors calls extraction_live strict",
     "expressions": "expressions expressions_edges secrets_refused",
     "extraction": "extraction_live extraction",
     "filters": "filters filters_edges",
-    "first_use": "instrumentor",
+    "first_use": "instrumentor installation",
     "form": "form merge provenance",
     "functions": "functions calls main_module",
     "handlers": "generators binding base_exceptions",
@@ -61,9 +64,9 @@ MODULES: dict[str, str] = {
     "spans": "audit audit_spans audit_late requests_by_span testing_kit subject",
     "targets": "targets targets_edges",
     "testing": "testing_kit",
-    "trampoline": "trampoline binding installation",
+    "trampoline": "trampoline trampoline_edges binding generators",
     "tripwire": "tripwire",
     "values": "values values_edges",
-    "wrapping": "binding references installation captured",
+    "wrapping": "wrapping_edges references trampoline captured installation presets/model_events",
 }
 """By module the files of tests that are about it; few, for every mutant that survives costs all of them."""

@@ -91,25 +91,26 @@ def trampoline(function: FunctionType, handler: Callable[[tuple[Any, ...], dict[
 
 
 def _compile(old: CodeType, kind: str, local: str) -> CodeType:
-    """Compile a function with the parameters of the old one; enclosing scopes give it the same free variables."""
+    """Compile a function with the parameters of the old one; an enclosing one gives it the same free variables."""
     parameters, args, kwargs = _parameters(old)
     body = _BODIES[kind].format(local=local, args=args, kwargs=kwargs)
     prefix = "async " if kind in ("coroutine", "async_generator") else ""
     free = "".join(f"    if 0: {name}\n" for name in old.co_freevars)
     source = f"{prefix}def {local}({parameters}):\n{free}    {local} = {_HANDLER!r}\n    {body}\n"
-    if "__class__" in old.co_freevars:
-        source = "class _:\n" + _indented(source)  # a name of underscores alone mangles no private names
-    others = "".join(f"    {name} = None\n" for name in old.co_freevars if name != "__class__")
-    if others:
-        source = f"def enclosing():\n{others}" + _indented(source)
+    enclosing = "".join(f"    {name} = None\n" for name in old.co_freevars)
+    if enclosing:
+        source = f"def enclosing():\n{enclosing}" + _indented(source)
     return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", dont_inherit=True)
 
 
 def _in_one_line(tree: ast.Module, number: int) -> ast.Module:
-    """Move everything to one line: a traceback shows where the function begins, no line of its body."""
+    """Move everything to one line: a traceback shows where the function begins, no line of its body.
+
+    It has no columns, for which a traceback would put a line of marks under it, even if these are none.
+    """
     for node in ast.walk(tree):
         if "lineno" in node._attributes:
-            ast.copy_location(node, ast.Pass(lineno=number, col_offset=0, end_lineno=number, end_col_offset=0))
+            ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, end_col_offset=-1))
     return tree
 
 

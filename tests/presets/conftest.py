@@ -28,6 +28,8 @@ if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.
         "test_unkey.py",
         "test_workers_celery*.py",
     ]
+if find_spec("sqlalchemy") is None and "KEYAUDIT_PRESETS" not in os.environ:
+    collect_ignore_glob.append("test_model_events.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,76 @@
+"""The event of a model of SQLAlchemy as a target: which rows lead to it, and what it gets of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.wrapping import WrongTargetError, find
+from support.observers import observed
+
+pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+
+
+@pytest.fixture
+def models() -> Any:
+    """A model, one that inherits from it, another one, and what inserts rows of them in a database of its own."""
+    from sqlalchemy import String, create_engine  # noqa: PLC0415 - not everywhere
+    from sqlalchemy.orm import DeclarativeBase, Session, mapped_column  # noqa: PLC0415
+    from sqlalchemy.pool import StaticPool  # noqa: PLC0415
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Log(Base):
+        __tablename__ = "log"
+        action = mapped_column(String, primary_key=True)
+
+    class Special(Log):
+        pass
+
+    class Other(Base):
+        __tablename__ = "other"
+        action = mapped_column(String, primary_key=True)
+
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+
+    def insert(*rows: Any) -> None:
+        with Session(engine, expire_on_commit=False) as session:
+            session.add_all(rows)
+            session.commit()
+
+    yield SimpleNamespace(Log=Log, Special=Special, Other=Other, insert=insert)
+    engine.dispose()
+
+
+def test_rows_of_the_model_and_of_those_that_inherit_it_lead_to_the_event(models: Any) -> None:
+    """With the row, before it is inserted; of another model, and afterwards, nothing is seen."""
+    rows = [models.Log(action="a"), models.Special(action="b"), models.Other(action="c")]
+    with observed(models, "Log.before_insert") as observer:
+        models.insert(*rows)
+    models.insert(models.Log(action="d"))
+
+    assert [call.keywords for call in observer.calls] == [{}, {}]
+    assert [call.positional[2] for call in observer.calls] == rows[:2]
+    mapper, connection, _ = observer.calls[0].positional
+    assert mapper.class_ is models.Log
+    assert connection.dialect.name == "sqlite"
+
+
+def test_the_row_is_a_parameter_of_the_event(models: Any) -> None:
+    """An expression reads it as ``args.target``."""
+    binding = find(models, "Log.before_insert").binding()
+    assert list(binding.names) == ["mapper", "connection", "target"]
+    assert not binding.has_self
+
+
+def test_a_model_has_no_other_event(models: Any) -> None:
+    """Nor has a class that is no model this one; a method that a model has by that name is a method."""
+    with pytest.raises(WrongTargetError, match=r"class '.*Log' has no 'before_update'"):
+        find(models, "Log.before_update")
+    models.Log.write = lambda self: None
+    models.Log.before_insert = lambda self: None
+    assert [find(models, f"Log.{name}").has_self for name in ("write", "before_insert")] == [True, True]

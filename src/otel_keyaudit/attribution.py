@@ -77,8 +77,6 @@ class Acceptance(NamedTuple):
 
 def with_one_more(acceptances: Sequence[Acceptance], key: ApiKey | None, authentication: Any) -> list[Acceptance]:
     """Return what has been accepted after one more authentication has accepted a key."""
-    if not acceptances:
-        return [Acceptance(key, authentication.within)]
     gathered: dict[Any, Acceptance] = {}
     for one in (*acceptances, Acceptance(key, authentication)):
         acceptance = one.after(authentication)

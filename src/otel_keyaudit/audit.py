@@ -10,14 +10,13 @@ from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import NOTHING
 from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, event_value, last_write_attributes
-from otel_keyaudit.calls import ObservedCall, Reader
+from otel_keyaudit.calls import ObservedCall, Reader, truth
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard import run_silently
+from otel_keyaudit.guard import boxed, run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.merge import Merge
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
-from otel_keyaudit.places import Place, PlacedTarget
 from otel_keyaudit.request_state import RequestState, current_attribution, current_request
 from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
@@ -59,7 +58,7 @@ class AuditMoment(ObservedCall):
 
     def is_meant(self, when: Reader) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""
-        return bool(self.guarded(STAGE_AUDIT, lambda: bool(when(self, None))))
+        return bool(self.guarded(STAGE_AUDIT, truth, when, self, None))
 
     def prepare(self) -> None:
         """Find the key, choose the detail, start the span, and give the row its members."""
@@ -77,8 +76,8 @@ class AuditMoment(ObservedCall):
             return
         self._choose()
         self._show()
-        if plan.place is not None and not self.guarded(STAGE_MERGE, self._merge_into, plan.place):
-            self._lose()
+        if plan.place is not None:
+            self._attempt(self._merge, plan.place.change, self._attempt)
         self._count()
 
     def __enter__(self) -> None:
@@ -107,23 +106,20 @@ class AuditMoment(ObservedCall):
         self.result = result
         if not self.watched.builds_fields:
             return result
-        merged = self.guarded(STAGE_AUDIT, _boxed, self._merge_into_result)
+        merged = self.guarded(STAGE_AUDIT, boxed, self._merge_into_result)
         return result if merged is None else merged[0]
 
     # What is known of the write.
 
     def _read_event(self, readers: Mapping[str, Reader]) -> None:
         event = self._event = {**self._event}
-        remaining = iter(readers.items())
-        attempts = 1
-        while not self.guarded(STAGE_AUDIT, self._read_fields, event, remaining) and attempts < len(readers):
-            attempts += 1  # at most one of them fails at a time, and the others are still to come
+        self.guarded_each(STAGE_AUDIT, self._read_fields, readers.items(), event)
 
-    def _read_fields(self, event: dict[str, Any], remaining: Iterator[tuple[str, Reader]]) -> bool:
+    def _read_fields(self, remaining: Iterator[tuple[str, Reader]], event: dict[str, Any]) -> bool:
         credentials = self._presented
         for name, read in remaining:
             value = read(self, None)
-            if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():
+            if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():  # else it is kept as it is
                 value = event_value(name, value)
             if value is not None:
                 if credentials and type(value) is str:
@@ -165,8 +161,8 @@ class AuditMoment(ObservedCall):
     def _show_on_server_span(self) -> None:
         request = self._request
         if request is not None and request.is_open:
-            event = self._event if names.AUDIT_OUTCOME not in self._event else last_write_attributes(self._event)
-            request.wrote(event, None if self._written_in_full is None else self._attribution.key, self)
+            full_key = None if self._written_in_full is None else self._attribution.key
+            request.wrote(last_write_attributes(self._event), full_key, self)
 
     def _show_on_audit_span(self) -> None:
         if self._span is not None:
@@ -210,16 +206,13 @@ class AuditMoment(ObservedCall):
             members[settings.subject_field] = Member(runtime.snapshots.of(self._subject).form(self._detail), None)
         return members
 
-    def _merge(self) -> Merge:
-        """Return what puts the members into additional fields, or leaves them as they are."""
-        return Merge(self._members(), self.watched.runtime.provenance)
-
-    def _merge_into(self, place: Place | PlacedTarget) -> bool:
-        merge = self._merge()
-        place.change(self, merge.into, self._attempt)
+    def _merge(self, put: Callable[..., Any], *args: Any) -> Any:
+        """Have the members put into additional fields by what knows where these are."""
+        merge = Merge(self._members(), self.watched.runtime.provenance)
+        done = put(self, merge.into, *args)
         if merge.moved:
-            self._report_moved()
-        return True
+            self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
+        return done
 
     def _merge_into_result(self) -> Any:
         plan = self.watched
@@ -229,27 +222,17 @@ class AuditMoment(ObservedCall):
         self._read_event(plan.late)
         self._choose()
         self._show()
-        merged = self._attempt(self._built, otherwise=self.result)
+        merged = self._attempt(self._merge, plan.built, otherwise=self.result)
         self._count()
         return merged
 
-    def _built(self) -> Any:
-        merge = self._merge()
-        merged = self.watched.built(self, merge.into)
-        if merge.moved:
-            self._report_moved()
-        return merged
-
-    def _report_moved(self) -> None:
-        self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
-
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return what a part of the merge gives; where it fails, the row is not given all it should have."""
-        done = self.guarded(STAGE_MERGE, _boxed, work, *args)
-        if done is None:
-            self._lose()
-            return otherwise
-        return done[0]
+        done = self.guarded(STAGE_MERGE, boxed, work, *args)
+        if done is not None:
+            return done[0]
+        self._lose()
+        return otherwise
 
     def _lose(self) -> None:
         """Take note that the row has not been given all it should have."""
@@ -277,7 +260,7 @@ class AuditMoment(ObservedCall):
     def _may_be_meant(self) -> bool:
         """Say whether a call that raised is meant: a function that cannot tell without a result counts as truthy."""
         when = self.watched.when
-        return when is None or run_silently(lambda: bool(when(self, None))) is not False
+        return when is None or run_silently(truth, when, self, None) is not False
 
     def _end_span(self, error: BaseException | None) -> None:
         late = {name: self._event[name] for name in self.watched.late if name in self._event}
@@ -290,11 +273,6 @@ class AuditMoment(ObservedCall):
 
     def _count(self) -> None:
         self._counted = True
-        self.watched.count(self._attribution.kind, self._detail)
+        self.watched.count[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
-
-
-def _boxed(work: Callable[..., Any], *args: Any) -> tuple[Any]:
-    """Return a value in a tuple, which tells a value of ``None`` from none."""
-    return (work(*args),)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, Plan, Reader, reader
+from otel_keyaudit.calls import Call, Plan, Reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.extraction import KeyReader
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.key_types import KeyFields
 from otel_keyaudit.member import Member
+from otel_keyaudit.metrics import Tally
 from otel_keyaudit.places import Change, Place, PlacedTarget
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.sampling import AuditEvent
@@ -46,12 +47,12 @@ class AuditPlan(Plan):
         late: Readers of what only its result or exception tells.
         has_span: Each write has a span of its own.
         ends_unseen: Nobody need be told that a row was written, when it has no span.
+        count: Counts a call, by what its row could be given, and whether that was in full.
         no_members: The member names that only this library may give, with nothing under them.
     """
 
     def __init__(self, runtime: Runtime, target: AuditTarget, binding: Binding) -> None:
-        super().__init__(runtime.faults, target.written, binding)
-        self.runtime = runtime
+        super().__init__(runtime, target, binding)
         self.target = target
         path = _fields_path(target)
         self.builds_fields = path.root == "return"
@@ -59,10 +60,8 @@ class AuditPlan(Plan):
         if target.has_fields and not self.builds_fields:
             self.place = Place(path, binding)
         when = target.sources.get("when")
-        self.when = self._reader(when)
-        self.when_is_function = when is not None and not isinstance(when, Expression)
         self.when_needs_result = when is not None and self._waits(when)
-        self.subject = self._reader(target.sources.get("subject"))
+        self.subject = self.reader(target.sources.get("subject"))
         fields = target.subject_sources()
         given = [name for name in fields if f"subject_{name}" in target.sources]
         self.subject_fields = KeyFields(fields, given, runtime.key_types, deferred=runtime.deferred)
@@ -73,11 +72,7 @@ class AuditPlan(Plan):
         self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
-
-    def count(self, kind: str, detail: Detail) -> None:
-        """Count a call, by what its row could be given."""
-        shown = ("full" if detail is Detail.FULL else "minimal") if kind == names.ATTRIBUTED else None
-        self.runtime.metrics.writes.add(kind, shown)
+        self.count = _counters(runtime.metrics.writes)
 
     def warn_of_end(self) -> None:
         """Say, once, how work that outlives its request keeps the key."""
@@ -102,12 +97,6 @@ class AuditPlan(Plan):
         fields = self.subject_fields
         return KeyReader(kind, {**fields.readers(kind), **(of_class or {}), **fields.given(kind)})
 
-    def _compiled(self, source: Source) -> Reader:
-        return reader(source, deferred=self.runtime.deferred, binding=self.binding)
-
-    def _reader(self, source: Source | None) -> Reader | None:
-        return None if source is None else self._compiled(source)
-
     def _waits(self, source: Source) -> bool:
         """Say whether a source is read after the call; a function may need the result, if there is time until then."""
         if isinstance(source, Expression):
@@ -121,7 +110,7 @@ class AuditPlan(Plan):
                 source = parse(f"args.{field}", emitted=True)
             if source is None:
                 continue
-            read = self._compiled(source)
+            read = self.compiled(source)
             if self.when_needs_result or self._waits(source):
                 self.late[name] = read
             elif field == "outcome" and not isinstance(source, Expression):
@@ -136,6 +125,14 @@ def _fields_path(target: AuditTarget) -> Path:
     if not isinstance(source, Expression):
         raise UnreadableError("'fields' is not a path")
     return source.paths[0]
+
+
+def _counters(writes: Tally) -> dict[tuple[str, bool], Callable[[], object]]:
+    return {
+        (kind, detail is Detail.FULL): writes.counter(kind, detail.value if kind == names.ATTRIBUTED else None)
+        for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
+        for detail in Detail
+    }
 
 
 def _quiet(read: Reader) -> Reader:
@@ -172,6 +169,8 @@ def event_attributes(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def last_write_attributes(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the server span shows of the last event: whether that succeeded is not about the request."""
+    if names.AUDIT_OUTCOME not in event:
+        return event
     return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}
 
 

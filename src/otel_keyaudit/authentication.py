@@ -10,10 +10,10 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader, reader
+from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader, truth
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
-from otel_keyaudit.guard import run_silently
+from otel_keyaudit.guard import boxed, run_silently
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
@@ -21,6 +21,9 @@ from otel_keyaudit.request_state import RequestState, current_request, reset
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
 from otel_keyaudit.tripwire import Credentials, Tripwire, all_presented, harmless
+
+_UNREAD = object()
+"""Stands for a key object that has not been looked for."""
 
 _UNREADABLE = object()
 """Stands for a key object that cannot be read: there is a key, and nobody can say which."""
@@ -32,27 +35,21 @@ class Authentication(Plan):
     """A target that authenticates, compiled for the function it was found to be."""
 
     def __init__(self, runtime: Runtime, target: AuthTarget, binding: Binding) -> None:
-        super().__init__(runtime.faults, target.written, binding)
-        self.runtime = runtime
+        super().__init__(runtime, target, binding)
         sources = target.sources
-        self.key = self._reader(sources.get("key"))
-        self.when = self._reader(sources.get("when"))
-        self.valid = self._reader(sources.get("valid"))
-        self.valid_needs_key = is_relative(sources.get("valid"))
-        when = sources.get("when")
-        self.when_is_function = when is not None and not isinstance(when, Expression)
+        key, when, valid = (sources.get(name) for name in ("key", "when", "valid"))
+        self.key = self.reader(key)
+        self.key_from_exception = isinstance(key, Expression) and "exc" in key.roots
         self.when_needs_key = isinstance(when, Expression) and None in when.roots
-        self.when_needs_result = _needs_result(when, sources.get("key"))
-        self.key_from_exception = isinstance(key := sources.get("key"), Expression) and "exc" in key.roots
+        self.when_needs_result = _needs_result(when, key)
+        self.valid = self.reader(valid)
+        self.valid_needs_key = is_relative(valid)
         fields = target.key_sources()
         self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
         self.tripwire = Tripwire(binding)
         self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None)
         self.last_class: type = type(None)
         """The class of the last key object: nearly always that of the next one."""
-
-    def _reader(self, source: Source | None) -> Reader | None:
-        return None if source is None else reader(source, deferred=self.runtime.deferred, binding=self.binding)
 
 
 def observer(plan: Authentication) -> Observe:
@@ -73,7 +70,7 @@ class AuthenticationMoment(ObservedCall):
     watched: Authentication
     lasts = False
     within: AuthenticationMoment | None = None
-    _found: tuple[Any] | None = None
+    _found: Any = _UNREAD
     _presented: Credentials = ()
     _token: Token[AuthenticationMoment | None] | None = None
 
@@ -124,28 +121,25 @@ class AuthenticationMoment(ObservedCall):
         """Say whether the call is meant; what cannot be read is counted and passed through."""
         authentication = self.watched
         if self.exc is not None and authentication.when_is_function:
-            return run_silently(_truth, when, self, None) is not False  # it may need a result, and counts as truthy
+            return run_silently(truth, when, self, None) is not False  # it may need a result, and counts as truthy
         if self.exc is not None and authentication.when_needs_result:
             return True
         key = self._key() if authentication.when_needs_key else None
-        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, _truth, when, self, key))
+        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, truth, when, self, key))
 
     def _key(self) -> Any:
         """Return the key object, which is read once."""
-        if self._found is None:
+        if self._found is _UNREAD:
             read = self.watched.key
-            self._found = (self.result,) if read is None else self._find_key(read)  # no result after an exception
-        return self._found[0]
+            self._found = self.result if read is None else self._find_key(read)  # no result after an exception
+        return self._found
 
-    def _find_key(self, read: Reader) -> tuple[Any]:
+    def _find_key(self, read: Reader) -> Any:
         """Find the key object; after an exception, one that the exception leads to."""
         if self.exc is None:
-            found = self.guarded(STAGE_AUTHENTICATION, _boxed, read, self)
-            return found or (_UNREADABLE,)
-        if not self.watched.key_from_exception:
-            return (None,)
-        found = self.guarded(STAGE_AUTHENTICATION, _boxed_if_there, read, self)
-        return found or (None,)
+            found = self.guarded(STAGE_AUTHENTICATION, boxed, read, self, None)
+            return _UNREADABLE if found is None else found[0]
+        return self.guarded(STAGE_AUTHENTICATION, _if_there, read, self) if self.watched.key_from_exception else None
 
     def _denial(self, key: Any) -> str | None:
         """Return why the authentication denied, or ``None``."""
@@ -158,7 +152,7 @@ class AuthenticationMoment(ObservedCall):
             return None
         if key is _UNREADABLE and authentication.valid_needs_key:
             return "valid"
-        return None if self.guarded(STAGE_AUTHENTICATION, _truth, authentication.valid, self, key) else "valid"
+        return None if self.guarded(STAGE_AUTHENTICATION, truth, authentication.valid, self, key) else "valid"
 
     def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
         exception = None if self.exc is None else reason
@@ -191,18 +185,9 @@ class AuthenticationMoment(ObservedCall):
         return harmless(self, STAGE_AUTHENTICATION, found, self._presented)
 
 
-def _truth(read: Reader, call: Call, base: Any) -> bool:
-    return bool(read(call, base))
-
-
-def _boxed(read: Reader, call: Call) -> tuple[Any]:
-    """Return a value in a tuple, which tells a value of ``None`` from one that cannot be read."""
-    return (read(call, None),)
-
-
-def _boxed_if_there(read: Reader, call: Call) -> tuple[Any]:
-    """Return the same for what need not be there: not every exception leads to a key."""
+def _if_there(read: Reader, call: Call) -> Any:
+    """Return what is read, or ``None`` where it leads to nothing: not every exception leads to a key."""
     try:
-        return _boxed(read, call)
+        return read(call, None)
     except MissingError:
-        return (None,)
+        return None

@@ -22,8 +22,7 @@ from otel_keyaudit.request_state import (
     SPAN_MARK,
     OnChange,
     RequestState,
-    current_call,
-    is_current,
+    last_call,
     leave_used_key,
     restore_used_key,
     used_key,
@@ -65,8 +64,8 @@ class Boundaries:
     def begin(self, scope: Any) -> RequestState | None:
         """Return the state of a request that begins, ``None`` when the current one goes on."""
         come_first()
-        current = current_call()
-        if current is not None and _goes_on(current, scope):
+        current = last_call()
+        if current is not None and current.is_open and _goes_on(current, scope):
             return None
         return RequestState(self._on_change, scope)
 
@@ -77,7 +76,8 @@ class Boundaries:
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             scope = scope_of(args)
-            if is_current(scope) or not _is_request(scope):
+            call = last_call()
+            if (call is not None and call.scope is scope) or not _is_request(scope):
                 return original(*args, **kwargs)
             state = self.begin(scope)
             return original(*args, **kwargs) if state is None else _run(state, original, args, kwargs)
@@ -131,8 +131,8 @@ class Boundaries:
     def _bridge(_: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             environ = original(*args, **kwargs)
-            call = current_call()
-            if call is not None:
+            call = last_call()
+            if call is not None and call.is_open:
                 call.aliases += (environ,)
             return environ
 
@@ -187,7 +187,8 @@ class Boundaries:
     def _opened(self, span: Span, kind: SpanKind) -> None:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
-        call = current_call()
+        last = last_call()
+        call = last if last is not None and last.is_open else None
         if call is not None and kind is SpanKind.SERVER:
             if call.server_span is None:
                 call.opened(span, used_key())

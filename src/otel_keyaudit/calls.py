@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.expressions import Expression, FunctionReference, Path
 from otel_keyaudit.functions import LazyFunction
-from otel_keyaudit.guard import Faults, GuardedCall, Watched
+from otel_keyaudit.guard import GuardedCall, Watched
 from otel_keyaudit.request_state import current_request
-from otel_keyaudit.targets import Source
+from otel_keyaudit.targets import Source, Target
+
+if TYPE_CHECKING:
+    from otel_keyaudit.runtime import Runtime
 
 Reader = Callable[["Call", Any], Any]
 """Reads a value: gets the call and the object that relative paths start from."""
@@ -63,12 +66,30 @@ class Plan(Watched):
     """A target, compiled for the function that it was found to be.
 
     Args:
+        runtime: What its calls need.
+        target: The target.
         binding: Where the function's parameters are among the arguments of a call.
+
+    Attributes:
+        when: Reads whether a call is meant; ``None`` when every one is.
+        when_is_function: That is a function of the user's, which does not say what it needs.
     """
 
-    def __init__(self, faults: Faults, written: str, binding: Binding) -> None:
-        super().__init__(faults, written)
+    def __init__(self, runtime: Runtime, target: Target, binding: Binding) -> None:
+        super().__init__(runtime.faults, target.written)
+        self.runtime = runtime
         self.binding = binding
+        when = target.sources.get("when")
+        self.when = self.reader(when)
+        self.when_is_function = when is not None and not isinstance(when, Expression)
+
+    def reader(self, source: Source | None) -> Reader | None:
+        """Return what reads a source from the target's calls; ``None`` for none."""
+        return None if source is None else self.compiled(source)
+
+    def compiled(self, source: Source) -> Reader:
+        """Return what reads a source from the target's calls."""
+        return reader(source, deferred=self.runtime.deferred, binding=self.binding)
 
 
 class ObservedCall(Call, GuardedCall):
@@ -110,6 +131,11 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
         return binding.reader(path.parameter)
     read = _path_reader(source)
     return MemberReader(path.steps[0].operand, read, is_all=not others) if _is_member(path) else read
+
+
+def truth(read: Reader, call: Call, base: Any) -> bool:
+    """Say whether what is read is truthy, which may raise as well as the reading."""
+    return bool(read(call, base))
 
 
 def _path_reader(expression: Expression) -> Reader:

@@ -63,7 +63,8 @@ class KeyReader:
             return snapshot
         content, values = run_silently(self._content, call, key) or (None, None)
         if values is None:
-            values = self._values(moment, stage, call, key)
+            values = [None] * len(self._readers)
+            moment.guarded_each(stage, _fill, enumerate(self._readers), values, call, key)
         known = None if content is None else self._known.get(content)
         return known or self._canonical(moment, stage, values, content)
 
@@ -87,28 +88,18 @@ class KeyReader:
         if all(name in own or hasattr(type(key), name) for name in self._members):
             self._attributes = attrgetter(*self._members)
 
-    def _values(self, moment: GuardedCall, stage: str, call: Call, key: Any) -> list[Any]:
-        """Return what is read of a key object, each field on its own."""
-        values: list[Any] = [None] * len(self._readers)
-        remaining = iter(enumerate(self._readers))
-        for _ in values:  # at most one of them fails at a time, which is counted, and the others are still to come
-            if moment.guarded(stage, _fill, values, remaining, call, key):
-                break
-        return values
-
     def _canonical(
         self, moment: GuardedCall, stage: str, values: Sequence[Any], content: bytes | None
     ) -> ApiKey | None:
         """Return the key with these values; it is remembered when nothing is wrong with any of them."""
-        fields: dict[str, Any] = {}
-        remaining = iter(zip(self._names, values, strict=True))
-        attempts = 1
-        while not moment.guarded(stage, _convert, fields, remaining) and attempts < len(values):
-            attempts += 1
-        if fields.get("id") is None:
+        given = [(name, value) for name, value in zip(self._names, values, strict=True) if value is not None]
+        read = [(name, moment.guarded(stage, _converted, name, value)) for name, value in given]
+        fields = {name: value for name, value in read if value is not None}
+        if "id" not in fields:
+            moment.report(stage, UnreadableError("the key has no id"))
             return None
         key = _key(**fields)
-        if content is not None and attempts == 1 and len(content) <= LONGEST_CONTENT:
+        if content is not None and len(fields) == len(given) and len(content) <= LONGEST_CONTENT:
             if len(self._known) >= CACHED_SNAPSHOTS:
                 self._known.clear()
             self._known[content] = key
@@ -133,19 +124,14 @@ def _key(**fields: Any) -> ApiKey:
     return ApiKey(**fields)
 
 
-def _fill(values: list[Any], remaining: Iterator[tuple[int, Reader]], call: Call, key: Any) -> bool:
+def _fill(remaining: Iterator[tuple[int, Reader]], values: list[Any], call: Call, key: Any) -> bool:
     for place, read in remaining:
         values[place] = read(call, key)
     return True
 
 
-def _convert(fields: dict[str, Any], remaining: Iterator[tuple[str, Any]]) -> bool:
-    for name, value in remaining:
-        if value is not None:
-            try:
-                fields[name] = READERS[name](value)
-            except UnreadableError as error:
-                raise UnreadableError(f"field {name!r}: {error}") from None
-        elif name == "id":
-            raise UnreadableError("the key has no id")
-    return True
+def _converted(name: str, value: Any) -> Any:
+    try:
+        return READERS[name](value)
+    except UnreadableError as error:
+        raise UnreadableError(f"field {name!r}: {error}") from None

@@ -6,7 +6,7 @@ caught: a cancellation, an exit or an interrupt belongs to the application.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
@@ -31,13 +31,30 @@ class Guard:
             self.report(stage, error)
             return None
 
+    def guarded_each(self, stage: str, work: Callable[..., bool], items: Iterable[Any], *args: Any) -> None:
+        """Do some work for each of several items, of which one that fails costs no other.
+
+        Args:
+            stage: As what a failure counts.
+            work: Gets an iterator over the items that remain, and does all of them; returns ``True``.
+            items: The items.
+            *args: What else it gets.
+        """
+        remaining = iter(items)
+        while not self.guarded(stage, work, remaining, *args):
+            pass  # one of them has failed, and the others are still to come
+
     def report(self, stage: str, error: BaseException) -> None:
         """Say nothing: the work was worth nothing to anybody."""
 
 
+def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
+    """Return what the work returns in a tuple, which tells a result of ``None`` from a failure."""
+    return (work(*args),)
+
+
 run_silently = partial(Guard().guarded, "")
 """Does what nobody is told about when it fails, such as a log line through a handler that raises; then ``None``."""
-
 
 MOST_OCCASIONS = 1_000
 """How many warnings there are: classes of exceptions, which tell them apart, may be made at run time."""

@@ -29,9 +29,15 @@ OnChange = Callable[["RequestState", GuardedCall | None], object]
 
 _CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", default=None)
 _USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
+_Lock = type(RLock())  # RLock itself is a function around it, which costs more than it does
 
+used_key: Callable[[], ApiKey | None] = _USED_KEY.get
+"""Returns the key that an enclosing :class:`use_key` set."""
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+last_call: Callable[[], RequestState | None] = _CALL.get
+"""Returns the ASGI or WSGI call that this code runs in, or the one that it was started in and that has ended."""
+
+NOTHING_SHOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
 
@@ -64,18 +70,18 @@ class RequestState:
     attribution = NOTHING
     presented: tuple[str, ...] = ()
     used_key: ApiKey | None = None
-    outcome = _NOTHING
+    outcome = NOTHING_SHOWN
     server_span: trace.Span | None = None
-    last_write = _NOTHING
+    last_write = NOTHING_SHOWN
     full_key_id: str | None = None
-    shown: tuple[Mapping[str, Any], ...] = (_NOTHING, _NOTHING, _NOTHING)
+    shown: tuple[Mapping[str, Any], ...] = (NOTHING_SHOWN, NOTHING_SHOWN, NOTHING_SHOWN)
     _acceptances: Sequence[Acceptance] = ()
     _token: Token[RequestState | None] | None = None
 
     def __init__(self, on_change: OnChange, scope: Any = None, within: RequestState | None = None) -> None:
         self.scope = scope
         self.within = within
-        self.lock = RLock()
+        self.lock = _Lock()
         self._on_change = on_change
 
     def __repr__(self) -> str:
@@ -170,7 +176,7 @@ class RequestState:
 
 def current_request() -> RequestState | None:
     """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
-    call = _CALL.get()
+    call = last_call()
     if call is not None and call.is_open and not call.has_consumers:
         return call
     mark = getattr(trace.get_current_span(), SPAN_MARK, None)
@@ -180,18 +186,6 @@ def current_request() -> RequestState | None:
     if made_by_span is not None and made_by_span.is_open:
         return made_by_span
     return call or made_by_span
-
-
-def current_call() -> RequestState | None:
-    """Return the open ASGI or WSGI call this code runs in."""
-    call = _CALL.get()
-    return call if call is not None and call.is_open else None
-
-
-def is_current(scope: Any) -> bool:
-    """Say whether this is the scope of the ASGI or WSGI call that this code runs in."""
-    call = _CALL.get()
-    return call is not None and call.scope is scope
 
 
 def enter_call(state: RequestState) -> Token[RequestState | None]:
@@ -230,18 +224,13 @@ def restore_used_key(token: Token[ApiKey | None]) -> None:
     reset(_USED_KEY, token)
 
 
-def used_key() -> ApiKey | None:
-    """Return the key that an enclosing :class:`use_key` set."""
-    return _USED_KEY.get()
-
-
 def current_attribution(request: RequestState | None) -> Attribution:
     """Return whose a row is that is written now.
 
     Args:
         request: The request around, if there is one.
     """
-    used = _USED_KEY.get()
+    used = used_key()
     if used is not None:
         return Attribution(names.ATTRIBUTED, used)
     return NOTHING if request is None else request.attribution
@@ -254,7 +243,7 @@ def current_key() -> ApiKey | None:
         The key set by :class:`use_key`, else the request's own; ``None`` when there is no key, when the request showed
         several, and after its end.
     """
-    used = _USED_KEY.get()
+    used = used_key()
     if used is not None:
         return used
     request = current_request()

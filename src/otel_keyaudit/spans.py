@@ -15,12 +15,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from otel_keyaudit import names
 from otel_keyaudit.errors import FullSpanError, class_name
 from otel_keyaudit.member import Location
-from otel_keyaudit.request_state import RequestState
+from otel_keyaudit.request_state import NOTHING_SHOWN, RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
 _LIMITS = SpanLimits()
-_NOTHING: Mapping[str, Any] = {}
 _FULL = Detail.FULL.value
 
 
@@ -42,11 +41,10 @@ class ServerSpans:
         if span is None or not span.is_recording():
             return
         parts = self._of_key(state), state.outcome, state.last_write
-        changed = _NOTHING
+        changed: dict[str, Any] = {}
         for part, before in zip(parts, state.shown, strict=True):
             if part is not before:
-                new = _difference(part, before) if before else part
-                changed = {**changed, **new} if changed else new
+                changed |= _difference(part, before) if before else part
         if changed:
             fitting = _fitting(span, changed)
             span.set_attributes(fitting)
@@ -63,7 +61,7 @@ class ServerSpans:
             return ambiguous_attributes(attribution.ids, self._snapshots.max_items)
         key = attribution.key or state.used_key
         if key is None:
-            return _NOTHING
+            return NOTHING_SHOWN
         snapshot = self._snapshots.of(key)
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 
@@ -98,7 +96,7 @@ def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
 
 def shows_lists(state: RequestState | None, digest: str) -> bool:
     """Say whether the server span of a request holds the lists of a snapshot."""
-    key = _NOTHING if state is None else state.shown[0]
+    key = NOTHING_SHOWN if state is None else state.shown[0]
     return key.get(names.KEY_DIGEST) == digest and key.get(names.DETAIL) == _FULL
 
 

@@ -54,8 +54,8 @@ class Tripwire:
             call: The call.
             scope: The ASGI scope or WSGI environ of its request; ``None`` outside of one.
         """
-        found = [_text(read(call)) for read in self._readers]
-        if isinstance(scope, Mapping):
+        found = [_text(read(call)) for read in self._readers] if self._readers else []
+        if type(scope) is dict or isinstance(scope, Mapping):
             headers = scope.get("headers")
             if headers is None:
                 found += [_secret_of(str(scope[name])) for name in _VARIABLES if name in scope]
@@ -66,7 +66,7 @@ class Tripwire:
             query = scope.get("query_string") or scope.get("QUERY_STRING")
             if query:
                 found += _in_query(query)
-        return tuple(text for text in found if len(text) >= SHORTEST)
+        return tuple([text for text in found if len(text) >= SHORTEST])
 
 
 def all_presented(earlier: Credentials, later: Credentials) -> Credentials:

@@ -24,52 +24,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from support.keyaudit import KeyAudit, LoadModule
+from support.writes import APP, instrument
 
-APP = """
-import asyncio
-
-class Key:
-    def __init__(self, id):
-        self.id = id
-
-class Unnamed:
-    pass
-
-CALLS = []
-ROWS = []
-
-def verify(key):
-    return key
-
-def record(fields=None, fails=False, waits=None):
-    CALLS.append(1)
-    if waits is not None:
-        waits.wait()
-    ROWS.append(fields)
-    if fails:
-        raise LookupError
-
-async def arecord(fields=None, how="returns"):
-    CALLS.append(1)
-    ROWS.append(fields)
-    await asyncio.sleep(0)
-    if how == "raises":
-        raise LookupError
-    if how == "hangs":
-        await asyncio.Event().wait()
-
-def build(fails=False):
-    CALLS.append(1)
-    if fails:
-        raise LookupError
-    return {}
-
-def brecord(fields=None):
-    CALLS.append(1)
-    ROWS.append(fields)
-    yield 1
-    yield 2
-"""
 FIELDS = ("{}", b'{"a": 1}', None, ["no object"], "no json", 7)
 KEYS = ((), ("k_1",), ("k_1", "k_2"), (None,))
 """What the requests show: nothing, a key, two keys, and one that cannot be named."""
@@ -82,17 +38,6 @@ REQUESTS = 700
 def app(load_module: LoadModule) -> Any:
     """An application whose writes return, raise, hang, and are abandoned."""
     return load_module(APP)
-
-
-def instrument(keyaudit: KeyAudit, app: Any, **options: Any) -> None:
-    """Instrument all of its functions."""
-    name = app.__name__
-    places = {"record": "args.fields", "arecord": "args.fields", "brecord": "args.fields", "build": "return"}
-    keyaudit.instrument(
-        auth_targets=[f"{name}:verify"],
-        audit_targets=[f"{name}:{function}?fields={place}" for function, place in places.items()],
-        **options,
-    )
 
 
 async def write(app: Any, chance: random.Random) -> None:

@@ -10,56 +10,13 @@ from opentelemetry.metrics import CallbackOptions
 from otel_keyaudit import ApiKey, AuditTarget, use_key
 from otel_keyaudit.metrics import Tally
 from support.keyaudit import KeyAudit, LoadModule
-
-APP = """
-import asyncio
-
-class Key:
-    def __init__(self, id):
-        self.id = id
-
-class Unnamed:
-    pass
-
-ROWS = []
-
-def verify(key):
-    return key
-
-def record(fields=None, fails=False):
-    ROWS.append(fields)
-    if fails:
-        raise LookupError
-
-async def arecord(fields=None, how="returns"):
-    ROWS.append(fields)
-    await asyncio.sleep(0)
-    if how == "raises":
-        raise LookupError
-    if how == "hangs":
-        await asyncio.Event().wait()
-
-def brecord(fields=None):
-    ROWS.append(fields)
-    yield 1
-    yield 2
-"""
+from support.writes import APP, instrument
 
 
 @pytest.fixture
 def app(load_module: LoadModule) -> Any:
     """An application whose writes return, raise, hang, and are abandoned."""
     return load_module(APP)
-
-
-def instrument(keyaudit: KeyAudit, app: Any) -> None:
-    """Instrument all of its functions."""
-    name = app.__name__
-    places = {"record": "args.fields", "arecord": "args.fields", "brecord": "args.fields"}
-    keyaudit.instrument(
-        auth_targets=[f"{name}:verify"],
-        audit_targets=[f"{name}:{function}?fields={place}" for function, place in places.items()],
-    )
 
 
 def test_a_hanging_write_is_counted_while_it_hangs(keyaudit: KeyAudit, app: Any) -> None:

@@ -1,5 +1,6 @@
 """What all tests share: the library with telemetry of its own, throw-away modules, and nothing left behind."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ from support.keyaudit import KeyAudit, LoadModule, Modules
 settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", settings.get_profile("quick"), derandomize=False, max_examples=5_000)
 settings.load_profile("quick")
+
+
+def pytest_sessionstart() -> None:
+    """Have the garbage collector show all objects: where tests run in a fork, as with mutmut, older ones are frozen."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,7 @@ print(later(2))
     tmp_path.joinpath("shop", "__init__.py").touch()
     for path in (tmp_path / "app.py", tmp_path / "shop" / "app.py"):
         path.write_text(program)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
+    environment = {"PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in sys.path)}
     done = subprocess.run(
         [sys.executable, *command],
         cwd=tmp_path,

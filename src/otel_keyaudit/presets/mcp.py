@@ -5,6 +5,15 @@ from otel_keyaudit.key_types import KeyType
 from otel_keyaudit.preset import Preset
 from otel_keyaudit.targets import AuthTarget
 
+_TOKEN = {
+    "id": "client_id",
+    "owner": "subject",
+    "scopes": "scopes",
+    "allow_list": "resource",
+    "expires_at": "expires_at|ts",
+}
+"""The fields of a token; an authenticated user holds one."""
+
 
 def _is_presented(call: Call) -> bool:
     authorization: str = call.args["conn"].headers.get("authorization", "")
@@ -25,15 +34,9 @@ PRESET = Preset(
         ),
     ),
     key_types={
-        "mcp.server.auth.provider:AccessToken": KeyType(
-            id="client_id", owner="subject", scopes="scopes", allow_list="resource", expires_at="expires_at|ts"
-        ),
+        "mcp.server.auth.provider:AccessToken": KeyType(**_TOKEN),
         "mcp.server.auth.middleware.bearer_auth:AuthenticatedUser": KeyType(
-            id="access_token.client_id",
-            owner="access_token.subject",
-            scopes="access_token.scopes",
-            allow_list="access_token.resource",
-            expires_at="access_token.expires_at|ts",
+            **{name: f"access_token.{expression}" for name, expression in _TOKEN.items()}
         ),
     },
 )

@@ -31,3 +31,9 @@ def fingerprint(secret: str) -> str:
 def authorization(scheme: str, key: str, wrong: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the headers of an allowed and of a denied request."""
     return {"Authorization": f"{scheme} {key}"}, {"Authorization": f"{scheme} {wrong}"}
+
+
+def bearer(token: str, snapshot: dict[str, Any], reason: str) -> Credential:
+    """Return a JSON Web Token as a credential: denied with another signature, which nobody may see by itself either."""
+    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
+    return Credential(*headers, snapshot, [token, token.split(".")[2]], reason)

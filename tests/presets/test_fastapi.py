@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, fingerprint
+from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, bearer, fingerprint
 from presets.requests import assert_all_is_said, requests
 from presets.serving import serving_asgi
 
@@ -56,8 +56,7 @@ def _authx(service: Any) -> Credential:
     token = service.authx.create_access_token("7", scopes=["note:create"], expiry=EXPIRY, data={})
     claims = service.jwt.decode(token, options={"verify_signature": False})
     snapshot = {"id": claims["jti"], "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
-    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
-    return Credential(*headers, snapshot, [token, token.split(".")[2]], "authx.exceptions.TokenInvalidSignatureError")
+    return bearer(token, snapshot, "authx.exceptions.TokenInvalidSignatureError")
 
 
 def _fastapi_users(service: Any) -> Credential:
@@ -73,8 +72,7 @@ def _pyjwt(service: Any) -> Credential:
     claims = {"jti": "k_7", "sub": "7", "client_id": "loader", "scope": "note:create", "exp": int(EXPIRY.timestamp())}
     token = service.jwt.encode(claims, service.SECRET, algorithm="HS256")
     snapshot = {"id": "k_7", "name": "loader", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
-    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
-    return Credential(*headers, snapshot, [token, token.split(".")[2]], "jwt.exceptions.InvalidSignatureError")
+    return bearer(token, snapshot, "jwt.exceptions.InvalidSignatureError")
 
 
 CREDENTIALS: dict[str, Callable[[Any], Credential]] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.credential import EXPIRES_AT, Credential, authorization
+from presets.credential import EXPIRES_AT, Credential, authorization, bearer
 from presets.requests import assert_all_is_said, requests
 from presets.serving import serving_wsgi
 
@@ -24,8 +24,7 @@ def _httpauth(service: Any) -> Credential:
 def _jwt_extended(service: Any) -> Credential:
     token = service.json_web_token({"jti": "k_2", "scope": "note:create", "exp": service.EXPIRY})
     snapshot = {"id": "k_2", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
-    headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
-    return Credential(*headers, snapshot, [token, token.split(".")[2]], "jwt.exceptions.InvalidSignatureError")
+    return bearer(token, snapshot, "jwt.exceptions.InvalidSignatureError")
 
 
 def _authlib(service: Any) -> Credential:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.credential import EXPIRES_AT, EXPIRY, Credential
+from presets.credential import EXPIRES_AT, EXPIRY, Credential, bearer
 from presets.requests import assert_all_is_said, requests
 from presets.serving import serving_asgi
 
@@ -21,11 +21,8 @@ KEY = {"id": "k_3", "name": "loader", "scopes": ["note:create"]}
 
 def _jwt(service: Any) -> Credential:
     token = service.Token(sub="7", exp=EXPIRY, jti="k_1", extras={"scope": "note:create"})
-    encoded = token.encode(service.SECRET, "HS256")
     snapshot = {"id": "k_1", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
-    allowed, denied = {"Authorization": f"Bearer {encoded}"}, {"Authorization": f"Bearer {encoded[:-8]}AAAAAAAA"}
-    secrets = [encoded, encoded.split(".")[2]]
-    return Credential(allowed, denied, snapshot, secrets, NOT_AUTHORIZED)
+    return bearer(token.encode(service.SECRET, "HS256"), snapshot, NOT_AUTHORIZED)
 
 
 def _api_auth(service: Any) -> Credential:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -20,11 +20,8 @@ from support.testclient import TestClient
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
-    yield
-    keyaudit.uninstrument()
+def _instrumented(keyaudit: KeyAudit) -> None:
+    bare.instrument(keyaudit)
 
 
 def _headers(credential: str) -> dict[str, str]:

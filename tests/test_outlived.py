@@ -7,7 +7,7 @@ import contextvars
 import gc
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,11 +23,8 @@ from support.keyaudit import KeyAudit
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
-    yield
-    keyaudit.uninstrument()
+def _instrumented(keyaudit: KeyAudit) -> None:
+    bare.instrument(keyaudit)
 
 
 def _call(handle: Callable[[], Awaitable[None]], then: Callable[[], Awaitable[None]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -21,11 +20,8 @@ REQUESTS = pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
-    yield
-    keyaudit.uninstrument()
+def _instrumented(keyaudit: KeyAudit) -> None:
+    bare.instrument(keyaudit)
 
 
 @REQUESTS

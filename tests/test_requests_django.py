@@ -26,12 +26,9 @@ VIEWS = ("sync", "async", "stream", "async-stream")
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
+def _instrumented(keyaudit: KeyAudit) -> None:
     django_service.set_up()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
-    yield
-    keyaudit.uninstrument()
+    bare.instrument(keyaudit)
 
 
 @pytest.fixture

@@ -25,11 +25,8 @@ NOTE: ContextVar[str] = ContextVar("note", default="")
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="executors")
-    yield
-    keyaudit.uninstrument()
+def _instrumented(keyaudit: KeyAudit) -> None:
+    bare.instrument(keyaudit, presets="executors")
 
 
 @pytest.fixture

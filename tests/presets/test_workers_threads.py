@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from queue import Queue
@@ -19,11 +18,8 @@ from support.keyaudit import KeyAudit
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> Iterator[None]:
-    bare.rows.clear()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="executors,threads")
-    yield
-    keyaudit.uninstrument()
+def _instrumented(keyaudit: KeyAudit) -> None:
+    bare.instrument(keyaudit, presets="executors,threads")
 
 
 class Recording(Thread):

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from support.keyaudit import KeyAudit
+
 AUTH_TARGETS = ["support.bare:verify"]
 AUDIT_TARGETS = ["support.bare:record"]
 
@@ -16,6 +18,12 @@ class Key:
     def __init__(self, id: str, scopes: tuple[str, ...] = ("read",)) -> None:  # noqa: A002
         self.id = id
         self.scopes = scopes
+
+
+def instrument(keyaudit: KeyAudit, **options: Any) -> None:
+    """Begin a test: without a row, with both targets on."""
+    rows.clear()
+    keyaudit.instrument(auth_targets=AUTH_TARGETS, audit_targets=AUDIT_TARGETS, **options)
 
 
 def verify(credential: str) -> Key | None:

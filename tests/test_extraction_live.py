@@ -141,3 +141,25 @@ def test_what_only_says_that_it_is_an_api_key_is_read_at_once(app: Application) 
         now[0] = ApiKey("k_2")
         app.module.record("create")
     assert app.module.ROWS[-1]["request_api_key"]["id"] == "k_1"
+
+
+def test_every_form_of_a_field_is_read_of_every_key_of_a_class(app: Application) -> None:
+    """A filter, an item, a method, an alternative: of the second key of a class just as of the first."""
+    app.instrument("?id=number&name=label??title??id&scopes=scope|split&allow_list=limits['allow']&owner=account()")
+
+    class Key:
+        def __init__(self, number: int, label: str | None, title: str | None, scope: str) -> None:
+            self.number, self.label, self.title, self.scope = number, label, title, scope
+            self.id = "never"
+            self.limits = {"allow": [f"w:{number}"]}
+
+        def account(self) -> str:
+            return f"a_{self.number}"
+
+    members = ("id", "name", "scopes", "allow_list", "owner")
+    rows = [app.row(Key(1, "one", "x", "a b")), app.row(Key(2, None, "two", "c")), app.row(Key(3, None, None, ""))]
+    assert [[row[name] for name in members] for row in rows] == [
+        ["1", "one", ["a", "b"], ["w:1"], "a_1"],
+        ["2", "two", ["c"], ["w:2"], "a_2"],
+        ["3", "never", [], ["w:3"], "a_3"],
+    ]

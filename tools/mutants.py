@@ -37,7 +37,7 @@ MODULES: dict[str, str] = {
     "authentication": "authentication authentication_edges when extraction_live tripwire subject",
     "binding": "binding binding_edges calls",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",
-    "calls": "calls extraction_live authentication audit",
+    "calls": "calls when extraction extraction_live authentication audit functions strict",
     "entry_points": "requests_asgi requests_wsgi",
     "errors": "errors calls extraction_live strict",
     "expressions": "expressions expressions_edges secrets_refused",

@@ -121,6 +121,14 @@ def test_digest_of_an_example() -> None:
     text = '{"allow_list":["workspace:3f1c"],"id":"k_7Qm","name":"Zoë","scopes":["template:read","workspace:*"]}'
     key = ApiKey("k_7Qm", "Zoë", ["workspace:*", "template:read"], ["workspace:3f1c"])
     assert key.digest == hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = '{"catalog":"2","expires_at":"2026-11-23T16:00:00Z","id":"k_1","name":"ci","owner":"u_1"}'
+    key = ApiKey("k_1", "ci", owner="u_1", expires_at="2026-11-23T16:00:00Z")
+    assert digest(key, "2") == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_keys_are_told_apart_by_their_ids_at_once() -> None:
+    """Snapshots of one key have the same hash, and those of others hardly ever have it."""
+    assert hash(ApiKey("k_1")) == hash(ApiKey("k_1", "ci", ["a"])) != hash(ApiKey("k_2"))
 
 
 def test_later_snapshot_keeps_what_it_does_not_know() -> None:

@@ -43,6 +43,17 @@ SERVICE = """
         def run(self):
             return self.backend.authenticate()
 
+    class Own:
+        def run(self):
+            return self.authenticate()
+        def authenticate(self):
+            return {"id": "k_1", "prefix": "p_1"}
+
+    class Unfit:
+        @property
+        def authenticate(self):
+            return verify
+
     class Without(Middleware):
         def __init__(self):
             pass
@@ -62,8 +73,11 @@ SERVICE = """
 def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A service, and the library on with a preset for its middleware."""
     module = load_module(SERVICE)
-    target = ImplementedTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate")
-    made = Preset(library="pytest", oldest="1", records="", never="", targets=(target,))
+    targets = (
+        ImplementedTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
+        ImplementedTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
+    )
+    made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
     monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one
     keyaudit.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
     return module
@@ -100,3 +114,26 @@ def test_one_that_was_found_is_as_it_was_afterwards(keyaudit: KeyAudit, service:
     keyaudit.uninstrument()
 
     assert service.Backend.authenticate.__code__ is before
+
+
+def test_every_object_of_a_class_is_observed(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The one that led to the class is one of many."""
+    for _ in range(2):
+        service.Middleware(service.Backend()).run()
+
+    assert keyaudit.count("keyaudit.authentications") == 2
+
+
+def test_a_method_of_the_object_itself_is_read_as_the_target_says(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """A library may have the application inherit what it calls, and the fields are those of any target."""
+    with keyaudit.request():
+        service.Own().run()
+        assert service.record()["request_api_key"]["id"] == "p_1"
+
+
+def test_what_cannot_be_put_on_is_counted_once(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """For its class; the application is served as ever."""
+    for _ in range(3):
+        assert service.Middleware(service.Unfit()).run().id == "k_1"
+
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.wrapping.WrongTargetError"): 1}

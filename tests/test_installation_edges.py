@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit import AuthTarget, KeyAuditInstrumentor
 from support.keyaudit import KeyAudit, LoadModule, Modules
 
 SECURITY = "def verify(key):\n    return None\n\ndef record(action):\n    pass\n"
@@ -156,3 +156,17 @@ def test_a_logging_handler_that_raises_keeps_no_target_off(
     finally:
         logger.removeHandler(handler)
     assert [state for state, _ in statuses()] == ["wrong", "active"]
+
+
+def test_fields_that_are_named_need_no_parameter_of_the_usual_name(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """What the option says beats what is looked for without it."""
+    app = load_module("def record(action, extra=None):\n    return extra\n")
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.extra"])
+    assert [state for state, _ in statuses()] == ["active"]
+
+
+def test_every_field_is_checked(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Also those that come after one that is a function."""
+    name = load_module(SECURITY).__name__
+    keyaudit.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
+    assert statuses() == [("wrong", "field 'name' reads a parameter 'user', which it does not have")]

@@ -49,7 +49,10 @@ MODULES: dict[str, str] = {
     "handlers": "generators binding base_exceptions",
     "implementations": "implementations",
     "imports": "imports_edges instrumentor installation",
-    "installation": "installation installation_edges started_module strict captured requests_asgi instrumentor implementations uninstrument",
+    "installation": (
+        "installation installation_edges started_module strict captured requests_asgi instrumentor implementations "
+        "uninstrument"
+    ),
     "instrumentor": "instrumentor strict",
     "jobs": "jobs presets/workers_threads presets/workers_executors",
     "key_types": "key_types presets/key_types audit subject",

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import wrapt
 
 from otel_keyaudit.wrapping import WrongTargetError, find
 from support.observers import observed
@@ -56,6 +57,11 @@ class Base:
         """Return what it got."""
         return key
 
+    @functools.lru_cache  # noqa: B019 - what is tested
+    def cached(self, key: str) -> str:
+        """Return what it got."""
+        return key
+
     @property
     def shown(self) -> str:
         """Is no function."""
@@ -82,10 +88,12 @@ MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
     [
         ("Base.check", True, None),
         ("Base.of_class", True, None),
+        ("Base.cached", True, None),
         ("Base.static", False, None),
         ("Base.id_of", False, None),
         ("Checker.check", True, Checker),
         ("Checker.of_class", True, Checker),
+        ("Checker.cached", True, Checker),
         ("Checker.static", False, None),
         ("bound", True, MODULE.bound.__self__),
     ],
@@ -179,6 +187,47 @@ def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
     with pytest.raises(WrongTargetError) as caught:
         find(MODULE, f"Checker.{name}")
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("name", ["missing", "Missing.check", "Missing.__str__", "missing.deep.er"])
+def test_what_is_not_in_a_module_is_said(name: str) -> None:
+    """By the name of the module, if it has one."""
+    for module, called in ((functools, "functools"), (MODULE, "")):
+        with pytest.raises(WrongTargetError) as caught:
+            find(module, name)
+        assert str(caught.value) == f"module {called!r} has no {name!r}"
+
+
+def test_what_others_have_put_around_a_name_stays_there() -> None:
+    """The function inside is what is found: of a module, of a class, in a class that is itself inside something."""
+
+    def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        calls.append(wrapped)
+        return wrapped(*args, **kwargs)
+
+    class Inside:
+        @functools.partial(wrapt.FunctionWrapper, wrapper=around)
+        def check(self, key: str) -> str:
+            return key
+
+        static = staticmethod(wrapt.FunctionWrapper(lambda key: key, around))
+
+    calls: list[Any] = []
+    module = SimpleNamespace(
+        f=wrapt.FunctionWrapper(wrapt.FunctionWrapper(lambda key: key, around), around),
+        Inside=wrapt.ObjectProxy(Inside),
+    )
+    put_on = [module.f, vars(Inside)["check"], vars(Inside)["static"]]
+    with (
+        observed(module, "f") as functions,
+        observed(module, "Inside.check") as methods,
+        observed(module, "Inside.static") as statics,
+    ):
+        assert [module.f, vars(Inside)["check"], vars(Inside)["static"]] == put_on
+        inside: Any = Inside
+        assert [module.f("a"), inside().check("b"), inside.static("c")] == ["a", "b", "c"]
+    assert [call.positional[-1] for call in (*functions.calls, *methods.calls, *statics.calls)] == ["a", "b", "c"]
+    assert len(calls) == 4
 
 
 def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> None:

@@ -102,7 +102,7 @@ def _in_class(owner: type, name: str) -> Found:
         inner = _peeled(raw.__func__)
         value = inner if type(inner) is FunctionType else raw
         return Found(value, has_self=True, receiver=receiver) if issubclass(type(raw), classmethod) else Found(value)
-    if type(raw) is FunctionType or _binds(raw):
+    if _binds(raw):
         return Found(raw, has_self=True, receiver=receiver)
     return _of_value(raw, name)
 
@@ -112,7 +112,7 @@ def _is_method_object(value: Any) -> bool:
 
 
 def _binds(value: Any) -> bool:
-    """Say whether a callable without Python code becomes a method in a class, as the object of ``lru_cache`` does."""
+    """Say whether a callable becomes a method in a class, as a function does and the object of ``lru_cache``."""
     kind = type(value)
     return hasattr(kind, "__get__") and callable(value) and type(vars(kind).get("__call__")) is not FunctionType
 
@@ -120,13 +120,11 @@ def _binds(value: Any) -> bool:
 def _of_value(value: Any, name: str) -> Found:
     if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
-    if type(value) is FunctionType:
-        return Found(value)
     if type(value) is MethodType and type(method := _peeled(value.__func__)) is FunctionType:
         return Found(method, has_self=True, receiver=value.__self__)
     if not callable(value):
         raise WrongTargetError(f"{name!r} is a {type(value).__name__}, not a function")
-    call = next((vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls)), None)
+    call = next(vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls))
     if type(call) is FunctionType and type(value) is not Proxy:
         return Found(call, has_self=True, receiver=value, described=value)
     return Found(value)

@@ -209,9 +209,11 @@ def test_a_sampler_that_cannot_be_loaded_means_full(keyaudit: KeyAudit, app: Any
     assert keyaudit.degraded() == {("sampling", "ModuleNotFoundError"): 2}
 
 
-def test_on_change_writes_a_snapshot_in_full_once(keyaudit: KeyAudit, app: Any) -> None:
+@pytest.mark.parametrize("audit_spans", [True, False])
+def test_on_change_writes_a_snapshot_in_full_once(keyaudit: KeyAudit, app: Any, audit_spans: bool) -> None:
     """The first row of a snapshot is full, the following ones refer to it; another snapshot is full again."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
+    targets = [f"{app.__name__}:record"]
+    keyaudit.instrument(audit_targets=targets, sampler="on_change", audit_spans=audit_spans)
     for key in (KEY, KEY, KEY, ApiKey("k_1", scopes=["a:write"]), KEY):
         with use_key(key):
             app.record("create", {})

@@ -60,8 +60,8 @@ MODULES: dict[str, str] = {
     "metrics": "metrics metrics_edges extraction_live",
     "places": "places places_lists places_edges",
     "preset": "presets/options",
-    "proxy": "references captured",
-    "references": "references captured",
+    "proxy": "proxy references captured",
+    "references": "references_edges references captured",
     "response_body": "requests_wsgi requests_django",
     "row_recording": "testing_kit",
     "scopes": "scopes scopes_allow_list settings_edges",
@@ -74,6 +74,8 @@ MODULES: dict[str, str] = {
     "trampoline": "trampoline trampoline_edges binding generators",
     "tripwire": "tripwire tripwire_edges",
     "values": "values values_edges",
-    "wrapping": "wrapping_edges references trampoline captured installation presets/model_events",
+    "wrapping": (
+        "wrapping_edges binding references_edges references trampoline captured installation_edges presets/model_events"
+    ),
 }
 """By module the files of tests that are about it; few, for every mutant that survives costs all of them."""

@@ -20,7 +20,7 @@ def package_exists(module: str) -> bool:
     package = module.partition(".")[0]
     try:
         return package in sys.modules or find_spec(package) is not None
-    except ValueError:  # a module without a spec, such as one that a test made
+    except ValueError:  # there is no name
         return False
 
 

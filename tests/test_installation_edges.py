@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -110,6 +111,17 @@ def test_what_was_captured_meanwhile_is_quiet_after_the_end(keyaudit: KeyAudit, 
     keyaudit.uninstrument()
     with pytest.raises(app.Denied):
         kept[0]("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 1
+
+
+def test_a_copy_that_was_made_meanwhile_is_quiet_after_the_end(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Other tools copy functions with the code that these have at the time: such a copy goes on to work."""
+    app = load_module("def verify(key):\n    return {'id': key}\n")
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?id=id"])
+    copy = FunctionType(app.verify.__code__, vars(app))
+    assert copy("k_1") == {"id": "k_1"}
+    keyaudit.uninstrument()
+    assert copy("k_2") == {"id": "k_2"}
     assert keyaudit.count("keyaudit.authentications") == 1
 
 

@@ -25,6 +25,8 @@ class Explained:
 _ENCODING = "The name of an encoding may be written in either case."
 _QUICKER = "The quick way and the general way have the same result."
 _TRUTH = "Only whether it is true is looked at."
+_CAST = "What a value is cast to is for the type checker alone."
+_NO_STAGE = "Nobody looks at the stage: nothing is counted."
 _LIMIT = "How many are kept beyond the number that is promised is promised to nobody."
 
 EXPLAINED: tuple[Explained, ...] = (
@@ -283,5 +285,136 @@ EXPLAINED: tuple[Explained, ...] = (
             "ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, ))",
         ),
         because="An end that is not given is the beginning.",
+    ),
+    Explained(
+        module="wrapping",
+        line="for (places, unreached), (original, stand_in) in zip(held, pairs, strict=True):",
+        mutants=(
+            "for (places, unreached), (original, stand_in) in zip(held, pairs, strict=None):",
+            "for (places, unreached), (original, stand_in) in zip(held, pairs, ):",
+            "for (places, unreached), (original, stand_in) in zip(held, pairs, strict=False):",
+        ),
+        because="Both are always of one length.",
+    ),
+    Explained(
+        module="wrapping",
+        line='put = [Guard().guarded("", partial(place.put, stand_in, expected=original)) for place in places]',
+        mutants=(
+            "put = [Guard().guarded(None, partial(place.put, stand_in, expected=original)) for place in places]",
+            'put = [Guard().guarded("XXXX", partial(place.put, stand_in, expected=original)) for place in places]',
+        ),
+        because=_NO_STAGE,
+    ),
+    Explained(
+        module="wrapping",
+        line='return _Listener(found.model, _handler(observe, cast("FunctionType", before_insert)))',
+        mutants=(
+            "return _Listener(found.model, _handler(observe, cast(None, before_insert)))",
+            'return _Listener(found.model, _handler(observe, cast("XXFunctionTypeXX", before_insert)))',
+            'return _Listener(found.model, _handler(observe, cast("functiontype", before_insert)))',
+            'return _Listener(found.model, _handler(observe, cast("FUNCTIONTYPE", before_insert)))',
+        ),
+        because=_CAST,
+    ),
+    Explained(
+        module="wrapping",
+        line='self.function = cast("FunctionType", listen)',
+        mutants=(
+            "self.function = cast(None, listen)",
+            'self.function = cast("XXFunctionTypeXX", listen)',
+            'self.function = cast("functiontype", listen)',
+            'self.function = cast("FUNCTIONTYPE", listen)',
+        ),
+        because=_CAST,
+    ),
+    Explained(
+        module="proxy",
+        line="flat = original if type(original) is partial else partial(original)",
+        mutants=(
+            "flat = original if (type(original) is partial) and False else partial(original)",
+            "flat = original if type(None) is partial else partial(original)",
+        ),
+        because="A partial of a partial is one of what that one calls.",
+    ),
+    Explained(
+        module="proxy",
+        line="self._self_pairs: tuple[tuple[Any, Any], ...] = ()",
+        mutants=("self._self_pairs: tuple[tuple[Any, Any], ...] = None",),
+        because="It is set before anybody reads it.",
+    ),
+    Explained(
+        module="references",
+        line="fixed = 0",
+        mutants=("fixed = 1",),
+        because="The test that tells is not one for mutants: calls of mutmut hold what is looked for, too.",
+    ),
+    Explained(
+        module="api_key",
+        line="return later if len(known) == len(READERS) else replace(self, **known)",
+        mutants=("return later if (len(known) == len(READERS)) and False else replace(self, **known)",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="metrics",
+        line="known = {name: value for name, value in zip(self._attributes, values, strict=True) if value is not None}",
+        mutants=(
+            "known = {name: value for name, value in zip(self._attributes, values, strict=None) if value is not None}",
+            "known = {name: value for name, value in zip(self._attributes, values, ) if value is not None}",
+            "known = {name: value for name, value in zip(self._attributes, values, strict=False) if value is not None}",
+        ),
+        because="Both are always of one length.",
+    ),
+    Explained(
+        module="jobs",
+        line="self._key_token: Token[ApiKey | None] | None = None",
+        mutants=('self._key_token: Token[ApiKey | None] | None = ""',),
+        because="A job is put down only after it has begun.",
+    ),
+    Explained(
+        module="implementations",
+        line="if type(owner) in self._known:",
+        mutants=("if type(None) in self._known:",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="implementations",
+        line="if type(owner) not in self._known:",
+        mutants=("if type(None) not in self._known:",),
+        because="It is otherwise only when two threads come at once, and then a target is not put on twice.",
+    ),
+    Explained(
+        module="installation",
+        line="self._is_on = False",
+        mutants=("self._is_on = None",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="installation",
+        line='found = Guard().guarded("", lookup, module, self.target.qualified_name)',
+        mutants=(
+            "found = Guard().guarded(None, lookup, module, self.target.qualified_name)",
+            'found = Guard().guarded("XXXX", lookup, module, self.target.qualified_name)',
+        ),
+        because=_NO_STAGE,
+    ),
+    Explained(
+        module="installation",
+        line='_Reporting(self).guarded("", self._wrap, module)',
+        mutants=(
+            "_Reporting(self).guarded(None, self._wrap, module)",
+            '_Reporting(self).guarded("XXXX", self._wrap, module)',
+        ),
+        because=_NO_STAGE,
+    ),
+    Explained(
+        module="installation",
+        line='return audit.observer(AuditPlan(self._runtime, cast("AuditTarget", self.target), binding))',
+        mutants=(
+            "return audit.observer(AuditPlan(self._runtime, cast(None, self.target), binding))",
+            'return audit.observer(AuditPlan(self._runtime, cast("XXAuditTargetXX", self.target), binding))',
+            'return audit.observer(AuditPlan(self._runtime, cast("audittarget", self.target), binding))',
+            'return audit.observer(AuditPlan(self._runtime, cast("AUDITTARGET", self.target), binding))',
+        ),
+        because=_CAST,
     ),
 )

@@ -50,8 +50,7 @@ MODULES: dict[str, str] = {
     "implementations": "implementations",
     "imports": "imports_edges instrumentor installation",
     "installation": (
-        "installation installation_edges started_module strict captured requests_asgi instrumentor implementations "
-        "uninstrument"
+        "installation installation_edges started_module strict captured requests_asgi instrumentor implementations"
     ),
     "instrumentor": "instrumentor strict",
     "jobs": "jobs presets/workers_threads presets/workers_executors",

@@ -143,6 +143,17 @@ def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
     assert [span.name for span in recorder.spans] == ["audit", "GET /", "audit"]
 
 
+def test_counts_are_sums(recorder: Recorder, load_module: LoadModule) -> None:
+    """Of what happened for whatever reason; what never happened is there, too."""
+    module = load_module("def verify(error):\n    raise error\n")
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
+    for error in (KeyError(), ValueError(), ValueError()):
+        with pytest.raises(type(error)):
+            module.verify(error)
+    assert recorder.authentications() == {"accepted": 0, "denied": 3}
+
+
 def test_rows_of_a_list(recorder: Recorder, load_module: LoadModule) -> None:
     """Each element of a list is a row, also when the write fails."""
     module = load_module(APPLICATION)
@@ -205,7 +216,8 @@ def test_instrumented_already(recorder: Recorder, load_module: LoadModule) -> No
     """A second recorder would record nothing, and says so."""
     target = f"{load_module(APPLICATION).__name__}:record"
     recorder.instrument(audit_targets=[target])
-    with Recorder() as second, pytest.raises(RuntimeError, match="instrumented already"):
+    message = "^keyaudit is instrumented already, so nothing would be recorded here$"
+    with Recorder() as second, pytest.raises(RuntimeError, match=message):
         second.instrument(audit_targets=[target])
 
 

@@ -1,5 +1,6 @@
 """The option ``presets``, and the page about them: what needs none of the libraries."""
 
+import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -114,6 +115,21 @@ def test_versions_are_compared_as_numbers(oldest: str, is_enough: bool, monkeypa
     monkeypatch.setattr("otel_keyaudit.preset.version", lambda name: "2.5.0b1")
 
     assert (preset_for("anything", oldest).shortcoming() is None) is is_enough
+
+
+def test_a_version_that_is_none_is_older_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout without one may be anything."""
+    monkeypatch.setattr("otel_keyaudit.preset.version", lambda name: "unknown")
+
+    assert preset_for("anything", "1").shortcoming() == "it needs anything 1 or newer; found is unknown"
+
+
+def test_a_preset_may_need_no_more_than_python() -> None:
+    """Whose release is that of the interpreter."""
+    assert preset_for("Python", "3.10").shortcoming() is None
+    assert preset_for("Python", "99").shortcoming() == (
+        f"it needs Python 99 or newer; found is {platform.python_version()}"
+    )
 
 
 def test_every_preset_has_a_test_against_its_library() -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.guard import MOST_OCCASIONS, Faults
+from otel_keyaudit.memory import MOST_REMEMBERED
 from otel_keyaudit.metrics import MOST_COUNTS, Metrics
 from otel_keyaudit.provenance import REMEMBERED_MEMBERS
 from otel_keyaudit.sampling import REMEMBERED_SNAPSHOTS
-from otel_keyaudit.snapshot import CACHED_SNAPSHOTS, Snapshot
+from otel_keyaudit.snapshot import Snapshot
 from otel_keyaudit.values import MAX_LENGTH
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
@@ -156,17 +157,31 @@ def test_thousands_of_new_keys_are_not_kept(keyaudit: KeyAudit, load_module: Loa
         auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler="on_change"
     )
     before = _live()
-    for number in range(3 * CACHED_SNAPSHOTS):
+    for number in range(3 * MOST_REMEMBERED):
         with keyaudit.request():
             app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": [f"a:{number}"]}))
             app.record("create", additional_fields={})
-    assert keyaudit.writes()["attributed"] == 3 * CACHED_SNAPSHOTS
+    assert keyaudit.writes()["attributed"] == 3 * MOST_REMEMBERED
     app.ROWS.clear()
     keyaudit.exporter.clear()
     more = _live() - before  # other tests of the same process may have left some
-    assert more[Snapshot] <= CACHED_SNAPSHOTS + 1
-    assert more[ApiKey] <= 2 * CACHED_SNAPSHOTS + 10
+    assert more[Snapshot] <= MOST_REMEMBERED + 1
+    assert more[ApiKey] <= 2 * MOST_REMEMBERED + 10
     assert max(REMEMBERED_MEMBERS, REMEMBERED_SNAPSHOTS) <= 20_000
+
+
+def test_keys_with_thousands_of_scopes_are_not_kept(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Each is as much as a hundred others; it is worked out anew, and its rows have all that others have."""
+    app = load_module(APP)
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    before = _live()
+    for number in range(5):
+        with keyaudit.request():
+            app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": MANY}))
+            app.record("create", additional_fields={})
+    assert [row["request_api_key"]["scopes_count"] for row in app.ROWS] == [len(MANY)] * 5
+    more = _live() - before
+    assert more == {}
 
 
 def _live() -> Counter[type]:

@@ -56,6 +56,7 @@ MODULES: dict[str, str] = {
     "jobs": "jobs presets/workers_threads presets/workers_executors",
     "key_types": "key_types presets/key_types audit subject",
     "member": "merge snapshot provenance",
+    "memory": "memory",
     "metrics": "metrics metrics_edges extraction_live",
     "places": "places places_lists places_edges",
     "preset": "presets/options",

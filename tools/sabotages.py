@@ -71,10 +71,9 @@ SABOTAGES = (
         name="cache snapshots by id alone",
         breaks="A key whose scopes were changed is written as it was when it was first seen.",
         module="snapshot.py",
-        found="self.of = lru_cache(CACHED_SNAPSHOTS)(lambda key: Snapshot(key, catalog, max_items))",
+        found="self.of = snapshots.__getitem__",
         replaced=(
-            "known: dict[str, Snapshot] = {}\n"
-            "        self.of = lambda key: known.setdefault(key.id, Snapshot(key, catalog, max_items))"
+            "known: dict[str, Snapshot] = {}\n        self.of = lambda key: known.setdefault(key.id, snapshots[key])"
         ),
         tests=("test_snapshot.py", "test_request_state.py"),
     ),

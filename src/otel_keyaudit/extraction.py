@@ -6,7 +6,6 @@ What was read is looked up by its content, so that a key which comes by again is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -16,12 +15,9 @@ from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.calls import Call, MemberReader, Reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard import GuardedCall, run_silently
-from otel_keyaudit.snapshot import CACHED_SNAPSHOTS
+from otel_keyaudit.memory import LONGEST_CONTENT, MOST_REMEMBERED, Memory
 
 Readers = Mapping[str, Reader]
-
-LONGEST_CONTENT = 16_384
-"""Bytes of a content that is remembered; what is longer is worked out each time."""
 
 _PLAIN = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 """Values of other kinds have no content: two of them may be the same as JSON and not as a key."""
@@ -98,9 +94,9 @@ class KeyReader:
         if "id" not in fields:
             moment.report(stage, UnreadableError("the key has no id"))
             return None
-        key = _key(**fields)
+        key = _KEYS[tuple(fields.items())]
         if content is not None and len(fields) == len(given) and len(content) <= LONGEST_CONTENT:
-            if len(self._known) >= CACHED_SNAPSHOTS:
+            if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             self._known[content] = key
         return key
@@ -118,10 +114,10 @@ def _set(value: Any) -> Any:
     raise TypeError
 
 
-@lru_cache(CACHED_SNAPSHOTS)
-def _key(**fields: Any) -> ApiKey:
-    """Return the key with these fields, which are in canonical form: the same object for the same content."""
-    return ApiKey(**fields)
+_KEYS: Memory[tuple[tuple[str, Any], ...], ApiKey] = Memory(
+    lambda fields: ApiKey(**dict(fields)), lambda key: len(key.written)
+)
+"""By fields in canonical form: the same object for the same content."""
 
 
 def _fill(remaining: Iterator[tuple[int, Reader]], values: list[Any], call: Call, key: Any) -> bool:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey, digest
 from otel_keyaudit.form import Form
+from otel_keyaudit.memory import Memory
 from otel_keyaudit.scopes import ScopeCatalog, normalise
-
-CACHED_SNAPSHOTS = 1024
-"""How many encoded snapshots are kept; more keys than that are encoded again, never remembered longer."""
 
 Attributes = dict[str, str | bool | int | Sequence[str]]
 
@@ -68,7 +65,10 @@ class Snapshots:
 
     def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.max_items = max_items
-        self.of = lru_cache(CACHED_SNAPSHOTS)(lambda key: Snapshot(key, catalog, max_items))
+        snapshots: Memory[ApiKey, Snapshot] = Memory(
+            lambda key: Snapshot(key, catalog, max_items), lambda snapshot: len(snapshot.key.written)
+        )
+        self.of = snapshots.__getitem__
 
 
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:

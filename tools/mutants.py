@@ -23,9 +23,9 @@ NOTHING_TO_CHANGE = ("__init__", "environment_variables", "names", "runtime", "v
 """Modules without a function that mutmut changes."""
 
 MODULES: dict[str, str] = {
-    "guard": "guard extraction_live",
+    "guard": "guard extraction_live bounds",
     "attribution": "attribution request_state outlived use_key requests_by_span",
-    "request_state": "request_state requests_by_span outlived use_key requests_asgi nested_calls",
+    "request_state": "request_state requests_by_span outlived use_key requests_asgi requests_wsgi nested_calls",
     "merge": "merge merge_text merge_mappings merge_edges provenance",
     "json_members": "merge_text merge_edges provenance",
     "copies": "merge_mappings merge_edges places_lists",

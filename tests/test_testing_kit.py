@@ -2,10 +2,12 @@
 
 import asyncio
 import base64
+import gc
 import logging
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,16 +133,18 @@ def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
         given = {"a": 1}
         module.record(given)
         module.verify(False)
+    module.record(additional_fields={"b": 2})
     module.record()
 
-    named, nameless = recorder.rows
+    named, by_name, nameless = recorder.rows
+    assert by_name == {"b": 2}
     assert_names(named, "k_1")
     assert given == {"a": 1}
     assert_names_no_key(nameless)
-    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 1, "failed": 0}
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 2, "failed": 0}
     assert recorder.authentications() == {"accepted": 1, "denied": 1}
     assert recorder.degraded() == {}
-    assert [span.name for span in recorder.spans] == ["audit", "GET /", "audit"]
+    assert [span.name for span in recorder.spans] == ["audit", "GET /", "audit", "audit"]
 
 
 def test_counts_are_sums(recorder: Recorder, load_module: LoadModule) -> None:
@@ -210,6 +214,15 @@ def test_everything_is_taken_off(load_module: LoadModule) -> None:
     assert [function.__code__ for function in functions] == before
     assert logging.getLogger().handlers == handlers
     assert KeyAuditInstrumentor().status() == []
+
+
+def test_a_recorder_that_nobody_holds_goes_away() -> None:
+    """A test suite makes thousands: nothing of one waits for the end of the interpreter."""
+    with Recorder() as one:
+        providers: list[Any] = [weakref.ref(one.tracer_provider), weakref.ref(one.meter_provider)]
+    del one
+    gc.collect()
+    assert [provider() for provider in providers] == [None, None]
 
 
 def test_instrumented_already(recorder: Recorder, load_module: LoadModule) -> None:

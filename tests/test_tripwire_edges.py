@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -80,6 +81,13 @@ def test_a_query(query: str) -> None:
     """A member that is named like a secret, in either spelling, beside whatever else there is."""
     assert presented({"QUERY_STRING": query}) == (SECRET,)
     assert presented({"headers": [], "query_string": query.encode("latin-1", "replace")}) == (SECRET,)
+
+
+def test_a_scope_of_another_kind() -> None:
+    """Any mapping may be one; what is none tells nothing."""
+    scope = {"headers": [(b"x-api-key", SECRET.encode())]}
+    assert presented(MappingProxyType(scope)) == presented(scope) == (SECRET,)
+    assert presented([("headers", scope["headers"])]) == ()
 
 
 def test_all_places_count() -> None:

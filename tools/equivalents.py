@@ -417,4 +417,176 @@ EXPLAINED: tuple[Explained, ...] = (
         ),
         because=_CAST,
     ),
+    Explained(
+        module="row_recording",
+        line='self.is_outside = "return" in cast("Expression", source).roots',
+        mutants=(
+            'self.is_outside = "return" in cast(None, source).roots',
+            'self.is_outside = "return" in cast("XXExpressionXX", source).roots',
+            'self.is_outside = "return" in cast("expression", source).roots',
+            'self.is_outside = "return" in cast("EXPRESSION", source).roots',
+        ),
+        because=_CAST,
+    ),
+    Explained(
+        module="row_recording",
+        line='self._is_list = "[]" in cast("Expression", source).text',
+        mutants=(
+            'self._is_list = "[]" in cast(None, source).text',
+            'self._is_list = "[]" in cast("XXExpressionXX", source).text',
+            'self._is_list = "[]" in cast("expression", source).text',
+            'self._is_list = "[]" in cast("EXPRESSION", source).text',
+        ),
+        because=_CAST,
+    ),
+    Explained(
+        module="row_recording",
+        line='source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=False)',
+        mutants=(
+            'source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=None)',
+            'source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=True)',
+        ),
+        because="The default does not end at a secret.",
+    ),
+    Explained(
+        module="row_recording",
+        line="self._read = reader(source, deferred=False)",
+        mutants=(
+            "self._read = reader(source, deferred=None)",
+            "self._read = reader(source, deferred=True)",
+        ),
+        because="Fields are an expression, which imports nothing.",
+    ),
+    Explained(
+        module="testing",
+        line='counts[value] = counts.get(value, 0) + int(cast("Any", point).value)',
+        mutants=(
+            "counts[value] = counts.get(value, 0) + int(cast(None, point).value)",
+            'counts[value] = counts.get(value, 0) + int(cast("XXAnyXX", point).value)',
+            'counts[value] = counts.get(value, 0) + int(cast("any", point).value)',
+            'counts[value] = counts.get(value, 0) + int(cast("ANY", point).value)',
+        ),
+        because=_CAST,
+    ),
+    Explained(
+        module="testing",
+        line='inner = [(event.name, event.attributes) for event in span.events] + [("", link.attributes) for link in span.links]',  # noqa: E501
+        mutants=(
+            'inner = [(event.name, event.attributes) for event in span.events] + [("XXXX", link.attributes) for link in span.links]',  # noqa: E501
+        ),
+        because="It stands in the place of a name, and is none.",
+    ),
+    Explained(
+        module="testing",
+        line="self.tracer_provider = TracerProvider(shutdown_on_exit=False)",
+        mutants=("self.tracer_provider = TracerProvider(shutdown_on_exit=None)",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="testing",
+        line="self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=False)",
+        mutants=("self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=None)",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="secret_search",
+        line='yield value.decode("utf-8", "replace")',
+        mutants=('yield value.decode("UTF-8", "replace")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="secret_search",
+        line='raw = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else bytes(secret)',
+        mutants=('raw = secret.encode("UTF-8", "surrogatepass") if isinstance(secret, str) else bytes(secret)',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="secret_search",
+        line='plain = raw.decode("utf-8", "replace") if isinstance(secret, bytes) else secret',
+        mutants=('plain = raw.decode("UTF-8", "replace") if isinstance(secret, bytes) else secret',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="secret_search",
+        line='"read as Latin-1": lambda text: raw.decode("latin-1") in text,',
+        mutants=('"read as Latin-1": lambda text: raw.decode("LATIN-1") in text,',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="secret_search",
+        line="encoded = {form for offset in range(3) for form in _base64(raw, offset)}",
+        mutants=("encoded = {form for offset in range(4) for form in _base64(raw, offset)}",),
+        because="Three bytes further on it is as at the beginning.",
+    ),
+    Explained(
+        module="secret_search",
+        line="first, end = (offset * 8 + 5) // 6, (offset + len(raw)) * 8 // 6",
+        mutants=("first, end = (offset * 9 + 5) // 6, (offset + len(raw)) * 8 // 6",),
+        because="The offsets are 0, 1 and 2, for which it is the same.",
+    ),
+    Explained(
+        module="secret_search",
+        line="escaped = {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1]}",
+        mutants=("escaped = {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=None)[1:-1], repr(plain)[1:-1]}",),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="tripwire",
+        line='return value.decode("latin-1")',
+        mutants=('return value.decode("LATIN-1")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="tripwire",
+        line='return value if type(value) is str else ""',
+        mutants=('return value if type(value) is str else "XXXX"',),
+        because="It is too short to be a credential, either way.",
+    ),
+    Explained(
+        module="tripwire",
+        line='raw = query if isinstance(query, bytes) else query.encode("latin-1", "replace")',
+        mutants=('raw = query if isinstance(query, bytes) else query.encode("LATIN-1", "replace")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="tripwire",
+        line='yield from (value for name, value in parse_qsl(raw.decode("latin-1")) if _is_secret(name.replace("-", "_")))',  # noqa: E501
+        mutants=(
+            'yield from (value for name, value in parse_qsl(raw.decode("LATIN-1")) if _is_secret(name.replace("-", "_")))',  # noqa: E501
+        ),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="tripwire",
+        line='user, _, password = b64decode(rest).decode("latin-1").partition(":")',
+        mutants=('user, _, password = b64decode(rest).decode("LATIN-1").partition(":")',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="tripwire",
+        line='found.append(_secret_of(value.decode("latin-1")))',
+        mutants=('found.append(_secret_of(value.decode("LATIN-1")))',),
+        because=_ENCODING,
+    ),
+    Explained(
+        module="tripwire",
+        line='return "\\n".join(value) if isinstance(value, tuple) else value or ""',
+        mutants=(
+            'return "XX\\nXX".join(value) if isinstance(value, tuple) else value or ""',
+            'return "\\n".join(value) if isinstance(value, tuple) else value or "XXXX"',
+        ),
+        because="No credential is found in what stands between the texts, or in place of one.",
+    ),
+    Explained(
+        module="tripwire",
+        line="found = [_text(read(call)) for read in self._readers] if self._readers else []",
+        mutants=("found = [_text(read(call)) for read in self._readers] if (self._readers) or True else []",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="tripwire",
+        line="if type(scope) is dict or isinstance(scope, Mapping):",
+        mutants=("if type(None) is dict or isinstance(scope, Mapping):",),
+        because=_QUICKER,
+    ),
 )

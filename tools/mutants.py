@@ -65,7 +65,7 @@ MODULES: dict[str, str] = {
     "response_body": "response_body requests_wsgi requests_django",
     "row_recording": "testing_kit",
     "scopes": "scopes scopes_allow_list settings_edges",
-    "secret_search": "testing_kit",
+    "secret_search": "secret_search testing_kit",
     "settings": "settings settings_edges",
     "snapshot": "snapshot form merge provenance audit_spans",
     "spans": "audit audit_spans audit_late requests_by_span testing_kit subject",

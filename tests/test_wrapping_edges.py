@@ -198,6 +198,12 @@ def test_what_is_not_in_a_module_is_said(name: str) -> None:
         assert str(caught.value) == f"module {called!r} has no {name!r}"
 
 
+def test_what_is_no_function_of_a_module_is_said() -> None:
+    """As in a class."""
+    with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
+        find(SimpleNamespace(number=1), "number")
+
+
 def test_what_others_have_put_around_a_name_stays_there() -> None:
     """The function inside is what is found: of a module, of a class, in a class that is itself inside something."""
 

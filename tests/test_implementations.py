@@ -131,9 +131,13 @@ def test_a_method_of_the_object_itself_is_read_as_the_target_says(keyaudit: KeyA
         assert service.record()["request_api_key"]["id"] == "p_1"
 
 
-def test_what_cannot_be_put_on_is_counted_once(keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_what_cannot_be_put_on_is_counted_once(
+    keyaudit: KeyAudit, service: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
     """For its class; the application is served as ever."""
     for _ in range(3):
         assert service.Middleware(service.Unfit()).run().id == "k_1"
 
     assert keyaudit.degraded() == {("authentication", "otel_keyaudit.wrapping.WrongTargetError"): 1}
+    (message,) = caplog.messages
+    assert message.startswith(f"{service.__name__}:Middleware.run: authentication degraded by ")

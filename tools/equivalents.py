@@ -589,4 +589,10 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=("if type(None) is dict or isinstance(scope, Mapping):",),
         because=_QUICKER,
     ),
+    Explained(
+        module="values",
+        line="return datetime.fromisoformat(f\"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}\")",
+        mutants=("return datetime.fromisoformat(f\"{day}T{clock}.{(fraction or '0')[:7]:0<6}{zone}\")",),
+        because="Since Python 3.11 it drops further digits itself.",
+    ),
 )

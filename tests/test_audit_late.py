@@ -104,6 +104,15 @@ def test_an_action_of_the_result_is_shown_everywhere(keyaudit: KeyAudit, app: An
     assert keyaudit.server_span() == {"keyaudit.action": "delete"}
 
 
+def test_an_action_of_the_result_needs_no_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+    """Without one it is on the server span all the same."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"], audit_spans=False)
+    with keyaudit.request():
+        app.record("x", {}, app.Answer(200, "delete"))
+    assert keyaudit.audit_spans() == []
+    assert keyaudit.server_span() == {"keyaudit.action": "delete"}
+
+
 @pytest.mark.parametrize(
     ("outcome", "detail"),
     [
@@ -158,6 +167,27 @@ def test_a_builder_that_raises_is_a_failed_write(keyaudit: KeyAudit, app: Any) -
         app.build("create", LookupError())
     assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}
     assert shown(keyaudit)["keyaudit.audit.outcome"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("when", "failed"),
+    [
+        (lambda call: call.args["action"] == "create", 1),
+        (lambda call: call.args["action"] == "delete", 0),
+        (lambda call: call.result["status"] == 200, 1),
+    ],
+    ids=["it is meant", "it is not", "only a result would tell"],
+)
+def test_a_when_function_decides_about_a_builder_that_raises(
+    keyaudit: KeyAudit, app: Any, when: Any, failed: int
+) -> None:
+    """What can be told without the result is; else the call counts as meant, and nothing is wrong with that."""
+    keyaudit.instrument(audit_targets=[AuditTarget(f"{app.__name__}:build", fields="return", when=when)])
+    with use_key(KEY), pytest.raises(LookupError):
+        app.build("create", LookupError())
+    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": failed}
+    assert len(keyaudit.audit_spans()) == failed
+    assert keyaudit.degraded() == {}
 
 
 def test_a_builder_of_something_else_is_untouched(keyaudit: KeyAudit, app: Any) -> None:
@@ -231,3 +261,4 @@ def test_on_change_counts_only_what_was_written(keyaudit: KeyAudit, app: Any) ->
         app.record("create", {})
         app.record("create", {})
     assert [row["request_api_key"]["detail"] for row in app.ROWS[1:]] == ["full", "minimal"]
+    assert "sampling" not in [stage for stage, _ in keyaudit.degraded()]

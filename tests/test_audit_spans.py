@@ -1,6 +1,7 @@
 """The audit span: its name, parent, attributes and their types, and its part beside the server span."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -142,6 +143,24 @@ def test_without_a_server_span_the_lists_are_on_the_audit_span(keyaudit: KeyAudi
     with use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create")
     assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.key.scopes"] == ("a:read",)
+
+
+@pytest.mark.parametrize("sampler", ["always_full", "always_minimal"])
+@pytest.mark.parametrize("has_server_span", [True, False])
+def test_the_event_stands_beside_the_key(keyaudit: KeyAudit, app: Any, sampler: str, has_server_span: bool) -> None:
+    """Whatever there is of the key; and the next write's span has nothing of this one."""
+    instrument(keyaudit, app, sampler=sampler)
+    with keyaudit.request() if has_server_span else nullcontext(), use_key(ApiKey("k_1", scopes=["a:read"])):
+        app.record("create", "workspace", "w_1")
+        app.record("delete")
+    first, second = map(keyaudit_attributes, keyaudit.audit_spans())
+    event = {"keyaudit.action": "create", "keyaudit.resource.type": "workspace", "keyaudit.resource.id": "w_1"}
+    detail = sampler.removeprefix("always_")
+    lists = {"keyaudit.key.scopes": ("a:read",)} if detail == "full" and not has_server_span else {}
+    digest = ApiKey("k_1", scopes=["a:read"]).digest
+    key = {"keyaudit.key.id": "k_1", "keyaudit.key.digest": digest, "keyaudit.detail": detail, **lists}
+    assert first == {**event, **key}
+    assert second == {"keyaudit.action": "delete", **key}
 
 
 def test_another_key_than_the_server_spans_has_its_lists_on_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:

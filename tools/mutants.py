@@ -32,7 +32,9 @@ MODULES: dict[str, str] = {
     "provenance": "provenance merge_edges",
     "sampling": "sampling sampling_edges detail settings",
     "api_key": "api_key",
-    "audit": "audit audit_late audit_spans metrics when subject detail extraction_live tripwire",
+    "audit": (
+        "audit audit_late audit_spans metrics when subject detail extraction_live tripwire places_lists outlived faults"
+    ),
     "audit_plan": "audit audit_late audit_spans subject when places_of_presets metrics outlived",
     "authentication": "authentication authentication_edges when extraction_live tripwire subject outlived",
     "binding": "binding binding_edges calls",
@@ -46,7 +48,7 @@ MODULES: dict[str, str] = {
     "first_use": "instrumentor installation started_module",
     "form": "form merge provenance",
     "functions": "functions functions_edges calls main_module started_module",
-    "handlers": "generators binding base_exceptions",
+    "handlers": "handlers generators binding base_exceptions",
     "implementations": "implementations",
     "imports": "imports_edges instrumentor installation",
     "installation": (

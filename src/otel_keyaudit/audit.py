@@ -54,7 +54,7 @@ class AuditMoment(ObservedCall):
     _span: AuditSpan | None = None
     _counted = False
     _paused = False
-    _has_ended = False
+    _is_over = False
 
     def is_meant(self, when: Reader) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""
@@ -94,7 +94,7 @@ class AuditMoment(ObservedCall):
         elif error is None and self._counted and self.watched.ends_unseen:
             return
         was_paused, self._paused = self._paused, False
-        if not (self._has_ended or (was_paused and error is None)):
+        if not (self._is_over or (was_paused and error is None)):
             self.guarded(STAGE_AUDIT, self._end, error)
 
     def pause(self) -> None:
@@ -217,7 +217,7 @@ class AuditMoment(ObservedCall):
     def _merge_into_result(self) -> Any:
         plan = self.watched
         if plan.when_needs_result and plan.when is not None and not self.is_meant(plan.when):
-            self._has_ended = True
+            self._is_over = True
             return self.result
         self._read_event(plan.late)
         self._choose()
@@ -243,7 +243,6 @@ class AuditMoment(ObservedCall):
 
     def _end(self, error: BaseException | None) -> None:
         plan = self.watched
-        self._has_ended = True
         self.exc = error
         if error is not None and plan.when_is_function and plan.when_needs_result and not self._may_be_meant():
             return

@@ -1,5 +1,6 @@
 """What is said of a target, word by word; entry points that share a function; what is kept of a target taken off."""
 
+import importlib
 import logging
 import sys
 from types import FunctionType
@@ -88,6 +89,20 @@ def test_references_that_stay_are_said_and_pass_calls_through_afterwards(
     with keyaudit.request():
         assert statuses() == [("active", reason)]
     assert said(caplog) == [("WARNING", f"keyaudit target {target}: {reason}")]
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_a_framework_without_its_usual_entry_point_is_left_alone(
+    keyaudit: KeyAudit, modules: Modules, comes_first: bool
+) -> None:
+    """Another release of one, or another module of that name, keeps nothing from being instrumented."""
+    app = modules.load(SECURITY)
+    framework = modules.write("class Application: ...", "bottle")
+    if comes_first:
+        importlib.import_module(framework)
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    assert importlib.import_module(framework).Application
+    assert statuses() == [("active", "every call of it is observed")]
 
 
 def test_what_was_captured_meanwhile_is_quiet_after_the_end(keyaudit: KeyAudit, load_module: LoadModule) -> None:

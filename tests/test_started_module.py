@@ -88,3 +88,18 @@ def test_a_module_that_was_started_and_imported_is_observed_twice(
         imported.verify("k_1")
     assert keyaudit.count("keyaudit.authentications") == 2
     assert [module.verify.__code__ for module in (main, imported)] == code
+
+
+def test_a_module_that_was_imported_first_hides_none_that_was_started(
+    keyaudit: KeyAudit, start: Start, modules: Modules
+) -> None:
+    """What a program defines after its imports is looked at before the first request."""
+    main = start("")
+    imported = modules.load(SECURITY, "keyaudit_shop.worker")
+    keyaudit.instrument(auth_targets=["keyaudit_shop.worker:verify?id=id"])
+    assert status()[0] == "active"
+    exec(SECURITY, vars(main))  # noqa: S102 - the source above
+    with keyaudit.request():
+        main.verify("k_1")
+        imported.verify("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 2

@@ -595,4 +595,22 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=("return datetime.fromisoformat(f\"{day}T{clock}.{(fraction or '0')[:7]:0<6}{zone}\")",),
         because="Since Python 3.11 it drops further digits itself.",
     ),
+    Explained(
+        module="functions",
+        line='return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))',
+        mutants=('return bool(getattr(getattr(module, "__spec__", None), "_initializing", None))',),
+        because=_TRUTH,
+    ),
+    Explained(
+        module="installation",
+        line='name, _, qualified_name = entry.path.partition(":")',
+        mutants=('name, _, qualified_name = entry.path.rpartition(":")',),
+        because="A path has one colon.",
+    ),
+    Explained(
+        module="installation",
+        line="if type(function) is FunctionType and all(one.function is not function for one in self._exchanges):",
+        mutants=("if type(function) is FunctionType or all(one.function is not function for one in self._exchanges):",),
+        because="What has no code cannot be exchanged, and a function that is exchanged twice begins the same request.",
+    ),
 )

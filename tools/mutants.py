@@ -54,7 +54,7 @@ MODULES: dict[str, str] = {
     "installation": (
         "installation installation_edges started_module strict captured requests_asgi instrumentor implementations"
     ),
-    "instrumentor": "instrumentor strict declarative server_spans audit_spans metrics detail jobs settings_edges",
+    "instrumentor": "instrumentor scope_catalog strict declarative server_spans audit_spans metrics detail jobs",
     "jobs": "jobs presets/workers_threads presets/workers_executors",
     "key_types": "key_types presets/key_types audit subject",
     "member": "merge snapshot provenance",

@@ -1,5 +1,6 @@
 """A key that comes by again: it is brought into its form once, as long as it is the same key."""
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -42,18 +43,50 @@ class Computed(Plain):
         return f"name of {self.__dict__['id']}"
 
 
-FIELDS = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
+class Claims(dict[str, Any]):
+    """A mapping, with attributes of the same names that are something else."""
 
-KEYS: dict[str, Any] = {
-    "attributes": Plain(**FIELDS),
-    "slots": Slotted(**FIELDS),
-    "a mapping": FIELDS,
-    "from the class": Inherited(id="k_1", scopes=["a"]),
-    "worked out": Computed(id="k_1", scopes=["a"], allow_list=None),
-    "some are missing": Plain(id="k_1", token_name="ci-bot"),
-    "another name": Plain(**{**FIELDS, "name": None, "token_name": "other"}),
-    "a set": Plain(**{**FIELDS, "scopes": {"b", "a"}}),
-    "tuples and a number": Plain(id=7, name=None, scopes=("b",), allow_list=(), token_name=None),
+    id = name = "attribute"
+    scopes = allow_list = ("attribute",)
+
+
+class Pretending:
+    """Passes for a mapping, as a proxy of one does."""
+
+    id = name = "attribute"
+    scopes = allow_list = ("attribute",)
+    __class__ = property(lambda self: dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return FIELDS[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in FIELDS
+
+
+FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
+
+KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "attributes": (Plain(**FIELDS), FIELDS),
+    "slots": (Slotted(**FIELDS), FIELDS),
+    "a mapping": (FIELDS, FIELDS),
+    "a mapping with attributes": (Claims(FIELDS), FIELDS),
+    "what passes for a mapping": (Pretending(), FIELDS),
+    "from the class": (
+        Inherited(id="k_1", scopes=["a"]),
+        {"id": "k_1", "name": "everybody", "scopes": ["a"], "allow_list": []},
+    ),
+    "worked out": (
+        Computed(id="k_1", scopes=["a"], allow_list=None),
+        {"id": "k_1", "name": "name of k_1", "scopes": ["a"]},
+    ),
+    "some are missing": (Plain(id="k_1", token_name="ci-bot"), {"id": "k_1", "name": "ci-bot"}),
+    "another name": (Plain(**{**FIELDS, "name": None, "token_name": "other"}), {**FIELDS, "name": "other"}),
+    "a set": (Plain(**{**FIELDS, "scopes": {"b", "a"}}), FIELDS),
+    "tuples and a number": (
+        Plain(id=7, name=None, scopes=("b",), allow_list=(), token_name=None),
+        {"id": "7", "scopes": ["b"], "allow_list": []},
+    ),
 }
 
 
@@ -81,21 +114,18 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("query", ["", "?owner=args.name"], ids=["of the key alone", "of the call too"])
-@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize(("key", "fields"), KEYS.values(), ids=KEYS)
 def test_the_same_key_is_brought_into_its_form_once(
-    app: Application, converted: list[str], key: object, query: str
+    app: Application, converted: list[str], key: object, fields: dict[str, Any], query: str
 ) -> None:
     """The second request finds it as the first one left it."""
     app.instrument(query)
-    first = app.row(key)
-    assert "id" in converted
-    converted.clear()
-    second = app.row(key)
-    assert converted == []
-    of_a_request = {"trace_id", "span_id"}
-    assert {name: first[name] for name in first.keys() - of_a_request} == {
-        name: second[name] for name in second.keys() - of_a_request
-    }
+    expected = {**fields, "owner": "key"} if query else fields
+    for times in ("first", "second"):
+        row = app.row(key)
+        assert {name: row[name] for name in (*FIELDS, "owner") if name in row} == expected
+        assert (converted == []) is (times == "second")
+        converted.clear()
 
 
 def test_a_key_that_has_changed_is_read_as_it_is_now(app: Application, converted: list[str]) -> None:
@@ -123,6 +153,26 @@ def test_what_is_the_same_as_json_need_not_be_the_same_key(app: Application) -> 
     keys = [Plain(id="k", name=None, token_name=None, scopes=scopes, allow_list=None) for scopes in (["b"], {"b"})]
     keys += [Plain(id=one, name=None, token_name=None, scopes=[], allow_list=None) for one in (7, "7", True)]
     assert [(app.row(key) or {}).get("id") for key in keys] == ["k", "k", "7", "7", None]
+
+
+def test_a_time_is_no_name_and_its_text_is(app: Application) -> None:
+    """Though both are the same as JSON."""
+    app.instrument()
+    for name in ("2026-11-24T00:00:00+00:00", datetime(2026, 11, 24, tzinfo=timezone.utc), "2026-11-24T00:00:00+00:00"):
+        assert app.row(Plain(**{**FIELDS, "name": name})).get("name") == (name if isinstance(name, str) else None)
+
+
+def test_a_field_that_cannot_be_read_costs_no_field_of_the_call(app: Application) -> None:
+    """What does not come from the key is read all the same."""
+    app.instrument("?owner=args.name")
+
+    class Unreadable(Plain):
+        @property
+        def name(self) -> str:
+            raise LookupError
+
+    row = app.row(Unreadable(id="k_1", scopes=[], allow_list=[]))
+    assert (row["id"], row["owner"], "name" in row) == ("k_1", "key", False)
 
 
 def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None:

@@ -329,15 +329,6 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="proxy",
-        line="flat = original if type(original) is partial else partial(original)",
-        mutants=(
-            "flat = original if (type(original) is partial) and False else partial(original)",
-            "flat = original if type(None) is partial else partial(original)",
-        ),
-        because="A partial of a partial is one of what that one calls.",
-    ),
-    Explained(
-        module="proxy",
         line="self._self_pairs: tuple[tuple[Any, Any], ...] = ()",
         mutants=("self._self_pairs: tuple[tuple[Any, Any], ...] = None",),
         because="It is set before anybody reads it.",
@@ -612,5 +603,17 @@ EXPLAINED: tuple[Explained, ...] = (
         line="if type(function) is FunctionType and all(one.function is not function for one in self._exchanges):",
         mutants=("if type(function) is FunctionType or all(one.function is not function for one in self._exchanges):",),
         because="What has no code cannot be exchanged, and a function that is exchanged twice begins the same request.",
+    ),
+    Explained(
+        module="places",
+        line='self._read = binding.reader(path.parameter or "")',
+        mutants=('self._read = binding.reader(path.parameter or "XXXX")',),
+        because="No parameter has such a name, either.",
+    ),
+    Explained(
+        module="places",
+        line='self._left_out = binding.default(path.parameter or "")',
+        mutants=('self._left_out = binding.default(path.parameter or "XXXX")',),
+        because="No parameter has such a name, either.",
     ),
 )

@@ -64,6 +64,10 @@ class Pretending:
         return name in FIELDS
 
 
+class Heir(Pretending):
+    """Passes for one as what it inherits from does."""
+
+
 FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
 
 KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -72,6 +76,7 @@ KEYS: dict[str, tuple[Any, dict[str, Any]]] = {
     "a mapping": (FIELDS, FIELDS),
     "a mapping with attributes": (Claims(FIELDS), FIELDS),
     "what passes for a mapping": (Pretending(), FIELDS),
+    "what inherits from that": (Heir(), FIELDS),
     "from the class": (
         Inherited(id="k_1", scopes=["a"]),
         {"id": "k_1", "name": "everybody", "scopes": ["a"], "allow_list": []},
@@ -182,3 +187,20 @@ def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None
     for times in (1, 2):
         assert "name" not in app.row(key)
         assert app.keyaudit.count("keyaudit.degraded") == times
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": None}, "(the key has no id)"),
+        ({"name": 1.5}, "(field 'name': expected text, an integer or a UUID, not float)"),
+    ],
+)
+def test_what_is_wrong_is_said_by_field(
+    app: Application, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any], said: str
+) -> None:
+    """What it holds is not."""
+    app.instrument()
+    app.row(Plain(**{**FIELDS, **wrong}))
+    assert app.keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
+    assert said in caplog.text

@@ -616,4 +616,88 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=('self._left_out = binding.default(path.parameter or "XXXX")',),
         because="No parameter has such a name, either.",
     ),
+    Explained(
+        module="extraction",
+        line="self._is_undecided = 1 < len(members) == len(readers) and _is_plain(kind)",
+        mutants=(
+            "self._is_undecided = None",
+            "self._is_undecided = 2 < len(members) == len(readers) and _is_plain(kind)",
+            "self._is_undecided = 1 <= len(members) == len(readers) and _is_plain(kind)",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line="known = None if content is None else self._known.get(content)",
+        mutants=("known = None if (content is None) and False else self._known.get(content)",),
+        because="None is no content under which a key is remembered.",
+    ),
+    Explained(
+        module="extraction",
+        line="self._decide(key)",
+        mutants=("self._decide(None)",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line="values[place] = read(call, key)",
+        mutants=("values[place] = read(None, key)",),
+        because="A member of the key is read without the call.",
+    ),
+    Explained(
+        module="extraction",
+        line="self._is_undecided = False",
+        mutants=("self._is_undecided = None", "self._is_undecided = True"),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line='own = getattr(key, "__dict__", ())',
+        mutants=('own = getattr(None, "__dict__", ())',),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line="if all(name in own or hasattr(type(key), name) for name in self._members):",
+        mutants=(
+            "if all(name in own and hasattr(type(key), name) for name in self._members):",
+            "if all(name in own or hasattr(None, name) for name in self._members):",
+            "if all(name in own or hasattr(type(None), name) for name in self._members):",
+        ),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line="self._attributes = attrgetter(*self._members)",
+        mutants=("self._attributes = None",),
+        because=_QUICKER,
+    ),
+    Explained(
+        module="extraction",
+        line="given = [(name, value) for name, value in zip(self._names, values, strict=True) if value is not None]",
+        mutants=(
+            "given = [(name, value) for name, value in zip(self._names, values, strict=None) if value is not None]",
+            "given = [(name, value) for name, value in zip(self._names, values, ) if value is not None]",
+            "given = [(name, value) for name, value in zip(self._names, values, strict=False) if value is not None]",
+        ),
+        because="There is a value for each name.",
+    ),
+    Explained(
+        module="extraction",
+        line="if content is not None and len(fields) == len(given) and len(content) <= LONGEST_CONTENT:",
+        mutants=("if content is not None and len(fields) == len(given) and len(content) < LONGEST_CONTENT:",),
+        because=_LIMIT,
+    ),
+    Explained(
+        module="extraction",
+        line="if len(self._known) >= MOST_REMEMBERED:",
+        mutants=("if len(self._known) > MOST_REMEMBERED:",),
+        because=_LIMIT,
+    ),
+    Explained(
+        module="extraction",
+        line='return {"set": sorted(value)}',
+        mutants=('return {"XXsetXX": sorted(value)}', 'return {"SET": sorted(value)}'),
+        because="Any name tells it from a list.",
+    ),
 )

@@ -1,11 +1,13 @@
 """The audit span: its name, parent, attributes and their types, and its part beside the server span."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
+from starlette.applications import Starlette
 
 from otel_keyaudit import ApiKey, use_key
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
@@ -231,6 +233,28 @@ def test_an_audit_span_is_a_child_of_the_span_around_it(keyaudit: KeyAudit, app:
     with keyaudit.request(), keyaudit.tracer.start_as_current_span("inner") as inner:
         app.record("create")
     assert keyaudit.audit_spans()[0].parent == inner.get_span_context()
+
+
+def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit, app: Any) -> None:
+    """A background task runs inside the request, whose server span has ended; the lists are on that one."""
+    instrument(keyaudit, app)
+
+    async def respond(*_: Any) -> None:
+        with keyaudit.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER):
+            app.verify(app.Key("k_1"))
+        app.record("create")
+
+    starlette = Starlette()
+    starlette.middleware_stack = respond
+    asyncio.run(starlette({"type": "http"}, nothing, nothing))
+    (server_span,), (audit_span,) = keyaudit.spans(SpanKind.SERVER), keyaudit.audit_spans()
+    assert audit_span.parent == server_span.get_span_context()
+    assert keyaudit_attributes(audit_span)["keyaudit.key.id"] == "k_1"
+    assert "keyaudit.key.scopes" not in keyaudit_attributes(audit_span)
+
+
+async def nothing(*_: Any) -> Any:
+    """Stand for what a server gives."""
 
 
 def test_a_wide_event_has_no_control_over_the_span_name(keyaudit: KeyAudit, app: Any) -> None:

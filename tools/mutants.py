@@ -33,8 +33,7 @@ MODULES: dict[str, str] = {
     "sampling": "sampling sampling_edges detail settings",
     "api_key": "api_key",
     "audit": (
-        "audit audit_late audit_spans server_spans metrics when subject detail extraction_live tripwire places_lists "
-        "outlived faults"
+        "audit audit_late audit_spans metrics when subject detail extraction_live tripwire places_lists outlived faults"
     ),
     "audit_plan": "audit audit_late audit_spans subject when places_of_presets metrics outlived",
     "authentication": "authentication authentication_edges when extraction_live tripwire subject outlived",
@@ -55,7 +54,7 @@ MODULES: dict[str, str] = {
     "installation": (
         "installation installation_edges started_module strict captured requests_asgi instrumentor implementations"
     ),
-    "instrumentor": "instrumentor scope_catalog strict server_spans audit_spans metrics detail jobs",
+    "instrumentor": "instrumentor scope_catalog strict audit_spans metrics detail jobs",
     "jobs": "jobs presets/workers_threads presets/workers_executors",
     "key_types": "key_types presets/key_types audit subject",
     "member": "merge snapshot provenance",

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from contextvars import copy_context
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.applications import Starlette
 
@@ -32,6 +34,13 @@ class Failed(Exception):
     pass
 
 SPANS = []
+
+class Forever:
+    def __await__(self):
+        yield
+
+async def wait(action, additional_fields=None):
+    await Forever()
 
 def verify(key):
     return key
@@ -251,6 +260,25 @@ def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit,
     assert audit_span.parent == server_span.get_span_context()
     assert keyaudit_attributes(audit_span)["keyaudit.key.id"] == "k_1"
     assert "keyaudit.key.scopes" not in keyaudit_attributes(audit_span)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_an_abandoned_write_leaves_the_current_span_as_it_was(
+    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, elsewhere: bool
+) -> None:
+    """Whoever closes it may have another context, in which there is nothing to undo."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:wait"])
+    writing = app.wait("create")
+    (copy_context().run if elsewhere else _run)(writing.send, None)
+    with keyaudit.tracer.start_as_current_span("other") if elsewhere else nullcontext(trace.INVALID_SPAN) as around:
+        writing.close()
+        assert trace.get_current_span() is around
+    assert [span.name for span in keyaudit.audit_spans()] == ["audit create"]
+    assert caplog.records == []
+
+
+def _run(function: Any, *args: Any) -> Any:
+    return function(*args)
 
 
 async def nothing(*_: Any) -> Any:

@@ -700,4 +700,10 @@ EXPLAINED: tuple[Explained, ...] = (
         mutants=('return {"XXsetXX": sorted(value)}', 'return {"SET": sorted(value)}'),
         because="Any name tells it from a list.",
     ),
+    Explained(
+        module="spans",
+        line="kind=SpanKind.INTERNAL,",
+        mutants=("",),
+        because="It is the default; the interface says it, and so does the code.",
+    ),
 )

@@ -70,7 +70,7 @@ MODULES: dict[str, str] = {
     "secret_search": "secret_search testing_kit",
     "settings": "settings settings_edges",
     "snapshot": "snapshot form merge provenance audit_spans",
-    "spans": "audit audit_spans audit_late requests_by_span testing_kit subject",
+    "spans": "audit audit_spans audit_late attribute_limit generators requests_by_span testing_kit subject",
     "targets": "targets targets_edges",
     "testing": "testing_kit",
     "trampoline": "trampoline trampoline_edges binding generators",

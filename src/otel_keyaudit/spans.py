@@ -119,8 +119,6 @@ class AuditSpan:
             context=_parent(server_span),
             kind=SpanKind.INTERNAL,
             attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
         )
         self._token: Token[context_api.Context] | None = None
 

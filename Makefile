@@ -26,7 +26,7 @@ jaeger: python ## build Jaeger into the user's cache, once (needs Go); its tests
 check: python ## ruff and mypy
 	@"$(PYTHON)" tools/check.py
 
-check-full: python ## the long forms of the checks, an hour or more (ARGS=--quick: with fewer seeds, half an hour)
+check-full: python ## the long forms of the checks, three quarters of an hour (ARGS=--quick: fewer seeds, half an hour)
 	@"$(PYTHON)" tools/check_full.py $(ARGS)
 
 sabotage: python ## break the library in twenty ways, each of which a test must notice

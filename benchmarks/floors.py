@@ -26,6 +26,7 @@ CALLS = 10
 """How many times the calls of an effort: a floor is a small thing."""
 
 SEVEN = {f"keyaudit.attribute_{index}": f"value {index}" for index in range(7)}
+OF_WRITE = {"keyaudit.action": "create", "keyaudit.resource.type": "workspace", "keyaudit.resource.id": "w_1"}
 HUNDRED = {"keyaudit.key.scopes": tuple(f"workspace:action_{index}" for index in range(100))}
 
 
@@ -47,6 +48,16 @@ def _parts() -> dict[str, Callable[[], Any]]:
     counter = meter.create_counter("benchmarks")
     variable: ContextVar[int | None] = ContextVar("benchmarks", default=None)
     span = recording.start_span("floor")
+    key = application.make_key()
+    of_key: dict[str, str | tuple[str, ...]] = {
+        "keyaudit.key.id": key.id,
+        "keyaudit.key.name": key.name,
+        "keyaudit.key.digest": key.digest,
+        "keyaudit.key.scopes": tuple(key.scopes),
+        "keyaudit.key.allow_list": tuple(key.allow_list),
+        "keyaudit.detail": "full",
+        "keyaudit.outcome": "accepted",
+    }
     arguments = ("create", "workspace", "w_1", application.FIELDS)
 
     def plain(action: str, kind: str, name: str, fields: Any = None) -> Any:
@@ -69,6 +80,7 @@ def _parts() -> dict[str, Callable[[], Any]]:
         "a context variable set and reset": set_and_reset,
         "one set_attribute": lambda: span.set_attribute("keyaudit.key.id", "k_7Qm"),
         "one set_attributes of 7": lambda: span.set_attributes(SEVEN),
+        "the ten attributes of a call": lambda: (span.set_attributes(of_key), span.set_attributes(OF_WRITE)),
         "one set_attributes of a list of 100": lambda: span.set_attributes(HUNDRED),
         "one span": lambda: recording.start_span("floor", kind=SpanKind.INTERNAL).end(),
         "one span with 7 attributes": lambda: recording.start_span("floor", attributes=SEVEN).end(),

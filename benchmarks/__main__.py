@@ -87,6 +87,9 @@ def measure(groups: Sequence[str], effort: Effort) -> tuple[list[Figure], list[S
 
 def check(figures: Sequence[Figure], ratios: dict[str, float], effort: Effort) -> int:
     """Say what is more than ten per cent worse than the baseline; what seems to be is measured a second time."""
+    if not ratios:
+        print(f"there is no baseline for Python {baseline.PYTHON}: make one with `python -m benchmarks baseline`")
+        return 1
     suspects = {one.name for one in baseline.regressions(figures, ratios)}
     if suspects:
         print(f"measured again, since these seem worse: {', '.join(sorted(suspects))}")

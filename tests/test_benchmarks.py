@@ -200,9 +200,18 @@ def test_check_fails_when_something_is_worse_in_both_measurements(tmp_path: Path
     arguments = ("check", "--form", "tiny", "--only", "day", "--json", tmp_path / "results.json")
     for ratio, code, said in ((0.001, 1, "worse than the baseline: day.on_change"), (9.0, 0, "nothing is more than")):
         path = tmp_path / "baseline.json"
-        path.write_text(json.dumps({"tiny": {"day.on_change": ratio}}))
+        path.write_text(json.dumps({baseline.PYTHON: {"tiny": {"day.on_change": ratio}}}))
         done = python_benchmarks(*arguments, "--baseline", path)
         assert (done.returncode, said in done.stdout) == (code, True), done.stdout + done.stderr
+
+
+def test_check_needs_a_baseline_of_its_own_python(tmp_path: Path) -> None:
+    """Ratios of another one are not compared, and that nothing was compared is no success."""
+    path = tmp_path / "baseline.json"
+    path.write_text(json.dumps({"2.7": {"tiny": {"day.on_change": 9.0}}}))
+    arguments = ("check", "--form", "tiny", "--only", "day", "--json", tmp_path / "results.json")
+    done = python_benchmarks(*arguments, "--baseline", path)
+    assert (done.returncode, f"no baseline for Python {baseline.PYTHON}" in done.stdout) == (1, True), done.stdout
 
 
 def test_a_group_that_fails_is_said_and_fails_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

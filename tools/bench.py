@@ -1,11 +1,12 @@
-"""Measure what the library costs: what `make bench` and `make bench-check` do."""
+"""Measure what the library costs: what `make bench` and `make bench-check` do, with the Python of the baseline."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
-from environments import environment, main, run, tools_environment
+from environments import ROOT, environment, interpreter, main, run, tools_environment
 
 SHORTER = {"check", "profile", "--quick", "--form"}
 """With any of these, peers and PostgreSQL are left out."""
@@ -18,9 +19,17 @@ def bench() -> None:
 
 
 def python() -> Path:
-    """Return the Python to measure with: the tools' own, and in the full form one that has everything beside it."""
-    tools = tools_environment()
-    return tools if SHORTER & {*sys.argv[1:]} else environment("bench", "bench", tools)
+    """Return the Python to measure with; in the full form it has peers and a PostgreSQL beside it."""
+    development = with_a_baseline()
+    return development if SHORTER & {*sys.argv[1:]} else environment("bench", "bench", development)
+
+
+def with_a_baseline() -> Path:
+    """Return the virtualenv of a Python that has a baseline; the tools' own where there is none."""
+    for version in json.loads((ROOT / "benchmarks" / "baseline.json").read_text()):
+        if found := interpreter(version):
+            return environment(f"py{version}", "dev", found)
+    return tools_environment()
 
 
 if __name__ == "__main__":

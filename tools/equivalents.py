@@ -690,12 +690,6 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="extraction",
-        line="if len(self._known) >= MOST_REMEMBERED:",
-        mutants=("if len(self._known) > MOST_REMEMBERED:",),
-        because=_LIMIT,
-    ),
-    Explained(
-        module="extraction",
         line='return {"set": sorted(value)}',
         mutants=('return {"XXsetXX": sorted(value)}', 'return {"SET": sorted(value)}'),
         because="Any name tells it from a list.",

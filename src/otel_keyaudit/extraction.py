@@ -15,7 +15,7 @@ from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.calls import Call, MemberReader, Reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard import GuardedCall, run_silently
-from otel_keyaudit.memory import LONGEST_CONTENT, MOST_REMEMBERED, Memory
+from otel_keyaudit.memory import LONGEST_CONTENT, Memory, remember
 
 Readers = Mapping[str, Reader]
 
@@ -96,9 +96,7 @@ class KeyReader:
             return None
         key = _KEYS[tuple(fields.items())]
         if content is not None and len(fields) == len(given) and len(content) <= LONGEST_CONTENT:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[content] = key
+            remember(self._known, content, key)
         return key
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from otel_keyaudit.calls import Reader, reader
 from otel_keyaudit.expressions import Expression, parse
 from otel_keyaudit.extraction import KeyReader, Readers
+from otel_keyaudit.memory import remember
 from otel_keyaudit.targets import Source
 
 CLASSES = 64
@@ -82,9 +83,8 @@ class KeyFields:
         """Return what reads a key object of a class."""
         found = self._of_class.get(kind)
         if found is None:
-            if len(self._of_class) >= CLASSES:
-                self._of_class.clear()
-            found = self._of_class[kind] = KeyReader(kind, self.readers(kind))
+            found = KeyReader(kind, self.readers(kind))
+            remember(self._of_class, kind, found, CLASSES)
         return found
 
     def readers(self, kind: type) -> Readers:

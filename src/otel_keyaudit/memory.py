@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 MOST_REMEMBERED = 1024
-"""How many are kept; more than that are worked out again, never remembered longer."""
+"""How many things are kept, if nothing else is said; more than that are worked out again, never remembered longer."""
 
 LONGEST_CONTENT = 16_384
 """Characters of a content that is remembered; what is longer is worked out each time."""
@@ -15,8 +15,15 @@ Content = TypeVar("Content")
 Made = TypeVar("Made")
 
 
+def remember(memory: dict[Content, Made], content: Content, made: Made, most: int = MOST_REMEMBERED) -> None:
+    """Remember one thing more; what is full forgets everything first, for which it needs no lock."""
+    if len(memory) >= most:
+        memory.clear()
+    memory[content] = made
+
+
 class Memory(dict[Content, Made]):
-    """A hit is one look-up in a dict; when it is full it forgets everything, for which it needs no lock.
+    """Works out what it does not remember; a hit is one look-up in a dict.
 
     Args:
         make: Works out what belongs to a content.
@@ -32,7 +39,5 @@ class Memory(dict[Content, Made]):
         """Work it out."""
         made = self._make(content)
         if self._length(made) <= LONGEST_CONTENT:
-            if len(self) >= MOST_REMEMBERED:
-                self.clear()
-            self[content] = made
+            remember(self, content, made)
         return made

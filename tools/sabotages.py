@@ -81,7 +81,7 @@ SABOTAGES = (
         name="take a key that is not valid for accepted",
         breaks="A row names a key that the application refused.",
         module="authentication.py",
-        found='return None if self.guarded(STAGE_AUTHENTICATION, truth, authentication.valid, self, key) else "valid"',
+        found='return None if self.holds(STAGE_AUTHENTICATION, authentication.valid, key) else "valid"',
         replaced="return None",
         tests=("test_authentication.py",),
     ),

@@ -10,9 +10,9 @@ from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import NOTHING
 from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, event_value, last_write_attributes
-from otel_keyaudit.calls import ObservedCall, Reader, truth
+from otel_keyaudit.calls import ObservedCall, Reader
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard import boxed, run_silently
+from otel_keyaudit.guard import boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.merge import Merge
@@ -30,7 +30,7 @@ def observer(plan: AuditPlan) -> Observe:
 
     def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuditMoment | None:
         moment = AuditMoment(plan, args, kwargs)
-        if plan.when is not None and not (plan.when_needs_result or moment.is_meant(plan.when)):
+        if plan.when is not None and not (plan.when_needs_result or moment.holds(STAGE_AUDIT, plan.when)):
             return None
         moment.guarded(STAGE_AUDIT, moment.prepare)
         return moment
@@ -55,10 +55,6 @@ class AuditMoment(ObservedCall):
     _counted = False
     _paused = False
     _is_over = False
-
-    def is_meant(self, when: Reader) -> bool:
-        """Say whether the call is meant; what cannot be read is counted and passed through."""
-        return bool(self.guarded(STAGE_AUDIT, truth, when, self, None))
 
     def prepare(self) -> None:
         """Find the key, choose the detail, start the span, and give the row its members."""
@@ -216,7 +212,7 @@ class AuditMoment(ObservedCall):
 
     def _merge_into_result(self) -> Any:
         plan = self.watched
-        if plan.when_needs_result and plan.when is not None and not self.is_meant(plan.when):
+        if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
             self._is_over = True
             return self.result
         self._read_event(plan.late)
@@ -244,7 +240,8 @@ class AuditMoment(ObservedCall):
     def _end(self, error: BaseException | None) -> None:
         plan = self.watched
         self.exc = error
-        if error is not None and plan.when_is_function and plan.when_needs_result and not self._may_be_meant():
+        undecided = plan.when if plan.when_is_function and plan.when_needs_result else None
+        if error is not None and undecided is not None and not self.may_hold(undecided):
             return
         if not self._counted:
             self._lose()
@@ -255,11 +252,6 @@ class AuditMoment(ObservedCall):
             self.guarded(STAGE_SAMPLING, plan.runtime.sampler.written, self._written_in_full)
         if self._span is not None or plan.late or plan.when_needs_result:
             self.guarded(STAGE_TELEMETRY, self._end_span, error)
-
-    def _may_be_meant(self) -> bool:
-        """Say whether a call that raised is meant: a function that cannot tell without a result counts as truthy."""
-        when = self.watched.when
-        return when is None or run_silently(truth, when, self, None) is not False
 
     def _end_span(self, error: BaseException | None) -> None:
         late = {name: self._event[name] for name in self.watched.late if name in self._event}
@@ -272,6 +264,6 @@ class AuditMoment(ObservedCall):
 
     def _count(self) -> None:
         self._counted = True
-        self.watched.count[self._attribution.kind, self._detail is Detail.FULL]()
+        self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()

@@ -47,7 +47,7 @@ class AuditPlan(Plan):
         late: Readers of what only its result or exception tells.
         has_span: Each write has a span of its own.
         ends_unseen: Nobody need be told that a row was written, when it has no span.
-        count: Counts a call, by what its row could be given, and whether that was in full.
+        counters: Count a call, by what its row could be given, and whether that was in full.
         no_members: The member names that only this library may give, with nothing under them.
     """
 
@@ -72,7 +72,7 @@ class AuditPlan(Plan):
         self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
-        self.count = _counters(runtime.metrics.writes)
+        self.counters = _counters(runtime.metrics.writes)
 
     def warn_of_end(self) -> None:
         """Say, once, how work that outlives its request keeps the key."""

@@ -10,10 +10,10 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader, truth
+from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
-from otel_keyaudit.guard import boxed, run_silently
+from otel_keyaudit.guard import boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
@@ -121,11 +121,11 @@ class AuthenticationMoment(ObservedCall):
         """Say whether the call is meant; what cannot be read is counted and passed through."""
         authentication = self.watched
         if self.exc is not None and authentication.when_is_function:
-            return run_silently(truth, when, self, None) is not False  # it may need a result, and counts as truthy
+            return self.may_hold(when)
         if self.exc is not None and authentication.when_needs_result:
             return True
         key = self._key() if authentication.when_needs_key else None
-        return key is not _UNREADABLE and bool(self.guarded(STAGE_AUTHENTICATION, truth, when, self, key))
+        return key is not _UNREADABLE and self.holds(STAGE_AUTHENTICATION, when, key)
 
     def _key(self) -> Any:
         """Return the key object, which is read once."""
@@ -152,7 +152,7 @@ class AuthenticationMoment(ObservedCall):
             return None
         if key is _UNREADABLE and authentication.valid_needs_key:
             return "valid"
-        return None if self.guarded(STAGE_AUTHENTICATION, truth, authentication.valid, self, key) else "valid"
+        return None if self.holds(STAGE_AUTHENTICATION, authentication.valid, key) else "valid"
 
     def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
         exception = None if self.exc is None else reason

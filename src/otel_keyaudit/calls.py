@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.expressions import Expression, FunctionReference, Path
 from otel_keyaudit.functions import LazyFunction
-from otel_keyaudit.guard import GuardedCall, Watched
+from otel_keyaudit.guard import GuardedCall, Watched, run_silently
 from otel_keyaudit.request_state import current_request
 from otel_keyaudit.targets import Source, Target
 
@@ -102,6 +102,20 @@ class ObservedCall(Call, GuardedCall):
         self.positional = positional
         self.keywords = keywords
 
+    def holds(self, stage: str, read: Reader, base: Any = None) -> bool:
+        """Say whether what is read is truthy; what cannot be read is not, and is counted.
+
+        Args:
+            stage: As what it is counted.
+            read: Reads it.
+            base: What relative paths start from.
+        """
+        return bool(self.guarded(stage, _truth, read, self, base))
+
+    def may_hold(self, read: Reader) -> bool:
+        """Say the same after an exception: a function that cannot tell without a result counts as truthy."""
+        return run_silently(_truth, read, self, None) is not False
+
 
 _ROOTS: dict[str | None, Callable[[Call, Path, Any], Any]] = {
     None: lambda call, path, base: base,
@@ -133,7 +147,7 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
     return MemberReader(path.steps[0].operand, read, is_all=not others) if _is_member(path) else read
 
 
-def truth(read: Reader, call: Call, base: Any) -> bool:
+def _truth(read: Reader, call: Call, base: Any) -> bool:
     """Say whether what is read is truthy, which may raise as well as the reading."""
     return bool(read(call, base))
 

@@ -570,12 +570,6 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="tripwire",
-        line="found = [_text(read(call)) for read in self._readers] if self._readers else []",
-        mutants=("found = [_text(read(call)) for read in self._readers] if (self._readers) or True else []",),
-        because=_QUICKER,
-    ),
-    Explained(
-        module="tripwire",
         line="if type(scope) is dict or isinstance(scope, Mapping):",
         mutants=("if type(None) is dict or isinstance(scope, Mapping):",),
         because=_QUICKER,

@@ -22,6 +22,7 @@ from otel_keyaudit.request_state import (
     SPAN_MARK,
     OnChange,
     RequestState,
+    current_call,
     last_call,
     leave_used_key,
     restore_used_key,
@@ -64,8 +65,8 @@ class Boundaries:
     def begin(self, scope: Any) -> RequestState | None:
         """Return the state of a request that begins, ``None`` when the current one goes on."""
         come_first()
-        current = last_call()
-        if current is not None and current.is_open and _goes_on(current, scope):
+        current = current_call()
+        if current is not None and _goes_on(current, scope):
             return None
         return RequestState(self._on_change, scope)
 
@@ -131,8 +132,8 @@ class Boundaries:
     def _bridge(_: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             environ = original(*args, **kwargs)
-            call = last_call()
-            if call is not None and call.is_open:
+            call = current_call()
+            if call is not None:
                 call.aliases += (environ,)
             return environ
 
@@ -187,8 +188,7 @@ class Boundaries:
     def _opened(self, span: Span, kind: SpanKind) -> None:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
-        last = last_call()
-        call = last if last is not None and last.is_open else None
+        call = current_call()
         if call is not None and kind is SpanKind.SERVER:
             if call.server_span is None:
                 call.opened(span, used_key())

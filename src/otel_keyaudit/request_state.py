@@ -188,6 +188,12 @@ def current_request() -> RequestState | None:
     return call or made_by_span
 
 
+def current_call() -> RequestState | None:
+    """Return the open ASGI or WSGI call this code runs in."""
+    call = last_call()
+    return call if call is not None and call.is_open else None
+
+
 def enter_call(state: RequestState) -> Token[RequestState | None]:
     """Make a request the current one; give the token to :func:`leave_call` in the same frame."""
     return _CALL.set(state)

@@ -57,13 +57,18 @@ def main() -> int:
     is_check = options.command == "check"
     form = options.form or ("quick" if is_check else "full")
     groups = options.only or (COMPARED if is_check else tuple(GROUPS))
+    ratios = baseline.read(options.baseline, form) if is_check else {}
+    if is_check and not ratios:
+        make = f"make one with `python -m benchmarks baseline --form {form}`"
+        print(f"there is no baseline for Python {baseline.PYTHON} in the {form} form: {make}")
+        return 1
     figures, skipped, failed = measure(groups, FORMS[form])
     report.show(figures, skipped)
     report.write(options.json, form, figures, skipped)
     if options.command == "baseline":
         baseline.write(options.baseline, form, figures)
     if is_check and not failed:
-        return check(figures, baseline.read(options.baseline, form), FORMS[form])
+        return check(figures, ratios, FORMS[form])
     return int(failed)
 
 
@@ -87,9 +92,6 @@ def measure(groups: Sequence[str], effort: Effort) -> tuple[list[Figure], list[S
 
 def check(figures: Sequence[Figure], ratios: dict[str, float], effort: Effort) -> int:
     """Say what is more than ten per cent worse than the baseline; what seems to be is measured a second time."""
-    if not ratios:
-        print(f"there is no baseline for Python {baseline.PYTHON}: make one with `python -m benchmarks baseline`")
-        return 1
     suspects = {one.name for one in baseline.regressions(figures, ratios)}
     if suspects:
         print(f"measured again, since these seem worse: {', '.join(sorted(suspects))}")

@@ -18,15 +18,17 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from benchmarks import application
+from benchmarks.calls import ACTION
 from benchmarks.figures import Figure
 from benchmarks.measure import Effort, cpu_per_call, interleaved
+from otel_keyaudit import ApiKey, names
+from otel_keyaudit.snapshot import Snapshot
 from otel_keyaudit.trampoline import trampoline
 
 CALLS = 10
 """How many times the calls of an effort: a floor is a small thing."""
 
 SEVEN = {f"keyaudit.attribute_{index}": f"value {index}" for index in range(7)}
-OF_WRITE = {"keyaudit.action": "create", "keyaudit.resource.type": "workspace", "keyaudit.resource.id": "w_1"}
 HUNDRED = {"keyaudit.key.scopes": tuple(f"workspace:action_{index}" for index in range(100))}
 
 
@@ -49,16 +51,10 @@ def _parts() -> dict[str, Callable[[], Any]]:
     variable: ContextVar[int | None] = ContextVar("benchmarks", default=None)
     span = recording.start_span("floor")
     key = application.make_key()
-    of_key: dict[str, str | tuple[str, ...]] = {
-        "keyaudit.key.id": key.id,
-        "keyaudit.key.name": key.name,
-        "keyaudit.key.digest": key.digest,
-        "keyaudit.key.scopes": tuple(key.scopes),
-        "keyaudit.key.allow_list": tuple(key.allow_list),
-        "keyaudit.detail": "full",
-        "keyaudit.outcome": "accepted",
-    }
-    arguments = ("create", "workspace", "w_1", application.FIELDS)
+    snapshot = Snapshot(ApiKey(key.id, key.name, key.scopes, key.allow_list), None, max_items=128)
+    of_key = {**snapshot.shown_full, names.OUTCOME: names.ACCEPTED}
+    of_write = dict(zip((names.ACTION, names.RESOURCE_TYPE, names.RESOURCE_ID), ACTION, strict=True))
+    arguments = (*ACTION, application.FIELDS)
 
     def plain(action: str, kind: str, name: str, fields: Any = None) -> Any:
         return fields
@@ -80,7 +76,7 @@ def _parts() -> dict[str, Callable[[], Any]]:
         "a context variable set and reset": set_and_reset,
         "one set_attribute": lambda: span.set_attribute("keyaudit.key.id", "k_7Qm"),
         "one set_attributes of 7": lambda: span.set_attributes(SEVEN),
-        "the ten attributes of a call": lambda: (span.set_attributes(of_key), span.set_attributes(OF_WRITE)),
+        "the ten attributes of a call": lambda: (span.set_attributes(of_key), span.set_attributes(of_write)),
         "one set_attributes of a list of 100": lambda: span.set_attributes(HUNDRED),
         "one span": lambda: recording.start_span("floor", kind=SpanKind.INTERNAL).end(),
         "one span with 7 attributes": lambda: recording.start_span("floor", attributes=SEVEN).end(),

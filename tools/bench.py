@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from environments import ROOT, environment, interpreter, main, run, tools_environment
+from environments import ROOT, VERSIONS, environment, main, run, tools_environment
 
 SHORTER = {"check", "profile", "--quick", "--form"}
 """With any of these, peers and PostgreSQL are left out."""
@@ -20,16 +20,9 @@ def bench() -> None:
 
 def python() -> Path:
     """Return the Python to measure with; in the full form it has peers and a PostgreSQL beside it."""
-    development = with_a_baseline()
+    measured = json.loads((ROOT / "benchmarks" / "baseline.json").read_text())
+    development = tools_environment((*measured, *VERSIONS))
     return development if SHORTER & {*sys.argv[1:]} else environment("bench", "bench", development)
-
-
-def with_a_baseline() -> Path:
-    """Return the virtualenv of a Python that has a baseline; the tools' own where there is none."""
-    for version in json.loads((ROOT / "benchmarks" / "baseline.json").read_text()):
-        if found := interpreter(version):
-            return environment(f"py{version}", "dev", found)
-    return tools_environment()
 
 
 if __name__ == "__main__":

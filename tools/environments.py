@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,9 +94,13 @@ def python_in(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def tools_environment() -> Path:
-    """Return the development virtualenv of the oldest Python here, whose syntax is the narrowest."""
-    for version in VERSIONS:
+def tools_environment(versions: Iterable[str] = VERSIONS) -> Path:
+    """Return the development virtualenv of the first of these Pythons that is here.
+
+    Args:
+        versions: If none are given, the oldest one is taken, whose syntax is the narrowest.
+    """
+    for version in versions:
         if python := interpreter(version):
             return environment(f"py{version}", "dev", python)
     return environment("dev", "dev")

@@ -255,6 +255,7 @@ def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit,
 
     starlette = Starlette()
     starlette.middleware_stack = respond
+    nothing: Any = None  # is received or sent
     asyncio.run(starlette({"type": "http"}, nothing, nothing))
     (server_span,), (audit_span,) = keyaudit.spans(SpanKind.SERVER), keyaudit.audit_spans()
     assert audit_span.parent == server_span.get_span_context()
@@ -269,20 +270,15 @@ def test_an_abandoned_write_leaves_the_current_span_as_it_was(
     """Whoever closes it may have another context, in which there is nothing to undo."""
     keyaudit.instrument(audit_targets=[f"{app.__name__}:wait"])
     writing = app.wait("create")
-    (copy_context().run if elsewhere else _run)(writing.send, None)
+    if elsewhere:
+        copy_context().run(writing.send, None)
+    else:
+        writing.send(None)
     with keyaudit.tracer.start_as_current_span("other") if elsewhere else nullcontext(trace.INVALID_SPAN) as around:
         writing.close()
         assert trace.get_current_span() is around
     assert [span.name for span in keyaudit.audit_spans()] == ["audit create"]
     assert caplog.records == []
-
-
-def _run(function: Any, *args: Any) -> Any:
-    return function(*args)
-
-
-async def nothing(*_: Any) -> Any:
-    """Stand for what a server gives."""
 
 
 def test_a_wide_event_has_no_control_over_the_span_name(keyaudit: KeyAudit, app: Any) -> None:

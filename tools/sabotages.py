@@ -30,7 +30,7 @@ SABOTAGES = (
     Sabotage(
         name="remove the reset of context variables",
         breaks="A key, a request or an authentication stays the current one after its block.",
-        module="request_state.py",
+        module="context_variables.py",
         found="        variable.reset(token)\n",
         replaced="        pass\n",
         tests=("test_use_key.py",),

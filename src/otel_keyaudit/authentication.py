@@ -11,13 +11,14 @@ from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader
+from otel_keyaudit.context_variables import assign, reset
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
 from otel_keyaudit.guard import boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.request_state import RequestState, current_request, reset
+from otel_keyaudit.request_state import RequestState, current_request
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
 from otel_keyaudit.tripwire import Credentials, Tripwire, all_presented, harmless
@@ -77,14 +78,13 @@ class AuthenticationMoment(ObservedCall):
     def __enter__(self) -> None:
         """Be the authentication inside which others may happen."""
         self.within = _CURRENT.get()
-        self._token = _CURRENT.set(self)
+        self._token = assign(_CURRENT, self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take note of an exception; a cancellation or an exit is no outcome."""
-        if self._token is not None:
-            reset(_CURRENT, self._token)
+        reset(_CURRENT, self._token)
         if error is not None and isinstance(error, Exception):
             self.exc = error
             self.guarded(STAGE_AUTHENTICATION, self._conclude)

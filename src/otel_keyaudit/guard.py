@@ -11,6 +11,7 @@ from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
+from otel_keyaudit.context_variables import apart, collection
 from otel_keyaudit.errors import UnreadableError, class_name
 from otel_keyaudit.metrics import Metrics
 
@@ -26,7 +27,7 @@ class Guard:
     def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
         """Return what the work returns, or ``None`` when it fails."""
         try:
-            return work(*args)
+            return work(*args) if collection.thread is None or not collection.is_here() else apart(work, *args)
         except Exception as error:  # noqa: BLE001 - the one place that may
             self.report(stage, error)
             return None

@@ -14,6 +14,7 @@ from opentelemetry.trace import get_tracer
 from otel_keyaudit import presets
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.boundaries import Boundaries
+from otel_keyaudit.context_variables import collection
 from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.first_use import before_first_use, never_before_first_use
@@ -178,6 +179,7 @@ class _Session:
             ConfigurationError: With ``strict``, a target can never fire.
         """
         ApiKey.catalog_version = self._catalog_version
+        collection.watch()
         self._watch.start()
         before_first_use(self._first_request)
         self._boundaries.install()
@@ -197,6 +199,7 @@ class _Session:
             installation.uninstall()
         self._jobs.uninstall()
         self._boundaries.uninstall()
+        collection.unwatch()
         ApiKey.catalog_version = None
 
     def _first_request(self) -> None:

@@ -11,20 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from threading import RLock
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from opentelemetry import trace
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
+from otel_keyaudit.context_variables import assign, reset
 from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import GuardedCall
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
 
-Value = TypeVar("Value")
 OnChange = Callable[["RequestState", GuardedCall | None], object]
 
 _CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", default=None)
@@ -90,7 +90,7 @@ class RequestState:
 
     def __enter__(self) -> RequestState:
         """Become the current request."""
-        self._token = _CALL.set(self)
+        self._token = assign(_CALL, self)
         return self
 
     def __exit__(
@@ -99,8 +99,7 @@ class RequestState:
         """End, unless it lasts, and make the outer request the current one again."""
         if not self.lasts:
             self.close()
-        if self._token is not None:
-            reset(_CALL, self._token)
+        reset(_CALL, self._token)
 
     def accept(self, key: ApiKey | None, authentication: Any) -> None:
         """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read.
@@ -194,38 +193,27 @@ def current_call() -> RequestState | None:
     return call if call is not None and call.is_open else None
 
 
-def enter_call(state: RequestState) -> Token[RequestState | None]:
+def enter_call(state: RequestState) -> Token[RequestState | None] | None:
     """Make a request the current one; give the token to :func:`leave_call` in the same frame."""
-    return _CALL.set(state)
+    return assign(_CALL, state)
 
 
-def leave_call(token: Token[RequestState | None]) -> None:
+def leave_call(token: Token[RequestState | None] | None) -> None:
     """Make the outer request the current one again."""
     reset(_CALL, token)
 
 
-def reset(variable: ContextVar[Value], token: Token[Value]) -> None:
-    """Reset a context variable, if this is still the context in which it was set.
-
-    It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
-    """
-    try:  # noqa: SIM105 - suppress() costs more than the reset
-        variable.reset(token)
-    except ValueError:
-        pass
-
-
-def leave_used_key() -> Token[ApiKey | None]:
+def leave_used_key() -> Token[ApiKey | None] | None:
     """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
-    return _USED_KEY.set(_USED_KEY.get() if _CALL.get() is None else None)
+    return assign(_USED_KEY, _USED_KEY.get() if _CALL.get() is None else None)
 
 
-def set_used_key(key: ApiKey) -> Token[ApiKey | None]:
+def set_used_key(key: ApiKey) -> Token[ApiKey | None] | None:
     """Set a key as :class:`use_key` does, but show it on no span around."""
-    return _USED_KEY.set(key)
+    return assign(_USED_KEY, key)
 
 
-def restore_used_key(token: Token[ApiKey | None]) -> None:
+def restore_used_key(token: Token[ApiKey | None] | None) -> None:
     """Undo :func:`leave_used_key` or :func:`set_used_key`."""
     reset(_USED_KEY, token)
 
@@ -270,13 +258,13 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         if key is not None and not isinstance(key, ApiKey):
             raise TypeError(f"use_key takes an ApiKey or None, not {type(key).__name__}")
         self._key = key
-        self._tokens: list[Token[ApiKey | None]] = []
+        self._tokens: list[Token[ApiKey | None] | None] = []
 
     def __enter__(self) -> ApiKey | None:
         """Set the key, and show it on the server span around."""
         come_first()
         if self._key is not None:
-            self._tokens.append(_USED_KEY.set(self._key))
+            self._tokens.append(assign(_USED_KEY, self._key))
             request = current_request()
             if request is not None and request.is_open:
                 request.use(self._key)

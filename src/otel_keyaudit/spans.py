@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
+from otel_keyaudit.context_variables import collection
 from otel_keyaudit.errors import FullSpanError, class_name
 from otel_keyaudit.member import Location
 from otel_keyaudit.request_state import NOTHING_SHOWN, RequestState
@@ -124,13 +125,16 @@ class AuditSpan:
 
     def __enter__(self) -> None:
         """Make it the current span."""
-        self._token = context_api.attach(trace.set_span_in_context(self.span))
+        if not collection.is_here():
+            self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is not None and (kind is not GeneratorExit or trace.get_current_span() is self.span):
+        if self._token is None or collection.is_here():
+            return
+        if kind is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)
             self._token = None
 

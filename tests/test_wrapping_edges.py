@@ -204,6 +204,42 @@ def test_what_is_no_function_of_a_module_is_said() -> None:
         find(SimpleNamespace(number=1), "number")
 
 
+class Shouting(str):
+    """An application's class with methods of Python's own."""
+
+    __slots__ = ()
+    upper = str.upper
+    make = vars(dict)["fromkeys"]
+    same = str.__eq__
+    length = staticmethod(len)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Shouting.upper", "it is str.upper, of a compiled class, which cannot be exchanged"),
+        ("Shouting.make", "it is dict.fromkeys, of a compiled class, which cannot be exchanged"),
+        ("Shouting.same", "it is str.__eq__, of a compiled class, which cannot be exchanged"),
+        ("Shouting.length", "it is Python's own builtins.len; name the function of the application that calls it"),
+        ("equal", "it is Python's own _operator.eq; name the function of the application that calls it"),
+    ],
+)
+def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
+    """Exchanged everywhere it would be called by everybody, and a compiled class must not be changed."""
+    module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
+    with pytest.raises(WrongTargetError) as caught:
+        find(module, name)
+    assert str(caught.value) == reason
+
+
+def test_a_compiled_method_of_an_object_is_the_objects() -> None:
+    """It was made for whoever holds it."""
+    module = SimpleNamespace(is_known={"k_1"}.__contains__)
+    with observed(module, "is_known") as observer:
+        assert module.is_known("k_1")
+    assert len(observer.calls) == 1
+
+
 def test_what_others_have_put_around_a_name_stays_there() -> None:
     """The function inside is what is found: of a module, of a class, in a class that is itself inside something."""
 

@@ -6,10 +6,18 @@ such as the object that ``lru_cache`` makes, is exchanged for a proxy in every p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from types import FunctionType, MethodType
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    WrapperDescriptorType,
+)
 from typing import Any, NamedTuple, Protocol, cast
 
 import wrapt
@@ -78,8 +86,14 @@ def find(module: object, qualified_name: str) -> Found:
     """Return what a qualified name leads to in a module.
 
     Raises:
-        WrongTargetError: There is no such name, or it is not a function.
+        WrongTargetError: There is no such name, or it is not a function, or one that serves more than the application.
     """
+    found = _found(module, qualified_name)
+    _refuse_what_is_shared(found.function)
+    return found
+
+
+def _found(module: object, qualified_name: str) -> Found:
     outer, _, name = qualified_name.rpartition(".")
     owner: Any = _peeled(lookup(module, outer)) if outer else module
     if issubclass(type(owner), type):
@@ -128,6 +142,18 @@ def _of_value(value: Any, name: str) -> Found:
     if type(call) is FunctionType and type(value) is not Proxy:
         return Found(call, has_self=True, receiver=value, described=value)
     return Found(value)
+
+
+_OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, WrapperDescriptorType)
+
+
+def _refuse_what_is_shared(function: Any) -> None:
+    """Refuse what is no function of the application: exchanged, all of the process would call it."""
+    if type(function) in _OF_COMPILED_CLASSES:
+        raise WrongTargetError(f"it is {function.__qualname__}, of a compiled class, which cannot be exchanged")
+    if type(function) is BuiltinFunctionType and (function.__module__ or "").split(".")[0] in sys.stdlib_module_names:
+        own = f"{function.__module__}.{function.__qualname__}"
+        raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")
 
 
 def _peeled(value: Any) -> Any:

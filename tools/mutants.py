@@ -28,7 +28,7 @@ MODULES: dict[str, str] = {
     "request_state": "request_state requests_by_span outlived use_key requests_asgi requests_wsgi nested_calls",
     "merge": "merge merge_text merge_mappings merge_edges provenance",
     "json_members": "merge_text merge_edges provenance",
-    "context_variables": "context_variables use_key generators",
+    "finalizers": "finalizers use_key generators",
     "copies": "merge_mappings merge_edges places_lists",
     "provenance": "provenance merge_edges",
     "sampling": "sampling sampling_edges detail settings",

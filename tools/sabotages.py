@@ -30,7 +30,7 @@ SABOTAGES = (
     Sabotage(
         name="remove the reset of context variables",
         breaks="A key, a request or an authentication stays the current one after its block.",
-        module="context_variables.py",
+        module="finalizers.py",
         found="        variable.reset(token)\n",
         replaced="        pass\n",
         tests=("test_use_key.py",),

@@ -11,9 +11,9 @@ from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader
-from otel_keyaudit.context_variables import assign, reset
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
+from otel_keyaudit.finalizers import assign, reset
 from otel_keyaudit.guard import boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative

@@ -11,8 +11,8 @@ from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
-from otel_keyaudit.context_variables import apart, collection
 from otel_keyaudit.errors import UnreadableError, class_name
+from otel_keyaudit.finalizers import apart, collection
 from otel_keyaudit.metrics import Metrics
 
 logger: Logger = getLogger("otel_keyaudit")

@@ -7,7 +7,7 @@ application that was built before ``instrument()`` is reached as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import Any
 from weakref import WeakSet
 
@@ -47,7 +47,7 @@ class Implementations:
         self._put_on = put_on
         self._guard = guard
         self._known: WeakSet[type] = WeakSet()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def observe(self, args: tuple[Any, ...], _: dict[str, Any]) -> None:
         """Look at who implements the method in a call that begins; the call itself is passed through."""
@@ -57,7 +57,7 @@ class Implementations:
         owner = getattr(args[0], self._attribute) if self._attribute else args[0]
         if type(owner) in self._known:
             return
-        with self._lock:  # another thread goes on only when the target is on
+        with self._lock:  # another thread goes on only when the target is on; a finalizer in this one goes on at once
             if type(owner) not in self._known:
                 try:
                     self._put_on(_implementation(owner, self._name))

@@ -14,9 +14,9 @@ from opentelemetry.trace import get_tracer
 from otel_keyaudit import presets
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.boundaries import Boundaries
-from otel_keyaudit.context_variables import collection
 from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.finalizers import collection
 from otel_keyaudit.first_use import before_first_use, never_before_first_use
 from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
 from otel_keyaudit.imports import ModuleWatch

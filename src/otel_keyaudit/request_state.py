@@ -18,7 +18,7 @@ from opentelemetry import trace
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
-from otel_keyaudit.context_variables import assign, reset
+from otel_keyaudit.finalizers import assign, reset
 from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import GuardedCall
 

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
-from otel_keyaudit.context_variables import collection
 from otel_keyaudit.errors import FullSpanError, class_name
+from otel_keyaudit.finalizers import collection
 from otel_keyaudit.member import Location
 from otel_keyaudit.request_state import NOTHING_SHOWN, RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
@@ -37,9 +37,12 @@ class ServerSpans:
         self._always_full = always_full
 
     def show(self, state: RequestState) -> None:
-        """Set what changed, in one call. What no longer holds is overwritten, since the API cannot remove it."""
+        """Set what changed, in one call. What no longer holds is overwritten, since the API cannot remove it.
+
+        In a finalizer nothing is set: the next change shows it.
+        """
         span = state.server_span
-        if span is None or not span.is_recording():
+        if span is None or not span.is_recording() or collection.is_here():
             return
         parts = self._of_key(state), state.outcome, state.last_write
         changed: dict[str, Any] = {}
@@ -132,7 +135,7 @@ class AuditSpan:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is None or collection.is_here():
+        if self._token is None:
             return
         if kind is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)

@@ -1,23 +1,20 @@
-"""Sets context variables, except where that would crash the process: during a collection of garbage before Python 3.12.
+"""What is left undone in a finalizer: a collection of garbage may have interrupted anything, this library too.
 
-There any allocation may start a collection, one inside of ``ContextVar.set`` or ``copy_context`` as well. A finalizer
-that it runs, of an abandoned generator or coroutine or of an object of the application, then finds its context halfway
-through a change, and another change pulls away the memory that is in use. So meanwhile no variable is set or reset, and
-what else is to be done is done in a copy of the context, which nobody is changing. Since Python 3.12 collections start
-between instructions only (gh-97922).
+What was interrupted may hold a lock, such as that of the SDK's spans, which its own thread does not get twice. Before
+Python 3.12 it may also be in the middle of ``ContextVar.set`` or ``copy_context`` (since then collections start between
+instructions only, gh-97922): another change of its context pulls away the memory that it uses, and the process crashes.
+So during a collection no context variable is set or reset, the server span is not touched, and what else is to be done
+is done in a copy of the context, which nobody is changing.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
 from threading import get_ident
 from typing import Any, Final, TypeVar
-
-_INTERRUPTS_ANYTHING = sys.version_info < (3, 12)
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -27,12 +24,11 @@ class Collection:
     """Knows the thread that collects garbage, from one ``instrument()`` to the next."""
 
     thread: int | None = None
-    """The thread, while it does; always ``None`` where collections interrupt nothing."""
+    """The thread, while it does."""
 
     def watch(self) -> None:
         """Have the collector tell when it begins and ends."""
-        if _INTERRUPTS_ANYTHING:
-            gc.callbacks.append(self._note)
+        gc.callbacks.append(self._note)
 
     def unwatch(self) -> None:
         """Have it tell no more."""

@@ -5,18 +5,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otel_keyaudit.finalizers import assign, collection, reset
+from otel_keyaudit import ApiKey, finalizers, use_key
+from otel_keyaudit.finalizers import Variable, collection
+from otel_keyaudit.request_state import RequestState
 from support import abandoned
 from support.keyaudit import KeyAudit, LoadModule
 
-VARIABLE: ContextVar[str] = ContextVar("variable", default="before")
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
 
 
@@ -64,40 +64,82 @@ def test_a_process_survives_calls_that_are_abandoned(name: str) -> None:
     environ = {**os.environ, "PYTHONPATH": path}
     ended = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=300)
     writes = 0 if name == "authentication" else CALLS
-    assert (ended.returncode, ended.stdout) == (0, f"{writes} {writes} {{}}\n"), ended.stderr
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{writes} {writes} {{}}\n", "")
 
 
-def test_in_a_collection_nothing_is_set() -> None:
-    """And nothing reset."""
-    seen: list[object] = []
+def in_a_collection(work: Callable[[], object]) -> None:
+    """Have a finalizer do something."""
 
     class Finalized:
         def __init__(self) -> None:
             self.cycle = self
 
         def __del__(self) -> None:
-            seen.append((assign(VARIABLE, "in a finalizer"), VARIABLE.get()))
-            reset(VARIABLE, token)
-            seen.append(VARIABLE.get())
+            work()
 
-    token = assign(VARIABLE, "set")
+    Finalized()
+    gc.collect()
+
+
+@pytest.fixture(params=[True, False], ids=["inside an instruction", "between two"])
+def _wherever(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector interrupts instructions, as before Python 3.12, or comes between two, as it may on any."""
+    monkeypatch.setattr(finalizers, "_INSIDE_INSTRUCTIONS", request.param)
+
+
+@pytest.fixture
+def _inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector interrupts instructions."""
+    monkeypatch.setattr(finalizers, "_INSIDE_INSTRUCTIONS", True)
+
+
+@pytest.fixture
+def _watched() -> Iterator[None]:
+    """The collector tells."""
     collection.watch()
-    try:
-        Finalized()
-        gc.collect()
-    finally:
-        collection.unwatch()
-    assert seen == [(None, "set"), "set"]
-    reset(VARIABLE, token)
-    assert VARIABLE.get() == "before"
+    yield
+    collection.unwatch()
 
 
+@pytest.mark.usefixtures("_watched", "_inside")
+def test_what_is_set_in_a_collection_is_set_for_the_collection() -> None:
+    """The context variable is not touched, and afterwards it is what it was."""
+    variable: Variable[str] = Variable("variable")
+    seen: list[object] = []
+
+    def work() -> None:
+        seen.append(variable.get())
+        outer = variable.set("outer")
+        inner = variable.set("inner")
+        seen.extend([variable.get(), variable.in_context.get()])
+        variable.reset(inner)
+        seen.append(variable.get())
+        variable.reset(outer)
+        seen.append(variable.get())
+        variable.reset(before)
+        seen.append(variable.get())
+        variable.set(None)
+        seen.append(variable.get())
+
+    before = variable.set("before")
+    in_a_collection(work)
+    assert seen == ["before", "inner", "before", "outer", "before", "before", None]
+    assert variable.get() == "before"
+    in_a_collection(lambda: seen.append(variable.get()))
+    assert seen[-1] == "before"
+    variable.reset(before)
+    assert variable.get() is None
+
+
+@pytest.mark.usefixtures("_watched", "_inside")
 def test_other_threads_go_on_beside_a_collection() -> None:
     """What they set is set."""
     seen: list[object] = []
+    variable: Variable[str] = Variable("variable")
 
     def elsewhere() -> None:
-        seen.append((collection.is_here(), assign(VARIABLE, "elsewhere") is None, VARIABLE.get()))
+        variable.set("elsewhere")
+        seen.append((collection.is_here(), variable.get(), variable.in_context.get()))
 
     def during(phase: str, _: object) -> None:
         if phase == "start":
@@ -106,16 +148,15 @@ def test_other_threads_go_on_beside_a_collection() -> None:
             thread.start()
             thread.join()
 
-    collection.watch()
     gc.callbacks.append(during)
     try:
         gc.collect()
     finally:
         gc.callbacks.remove(during)
-        collection.unwatch()
-    assert seen == [(False, False, "elsewhere")]
+    assert seen == [(False, "elsewhere", "elsewhere")]
 
 
+@pytest.mark.usefixtures("_inside")
 def test_a_write_in_a_collection_is_one_like_any_other(keyaudit: KeyAudit, app: Any) -> None:
     """It has its key, its row and its span; that is no current span, there or afterwards."""
     with keyaudit.request() as span:
@@ -131,6 +172,39 @@ def test_a_write_in_a_collection_is_one_like_any_other(keyaudit: KeyAudit, app: 
     assert keyaudit.degraded() == {}
 
 
+@pytest.mark.usefixtures("_wherever")
+def test_a_key_set_by_hand_in_a_finalizer_wins(keyaudit: KeyAudit, app: Any) -> None:
+    """The request that was interrupted has nothing to do with the row; its other rows have its own key."""
+
+    def work() -> None:
+        with use_key(ApiKey("k_2")):
+            app.record("close", {})
+
+    with keyaudit.request():
+        app.verify({"id": "k_1"})
+        in_a_collection(work)
+        app.record("create", {})
+    assert [fields["request_api_key"]["id"] for fields, _ in app.ROWS] == ["k_2", "k_1"]
+    assert keyaudit.writes()["attributed"] == 2
+
+
+@pytest.mark.usefixtures("_wherever")
+def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any) -> None:
+    """Its key is its own, and the request that was interrupted keeps the one it has."""
+
+    def work() -> None:
+        with RequestState(lambda *_: None):
+            app.verify({"id": "k_2"})
+            app.record("close", {})
+
+    with keyaudit.request():
+        app.verify({"id": "k_1"})
+        in_a_collection(work)
+        app.record("create", {})
+    assert [fields["request_api_key"]["id"] for fields, _ in app.ROWS] == ["k_2", "k_1"]
+
+
+@pytest.mark.usefixtures("_wherever")
 def test_a_collection_that_interrupts_a_span_does_not_wait_for_it(keyaudit: KeyAudit, app: Any) -> None:
     """The SDK holds the span's lock while it takes a value over; what is to be shown is shown by the next change."""
 
@@ -157,3 +231,16 @@ def test_the_collector_tells_only_while_instrumented(keyaudit: KeyAudit, load_mo
     assert len(gc.callbacks) == len(before) + 1
     keyaudit.uninstrument()
     assert gc.callbacks == before
+
+
+def test_unwatched_in_the_middle_of_a_collection_it_has_ended() -> None:
+    """Nobody tells of its end."""
+    seen: list[bool] = []
+
+    def work() -> None:
+        seen.append(collection.is_here())
+        collection.unwatch()
+
+    collection.watch()
+    in_a_collection(work)
+    assert (seen, collection.is_here()) == ([True], False)

@@ -357,8 +357,8 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained(
         module="jobs",
-        line="self._key_token: Token[ApiKey | None] | None = None",
-        mutants=('self._key_token: Token[ApiKey | None] | None = ""',),
+        line="self._key_before: Setting | None = None",
+        mutants=('self._key_before: Setting | None = ""',),
         because="A job is put down only after it has begun.",
     ),
     Explained(

@@ -31,8 +31,8 @@ SABOTAGES = (
         name="remove the reset of context variables",
         breaks="A key, a request or an authentication stays the current one after its block.",
         module="finalizers.py",
-        found="        variable.reset(token)\n",
-        replaced="        pass\n",
+        found="                self.in_context.reset(setting)\n",
+        replaced="                pass\n",
         tests=("test_use_key.py",),
     ),
     Sabotage(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -13,7 +12,7 @@ from otel_keyaudit.binding import Binding
 from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
-from otel_keyaudit.finalizers import assign, reset
+from otel_keyaudit.finalizers import Setting, Variable
 from otel_keyaudit.guard import boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
@@ -29,7 +28,7 @@ _UNREAD = object()
 _UNREADABLE = object()
 """Stands for a key object that cannot be read: there is a key, and nobody can say which."""
 
-_CURRENT: ContextVar[AuthenticationMoment | None] = ContextVar("otel_keyaudit_authentication", default=None)
+_CURRENT: Variable[AuthenticationMoment] = Variable("otel_keyaudit_authentication")
 
 
 class Authentication(Plan):
@@ -73,18 +72,19 @@ class AuthenticationMoment(ObservedCall):
     within: AuthenticationMoment | None = None
     _found: Any = _UNREAD
     _presented: Credentials = ()
-    _token: Token[AuthenticationMoment | None] | None = None
+    _before: Setting | None = None
 
     def __enter__(self) -> None:
         """Be the authentication inside which others may happen."""
         self.within = _CURRENT.get()
-        self._token = assign(_CURRENT, self)
+        self._before = _CURRENT.set(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take note of an exception; a cancellation or an exit is no outcome."""
-        reset(_CURRENT, self._token)
+        if self._before is not None:
+            _CURRENT.reset(self._before)
         if error is not None and isinstance(error, Exception):
             self.exc = error
             self.guarded(STAGE_AUTHENTICATION, self._conclude)

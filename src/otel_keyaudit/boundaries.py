@@ -89,11 +89,11 @@ class Boundaries:
         handler = self._asgi(entry, original)
 
         async def served(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            token = leave_used_key()
+            before = leave_used_key()
             try:
                 return await handler(args, kwargs)
             finally:
-                restore_used_key(token)
+                restore_used_key(before)
 
         return served
 

@@ -1,46 +1,63 @@
-"""What is left undone in a finalizer: a collection of garbage may have interrupted anything, this library too.
+"""What a finalizer must not touch: a collection of garbage may have interrupted anything, this library too.
 
-What was interrupted may hold a lock, such as that of the SDK's spans, which its own thread does not get twice. Before
-Python 3.12 it may also be in the middle of ``ContextVar.set`` or ``copy_context`` (since then collections start between
-instructions only, gh-97922): another change of its context pulls away the memory that it uses, and the process crashes.
-So during a collection no context variable is set or reset, the server span is not touched, and what else is to be done
-is done in a copy of the context, which nobody is changing.
+What was interrupted may hold a lock, such as that of the SDK's spans, which its own thread does not get twice: during a
+collection the server span is left to its next change.
+
+Before Python 3.12 a collection may begin inside of an instruction (since then between two of them, gh-97922). If it
+interrupts ``ContextVar.set`` or ``copy_context`` and changes the same context, it pulls away the memory that they use,
+and the process crashes. There no context variable is touched during a collection, what is set is set for the collection
+alone, and what else is to be done is done in a copy of the context, which nobody is changing.
 """
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
 from threading import get_ident
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+_INSIDE_INSTRUCTIONS = sys.version_info < (3, 12)
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 
 
 class Collection:
-    """Knows the thread that collects garbage, from one ``instrument()`` to the next."""
+    """Knows the thread that collects garbage, from one ``instrument()`` to the next.
 
-    thread: int | None = None
-    """The thread, while it does."""
+    Attributes:
+        thread: The thread, while it does.
+        values: What variables were set to in this collection.
+    """
+
+    def __init__(self) -> None:
+        self.thread: int | None = None
+        self.values: dict[Variable[Any], Any] = {}
 
     def watch(self) -> None:
         """Have the collector tell when it begins and ends."""
         gc.callbacks.append(self._note)
 
     def unwatch(self) -> None:
-        """Have it tell no more."""
+        """Have it tell no more, not even of the end of a collection that is going on."""
         with suppress(ValueError):
             gc.callbacks.remove(self._note)
+        self._note("stop")
 
     def is_here(self) -> bool:
         """Say whether this code is run by a collection: other threads go on beside it."""
         return self.thread is not None and self.thread == get_ident()
 
-    def _note(self, phase: str, _: dict[str, int]) -> None:
+    def is_inside_an_instruction(self) -> bool:
+        """Say whether it is run by one that may have interrupted a change of the context."""
+        return _INSIDE_INSTRUCTIONS and self.is_here()
+
+    def _note(self, phase: str, _: object = None) -> None:
         self.thread = get_ident() if phase == "start" else None
+        self.values = {}
 
 
 collection: Final = Collection()
@@ -51,19 +68,58 @@ def apart(work: Callable[..., Result], *args: Any) -> Result:
     return copy_context().run(work, *args)
 
 
-def assign(variable: ContextVar[Value], value: Value) -> Token[Value] | None:
-    """Set a context variable; ``None`` where that cannot be done."""
-    return None if collection.is_here() else variable.set(value)
+class Meanwhile(NamedTuple):
+    """What a variable was before it was set in a collection.
 
-
-def reset(variable: ContextVar[Value], token: Token[Value] | None) -> None:
-    """Reset a context variable, if it was set and this is still the context in which that was done.
-
-    It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
+    Attributes:
+        values: Those of the collection.
+        before: The value.
     """
-    if token is None or collection.is_here():
-        return
-    try:  # noqa: SIM105 - suppress() costs more than the reset
-        variable.reset(token)
-    except ValueError:
-        pass
+
+    values: dict[Variable[Any], Any]
+    before: Any
+
+
+Setting = Token[Any] | Meanwhile
+"""What a variable was before it was set."""
+
+
+class Variable(Generic[Value]):
+    """A context variable, ``None`` at first, that can be set in a finalizer, too: until the end of the collection.
+
+    Args:
+        name: Its name.
+    """
+
+    __slots__ = ("in_context",)
+
+    def __init__(self, name: str) -> None:
+        self.in_context: ContextVar[Value | None] = ContextVar(name, default=None)
+
+    def get(self) -> Value | None:
+        """Return its value."""
+        if collection.thread is not None and collection.is_inside_an_instruction() and self in collection.values:
+            found: Value | None = collection.values[self]
+            return found
+        return self.in_context.get()
+
+    def set(self, value: Value | None) -> Setting:
+        """Set it; what is returned says what it was before."""
+        if collection.thread is None or not collection.is_inside_an_instruction():
+            return self.in_context.set(value)
+        setting = Meanwhile(collection.values, self.get())
+        setting.values[self] = value
+        return setting
+
+    def reset(self, setting: Setting) -> None:
+        """Set it to what it was before, if this is still the context in which it was set.
+
+        It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
+        """
+        if isinstance(setting, Meanwhile):
+            setting.values[self] = setting.before
+        elif not collection.is_inside_an_instruction():
+            try:  # noqa: SIM105 - suppress() costs more than the reset
+                self.in_context.reset(setting)
+            except ValueError:
+                pass

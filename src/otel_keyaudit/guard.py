@@ -27,7 +27,9 @@ class Guard:
     def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
         """Return what the work returns, or ``None`` when it fails."""
         try:
-            return work(*args) if collection.thread is None or not collection.is_here() else apart(work, *args)
+            if collection.thread is not None and collection.is_inside_an_instruction():
+                return apart(work, *args)
+            return work(*args)
         except Exception as error:  # noqa: BLE001 - the one place that may
             self.report(stage, error)
             return None

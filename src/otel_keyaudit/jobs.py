@@ -19,6 +19,7 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.api_key import READERS, ApiKey
 from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.finalizers import Setting
 from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import Faults, GuardedCall, run_silently
 from otel_keyaudit.imports import ModuleWatch
@@ -56,12 +57,12 @@ class Job:
     def __init__(self, key: ApiKey, span_context: trace.SpanContext = trace.INVALID_SPAN_CONTEXT) -> None:
         self._key = key
         self._span_context = span_context
-        self._key_token: Token[ApiKey | None] | None = None
+        self._key_before: Setting | None = None
         self._context_token: Token[context.Context] | None = None
 
     def __enter__(self) -> None:
         come_first()
-        self._key_token = set_used_key(self._key)
+        self._key_before = set_used_key(self._key)
         if self._span_context.is_valid and trace.get_current_span() is trace.INVALID_SPAN:
             span = trace.NonRecordingSpan(self._span_context)  # the span itself would make the job part of its request
             self._context_token = context.attach(trace.set_span_in_context(span))
@@ -75,9 +76,9 @@ class Job:
 
     def put_down(self) -> None:
         """Forget the key before the end."""
-        if self._key_token is not None:
-            restore_used_key(self._key_token)
-            self._key_token = None
+        if self._key_before is not None:
+            restore_used_key(self._key_before)
+            self._key_before = None
 
 
 class Jobs:

@@ -8,7 +8,6 @@ outlives its request (a task, a pipelined request, a lazily started worker), so 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar, Token
 from threading import RLock
 from types import MappingProxyType, TracebackType
 from typing import Any, Final
@@ -18,7 +17,7 @@ from opentelemetry import trace
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
-from otel_keyaudit.finalizers import assign, reset
+from otel_keyaudit.finalizers import Setting, Variable
 from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import GuardedCall
 
@@ -27,8 +26,8 @@ SPAN_MARK: Final = "otel_keyaudit_request"
 
 OnChange = Callable[["RequestState", GuardedCall | None], object]
 
-_CALL: ContextVar[RequestState | None] = ContextVar("otel_keyaudit_call", default=None)
-_USED_KEY: ContextVar[ApiKey | None] = ContextVar("otel_keyaudit_used_key", default=None)
+_CALL: Variable[RequestState] = Variable("otel_keyaudit_call")
+_USED_KEY: Variable[ApiKey] = Variable("otel_keyaudit_used_key")
 _Lock = type(RLock())  # RLock itself is a function around it, which costs more than it does
 
 used_key: Callable[[], ApiKey | None] = _USED_KEY.get
@@ -76,7 +75,7 @@ class RequestState:
     full_key_id: str | None = None
     shown: tuple[Mapping[str, Any], ...] = (NOTHING_SHOWN, NOTHING_SHOWN, NOTHING_SHOWN)
     _acceptances: Sequence[Acceptance] = ()
-    _token: Token[RequestState | None] | None = None
+    _before: Setting | None = None
 
     def __init__(self, on_change: OnChange, scope: Any = None, within: RequestState | None = None) -> None:
         self.scope = scope
@@ -90,7 +89,7 @@ class RequestState:
 
     def __enter__(self) -> RequestState:
         """Become the current request."""
-        self._token = assign(_CALL, self)
+        self._before = _CALL.set(self)
         return self
 
     def __exit__(
@@ -99,7 +98,8 @@ class RequestState:
         """End, unless it lasts, and make the outer request the current one again."""
         if not self.lasts:
             self.close()
-        reset(_CALL, self._token)
+        if self._before is not None:
+            _CALL.reset(self._before)
 
     def accept(self, key: ApiKey | None, authentication: Any) -> None:
         """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read.
@@ -193,29 +193,29 @@ def current_call() -> RequestState | None:
     return call if call is not None and call.is_open else None
 
 
-def enter_call(state: RequestState) -> Token[RequestState | None] | None:
-    """Make a request the current one; give the token to :func:`leave_call` in the same frame."""
-    return assign(_CALL, state)
+def enter_call(state: RequestState) -> Setting:
+    """Make a request the current one; give what is returned to :func:`leave_call` in the same frame."""
+    return _CALL.set(state)
 
 
-def leave_call(token: Token[RequestState | None] | None) -> None:
+def leave_call(before: Setting) -> None:
     """Make the outer request the current one again."""
-    reset(_CALL, token)
+    _CALL.reset(before)
 
 
-def leave_used_key() -> Token[ApiKey | None] | None:
+def leave_used_key() -> Setting:
     """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
-    return assign(_USED_KEY, _USED_KEY.get() if _CALL.get() is None else None)
+    return _USED_KEY.set(_USED_KEY.get() if _CALL.get() is None else None)
 
 
-def set_used_key(key: ApiKey) -> Token[ApiKey | None] | None:
+def set_used_key(key: ApiKey) -> Setting:
     """Set a key as :class:`use_key` does, but show it on no span around."""
-    return assign(_USED_KEY, key)
+    return _USED_KEY.set(key)
 
 
-def restore_used_key(token: Token[ApiKey | None] | None) -> None:
+def restore_used_key(before: Setting) -> None:
     """Undo :func:`leave_used_key` or :func:`set_used_key`."""
-    reset(_USED_KEY, token)
+    _USED_KEY.reset(before)
 
 
 def current_attribution(request: RequestState | None) -> Attribution:
@@ -258,13 +258,13 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         if key is not None and not isinstance(key, ApiKey):
             raise TypeError(f"use_key takes an ApiKey or None, not {type(key).__name__}")
         self._key = key
-        self._tokens: list[Token[ApiKey | None] | None] = []
+        self._before: list[Setting] = []
 
     def __enter__(self) -> ApiKey | None:
         """Set the key, and show it on the server span around."""
         come_first()
         if self._key is not None:
-            self._tokens.append(assign(_USED_KEY, self._key))
+            self._before.append(_USED_KEY.set(self._key))
             request = current_request()
             if request is not None and request.is_open:
                 request.use(self._key)
@@ -274,5 +274,5 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Set what was there before."""
-        if self._tokens:
-            reset(_USED_KEY, self._tokens.pop())
+        if self._before:
+            _USED_KEY.reset(self._before.pop())

@@ -57,22 +57,22 @@ class Body:
         setattr(self._body, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        token = enter_call(self._state)
+        before = enter_call(self._state)
         try:
             return Chunks(iter(self._body), self._state)
         finally:
-            leave_call(token)
+            leave_call(before)
 
     def close(self) -> None:
         """Close the body, then end the request."""
-        token = enter_call(self._state)
+        before = enter_call(self._state)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
             self._state.close()
-            leave_call(token)
+            leave_call(before)
 
 
 class SizedBody(Body):
@@ -93,11 +93,11 @@ class Chunks(Body):
         return self
 
     def __next__(self) -> Any:
-        token = enter_call(self._state)
+        before = enter_call(self._state)
         try:
             return next(self._body)
         finally:
-            leave_call(token)
+            leave_call(before)
 
 
 class AsyncChunks(Body):
@@ -109,8 +109,8 @@ class AsyncChunks(Body):
         return self
 
     async def __anext__(self) -> Any:
-        token = enter_call(self._state)
+        before = enter_call(self._state)
         try:
             return await self._body.__anext__()
         finally:
-            leave_call(token)
+            leave_call(before)

@@ -128,14 +128,14 @@ class AuditSpan:
 
     def __enter__(self) -> None:
         """Make it the current span."""
-        if not collection.is_here():
+        if not collection.is_inside_an_instruction():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is None:
+        if self._token is None or collection.is_inside_an_instruction():
             return
         if kind is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)

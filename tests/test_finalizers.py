@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, finalizers, use_key
 from otel_keyaudit.finalizers import Variable, collection
+from otel_keyaudit.guard import Guard
 from otel_keyaudit.request_state import RequestState
 from support import abandoned
 from support.keyaudit import KeyAudit, LoadModule
@@ -132,13 +134,28 @@ def test_what_is_set_in_a_collection_is_set_for_the_collection() -> None:
 
 
 @pytest.mark.usefixtures("_watched", "_inside")
+def test_other_work_is_done_in_a_copy_of_the_context() -> None:
+    """What a span processor or a sampler sets there, nobody sees."""
+    variable: ContextVar[str] = ContextVar("variable", default="before")
+    seen: list[object] = []
+
+    def work() -> str:
+        variable.set("in a collection")
+        return variable.get()
+
+    in_a_collection(lambda: seen.extend([Guard().guarded("", work), variable.get()]))
+    assert [*seen, variable.get()] == ["in a collection", "before", "before"]
+    assert [Guard().guarded("", work), variable.get()] == ["in a collection"] * 2
+
+
+@pytest.mark.usefixtures("_watched", "_inside")
 def test_other_threads_go_on_beside_a_collection() -> None:
     """What they set is set."""
     seen: list[object] = []
     variable: Variable[str] = Variable("variable")
 
     def elsewhere() -> None:
-        variable.set("elsewhere")
+        Guard().guarded("", variable.set, "elsewhere")
         seen.append((collection.is_here(), variable.get(), variable.in_context.get()))
 
     def during(phase: str, _: object) -> None:
@@ -244,3 +261,4 @@ def test_unwatched_in_the_middle_of_a_collection_it_has_ended() -> None:
     collection.watch()
     in_a_collection(work)
     assert (seen, collection.is_here()) == ([True], False)
+    collection.unwatch()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request_state import restore_used_key, set_used_key
+from otel_keyaudit.request_state import RequestState, leave_used_key, restore_used_key, set_used_key, used_key
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
 
@@ -203,6 +203,20 @@ def test_abandoned_generator() -> None:
     with use_key(ApiKey("outer")), pytest.raises(StopIteration):
         generator.aclose().send(None)  # type: ignore[attr-defined]
     assert current_key() is None
+
+
+def test_a_server_that_was_started_in_a_block_serves_in_it() -> None:
+    """Not so what the context of its previous request has left behind."""
+    key = ApiKey("k_1")
+    with use_key(key):
+        before = leave_used_key()
+        assert used_key() is key
+        restore_used_key(before)
+        with RequestState(lambda *_: None):
+            before = leave_used_key()
+            assert used_key() is None
+            restore_used_key(before)
+        assert used_key() is key
 
 
 def test_a_key_that_comes_with_a_job_shows_on_no_span_around(keyaudit: KeyAudit) -> None:

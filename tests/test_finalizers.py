@@ -15,9 +15,9 @@ import pytest
 from otel_keyaudit import ApiKey, finalizers, use_key
 from otel_keyaudit.finalizers import Variable, collection
 from otel_keyaudit.guard import Guard
-from otel_keyaudit.request_state import RequestState
 from support import abandoned
 from support.keyaudit import KeyAudit, LoadModule
+from support.unseen import unseen_request
 
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
 
@@ -210,7 +210,7 @@ def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any
     """Its key is its own, and the request that was interrupted keeps the one it has."""
 
     def work() -> None:
-        with RequestState(lambda *_: None):
+        with unseen_request():
             app.verify({"id": "k_2"})
             app.record("close", {})
 

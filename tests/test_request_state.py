@@ -15,8 +15,8 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
-from otel_keyaudit.request_state import RequestState
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from support.unseen import unseen_request
 
 SOURCE = """
 class Key:
@@ -244,7 +244,7 @@ def test_long_request_gathers_nothing() -> None:
     class Authentication:
         within: Any = None
 
-    state = RequestState(lambda *_: None)
+    state = unseen_request()
     for number in range(1000):
         check, look_up = Authentication(), Authentication()
         look_up.within = check
@@ -261,7 +261,7 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
         def __init__(self, within: Any = None) -> None:
             self.within = within
 
-    state = RequestState(lambda *_: None)
+    state = unseen_request()
     first, second = Authentication(), Authentication()
     state.accept(ApiKey("k1"), Authentication(first))
     state.accept(ApiKey("k2"), Authentication(second))
@@ -269,7 +269,7 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
     withdrawn = state.withdraw(first)
     assert withdrawn is not None
     assert withdrawn.id == "k1"
-    state.deny("ValueError", "k1", None)
+    state.deny("ValueError", "k1")
     state.accept(ApiKey("k2"), second)
     assert (state.attribution.is_ambiguous, state.attribution.key, state.withdraw(second)) == (
         False,

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request_state import RequestState, leave_used_key, restore_used_key, set_used_key, used_key
+from otel_keyaudit.request_state import leave_used_key, restore_used_key, set_used_key, used_key
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
+from support.unseen import unseen_request
 
 HAND = ApiKey("hand", "by hand", ["write"], ["w1"])
 
@@ -212,7 +213,7 @@ def test_a_server_that_was_started_in_a_block_serves_in_it() -> None:
         before = leave_used_key()
         assert used_key() is key
         restore_used_key(before)
-        with RequestState(lambda *_: None):
+        with unseen_request():
             before = leave_used_key()
             assert used_key() is None
             restore_used_key(before)

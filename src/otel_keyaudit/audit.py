@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType, TracebackType
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any
 
 from otel_keyaudit import names
@@ -12,7 +12,7 @@ from otel_keyaudit.attribution import NOTHING
 from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, event_value, last_write_attributes
 from otel_keyaudit.calls import ObservedCall, Reader
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard import boxed
+from otel_keyaudit.guard import Step, boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.merge import Merge
@@ -27,71 +27,71 @@ from otel_keyaudit.values import MAX_LENGTH
 
 def observer(plan: AuditPlan) -> Observe:
     """Return what observes the calls of an audit target; for a call that is not meant it returns ``None``."""
+    when = None if plan.when_needs_result else plan.when
+    before = _before(plan)
 
     def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuditMoment | None:
-        moment = AuditMoment(plan, args, kwargs)
-        if plan.when is not None and not (plan.when_needs_result or moment.holds(STAGE_AUDIT, plan.when)):
+        if not plan.is_on:
             return None
-        moment.guarded(STAGE_AUDIT, moment.prepare)
+        moment = AuditMoment(plan, args, kwargs)
+        if when is not None and not moment.holds(STAGE_AUDIT, when):
+            return None
+        moment.in_turn(before)
         return moment
 
+    plan.when_built = _when_built(plan)
+    plan.when_returned, plan.when_raised = _at_end(plan)
     return observe
 
 
 class AuditMoment(ObservedCall):
-    """One call of an audit target: its row is given the key before the application writes it."""
+    """One call of an audit target: its row is given the key before the application writes it.
+
+    What is done, and in which order, is up to the target: it is a list of steps, of which a target has those that it
+    needs (:func:`_before`, :func:`_when_built`, :func:`_at_end`).
+    """
 
     watched: AuditPlan
     lasts = True
-    _event: Mapping[str, Any] = MappingProxyType({})
     _request: RequestState | None = None
     _attribution = NOTHING
     _presented: Credentials = ()
     _snapshot: Snapshot | None = None
     _subject: ApiKey | None = None
-    _detail = Detail.FULL
     _written_in_full: AuditEvent | None = None
     _span: AuditSpan | None = None
+    _fields: Any = None
+    _is_incomplete = False
     _counted = False
     _paused = False
     _is_over = False
 
-    def prepare(self) -> None:
-        """Find the key, choose the detail, start the span, and give the row its members."""
-        plan = self.watched
-        self._request = request = current_request()
-        self._attribution = current_attribution(request)
-        if request is not None:
-            self._presented = request.presented
-        if plan.when_needs_result:
-            return
-        if plan.early:
-            self._read_event(plan.early)
-        if plan.builds_fields:
-            self._show()
-            return
-        self._choose()
-        self._show()
-        if plan.place is not None:
-            self._attempt(self._merge, plan.place.change, self._attempt)
-        self._count()
+    def __init__(self, plan: AuditPlan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.watched = plan
+        self.binding = plan.binding
+        self.positional = positional
+        self.keywords = keywords
+        self._detail = plan.usual_detail
+        self._event: dict[str, Any] = {}
 
     def __enter__(self) -> None:
         """Make the span the current one while the application writes."""
         if self._span is not None:
-            self.guarded(STAGE_TELEMETRY, self._span.__enter__)
+            self.guarded(STAGE_TELEMETRY, self._span.enter)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take note of how the write ended."""
-        if self._span is not None:
-            self.guarded(STAGE_TELEMETRY, self._span.__exit__, kind, error, traceback)
-        elif error is None and self._counted and self.watched.ends_unseen:
+        """Take note of how the write ended, unless it goes on later."""
+        plan = self.watched
+        if self._span is None and error is None and self._counted and plan.ends_unseen:
             return
+        self.exc = error
         was_paused, self._paused = self._paused, False
-        if not (self._is_over or (was_paused and error is None)):
-            self.guarded(STAGE_AUDIT, self._end, error)
+        if self._is_over or (was_paused if error is None else self._was_not_meant()):
+            self.in_turn(_LEAVE)
+        else:
+            self.in_turn(plan.when_returned if error is None else plan.when_raised)
 
     def pause(self) -> None:
         """Leave without an end: the write goes on later."""
@@ -99,66 +99,62 @@ class AuditMoment(ObservedCall):
 
     def returned(self, result: Any) -> Any:
         """Take note of the result; where it is the additional fields, return them with their members."""
-        self.result = result
-        if not self.watched.builds_fields:
+        self.result = self._fields = result
+        plan = self.watched
+        if not plan.builds_fields:
             return result
-        merged = self.guarded(STAGE_AUDIT, boxed, self._merge_into_result)
-        return result if merged is None else merged[0]
+        if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
+            self._is_over = True
+            return result
+        self.in_turn(plan.when_built)
+        return self._fields
+
+    def _was_not_meant(self) -> bool:
+        """Say whether a function that would have looked at the result knows without it that the call is not meant."""
+        when = self.watched.when if self.watched.when_is_function and self.watched.when_needs_result else None
+        return when is not None and not self.may_hold(when)
 
     # What is known of the write.
 
-    def _read_event(self, readers: Mapping[str, Reader]) -> None:
-        event = self._event = {**self._event}
-        self.guarded_each(STAGE_AUDIT, self._read_fields, readers.items(), event)
+    def _find_key(self) -> None:
+        self._request = request = current_request()
+        self._attribution = current_attribution(request)
+        if request is not None:
+            self._presented = request.presented
 
-    def _read_fields(self, remaining: Iterator[tuple[str, Reader]], event: dict[str, Any]) -> bool:
-        credentials = self._presented
-        for name, read in remaining:
-            value = read(self, None)
-            if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():  # else it is kept as it is
-                value = event_value(name, value)
-            if value is not None:
-                if credentials and type(value) is str:
-                    check(value, credentials)
-                event[name] = value
-        return True
+    def _renew_event(self) -> None:
+        """Go on with an event of its own: the server span shows the one there was."""
+        self._event = {**self._event}
 
-    def _choose(self) -> None:
-        """Read the subject and ask the sampler, once for both keys."""
-        plan, key = self.watched, self._attribution.key
-        if plan.subject is not None:
-            self._subject = self.guarded(STAGE_AUDIT, self._read_subject, plan.subject)
-        if key is None and self._subject is None:
-            return
+    def _read_subject(self) -> None:
+        plan = self.watched
+        subject = None if plan.subject is None else plan.subject(self, None)
+        reader = None if subject is None else plan.subject_reader(subject)
+        found = None if reader is None else reader.read(self, STAGE_AUDIT, self, subject)
+        self._subject = None if found is None else harmless(self, STAGE_AUDIT, found, self._presented)
+
+    def _encode(self) -> None:
+        key = self._attribution.key
         if key is not None:
-            self._snapshot = plan.runtime.snapshots.of(key)
-        sampler = plan.runtime.sampler
-        if sampler.constant is not None:
-            self._detail = sampler.constant
-            return
-        event = audit_event(self._event, key, self._subject)
-        self._detail = self.guarded(STAGE_SAMPLING, sampler.choose, event) or Detail.FULL
-        self._written_in_full = event if self._detail is Detail.FULL else None
+            self._snapshot = self.watched.runtime.snapshots.of(key)
 
-    def _read_subject(self, read: Reader) -> ApiKey | None:
-        subject = read(self, None)
-        subject_reader = None if subject is None else self.watched.subject_reader(subject)
-        found = None if subject_reader is None else subject_reader.read(self, STAGE_AUDIT, self, subject)
-        return None if found is None else harmless(self, STAGE_AUDIT, found, self._presented)
+    def _ask_sampler(self) -> None:
+        """Ask once for both keys. Where that fails, the row is full."""
+        key, subject, sampler = self._attribution.key, self._subject, self.watched.runtime.sampler
+        if key is None and subject is None:
+            return
+        event = self._written_in_full = audit_event(self._event, key, subject)
+        self._detail = sampler.choose(event)
+        if self._detail is Detail.MINIMAL:
+            self._written_in_full = None
 
     # What is shown.
-
-    def _show(self) -> None:
-        """Show what is known on the server span, and on a span of the write's own."""
-        self._show_on_server_span()
-        if self._span is not None or self.watched.has_span:
-            self.guarded(STAGE_TELEMETRY, self._show_on_audit_span)
 
     def _show_on_server_span(self) -> None:
         request = self._request
         if request is not None and request.is_open:
             full_key = None if self._written_in_full is None else self._attribution.key
-            request.wrote(last_write_attributes(self._event), full_key, self)
+            request.wrote(last_write_attributes(self._event), full_key)
 
     def _show_on_audit_span(self) -> None:
         if self._span is not None:
@@ -204,26 +200,24 @@ class AuditMoment(ObservedCall):
 
     def _merge(self, put: Callable[..., Any], *args: Any) -> Any:
         """Have the members put into additional fields by what knows where these are."""
+        self._is_incomplete = True
         merge = Merge(self._members(), self.watched.runtime.provenance)
         done = put(self, merge.into, *args)
         if merge.moved:
             self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
+        self._is_incomplete = False
         return done
 
-    def _merge_into_result(self) -> Any:
-        plan = self.watched
-        if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
-            self._is_over = True
-            return self.result
-        self._read_event(plan.late)
-        self._choose()
-        self._show()
-        merged = self._attempt(self._merge, plan.built, otherwise=self.result)
-        self._count()
-        return merged
+    def _merge_into_argument(self) -> None:
+        place = self.watched.place
+        if place is not None:
+            self._merge(place.change, self._attempt)
+
+    def _merge_into_result(self) -> None:
+        self._fields = self._merge(self.watched.built)
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
-        """Return what a part of the merge gives; where it fails, the row is not given all it should have."""
+        """Return what one of several parts of the merge gives; where it fails, others go on."""
         done = self.guarded(STAGE_MERGE, boxed, work, *args)
         if done is not None:
             return done[0]
@@ -235,35 +229,116 @@ class AuditMoment(ObservedCall):
         self._attribution = self._attribution.failed()
         self._written_in_full = None
 
-    # How it ended.
-
-    def _end(self, error: BaseException | None) -> None:
-        plan = self.watched
-        self.exc = error
-        undecided = plan.when if plan.when_is_function and plan.when_needs_result else None
-        if error is not None and undecided is not None and not self.may_hold(undecided):
-            return
-        if not self._counted:
-            self._lose()
-            self._count()
-        if plan.late and (not plan.builds_fields or error is not None):
-            self._read_event(plan.late)
-        if error is None and self._written_in_full is not None:
-            self.guarded(STAGE_SAMPLING, plan.runtime.sampler.written, self._written_in_full)
-        if self._span is not None or plan.late or plan.when_needs_result:
-            self.guarded(STAGE_TELEMETRY, self._end_span, error)
-
-    def _end_span(self, error: BaseException | None) -> None:
-        late = {name: self._event[name] for name in self.watched.late if name in self._event}
-        if late.keys() - {names.AUDIT_OUTCOME}:
-            self._show_on_server_span()
-        if self._span is None and self.watched.has_span and self.watched.when_needs_result:
-            self._show_on_audit_span()
-        if self._span is not None:
-            self._span.end(event_attributes(late), error)
-
     def _count(self) -> None:
         self._counted = True
+        if self._is_incomplete:
+            self._lose()
         self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
+
+    # How it ended.
+
+    def _leave_span(self) -> None:
+        if self._span is not None:
+            self._span.leave(self.exc)
+
+    def _settle(self) -> None:
+        """Count what could not be counted before: the application raised before there were fields, or we failed."""
+        if not self._counted:
+            self._lose()
+            self._count()
+
+    def _confirm(self) -> None:
+        if self._written_in_full is not None:
+            self.watched.runtime.sampler.written(self._written_in_full)
+
+    def _late(self) -> dict[str, Any]:
+        return {name: self._event[name] for name in self.watched.late if name in self._event}
+
+    def _show_late_on_server_span(self) -> None:
+        if self._late().keys() - {names.AUDIT_OUTCOME}:
+            self._show_on_server_span()
+
+    def _show_late_on_audit_span(self) -> None:
+        if self._span is None:
+            self._show_on_audit_span()
+
+    def _end_span(self) -> None:
+        if self._span is not None:
+            self._span.end(event_attributes(self._late()) if self.watched.late else {}, self.exc)
+
+
+def _before(plan: AuditPlan) -> list[Step]:
+    """Return what is done before the original is called: find key and detail, show them, and give them to the row."""
+    steps: list[Step] = [(STAGE_AUDIT, AuditMoment._find_key)]
+    if plan.when_needs_result:
+        return steps
+    steps += _notes(plan.early)
+    if plan.builds_fields:
+        return steps + _shows(plan)
+    steps += _choices(plan) + _shows(plan)
+    if plan.place is not None:
+        steps.append((STAGE_MERGE, AuditMoment._merge_into_argument))
+    return [*steps, (STAGE_AUDIT, AuditMoment._count)]
+
+
+def _when_built(plan: AuditPlan) -> list[Step]:
+    """Return what is done when a function has returned the additional fields."""
+    late = _late_notes(plan) + _choices(plan) + _shows(plan)
+    return [*late, (STAGE_MERGE, AuditMoment._merge_into_result), (STAGE_AUDIT, AuditMoment._count)]
+
+
+def _at_end(plan: AuditPlan) -> tuple[list[Step], list[Step]]:
+    """Return what is done when the original has returned, and when it has raised."""
+    settle: list[Step] = [*_LEAVE, (STAGE_AUDIT, AuditMoment._settle)]
+    confirm: list[Step] = [] if plan.runtime.sampler.constant else [(STAGE_SAMPLING, AuditMoment._confirm)]
+    end: list[Step] = []
+    if plan.late.keys() - {names.AUDIT_OUTCOME}:
+        end.append((STAGE_TELEMETRY, AuditMoment._show_late_on_server_span))
+    if plan.has_span and plan.when_needs_result:
+        end.append((STAGE_TELEMETRY, AuditMoment._show_late_on_audit_span))
+    if plan.has_span:
+        end.append((STAGE_TELEMETRY, AuditMoment._end_span))
+    late = _late_notes(plan)
+    return [*settle, *([] if plan.builds_fields else late), *confirm, *end], [*settle, *late, *end]
+
+
+def _late_notes(plan: AuditPlan) -> list[Step]:
+    return [(STAGE_AUDIT, AuditMoment._renew_event), *_notes(plan.late)] if plan.late else []
+
+
+def _notes(readers: Mapping[str, Reader]) -> list[Step]:
+    return [(STAGE_AUDIT, _note(name, read)) for name, read in readers.items()]
+
+
+def _note(name: str, read: Reader) -> Callable[[AuditMoment], None]:
+    """Return what takes note of one field of the event, under the attribute that shows it."""
+
+    def note(moment: AuditMoment) -> None:
+        value = read(moment, None)
+        if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():  # else it is kept as it is
+            value = event_value(name, value)
+            if value is None:
+                return
+        if moment._presented and type(value) is str:
+            check(value, moment._presented)
+        moment._event[name] = value
+
+    return note
+
+
+def _choices(plan: AuditPlan) -> list[Step]:
+    subject: list[Step] = [] if plan.subject is None else [(STAGE_AUDIT, AuditMoment._read_subject)]
+    sample: list[Step] = [] if plan.runtime.sampler.constant else [(STAGE_SAMPLING, AuditMoment._ask_sampler)]
+    return [*subject, (STAGE_AUDIT, AuditMoment._encode), *sample]
+
+
+def _shows(plan: AuditPlan) -> list[Step]:
+    """Return what shows the write on the server span, and on a span of its own."""
+    server_span: Step = STAGE_TELEMETRY, AuditMoment._show_on_server_span
+    return [server_span, (STAGE_TELEMETRY, AuditMoment._show_on_audit_span)] if plan.has_span else [server_span]
+
+
+_LEAVE: list[Step] = [(STAGE_TELEMETRY, AuditMoment._leave_span)]
+"""What is done when a write goes on later, or was none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -13,7 +13,7 @@ from otel_keyaudit.calls import Call, Plan, Reader
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.extraction import KeyReader
-from otel_keyaudit.guard import run_silently
+from otel_keyaudit.guard import Step, run_silently
 from otel_keyaudit.key_types import KeyFields
 from otel_keyaudit.member import Member
 from otel_keyaudit.metrics import Tally
@@ -48,8 +48,16 @@ class AuditPlan(Plan):
         has_span: Each write has a span of its own.
         ends_unseen: Nobody need be told that a row was written, when it has no span.
         counters: Count a call, by what its row could be given, and whether that was in full.
+        usual_detail: What is chosen where the sampler is not asked, or fails.
         no_members: The member names that only this library may give, with nothing under them.
+        when_built: What is done when the additional fields have been built.
+        when_returned: What is done at the end of a call.
+        when_raised: What is done at the end of one that raised.
     """
+
+    when_built: Sequence[Step] = ()
+    when_returned: Sequence[Step] = ()
+    when_raised: Sequence[Step] = ()
 
     def __init__(self, runtime: Runtime, target: AuditTarget, binding: Binding) -> None:
         super().__init__(runtime, target, binding)
@@ -70,6 +78,7 @@ class AuditPlan(Plan):
         self._sort_event_fields()
         self.has_span = runtime.settings.audit_spans
         self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
+        self.usual_detail = runtime.sampler.constant or Detail.FULL
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
         self.counters = _counters(runtime.metrics.writes)

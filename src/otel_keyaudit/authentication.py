@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,11 +11,12 @@ from otel_keyaudit.binding import Binding
 from otel_keyaudit.calls import Call, ObservedCall, Plan, Reader
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.expressions import Expression
+from otel_keyaudit.extraction import Content, KeyReader
 from otel_keyaudit.finalizers import Setting, Variable
-from otel_keyaudit.guard import boxed
+from otel_keyaudit.guard import SILENT, Step, boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.key_types import KeyFields, is_relative
-from otel_keyaudit.names import STAGE_AUTHENTICATION
+from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.request_state import RequestState, current_request
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
@@ -54,7 +54,11 @@ class Authentication(Plan):
 
 def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
-    return partial(AuthenticationMoment, plan)
+
+    def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment | None:
+        return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
+
+    return observe
 
 
 def _needs_result(source: Source | None, base: Source | None) -> bool:
@@ -71,7 +75,13 @@ class AuthenticationMoment(ObservedCall):
     lasts = False
     within: AuthenticationMoment | None = None
     _found: Any = _UNREAD
+    _verdict: str | None = None
+    _reason = ""
+    _state: RequestState | None = None
     _presented: Credentials = ()
+    _reader: KeyReader | None = None
+    _content: Content | None = None
+    _snapshot: ApiKey | None = None
     _before: Setting | None = None
 
     def __enter__(self) -> None:
@@ -87,7 +97,7 @@ class AuthenticationMoment(ObservedCall):
             _CURRENT.reset(self._before)
         if error is not None and isinstance(error, Exception):
             self.exc = error
-            self.guarded(STAGE_AUTHENTICATION, self._conclude)
+            self.in_turn(_CONCLUDE)
 
     def pause(self) -> None:
         """Leave without an outcome."""
@@ -95,27 +105,77 @@ class AuthenticationMoment(ObservedCall):
     def returned(self, result: Any) -> Any:
         """Take note of the result, which the caller gets as it is."""
         self.result = result
-        self.guarded(STAGE_AUTHENTICATION, self._conclude)
+        self.in_turn(_CONCLUDE)
         return result
 
-    def _conclude(self) -> None:
+    # The outcome.
+
+    def _judge(self) -> None:
+        """Tell whether the call is meant, in which request it is, and how it ended."""
         plan = self.watched
         if plan.when is not None and not self._is_meant(plan.when):
             return
-        key = self.result if plan.key is None else self._key()
-        reason = self._denial(key)
+        key = self._found = self.result if plan.key is None else self._key()
         request = current_request()
-        state = request if request is not None and request.is_open else None
+        if request is not None and request.is_open:
+            self._state = request
+        reason = self._denial(key)
+        if reason is not None:
+            self._verdict, self._reason = names.DENIED, reason
+            plan.runtime.metrics.authentications.add(names.DENIED, None if self.exc is None else reason)
+        elif key is not None:
+            self._verdict = names.ACCEPTED
+            plan.count_accepted()
+
+    def _find_presented(self) -> None:
+        """Tell what was presented as the credential, which is never written out."""
+        state = self._state
         if state is not None:
-            self._presented = self.guarded(STAGE_AUTHENTICATION, plan.tripwire.presented, self, state.scope) or ()
+            self._presented = self.watched.tripwire.presented(self, state.scope)
             if self._presented and self._presented != state.presented:
                 state.presented = all_presented(state.presented, self._presented)
-        if reason is not None:
-            self._deny(state, reason, key)
-        elif key is not None:
-            self._accept(state, key)
-        if self.exc is None and type(key) is not plan.last_class:
-            self._remember_class(type(key))
+
+    def _recognise(self) -> None:
+        """Look the key up by its content; what cannot be looked up is read field by field."""
+        if self._has_key():
+            self._reader = reader = self.watched.fields.of(type(self._found))
+            self._content = content = reader.content(self, self._found)
+            self._snapshot = reader.known(content)
+
+    def _read_key(self) -> None:
+        if self._snapshot is None and self._reader is not None:
+            self._snapshot = self._reader.canonical(self, STAGE_AUTHENTICATION, self, self._found, self._content)
+        if self._snapshot is not None and self._presented:
+            self._snapshot = harmless(self, STAGE_AUTHENTICATION, self._snapshot, self._presented)
+
+    def _tell(self) -> None:
+        """Tell the request, which shows it on its server span."""
+        state = self._state
+        if state is None or self._verdict is None:
+            return
+        if self._verdict is names.ACCEPTED:
+            state.accept(self._snapshot, self)
+            return
+        withdrawn = state.withdraw(self)
+        refused = self._snapshot or withdrawn
+        state.deny(self._reason, None if refused is None else refused.id)
+
+    def _remember_class(self) -> None:
+        """Remember what class API keys are of: an audit row may be about one."""
+        authentication, kind = self.watched, type(self._found)
+        if self.exc is not None or kind is authentication.last_class:
+            return
+        classes = authentication.runtime.key_classes
+        if kind.__module__ != "builtins" and kind not in classes:
+            classes[kind] = authentication.fields.of_object(kind)
+        authentication.last_class = kind
+
+    def _has_key(self) -> bool:
+        """Say whether there is a key to be read: one that was accepted, or one that was refused all the same."""
+        key = self._found
+        if key is None or key is _UNREADABLE or self._verdict is None:
+            return False
+        return self._verdict is names.ACCEPTED or (self._state is not None and self._reason != "false")
 
     def _is_meant(self, when: Reader) -> bool:
         """Say whether the call is meant; what cannot be read is counted and passed through."""
@@ -154,36 +214,6 @@ class AuthenticationMoment(ObservedCall):
             return "valid"
         return None if self.holds(STAGE_AUTHENTICATION, authentication.valid, key) else "valid"
 
-    def _deny(self, state: RequestState | None, reason: str, key: Any) -> None:
-        exception = None if self.exc is None else reason
-        self.watched.runtime.metrics.authentications.add(names.DENIED, exception)
-        if state is None:
-            return
-        withdrawn = state.withdraw(self)
-        was_found = key is not None and key is not _UNREADABLE and reason != "false"
-        refused = (self._read(key) if was_found else None) or withdrawn
-        state.deny(reason, None if refused is None else refused.id, self)
-
-    def _accept(self, state: RequestState | None, key: Any) -> None:
-        self.watched.count_accepted()
-        found = None if key is _UNREADABLE else self._read(key)
-        if state is not None:
-            state.accept(found, self)
-
-    def _remember_class(self, kind: type) -> None:
-        """Remember what class API keys are of: an audit row may be about one."""
-        authentication = self.watched
-        classes = authentication.runtime.key_classes
-        if kind.__module__ != "builtins" and kind not in classes:
-            classes[kind] = authentication.fields.of_object(kind)
-        authentication.last_class = kind
-
-    def _read(self, key: Any) -> ApiKey | None:
-        found = self.watched.fields.of(type(key)).read(self, STAGE_AUTHENTICATION, self, key)
-        if found is None or not self._presented:
-            return found
-        return harmless(self, STAGE_AUTHENTICATION, found, self._presented)
-
 
 def _if_there(read: Reader, call: Call) -> Any:
     """Return what is read, or ``None`` where it leads to nothing: not every exception leads to a key."""
@@ -191,3 +221,14 @@ def _if_there(read: Reader, call: Call) -> Any:
         return read(call, None)
     except MissingError:
         return None
+
+
+_CONCLUDE: list[Step] = [
+    (STAGE_AUTHENTICATION, AuthenticationMoment._judge),
+    (STAGE_AUTHENTICATION, AuthenticationMoment._find_presented),
+    (SILENT, AuthenticationMoment._recognise),
+    (STAGE_AUTHENTICATION, AuthenticationMoment._read_key),
+    (STAGE_TELEMETRY, AuthenticationMoment._tell),
+    (STAGE_AUTHENTICATION, AuthenticationMoment._remember_class),
+]
+"""What is done when an authentication has ended."""

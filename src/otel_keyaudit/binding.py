@@ -95,9 +95,9 @@ class Binding:
         """
         position = self._positions.get(name, self._own_count)
         if position >= self._own_count:
-            return lambda call, *_: self.read(call, name)
+            return lambda call, _=None: self.read(call, name)
 
-        def read(call: Arguments, *_: Any) -> Any:
+        def read(call: Arguments, _: Any = None) -> Any:
             positional = call.positional
             return positional[position] if position < len(positional) else self.read(call, name)
 
@@ -107,6 +107,22 @@ class Binding:
         """Return the default of a parameter, ``inspect.Parameter.empty`` where there is none."""
         parameter = self._parameters.get(name)
         return Parameter.empty if parameter is None else parameter.default
+
+    def writer(self, name: str) -> Callable[[Arguments, Any], None]:
+        """Return what puts another argument in place, as :meth:`write` does; by its position where that is the same."""
+        position = self._positions.get(name, self._own_count)
+        if position >= self._own_count:
+            return lambda call, value: self.write(call, name, value)
+
+        def write(call: Arguments, value: Any) -> None:
+            if position < len(call.positional):
+                arguments = [*call.positional]
+                arguments[position] = value
+                call.positional = tuple(arguments)
+            else:
+                self.write(call, name, value)
+
+        return write
 
     def write(self, call: Arguments, name: str, value: Any) -> None:
         """Put another argument in place of the one the caller gave, in containers of the call's own.

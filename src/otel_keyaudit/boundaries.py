@@ -20,8 +20,8 @@ from otel_keyaudit.first_use import come_first
 from otel_keyaudit.guard import run_silently
 from otel_keyaudit.request_state import (
     SPAN_MARK,
-    OnChange,
     RequestState,
+    Spans,
     current_call,
     last_call,
     leave_used_key,
@@ -40,11 +40,11 @@ class Boundaries:
     """Delimits requests while the library is on.
 
     Args:
-        on_change: Shows a request's state on its server span.
+        spans: Shows a request's state on its server span.
     """
 
-    def __init__(self, on_change: OnChange) -> None:
-        self._on_change = on_change
+    def __init__(self, spans: Spans) -> None:
+        self._request_spans = spans
         self._spans_make_requests = False
 
     def handler(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
@@ -68,7 +68,7 @@ class Boundaries:
         current = current_call()
         if current is not None and _goes_on(current, scope):
             return None
-        return RequestState(self._on_change, scope)
+        return RequestState(self._request_spans, scope)
 
     # ASGI
 
@@ -196,7 +196,7 @@ class Boundaries:
         come_first()
         if call is not None:
             call.has_consumers = True
-        state = RequestState(self._on_change, within=call)
+        state = RequestState(self._request_spans, within=call)
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, state)
         span.end = partial(_end, span.end, state)  # type: ignore[method-assign]

@@ -73,7 +73,10 @@ class Plan(Watched):
     Attributes:
         when: Reads whether a call is meant; ``None`` when every one is.
         when_is_function: That is a function of the user's, which does not say what it needs.
+        is_on: Calls are observed; when it is not, those that still come here pass through.
     """
+
+    is_on = True
 
     def __init__(self, runtime: Runtime, target: Target, binding: Binding) -> None:
         super().__init__(runtime.faults, target.written)

@@ -5,7 +5,7 @@ What was read is looked up by its content, so that a key which comes by again is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,6 +18,9 @@ from otel_keyaudit.guard import GuardedCall, run_silently
 from otel_keyaudit.memory import LONGEST_CONTENT, Memory, remember
 
 Readers = Mapping[str, Reader]
+
+Content = tuple[bytes, Any]
+"""What was read of a key object: as bytes, and the values."""
 
 _PLAIN = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 """Values of other kinds have no content: two of them may be the same as JSON and not as a key."""
@@ -54,18 +57,18 @@ class KeyReader:
         Returns:
             The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
         """
-        if self._is_snapshot:
-            snapshot: ApiKey = key
-            return snapshot
-        content, values = run_silently(self._content, call, key) or (None, None)
-        if values is None:
-            values = [None] * len(self._readers)
-            moment.guarded_each(stage, _fill, enumerate(self._readers), values, call, key)
-        known = None if content is None else self._known.get(content)
-        return known or self._canonical(moment, stage, values, content)
+        content = run_silently(self.content, call, key)
+        known = None if content is None else self.known(content)
+        return known or self.canonical(moment, stage, call, key, content)
 
-    def _content(self, call: Call, key: Any) -> tuple[bytes, Sequence[Any]]:
-        """Return what is read of a key object, and in front of it the same as bytes: equal when it is the same."""
+    def content(self, call: Call, key: Any) -> Content:
+        """Return what is read of a key object, and in front of it the same as bytes: equal when it is the same.
+
+        Raises:
+            Exception: A field cannot be read, or is of a kind that no key has.
+        """
+        if self._is_snapshot:
+            return b"", key
         if self._is_undecided:
             self._decide(key)
         if self._attributes is None:
@@ -77,6 +80,13 @@ class KeyReader:
                     values[place] = read(call, key)
         return orjson.dumps(values, default=_set, option=_PLAIN), values
 
+    def known(self, content: Content) -> ApiKey | None:
+        """Return the key that has come by with this content, ``None`` for one that is not remembered."""
+        if self._is_snapshot:
+            snapshot: ApiKey = content[1]
+            return snapshot
+        return self._known.get(content[0])
+
     def _decide(self, key: Any) -> None:
         """Read the objects of this class by their attributes, all at once, if the first one has them all."""
         self._is_undecided = False
@@ -84,20 +94,29 @@ class KeyReader:
         if all(name in own or hasattr(type(key), name) for name in self._members):
             self._attributes = attrgetter(*self._members)
 
-    def _canonical(
-        self, moment: GuardedCall, stage: str, values: Sequence[Any], content: bytes | None
+    def canonical(
+        self, moment: GuardedCall, stage: str, call: Call, key: Any, content: Content | None
     ) -> ApiKey | None:
-        """Return the key with these values; it is remembered when nothing is wrong with any of them."""
+        """Return the snapshot of a key object that is not known; it is known when nothing is wrong with any field.
+
+        Args:
+            moment: Counts what cannot be read.
+            stage: As what it is counted.
+            call: The call, for fields that start from it.
+            key: The key object.
+            content: What was read of it; ``None`` when not all of it could be read.
+        """
+        values = [moment.guarded(stage, read, call, key) for read in self._readers] if content is None else content[1]
         given = [(name, value) for name, value in zip(self._names, values, strict=True) if value is not None]
         read = [(name, moment.guarded(stage, _converted, name, value)) for name, value in given]
         fields = {name: value for name, value in read if value is not None}
         if "id" not in fields:
             moment.report(stage, UnreadableError("the key has no id"))
             return None
-        key = _KEYS[tuple(fields.items())]
-        if content is not None and len(fields) == len(given) and len(content) <= LONGEST_CONTENT:
-            remember(self._known, content, key)
-        return key
+        found = _KEYS[tuple(fields.items())]
+        if content is not None and len(fields) == len(given) and len(content[0]) <= LONGEST_CONTENT:
+            remember(self._known, content[0], found)
+        return found
 
 
 def _is_plain(kind: type) -> bool:
@@ -116,12 +135,6 @@ _KEYS: Memory[tuple[tuple[str, Any], ...], ApiKey] = Memory(
     lambda fields: ApiKey(**dict(fields)), lambda key: len(key.written)
 )
 """By fields in canonical form: the same object for the same content."""
-
-
-def _fill(remaining: Iterator[tuple[int, Reader]], values: list[Any], call: Call, key: Any) -> bool:
-    for place, read in remaining:
-        values[place] = read(call, key)
-    return True
 
 
 def _converted(name: str, value: Any) -> Any:

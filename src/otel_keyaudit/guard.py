@@ -6,7 +6,7 @@ caught: a cancellation, an exit or an interrupt belongs to the application.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
@@ -19,10 +19,24 @@ logger: Logger = getLogger("otel_keyaudit")
 Result = TypeVar("Result")
 
 
-class Guard:
-    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``."""
+Step = tuple[str, Callable[[Any], object]]
+"""A stage, one of the names, and what is done in it: it gets the call that is observed."""
 
-    __slots__ = ()
+SILENT = ""
+"""The stage of what nobody is told about when it fails."""
+
+_STAGE_OF_STEP = "step"
+"""Stands for the stage of the step that is being taken."""
+
+
+class Guard:
+    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``.
+
+    Attributes:
+        stage: That of the step that is being taken.
+    """
+
+    stage = SILENT
 
     def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
         """Return what the work returns, or ``None`` when it fails."""
@@ -34,21 +48,25 @@ class Guard:
             self.report(stage, error)
             return None
 
-    def guarded_each(self, stage: str, work: Callable[..., bool], items: Iterable[Any], *args: Any) -> None:
-        """Do some work for each of several items, of which one that fails costs no other.
+    def in_turn(self, steps: Iterable[Step]) -> None:
+        """Take one step after the other; one that fails counts as its stage, and costs no other.
 
         Args:
-            stage: As what a failure counts.
-            work: Gets an iterator over the items that remain, and does all of them; returns ``True``.
-            items: The items.
-            *args: What else it gets.
+            steps: Each a stage and what is done, which gets this guard.
         """
-        remaining = iter(items)
-        while not self.guarded(stage, work, remaining, *args):
+        remaining = iter(steps)
+        while not self.guarded(_STAGE_OF_STEP, _take, remaining, self):
             pass  # one of them has failed, and the others are still to come
 
     def report(self, stage: str, error: BaseException) -> None:
         """Say nothing: the work was worth nothing to anybody."""
+
+
+def _take(remaining: Iterator[Step], guard: Guard) -> bool:
+    for stage, step in remaining:
+        guard.stage = stage
+        step(guard)
+    return True
 
 
 def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
@@ -56,7 +74,7 @@ def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
     return (work(*args),)
 
 
-run_silently = partial(Guard().guarded, "")
+run_silently = partial(Guard().guarded, SILENT)
 """Does what nobody is told about when it fails, such as a log line through a handler that raises; then ``None``."""
 
 MOST_OCCASIONS = 1_000
@@ -112,7 +130,9 @@ class GuardedCall(Guard):
 
     def report(self, stage: str, error: BaseException) -> None:
         """Count and log a failure; the text of a foreign exception may hold a secret and is never used."""
-        if stage not in self._degraded:
+        if stage is _STAGE_OF_STEP:
+            stage = self.stage
+        if stage and stage not in self._degraded:
             self._degraded += (stage,)
             explanation = f" ({error})" if isinstance(error, UnreadableError) else ""
             watched = self.watched

@@ -13,6 +13,7 @@ from otel_keyaudit.audit_plan import AuditPlan
 from otel_keyaudit.authentication import Authentication
 from otel_keyaudit.binding import Binding
 from otel_keyaudit.boundaries import Boundaries
+from otel_keyaudit.calls import Plan
 from otel_keyaudit.entry_points import EntryPoint
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.expressions import Expression
@@ -58,6 +59,7 @@ class Installation:
         self._runtime = runtime
         self._watch = watch
         self._is_on = True
+        self._plans: list[Plan] = []
         self._wraps: list[tuple[Wrap, object]] = []
         self._seen: list[object] = []
         self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
@@ -95,6 +97,8 @@ class Installation:
     def uninstall(self) -> None:
         """Take the target off; references that could not be reached pass their calls through."""
         self._is_on = False
+        for plan in self._plans:
+            plan.is_on = False
         for one, _ in reversed(self._wraps):
             run_silently(one.undo)
         self._wraps.clear()
@@ -157,17 +161,18 @@ class Installation:
 
     def _wrap_once(self, found: Found, observe: Observe) -> None:
         if not any(one.function is found.exchanged and receiver is found.receiver for one, receiver in self._wraps):
-            self._wraps.append((wrap(found, self._while_on(observe)), found.receiver))
-
-    def _while_on(self, observe: Observe) -> Observe:
-        return lambda args, kwargs: observe(args, kwargs) if self._is_on else None
+            self._wraps.append((wrap(found, observe), found.receiver))
 
     def _observe(self, found: Found) -> Observe:
         binding = found.binding()
         _check(self.target, binding)
         if isinstance(self.target, AuthTarget):
-            return authentication.observer(Authentication(self._runtime, self.target, binding))
-        return audit.observer(AuditPlan(self._runtime, cast("AuditTarget", self.target), binding))
+            authenticating = Authentication(self._runtime, self.target, binding)
+            self._plans.append(authenticating)
+            return authentication.observer(authenticating)
+        auditing = AuditPlan(self._runtime, cast("AuditTarget", self.target), binding)
+        self._plans.append(auditing)
+        return audit.observer(auditing)
 
     def _wrong(self, reason: str) -> None:
         if self._state != ACTIVE:

@@ -18,13 +18,11 @@ from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.finalizers import collection
 from otel_keyaudit.first_use import before_first_use, never_before_first_use
-from otel_keyaudit.guard import Faults, Guard, GuardedCall, logger, run_silently
+from otel_keyaudit.guard import Faults, Guard, logger, run_silently
 from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.jobs import Jobs, JobsInstallation
 from otel_keyaudit.metrics import metrics_for
-from otel_keyaudit.names import STAGE_TELEMETRY
-from otel_keyaudit.request_state import OnChange, RequestState
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.settings import FileOptions, Settings, resolve
 from otel_keyaudit.snapshot import Snapshots
@@ -167,10 +165,9 @@ class _Session:
         self._watch = ModuleWatch()
         self.installations = [Installation(self._runtime, target, self._watch) for target in targets]
         self._jobs = JobsInstallation(Jobs(self._runtime.faults), presets.carriers(chosen), self._watch)
-        spans = ServerSpans(self._runtime.snapshots, always_full=self._runtime.sampler.is_constant_full)
-        self._boundaries = BoundaryInstallation(
-            Boundaries(_guarded_show(self._runtime.faults, spans)), ENTRY_POINTS, self._watch
-        )
+        always_full = self._runtime.sampler.is_constant_full
+        spans = ServerSpans(self._runtime.snapshots, always_full=always_full, faults=self._runtime.faults)
+        self._boundaries = BoundaryInstallation(Boundaries(spans), ENTRY_POINTS, self._watch)
 
     def start(self) -> None:
         """Put everything on.
@@ -209,12 +206,3 @@ class _Session:
 
 def _say(message: str, *args: object) -> None:
     run_silently(logger.warning, message, *args)
-
-
-def _guarded_show(faults: Faults, spans: ServerSpans) -> OnChange:
-    """Return what shows a change; a failure counts as one of the call that made the change, where there is one."""
-
-    def show(state: RequestState, call: GuardedCall | None) -> None:
-        (call or GuardedCall(faults, "server span")).guarded(STAGE_TELEMETRY, spans.show, state)
-
-    return show

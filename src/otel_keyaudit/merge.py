@@ -61,10 +61,12 @@ class Merge:
         """
         if type(fields) is dict:
             return self._into_dict(fields)
+        if type(fields) is str:
+            return self._into_text(fields)
         if fields is None:
             return self._objects() or None
         if isinstance(fields, str):
-            text = str.__str__(fields)  # of a subclass: the text itself, whatever its methods make of it
+            text = str.__str__(fields)  # the text itself, whatever the methods of its class make of it
             merged = self._into_text(text)
             return fields if merged is text else merged
         if isinstance(fields, bytes):
@@ -82,7 +84,7 @@ class Merge:
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         added = self._objects()
-        if self.members.keys().isdisjoint(fields.keys()):
+        if self.members.keys().isdisjoint(fields):
             return {**fields, **added} if added else fields
         kept: dict[Any, Any] = {}
         for name, value in fields.items():
@@ -118,8 +120,11 @@ class Merge:
         return fields if merged is text else mark + merged.encode("utf-8")
 
     def _into_text(self, text: str) -> str:
-        content = _read_quickly(text)
-        if type(content) is dict and self.members.keys().isdisjoint(content.keys()):
+        try:
+            content = orjson.loads(text)
+        except (orjson.JSONDecodeError, RecursionError):
+            content = None
+        if type(content) is dict and self.members.keys().isdisjoint(content):
             return self._spliced(text, bool(content))
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
@@ -160,23 +165,17 @@ class Merge:
 
     def _json(self) -> str:
         """Return what is added as text: the members, without braces around them."""
-        return ",".join(
-            [f"{_quoted(name)}:{member.as_json()}" for name, member in self.members.items() if member is not None]
-        )
+        added = []
+        for name, member in self.members.items():
+            if member is not None:
+                added.append(f"{_quoted(name)}:{member.as_json()}")
+        return ",".join(added)
 
 
 @lru_cache
 def _quoted(name: str) -> str:
     """Return a reserved name as JSON."""
     return orjson.dumps(name).decode()
-
-
-def _read_quickly(text: str) -> Any:
-    """Return the content of a text, its numbers inexact; ``None`` when orjson does not read it."""
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, RecursionError):
-        return None
 
 
 class _Aside:

@@ -31,10 +31,10 @@ class Place:
     """
 
     def __init__(self, path: Path, binding: Binding) -> None:
-        self._binding = binding
         self._steps = path.steps
         self._parameter = path.parameter
         self._read = binding.reader(path.parameter or "")
+        self._write = binding.writer(path.parameter or "")
         self._left_out = binding.default(path.parameter or "")
 
     def change(self, call: Call, change: Change, attempt: Attempt) -> None:
@@ -54,7 +54,7 @@ class Place:
             value = None  # whatever the application marks with that, there is nothing to merge into
         changed = _changed(value, self._steps, change, attempt) if self._steps else change(value)
         if changed is not value:
-            self._binding.write(call, self._parameter, changed)
+            self._write(call, changed)
 
 
 class PlacedTarget(AuditTarget):

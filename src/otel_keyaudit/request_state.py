@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
 from types import MappingProxyType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from opentelemetry import trace
 
@@ -19,12 +19,20 @@ from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
 from otel_keyaudit.finalizers import Setting, Variable
 from otel_keyaudit.first_use import come_first
-from otel_keyaudit.guard import GuardedCall
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
 
-OnChange = Callable[["RequestState", GuardedCall | None], object]
+
+class Spans(Protocol):
+    """Shows requests on their server spans."""
+
+    def show(self, state: RequestState) -> None:
+        """Show what is true of a request now; what fails is the caller's to count."""
+
+    def show_alone(self, state: RequestState) -> None:
+        """Do the same outside of any call of a target; nothing fails."""
+
 
 _CALL: Variable[RequestState] = Variable("otel_keyaudit_call")
 _USED_KEY: Variable[ApiKey] = Variable("otel_keyaudit_used_key")
@@ -44,8 +52,7 @@ class RequestState:
     """What is known of one request.
 
     Args:
-        on_change: Called after every change, under the lock, to show it on the server span; gets the call of a target
-            that made it, if one did.
+        spans: Shows every change on the server span, under the lock.
         scope: The ASGI scope or WSGI environ.
         within: The request inside whose call this one was made by a CONSUMER span.
 
@@ -77,11 +84,11 @@ class RequestState:
     _acceptances: Sequence[Acceptance] = ()
     _before: Setting | None = None
 
-    def __init__(self, on_change: OnChange, scope: Any = None, within: RequestState | None = None) -> None:
+    def __init__(self, spans: Spans, scope: Any = None, within: RequestState | None = None) -> None:
         self.scope = scope
         self.within = within
         self.lock = _Lock()
-        self._on_change = on_change
+        self._spans = spans
 
     def __repr__(self) -> str:
         """Show whether it is open, nothing of what it holds."""
@@ -116,7 +123,7 @@ class RequestState:
                 self._acceptances = (Acceptance(key, authentication.within),)
                 self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
             self.outcome = _ACCEPTED
-            self._on_change(self, authentication)
+            self._spans.show(self)
 
     def withdraw(self, authentication: object) -> ApiKey | None:
         """Forget what was accepted inside an authentication that then denied; return the last key among it."""
@@ -127,33 +134,32 @@ class RequestState:
                 self.attribution = attribution_of(self._acceptances)
             return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
 
-    def deny(self, reason: str, key_id: str | None, call: GuardedCall | None) -> None:
+    def deny(self, reason: str, key_id: str | None) -> None:
         """Take note of an authentication that denied; the last outcome stands.
 
         Args:
             reason: Class of the exception, ``valid`` or ``false``.
             key_id: Id of a key that was found all the same.
-            call: The call that denied.
         """
         shown = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
         with self.lock:
             self.outcome = shown if key_id is None else {**shown, names.DENIED_KEY_ID: key_id}
-            self._on_change(self, call)
+            self._spans.show(self)
 
-    def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None, call: GuardedCall | None = None) -> None:
+    def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
         """Take note of an audit write, and of a key whose whole snapshot its row was given."""
         with self.lock:
             if full_key is not None:
                 shown = self.attribution.key or self.used_key
                 self.full_key_id = full_key.id if shown is not None and shown.id == full_key.id else self.full_key_id
             self.last_write = last_write
-            self._on_change(self, call)
+            self._spans.show(self)
 
     def use(self, key: ApiKey | None) -> None:
         """Take note of a key that was set by hand."""
         with self.lock:
             self.used_key = key
-            self._on_change(self, None)
+            self._spans.show_alone(self)
 
     def opened(self, server_span: trace.Span | None, used: ApiKey | None) -> None:
         """Take note of the server span, and of the key that was set by hand around it."""
@@ -161,7 +167,7 @@ class RequestState:
             self.server_span = server_span
             self.used_key = used
             if used is not None or self.outcome or self.last_write:
-                self._on_change(self, None)
+                self._spans.show_alone(self)
 
     def close(self) -> None:
         """End the request: from now on its key is given to nothing, and nothing of it is kept alive."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextvars import Token
-from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as context_api
@@ -15,7 +14,9 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from otel_keyaudit import names
 from otel_keyaudit.errors import FullSpanError, class_name
 from otel_keyaudit.finalizers import collection
+from otel_keyaudit.guard import Faults, GuardedCall
 from otel_keyaudit.member import Location
+from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import NOTHING_SHOWN, RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
@@ -30,34 +31,46 @@ class ServerSpans:
     Args:
         snapshots: Encodes keys.
         always_full: Every row is full, so that the lists can be shown from authentication on.
+        faults: Counts what fails outside of any call of a target.
     """
 
-    def __init__(self, snapshots: Snapshots, *, always_full: bool) -> None:
+    def __init__(self, snapshots: Snapshots, *, always_full: bool, faults: Faults) -> None:
         self._snapshots = snapshots
         self._always_full = always_full
+        self._faults = faults
 
     def show(self, state: RequestState) -> None:
         """Set what changed, in one call. What no longer holds is overwritten, since the API cannot remove it.
 
         In a finalizer nothing is set: the next change shows it.
+
+        Raises:
+            FullSpanError: There was no room for all of it.
         """
         span = state.server_span
         if span is None or not span.is_recording() or collection.is_here():
             return
-        parts = self._of_key(state), state.outcome, state.last_write
+        key, outcome, write = self._of_key(state), state.outcome, state.last_write
+        key_before, outcome_before, write_before = state.shown
         changed: dict[str, Any] = {}
-        for part, before in zip(parts, state.shown, strict=True):
-            if part is not before:
-                changed |= _difference(part, before) if before else part
+        if key is not key_before:
+            changed |= _difference(key, key_before) if key_before else key
+        if outcome is not outcome_before:
+            changed |= _difference(outcome, outcome_before) if outcome_before else outcome
+        if write is not write_before:
+            changed |= _difference(write, write_before) if write_before else write
         if changed:
-            fitting = _fitting(span, changed)
-            span.set_attributes(fitting)
-            if fitting is not changed:
-                left_out = changed.keys() - fitting.keys()
-                key, outcome, write = parts
+            left_out = _without_room(span, changed)
+            if left_out:
+                span.set_attributes(_without(left_out, changed))
                 state.shown = _without(left_out, key), _without(left_out, outcome), _without(left_out, write)
                 raise FullSpanError(f"a span is full: {len(left_out)} attributes are left out")
-        state.shown = parts
+            span.set_attributes(changed)
+        state.shown = key, outcome, write
+
+    def show_alone(self, state: RequestState) -> None:
+        """Do the same outside of any call of a target; what fails is counted and logged."""
+        GuardedCall(self._faults, "server span").guarded(STAGE_TELEMETRY, self.show, state)
 
     def _of_key(self, state: RequestState) -> Mapping[str, Any]:
         attribution = state.attribution
@@ -70,17 +83,16 @@ class ServerSpans:
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 
 
-def _fitting(span: Span, changed: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what there is room for: a full span of the SDK drops its oldest attributes, which are not ours.
+def _without_room(span: Span, changed: Mapping[str, Any]) -> Collection[str]:
+    """Return what there is no room for: a full span of the SDK drops its oldest attributes, which are not ours.
 
     No public API tells the limit of a span. Should the SDK keep it elsewhere one day, that of the environment is taken.
     """
     limit = getattr(getattr(span, "_limits", _LIMITS), "max_span_attributes", None)
     there = getattr(span, "attributes", None)
     if limit is None or there is None or len(there) + len(changed) <= limit:
-        return changed
-    left_out = [name for name in changed if name not in there][max(limit - len(there), 0) :]
-    return _without(left_out, changed) if left_out else changed
+        return ()
+    return [name for name in changed if name not in there][max(limit - len(there), 0) :]
 
 
 def _without(left_out: Collection[str], attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,18 +138,16 @@ class AuditSpan:
         )
         self._token: Token[context_api.Context] | None = None
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
         """Make it the current span."""
         if not collection.is_inside_an_instruction():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def leave(self, error: BaseException | None) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
         if self._token is None or collection.is_inside_an_instruction():
             return
-        if kind is not GeneratorExit or trace.get_current_span() is self.span:
+        if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)
             self._token = None
 

@@ -12,7 +12,7 @@ from otel_keyaudit.attribution import NOTHING
 from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, event_value, last_write_attributes
 from otel_keyaudit.calls import ObservedCall, Reader
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard import Step, boxed
+from otel_keyaudit.guard import SILENT, Step, boxed
 from otel_keyaudit.handlers import Observe
 from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.merge import Merge
@@ -22,6 +22,7 @@ from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.spans import AuditSpan, ambiguous_attributes, location_of, shows_lists
 from otel_keyaudit.tripwire import Credentials, check, harmless
+from otel_keyaudit.usual_write import usual_write
 from otel_keyaudit.values import MAX_LENGTH
 
 
@@ -84,8 +85,6 @@ class AuditMoment(ObservedCall):
     ) -> None:
         """Take note of how the write ended, unless it goes on later."""
         plan = self.watched
-        if self._span is None and error is None and self._counted and plan.ends_unseen:
-            return
         self.exc = error
         was_paused, self._paused = self._paused, False
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
@@ -236,6 +235,7 @@ class AuditMoment(ObservedCall):
         self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
+        self.is_settled = self.watched.ends_unseen and self._span is None
 
     # How it ended.
 
@@ -271,7 +271,9 @@ class AuditMoment(ObservedCall):
 
 def _before(plan: AuditPlan) -> list[Step]:
     """Return what is done before the original is called: find key and detail, show them, and give them to the row."""
-    steps: list[Step] = [(STAGE_AUDIT, AuditMoment._find_key)]
+    usual = usual_write(plan)
+    steps: list[Step] = [] if usual is None else [(SILENT, usual)]
+    steps.append((STAGE_AUDIT, AuditMoment._find_key))
     if plan.when_needs_result:
         return steps
     steps += _notes(plan.early)

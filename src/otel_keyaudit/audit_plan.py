@@ -9,7 +9,7 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call, Plan, Reader
+from otel_keyaudit.calls import Call, Plan, Reader, plain_parameter
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.expressions import Expression, Path, parse
 from otel_keyaudit.extraction import KeyReader
@@ -44,6 +44,7 @@ class AuditPlan(Plan):
         place: Where they are among the arguments otherwise; ``None`` also where a row has no place for them.
         when_needs_result: Only the result tells whether a call is meant.
         early: Readers of what is known of the event before the call, by the attribute that shows it.
+        positions: Where that is among the positional arguments of all calls; ``None`` for what is no argument.
         late: Readers of what only its result or exception tells.
         has_span: Each write has a span of its own.
         ends_unseen: Nobody need be told that a row was written, when it has no span.
@@ -74,6 +75,7 @@ class AuditPlan(Plan):
         given = [name for name in fields if f"subject_{name}" in target.sources]
         self.subject_fields = KeyFields(fields, given, runtime.key_types, deferred=runtime.deferred)
         self.early: dict[str, Reader] = {}
+        self.positions: dict[str, int | None] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
         self.has_span = runtime.settings.audit_spans
@@ -127,6 +129,8 @@ class AuditPlan(Plan):
                 self.early[name], self.late[name] = _quiet(read), read
             else:
                 self.early[name] = read
+                parameter = plain_parameter(source)
+                self.positions[name] = None if parameter is None else self.binding.position(parameter)
 
 
 def _fields_path(target: AuditTarget) -> Path:

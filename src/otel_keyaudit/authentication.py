@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,7 @@ from otel_keyaudit.request_state import RequestState, current_request
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuthTarget, Source
 from otel_keyaudit.tripwire import Credentials, Tripwire, all_presented, harmless
+from otel_keyaudit.usual_authentication import usual_authentication
 
 _UNREAD = object()
 """Stands for a key object that has not been looked for."""
@@ -32,7 +34,13 @@ _CURRENT: Variable[AuthenticationMoment] = Variable("otel_keyaudit_authenticatio
 
 
 class Authentication(Plan):
-    """A target that authenticates, compiled for the function it was found to be."""
+    """A target that authenticates, compiled for the function it was found to be.
+
+    Attributes:
+        conclude: What is done when a call has ended.
+    """
+
+    conclude: Sequence[Step] = ()
 
     def __init__(self, runtime: Runtime, target: AuthTarget, binding: Binding) -> None:
         super().__init__(runtime, target, binding)
@@ -54,6 +62,8 @@ class Authentication(Plan):
 
 def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
+
+    plan.conclude = (SILENT, usual_authentication(plan)), *_CONCLUDE
 
     def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment | None:
         return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
@@ -79,8 +89,8 @@ class AuthenticationMoment(ObservedCall):
     _reason = ""
     _state: RequestState | None = None
     _presented: Credentials = ()
-    _reader: KeyReader | None = None
-    _content: Content | None = None
+    reader: KeyReader | None = None
+    content: Content | None = None
     _snapshot: ApiKey | None = None
     _before: Setting | None = None
 
@@ -97,7 +107,7 @@ class AuthenticationMoment(ObservedCall):
             _CURRENT.reset(self._before)
         if error is not None and isinstance(error, Exception):
             self.exc = error
-            self.in_turn(_CONCLUDE)
+            self.in_turn(self.watched.conclude)
 
     def pause(self) -> None:
         """Leave without an outcome."""
@@ -105,7 +115,7 @@ class AuthenticationMoment(ObservedCall):
     def returned(self, result: Any) -> Any:
         """Take note of the result, which the caller gets as it is."""
         self.result = result
-        self.in_turn(_CONCLUDE)
+        self.in_turn(self.watched.conclude)
         return result
 
     # The outcome.
@@ -137,14 +147,17 @@ class AuthenticationMoment(ObservedCall):
 
     def _recognise(self) -> None:
         """Look the key up by its content; what cannot be looked up is read field by field."""
-        if self._has_key():
-            self._reader = reader = self.watched.fields.of(type(self._found))
-            self._content = content = reader.content(self, self._found)
-            self._snapshot = reader.known(content)
+        if not self._has_key():
+            return
+        if self.reader is None:
+            self.reader = self.watched.fields.of(type(self._found))
+            self.content = self.reader.content(self, self._found)
+        if self.content is not None:
+            self._snapshot = self.reader.known(self.content)
 
     def _read_key(self) -> None:
-        if self._snapshot is None and self._reader is not None:
-            self._snapshot = self._reader.canonical(self, STAGE_AUTHENTICATION, self, self._found, self._content)
+        if self._snapshot is None and self.reader is not None and self._has_key():
+            self._snapshot = self.reader.canonical(self, STAGE_AUTHENTICATION, self, self._found, self.content)
         if self._snapshot is not None and self._presented:
             self._snapshot = harmless(self, STAGE_AUTHENTICATION, self._snapshot, self._presented)
 

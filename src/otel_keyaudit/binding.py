@@ -87,14 +87,19 @@ class Binding:
         parameter = self._parameters.get(name)
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
+    def position(self, name: str) -> int | None:
+        """Return where a parameter is among the positional arguments of all calls; ``None`` where that differs."""
+        position = self._positions.get(name, self._own_count)
+        return position if position < self._own_count else None
+
     def reader(self, name: str) -> Callable[..., Any]:
         """Return what reads an argument, by its position where that is the same in all calls.
 
         Returns:
             A function of a call, which may be given other arguments too.
         """
-        position = self._positions.get(name, self._own_count)
-        if position >= self._own_count:
+        position = self.position(name)
+        if position is None:
             return lambda call, _=None: self.read(call, name)
 
         def read(call: Arguments, _: Any = None) -> Any:
@@ -110,8 +115,8 @@ class Binding:
 
     def writer(self, name: str) -> Callable[[Arguments, Any], None]:
         """Return what puts another argument in place, as :meth:`write` does; by its position where that is the same."""
-        position = self._positions.get(name, self._own_count)
-        if position >= self._own_count:
+        position = self.position(name)
+        if position is None:
             return lambda call, value: self.write(call, name, value)
 
         def write(call: Arguments, value: Any) -> None:

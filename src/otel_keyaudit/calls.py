@@ -98,6 +98,8 @@ class Plan(Watched):
 class ObservedCall(Call, GuardedCall):
     """A call of a target while it is observed: what is passed to the original is what it holds by then."""
 
+    is_settled = False
+
     def __init__(self, plan: Plan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         # what the initialisers of both bases do, without the price of calling them: this is made for each call
         self.watched = plan
@@ -144,10 +146,19 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
     if not isinstance(source, Expression):
         return lambda call, base: source(call)
     path, *others = source.paths
-    if not (others or path.steps or path.filters or path.parameter is None or binding is None):
-        return binding.reader(path.parameter)
+    parameter = plain_parameter(source)
+    if parameter is not None and binding is not None:
+        return binding.reader(parameter)
     read = _path_reader(source)
     return MemberReader(path.steps[0].operand, read, is_all=not others) if _is_member(path) else read
+
+
+def plain_parameter(source: Source) -> str | None:
+    """Return the parameter whose argument a source is, ``None`` for one that is anything else."""
+    if not isinstance(source, Expression) or len(source.paths) > 1:
+        return None
+    (path,) = source.paths
+    return None if path.steps or path.filters else path.parameter
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:

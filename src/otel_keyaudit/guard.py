@@ -52,7 +52,8 @@ class Guard:
         """Take one step after the other; one that fails counts as its stage, and costs no other.
 
         Args:
-            steps: Each a stage and what is done, which gets this guard.
+            steps: Each a stage and what is done, which gets this guard. One that returns ``True`` has done the work of
+                all that follow.
         """
         remaining = iter(steps)
         while not self.guarded(_STAGE_OF_STEP, _take, remaining, self):
@@ -63,9 +64,9 @@ class Guard:
 
 
 def _take(remaining: Iterator[Step], guard: Guard) -> bool:
-    for stage, step in remaining:
-        guard.stage = stage
-        step(guard)
+    for guard.stage, step in remaining:  # noqa: B020 - the stage is the guard's, and the guard stays the same
+        if step(guard):
+            break
     return True
 
 

@@ -17,6 +17,8 @@ class Moment(Protocol):
 
     lasts: bool
     """It goes on until a generator is exhausted; else it ends with what is yielded first."""
+    is_settled: bool
+    """Nothing about how the call ends is worth observing any more."""
 
     @property
     def positional(self) -> tuple[Any, ...]:
@@ -66,6 +68,8 @@ def _sync(observe: Observe, original: Callable[..., Any]) -> Handler:
         moment = observe(args, kwargs)
         if moment is None:
             return original(*args, **kwargs)
+        if moment.is_settled:
+            return original(*moment.positional, **moment.keywords)
         with moment:
             result = original(*moment.positional, **moment.keywords)
             later = _later(type(result), decorates_generator) if type(result) in _RUN_LATER else None
@@ -113,6 +117,8 @@ def _coroutine(observe: Observe, original: Callable[..., Any]) -> Handler:
         moment = observe(args, kwargs)
         if moment is None:
             return await original(*args, **kwargs)
+        if moment.is_settled:
+            return await original(*moment.positional, **moment.keywords)
         with moment:
             return moment.returned(await original(*moment.positional, **moment.keywords))
 
@@ -124,7 +130,7 @@ def _relays(kind: type[_Relay] | type[_AsyncRelay], observe: Observe, original: 
         moment = observe(args, kwargs)
         if moment is None:
             return kind(original(*args, **kwargs), None)
-        return kind(original(*moment.positional, **moment.keywords), moment)
+        return kind(original(*moment.positional, **moment.keywords), None if moment.is_settled else moment)
 
     return handler
 

@@ -78,6 +78,7 @@ class KeyFields:
         self._types = types
         self._readers = {name: reader(source, deferred=deferred) for name, source in sources.items()}
         self._of_class: dict[type, KeyReader] = {}
+        self.reader_of_class = self._of_class.get
 
     def of(self, kind: type) -> KeyReader:
         """Return what reads a key object of a class."""

@@ -28,6 +28,9 @@ class Place:
     Args:
         path: ``args.<parameter>`` or ``self``, with steps; never ``return``.
         binding: The parameters of the function.
+
+    Attributes:
+        position: Where they are among the positional arguments of all calls, when they are one of these.
     """
 
     def __init__(self, path: Path, binding: Binding) -> None:
@@ -35,6 +38,7 @@ class Place:
         self._parameter = path.parameter
         self._read = binding.reader(path.parameter or "")
         self._write = binding.writer(path.parameter or "")
+        self.position = None if path.steps else binding.position(path.parameter or "")
         self._left_out = binding.default(path.parameter or "")
 
     def change(self, call: Call, change: Change, attempt: Attempt) -> None:

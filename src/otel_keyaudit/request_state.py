@@ -44,6 +44,12 @@ used_key: Callable[[], ApiKey | None] = _USED_KEY.get
 last_call: Callable[[], RequestState | None] = _CALL.get
 """Returns the ASGI or WSGI call that this code runs in, or the one that it was started in and that has ended."""
 
+call_in_context: Callable[[], RequestState | None] = _CALL.in_context.get
+"""The same, where no garbage is being collected."""
+
+used_key_in_context: Callable[[], ApiKey | None] = _USED_KEY.in_context.get
+"""The key that an enclosing :class:`use_key` set, where no garbage is being collected."""
+
 NOTHING_SHOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 

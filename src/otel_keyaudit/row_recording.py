@@ -58,6 +58,7 @@ class _Building:
     """One call of a function that builds the fields."""
 
     lasts = False
+    is_settled = False
 
     def __init__(self, rows: list[Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         self._rows = rows

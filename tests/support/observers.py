@@ -17,6 +17,7 @@ class Seen:
         self.positional = positional
         self.keywords = keywords
         self.lasts = lasts
+        self.is_settled = False
         self.results: list[Any] = []
         self.errors: list[BaseException] = []
         self.pauses = 0

@@ -32,8 +32,8 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     instrumentor = KeyAuditInstrumentor()
     if instrumentor._session is not None:
         instrumentor.uninstrument()
-    assert request_state._CALL.get() is None
-    assert request_state._USED_KEY.get() is None
+    assert request_state.CALL.get() is None
+    assert request_state.USED_KEY.get() is None
     assert authentication._CURRENT.get() is None
     assert trace.get_current_span() is trace.INVALID_SPAN
 

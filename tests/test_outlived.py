@@ -211,7 +211,7 @@ def test_an_ended_request_keeps_nothing_alive(keyaudit: KeyAudit) -> None:
     async def handle() -> None:
         bare.verify("k1")
         contexts.append(contextvars.copy_context())
-        states.append(contexts[0][request_state._CALL.in_context])  # type: ignore[arg-type]
+        states.append(contexts[0][request_state.CALL.in_context])  # type: ignore[arg-type]
 
     _call(handle, _nothing)
     (state,) = states
@@ -226,7 +226,7 @@ def test_states_are_freed() -> None:
     async def handle() -> None:
         bare.verify("k1")
         bare.record("a")
-        states.append(weakref.ref(contextvars.copy_context()[request_state._CALL.in_context]))
+        states.append(weakref.ref(contextvars.copy_context()[request_state.CALL.in_context]))
 
     _call(handle, _nothing)
     gc.collect()
@@ -240,7 +240,7 @@ def test_abandoned_coroutine_is_cleaned_up_in_silence(caplog: pytest.LogCaptureF
     contextvars.copy_context().run(call.send, None)
     with use_key(ApiKey("other")):
         call.close()
-    assert request_state._CALL.get() is None
+    assert request_state.CALL.get() is None
     assert caplog.records == []
 
 

@@ -250,7 +250,7 @@ def test_long_request_gathers_nothing() -> None:
         look_up.within = check
         state.accept(ApiKey("k1", scopes=["a"]), look_up)
         state.accept(ApiKey("k1", name=f"{number % 2}"), check)
-    assert len(state._acceptances) == 1
+    assert len(state._accepted) == 1
     assert state.attribution.key == ApiKey("k1", name="1", scopes=["a"])
 
 

@@ -101,7 +101,7 @@ def test_body_read_elsewhere(keyaudit: KeyAudit) -> None:
     """A body that is read by another thread, or only in part, belongs to its request until it is closed."""
     app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=keyaudit.tracer_provider)
     body = app(_environ("/a", "k1"), _start_response)
-    assert request_state._CALL.get() is None
+    assert request_state.CALL.get() is None
     chunks = iter(body)
     read: list[bytes] = []
     thread = threading.Thread(target=lambda: read.extend((next(chunks), next(chunks))))

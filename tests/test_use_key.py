@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request_state import leave_used_key, restore_used_key, set_used_key, used_key
+from otel_keyaudit.request_state import USED_KEY, leave_used_key, restore_used_key, set_used_key
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
 from support.unseen import unseen_request
@@ -211,13 +211,13 @@ def test_a_server_that_was_started_in_a_block_serves_in_it() -> None:
     key = ApiKey("k_1")
     with use_key(key):
         before = leave_used_key()
-        assert used_key() is key
+        assert USED_KEY.get() is key
         restore_used_key(before)
         with unseen_request():
             before = leave_used_key()
-            assert used_key() is None
+            assert USED_KEY.get() is None
             restore_used_key(before)
-        assert used_key() is key
+        assert USED_KEY.get() is key
 
 
 def test_a_key_that_comes_with_a_job_shows_on_no_span_around(keyaudit: KeyAudit) -> None:

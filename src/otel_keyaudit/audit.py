@@ -37,7 +37,7 @@ def observer(plan: AuditPlan) -> Observe:
         moment = AuditMoment(plan, args, kwargs)
         if when is not None and not moment.holds(STAGE_AUDIT, when):
             return None
-        moment.in_turn(before)
+        moment.in_turn(before, moment)
         return moment
 
     plan.when_built = _when_built(plan)
@@ -66,14 +66,8 @@ class AuditMoment(ObservedCall):
     _counted = False
     _paused = False
     _is_over = False
-
-    def __init__(self, plan: AuditPlan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        self.watched = plan
-        self.binding = plan.binding
-        self.positional = positional
-        self.keywords = keywords
-        self._detail = plan.usual_detail
-        self._event: dict[str, Any] = {}
+    _event: dict[str, Any]
+    _detail = Detail.FULL
 
     def __enter__(self) -> None:
         """Make the span the current one while the application writes."""
@@ -88,9 +82,9 @@ class AuditMoment(ObservedCall):
         self.exc = error
         was_paused, self._paused = self._paused, False
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
-            self.in_turn(_LEAVE)
+            self.in_turn(_LEAVE, self)
         else:
-            self.in_turn(plan.when_returned if error is None else plan.when_raised)
+            self.in_turn(plan.when_returned if error is None else plan.when_raised, self)
 
     def pause(self) -> None:
         """Leave without an end: the write goes on later."""
@@ -105,7 +99,7 @@ class AuditMoment(ObservedCall):
         if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
             self._is_over = True
             return result
-        self.in_turn(plan.when_built)
+        self.in_turn(plan.when_built, self)
         return self._fields
 
     def _was_not_meant(self) -> bool:
@@ -116,6 +110,7 @@ class AuditMoment(ObservedCall):
     # What is known of the write.
 
     def _find_key(self) -> None:
+        self._event = {}
         self._request = request = current_request()
         self._attribution = current_attribution(request)
         if request is not None:
@@ -133,9 +128,11 @@ class AuditMoment(ObservedCall):
         self._subject = None if found is None else harmless(self, STAGE_AUDIT, found, self._presented)
 
     def _encode(self) -> None:
-        key = self._attribution.key
+        runtime, key = self.watched.runtime, self._attribution.key
         if key is not None:
-            self._snapshot = self.watched.runtime.snapshots.of(key)
+            self._snapshot = runtime.snapshots.of(key)
+        if runtime.sampler.constant is not None:
+            self._detail = runtime.sampler.constant
 
     def _ask_sampler(self) -> None:
         """Ask once for both keys. Where that fails, the row is full."""

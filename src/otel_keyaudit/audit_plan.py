@@ -49,7 +49,6 @@ class AuditPlan(Plan):
         has_span: Each write has a span of its own.
         ends_unseen: Nobody need be told that a row was written, when it has no span.
         counters: Count a call, by what its row could be given, and whether that was in full.
-        usual_detail: What is chosen where the sampler is not asked, or fails.
         no_members: The member names that only this library may give, with nothing under them.
         when_built: What is done when the additional fields have been built.
         when_returned: What is done at the end of a call.
@@ -80,7 +79,6 @@ class AuditPlan(Plan):
         self._sort_event_fields()
         self.has_span = runtime.settings.audit_spans
         self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
-        self.usual_detail = runtime.sampler.constant or Detail.FULL
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
         self.counters = _counters(runtime.metrics.writes)

@@ -62,8 +62,8 @@ class Authentication(Plan):
 
 def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
-
-    plan.conclude = (SILENT, usual_authentication(plan)), *_CONCLUDE
+    usual = usual_authentication(plan)
+    plan.conclude = _CONCLUDE if usual is None else [(SILENT, usual), *_CONCLUDE]
 
     def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment | None:
         return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
@@ -107,7 +107,7 @@ class AuthenticationMoment(ObservedCall):
             _CURRENT.reset(self._before)
         if error is not None and isinstance(error, Exception):
             self.exc = error
-            self.in_turn(self.watched.conclude)
+            self.in_turn(self.watched.conclude, self)
 
     def pause(self) -> None:
         """Leave without an outcome."""
@@ -115,7 +115,7 @@ class AuthenticationMoment(ObservedCall):
     def returned(self, result: Any) -> Any:
         """Take note of the result, which the caller gets as it is."""
         self.result = result
-        self.in_turn(self.watched.conclude)
+        self.in_turn(self.watched.conclude, self)
         return result
 
     # The outcome.
@@ -153,7 +153,7 @@ class AuthenticationMoment(ObservedCall):
             self.reader = self.watched.fields.of(type(self._found))
             self.content = self.reader.content(self, self._found)
         if self.content is not None:
-            self._snapshot = self.reader.known(self.content)
+            self._snapshot = self.reader.known(self.content[0])
 
     def _read_key(self) -> None:
         if self._snapshot is None and self.reader is not None and self._has_key():

@@ -17,23 +17,23 @@ from opentelemetry.trace import Span, SpanKind
 
 from otel_keyaudit.entry_points import Arguments, EntryPoint
 from otel_keyaudit.first_use import come_first
-from otel_keyaudit.guard import run_silently
+from otel_keyaudit.guard import SILENT, Guard, run_silently
 from otel_keyaudit.request_state import (
+    CALL,
     SPAN_MARK,
+    USED_KEY,
     RequestState,
     Spans,
     current_call,
-    last_call,
     leave_used_key,
     restore_used_key,
-    used_key,
 )
 from otel_keyaudit.response_body import delimited_body, keeps_streaming, runs_code
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
 
 _APPLICATION = EntryPoint("an application", "", lambda args: args[0])
-_OF_REQUESTS = (SpanKind.SERVER, SpanKind.CONSUMER)
+_QUIET = Guard()
 
 
 class Boundaries:
@@ -65,8 +65,8 @@ class Boundaries:
     def begin(self, scope: Any) -> RequestState | None:
         """Return the state of a request that begins, ``None`` when the current one goes on."""
         come_first()
-        current = current_call()
-        if current is not None and _goes_on(current, scope):
+        current = CALL.get()
+        if current is not None and current.is_open and _goes_on(current, scope):
             return None
         return RequestState(self._request_spans, scope)
 
@@ -77,7 +77,7 @@ class Boundaries:
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             scope = scope_of(args)
-            call = last_call()
+            call = CALL.get()
             if (call is not None and call.scope is scope) or not _is_request(scope):
                 return original(*args, **kwargs)
             state = self.begin(scope)
@@ -174,11 +174,13 @@ class Boundaries:
     # Spans
 
     def _span(self, _: EntryPoint, original: Callable[..., Any]) -> Handler:
+        opened = ((SILENT, self._opened),)
+
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             span = original(*args, **kwargs)
             kind = args[3]
-            if kind in _OF_REQUESTS:
-                run_silently(self._opened, span, kind)
+            if kind is SpanKind.SERVER or kind is SpanKind.CONSUMER:
+                _QUIET.in_turn(opened, span, kind)
             elif self._spans_make_requests:
                 run_silently(_inherit_mark, span, args[2])
             return span
@@ -188,10 +190,12 @@ class Boundaries:
     def _opened(self, span: Span, kind: SpanKind) -> None:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
-        call = current_call()
+        call = CALL.get()
+        if call is not None and not call.is_open:
+            call = None
         if call is not None and kind is SpanKind.SERVER:
             if call.server_span is None:
-                call.opened(span, used_key())
+                call.opened(span, USED_KEY.get())
             return
         come_first()
         if call is not None:
@@ -201,7 +205,7 @@ class Boundaries:
         setattr(span, SPAN_MARK, state)
         span.end = partial(_end, span.end, state)  # type: ignore[method-assign]
         server_span = span if kind is SpanKind.SERVER else None
-        state.opened(server_span, used_key())
+        state.opened(server_span, USED_KEY.get())
 
 
 async def _run(state: RequestState, application: Callable[..., Any], args: Arguments, kwargs: dict[str, Any]) -> Any:

@@ -32,13 +32,17 @@ class KeyReader:
     Args:
         kind: The class.
         readers: Field name to how it is read.
+
+    Attributes:
+        known: Returns the key that has come by with a content, ``None`` for one that is not remembered.
     """
 
     def __init__(self, kind: type, readers: Readers) -> None:
         self._is_snapshot = issubclass(kind, ApiKey)  # a proxy only says that it is one, and may lead to another key
         self._names = tuple(readers)
-        self._readers = tuple(readers.values())
+        self._readers = () if self._is_snapshot else tuple(readers.values())
         self._known: dict[bytes, ApiKey] = {}
+        self.known: Callable[[bytes], ApiKey | None] = self._known.get
         members = [read for read in self._readers if isinstance(read, MemberReader)]
         self._members = [read.name for read in members]
         self._otherwise = [(place, read) for place, read in enumerate(members) if not read.is_all]
@@ -58,7 +62,7 @@ class KeyReader:
             The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
         """
         content = run_silently(self.content, call, key)
-        known = None if content is None else self.known(content)
+        known = None if content is None else self.known(content[0])
         return known or self.canonical(moment, stage, call, key, content)
 
     def content(self, call: Call, key: Any) -> Content:
@@ -67,25 +71,19 @@ class KeyReader:
         Raises:
             Exception: A field cannot be read, or is of a kind that no key has.
         """
-        if self._is_snapshot:
-            return b"", key
-        if self._is_undecided:
-            self._decide(key)
         if self._attributes is None:
-            values = [read(call, key) for read in self._readers]
+            values = self._first_values(call, key)
         else:
-            values = [*self._attributes(key)]
+            values = self._attributes(key)
             for place, read in self._otherwise:
                 if values[place] is None:
-                    values[place] = read(call, key)
-        return orjson.dumps(values, default=_set, option=_PLAIN), values
+                    values = [*values[:place], read(call, key), *values[place + 1 :]]
+        return orjson.dumps(values, _set, _PLAIN), values
 
-    def known(self, content: Content) -> ApiKey | None:
-        """Return the key that has come by with this content, ``None`` for one that is not remembered."""
-        if self._is_snapshot:
-            snapshot: ApiKey = content[1]
-            return snapshot
-        return self._known.get(content[0])
+    def _first_values(self, call: Call, key: Any) -> Sequence[Any]:
+        if self._is_undecided:
+            self._decide(key)
+        return [read(call, key) for read in self._readers]
 
     def _decide(self, key: Any) -> None:
         """Read the objects of this class by their attributes, all at once, if the first one has them all."""
@@ -106,6 +104,9 @@ class KeyReader:
             key: The key object.
             content: What was read of it; ``None`` when not all of it could be read.
         """
+        if self._is_snapshot:
+            snapshot: ApiKey = key
+            return snapshot
         values = [moment.guarded(stage, read, call, key) for read in self._readers] if content is None else content[1]
         given = [(name, value) for name, value in zip(self._names, values, strict=True) if value is not None]
         read = [(name, moment.guarded(stage, _converted, name, value)) for name, value in given]

@@ -31,11 +31,13 @@ class Collection:
     Attributes:
         thread: The thread, while it does.
         values: What variables were set to in this collection.
+        variables: Those that must know of it.
     """
 
     def __init__(self) -> None:
         self.thread: int | None = None
         self.values: dict[Variable[Any], Any] = {}
+        self.variables: list[Variable[Any]] = []
 
     def watch(self) -> None:
         """Have the collector tell when it begins and ends."""
@@ -56,8 +58,11 @@ class Collection:
         return _INSIDE_INSTRUCTIONS and self.is_here()
 
     def _note(self, phase: str, _: object = None) -> None:
-        self.thread = get_ident() if phase == "start" else None
+        collects = phase == "start"
+        self.thread = get_ident() if collects else None
         self.values = {}
+        for variable in self.variables:
+            variable.note(collects=collects)
 
 
 collection: Final = Collection()
@@ -87,27 +92,41 @@ Setting = Token[Any] | Meanwhile
 class Variable(Generic[Value]):
     """A context variable, ``None`` at first, that can be set in a finalizer, too: until the end of the collection.
 
+    Where nothing is being collected, its methods are those of the context variable itself.
+
     Args:
         name: Its name.
+
+    Attributes:
+        get: Returns its value.
+        set: Sets it; what is returned says what it was before.
     """
 
-    __slots__ = ("in_context",)
+    __slots__ = ("get", "in_context", "set")
+    get: Callable[[], Value | None]
+    set: Callable[[Value | None], Setting]
 
     def __init__(self, name: str) -> None:
         self.in_context: ContextVar[Value | None] = ContextVar(name, default=None)
+        self.note(collects=False)
+        if _INSIDE_INSTRUCTIONS:
+            collection.variables.append(self)
 
-    def get(self) -> Value | None:
-        """Return its value."""
-        if collection.thread is not None and collection.is_inside_an_instruction() and self in collection.values:
+    def note(self, *, collects: bool) -> None:
+        """Take note that garbage is being collected, by whichever thread, or is not."""
+        self.get = self._get if collects else self.in_context.get
+        self.set = self._set if collects else self.in_context.set
+
+    def _get(self) -> Value | None:
+        if collection.is_here() and self in collection.values:
             found: Value | None = collection.values[self]
             return found
         return self.in_context.get()
 
-    def set(self, value: Value | None) -> Setting:
-        """Set it; what is returned says what it was before."""
-        if collection.thread is None or not collection.is_inside_an_instruction():
+    def _set(self, value: Value | None) -> Setting:
+        if not collection.is_here():
             return self.in_context.set(value)
-        setting = Meanwhile(collection.values, self.get())
+        setting = Meanwhile(collection.values, self._get())
         setting.values[self] = value
         return setting
 
@@ -118,7 +137,7 @@ class Variable(Generic[Value]):
         """
         if isinstance(setting, Meanwhile):
             setting.values[self] = setting.before
-        elif not collection.is_inside_an_instruction():
+        elif collection.thread is None or not collection.is_inside_an_instruction():
             try:  # noqa: SIM105 - suppress() costs more than the reset
                 self.in_context.reset(setting)
             except ValueError:

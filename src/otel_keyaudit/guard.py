@@ -6,7 +6,7 @@ caught: a cancellation, an exit or an interrupt belongs to the application.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
@@ -19,55 +19,43 @@ logger: Logger = getLogger("otel_keyaudit")
 Result = TypeVar("Result")
 
 
-Step = tuple[str, Callable[[Any], object]]
-"""A stage, one of the names, and what is done in it: it gets the call that is observed."""
+Step = tuple[str, Callable[..., object]]
+"""A stage, one of the names, and what is done in it."""
 
 SILENT = ""
 """The stage of what nobody is told about when it fails."""
 
-_STAGE_OF_STEP = "step"
-"""Stands for the stage of the step that is being taken."""
-
 
 class Guard:
-    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``.
+    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``."""
 
-    Attributes:
-        stage: That of the step that is being taken.
-    """
-
-    stage = SILENT
-
-    def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
-        """Return what the work returns, or ``None`` when it fails."""
-        try:
-            if collection.thread is not None and collection.is_inside_an_instruction():
-                return apart(work, *args)
-            return work(*args)
-        except Exception as error:  # noqa: BLE001 - the one place that may
-            self.report(stage, error)
-            return None
-
-    def in_turn(self, steps: Iterable[Step]) -> None:
+    def in_turn(self, steps: Iterable[Step], *args: Any) -> None:
         """Take one step after the other; one that fails counts as its stage, and costs no other.
 
         Args:
-            steps: Each a stage and what is done, which gets this guard. One that returns ``True`` has done the work of
-                all that follow.
+            steps: Each a stage and what is done. One that returns ``True`` has done the work of all that follow.
+            *args: What each of them gets.
         """
-        remaining = iter(steps)
-        while not self.guarded(_STAGE_OF_STEP, _take, remaining, self):
-            pass  # one of them has failed, and the others are still to come
+        if collection.thread is not None and collection.is_inside_an_instruction():
+            steps = [(stage, partial(apart, step)) for stage, step in steps]
+        remaining, stage = iter(steps), SILENT
+        while True:
+            try:
+                for stage, step in remaining:  # noqa: B007 - the one that fails is reported
+                    if step(*args):
+                        break
+                return
+            except Exception as error:  # noqa: BLE001 - the one place that may
+                self.report(stage, error)
+
+    def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
+        """Return what the work returns, or ``None`` when it fails."""
+        results: list[Result] = []
+        self.in_turn([(stage, lambda: results.append(work(*args)))])
+        return results[0] if results else None
 
     def report(self, stage: str, error: BaseException) -> None:
         """Say nothing: the work was worth nothing to anybody."""
-
-
-def _take(remaining: Iterator[Step], guard: Guard) -> bool:
-    for guard.stage, step in remaining:  # noqa: B020 - the stage is the guard's, and the guard stays the same
-        if step(guard):
-            break
-    return True
 
 
 def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
@@ -131,8 +119,6 @@ class GuardedCall(Guard):
 
     def report(self, stage: str, error: BaseException) -> None:
         """Count and log a failure; the text of a foreign exception may hold a secret and is never used."""
-        if stage is _STAGE_OF_STEP:
-            stage = self.stage
         if stage and stage not in self._degraded:
             self._degraded += (stage,)
             explanation = f" ({error})" if isinstance(error, UnreadableError) else ""

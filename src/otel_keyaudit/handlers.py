@@ -72,8 +72,7 @@ def _sync(observe: Observe, original: Callable[..., Any]) -> Handler:
             return original(*moment.positional, **moment.keywords)
         with moment:
             result = original(*moment.positional, **moment.keywords)
-            later = _later(type(result), decorates_generator) if type(result) in _RUN_LATER else None
-            if later is None:
+            if type(result) not in _RUN_LATER or (later := _later(type(result), decorates_generator)) is None:
                 return moment.returned(result)
             moment.pause()
         return later(moment, result)

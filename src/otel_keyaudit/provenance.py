@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_keyaudit.form import fingerprint
-from otel_keyaudit.member import Location, Member
+from otel_keyaudit.member import Member
 
 REMEMBERED_MEMBERS = 4_096
 """How many members written last are recognised at the least; up to twice as many are."""
@@ -27,22 +27,18 @@ class Provenance:
         """Take note of a member that is being written."""
         younger = self._younger
         if len(younger) >= REMEMBERED_MEMBERS:
-            self._older, self._younger = younger, set()
-        self._younger.add(_reference(member.form.fingerprint, member.location))
+            self._older, younger = younger, set()
+            self._younger = younger
+        younger.add(hash((member.form.fingerprint, member.location)))  # a set of numbers keeps nothing alive
 
     def is_ours(self, value: Any) -> bool:
         """Say whether a value is exactly a member that was written lately."""
         if not isinstance(value, dict):
             return False
         content = dict(value)
-        location: Any = content.pop("trace_id", None), content.pop("span_id", None)
+        location = content.pop("trace_id", None), content.pop("span_id", None)
         try:
-            reference = _reference(fingerprint(content), None if location == (None, None) else location)
+            reference = hash((fingerprint(content), None if location == (None, None) else location))
             return reference in self._younger or reference in self._older
         except TypeError:  # something in it is not JSON, or no text where a text must be
             return False
-
-
-def _reference(content: bytes, location: Location | None) -> int:
-    """Return a number for a content in a place: a set of numbers keeps nothing alive, and Python's hashes are keyed."""
-    return hash((content, location))

@@ -7,7 +7,7 @@ outlives its request (a task, a pipelined request, a lazily started worker), so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Protocol
@@ -34,23 +34,16 @@ class Spans(Protocol):
         """Do the same outside of any call of a target; nothing fails."""
 
 
-_CALL: Variable[RequestState] = Variable("otel_keyaudit_call")
-_USED_KEY: Variable[ApiKey] = Variable("otel_keyaudit_used_key")
+CALL: Final[Variable[RequestState]] = Variable("otel_keyaudit_call")
+"""The ASGI or WSGI call that code runs in, or the one that it was started in and that has ended."""
+
+USED_KEY: Final[Variable[ApiKey]] = Variable("otel_keyaudit_used_key")
+"""The key that an enclosing :class:`use_key` set."""
+
 _Lock = type(RLock())  # RLock itself is a function around it, which costs more than it does
 
-used_key: Callable[[], ApiKey | None] = _USED_KEY.get
-"""Returns the key that an enclosing :class:`use_key` set."""
-
-last_call: Callable[[], RequestState | None] = _CALL.get
-"""Returns the ASGI or WSGI call that this code runs in, or the one that it was started in and that has ended."""
-
-call_in_context: Callable[[], RequestState | None] = _CALL.in_context.get
-"""The same, where no garbage is being collected."""
-
-used_key_in_context: Callable[[], ApiKey | None] = _USED_KEY.in_context.get
-"""The key that an enclosing :class:`use_key` set, where no garbage is being collected."""
-
 NOTHING_SHOWN: Final[Mapping[str, Any]] = MappingProxyType({})
+NOTHING_SHOWN_YET: Final = (NOTHING_SHOWN, NOTHING_SHOWN, NOTHING_SHOWN)
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
 
@@ -73,37 +66,59 @@ class RequestState:
         last_write: What it shows of the last audit write.
         full_key_id: Id of a key whose whole snapshot a row was given.
         shown: The attributes that it shows: of the key, the outcome and the last write.
+        shown_for: The attribution with which those of the key were found, ``None`` when they are to be found anew.
     """
 
-    is_open = True
-    lasts = False
-    has_consumers = False
-    aliases: tuple[Any, ...] = ()
-    attribution = NOTHING
-    presented: tuple[str, ...] = ()
-    used_key: ApiKey | None = None
-    outcome = NOTHING_SHOWN
-    server_span: trace.Span | None = None
-    last_write = NOTHING_SHOWN
-    full_key_id: str | None = None
-    shown: tuple[Mapping[str, Any], ...] = (NOTHING_SHOWN, NOTHING_SHOWN, NOTHING_SHOWN)
-    _acceptances: Sequence[Acceptance] = ()
-    _before: Setting | None = None
+    # Slots, each set for every request: a class's default is found more slowly, and there is one of these per request.
+    __slots__ = (
+        "__weakref__",
+        "_accepted",
+        "_before",
+        "_spans",
+        "aliases",
+        "attribution",
+        "full_key_id",
+        "has_consumers",
+        "is_open",
+        "last_write",
+        "lasts",
+        "lock",
+        "outcome",
+        "presented",
+        "scope",
+        "server_span",
+        "shown",
+        "shown_for",
+        "used_key",
+        "within",
+    )  # fmt: skip
 
     def __init__(self, spans: Spans, scope: Any = None, within: RequestState | None = None) -> None:
+        self._spans = spans
         self.scope = scope
         self.within = within
         self.lock = _Lock()
-        self._spans = spans
+        self.is_open = True
+        self.lasts = self.has_consumers = False
+        self.attribution = NOTHING
+        self.used_key: ApiKey | None = None
+        self.full_key_id: str | None = None
+        self.server_span: trace.Span | None = None
+        self.outcome = self.last_write = NOTHING_SHOWN
+        self.shown: tuple[Mapping[str, Any], ...] = NOTHING_SHOWN_YET
+        self.shown_for: Attribution | None = None
+        self.aliases: tuple[Any, ...] = ()
+        self.presented: tuple[str, ...] = ()
+        self._accepted: Sequence[tuple[ApiKey | None, Any]] = ()
+        self._before: Setting | None = None
 
     def __repr__(self) -> str:
         """Show whether it is open, nothing of what it holds."""
         return f"<RequestState {'open' if self.is_open else 'ended'}>"
 
-    def __enter__(self) -> RequestState:
+    def __enter__(self) -> None:
         """Become the current request."""
-        self._before = _CALL.set(self)
-        return self
+        self._before = CALL.set(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -112,7 +127,7 @@ class RequestState:
         if not self.lasts:
             self.close()
         if self._before is not None:
-            _CALL.reset(self._before)
+            CALL.reset(self._before)
 
     def accept(self, key: ApiKey | None, authentication: Any) -> None:
         """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read.
@@ -122,22 +137,26 @@ class RequestState:
             authentication: The call that returned it, whose attribute ``within`` is the one around it.
         """
         with self.lock:
-            if self._acceptances or key is None:
-                self._acceptances = with_one_more(self._acceptances, key, authentication)
-                self.attribution = attribution_of(self._acceptances)
+            if self._accepted or key is None:
+                self._accepted = accepted = with_one_more(self._acceptances(), key, authentication)
+                self.attribution = attribution_of(accepted)
             else:  # the only one so far, as nearly always
-                self._acceptances = (Acceptance(key, authentication.within),)
+                self._accepted = ((key, authentication.within),)
                 self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
             self.outcome = _ACCEPTED
             self._spans.show(self)
 
+    def _acceptances(self) -> list[Acceptance]:
+        return [Acceptance(*one) for one in self._accepted]
+
     def withdraw(self, authentication: object) -> ApiKey | None:
         """Forget what was accepted inside an authentication that then denied; return the last key among it."""
         with self.lock:
-            withdrawn = [one for one in self._acceptances if one.is_within(authentication)]
+            accepted = self._acceptances()
+            withdrawn = [one for one in accepted if one.is_within(authentication)]
             if withdrawn:
-                self._acceptances = [one for one in self._acceptances if not one.is_within(authentication)]
-                self.attribution = attribution_of(self._acceptances)
+                self._accepted = accepted = [one for one in accepted if not one.is_within(authentication)]
+                self.attribution = attribution_of(accepted)
             return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
 
     def deny(self, reason: str, key_id: str | None) -> None:
@@ -155,16 +174,19 @@ class RequestState:
     def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
         """Take note of an audit write, and of a key whose whole snapshot its row was given."""
         with self.lock:
+            self.last_write = last_write
             if full_key is not None:
                 shown = self.attribution.key or self.used_key
                 self.full_key_id = full_key.id if shown is not None and shown.id == full_key.id else self.full_key_id
-            self.last_write = last_write
-            self._spans.show(self)
+                self.shown_for = None
+            if self.server_span is not None:
+                self._spans.show(self)
 
     def use(self, key: ApiKey | None) -> None:
         """Take note of a key that was set by hand."""
         with self.lock:
             self.used_key = key
+            self.shown_for = None
             self._spans.show_alone(self)
 
     def opened(self, server_span: trace.Span | None, used: ApiKey | None) -> None:
@@ -172,6 +194,7 @@ class RequestState:
         with self.lock:
             self.server_span = server_span
             self.used_key = used
+            self.shown_for = None
             if used is not None or self.outcome or self.last_write:
                 self._spans.show_alone(self)
 
@@ -182,12 +205,12 @@ class RequestState:
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
             self.scope = self.server_span = self.used_key = None
-            self.aliases = self._acceptances = self.presented = ()
+            self.aliases = self._accepted = self.presented = ()
 
 
 def current_request() -> RequestState | None:
     """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
-    call = last_call()
+    call = CALL.get()
     if call is not None and call.is_open and not call.has_consumers:
         return call
     mark = getattr(trace.get_current_span(), SPAN_MARK, None)
@@ -201,33 +224,33 @@ def current_request() -> RequestState | None:
 
 def current_call() -> RequestState | None:
     """Return the open ASGI or WSGI call this code runs in."""
-    call = last_call()
+    call = CALL.get()
     return call if call is not None and call.is_open else None
 
 
 def enter_call(state: RequestState) -> Setting:
     """Make a request the current one; give what is returned to :func:`leave_call` in the same frame."""
-    return _CALL.set(state)
+    return CALL.set(state)
 
 
 def leave_call(before: Setting) -> None:
     """Make the outer request the current one again."""
-    _CALL.reset(before)
+    CALL.reset(before)
 
 
 def leave_used_key() -> Setting:
     """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
-    return _USED_KEY.set(_USED_KEY.get() if _CALL.get() is None else None)
+    return USED_KEY.set(USED_KEY.get() if CALL.get() is None else None)
 
 
 def set_used_key(key: ApiKey) -> Setting:
     """Set a key as :class:`use_key` does, but show it on no span around."""
-    return _USED_KEY.set(key)
+    return USED_KEY.set(key)
 
 
 def restore_used_key(before: Setting) -> None:
     """Undo :func:`leave_used_key` or :func:`set_used_key`."""
-    _USED_KEY.reset(before)
+    USED_KEY.reset(before)
 
 
 def current_attribution(request: RequestState | None) -> Attribution:
@@ -236,7 +259,7 @@ def current_attribution(request: RequestState | None) -> Attribution:
     Args:
         request: The request around, if there is one.
     """
-    used = used_key()
+    used = USED_KEY.get()
     if used is not None:
         return Attribution(names.ATTRIBUTED, used)
     return NOTHING if request is None else request.attribution
@@ -249,7 +272,7 @@ def current_key() -> ApiKey | None:
         The key set by :class:`use_key`, else the request's own; ``None`` when there is no key, when the request showed
         several, and after its end.
     """
-    used = used_key()
+    used = USED_KEY.get()
     if used is not None:
         return used
     request = current_request()
@@ -276,7 +299,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         """Set the key, and show it on the server span around."""
         come_first()
         if self._key is not None:
-            self._before.append(_USED_KEY.set(self._key))
+            self._before.append(USED_KEY.set(self._key))
             request = current_request()
             if request is not None and request.is_open:
                 request.use(self._key)
@@ -287,4 +310,4 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
     ) -> None:
         """Set what was there before."""
         if self._before:
-            _USED_KEY.reset(self._before.pop())
+            USED_KEY.reset(self._before.pop())

@@ -17,7 +17,7 @@ from otel_keyaudit.finalizers import collection
 from otel_keyaudit.guard import Faults, GuardedCall
 from otel_keyaudit.member import Location
 from otel_keyaudit.names import STAGE_TELEMETRY
-from otel_keyaudit.request_state import NOTHING_SHOWN, RequestState
+from otel_keyaudit.request_state import NOTHING_SHOWN, NOTHING_SHOWN_YET, RequestState
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
@@ -48,22 +48,25 @@ class ServerSpans:
             FullSpanError: There was no room for all of it.
         """
         span = state.server_span
-        if span is None or not span.is_recording() or collection.is_here():
+        if span is None or not span.is_recording() or (collection.thread is not None and collection.is_here()):
             return
-        key, outcome, write = self._of_key(state), state.outcome, state.last_write
-        key_before, outcome_before, write_before = state.shown
-        changed: dict[str, Any] = {}
-        if key is not key_before:
-            changed |= _difference(key, key_before) if key_before else key
-        if outcome is not outcome_before:
-            changed |= _difference(outcome, outcome_before) if outcome_before else outcome
-        if write is not write_before:
-            changed |= _difference(write, write_before) if write_before else write
+        before = state.shown
+        key = before[0] if state.attribution is state.shown_for else self._of_key(state)
+        outcome, write = state.outcome, state.last_write
+        changed: Mapping[str, Any]
+        if before is NOTHING_SHOWN_YET:
+            changed = {**key, **outcome, **write}
+        elif key is before[0] and outcome is before[1] and not before[2]:
+            changed = write  # the first one, as nearly always
+        else:
+            changed = _difference(key, before[0]) | _difference(outcome, before[1]) | _difference(write, before[2])
+        state.shown_for = state.attribution
         if changed:
             left_out = _without_room(span, changed)
             if left_out:
                 span.set_attributes(_without(left_out, changed))
                 state.shown = _without(left_out, key), _without(left_out, outcome), _without(left_out, write)
+                state.shown_for = None
                 raise FullSpanError(f"a span is full: {len(left_out)} attributes are left out")
             span.set_attributes(changed)
         state.shown = key, outcome, write
@@ -101,6 +104,8 @@ def _without(left_out: Collection[str], attributes: Mapping[str, Any]) -> dict[s
 
 def _difference(part: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a part of the attributes now says otherwise, and blanks for what it no longer says."""
+    if part is before:
+        return {}
     new = {name: value for name, value in part.items() if before.get(name) != value}
     return new | {name: _BLANK[type(value)] for name, value in before.items() if name not in part}
 
@@ -121,7 +126,9 @@ def location_of(span: Span | None) -> Location | None:
     if span is None:
         return None
     context = span.get_span_context()
-    return (format(context.trace_id, "032x"), format(context.span_id, "016x")) if context.is_valid else None
+    if not context.is_valid:
+        return None
+    return context.trace_id.to_bytes(16, "big").hex(), context.span_id.to_bytes(8, "big").hex()
 
 
 class AuditSpan:

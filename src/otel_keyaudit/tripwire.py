@@ -61,12 +61,12 @@ class Tripwire:
                 found += [_secret_of(str(scope[name])) for name in _VARIABLES if name in scope]
             else:
                 for name, value in headers:
-                    if name in _HEADERS:
+                    if name in _HEADERS and len(value) >= SHORTEST:
                         found.append(_secret_of(value.decode("latin-1")))
             query = scope.get("query_string") or scope.get("QUERY_STRING")
             if query:
                 found += _in_query(query)
-        return tuple([text for text in found if len(text) >= SHORTEST])
+        return tuple([text for text in found if len(text) >= SHORTEST]) if found else ()
 
 
 def all_presented(earlier: Credentials, later: Credentials) -> Credentials:

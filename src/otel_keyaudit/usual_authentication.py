@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from otel_keyaudit.finalizers import collection
-from otel_keyaudit.request_state import call_in_context
+from otel_keyaudit.request_state import CALL
 from otel_keyaudit.tripwire import all_presented
 
 if TYPE_CHECKING:
     from otel_keyaudit.authentication import Authentication, AuthenticationMoment
 
 
-def usual_authentication(plan: Authentication) -> Callable[[AuthenticationMoment], bool]:
-    """Return the step that concludes a usual call of a target, and does nothing about any other."""
-    is_never_usual = plan.when is not None or plan.valid is not None or plan.key is not None
+def usual_authentication(plan: Authentication) -> Callable[[AuthenticationMoment], bool] | None:
+    """Return the step that concludes a usual call of a target, and does nothing about any other.
+
+    Returns:
+        ``None`` for a target that has no usual calls.
+    """
+    if plan.when is not None or plan.valid is not None or plan.key is not None:
+        return None
     reader_of, presented_in, count = plan.fields.reader_of_class, plan.tripwire.presented, plan.count_accepted
 
     def conclude(moment: AuthenticationMoment) -> bool:
-        if is_never_usual or moment.exc is not None or collection.thread is not None:
-            return False
         found = moment.result
-        kind, request = type(found), call_in_context()
+        if moment.exc is not None:
+            return False
+        kind, request = type(found), CALL.get()
         reader = reader_of(kind)
         if kind is not plan.last_class or reader is None or request is None:
             return False
@@ -34,7 +38,7 @@ def usual_authentication(plan: Authentication) -> Callable[[AuthenticationMoment
             return False
         moment.reader = reader
         moment.content = content = reader.content(moment, found)
-        key = reader.known(content)
+        key = reader.known(content[0])
         if key is None:
             return False
         presented = presented_in(moment, request.scope)

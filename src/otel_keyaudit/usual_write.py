@@ -6,17 +6,17 @@ anything it knows that nothing is out of the ordinary; else it leaves everything
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from otel_keyaudit import names
-from otel_keyaudit.finalizers import collection
 from otel_keyaudit.member import Member
 from otel_keyaudit.merge import quoted, spliced
 from otel_keyaudit.places import Place
-from otel_keyaudit.request_state import call_in_context, used_key_in_context
+from otel_keyaudit.request_state import CALL, USED_KEY
 from otel_keyaudit.snapshot import Detail
 from otel_keyaudit.spans import location_of
 from otel_keyaudit.values import MAX_LENGTH
@@ -44,36 +44,35 @@ def usual_write(plan: AuditPlan) -> Callable[[AuditMoment], bool] | None:
 
 def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: int) -> Callable[[AuditMoment], bool]:
     runtime = plan.runtime
-    event_fields = tuple(positions.items())
-    most = max((place, *positions.values()))
+    attributes, values_of = tuple(positions), _getter(*positions.values())
     name = runtime.settings.request_field
+    only_text = frozenset({str})
     reserved = frozenset(plan.no_members)
     name_in_text = f"{quoted(name)}:"
+    form_of = attrgetter("full" if detail is Detail.FULL else "minimal")
     snapshot_of, remember = runtime.snapshots.of, runtime.provenance.remember
     count = plan.counters[names.ATTRIBUTED, detail is Detail.FULL]
 
     def write(moment: AuditMoment) -> bool:
-        request, arguments = call_in_context(), moment.positional
-        if collection.thread is not None or request is None or used_key_in_context() is not None:
+        request, arguments = CALL.get(), moment.positional
+        if request is None or USED_KEY.get() is not None:
             return False
         key = request.attribution.key
-        if key is None or not request.is_open or request.has_consumers or len(arguments) <= most:
+        if key is None or not request.is_open or request.has_consumers:
             return False
-        event = moment._event
-        for attribute, at in event_fields:
-            value = arguments[at]
-            if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():
+        values = values_of(arguments)
+        written = "\n".join(values)
+        if not (only_text.issuperset(map(type, values)) and len(written) <= MAX_LENGTH and written.isascii()):
+            return False
+        for credential in request.presented:
+            if credential in written:
                 return False
-            for credential in request.presented:
-                if credential in value:
-                    return False
-            event[attribute] = value
         fields = arguments[place]
         content = orjson.loads(fields) if type(fields) is str else fields
         if type(content) is not dict or not reserved.isdisjoint(content):
             return False
-        request.wrote(event, None)
-        member = Member(snapshot_of(key).form(detail), location_of(request.server_span))
+        request.wrote(dict(zip(attributes, values, strict=True)), None)
+        member = Member(form_of(snapshot_of(key)), location_of(request.server_span))
         remember(member)
         changed = [*arguments]
         if content is fields:
@@ -86,3 +85,8 @@ def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: in
         return True
 
     return write
+
+
+def _getter(*positions: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes the elements at some positions, as a sequence also when it is one or none."""
+    return itemgetter(*positions) if len(positions) > 1 else lambda values: [values[at] for at in positions]

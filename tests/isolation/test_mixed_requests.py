@@ -45,14 +45,14 @@ def _check(requests: list[traffic.Sent], keyaudit: KeyAudit, caplog: pytest.LogC
 
 def _check_nothing_left(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
-    assert request_state._CALL.get() is None
-    for future in [service.pool.submit(request_state._CALL.get) for _ in range(8)]:
+    assert request_state.CALL.get() is None
+    for future in [service.pool.submit(request_state.CALL.get) for _ in range(8)]:
         assert future.result() is None
 
 
 async def _check_threads() -> None:
     loop = asyncio.get_running_loop()
-    for left in await asyncio.gather(*[loop.run_in_executor(None, request_state._CALL.get) for _ in range(8)]):
+    for left in await asyncio.gather(*[loop.run_in_executor(None, request_state.CALL.get) for _ in range(8)]):
         assert left is None
 
 
@@ -105,7 +105,7 @@ async def _abort(app: ASGIApp, requests: list[traffic.Sent], choose: random.Rand
             await service.pause(choose.randrange(60))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            assert request_state._CALL.get() is None
+            assert request_state.CALL.get() is None
 
 
 def test_pipelined_on_one_connection(instrumented: KeyAudit) -> None:

@@ -20,7 +20,7 @@ from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE
 from otel_keyaudit.request_state import RequestState, current_attribution, current_request
 from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
-from otel_keyaudit.spans import AuditSpan, ambiguous_attributes, location_of, shows_lists
+from otel_keyaudit.spans import AuditSpan, ambiguous_attributes, location_of, shown_beside
 from otel_keyaudit.tripwire import Credentials, check, harmless
 from otel_keyaudit.usual_write import usual_write
 from otel_keyaudit.values import MAX_LENGTH
@@ -60,10 +60,10 @@ class AuditMoment(ObservedCall):
     _snapshot: Snapshot | None = None
     _subject: ApiKey | None = None
     _written_in_full: AuditEvent | None = None
-    _span: AuditSpan | None = None
+    span: AuditSpan | None = None
     _fields: Any = None
     _is_incomplete = False
-    _counted = False
+    is_counted = False
     _paused = False
     _is_over = False
     _event: dict[str, Any]
@@ -71,8 +71,8 @@ class AuditMoment(ObservedCall):
 
     def __enter__(self) -> None:
         """Make the span the current one while the application writes."""
-        if self._span is not None:
-            self.guarded(STAGE_TELEMETRY, self._span.enter)
+        if self.span is not None:
+            self.in_turn(_ENTER, self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -84,6 +84,8 @@ class AuditMoment(ObservedCall):
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
             self.in_turn(_LEAVE, self)
         else:
+            if not self.is_counted:
+                self.in_turn(_SETTLE, self)
             self.in_turn(plan.when_returned if error is None else plan.when_raised, self)
 
     def pause(self) -> None:
@@ -153,22 +155,16 @@ class AuditMoment(ObservedCall):
             request.wrote(last_write_attributes(self._event), full_key)
 
     def _show_on_audit_span(self) -> None:
-        if self._span is not None:
-            self._span.change(self._attributes())
+        if self.span is not None:
+            self.span.change(self._attributes())
             return
         server_span = None if self._request is None else self._request.server_span
-        self._span = AuditSpan(self.watched.runtime.tracer, server_span, self._attributes())
+        self.span = AuditSpan(self.watched.runtime.tracer, server_span, self._attributes())
 
     def _attributes(self) -> Attributes:
         attributes: Attributes = {**event_attributes(self._event)}
-        snapshot = self._snapshot
-        if snapshot is not None:
-            if self._detail is Detail.MINIMAL:
-                attributes |= snapshot.shown_minimal
-            elif shows_lists(self._request, snapshot.digest):
-                attributes |= snapshot.shown_without_lists
-            else:
-                attributes |= snapshot.shown_full
+        if self._snapshot is not None:
+            attributes |= shown_beside(self._request, self._snapshot, self._detail)
         elif self._attribution.is_ambiguous:
             attributes |= ambiguous_attributes(self._attribution.ids, self.watched.runtime.settings.max_items)
         if self._subject is not None:
@@ -178,7 +174,7 @@ class AuditMoment(ObservedCall):
     # What is written.
 
     def _location(self) -> Location | None:
-        located = None if self._span is None else location_of(self._span.span)
+        located = None if self.span is None else location_of(self.span.span)
         return located or (None if self._request is None else location_of(self._request.server_span))
 
     def _members(self) -> dict[str, Member | None]:
@@ -226,25 +222,28 @@ class AuditMoment(ObservedCall):
         self._written_in_full = None
 
     def _count(self) -> None:
-        self._counted = True
+        self.is_counted = True
         if self._is_incomplete:
             self._lose()
         self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
-        self.is_settled = self.watched.ends_unseen and self._span is None
+        self.is_settled = self.watched.ends_unseen and self.span is None
 
     # How it ended.
 
+    def _enter_span(self) -> None:
+        if self.span is not None:
+            self.span.enter()
+
     def _leave_span(self) -> None:
-        if self._span is not None:
-            self._span.leave(self.exc)
+        if self.span is not None:
+            self.span.leave(self.exc)
 
     def _settle(self) -> None:
         """Count what could not be counted before: the application raised before there were fields, or we failed."""
-        if not self._counted:
-            self._lose()
-            self._count()
+        self._lose()
+        self._count()
 
     def _confirm(self) -> None:
         if self._written_in_full is not None:
@@ -258,12 +257,12 @@ class AuditMoment(ObservedCall):
             self._show_on_server_span()
 
     def _show_late_on_audit_span(self) -> None:
-        if self._span is None:
+        if self.span is None:
             self._show_on_audit_span()
 
     def _end_span(self) -> None:
-        if self._span is not None:
-            self._span.end(event_attributes(self._late()) if self.watched.late else {}, self.exc)
+        if self.span is not None:
+            self.span.end(event_attributes(self._late()) if self.watched.late else {}, self.exc)
 
 
 def _before(plan: AuditPlan) -> list[Step]:
@@ -290,7 +289,6 @@ def _when_built(plan: AuditPlan) -> list[Step]:
 
 def _at_end(plan: AuditPlan) -> tuple[list[Step], list[Step]]:
     """Return what is done when the original has returned, and when it has raised."""
-    settle: list[Step] = [*_LEAVE, (STAGE_AUDIT, AuditMoment._settle)]
     confirm: list[Step] = [] if plan.runtime.sampler.constant else [(STAGE_SAMPLING, AuditMoment._confirm)]
     end: list[Step] = []
     if plan.late.keys() - {names.AUDIT_OUTCOME}:
@@ -300,7 +298,7 @@ def _at_end(plan: AuditPlan) -> tuple[list[Step], list[Step]]:
     if plan.has_span:
         end.append((STAGE_TELEMETRY, AuditMoment._end_span))
     late = _late_notes(plan)
-    return [*settle, *([] if plan.builds_fields else late), *confirm, *end], [*settle, *late, *end]
+    return [*([] if plan.builds_fields else late), *confirm, *end], [*late, *end]
 
 
 def _late_notes(plan: AuditPlan) -> list[Step]:
@@ -338,6 +336,12 @@ def _shows(plan: AuditPlan) -> list[Step]:
     server_span: Step = STAGE_TELEMETRY, AuditMoment._show_on_server_span
     return [server_span, (STAGE_TELEMETRY, AuditMoment._show_on_audit_span)] if plan.has_span else [server_span]
 
+
+_ENTER: list[Step] = [(STAGE_TELEMETRY, AuditMoment._enter_span)]
+"""What is done when the original is about to be called, or goes on."""
+
+_SETTLE: list[Step] = [(STAGE_AUDIT, AuditMoment._settle)]
+"""What is done first at the end of a call that has not been counted."""
 
 _LEAVE: list[Step] = [(STAGE_TELEMETRY, AuditMoment._leave_span)]
 """What is done when a write goes on later, or was none."""

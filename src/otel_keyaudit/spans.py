@@ -18,7 +18,7 @@ from otel_keyaudit.guard import Faults, GuardedCall
 from otel_keyaudit.member import Location
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import NOTHING_SHOWN, NOTHING_SHOWN_YET, RequestState
-from otel_keyaudit.snapshot import Attributes, Detail, Snapshots
+from otel_keyaudit.snapshot import Attributes, Detail, Snapshot, Snapshots
 
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
 _LIMITS = SpanLimits()
@@ -115,9 +115,17 @@ def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
     return {names.AMBIGUOUS: True, names.KEY_IDS: ids[:max_items]}
 
 
-def shows_lists(state: RequestState | None, digest: str) -> bool:
-    """Say whether the server span of a request holds the lists of a snapshot."""
+def shown_beside(state: RequestState | None, snapshot: Snapshot, detail: Detail) -> Attributes:
+    """Return what an audit span shows of a key: of a full row the lists, too, unless the server span has them."""
+    if detail is Detail.MINIMAL:
+        return snapshot.shown_minimal
     key = NOTHING_SHOWN if state is None else state.shown[0]
+    if key is snapshot.shown_full or _shows_lists(key, snapshot.digest):
+        return snapshot.shown_without_lists
+    return snapshot.shown_full
+
+
+def _shows_lists(key: Mapping[str, Any], digest: str) -> bool:
     return key.get(names.KEY_DIGEST) == digest and key.get(names.DETAIL) == _FULL
 
 
@@ -166,8 +174,9 @@ class AuditSpan:
                 self.span.update_name(_name(attributes))
 
     def end(self, attributes: Mapping[str, Any], error: BaseException | None) -> None:
-        """End it, with what became known of the write; an exception is named by its class alone."""
+        """Leave and end it, with what became known of the write; an exception is named by its class alone."""
         try:
+            self.leave(error)
             if error is not None:
                 self.span.set_status(Status(StatusCode.ERROR))
                 attributes = {**attributes, names.ERROR_TYPE: class_name(error)}

@@ -18,7 +18,7 @@ from otel_keyaudit.merge import quoted, spliced
 from otel_keyaudit.places import Place
 from otel_keyaudit.request_state import CALL, USED_KEY
 from otel_keyaudit.snapshot import Detail
-from otel_keyaudit.spans import location_of
+from otel_keyaudit.spans import AuditSpan, location_of, shown_beside
 from otel_keyaudit.values import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def usual_write(plan: AuditPlan) -> Callable[[AuditMoment], bool] | None:
     positions = {name: at for name, at in plan.positions.items() if at is not None}
     if detail is None or position is None or positions.keys() != plan.early.keys() or not plan.ends_unseen:
         return None
-    if plan.has_span or plan.builds_fields or plan.when is not None or plan.subject is not None:
+    if plan.builds_fields or plan.when is not None or plan.subject is not None:
         return None
     return _write(plan, detail, positions, position)
 
@@ -50,6 +50,7 @@ def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: in
     reserved = frozenset(plan.no_members)
     name_in_text = f"{quoted(name)}:"
     form_of = attrgetter("full" if detail is Detail.FULL else "minimal")
+    has_span, tracer = plan.has_span, runtime.tracer
     snapshot_of, remember = runtime.snapshots.of, runtime.provenance.remember
     count = plan.counters[names.ATTRIBUTED, detail is Detail.FULL]
 
@@ -71,8 +72,13 @@ def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: in
         content = orjson.loads(fields) if type(fields) is str else fields
         if type(content) is not dict or not reserved.isdisjoint(content):
             return False
-        request.wrote(dict(zip(attributes, values, strict=True)), None)
-        member = Member(form_of(snapshot_of(key)), location_of(request.server_span))
+        event = dict(zip(attributes, values, strict=True))
+        request.wrote(event, None)
+        snapshot, span = snapshot_of(key), request.server_span
+        if has_span:
+            moment.span = AuditSpan(tracer, span, event | shown_beside(request, snapshot, detail))
+            span = moment.span.span
+        member = Member(form_of(snapshot), location_of(span))
         remember(member)
         changed = [*arguments]
         if content is fields:
@@ -80,7 +86,8 @@ def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: in
         else:
             changed[place] = spliced(fields, f"{name_in_text}{member.as_json()}", bool(content))
         moment.positional = tuple(changed)
-        moment.is_settled = True
+        moment.is_settled = not has_span
+        moment.is_counted = True
         count()
         return True
 

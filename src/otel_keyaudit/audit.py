@@ -78,15 +78,14 @@ class AuditMoment(ObservedCall):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take note of how the write ended, unless it goes on later."""
-        plan = self.watched
         self.exc = error
         was_paused, self._paused = self._paused, False
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
             self.in_turn(_LEAVE, self)
-        else:
-            if not self.is_counted:
-                self.in_turn(_SETTLE, self)
-            self.in_turn(plan.when_returned if error is None else plan.when_raised, self)
+            return
+        if not self.is_counted:
+            self.in_turn(_SETTLE, self)
+        self.in_turn(self.watched.when_returned if error is None else self.watched.when_raised, self)
 
     def pause(self) -> None:
         """Leave without an end: the write goes on later."""

@@ -33,13 +33,18 @@ class Call:
     exc: BaseException | None = None
 
     def __init__(self, binding: Binding, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        self.binding = binding
+        self._binding = binding
         self.positional = positional
         self.keywords = keywords
 
     def __repr__(self) -> str:
         """Show nothing of what was passed."""
         return "<Call>"
+
+    @property
+    def binding(self) -> Binding:
+        """Where the parameters are among the arguments."""
+        return self._binding
 
     @property
     def args(self) -> Mapping[str, Any]:
@@ -101,11 +106,15 @@ class ObservedCall(Call, GuardedCall):
     is_settled = False
 
     def __init__(self, plan: Plan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        # what the initialisers of both bases do, without the price of calling them: this is made for each call
-        self.watched = plan
-        self.binding = plan.binding
+        # not by the initialisers of both bases: this is made for each call
+        self.watched: Plan = plan
         self.positional = positional
         self.keywords = keywords
+
+    @property
+    def binding(self) -> Binding:
+        """Where the parameters are among the arguments."""
+        return self.watched.binding
 
     def holds(self, stage: str, read: Reader, base: Any = None) -> bool:
         """Say whether what is read is truthy; what cannot be read is not, and is counted.

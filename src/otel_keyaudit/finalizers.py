@@ -102,9 +102,10 @@ class Variable(Generic[Value]):
         set: Sets it; what is returned says what it was before.
     """
 
-    __slots__ = ("get", "in_context", "set")
+    __slots__ = ("_reset", "get", "in_context", "set")
     get: Callable[[], Value | None]
     set: Callable[[Value | None], Setting]
+    _reset: Callable[[Any], None]
 
     def __init__(self, name: str) -> None:
         self.in_context: ContextVar[Value | None] = ContextVar(name, default=None)
@@ -116,6 +117,7 @@ class Variable(Generic[Value]):
         """Take note that garbage is being collected, by whichever thread, or is not."""
         self.get = self._get if collects else self.in_context.get
         self.set = self._set if collects else self.in_context.set
+        self._reset = self._reset_apart if collects else self.in_context.reset
 
     def _get(self) -> Value | None:
         if collection.is_here() and self in collection.values:
@@ -135,10 +137,16 @@ class Variable(Generic[Value]):
 
         It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
         """
+        try:
+            self._reset(setting)
+        except ValueError:
+            pass
+        except TypeError:  # it was set in a collection, which is over
+            if not isinstance(setting, Meanwhile):
+                raise
+
+    def _reset_apart(self, setting: Setting) -> None:
         if isinstance(setting, Meanwhile):
             setting.values[self] = setting.before
-        elif collection.thread is None or not collection.is_inside_an_instruction():
-            try:  # noqa: SIM105 - suppress() costs more than the reset
-                self.in_context.reset(setting)
-            except ValueError:
-                pass
+        elif not collection.is_here():
+            self.in_context.reset(setting)

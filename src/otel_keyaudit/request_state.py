@@ -144,7 +144,8 @@ class RequestState:
                 self._accepted = ((key, authentication.within),)
                 self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
             self.outcome = _ACCEPTED
-            self._spans.show(self)
+            if self.server_span is not None:
+                self._spans.show(self)
 
     def _acceptances(self) -> list[Acceptance]:
         return [Acceptance(*one) for one in self._accepted]
@@ -173,14 +174,15 @@ class RequestState:
 
     def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
         """Take note of an audit write, and of a key whose whole snapshot its row was given."""
+        self.last_write = last_write
+        if full_key is None and (self.server_span is None or not self.server_span.is_recording()):
+            return
         with self.lock:
-            self.last_write = last_write
             if full_key is not None:
                 shown = self.attribution.key or self.used_key
                 self.full_key_id = full_key.id if shown is not None and shown.id == full_key.id else self.full_key_id
                 self.shown_for = None
-            if self.server_span is not None:
-                self._spans.show(self)
+            self._spans.show(self)
 
     def use(self, key: ApiKey | None) -> None:
         """Take note of a key that was set by hand."""

@@ -120,9 +120,8 @@ def shown_beside(state: RequestState | None, snapshot: Snapshot, detail: Detail)
     if detail is Detail.MINIMAL:
         return snapshot.shown_minimal
     key = NOTHING_SHOWN if state is None else state.shown[0]
-    if key is snapshot.shown_full or _shows_lists(key, snapshot.digest):
-        return snapshot.shown_without_lists
-    return snapshot.shown_full
+    has_lists = key is snapshot.shown_full or (key and _shows_lists(key, snapshot.digest))
+    return snapshot.shown_without_lists if has_lists else snapshot.shown_full
 
 
 def _shows_lists(key: Mapping[str, Any], digest: str) -> bool:
@@ -155,12 +154,12 @@ class AuditSpan:
 
     def enter(self) -> None:
         """Make it the current span."""
-        if not collection.is_inside_an_instruction():
+        if collection.thread is None or not collection.is_inside_an_instruction():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def leave(self, error: BaseException | None) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is None or collection.is_inside_an_instruction():
+        if self._token is None or (collection.thread is not None and collection.is_inside_an_instruction()):
             return
         if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)
@@ -168,7 +167,7 @@ class AuditSpan:
 
     def change(self, attributes: Mapping[str, Any]) -> None:
         """Show what became known since it was started."""
-        if attributes and self.span.is_recording():
+        if self.span.is_recording():
             self.span.set_attributes(attributes)
             if names.ACTION in attributes:
                 self.span.update_name(_name(attributes))
@@ -180,7 +179,8 @@ class AuditSpan:
             if error is not None:
                 self.span.set_status(Status(StatusCode.ERROR))
                 attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
-            self.change(attributes)
+            if attributes:
+                self.change(attributes)
         finally:
             self.span.end()
 

@@ -34,6 +34,7 @@ Handler = Callable[[Arguments, dict[str, Any]], Any]
 
 _APPLICATION = EntryPoint("an application", "", lambda args: args[0])
 _QUIET = Guard()
+_SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # an enum is slow to tell its members, and every span asks
 
 
 class Boundaries:
@@ -179,7 +180,7 @@ class Boundaries:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             span = original(*args, **kwargs)
             kind = args[3]
-            if kind is SpanKind.SERVER or kind is SpanKind.CONSUMER:
+            if kind is _SERVER or kind is _CONSUMER:
                 _QUIET.in_turn(opened, span, kind)
             elif self._spans_make_requests:
                 run_silently(_inherit_mark, span, args[2])
@@ -193,7 +194,7 @@ class Boundaries:
         call = CALL.get()
         if call is not None and not call.is_open:
             call = None
-        if call is not None and kind is SpanKind.SERVER:
+        if call is not None and kind is _SERVER:
             if call.server_span is None:
                 call.opened(span, USED_KEY.get())
             return
@@ -204,7 +205,7 @@ class Boundaries:
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, state)
         span.end = partial(_end, span.end, state)  # type: ignore[method-assign]
-        server_span = span if kind is SpanKind.SERVER else None
+        server_span = span if kind is _SERVER else None
         state.opened(server_span, USED_KEY.get())
 
 

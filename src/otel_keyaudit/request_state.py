@@ -65,6 +65,8 @@ class RequestState:
         outcome: What the server span shows of how the last authentication ended.
         last_write: What it shows of the last audit write.
         full_key_id: Id of a key whose whole snapshot a row was given.
+        server_span: The server span.
+        recorded_span: The same, if it was recorded when it was opened.
         shown: The attributes that it shows: of the key, the outcome and the last write.
         shown_for: The attribution with which those of the key were found, ``None`` when they are to be found anew.
     """
@@ -85,6 +87,7 @@ class RequestState:
         "lock",
         "outcome",
         "presented",
+        "recorded_span",
         "scope",
         "server_span",
         "shown",
@@ -104,6 +107,7 @@ class RequestState:
         self.used_key: ApiKey | None = None
         self.full_key_id: str | None = None
         self.server_span: trace.Span | None = None
+        self.recorded_span: trace.Span | None = None
         self.outcome = self.last_write = NOTHING_SHOWN
         self.shown: tuple[Mapping[str, Any], ...] = NOTHING_SHOWN_YET
         self.shown_for: Attribution | None = None
@@ -144,7 +148,7 @@ class RequestState:
                 self._accepted = ((key, authentication.within),)
                 self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
             self.outcome = _ACCEPTED
-            if self.server_span is not None:
+            if self.recorded_span is not None:
                 self._spans.show(self)
 
     def _acceptances(self) -> list[Acceptance]:
@@ -175,7 +179,7 @@ class RequestState:
     def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
         """Take note of an audit write, and of a key whose whole snapshot its row was given."""
         self.last_write = last_write
-        if full_key is None and (self.server_span is None or not self.server_span.is_recording()):
+        if full_key is None and self.recorded_span is None:
             return
         with self.lock:
             if full_key is not None:
@@ -196,7 +200,8 @@ class RequestState:
         with self.lock:
             self.server_span = server_span
             self.used_key = used
-            self.shown_for = None
+            if server_span is not None and server_span.is_recording():
+                self.recorded_span = server_span
             if used is not None or self.outcome or self.last_write:
                 self._spans.show_alone(self)
 
@@ -206,7 +211,7 @@ class RequestState:
             self.is_open = False
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
-            self.scope = self.server_span = self.used_key = None
+            self.scope = self.server_span = self.recorded_span = self.used_key = None
             self.aliases = self._accepted = self.presented = ()
 
 

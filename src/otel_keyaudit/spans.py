@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import FullSpanError, class_name
@@ -23,6 +23,7 @@ from otel_keyaudit.snapshot import Attributes, Detail, Snapshot, Snapshots
 _BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
 _LIMITS = SpanLimits()
 _FULL = Detail.FULL.value
+_MINIMAL = Detail.MINIMAL  # an enum is slow to tell its members
 
 
 class ServerSpans:
@@ -47,7 +48,7 @@ class ServerSpans:
         Raises:
             FullSpanError: There was no room for all of it.
         """
-        span = state.server_span
+        span = state.recorded_span
         if span is None or not span.is_recording() or (collection.thread is not None and collection.is_here()):
             return
         before = state.shown
@@ -117,7 +118,7 @@ def ambiguous_attributes(ids: tuple[str, ...], max_items: int) -> Attributes:
 
 def shown_beside(state: RequestState | None, snapshot: Snapshot, detail: Detail) -> Attributes:
     """Return what an audit span shows of a key: of a full row the lists, too, unless the server span has them."""
-    if detail is Detail.MINIMAL:
+    if detail is _MINIMAL:
         return snapshot.shown_minimal
     key = NOTHING_SHOWN if state is None else state.shown[0]
     has_lists = key is snapshot.shown_full or (key and _shows_lists(key, snapshot.digest))
@@ -147,7 +148,6 @@ class AuditSpan:
         self.span = tracer.start_span(
             _name(attributes),
             context=_parent(server_span),
-            kind=SpanKind.INTERNAL,
             attributes=attributes,
         )
         self._token: Token[context_api.Context] | None = None

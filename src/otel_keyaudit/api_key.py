@@ -83,7 +83,11 @@ class ApiKey:
         Compact UTF-8 with sorted member names of what is known, lists sorted and without duplicates, together with the
         version of the scope catalog in force. Equal snapshots have equal digests in every process.
         """
-        return digest(self, ApiKey.catalog_version)
+        version = ApiKey.catalog_version
+        known: tuple[str | None, str] | None = self.__dict__.get("_digest")
+        if known is None or known[0] != version:
+            known = self.__dict__["_digest"] = version, digest(self, version)
+        return known[1]
 
     @cached_property
     def written(self) -> str:

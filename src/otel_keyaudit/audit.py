@@ -59,7 +59,7 @@ class AuditMoment(ObservedCall):
     _presented: Credentials = ()
     _snapshot: Snapshot | None = None
     _subject: ApiKey | None = None
-    _written_in_full: AuditEvent | None = None
+    written_in_full: AuditEvent | None = None
     span: AuditSpan | None = None
     _fields: Any = None
     _is_incomplete = False
@@ -140,17 +140,17 @@ class AuditMoment(ObservedCall):
         key, subject, sampler = self._attribution.key, self._subject, self.watched.runtime.sampler
         if key is None and subject is None:
             return
-        event = self._written_in_full = audit_event(self._event, key, subject)
+        event = self.written_in_full = audit_event(self._event, key, subject)
         self._detail = sampler.choose(event)
         if self._detail is Detail.MINIMAL:
-            self._written_in_full = None
+            self.written_in_full = None
 
     # What is shown.
 
     def _show_on_server_span(self) -> None:
         request = self._request
         if request is not None and request.is_open:
-            full_key = None if self._written_in_full is None else self._attribution.key
+            full_key = None if self.written_in_full is None else self._attribution.key
             request.wrote(last_write_attributes(self._event), full_key)
 
     def _show_on_audit_span(self) -> None:
@@ -218,7 +218,7 @@ class AuditMoment(ObservedCall):
     def _lose(self) -> None:
         """Take note that the row has not been given all it should have."""
         self._attribution = self._attribution.failed()
-        self._written_in_full = None
+        self.written_in_full = None
 
     def _count(self) -> None:
         self.is_counted = True
@@ -245,8 +245,8 @@ class AuditMoment(ObservedCall):
         self._count()
 
     def _confirm(self) -> None:
-        if self._written_in_full is not None:
-            self.watched.runtime.sampler.written(self._written_in_full)
+        if self.written_in_full is not None:
+            self.watched.runtime.sampler.written(self.written_in_full)
 
     def _late(self) -> dict[str, Any]:
         return {name: self._event[name] for name in self.watched.late if name in self._event}
@@ -288,7 +288,7 @@ def _when_built(plan: AuditPlan) -> list[Step]:
 
 def _at_end(plan: AuditPlan) -> tuple[list[Step], list[Step]]:
     """Return what is done when the original has returned, and when it has raised."""
-    confirm: list[Step] = [] if plan.runtime.sampler.constant else [(STAGE_SAMPLING, AuditMoment._confirm)]
+    confirm: list[Step] = [(STAGE_SAMPLING, AuditMoment._confirm)] if plan.runtime.sampler.takes_note else []
     end: list[Step] = []
     if plan.late.keys() - {names.AUDIT_OUTCOME}:
         end.append((STAGE_TELEMETRY, AuditMoment._show_late_on_server_span))

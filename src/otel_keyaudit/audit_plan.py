@@ -43,6 +43,8 @@ class AuditPlan(Plan):
         builds_fields: The function returns the additional fields.
         place: Where they are among the arguments otherwise; ``None`` also where a row has no place for them.
         when_needs_result: Only the result tells whether a call is meant.
+        subject: Reads what the row is about; ``None`` when it is never a key.
+        subject_position: Where that is among the positional arguments of all calls, when it is an argument.
         early: Readers of what is known of the event before the call, by the attribute that shows it.
         positions: Where that is among the positional arguments of all calls; ``None`` for what is no argument.
         late: Readers of what only its result or exception tells.
@@ -70,6 +72,7 @@ class AuditPlan(Plan):
         when = target.sources.get("when")
         self.when_needs_result = when is not None and self._waits(when)
         self.subject = self.reader(target.sources.get("subject"))
+        self.subject_position = self._position(target.sources.get("subject"))
         fields = target.subject_sources()
         given = [name for name in fields if f"subject_{name}" in target.sources]
         self.subject_fields = KeyFields(fields, given, runtime.key_types, deferred=runtime.deferred)
@@ -78,7 +81,7 @@ class AuditPlan(Plan):
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
         self.has_span = runtime.settings.audit_spans
-        self.ends_unseen = not (self.late or self.when_needs_result) and runtime.sampler.constant is not None
+        self.ends_unseen = not (self.late or self.when_needs_result or runtime.sampler.takes_note)
         reserved = runtime.settings.request_field, runtime.settings.subject_field
         self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
         self.counters = _counters(runtime.metrics.writes)
@@ -112,6 +115,11 @@ class AuditPlan(Plan):
             return not source.roots.isdisjoint({"return", "exc"})
         return self.builds_fields
 
+    def _position(self, source: Source | None) -> int | None:
+        """Return where a source is among the positional arguments of all calls; ``None`` for what is no argument."""
+        parameter = None if source is None else plain_parameter(source)
+        return None if parameter is None else self.binding.position(parameter)
+
     def _sort_event_fields(self) -> None:
         for name, field in _EVENT_FIELDS.items():
             source = self.target.sources.get(field)
@@ -127,8 +135,7 @@ class AuditPlan(Plan):
                 self.early[name], self.late[name] = _quiet(read), read
             else:
                 self.early[name] = read
-                parameter = plain_parameter(source)
-                self.positions[name] = None if parameter is None else self.binding.position(parameter)
+                self.positions[name] = self._position(source)
 
 
 def _fields_path(target: AuditTarget) -> Path:

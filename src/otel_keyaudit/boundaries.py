@@ -212,7 +212,8 @@ class Boundaries:
 async def _run(state: RequestState, application: Callable[..., Any], args: Arguments, kwargs: dict[str, Any]) -> Any:
     with state:
         response = await application(*args, **kwargs)
-        state.lasts = response is not None and keeps_streaming(response, state)
+        if response is not None:
+            state.lasts = keeps_streaming(response, state)
         return response
 
 

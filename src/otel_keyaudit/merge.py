@@ -125,7 +125,7 @@ class Merge:
         except (orjson.JSONDecodeError, RecursionError):
             content = None
         if type(content) is dict and self.members.keys().isdisjoint(content):
-            return spliced(text, self._json(), bool(content))
+            return self._spliced(text, bool(content))
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
             added = self._json()
@@ -136,7 +136,7 @@ class Merge:
         """Merge into a text with reserved names in it, or one that orjson does not read as Python's ``json`` does."""
         found = members_of(text)
         if all(one.name not in self.members for one in found):
-            return spliced(text, self._json(), bool(found))
+            return self._spliced(text, bool(found))
         aside = _Aside({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
@@ -151,10 +151,14 @@ class Merge:
                 parts += (name, text[one.name_end : one.end])
                 has_members = True
         self.moved += aside.moved
-        return spliced("".join(parts) + text[position:], self._json(), has_members)
+        return self._spliced("".join(parts) + text[position:], has_members)
 
     def _is_ours(self, text: str, one: Found) -> bool:
         return text[one.value] == "{" and self.provenance.is_ours(_READ_VALUE(text, one.value)[0])
+
+    def _spliced(self, text: str, has_members: bool) -> str:
+        added = self._json()
+        return spliced(text, added, has_members) if added else text
 
     def _json(self) -> str:
         """Return what is added as text: the members, without braces around them."""
@@ -166,9 +170,7 @@ class Merge:
 
 
 def spliced(text: str, added: str, has_members: bool) -> str:
-    """Return the text of an object with more members at its end, whether it has some or not; they may be none."""
-    if not added:
-        return text
+    """Return the text of an object with more members at its end, whether it has some or not."""
     brace = text.rindex("}")
     return f"{text[:brace]}{',' if has_members else ''}{added}{text[brace:]}"
 

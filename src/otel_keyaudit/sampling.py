@@ -58,11 +58,20 @@ class Sampler:
     Args:
         choose: Returns the detail for an event.
         constant: What it returns for every event, where it does: then nobody has to ask.
+        is_ours: It never fails, and may be asked about one write again.
+
+    Attributes:
+        takes_note: It wants to be told of what was written in full.
     """
 
-    def __init__(self, choose: Callable[[AuditEvent], object], *, constant: Detail | None = None) -> None:
+    takes_note = False
+
+    def __init__(
+        self, choose: Callable[[AuditEvent], object], *, constant: Detail | None = None, is_ours: bool = False
+    ) -> None:
         self._choose = choose
         self.constant = constant
+        self.is_ours = is_ours
 
     @property
     def is_constant_full(self) -> bool:
@@ -90,8 +99,10 @@ class _OnChange(Sampler):
     A snapshot counts only when its row was written: one that failed would leave minimal rows that lead nowhere.
     """
 
+    takes_note = True
+
     def __init__(self, always: Callable[[AuditEvent], bool]) -> None:
-        super().__init__(self._by_change)
+        super().__init__(self._by_change, is_ours=True)
         self._always = always
         self._known: OrderedDict[str, None] = OrderedDict()
 
@@ -133,12 +144,12 @@ def _patterns(argument: tuple[str, ...]) -> Callable[[AuditEvent], bool]:
 
 
 def _constant(detail: Detail) -> Sampler:
-    return Sampler(lambda _: detail, constant=detail)
+    return Sampler(lambda _: detail, constant=detail, is_ours=True)
 
 
 def _actions(patterns: tuple[str, ...]) -> Sampler:
     always = _patterns(patterns)
-    return Sampler(lambda event: Detail.FULL if always(event) else Detail.MINIMAL)
+    return Sampler(lambda event: Detail.FULL if always(event) else Detail.MINIMAL, is_ours=True)
 
 
 SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "module:name")

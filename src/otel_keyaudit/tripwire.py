@@ -54,7 +54,7 @@ class Tripwire:
             call: The call.
             scope: The ASGI scope or WSGI environ of its request; ``None`` outside of one.
         """
-        found = [_text(read(call)) for read in self._readers]
+        found = [_text(read(call)) for read in self._readers] if self._readers else []
         if type(scope) is dict or isinstance(scope, Mapping):
             headers = scope.get("headers")
             if headers is None:

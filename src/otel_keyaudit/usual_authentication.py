@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from otel_keyaudit.request_state import CALL
+from otel_keyaudit.request_state import current_request
 from otel_keyaudit.tripwire import all_presented
 
 if TYPE_CHECKING:
@@ -30,16 +30,15 @@ def usual_authentication(plan: Authentication) -> Callable[[AuthenticationMoment
         found = moment.result
         if moment.exc is not None:
             return False
-        kind, request = type(found), CALL.get()
+        kind, request = type(found), current_request()
         reader = reader_of(kind)
-        if kind is not plan.last_class or reader is None or request is None:
-            return False
-        if not request.is_open or request.has_consumers:
+        if kind is not plan.last_class or reader is None or request is None or not request.is_open:
             return False
         moment.reader = reader
-        moment.content = content = reader.content(moment, found)
+        content = reader.content(moment, found)
         key = reader.known(content[0])
         if key is None:
+            moment.content = content
             return False
         presented = presented_in(moment, request.scope)
         for credential in presented:

@@ -6,24 +6,28 @@ anything it knows that nothing is out of the ordinary; else it leaves everything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from otel_keyaudit import names
+from otel_keyaudit.audit_plan import audit_event, last_write_attributes
 from otel_keyaudit.member import Member
 from otel_keyaudit.merge import quoted, spliced
 from otel_keyaudit.places import Place
-from otel_keyaudit.request_state import CALL, USED_KEY
+from otel_keyaudit.request_state import USED_KEY, current_request
 from otel_keyaudit.snapshot import Detail
 from otel_keyaudit.spans import AuditSpan, location_of, shown_beside
+from otel_keyaudit.tripwire import Credentials
 from otel_keyaudit.values import MAX_LENGTH
 
 if TYPE_CHECKING:
     from otel_keyaudit.audit import AuditMoment
     from otel_keyaudit.audit_plan import AuditPlan
+
+
+_FULL = Detail.FULL  # an enum is slow to tell its members
 
 
 def usual_write(plan: AuditPlan) -> Callable[[AuditMoment], bool] | None:
@@ -32,68 +36,77 @@ def usual_write(plan: AuditPlan) -> Callable[[AuditMoment], bool] | None:
     Returns:
         ``None`` for a target that has no usual writes.
     """
-    detail, place = plan.runtime.sampler.constant, plan.place
-    position = place.position if isinstance(place, Place) else None
+    place = plan.place.position if isinstance(plan.place, Place) else None
     positions = {name: at for name, at in plan.positions.items() if at is not None}
-    if detail is None or position is None or positions.keys() != plan.early.keys() or not plan.ends_unseen:
+    are_arguments = positions.keys() == plan.early.keys() and (
+        plan.subject is None or plan.subject_position is not None
+    )
+    if place is None or plan.when is not None or plan.late or not (are_arguments and plan.runtime.sampler.is_ours):
         return None
-    if plan.builds_fields or plan.when is not None or plan.subject is not None:
-        return None
-    return _write(plan, detail, positions, position)
+    return _write(plan, positions, place)
 
 
-def _write(plan: AuditPlan, detail: Detail, positions: dict[str, int], place: int) -> Callable[[AuditMoment], bool]:
-    runtime = plan.runtime
-    attributes, values_of = tuple(positions), _getter(*positions.values())
+def _write(plan: AuditPlan, positions: dict[str, int], place: int) -> Callable[[AuditMoment], bool]:
+    runtime, subject_at, has_span = plan.runtime, plan.subject_position, plan.has_span
+    event_fields, reserved = tuple(positions.items()), frozenset(plan.no_members)
     name = runtime.settings.request_field
-    only_text = frozenset({str})
-    reserved = frozenset(plan.no_members)
     name_in_text = f"{quoted(name)}:"
-    form_of = attrgetter("full" if detail is Detail.FULL else "minimal")
-    has_span, tracer = plan.has_span, runtime.tracer
+    constant, choose, tracer = runtime.sampler.constant, runtime.sampler.choose, runtime.tracer
     snapshot_of, remember = runtime.snapshots.of, runtime.provenance.remember
-    count = plan.counters[names.ATTRIBUTED, detail is Detail.FULL]
+    count_full, count_minimal = (plan.counters[names.ATTRIBUTED, is_full] for is_full in (True, False))
+    is_settled = plan.ends_unseen and not has_span
 
     def write(moment: AuditMoment) -> bool:
-        request, arguments = CALL.get(), moment.positional
-        if request is None or USED_KEY.get() is not None:
+        request, arguments = current_request(), moment.positional
+        if request is None or not request.is_open or USED_KEY.get() is not None:
             return False
         key = request.attribution.key
-        if key is None or not request.is_open or request.has_consumers:
+        if key is None or (subject_at is not None and arguments[subject_at] is not None):
             return False
-        values = values_of(arguments)
-        written = "\n".join(values)
-        if not (only_text.issuperset(map(type, values)) and len(written) <= MAX_LENGTH and written.isascii()):
-            return False
-        for credential in request.presented:
-            if credential in written:
-                return False
+        event = _plain_event(arguments, event_fields, request.presented)
         fields = arguments[place]
-        content = orjson.loads(fields) if type(fields) is str else fields
-        if type(content) is not dict or not reserved.isdisjoint(content):
+        content = orjson.loads(fields) if type(fields) is str else {} if fields is None else fields
+        if event is None or type(content) is not dict or not reserved.isdisjoint(content):
             return False
-        event = dict(zip(attributes, values, strict=True))
-        request.wrote(event, None)
+        detail, full_key = constant, None
+        if detail is None:
+            asked = audit_event(event, key, None)
+            detail = choose(asked)
+            if detail is _FULL:
+                moment.written_in_full, full_key = asked, key
+        request.wrote(last_write_attributes(event), full_key)
         snapshot, span = snapshot_of(key), request.server_span
         if has_span:
             moment.span = AuditSpan(tracer, span, event | shown_beside(request, snapshot, detail))
             span = moment.span.span
-        member = Member(form_of(snapshot), location_of(span))
+        member = Member(snapshot.full if detail is _FULL else snapshot.minimal, location_of(span))
         remember(member)
         changed = [*arguments]
-        if content is fields:
-            changed[place] = {**fields, name: member.as_object()}
+        if content is fields or fields is None:
+            changed[place] = {**content, name: member.as_object()}
         else:
             changed[place] = spliced(fields, f"{name_in_text}{member.as_json()}", bool(content))
         moment.positional = tuple(changed)
-        moment.is_settled = not has_span
-        moment.is_counted = True
-        count()
+        moment.is_settled, moment.is_counted = is_settled, True
+        count_full() if detail is _FULL else count_minimal()
         return True
 
     return write
 
 
-def _getter(*positions: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Return what takes the elements at some positions, as a sequence also when it is one or none."""
-    return itemgetter(*positions) if len(positions) > 1 else lambda values: [values[at] for at in positions]
+def _plain_event(
+    arguments: tuple[Any, ...], fields: tuple[tuple[str, int], ...], credentials: Credentials
+) -> dict[str, str] | None:
+    """Return an event that is plain text and holds no credential; ``None`` for any other."""
+    event: dict[str, str] = {}
+    for attribute, at in fields:
+        value = arguments[at]
+        if type(value) is str:
+            event[attribute] = value
+        elif value is not None:
+            return None
+    written = "\n".join(event.values())
+    for credential in credentials:
+        if credential in written:
+            return None
+    return event if written.isascii() and len(written) <= MAX_LENGTH else None

@@ -1,0 +1,321 @@
+"""The usual authentication and the usual write are done in one step each: with what the many steps would have done."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.trace import SpanKind
+from starlette.applications import Starlette
+
+from otel_keyaudit import ApiKey, audit, authentication, use_key
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+class Key:
+    def __init__(self, id, name="ci-bot", scopes=("a:read", "a:write"), allow_list=("a:1",)):
+        self.id = id
+        self.name = name
+        self.scopes = list(scopes)
+        self.allow_list = list(allow_list)
+
+    @property
+    def owner(self):
+        raise LookupError("secret")
+
+class Text(str):
+    pass
+
+class Object(dict):
+    pass
+
+ROWS = []
+CALLS = []
+
+def verify(key, api_key="k"):
+    CALLS.append(key)
+    return key
+
+async def averify(key, api_key="k"):
+    return key
+
+def record(action, resource_type=None, resource_id=None, outcome=None, subject=None, additional_fields=None, *more):
+    CALLS.append(action)
+    ROWS.append(additional_fields)
+    if action == "raise":
+        raise OSError("secret")
+    return more or "stored"
+
+async def arecord(action, resource_type=None, *, additional_fields=None):
+    ROWS.append(additional_fields)
+
+def build(action, resource_type=None):
+    return {"action": action}
+"""
+SECRET = "kq_0123456789abcdef"
+OPTIONS = {
+    "full": {},
+    "minimal": {"sampler": "always_minimal"},
+    "actions": {"sampler": "actions", "sampler_arg": "create,a.delete"},
+    "on_change": {"sampler": "on_change"},
+    "no_span": {"audit_spans": False},
+    "actions_no_span": {"sampler": "actions", "sampler_arg": "create", "audit_spans": False},
+    "renamed": {"request_field": 'by "key"', "subject_field": "about", "max_items": 1},
+}
+
+
+class Ids(IdGenerator):
+    """Gives out one number after the other, so that two runs have the same ids."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def generate_span_id(self) -> int:
+        return next(self._numbers)
+
+    def generate_trace_id(self) -> int:
+        return next(self._numbers)
+
+
+def usually(app: Any) -> None:
+    """A key that comes by again, and rows of every kind."""
+    for _ in range(3):
+        app.verify(app.Key("k_1"))
+    app.record("create", "a", "1", None, None, {"n": 1})
+    app.record("update", "a", "1", "success", None, '{"n": 1.50, "list": [1e400, {"a": {}}]}')
+    app.record("delete", resource_type="a", additional_fields="{}")
+    app.record("delete", additional_fields=" { } ")
+
+
+def others(app: Any) -> None:
+    """What is not usual: in the event, in the fields, in how the function is called."""
+    app.verify(app.Key("k_1"))
+    for action, outcome in (("löschen", "Fehler"), (app.Text("create"), app.Text("ok")), (7, 404), (None, False)):
+        app.record(action, "a", outcome=outcome, additional_fields={})
+    for action in (object(), "x" * 20_000, "\ud800", "a\nb"):
+        app.record(action, "a", additional_fields={"a": 1})
+    forged = {"id": "k_0"}
+    for fields in (
+        None, "", "null", b"{}", "[1]", "no JSON", "{", '{"a": NaN}', '{"a": 1, "a": 2}', app.Text("{}"), 7,
+        {"request_api_key": forged}, json.dumps({"request_api_key": forged}), {'by "key"': forged}, {"api_key": forged},
+        '{"request_api_\\u006bey": 1}', {"about": 1}, "[" * 5000, {1: 2}, app.Object(a=1), app.ROWS[-1],
+    ):  # fmt: skip
+        app.record("create", "a", additional_fields=fields)
+    with pytest.raises(OSError, match="secret"):
+        app.record("raise", "a", additional_fields={})
+    with pytest.raises(TypeError):
+        app.record()
+
+
+def subjects(app: Any) -> None:
+    """Rows about a key, and about something else."""
+    app.verify(app.Key("k_1"))
+    for subject in (app.Key("k_2"), ApiKey("k_3", scopes=["b:read"]), object(), "text", None):
+        app.record("create", "a", subject=subject, additional_fields={})
+
+
+def several(app: Any) -> None:
+    """A key that changes, denials, and another key."""
+    app.record("before", additional_fields={})
+    key = app.Key("k_1")
+    app.verify(key)
+    app.record("create", additional_fields={})
+    key.scopes.append("a:more")
+    app.verify(key)
+    app.record("create", additional_fields={})
+    app.verify(None)
+    app.verify(False)
+    app.verify(object())
+    app.record("create", additional_fields={})
+    app.verify(app.Key("k_1"))
+    app.verify(app.Key("k_2"))
+    app.record("create", additional_fields={})
+
+
+def several_again(app: Any) -> None:
+    """The same with keys that are known."""
+    app.verify(app.Key("k_1"))
+    app.verify(app.Key("k_1", name="other"))
+    app.record("create", additional_fields={})
+    app.verify(app.Key("k_2"))
+    app.record("create", additional_fields={})
+
+
+def credentials(app: Any) -> None:
+    """What was presented is in the key, and in the event."""
+    app.verify(app.Key("k_1", name="plain"), SECRET)
+    for _ in range(2):
+        app.verify(app.Key("k_1", name=f"name of {SECRET}"), SECRET)
+    app.record(f"use {SECRET}", "a", additional_fields={"kept": SECRET})
+    app.record("create", additional_fields={})
+    for _ in range(2):
+        app.verify(app.Key(SECRET), SECRET)
+    app.record("create", additional_fields={})
+
+
+def credentials_again(app: Any) -> None:
+    """The same with a key that is known."""
+    app.verify(app.Key("k_1", name="plain"), SECRET)
+    app.record(f"use {SECRET}", "a", additional_fields={})
+
+
+def outcomes(app: Any) -> None:
+    """The last write has an outcome, which the server span does not show."""
+    app.verify(app.Key("k_1"))
+    app.record("create", "a", "1", "success", None, {})
+
+
+def by_hand(app: Any) -> None:
+    """A key that is set by hand wins."""
+    app.verify(app.Key("k_1"))
+    with use_key(ApiKey("k_9")):
+        app.record("create", additional_fields={})
+        app.verify(app.Key("k_2"))
+    app.record("create", additional_fields={})
+
+
+def anonymous(app: Any) -> None:
+    """Nobody has shown a key."""
+    app.record("create", "a", "1", None, None, {})
+    app.record("create", "a", "1", None, None, '{"request_api_key": 1}')
+
+
+def asynchronous(app: Any) -> None:
+    """The same in coroutines."""
+
+    async def both() -> None:
+        await app.averify(app.Key("k_1"))
+        await app.arecord("create", "a", additional_fields={})
+
+    for _ in range(2):
+        run(both())
+
+
+SCENARIOS = (
+    usually,
+    others,
+    subjects,
+    several,
+    several_again,
+    credentials,
+    credentials_again,
+    outcomes,
+    by_hand,
+    anonymous,
+    asynchronous,
+    lambda app: app.build("create"),
+)
+
+
+def run(coroutine: Any) -> None:
+    """Run a coroutine that never waits."""
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
+@contextmanager
+def by_span(keyaudit: KeyAudit) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Make requests by their server span alone."""
+
+    def request(endpoint: Callable[[], None]) -> None:
+        with keyaudit.request():
+            endpoint()
+
+    yield request
+
+
+@contextmanager
+def by_call(keyaudit: KeyAudit) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Make requests by an ASGI call with a server span in it."""
+    app = Starlette()
+
+    async def middleware(scope: Any, *_: Any) -> None:
+        with keyaudit.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER):
+            scope["endpoint"]()
+
+    app.middleware_stack = middleware
+
+    def request(endpoint: Callable[[], None]) -> None:
+        headers = [(b"host", b"localhost"), (b"x-api-key", b"kq_another_credential")]
+        run(app({"type": "http", "headers": headers, "endpoint": endpoint}, middleware, middleware))  # type: ignore[arg-type]
+
+    yield request
+
+
+def observed(app: Any, options: dict[str, Any], requests: Any, sampler: Any, caplog: Any) -> dict[str, Any]:
+    """Return everything that can be seen of all scenarios."""
+    keyaudit = KeyAudit(sampler)
+    keyaudit.tracer_provider = TracerProvider(sampler, id_generator=Ids(), shutdown_on_exit=False)
+    keyaudit.tracer_provider.add_span_processor(SimpleSpanProcessor(keyaudit.exporter))
+    keyaudit.tracer = keyaudit.tracer_provider.get_tracer("tests")
+    app.ROWS.clear(), app.CALLS.clear(), caplog.clear()
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify", f"{name}:averify"],
+        audit_targets=[f"{name}:record?subject=args.subject", f"{name}:arecord", f"{name}:build?fields=return"],
+        **options,
+    )
+    with requests(keyaudit) as request:
+        for scenario in SCENARIOS:
+            request(partial(scenario, app))
+    keyaudit.uninstrument()
+    return {
+        "rows": [repr(row) for row in app.ROWS],
+        "calls": len(app.CALLS),
+        "spans": [(span.name, span.status.status_code, keyaudit_attributes(span)) for span in keyaudit.spans()],
+        "metrics": keyaudit.metrics(),
+        "log": caplog.messages.copy(),
+    }
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["recorded", "dropped"])
+@pytest.mark.parametrize("requests", [by_span, by_call])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_one_step_does_what_many_do(
+    load_module: LoadModule,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    requests: Any,
+    sampler: Any,
+) -> None:
+    """Rows, spans, metrics and log lines are the same with and without the quick steps, and these are taken."""
+    caplog.set_level(logging.DEBUG, "otel_keyaudit")
+    app = load_module(APP)
+    taken = {"authentication": 0, "audit": 0}
+
+    def counted(module: Any, name: str, kind: str) -> None:
+        make = getattr(module, name)
+
+        def made(plan: Any) -> Any:
+            step = make(plan)
+
+            def take(moment: Any) -> Any:
+                is_done = step(moment)
+                taken[kind] += is_done
+                return is_done
+
+            return None if step is None else take
+
+        monkeypatch.setattr(module, name, made)
+
+    counted(authentication, "usual_authentication", "authentication")
+    counted(audit, "usual_write", "audit")
+    quick = observed(app, options, requests, sampler, caplog)
+    assert taken["authentication"] >= 8
+    assert taken["audit"] >= 12
+    monkeypatch.setattr(authentication, "usual_authentication", lambda plan: None)
+    monkeypatch.setattr(audit, "usual_write", lambda plan: None)
+    slow = observed(app, options, requests, sampler, caplog)
+    assert quick.keys() == slow.keys()
+    for name, value in slow.items():
+        assert quick[name] == value, name
+    assert len(slow["rows"]) >= 40

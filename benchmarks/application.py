@@ -11,6 +11,8 @@ from otel_keyaudit import ApiKey
 SCOPES = 6
 ALLOWED = 4
 
+CREDENTIAL = "kq_0f9a71c4d27be3855f61c09e"  # as long as one is, since the library looks for it in what it writes
+
 
 @dataclass
 class Key:
@@ -49,9 +51,9 @@ def present(key: Key) -> None:
     _KEYS["current"] = key
 
 
-def verify(presented: str) -> Key | None:
+def verify(api_key: str) -> Key | None:
     """Return the key of a credential: the authentication target."""
-    return _KEYS["current"] if presented else None
+    return _KEYS["current"] if api_key else None
 
 
 def record(action: str, resource_type: str, resource_id: str, additional_fields: Any = None) -> Any:

@@ -16,9 +16,9 @@ from benchmarks import application
 from benchmarks.application import Key
 
 
-def authenticate(presented: str) -> Key | None:
+def authenticate(api_key: str) -> Key | None:
     """Authenticate, and show the key on the server span."""
-    key = application.verify(presented)
+    key = application.verify(api_key)
     if key is not None:
         span = trace.get_current_span()
         span.set_attribute("keyaudit.key.id", key.id)

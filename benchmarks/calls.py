@@ -145,7 +145,7 @@ class Bench:
         return self.scenario.request(self.tracer, partial(endpoint, ROWS[rows]))
 
     def _by_hand(self, fields: Any) -> Any:
-        key = by_hand.authenticate("presented")
+        key = by_hand.authenticate(application.CREDENTIAL)
         if self.scenario.audit_spans:
             return by_hand.record_in_span(self.tracer, key, *ACTION, fields)
         return by_hand.record(key, *ACTION, fields)
@@ -182,7 +182,7 @@ class Bench:
 
 
 def _endpoint(fields: Any) -> Any:
-    application.verify("presented")
+    application.verify(application.CREDENTIAL)
     return application.record(*ACTION, fields)
 
 

@@ -9,8 +9,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from benchmarks.application import CREDENTIAL
+
 CONNECTIONS = 8
-HEADER = "x-api-key: secret"
+HEADER = f"x-api-key: {CREDENTIAL}"
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from typing import Any
 from opentelemetry.trace import SpanKind, Tracer
 from starlette.applications import Starlette
 
+from benchmarks.application import CREDENTIAL
+
 Endpoint = Callable[[], Any]
 Request = Callable[[], Any]
 """Runs one request and returns the row that its endpoint wrote."""
 
 _SCOPE = {"type": "http", "method": "POST", "path": "/workspaces", "query_string": b"", "http_version": "1.1"}
-_HEADERS = [(b"host", b"localhost"), (b"x-api-key", b"secret"), (b"content-type", b"application/json")]
+_HEADERS = [(b"host", b"localhost"), (b"x-api-key", CREDENTIAL.encode()), (b"content-type", b"application/json")]
 
 
 def asgi_request(tracer: Tracer, endpoint: Endpoint) -> Request:

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import application
 from benchmarks.children import ROOT, command, environ
 from benchmarks.figures import Figure
 from benchmarks.load import Load, p99, put_under_load
@@ -141,7 +142,7 @@ def _check_rows(servers: dict[str, str]) -> None:
 
 
 def _get(url: str) -> dict[str, Any]:
-    request = urllib.request.Request(url, headers={"x-api-key": "secret"})  # noqa: S310 - our own server
+    request = urllib.request.Request(url, headers={"x-api-key": application.CREDENTIAL})  # noqa: S310 - our own server
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         found: dict[str, Any] = json.load(answer)
         return found

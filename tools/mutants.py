@@ -77,6 +77,8 @@ MODULES: dict[str, str] = {
     "testing": "testing_kit",
     "trampoline": "trampoline trampoline_edges binding generators",
     "tripwire": "tripwire tripwire_edges",
+    "usual_authentication": "usual authentication tripwire",
+    "usual_write": "usual audit audit_spans detail tripwire",
     "values": "values values_edges",
     "wrapping": (
         "wrapping_edges binding references_edges references trampoline captured installation_edges presets/model_events"

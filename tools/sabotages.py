@@ -31,8 +31,8 @@ SABOTAGES = (
         name="remove the reset of context variables",
         breaks="A key, a request or an authentication stays the current one after its block.",
         module="finalizers.py",
-        found="                self.in_context.reset(setting)\n",
-        replaced="                pass\n",
+        found="            self._reset(setting)\n",
+        replaced="            pass\n",
         tests=("test_use_key.py",),
     ),
     Sabotage(
@@ -139,9 +139,9 @@ SABOTAGES = (
     Sabotage(
         name="put the lists on the wrong span",
         breaks="Scopes are on the audit span when the server span has them, and nowhere when it has not.",
-        module="audit.py",
-        found="shows_lists(self._request, snapshot.digest)",
-        replaced="not shows_lists(self._request, snapshot.digest)",
+        module="spans.py",
+        found="return snapshot.shown_without_lists if has_lists else snapshot.shown_full",
+        replaced="return snapshot.shown_full if has_lists else snapshot.shown_without_lists",
         tests=("test_audit_spans.py",),
     ),
     Sabotage(
@@ -188,8 +188,8 @@ SABOTAGES = (
         name="take a failing sampler for minimal",
         breaks="Rows written while the sampler fails lead nowhere, since no full row was written.",
         module="audit.py",
-        found="sampler.choose, event) or Detail.FULL",
-        replaced="sampler.choose, event) or Detail.MINIMAL",
+        found="    _detail = Detail.FULL\n",
+        replaced="    _detail = Detail.MINIMAL\n",
         tests=("test_detail.py", "test_audit_late.py"),
     ),
 )

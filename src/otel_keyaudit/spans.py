@@ -77,12 +77,13 @@ class ServerSpans:
         GuardedCall(self._faults, "server span").guarded(STAGE_TELEMETRY, self.show, state)
 
     def _of_key(self, state: RequestState) -> Mapping[str, Any]:
-        attribution = state.attribution
-        if attribution.kind == names.AMBIGUOUS_REQUEST:
-            return ambiguous_attributes(attribution.ids, self._snapshots.max_items)
-        key = attribution.key or state.used_key
+        key = state.attribution.key
         if key is None:
-            return NOTHING_SHOWN
+            if state.attribution.is_ambiguous:
+                return ambiguous_attributes(state.attribution.ids, self._snapshots.max_items)
+            key = state.used_key
+            if key is None:
+                return NOTHING_SHOWN
         snapshot = self._snapshots.of(key)
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 

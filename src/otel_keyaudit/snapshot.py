@@ -15,6 +15,16 @@ from otel_keyaudit.scopes import ScopeCatalog, normalise
 Attributes = dict[str, str | bool | int | Sequence[str]]
 
 
+class ListAttribute(tuple[str, ...]):
+    """A list as it is given to a span, which keeps a plain tuple.
+
+    The SDK asks whether it is a ``Sequence``. Python remembers the answer for a subclass of ``tuple``, and works it out
+    anew, in several calls, for ``tuple`` itself.
+    """
+
+    __slots__ = ()
+
+
 class Detail(str, Enum):
     """How much of a key a row holds: the whole snapshot, or a reference that leads to it."""
 
@@ -113,7 +123,9 @@ def _list_attributes(key: ApiKey, effective: dict[str, Any] | None, max_items: i
     members = _full_members(key, None, max_items)
     if effective is not None:
         cut(members, "permissions", effective["permissions"], max_items)
-    return {_ATTRIBUTES[name]: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
+    return {
+        _ATTRIBUTES[name]: ListAttribute(value) if isinstance(value, list) else value for name, value in members.items()
+    }
 
 
 _ATTRIBUTES = {

@@ -18,9 +18,9 @@ from otel_keyaudit.guard import Faults, GuardedCall
 from otel_keyaudit.member import Location
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request_state import NOTHING_SHOWN, NOTHING_SHOWN_YET, RequestState
-from otel_keyaudit.snapshot import Attributes, Detail, Snapshot, Snapshots
+from otel_keyaudit.snapshot import Attributes, Detail, ListAttribute, Snapshot, Snapshots
 
-_BLANK: dict[type, Any] = {str: "", tuple: (), bool: False, int: 0}
+_BLANK: dict[type, Any] = {str: "", tuple: (), ListAttribute: (), bool: False, int: 0}
 _LIMITS = SpanLimits()
 _FULL = Detail.FULL.value
 _MINIMAL = Detail.MINIMAL  # an enum is slow to tell its members

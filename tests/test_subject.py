@@ -84,6 +84,15 @@ def test_a_class_that_was_refused_is_a_subject(keyaudit: KeyAudit, app: Any) -> 
     assert app.ROWS[0]["api_key"]["id"] == "k_1"
 
 
+def test_a_class_that_was_not_meant_is_no_subject(keyaudit: KeyAudit, app: Any) -> None:
+    """A session that passes through an authentication target makes no API keys of sessions."""
+    instrument(keyaudit, app, auth="?when=kind|is:api")
+    with keyaudit.request():
+        app.verify(app.Key("s_1", kind="session"))
+        app.record("create", app.Key("s_2"), {})
+    assert app.ROWS == [{}]
+
+
 def test_its_fields_are_read_as_those_of_the_authentication(keyaudit: KeyAudit, app: Any) -> None:
     """Where the authentication target says how a class is read, a subject of it is read the same way."""
     instrument(keyaudit, app, auth="?id=prefix&scopes=grants|split&name=return.id")

@@ -85,6 +85,7 @@ class AuthenticationMoment(ObservedCall):
     lasts = False
     within: AuthenticationMoment | None = None
     _found: Any = _UNREAD
+    _was_meant = False
     _verdict: str | None = None
     _reason = ""
     _state: RequestState | None = None
@@ -125,6 +126,7 @@ class AuthenticationMoment(ObservedCall):
         plan = self.watched
         if plan.when is not None and not self._is_meant(plan.when):
             return
+        self._was_meant = True
         key = self._found = self.result if plan.key is None else self._key()
         request = current_request()
         if request is not None and request.is_open:
@@ -176,7 +178,7 @@ class AuthenticationMoment(ObservedCall):
     def _remember_class(self) -> None:
         """Remember what class API keys are of: an audit row may be about one."""
         authentication, kind = self.watched, type(self._found)
-        if self.exc is not None or kind is authentication.last_class:
+        if not self._was_meant or self.exc is not None or kind is authentication.last_class:
             return
         classes = authentication.runtime.key_classes
         if kind.__module__ != "builtins" and kind not in classes:

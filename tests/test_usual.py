@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 
-from otel_keyaudit import ApiKey, audit, authentication, use_key
+from otel_keyaudit import ApiKey, audit_steps, authentication, use_key
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 APP = """
@@ -308,12 +308,12 @@ def test_one_step_does_what_many_do(
         monkeypatch.setattr(module, name, made)
 
     counted(authentication, "usual_authentication", "authentication")
-    counted(audit, "usual_write", "audit")
+    counted(audit_steps, "usual_write", "audit")
     quick = observed(app, options, requests, sampler, caplog)
     assert taken["authentication"] >= 8
     assert taken["audit"] >= 12
     monkeypatch.setattr(authentication, "usual_authentication", lambda plan: None)
-    monkeypatch.setattr(audit, "usual_write", lambda plan: None)
+    monkeypatch.setattr(audit_steps, "usual_write", lambda plan: None)
     slow = observed(app, options, requests, sampler, caplog)
     assert quick.keys() == slow.keys()
     for name, value in slow.items():

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.api_key import ApiKey
 from otel_keyaudit.attribution import NOTHING
-from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, event_value, last_write_attributes
-from otel_keyaudit.calls import ObservedCall, Reader
+from otel_keyaudit.audit_plan import AuditPlan, audit_event, event_attributes, last_write_attributes
+from otel_keyaudit.calls import ObservedCall
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard import SILENT, Step, boxed
-from otel_keyaudit.handlers import Observe
+from otel_keyaudit.guard import Step, boxed
 from otel_keyaudit.member import Location, Member, ambiguous
 from otel_keyaudit.merge import Merge
-from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
+from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_TELEMETRY
 from otel_keyaudit.request_state import RequestState, current_attribution, current_request
 from otel_keyaudit.sampling import AuditEvent
 from otel_keyaudit.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.spans import AuditSpan, ambiguous_attributes, location_of, shown_beside
-from otel_keyaudit.tripwire import Credentials, check, harmless
-from otel_keyaudit.usual_write import usual_write
-from otel_keyaudit.values import MAX_LENGTH
-
-
-def observer(plan: AuditPlan) -> Observe:
-    """Return what observes the calls of an audit target; for a call that is not meant it returns ``None``."""
-    when = None if plan.when_needs_result else plan.when
-    before = _before(plan)
-
-    def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuditMoment | None:
-        if not plan.is_on:
-            return None
-        moment = AuditMoment(plan, args, kwargs)
-        if when is not None and not moment.holds(STAGE_AUDIT, when):
-            return None
-        moment.in_turn(before, moment)
-        return moment
-
-    plan.when_built = _when_built(plan)
-    plan.when_returned, plan.when_raised = _at_end(plan)
-    return observe
+from otel_keyaudit.tripwire import Credentials, harmless
 
 
 class AuditMoment(ObservedCall):
     """One call of an audit target: its row is given the key before the application writes it.
 
-    What is done, and in which order, is up to the target: it is a list of steps, of which a target has those that it
-    needs (:func:`_before`, :func:`_when_built`, :func:`_at_end`).
+    What is done, and in which order, is up to the target: see :mod:`otel_keyaudit.audit_steps`.
     """
 
     watched: AuditPlan
     lasts = True
     _request: RequestState | None = None
     _attribution = NOTHING
-    _presented: Credentials = ()
+    presented: Credentials = ()
     _snapshot: Snapshot | None = None
     _subject: ApiKey | None = None
     written_in_full: AuditEvent | None = None
@@ -66,7 +43,7 @@ class AuditMoment(ObservedCall):
     is_counted = False
     _paused = False
     _is_over = False
-    _event: dict[str, Any]
+    event: dict[str, Any]
     _detail = Detail.FULL
 
     def __enter__(self) -> None:
@@ -110,50 +87,55 @@ class AuditMoment(ObservedCall):
 
     # What is known of the write.
 
-    def _find_key(self) -> None:
-        self._event = {}
+    def find_key(self) -> None:
+        """Find out whose the write is."""
+        self.event = {}
         self._request = request = current_request()
         self._attribution = current_attribution(request)
         if request is not None:
-            self._presented = request.presented
+            self.presented = request.presented
 
-    def _renew_event(self) -> None:
+    def renew_event(self) -> None:
         """Go on with an event of its own: the server span shows the one there was."""
-        self._event = {**self._event}
+        self.event = {**self.event}
 
-    def _read_subject(self) -> None:
+    def read_subject(self) -> None:
+        """Read the key that the row is about, if it is about one."""
         plan = self.watched
         subject = None if plan.subject is None else plan.subject(self, None)
         reader = None if subject is None else plan.subject_reader(subject)
         found = None if reader is None else reader.read(self, STAGE_AUDIT, self, subject)
-        self._subject = None if found is None else harmless(self, STAGE_AUDIT, found, self._presented)
+        self._subject = None if found is None else harmless(self, STAGE_AUDIT, found, self.presented)
 
-    def _encode(self) -> None:
+    def encode(self) -> None:
+        """Encode the key, which is done once per content; take the detail that is always taken."""
         runtime, key = self.watched.runtime, self._attribution.key
         if key is not None:
             self._snapshot = runtime.snapshots.of(key)
         if runtime.sampler.constant is not None:
             self._detail = runtime.sampler.constant
 
-    def _ask_sampler(self) -> None:
+    def ask_sampler(self) -> None:
         """Ask once for both keys. Where that fails, the row is full."""
         key, subject, sampler = self._attribution.key, self._subject, self.watched.runtime.sampler
         if key is None and subject is None:
             return
-        event = self.written_in_full = audit_event(self._event, key, subject)
+        event = self.written_in_full = audit_event(self.event, key, subject)
         self._detail = sampler.choose(event)
         if self._detail is Detail.MINIMAL:
             self.written_in_full = None
 
     # What is shown.
 
-    def _show_on_server_span(self) -> None:
+    def show_on_server_span(self) -> None:
+        """Show the write on the server span."""
         request = self._request
         if request is not None and request.is_open:
             full_key = None if self.written_in_full is None else self._attribution.key
-            request.wrote(last_write_attributes(self._event), full_key)
+            request.wrote(last_write_attributes(self.event), full_key)
 
-    def _show_on_audit_span(self) -> None:
+    def show_on_audit_span(self) -> None:
+        """Show it on a span of its own, which begins, or is changed."""
         if self.span is not None:
             self.span.change(self._attributes())
             return
@@ -161,7 +143,7 @@ class AuditMoment(ObservedCall):
         self.span = AuditSpan(self.watched.runtime.tracer, server_span, self._attributes())
 
     def _attributes(self) -> Attributes:
-        attributes: Attributes = {**event_attributes(self._event)}
+        attributes: Attributes = {**event_attributes(self.event)}
         if self._snapshot is not None:
             attributes |= shown_beside(self._request, self._snapshot, self._detail)
         elif self._attribution.is_ambiguous:
@@ -199,12 +181,14 @@ class AuditMoment(ObservedCall):
         self._is_incomplete = False
         return done
 
-    def _merge_into_argument(self) -> None:
+    def merge_into_argument(self) -> None:
+        """Give the row its members in an argument."""
         place = self.watched.place
         if place is not None:
             self._merge(place.change, self._attempt)
 
-    def _merge_into_result(self) -> None:
+    def merge_into_result(self) -> None:
+        """Give it its members in what the function returned."""
         self._fields = self._merge(self.watched.built)
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
@@ -220,7 +204,8 @@ class AuditMoment(ObservedCall):
         self._attribution = self._attribution.failed()
         self.written_in_full = None
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count the call, by what its row could be given."""
         self.is_counted = True
         if self._is_incomplete:
             self._lose()
@@ -239,107 +224,39 @@ class AuditMoment(ObservedCall):
         if self.span is not None:
             self.span.leave(self.exc)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Count what could not be counted before: the application raised before there were fields, or we failed."""
         self._lose()
-        self._count()
+        self.count()
 
-    def _confirm(self) -> None:
+    def confirm(self) -> None:
+        """Tell the sampler that a full row was written."""
         if self.written_in_full is not None:
             self.watched.runtime.sampler.written(self.written_in_full)
 
     def _late(self) -> dict[str, Any]:
-        return {name: self._event[name] for name in self.watched.late if name in self._event}
+        return {name: self.event[name] for name in self.watched.late if name in self.event}
 
-    def _show_late_on_server_span(self) -> None:
+    def show_late_on_server_span(self) -> None:
+        """Show what only the end told."""
         if self._late().keys() - {names.AUDIT_OUTCOME}:
-            self._show_on_server_span()
+            self.show_on_server_span()
 
-    def _show_late_on_audit_span(self) -> None:
+    def show_late_on_audit_span(self) -> None:
+        """Show it on a span of its own, if there is none yet."""
         if self.span is None:
-            self._show_on_audit_span()
+            self.show_on_audit_span()
 
-    def _end_span(self) -> None:
+    def end_span(self) -> None:
+        """End the span of the write."""
         if self.span is not None:
             self.span.end(event_attributes(self._late()) if self.watched.late else {}, self.exc)
-
-
-def _before(plan: AuditPlan) -> list[Step]:
-    """Return what is done before the original is called: find key and detail, show them, and give them to the row."""
-    usual = usual_write(plan)
-    steps: list[Step] = [] if usual is None else [(SILENT, usual)]
-    steps.append((STAGE_AUDIT, AuditMoment._find_key))
-    if plan.when_needs_result:
-        return steps
-    steps += _notes(plan.early)
-    if plan.builds_fields:
-        return steps + _shows(plan)
-    steps += _choices(plan) + _shows(plan)
-    if plan.place is not None:
-        steps.append((STAGE_MERGE, AuditMoment._merge_into_argument))
-    return [*steps, (STAGE_AUDIT, AuditMoment._count)]
-
-
-def _when_built(plan: AuditPlan) -> list[Step]:
-    """Return what is done when a function has returned the additional fields."""
-    late = _late_notes(plan) + _choices(plan) + _shows(plan)
-    return [*late, (STAGE_MERGE, AuditMoment._merge_into_result), (STAGE_AUDIT, AuditMoment._count)]
-
-
-def _at_end(plan: AuditPlan) -> tuple[list[Step], list[Step]]:
-    """Return what is done when the original has returned, and when it has raised."""
-    confirm: list[Step] = [(STAGE_SAMPLING, AuditMoment._confirm)] if plan.runtime.sampler.takes_note else []
-    end: list[Step] = []
-    if plan.late.keys() - {names.AUDIT_OUTCOME}:
-        end.append((STAGE_TELEMETRY, AuditMoment._show_late_on_server_span))
-    if plan.has_span and plan.when_needs_result:
-        end.append((STAGE_TELEMETRY, AuditMoment._show_late_on_audit_span))
-    if plan.has_span:
-        end.append((STAGE_TELEMETRY, AuditMoment._end_span))
-    late = _late_notes(plan)
-    return [*([] if plan.builds_fields else late), *confirm, *end], [*late, *end]
-
-
-def _late_notes(plan: AuditPlan) -> list[Step]:
-    return [(STAGE_AUDIT, AuditMoment._renew_event), *_notes(plan.late)] if plan.late else []
-
-
-def _notes(readers: Mapping[str, Reader]) -> list[Step]:
-    return [(STAGE_AUDIT, _note(name, read)) for name, read in readers.items()]
-
-
-def _note(name: str, read: Reader) -> Callable[[AuditMoment], None]:
-    """Return what takes note of one field of the event, under the attribute that shows it."""
-
-    def note(moment: AuditMoment) -> None:
-        value = read(moment, None)
-        if type(value) is not str or len(value) > MAX_LENGTH or not value.isascii():  # else it is kept as it is
-            value = event_value(name, value)
-            if value is None:
-                return
-        if moment._presented and type(value) is str:
-            check(value, moment._presented)
-        moment._event[name] = value
-
-    return note
-
-
-def _choices(plan: AuditPlan) -> list[Step]:
-    subject: list[Step] = [] if plan.subject is None else [(STAGE_AUDIT, AuditMoment._read_subject)]
-    sample: list[Step] = [] if plan.runtime.sampler.constant else [(STAGE_SAMPLING, AuditMoment._ask_sampler)]
-    return [*subject, (STAGE_AUDIT, AuditMoment._encode), *sample]
-
-
-def _shows(plan: AuditPlan) -> list[Step]:
-    """Return what shows the write on the server span, and on a span of its own."""
-    server_span: Step = STAGE_TELEMETRY, AuditMoment._show_on_server_span
-    return [server_span, (STAGE_TELEMETRY, AuditMoment._show_on_audit_span)] if plan.has_span else [server_span]
 
 
 _ENTER: list[Step] = [(STAGE_TELEMETRY, AuditMoment._enter_span)]
 """What is done when the original is about to be called, or goes on."""
 
-_SETTLE: list[Step] = [(STAGE_AUDIT, AuditMoment._settle)]
+_SETTLE: list[Step] = [(STAGE_AUDIT, AuditMoment.settle)]
 """What is done first at the end of a call that has not been counted."""
 
 _LEAVE: list[Step] = [(STAGE_TELEMETRY, AuditMoment._leave_span)]

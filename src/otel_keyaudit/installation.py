@@ -8,7 +8,7 @@ from logging import ERROR, WARNING
 from types import FunctionType
 from typing import NamedTuple, cast
 
-from otel_keyaudit import audit, authentication
+from otel_keyaudit import audit_steps, authentication
 from otel_keyaudit.audit_plan import AuditPlan
 from otel_keyaudit.authentication import Authentication
 from otel_keyaudit.binding import Binding
@@ -172,7 +172,7 @@ class Installation:
             return authentication.observer(authenticating)
         auditing = AuditPlan(self._runtime, cast("AuditTarget", self.target), binding)
         self._plans.append(auditing)
-        return audit.observer(auditing)
+        return audit_steps.observer(auditing)
 
     def _wrong(self, reason: str) -> None:
         if self._state != ACTIVE:

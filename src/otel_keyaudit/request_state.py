@@ -73,27 +73,9 @@ class RequestState:
 
     # Slots, each set for every request: a class's default is found more slowly, and there is one of these per request.
     __slots__ = (
-        "__weakref__",
-        "_accepted",
-        "_before",
-        "_spans",
-        "aliases",
-        "attribution",
-        "full_key_id",
-        "has_consumers",
-        "is_open",
-        "last_write",
-        "lasts",
-        "lock",
-        "outcome",
-        "presented",
-        "recorded_span",
-        "scope",
-        "server_span",
-        "shown",
-        "shown_for",
-        "used_key",
-        "within",
+        "__weakref__", "_accepted", "_before", "_spans", "aliases", "attribution", "full_key_id", "has_consumers",
+        "is_open", "last_write", "lasts", "lock", "outcome", "presented", "recorded_span", "scope", "server_span",
+        "shown", "shown_for", "used_key", "within",
     )  # fmt: skip
 
     def __init__(self, spans: Spans, scope: Any = None, within: RequestState | None = None) -> None:

@@ -217,16 +217,6 @@ def current_call() -> RequestState | None:
     return call if call is not None and call.is_open else None
 
 
-def enter_call(state: RequestState) -> Setting:
-    """Make a request the current one; give what is returned to :func:`leave_call` in the same frame."""
-    return CALL.set(state)
-
-
-def leave_call(before: Setting) -> None:
-    """Make the outer request the current one again."""
-    CALL.reset(before)
-
-
 def leave_used_key() -> Setting:
     """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
     return USED_KEY.set(USED_KEY.get() if CALL.get() is None else None)

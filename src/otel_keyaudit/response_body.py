@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from otel_keyaudit.request_state import RequestState, enter_call, leave_call
+from otel_keyaudit.request_state import CALL, RequestState
 
 
 def runs_code(body: Any, environ: Any) -> bool:
@@ -57,22 +57,22 @@ class Body:
         setattr(self._body, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        before = enter_call(self._state)
+        before = CALL.set(self._state)
         try:
             return Chunks(iter(self._body), self._state)
         finally:
-            leave_call(before)
+            CALL.reset(before)
 
     def close(self) -> None:
         """Close the body, then end the request."""
-        before = enter_call(self._state)
+        before = CALL.set(self._state)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
         finally:
             self._state.close()
-            leave_call(before)
+            CALL.reset(before)
 
 
 class SizedBody(Body):
@@ -93,11 +93,11 @@ class Chunks(Body):
         return self
 
     def __next__(self) -> Any:
-        before = enter_call(self._state)
+        before = CALL.set(self._state)
         try:
             return next(self._body)
         finally:
-            leave_call(before)
+            CALL.reset(before)
 
 
 class AsyncChunks(Body):
@@ -109,8 +109,8 @@ class AsyncChunks(Body):
         return self
 
     async def __anext__(self) -> Any:
-        before = enter_call(self._state)
+        before = CALL.set(self._state)
         try:
             return await self._body.__anext__()
         finally:
-            leave_call(before)
+            CALL.reset(before)

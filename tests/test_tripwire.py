@@ -179,7 +179,7 @@ def test_only_so_many_credentials_are_remembered() -> None:
     """A socket that renews its token for days keeps the last ones."""
     presented: tuple[str, ...] = ()
     for number in range(3 * REMEMBERED):
-        presented = all_presented(presented, (f"token {number}",) * 2)
+        presented = all_presented(presented, (f"token {number}",))
     assert presented == tuple(f"token {number}" for number in range(2 * REMEMBERED, 3 * REMEMBERED))
 
 

@@ -144,7 +144,7 @@ class AuthenticationMoment(ObservedCall):
         state = self._state
         if state is not None:
             self._presented = self.watched.tripwire.presented(self, state.scope)
-            if self._presented and self._presented != state.presented:
+            if self._presented:
                 state.presented = all_presented(state.presented, self._presented)
 
     def _recognise(self) -> None:

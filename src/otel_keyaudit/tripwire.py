@@ -54,23 +54,31 @@ class Tripwire:
             call: The call.
             scope: The ASGI scope or WSGI environ of its request; ``None`` outside of one.
         """
-        found = [_text(read(call)) for read in self._readers] if self._readers else []
+        found: dict[str, None] = {}  # each once: a credential often comes as an argument and in a header
+        for read in self._readers:
+            value = read(call)
+            text = value if type(value) is str else _text(value)
+            if len(text) >= SHORTEST:
+                found[text] = None
         if type(scope) is dict or isinstance(scope, Mapping):
             headers = scope.get("headers")
             if headers is None:
-                found += [_secret_of(str(scope[name])) for name in _VARIABLES if name in scope]
-            else:
-                for name, value in headers:
-                    if name in _HEADERS and len(value) >= SHORTEST:
-                        found.append(_secret_of(value.decode("latin-1")))
+                headers, found = (), found | dict.fromkeys(_in_environ(scope))
+            for name, value in headers:
+                if name in _HEADERS and len(value) >= SHORTEST:
+                    text = _secret_of(value.decode("latin-1"))
+                    if len(text) >= SHORTEST:
+                        found[text] = None
             query = scope.get("query_string") or scope.get("QUERY_STRING")
             if query:
-                found += _in_query(query)
-        return tuple([text for text in found if len(text) >= SHORTEST]) if found else ()
+                found |= dict.fromkeys(_in_query(query))
+        return tuple(found)
 
 
 def all_presented(earlier: Credentials, later: Credentials) -> Credentials:
     """Return what a request has presented so far; of many, as on a socket that renews its token, the last ones."""
+    if not earlier or earlier == later:
+        return later[-REMEMBERED:]
     return tuple(dict.fromkeys((*earlier, *later)))[-REMEMBERED:]
 
 
@@ -123,6 +131,8 @@ def _text(value: Any) -> str:
 
 def _secret_of(header: str) -> str:
     """Return the secret in a header: what comes after the scheme, and of ``Basic`` the password (RFC 7617)."""
+    if " " not in header:
+        return header
     scheme, _, rest = header.partition(" ")
     if scheme.lower() != "basic":
         return rest.strip() or header
@@ -136,4 +146,11 @@ def _secret_of(header: str) -> str:
 def _in_query(query: str | bytes) -> Iterator[str]:
     raw = query if isinstance(query, bytes) else query.encode("latin-1", "replace")
     if _LIKELY.search(raw):
-        yield from (value for name, value in parse_qsl(raw.decode("latin-1")) if _is_secret(name.replace("-", "_")))
+        for name, value in parse_qsl(raw.decode("latin-1")):
+            if len(value) >= SHORTEST and _is_secret(name.replace("-", "_")):
+                yield value
+
+
+def _in_environ(environ: Mapping[str, Any]) -> Iterator[str]:
+    found = [_secret_of(str(environ[name])) for name in _VARIABLES if name in environ]
+    yield from (text for text in found if len(text) >= SHORTEST)

@@ -41,10 +41,10 @@ def usual_authentication(plan: Authentication) -> Callable[[AuthenticationMoment
             moment.content = content
             return False
         presented = presented_in(moment, request.scope)
-        for credential in presented:
-            if credential in key.written:
-                return False
-        if presented and presented != request.presented:
+        if presented:
+            for credential in presented:
+                if credential in key.written:
+                    return False
             request.presented = all_presented(request.presented, presented)
         request.accept(key, moment)
         count()

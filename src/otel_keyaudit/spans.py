@@ -88,13 +88,15 @@ class ServerSpans:
         return snapshot.shown_full if self._always_full or state.full_key_id == key.id else snapshot.shown_minimal
 
 
-def _without_room(span: Span, changed: Mapping[str, Any]) -> Collection[str]:
+def _without_room(span: Any, changed: Mapping[str, Any]) -> Collection[str]:
     """Return what there is no room for: a full span of the SDK drops its oldest attributes, which are not ours.
 
     No public API tells the limit of a span. Should the SDK keep it elsewhere one day, that of the environment is taken.
     """
-    limit = getattr(getattr(span, "_limits", _LIMITS), "max_span_attributes", None)
-    there = getattr(span, "attributes", None)
+    try:
+        limit, there = span._limits.max_span_attributes, span.attributes
+    except AttributeError:
+        limit, there = _LIMITS.max_span_attributes, getattr(span, "attributes", None)
     if limit is None or there is None or len(there) + len(changed) <= limit:
         return ()
     return [name for name in changed if name not in there][max(limit - len(there), 0) :]

@@ -191,9 +191,7 @@ class Boundaries:
     def _opened(self, span: Span, kind: SpanKind) -> None:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
-        call = CALL.get()
-        if call is not None and not call.is_open:
-            call = None
+        call = current_call()
         if call is not None and kind is _SERVER:
             if call.server_span is None:
                 call.opened(span, USED_KEY.get())

@@ -21,8 +21,10 @@ from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 APP = """
 class Key:
-    def __init__(self, id, name="ci-bot", scopes=("a:read", "a:write"), allow_list=("a:1",)):
+    def __init__(self, id, name="ci-bot", scopes=("a:read", "a:write"), allow_list=("a:1",), kind="api"):
         self.id = id
+        self.kind = kind
+        self.is_valid = True
         self.name = name
         self.scopes = list(scopes)
         self.allow_list = list(allow_list)
@@ -44,6 +46,30 @@ def verify(key, api_key="k"):
     CALLS.append(key)
     return key
 
+def verify_valid(key):
+    return key
+
+def verify_kind(key):
+    return key
+
+def verify_inside(key):
+    return {"key": key}
+
+def verify_parent(key):
+    return key
+
+class Counting:
+    reads = 0
+    name = scopes = allow_list = None
+
+    def __init__(self, id):
+        self._id = id
+
+    @property
+    def id(self):
+        Counting.reads += 1
+        return self._id
+
 async def averify(key, api_key="k"):
     return key
 
@@ -60,7 +86,7 @@ async def arecord(action, resource_type=None, *, additional_fields=None):
 def build(action, resource_type=None):
     return {"action": action}
 """
-SECRET = "kq_0123456789abcdef"
+SECRET, OTHER_SECRET, IN_HEADER = "kq_0123456789abcdef", "kq_fedcba9876543210", "kq_another_credential"
 OPTIONS = {
     "full": {},
     "minimal": {"sampler": "always_minimal"},
@@ -165,6 +191,50 @@ def credentials_again(app: Any) -> None:
     """The same with a key that is known."""
     app.verify(app.Key("k_1", name="plain"), SECRET)
     app.record(f"use {SECRET}", "a", additional_fields={})
+    app.verify(app.Key("k_1", name="plain"), OTHER_SECRET)
+    for secret in (SECRET, OTHER_SECRET, IN_HEADER):
+        app.record(f"use {secret}", "a", additional_fields={})
+
+
+def conditions(app: Any) -> None:
+    """A key that is known, and then is valid or meant no more, or is somewhere in what is returned."""
+    key = app.Key("k_1")
+    for verify in (app.verify_valid, app.verify_kind, app.verify_inside):
+        verify(key)
+        verify(key)
+        app.record("create", "a", additional_fields={})
+    key.is_valid, key.kind = False, "session"
+    app.verify_valid(key)
+    app.record("create", "a", additional_fields={})
+
+
+def conditions_apart(app: Any) -> None:
+    """The same in requests that show no other key."""
+    app.verify_kind(app.Key("k_1", kind="session"))
+    app.record("create", "a", additional_fields={})
+
+
+def parents(app: Any) -> None:
+    """The key is another one of the same class than what is returned."""
+    first, second, third = (app.Key(f"p_{number}") for number in range(3))
+    first.parent, second.parent = second, third
+    app.verify_parent(first)
+    app.verify_parent(second)
+    app.record("create", "a", additional_fields={})
+
+
+def parents_again(app: Any) -> None:
+    """What was the key is now what is returned."""
+    second, third = app.Key("p_1"), app.Key("p_2")
+    second.parent = third
+    app.verify_parent(second)
+    app.record("create", "a", additional_fields={})
+
+
+def conditions_of_nothing(app: Any) -> None:
+    """A key that is not there where it is looked for."""
+    app.verify_inside(None)
+    app.record("create", "a", additional_fields={})
 
 
 def outcomes(app: Any) -> None:
@@ -207,6 +277,11 @@ SCENARIOS = (
     several_again,
     credentials,
     credentials_again,
+    conditions,
+    conditions_apart,
+    conditions_of_nothing,
+    parents,
+    parents_again,
     outcomes,
     by_hand,
     anonymous,
@@ -244,7 +319,7 @@ def by_call(keyaudit: KeyAudit) -> Iterator[Callable[[Callable[[], None]], None]
     app.middleware_stack = middleware
 
     def request(endpoint: Callable[[], None]) -> None:
-        headers = [(b"host", b"localhost"), (b"x-api-key", b"kq_another_credential")]
+        headers = [(b"host", b"localhost"), (b"x-api-key", IN_HEADER.encode())]
         run(app({"type": "http", "headers": headers, "endpoint": endpoint}, middleware, middleware))  # type: ignore[arg-type]
 
     yield request
@@ -259,7 +334,17 @@ def observed(app: Any, options: dict[str, Any], requests: Any, sampler: Any, cap
     app.ROWS.clear(), app.CALLS.clear(), caplog.clear()
     name = app.__name__
     keyaudit.instrument(
-        auth_targets=[f"{name}:verify", f"{name}:averify"],
+        auth_targets=[
+            f"{name}:{target}"
+            for target in (
+                "verify",
+                "averify",
+                "verify_valid?valid=is_valid",
+                "verify_kind?when=kind|is:api",
+                "verify_inside?key=return.key",
+                "verify_parent?key=return.parent",
+            )
+        ],
         audit_targets=[f"{name}:record?subject=args.subject", f"{name}:arecord", f"{name}:build?fields=return"],
         **options,
     )
@@ -319,3 +404,14 @@ def test_one_step_does_what_many_do(
     for name, value in slow.items():
         assert quick[name] == value, name
     assert len(slow["rows"]) >= 40
+
+
+def test_a_field_is_read_once_of_a_key_that_is_not_known(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """What the quick step has read is not read again by the others; of one that is known, it is all that is read."""
+    app = load_module(APP)
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    for number, key_id in enumerate(["k_1", "k_2", "k_2"]):
+        with keyaudit.request():
+            app.Counting.reads = 0
+            app.verify(app.Counting(key_id))
+        assert app.Counting.reads == 1, number

@@ -38,7 +38,7 @@ MODULES: dict[str, str] = {
         "audit audit_late audit_spans metrics when subject detail extraction_live tripwire places_lists outlived faults"
     ),
     "audit_plan": "audit audit_late audit_spans subject when places_of_presets metrics outlived",
-    "audit_steps": "audit audit_late audit_spans metrics when subject detail outlived faults",
+    "audit_steps": "audit audit_late audit_spans metrics when subject detail outlived faults tripwire usual",
     "authentication": "authentication authentication_edges when extraction_live tripwire subject outlived",
     "binding": "binding binding_edges calls",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",

@@ -39,7 +39,7 @@ MODULES: dict[str, str] = {
     ),
     "audit_plan": "audit audit_late audit_spans subject when places_of_presets metrics outlived",
     "audit_steps": "audit audit_late audit_spans metrics when subject detail outlived faults tripwire usual",
-    "authentication": "authentication authentication_edges when extraction_live tripwire subject outlived",
+    "authentication": "authentication authentication_edges when extraction_live tripwire subject outlived usual",
     "binding": "binding binding_edges calls",
     "boundaries": "outlived requests_asgi requests_by_span requests_django requests_wsgi",
     "calls": "calls when extraction extraction_again extraction_live authentication audit functions strict",

@@ -421,7 +421,7 @@ def test_one_step_does_what_many_do(
     counted(audit_steps, "usual_write", "audit")
     quick = observed(app, options, requests, sampler, caplog)
     other_names = "request_field" in options  # what is forged under the default names is no forgery then
-    assert taken == {"authentication": 14, "audit": 21 + (requests is by_span) + 2 * other_names}
+    assert taken == {"authentication": 14, "audit": 25 + (requests is by_span) + 3 * other_names}
     monkeypatch.setattr(authentication, "usual_authentication", lambda plan: None)
     monkeypatch.setattr(audit_steps, "usual_write", lambda plan: None)
     slow = observed(app, options, requests, sampler, caplog)

@@ -1,4 +1,4 @@
-"""The usual audit write, in one step: of one key, in a request, with fields that are a dict or JSON text.
+"""The usual audit write, in one step: in a request, of one key or none, with fields that are a dict or JSON text.
 
 It does what the steps of :mod:`otel_keyaudit.audit` do, and nothing of what they do for other cases. Before it changes
 anything it knows that nothing is out of the ordinary; else it leaves everything to them.
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from otel_keyaudit import names
+from otel_keyaudit.api_key import ApiKey
+from otel_keyaudit.attribution import NOTHING
 from otel_keyaudit.audit_plan import audit_event, last_write_attributes
 from otel_keyaudit.member import Member
 from otel_keyaudit.merge import quoted, spliced
 from otel_keyaudit.places import Place
-from otel_keyaudit.request_state import USED_KEY, current_request
+from otel_keyaudit.request_state import USED_KEY, RequestState, current_request
 from otel_keyaudit.snapshot import Detail
 from otel_keyaudit.spans import AuditSpan, location_of, shown_beside
 from otel_keyaudit.tripwire import Credentials
@@ -43,55 +45,84 @@ def usual_write(plan: AuditPlan) -> Callable[[AuditMoment], bool] | None:
     )
     if place is None or plan.when is not None or plan.late or not (are_arguments and plan.runtime.sampler.is_ours):
         return None
-    return _write(plan, positions, place)
+    return _UsualWrite(plan, positions, place).write
 
 
-def _write(plan: AuditPlan, positions: dict[str, int], place: int) -> Callable[[AuditMoment], bool]:
-    runtime, subject_at, has_span = plan.runtime, plan.subject_position, plan.has_span
-    event_fields, reserved = tuple(positions.items()), frozenset(plan.no_members)
-    name = runtime.settings.request_field
-    name_in_text = f"{quoted(name)}:"
-    constant, choose, tracer = runtime.sampler.constant, runtime.sampler.choose, runtime.tracer
-    snapshot_of, remember = runtime.snapshots.of, runtime.provenance.remember
-    count_full, count_minimal = (plan.counters[names.ATTRIBUTED, is_full] for is_full in (True, False))
-    is_settled = plan.ends_unseen and not has_span
+class _UsualWrite:
+    """The usual writes of one target.
 
-    def write(moment: AuditMoment) -> bool:
+    Args:
+        plan: The target.
+        positions: Where what is known of the event is among the positional arguments, by the attribute that shows it.
+        place: Where the additional fields are.
+    """
+
+    def __init__(self, plan: AuditPlan, positions: dict[str, int], place: int) -> None:
+        runtime = plan.runtime
+        self._place = place
+        self._subject_at = plan.subject_position
+        self._event_fields = tuple(positions.items())
+        self._reserved = frozenset(plan.no_members)
+        self._name = runtime.settings.request_field
+        self._name_in_text = f"{quoted(self._name)}:"
+        self._detail, self._choose = runtime.sampler.constant, runtime.sampler.choose
+        self._snapshot_of, self._remember = runtime.snapshots.of, runtime.provenance.remember
+        self._has_span, self._tracer = plan.has_span, runtime.tracer
+        self._is_settled = plan.ends_unseen and not plan.has_span
+        self._count_full, self._count_minimal = (plan.counters[names.ATTRIBUTED, is_full] for is_full in (True, False))
+        self._count_none = plan.counters[names.NO_KEY, True]
+
+    def write(self, moment: AuditMoment) -> bool:
+        """Do all there is to do, or nothing; say which."""
         request, arguments = current_request(), moment.positional
         if request is None or not request.is_open or USED_KEY.get() is not None:
             return False
-        key = request.attribution.key
-        if key is None or (subject_at is not None and arguments[subject_at] is not None):
+        if self._subject_at is not None and arguments[self._subject_at] is not None:
             return False
-        event = _plain_event(arguments, event_fields, request.presented)
-        fields = arguments[place]
+        event, fields = _plain_event(arguments, self._event_fields, request.presented), arguments[self._place]
         content = orjson.loads(fields) if type(fields) is str else {} if fields is None else fields
-        if event is None or type(content) is not dict or not reserved.isdisjoint(content):
+        if event is None or type(content) is not dict or not self._reserved.isdisjoint(content):
             return False
-        detail, full_key = constant, None
+        key = request.attribution.key
+        if key is not None:
+            self._with_key(moment, request, key, event, content)
+        elif request.attribution is NOTHING:
+            self._without_key(moment, request, event)
+        else:
+            return False
+        moment.is_settled, moment.is_counted = self._is_settled, True
+        return True
+
+    def _without_key(self, moment: AuditMoment, request: RequestState, event: dict[str, str]) -> None:
+        request.wrote(last_write_attributes(event), None)
+        if self._has_span:
+            moment.span = AuditSpan(self._tracer, request.server_span, event)
+        self._count_none()
+
+    def _with_key(
+        self, moment: AuditMoment, request: RequestState, key: ApiKey, event: dict[str, str], content: dict[Any, Any]
+    ) -> None:
+        detail, full_key = self._detail, None
         if detail is None:
             asked = audit_event(event, key, None)
-            detail = choose(asked)
+            detail = self._choose(asked)
             if detail is _FULL:
                 moment.written_in_full, full_key = asked, key
         request.wrote(last_write_attributes(event), full_key)
-        snapshot, span = snapshot_of(key), request.server_span
-        if has_span:
-            moment.span = AuditSpan(tracer, span, event | shown_beside(request, snapshot, detail))
+        snapshot, span = self._snapshot_of(key), request.server_span
+        if self._has_span:
+            moment.span = AuditSpan(self._tracer, span, event | shown_beside(request, snapshot, detail))
             span = moment.span.span
         member = Member(snapshot.full if detail is _FULL else snapshot.minimal, location_of(span))
-        remember(member)
-        changed = [*arguments]
-        if content is fields or fields is None:
-            changed[place] = {**content, name: member.as_object()}
+        self._remember(member)
+        changed = [*moment.positional]
+        fields = changed[self._place]
+        if type(fields) is str:
+            changed[self._place] = spliced(fields, f"{self._name_in_text}{member.as_json()}", bool(content))
         else:
-            changed[place] = spliced(fields, f"{name_in_text}{member.as_json()}", bool(content))
+            changed[self._place] = {**content, self._name: member.as_object()}
         moment.positional = tuple(changed)
-        moment.is_settled, moment.is_counted = is_settled, True
-        count_full() if detail is _FULL else count_minimal()
-        return True
-
-    return write
+        self._count_full() if detail is _FULL else self._count_minimal()
 
 
 def _plain_event(

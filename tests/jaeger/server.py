@@ -136,9 +136,14 @@ def get(url: str) -> str:
         return str(answer.read().decode())
 
 
-def eventually(question: Callable[[], T]) -> T:
-    """Ask until the answer is true, or for a minute, and return the last answer for the test to judge."""
+def eventually(question: Callable[[], T], is_enough: Callable[[T], object] = bool) -> T:
+    """Ask until the answer is enough, or for a minute, and return the last answer for the test to judge.
+
+    Args:
+        question: Asks.
+        is_enough: Judges an answer; spans are stored one batch after the other, so that a search may find a part first.
+    """
     end = time.monotonic() + SECONDS
-    while not (answer := question()) and time.monotonic() < end:
+    while not is_enough(answer := question()) and time.monotonic() < end:
         time.sleep(0.1)
     return answer

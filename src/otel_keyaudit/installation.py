@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from logging import ERROR, WARNING
 from types import FunctionType
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from otel_keyaudit import audit_steps, authentication
 from otel_keyaudit.audit_plan import AuditPlan
@@ -25,6 +25,8 @@ from otel_keyaudit.imports import ModuleWatch
 from otel_keyaudit.runtime import Runtime
 from otel_keyaudit.targets import AuditTarget, AuthTarget, Target
 from otel_keyaudit.wrapping import Exchange, Found, Wrap, WrongTargetError, find, wrap
+
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 ACTIVE, PENDING, WRONG = "active", "pending", "wrong"
 
@@ -101,6 +103,7 @@ class Installation:
             plan.is_on = False
         for one, _ in reversed(self._wraps):
             run_silently(one.undo)
+        self._plans.clear()
         self._wraps.clear()
         self._seen.clear()
 
@@ -167,12 +170,13 @@ class Installation:
         binding = found.binding()
         _check(self.target, binding)
         if isinstance(self.target, AuthTarget):
-            authenticating = Authentication(self._runtime, self.target, binding)
-            self._plans.append(authenticating)
-            return authentication.observer(authenticating)
-        auditing = AuditPlan(self._runtime, cast("AuditTarget", self.target), binding)
-        self._plans.append(auditing)
-        return audit_steps.observer(auditing)
+            return authentication.observer(self._kept(Authentication(self._runtime, self.target, binding)))
+        return audit_steps.observer(self._kept(AuditPlan(self._runtime, cast("AuditTarget", self.target), binding)))
+
+    def _kept(self, plan: AnyPlan) -> AnyPlan:
+        """Keep a plan, to turn it off."""
+        self._plans.append(plan)
+        return plan
 
     def _wrong(self, reason: str) -> None:
         if self._state != ACTIVE:

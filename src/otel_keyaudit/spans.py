@@ -49,7 +49,7 @@ class ServerSpans:
             FullSpanError: There was no room for all of it.
         """
         span = state.recorded_span
-        if span is None or not span.is_recording() or (collection.thread is not None and collection.is_here()):
+        if span is None or not span.is_recording() or collection.is_here():
             return
         before = state.shown
         key = before[0] if state.attribution is state.shown_for else self._of_key(state)
@@ -157,12 +157,12 @@ class AuditSpan:
 
     def enter(self) -> None:
         """Make it the current span."""
-        if collection.thread is None or not collection.is_inside_an_instruction():
+        if not collection.is_inside_an_instruction():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def leave(self, error: BaseException | None) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is None or (collection.thread is not None and collection.is_inside_an_instruction()):
+        if self._token is None or collection.is_inside_an_instruction():
             return
         if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)

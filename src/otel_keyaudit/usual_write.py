@@ -1,7 +1,7 @@
 """The usual audit write, in one step: in a request, of one key or none, with fields that are a dict or JSON text.
 
-It does what the steps of :mod:`otel_keyaudit.audit` do, and nothing of what they do for other cases. Before it changes
-anything it knows that nothing is out of the ordinary; else it leaves everything to them.
+It does what the steps of :mod:`otel_keyaudit.audit_steps` do, and nothing of what they do for other cases. Before it
+changes anything it knows that nothing is out of the ordinary; else it leaves everything to them.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from benchmarks.calls import ACTION
 from benchmarks.figures import Figure
 from benchmarks.measure import Effort, cpu_per_call, interleaved
 from otel_keyaudit import ApiKey, names
-from otel_keyaudit.snapshot import Snapshot
-from otel_keyaudit.trampoline import trampoline
+from otel_keyaudit.key.snapshot import Snapshot
+from otel_keyaudit.patching.code_exchange import trampoline
 
 CALLS = 10
 """How many times the calls of an effort: a floor is a small thing."""

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
-from otel_keyaudit import KeyAuditInstrumentor, authentication, request_state
+from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit.observers import authentication
+from otel_keyaudit.request import context as request_state
 from support.keyaudit import KeyAudit, LoadModule, Modules
 
 # No example is judged by its time. The full form is chosen with --hypothesis-profile=full.

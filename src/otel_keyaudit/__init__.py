@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_keyaudit.api_key import ApiKey
     from otel_keyaudit.errors import ConfigurationError
-    from otel_keyaudit.installation import TargetStatus
+    from otel_keyaudit.installation.target import TargetStatus
     from otel_keyaudit.instrumentor import KeyAuditInstrumentor
-    from otel_keyaudit.request_state import current_key, use_key
-    from otel_keyaudit.sampling import AuditEvent
-    from otel_keyaudit.snapshot import Detail
-    from otel_keyaudit.targets import AuditTarget, AuthTarget
+    from otel_keyaudit.key.api_key import ApiKey
+    from otel_keyaudit.key.snapshot import Detail
+    from otel_keyaudit.observers.sampling import AuditEvent
+    from otel_keyaudit.request.context import current_key, use_key
+    from otel_keyaudit.targets.target import AuditTarget, AuthTarget
 
 __all__ = [
     "ApiKey",
@@ -30,16 +30,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ApiKey": "api_key",
-    "AuditEvent": "sampling",
-    "AuditTarget": "targets",
-    "AuthTarget": "targets",
+    "ApiKey": "key.api_key",
+    "AuditEvent": "observers.sampling",
+    "AuditTarget": "targets.target",
+    "AuthTarget": "targets.target",
     "ConfigurationError": "errors",
-    "Detail": "snapshot",
+    "Detail": "key.snapshot",
     "KeyAuditInstrumentor": "instrumentor",
-    "TargetStatus": "installation",
-    "current_key": "request_state",
-    "use_key": "request_state",
+    "TargetStatus": "installation.target",
+    "current_key": "request.context",
+    "use_key": "request.context",
 }
 
 

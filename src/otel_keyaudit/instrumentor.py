@@ -11,22 +11,22 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 from opentelemetry.trace import get_tracer
 
-from otel_keyaudit import presets
-from otel_keyaudit.api_key import ApiKey
-from otel_keyaudit.boundaries import Boundaries
-from otel_keyaudit.entry_points import ENTRY_POINTS
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.finalizers import collection
-from otel_keyaudit.first_use import before_first_use, never_before_first_use
-from otel_keyaudit.guard import Faults, Guard, logger, run_silently
-from otel_keyaudit.imports import ModuleWatch
-from otel_keyaudit.installation import WRONG, BoundaryInstallation, Installation, TargetStatus
-from otel_keyaudit.jobs import Jobs, JobsInstallation
-from otel_keyaudit.metrics import metrics_for
-from otel_keyaudit.runtime import Runtime
+from otel_keyaudit.guard.collection import collection
+from otel_keyaudit.guard.guard import Faults, Guard, logger, run_silently
+from otel_keyaudit.guard.metrics import metrics_for
+from otel_keyaudit.installation.target import WRONG, BoundaryInstallation, Installation, TargetStatus
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.snapshot import Snapshots
+from otel_keyaudit.observers.components import Runtime
+from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.request.boundaries import Boundaries
+from otel_keyaudit.request.entry_points import ENTRY_POINTS
+from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
+from otel_keyaudit.request.propagation import Jobs, JobsInstallation
+from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.settings import FileOptions, Settings, resolve
-from otel_keyaudit.snapshot import Snapshots
-from otel_keyaudit.spans import ServerSpans
 from otel_keyaudit.version import __version__
 
 _LOCK = RLock()

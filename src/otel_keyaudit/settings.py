@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.functions import LazyFunction
-from otel_keyaudit.presets import preset
-from otel_keyaudit.sampling import Sampler, build_sampler
-from otel_keyaudit.scopes import CatalogError, ScopeCatalog, load_catalog
-from otel_keyaudit.targets import AuditTarget, AuthTarget, Target, parse_target
+from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.observers.sampling import Sampler, build_sampler
+from otel_keyaudit.presets._registry import preset
+from otel_keyaudit.targets.function_reference import LazyFunction
+from otel_keyaudit.targets.target import AuditTarget, AuthTarget, Target, parse_target
 
 _PREFIX = "OTEL_PYTHON_KEYAUDIT_"
 _DIGITS = re.compile("[0-9]{1,9}")

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from otel_keyaudit import KeyAuditInstrumentor, request_state
+from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit.request import context as request_state
 from support import service, sockets, traffic
 from support.instrumented import INSTRUMENTED, nothing, restore
 from support.keyaudit import KeyAudit

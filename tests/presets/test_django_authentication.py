@@ -7,10 +7,10 @@ from importlib import import_module
 
 import pytest
 
-from otel_keyaudit.binding import Binding
-from otel_keyaudit.calls import Call
 from otel_keyaudit.errors import MissingError
-from otel_keyaudit.presets import key_types
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.presets._registry import key_types
+from otel_keyaudit.targets.call import Call
 from otel_keyaudit.testing import Recorder, assert_names_no_key
 from presets.requests import assert_all_is_said, django_requests
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.wrapping import WrongTargetError, find
+from otel_keyaudit.patching.patch import WrongTargetError, find
 from support.observers import observed
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from otel_keyaudit import ConfigurationError, presets
-from otel_keyaudit.preset import Preset
+from otel_keyaudit import ConfigurationError
+from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets.__main__ import table
-from otel_keyaudit.targets import AuditTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.target import AuditTarget
 from support.keyaudit import KeyAudit, LoadModule
 
 KNOWN = presets.presets()
@@ -112,14 +113,14 @@ def test_with_strict_a_library_that_is_not_there_is_an_error(keyaudit: KeyAudit,
 )
 def test_versions_are_compared_as_numbers(oldest: str, is_enough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten is more than five, and a zero at the end is nothing."""
-    monkeypatch.setattr("otel_keyaudit.preset.version", lambda name: "2.5.0b1")
+    monkeypatch.setattr("otel_keyaudit.presets._definition.version", lambda name: "2.5.0b1")
 
     assert (preset_for("anything", oldest).shortcoming() is None) is is_enough
 
 
 def test_a_version_that_is_none_is_older_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout without one may be anything."""
-    monkeypatch.setattr("otel_keyaudit.preset.version", lambda name: "unknown")
+    monkeypatch.setattr("otel_keyaudit.presets._definition.version", lambda name: "unknown")
 
     assert preset_for("anything", "1").shortcoming() == "it needs anything 1 or newer; found is unknown"
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from otel_keyaudit.secret_search import finder, texts
+from otel_keyaudit.testing.secret_search import finder, texts
 
 CANARIES = [
     "c4nary-1",

@@ -31,7 +31,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_keyaudit import AuditTarget, KeyAuditInstrumentor, current_key
-from otel_keyaudit.request_state import current_request
+from otel_keyaudit.request.context import current_request
 
 logger = logging.getLogger("shop")
 ROWS: list[Any] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from otel_keyaudit import ApiKey, Detail
-from otel_keyaudit.member import Location, Member, ambiguous
-from otel_keyaudit.merge import Merge
-from otel_keyaudit.provenance import Provenance
-from otel_keyaudit.snapshot import Snapshot
+from otel_keyaudit.key.snapshot import Snapshot
+from otel_keyaudit.row.merge import Merge
+from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
+from otel_keyaudit.row.written_members import Provenance
 
 REQUEST = "request_api_key"
 SUBJECT = "api_key"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from otel_keyaudit.wrapping import Wrap, find, wrap
+from otel_keyaudit.patching.patch import Wrap, find, wrap
 
 
 class Seen:

@@ -1,6 +1,7 @@
 """A request that is on no span."""
 
-from otel_keyaudit.request_state import RequestState
+from otel_keyaudit.request.context import running
+from otel_keyaudit.request.state import RequestState
 
 
 class _NoSpans:
@@ -12,6 +13,6 @@ class _NoSpans:
     show_alone = show
 
 
-def unseen_request() -> RequestState:
-    """Return the state of a request without a server span."""
-    return RequestState(_NoSpans())
+def unseen_request() -> running:
+    """Return a block that runs as a request without a server span."""
+    return running(RequestState(_NoSpans()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from otel_keyaudit.presets import presets
+from otel_keyaudit.presets._registry import presets
 
 _HEAD = """# Presets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from otel_keyaudit.calls import Call
+from otel_keyaudit.targets.call import Call
 
 
 def unless_raised(*names: str) -> Callable[[Call], bool]:

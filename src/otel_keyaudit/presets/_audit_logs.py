@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_keyaudit.calls import Call
+from otel_keyaudit.targets.call import Call
 
 RECORDS = "action, type, id and outcome, where an event has `action`, `resource_type`, `resource_id`, `outcome`"
 

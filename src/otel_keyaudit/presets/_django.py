@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit import presets
+from otel_keyaudit.presets import _registry as presets
 
 
 def type_of(model: Any) -> str:

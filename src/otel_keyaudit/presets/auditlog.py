@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.preset import Preset
 from otel_keyaudit.presets import _django
-from otel_keyaudit.targets import AuditTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.target import AuditTarget
 
 _ACTIONS = ("create", "update", "delete", "access")
 

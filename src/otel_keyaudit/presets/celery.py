@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from otel_keyaudit.jobs import MAX_BYTES, Carrier, Job, Jobs, Undo, around, packed, unpacked
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.request_state import current_key
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.request.context import current_key
+from otel_keyaudit.request.propagation import MAX_BYTES, Carrier, Job, Jobs, Undo, around, packed, unpacked
 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")

@@ -10,10 +10,10 @@ import json
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from otel_keyaudit.calls import Call
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.places import Change, PlacedTarget
-from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.row.fields_place import Change, PlacedTarget
+from otel_keyaudit.targets.call import Call
 
 _WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """What was written for a transaction, by the names of its metadata."""

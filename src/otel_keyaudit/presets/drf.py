@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.target import AuthTarget
 
 
 def _is_an_object(call: Call) -> bool:

@@ -1,5 +1,5 @@
-from otel_keyaudit.calls import Call
-from otel_keyaudit.preset import Preset, SpanOnlyTarget
+from otel_keyaudit.presets._definition import Preset, SpanOnlyTarget
+from otel_keyaudit.targets.call import Call
 
 _ACTIONS = {1: "create", 2: "update", 3: "delete", 4: "m2m_change", 5: "m2m_change"}
 

@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from otel_keyaudit.jobs import Carrier, Jobs, Undo, around
-from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.request.propagation import Carrier, Jobs, Undo, around
 
 POOL_AT_WORK: ContextVar[bool] = ContextVar("otel_keyaudit_pool_at_work", default=False)
 """A pool takes a job: a thread that it starts now is for all jobs to come, not for this one."""

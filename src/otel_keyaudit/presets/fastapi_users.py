@@ -1,7 +1,7 @@
-from otel_keyaudit.calls import Call
-from otel_keyaudit.key_types import KeyType
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_types import KeyType
+from otel_keyaudit.targets.target import AuthTarget
 
 
 def _is_presented(call: Call) -> bool:

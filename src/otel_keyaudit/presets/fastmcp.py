@@ -1,7 +1,7 @@
 """fastmcp: its HTTP servers authenticate with the MCP Python SDK, whatever provider they are given."""
 
-from otel_keyaudit.preset import Preset
 from otel_keyaudit.presets import mcp
+from otel_keyaudit.presets._definition import Preset
 
 PRESET = Preset(
     library="fastmcp",

@@ -1,5 +1,5 @@
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuditTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.target import AuditTarget
 
 PRESET = Preset(
     library="django-field-audit",

@@ -1,8 +1,8 @@
 from typing import Any
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.target import AuthTarget
 
 
 def _object(call: Call) -> Any:

@@ -1,9 +1,9 @@
 """The MCP Python SDK, and fastmcp, which authenticates with it."""
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.key_types import KeyType
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_types import KeyType
+from otel_keyaudit.targets.target import AuthTarget
 
 _TOKEN = {
     "id": "client_id",

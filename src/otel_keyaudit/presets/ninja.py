@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.key_types import class_names
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_types import class_names
+from otel_keyaudit.targets.target import AuthTarget
 
 _NO_KEYS = frozenset(
     {"builtins:str", "builtins:bytes", "builtins:bool", "django.contrib.auth.base_user:AbstractBaseUser"}

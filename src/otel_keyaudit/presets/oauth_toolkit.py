@@ -1,8 +1,8 @@
 from typing import Any
 
-from otel_keyaudit.key_types import KeyType
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.key_types import KeyType
+from otel_keyaudit.targets.target import AuthTarget
 
 
 def _resources(token: Any) -> Any:

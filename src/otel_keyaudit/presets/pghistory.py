@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.places import Change, PlacedTarget
-from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.row.fields_place import Change, PlacedTarget
+from otel_keyaudit.targets.call import Call
 
 _ACTIONS = {"insert": "create", "update": "update", "delete": "delete"}
 _WRITES = frozenset({*_ACTIONS, "merge", "with", "truncate", "copy", "call", "do"})

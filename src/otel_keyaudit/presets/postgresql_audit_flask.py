@@ -1,6 +1,6 @@
 """postgresql-audit with Flask, whose manager gathers the values of a transaction in a method of its own."""
 
-from otel_keyaudit.preset import Preset
+from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets.postgresql_audit import NEVER, RECORDS, target
 
 PRESET = Preset(

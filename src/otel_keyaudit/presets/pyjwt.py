@@ -1,8 +1,8 @@
 from operator import itemgetter
 
-from otel_keyaudit.preset import Preset
 from otel_keyaudit.presets._claims import KEY_TYPES, RECORDS, claims
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.target import AuthTarget
 
 PRESET = Preset(
     library="PyJWT",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from otel_keyaudit.calls import Call
-from otel_keyaudit.implementations import ImplementedTarget
-from otel_keyaudit.key_types import KeyType
-from otel_keyaudit.preset import Preset
+from otel_keyaudit.installation.method_overrides import ImplementedTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_types import KeyType
 
 
 def _user(call: Call) -> Any:

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from otel_keyaudit.jobs import Carrier, Job, Jobs, Undo, around, begin_job
-from otel_keyaudit.preset import Preset
 from otel_keyaudit.presets import executors
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.request.propagation import Carrier, Job, Jobs, Undo, around, begin_job
 
 _POOLS = ("anyio", "multiprocessing")
 """Where classes of threads come from whose instances serve whoever comes."""

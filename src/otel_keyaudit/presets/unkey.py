@@ -1,5 +1,5 @@
-from otel_keyaudit.preset import Preset
-from otel_keyaudit.targets import AuthTarget
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.target import AuthTarget
 
 PRESET = Preset(
     library="unkey-py",

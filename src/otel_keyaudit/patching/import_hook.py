@@ -1,0 +1,91 @@
+"""Says when a module has been executed: imported, imported anew or reloaded. Nothing is left behind when it stops.
+
+wrapt's post-import hooks fire once, cannot be taken back, and let an import fail with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from threading import get_ident
+from types import ModuleType
+
+import wrapt
+
+from otel_keyaudit.patching.modules import is_initialising
+
+Executed = Callable[[ModuleType], object]
+"""Is told of a module whose code has just run; must not raise."""
+
+
+class ModuleWatch:
+    """A finder that finds nothing of its own: it asks the others, and stands around the loader they name."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, list[Executed]] = {}
+        self._searches: set[tuple[int, str]] = set()
+
+    def add(self, name: str, executed: Executed) -> None:
+        """Tell about a module from now on, each time that it is executed."""
+        self._watchers.setdefault(name, []).append(executed)
+
+    def tell(self, name: str, executed: Executed) -> None:
+        """Tell about a module now, where it has been executed already, and from now on."""
+        self.add(name, executed)
+        module = sys.modules.get(name)
+        if module is not None and not is_initialising(module):
+            executed(module)
+
+    def start(self) -> None:
+        """Be asked first when a module is looked for."""
+        sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Be asked no more, and tell nobody, not even of a module that is being imported."""
+        self._watchers.clear()
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return the spec that the other finders name, with a loader that tells us."""
+        search = (get_ident(), name)
+        if name not in self._watchers or search in self._searches:
+            return None
+        self._searches.add(search)  # a finder like this one may ask all finders in its turn
+        try:
+            spec = self._found_by_others(name, path, target)
+        finally:
+            self._searches.discard(search)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader, self._executed)  # type: ignore[assignment]
+        return spec
+
+    def _found_by_others(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        for finder in list(sys.meta_path):
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    return spec
+        return None
+
+    def _executed(self, module: ModuleType) -> None:
+        for executed in list(self._watchers.get(module.__name__, ())):
+            executed(module)
+
+
+class _Loader(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """A loader that tells when it has executed its module; the module itself knows the real one only."""
+
+    def __init__(self, loader: object, executed: Executed) -> None:
+        super().__init__(loader)
+        self._self_executed = executed
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module, then tell."""
+        loader = self.__wrapped__
+        if getattr(module, "__loader__", None) is self:
+            module.__loader__ = loader
+        if getattr(module.__spec__, "loader", None) is self:
+            module.__spec__.loader = loader  # type: ignore[union-attr]
+        loader.exec_module(module)
+        self._self_executed(module)

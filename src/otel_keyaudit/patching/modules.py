@@ -1,0 +1,43 @@
+"""Modules and names: what is imported, what exists without being imported, what a dotted name leads to."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+MISSING = object()
+"""What :func:`lookup` returns for a name that is not there."""
+
+
+def package_exists(module: str) -> bool:
+    """Say whether the top-level package of a module can be found, without importing anything."""
+    package = module.partition(".")[0]
+    try:
+        return package in sys.modules or find_spec(package) is not None
+    except ValueError:  # there is no name
+        return False
+
+
+def runs_as_main(main: object, module: str) -> bool:
+    """Say whether a module is the one that was started, which Python knows as ``__main__``."""
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return module in (spec.name, "__main__")
+    file, names = getattr(main, "__file__", None), tuple(module.split("."))
+    return names == ("__main__",) or (file is not None and Path(file).with_suffix("").parts[-len(names) :] == names)
+
+
+def is_initialising(module: object) -> bool:
+    """Say whether the code of a module still runs, so that a name may be missing only for now."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def lookup(owner: Any, qualified_name: str) -> Any:
+    """Return what a dotted name leads to, or ``MISSING``."""
+    for name in qualified_name.split("."):
+        owner = getattr(owner, name, MISSING)
+        if owner is MISSING:
+            break
+    return owner

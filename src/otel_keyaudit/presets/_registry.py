@@ -1,0 +1,128 @@
+"""Ready-made targets for libraries. Each module here is a preset: ``some_name`` the preset ``some-name``."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+
+import otel_keyaudit.presets as presets_package
+from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.guard.guard import logger, run_silently
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.request.propagation import Carrier
+from otel_keyaudit.targets.key_types import KeyType, KeyTypes
+from otel_keyaudit.targets.target import Target
+
+_NO_PRESETS = {
+    "fastapi": "FastAPI's security classes return the secret itself, before anybody has checked it: "
+    "name your own dependency in 'auth_targets'",
+}
+"""Names that are sensible, and what to do in their place."""
+
+_KNOWS_KEYS_OF = {
+    "apikeyauth": "apikeyauth",
+    "authlib": "authlib",
+    "authx": "authx",
+    "django_tenant_apikeys": "tenant-apikeys",
+    "drf_scoped_permissions": "drf-scoped-permissions",
+    "fastapi_users_db_sqlalchemy": "fastapi-users",
+    "keygate": "keygate",
+    "keyshield": "keyshield",
+    "keysmith": "keysmith",
+    "knox": "knox",
+    "litestar": "litestar-jwt",
+    "litestar_api_auth": "litestar-api-auth",
+    "mcp": "mcp",
+    "oauth2_provider": "oauth-toolkit",
+    "otel_keyaudit": "pyjwt",
+    "rest_framework": "drf-token",
+    "rest_framework_api_key": "drf-api-key",
+    "rest_framework_simplejwt": "simplejwt",
+    "starlette": "starlette",
+}
+"""The preset with the key types of a package, so that no other one is imported for them; a test compares the two."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all presets, sorted."""
+    found = (module.name for module in pkgutil.iter_modules(presets_package.__path__))
+    modules = sorted(name for name in found if not name.startswith("_"))
+    return tuple(name.replace("_", "-") for name in modules)
+
+
+def presets() -> dict[str, Preset]:
+    """Return all presets by name, sorted."""
+    return {name: preset(name) for name in names()}
+
+
+def preset(name: str) -> Preset:
+    """Return a preset; nothing but its module is imported.
+
+    Raises:
+        ConfigurationError: There is none of that name; it says which there are, and which was probably meant.
+    """
+    if name in names():
+        found: Preset = import_module(f"{presets_package.__name__}.{name.replace('-', '_')}").PRESET
+        return found
+    known = presets()
+    raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{_hint(name.lower(), known)}")
+
+
+def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
+    """Return the presets of some names whose libraries are there; a warning says which are not.
+
+    Raises:
+        ConfigurationError: With ``strict``, a library is not there.
+    """
+    found = {}
+    for name in names:
+        one = preset(name)
+        shortcoming = one.shortcoming()
+        if shortcoming is None:
+            found[name] = one
+        elif strict:
+            raise ConfigurationError(f"preset {name!r} can never work: {shortcoming}")
+        else:
+            run_silently(logger.warning, "keyaudit preset %s is off: %s", name, shortcoming)
+    return found
+
+
+def targets(chosen: Mapping[str, Preset]) -> tuple[Target, ...]:
+    """Return the targets of some presets, each once."""
+    return tuple(dict.fromkeys(target for one in chosen.values() for target in one.targets))
+
+
+def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
+    """Return where some presets hand jobs over, each once."""
+    return tuple(dict.fromkeys(carrier for one in chosen.values() for carrier in one.carriers))
+
+
+def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
+    """Return the key types of all libraries; those of some presets are in use."""
+    return KeyTypes(_key_type, [name for one in chosen.values() for name in one.key_types])
+
+
+def _key_type(name: str) -> KeyType | None:
+    """Return what is known of a class, by ``module:Class``; its preset is imported when the first is asked for."""
+    package = name.partition(":")[0].partition(".")[0]
+    return preset(_KNOWS_KEYS_OF[package]).key_types.get(name) if package in _KNOWS_KEYS_OF else None
+
+
+def _hint(name: str, known: dict[str, Preset]) -> str:
+    if name in _NO_PRESETS:
+        return f"; {_NO_PRESETS[name]}"
+    near = _nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def _nearest(name: str, known: dict[str, Preset]) -> str | None:
+    """Return the preset whose name, or whose library's name, is nearest."""
+    spellings = {one.library.lower(): preset_name for preset_name, one in known.items()}
+    spellings |= {preset_name: preset_name for preset_name in known}
+    from difflib import get_close_matches  # noqa: PLC0415 - for an error that hardly anybody ever sees
+
+    matches = get_close_matches(name.replace("_", "-"), spellings, 1)
+    return spellings[matches[0]] if matches else None

@@ -1,0 +1,228 @@
+"""The filters of the path language: small conversions of what a path found (docs/reference.md, section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from fnmatch import translate
+from functools import partial
+from typing import Any
+
+from otel_keyaudit.errors import ConfigurationError, UnreadableError
+from otel_keyaudit.key.canonical import is_list, moment, text
+
+LONGEST = 1_000_000
+"""How much ``head`` and ``tail`` may keep."""
+
+VISIBLE_CHARACTERS = 4
+"""How many characters of a secret ``tail`` may show."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A compiled filter.
+
+    Attributes:
+        name: As written.
+        argument: Its argument, as a number where it is one.
+        convert: What it does with a value.
+        of_none: It has a result for ``None`` too; for all others ``None`` stays ``None``.
+        maps: It is for one value, and goes over the elements of a list.
+    """
+
+    name: str
+    argument: Any
+    convert: Callable[[Any], Any] = field(repr=False, compare=False)
+    of_none: bool = False
+    maps: bool = False
+
+    def __call__(self, value: Any) -> Any:
+        """Return the converted value."""
+        if value is None and not self.of_none:
+            return None
+        if self.maps and is_list(value):
+            return [self(element) for element in _ordered(value)]
+        return self.convert(value)
+
+    def for_secret(self) -> Filter | None:
+        """Return this filter as it may stand behind the name of a secret; ``None`` when it may not."""
+        if self.name == "sha256":
+            return self
+        if self.name == "tail" and self.argument <= VISIBLE_CHARACTERS:
+            return replace(self, convert=lambda value: self.convert(_text(value)))
+        return None
+
+
+def compile_filter(expression: str, name: str, argument: str | None) -> Filter:
+    """Return the filter of that name.
+
+    Args:
+        expression: The expression it stands in, for the error.
+        name: Its name.
+        argument: What stands behind the colon; ``None`` without a colon.
+
+    Raises:
+        ConfigurationError: There is no such filter, or not with that argument.
+    """
+    if name not in _FILTERS:
+        raise ConfigurationError(
+            f"expression {expression!r} has an unknown filter {name!r}; known are {', '.join(sorted(_FILTERS))}"
+        )
+    if argument is not None and argument.strip():
+        argument = argument.strip()
+    try:
+        return _FILTERS[name](name, argument)
+    except ValueError as error:
+        raise ConfigurationError(f"expression {expression!r}: filter {name!r} {error}, not {argument!r}") from None
+
+
+def _plain(convert: Callable[[Any], Any], *, maps: bool = False) -> Callable[[str, str | None], Filter]:
+    def build(name: str, argument: str | None) -> Filter:
+        if argument is not None:
+            raise ValueError("takes no argument")
+        return Filter(name, None, convert, maps=maps)
+
+    return build
+
+
+def _split(name: str, separator: str | None) -> Filter:
+    if separator == "":
+        raise ValueError("takes a separator after the colon")
+
+    def convert(value: Any) -> list[str]:
+        parts = _text(value).split(separator)
+        return [stripped for part in parts if (stripped := part.strip())]
+
+    def over(value: Any) -> list[str]:
+        """A list of texts that are lists each gives one list."""
+        if is_list(value):
+            return [part for element in _ordered(value) for part in convert(element)]
+        return convert(value)
+
+    return Filter(name, separator, over)
+
+
+def _number(argument: str | None, low: int, high: int) -> int:
+    if argument is None or not re.fullmatch(r"[0-9]{1,9}", argument) or not low <= int(argument) <= high:
+        raise ValueError(f"takes a number from {low} to {high}")
+    return int(argument)
+
+
+def _head(name: str, argument: str | None) -> Filter:
+    number = _number(argument, 1, LONGEST)
+    return Filter(name, number, lambda value: _sliceable(value)[:number])
+
+
+def _tail(name: str, argument: str | None) -> Filter:
+    number = _number(argument, 1, LONGEST)
+    return Filter(name, number, lambda value: _sliceable(value)[-number:])
+
+
+def _sha256(name: str, argument: str | None) -> Filter:
+    number = 16 if argument is None else _number(argument, 8, 64)
+
+    def convert(value: Any) -> str:
+        content = bytes(value) if isinstance(value, (bytes, bytearray)) else _text(value).encode()
+        return hashlib.sha256(content).hexdigest()[:number]
+
+    return Filter(name, number, convert, maps=True)
+
+
+def _ts(name: str, argument: str | None) -> Filter:
+    if argument not in (None, "ms"):
+        raise ValueError("takes no argument or 'ms'")
+    unit = "seconds" if argument is None else "milliseconds"
+
+    def convert(value: Any) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UnreadableError(f"filter ts takes a number, not {type(value).__name__}")
+        try:
+            return _EPOCH + timedelta(**{unit: value})
+        except (OverflowError, ValueError):
+            raise UnreadableError(f"filter ts takes {unit} since 1970, and there is no such time") from None
+
+    return Filter(name, argument, convert, maps=True)
+
+
+def _if(name: str, argument: str | None) -> Filter:
+    if not argument:
+        raise ValueError("takes a value, or two with a comma between")
+    yes, comma, no = argument.partition(",")
+    otherwise = no.strip() if comma else None
+    return Filter(name, argument, lambda value: yes.strip() if value else otherwise, of_none=True, maps=True)
+
+
+def _is(name: str, argument: str | None) -> Filter:
+    if not argument:
+        raise ValueError("takes a glob pattern")
+    matches = re.compile(translate(argument)).match
+    return Filter(name, argument, lambda value: matches(_text(value)) is not None, maps=True)
+
+
+def _prefix(name: str, argument: str | None) -> Filter:
+    if not argument:
+        raise ValueError("takes a text")
+    return Filter(name, argument, lambda value: argument + _text(value), maps=True)
+
+
+def _local(value: Any) -> datetime:
+    time = moment(value)
+    return time.astimezone() if time.utcoffset() is None else time
+
+
+def _keys(value: Any, *, true_only: bool) -> list[Any]:
+    if not isinstance(value, Mapping) and not hasattr(value, "keys"):
+        raise UnreadableError(f"filter keys takes a mapping, not {type(value).__name__}")
+    return [key for key in value.keys() if not true_only or value[key]]  # noqa: SIM118 - not every such object iterates
+
+
+def _strs(value: Any) -> list[str]:
+    if isinstance(value, (str, bytes, Mapping, Iterator)) or not isinstance(value, Iterable):
+        raise UnreadableError(f"filter strs takes a list, not {type(value).__name__}")
+    return [_text(element) for element in _ordered(value)]
+
+
+def _sliceable(value: Any) -> Any:
+    """Return what can be cut: text, or a list."""
+    return _ordered(value) if is_list(value) else _text(value)
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    return sorted(values, key=_text) if isinstance(values, Set) else list(values)
+
+
+def _text(value: Any) -> str:
+    """Return a scalar as text; beside those that may be written out, a number, an address or a time of its own kind.
+
+    Only values of well-known classes are asked for their text: that of any other object may hold a secret.
+    """
+    if isinstance(value, bytes):
+        return value.decode()
+    if type(value).__module__ in _TEXT_MODULES or isinstance(value, (bool, float)):
+        return str(value)
+    return text(value)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TEXT_MODULES = frozenset({"datetime", "decimal", "ipaddress"})
+
+_FILTERS: dict[str, Callable[[str, str | None], Filter]] = {
+    "split": _split,
+    "keys": _plain(partial(_keys, true_only=False)),
+    "true_keys": _plain(partial(_keys, true_only=True)),
+    "str": _plain(_text, maps=True),
+    "strs": _plain(_strs),
+    "head": _head,
+    "tail": _tail,
+    "sha256": _sha256,
+    "ts": _ts,
+    "if": _if,
+    "is": _is,
+    "prefix": _prefix,
+    "local": _plain(_local, maps=True),
+}

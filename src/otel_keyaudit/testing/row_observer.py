@@ -1,0 +1,80 @@
+"""For tests: sees the rows of an audit target as they are after this package was there, and changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from importlib import import_module
+from types import TracebackType
+from typing import Any, cast
+
+from otel_keyaudit.guard.guard import run_silently
+from otel_keyaudit.observers.audit_plan import DEFAULT_FIELDS
+from otel_keyaudit.patching.patch import Wrap, find, wrap
+from otel_keyaudit.targets.call import Call, reader
+from otel_keyaudit.targets.expression import Expression, parse
+from otel_keyaudit.targets.target import AuditTarget
+
+
+class RowObserver:
+    """Keeps the additional fields of every call of an audit target.
+
+    Args:
+        target: The target.
+        rows: Where they are kept, as copies.
+    """
+
+    def __init__(self, target: AuditTarget, rows: list[Any]) -> None:
+        source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=False)
+        self.is_outside = "return" in cast("Expression", source).roots
+        """The function builds the fields: it must be put on after the instrumentation, else before."""
+        self._target = target
+        self._rows = rows
+        self._read = reader(source, deferred=False)
+        self._is_list = "[]" in cast("Expression", source).text
+
+    def install(self) -> Wrap:
+        """Import the target's module and put this on.
+
+        Raises:
+            WrongTargetError: There is no such function.
+        """
+        found = find(import_module(self._target.module), self._target.qualified_name)
+        binding = found.binding()
+
+        def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Building | None:
+            if self.is_outside:
+                return _Building(self._rows, args, kwargs)
+            run_silently(self._keep, Call(binding, args, kwargs))
+            return None
+
+        return wrap(found, observe)
+
+    def _keep(self, call: Call) -> None:
+        fields = self._read(call, None)
+        self._rows += map(copy.copy, fields if self._is_list else [fields])
+
+
+class _Building:
+    """One call of a function that builds the fields."""
+
+    lasts = False
+    is_settled = False
+
+    def __init__(self, rows: list[Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self._rows = rows
+        self.positional = positional
+        self.keywords = keywords
+
+    def returned(self, result: Any) -> Any:
+        """Keep what was built."""
+        self._rows.append(copy.copy(result))
+        return result
+
+    def pause(self) -> None:
+        """Go on later."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,260 @@
+"""Whatever comes in, what is written and what is kept stays small, and an identity is whole or not there at all."""
+
+import gc
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.guard.guard import MOST_OCCASIONS, Faults
+from otel_keyaudit.guard.metrics import MOST_COUNTS, Metrics
+from otel_keyaudit.key.cache import MOST_REMEMBERED
+from otel_keyaudit.key.canonical import MAX_LENGTH
+from otel_keyaudit.key.snapshot import Snapshot
+from otel_keyaudit.observers.sampling import REMEMBERED_SNAPSHOTS
+from otel_keyaudit.row.written_members import REMEMBERED_MEMBERS
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+from types import SimpleNamespace
+
+ROWS = []
+
+def verify(key):
+    return key
+
+def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None):
+    ROWS.append(additional_fields)
+"""
+HUGE = "x" * 10_000_000
+MANY = [f"workspace:{number}" for number in range(10_000)]
+KEY: dict[str, Any] = {
+    "id": "k_1", "name": "ci-bot", "scopes": ["a:read"], "allow_list": ["a:1"], "owner": "o_1",
+    "expires_at": "2026-11-23T16:00:00Z",
+}  # fmt: skip
+REFUSED = "otel_keyaudit.errors.UnreadableError"
+
+
+class Application:
+    """The application, instrumented, with all fields of a key configured."""
+
+    def __init__(self, keyaudit: KeyAudit, module: Any) -> None:
+        self.keyaudit = keyaudit
+        self.module = module
+        name = module.__name__
+        keyaudit.instrument(
+            auth_targets=[f"{name}:verify?owner=owner&expires_at=expires_at"],
+            audit_targets=[f"{name}:record?subject=args.subject&subject_owner=owner"],
+        )
+
+    def row(self, key: dict[str, Any], action: str = "create", **arguments: Any) -> Any:
+        """Make a request with a key, and return the row that it writes."""
+        with self.keyaudit.request():
+            self.module.verify(self.module.SimpleNamespace(**key))
+            self.module.record(action, **arguments)
+        return self.module.ROWS[-1]
+
+    def span(self) -> dict[str, Any]:
+        """Return what the last server span shows."""
+        return keyaudit_attributes(self.keyaudit.spans()[-1])
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+    """The application, instrumented."""
+    return Application(keyaudit, load_module(APP))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", HUGE), ("owner", HUGE), ("expires_at", HUGE), ("scopes", HUGE), ("scopes", ["a:read", HUGE]),
+        ("allow_list", [HUGE, "a:1"]), ("allow_list", {HUGE}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 20 else type(value).__name__,
+)  # fmt: skip
+def test_what_is_too_long_is_unknown(app: Application, field: str, value: Any) -> None:
+    """A field of 10 MB is left out and counted; all others are there, on the row and on the span."""
+    row = app.row({**KEY, field: value})["request_api_key"]
+    assert {name: row.get(name) for name in KEY} == {**KEY, field: None}
+    assert f"keyaudit.key.{field}" not in app.span()
+    assert app.span()["keyaudit.key.id"] == "k_1"
+    assert app.keyaudit.degraded() == {("authentication", REFUSED): 1}
+
+
+@pytest.mark.parametrize("value", [HUGE, "x" * (MAX_LENGTH + 1)], ids=["10 MB", "one too many"])
+def test_an_id_that_is_too_long_is_none(app: Application, value: str) -> None:
+    """Rather than a part of it, nothing names the key: it is counted, and so is the row that could not be given it."""
+    assert app.row({**KEY, "id": value}) is None
+    assert not {"keyaudit.key.id", "keyaudit.key.digest"} & app.span().keys()
+    assert app.keyaudit.degraded() == {("authentication", REFUSED): 1}
+    assert app.keyaudit.writes()["failed"] == 1
+
+
+@pytest.mark.parametrize("field", ["action", "resource_type", "resource_id", "outcome"])
+def test_a_field_of_the_event_that_is_too_long_is_unknown(app: Application, field: str) -> None:
+    """It is left out of the spans and counted; the row has its key."""
+    row = app.row(KEY, **{"action": "create", "resource_id": "r_1", "outcome": "ok", field: HUGE})
+    assert row["request_api_key"]["id"] == "k_1"
+    assert app.keyaudit.degraded() == {("audit", REFUSED): 1}
+    spans = app.keyaudit.spans()
+    assert max(len(span.to_json()) for span in spans) < 10_000
+    assert len(spans) == 2
+
+
+@pytest.mark.parametrize("field", ["name", "scopes", "allow_list", "owner"])
+def test_what_is_too_long_in_a_subject_is_unknown(app: Application, field: str) -> None:
+    """The key that a row is about is read as the request's own is."""
+    subject = app.module.SimpleNamespace(**{**KEY, "id": "k_2", field: [HUGE]})
+    row = app.row(KEY, subject=subject)
+    assert row["api_key"]["id"] == "k_2"
+    assert field not in row["api_key"]
+    assert app.keyaudit.degraded() == {("audit", REFUSED): 1}
+
+
+def test_the_longest_identity_is_whole(app: Application) -> None:
+    """At the limit nothing is cut, neither in a row nor on a span; a key made by hand has the same limit."""
+    longest = {"id": "i" * MAX_LENGTH, "name": "ñ" * MAX_LENGTH}
+    row = app.row({**KEY, **longest})["request_api_key"]
+    assert {name: row[name] for name in longest} == longest
+    assert app.span()["keyaudit.key.id"] == longest["id"]
+    assert app.keyaudit.degraded() == {}
+    with pytest.raises(ValueError, match="16,384 characters"):
+        ApiKey("k_1", name=longest["name"] + "n")
+
+
+def test_long_lists_are_cut_and_counted(app: Application) -> None:
+    """10,000 scopes and allow list entries: the first ones and the number, over a digest of all."""
+    row = app.row({**KEY, "scopes": MANY, "allow_list": tuple(MANY)})["request_api_key"]
+    for name in ("scopes", "allow_list"):
+        assert (row[name], row[f"{name}_count"]) == (MANY[:128], 10_000)
+        shown = app.span()
+        assert (shown[f"keyaudit.key.{name}"], shown[f"keyaudit.key.{name}_count"]) == (tuple(MANY[:128]), 10_000)
+    assert row["digest"] == ApiKey("k_1", "ci-bot", MANY, MANY, "o_1", KEY["expires_at"]).digest
+    assert row["digest"] != ApiKey("k_1", "ci-bot", MANY[:-1], MANY, "o_1", KEY["expires_at"]).digest
+    assert len(json.dumps(row)) < 10_000
+
+
+@pytest.mark.parametrize("fields", [{"a": HUGE}, f'{{"a": "{HUGE}"}}', f'{{"a": "{HUGE}"}}'.encode()], ids=type)
+def test_additional_fields_of_any_size_get_the_identity(app: Application, fields: Any) -> None:
+    """The application's own 10 MB stay as they are."""
+    row = app.row(KEY, additional_fields=fields)
+    content = row if isinstance(row, dict) else json.loads(row)
+    assert content["a"] == HUGE
+    assert content["request_api_key"]["id"] == "k_1"
+
+
+def test_thousands_of_new_keys_are_not_kept(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Each key is new, as are its fields: what is remembered of them does not grow with their number."""
+    app = load_module(APP)
+    keyaudit.instrument(
+        auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler="on_change"
+    )
+    before = _live()
+    for number in range(3 * MOST_REMEMBERED):
+        with keyaudit.request():
+            app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": [f"a:{number}"]}))
+            app.record("create", additional_fields={})
+    assert keyaudit.writes()["attributed"] == 3 * MOST_REMEMBERED
+    app.ROWS.clear()
+    keyaudit.exporter.clear()
+    more = _live() - before  # other tests of the same process may have left some
+    assert more[Snapshot] <= MOST_REMEMBERED + 1
+    assert more[ApiKey] <= 2 * MOST_REMEMBERED + 10
+    assert max(REMEMBERED_MEMBERS, REMEMBERED_SNAPSHOTS) <= 20_000
+
+
+def test_keys_with_thousands_of_scopes_are_not_kept(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Each is as much as a hundred others; it is worked out anew, and its rows have all that others have."""
+    app = load_module(APP)
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    before = _live()
+    for number in range(5):
+        with keyaudit.request():
+            app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": MANY}))
+            app.record("create", additional_fields={})
+    assert [row["request_api_key"]["scopes_count"] for row in app.ROWS] == [len(MANY)] * 5
+    more = _live() - before
+    assert more == {}
+
+
+def _live() -> Counter[type]:
+    gc.collect()
+    return Counter(type(one) for one in gc.get_objects() if type(one) in (Snapshot, ApiKey))
+
+
+def calls_made(work: Callable[[], object]) -> int:
+    """Return how many functions run, those in C as well: a measure of the work that is the same every time."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("kind", [list, set, lambda elements: [*elements, "é"]], ids=["list", "set", "not ASCII"])
+def test_ten_times_the_list_is_at_most_fifteen_times_the_work(app: Application, kind: Any) -> None:
+    """Nothing is quadratic in the number of scopes and entries."""
+    app.row(KEY)
+    short, long = (
+        calls_made(lambda: app.row({**KEY, "scopes": kind(MANY[:count]), "allow_list": kind(MANY[:count])}))  # noqa: B023
+        for count in (1_000, 10_000)
+    )
+    assert long <= 15 * short
+
+
+def test_several_keys_are_named_up_to_the_limit(app: Application) -> None:
+    """A request that shows 1,000 keys is ambiguous, and its row and spans name the first ones and their number."""
+    with app.keyaudit.request():
+        for number in range(1_000):
+            app.module.verify(app.module.SimpleNamespace(**{**KEY, "id": f"k_{number}"}))
+        assert current_key() is None
+        app.module.record("create")
+    member = app.module.ROWS[-1]["request_api_key"]
+    assert (len(member["ids"]), member["ids_count"]) == (128, 1_000)
+    assert len(app.span()["keyaudit.key.ids"]) == 128
+
+
+def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> None:
+    """One way in is as bounded as the other."""
+    with app.keyaudit.request(), use_key(ApiKey("k_1", scopes=MANY, allow_list=MANY)):
+        app.module.record("create")
+    member = app.module.ROWS[-1]["request_api_key"]
+    assert (member["id"], len(member["scopes"]), member["allow_list_count"]) == ("k_1", 128, 10_000)
+
+
+def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
+    keyaudit: KeyAudit, load_module: LoadModule
+) -> None:
+    """Classes may be made at run time: from some number on they are counted as others, and no longer logged."""
+    app = load_module("def verify(error):\n    raise error\n")
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    for number in range(MOST_COUNTS + 20):
+        with suppress(Exception):
+            app.verify(type(f"Refused{number}", (Exception,), {})())
+    counted = {dict(key[1])["error.type"]: value for key, value in keyaudit.metrics().items()}
+    assert len(counted) <= MOST_COUNTS + 1
+    assert counted["_OTHER"] >= 20
+    assert sum(counted.values()) == MOST_COUNTS + 20
+
+
+def test_only_so_many_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Each kind once, and not more kinds than anybody reads."""
+    faults = Faults(Metrics())
+    for number in range(MOST_OCCASIONS + 20):
+        faults.degraded("shop:verify", "authentication", f"Refused{number}", "")
+    assert len(caplog.records) == MOST_OCCASIONS

@@ -1,0 +1,103 @@
+"""After many calls nothing is left of them: no object of ours, no memory, no thread."""
+
+import gc
+import os
+import threading
+import tracemalloc
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from otel_keyaudit.row import written_members as provenance
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+class Key:
+    def __init__(self, id):
+        self.id = id
+        self.name = "ci-bot"
+        self.scopes = ["a:read"]
+
+def verify(key_id):
+    if key_id == "k_0":
+        raise PermissionError
+    return Key(key_id)
+
+def record(action, additional_fields=None):
+    if action == "fails":
+        raise LookupError
+"""
+FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
+CALLS = 50_000 if FULL else 2_000
+REMEMBERED = 10_000 if FULL else 100
+"""Of this many members the last ones are remembered, in two generations: after so many rows all is as it was."""
+
+
+def live() -> Counter[str]:
+    """Return how many objects of our classes there are, by class."""
+    gc.collect()
+    kinds = [type(one) for one in gc.get_objects()]
+    return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("otel_keyaudit"))
+
+
+def use(app: Any, tracer: trace.Tracer, calls: int) -> None:
+    """Make requests with some writes: denied, with one key, with two, with one that fails, without a request."""
+    for number in range(calls // 4):
+        with tracer.start_as_current_span("GET /", kind=trace.SpanKind.SERVER):
+            for key_id in (number % 7, number % 5):
+                with suppress(PermissionError):
+                    app.verify(f"k_{key_id}")
+            app.record("create", {"a": 1})
+            app.record("update", '{"a": 1}')
+            with suppress(LookupError):
+                app.record("fails", {})
+        app.record("create", {})
+
+
+@pytest.mark.parametrize("sampler", ["on_change", "always_full"][: 2 if FULL else 1])
+def test_nothing_is_left_of_many_calls(
+    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    """No more objects than before, less than 64 KiB more memory, the same threads."""
+    monkeypatch.setattr(provenance, "REMEMBERED_MEMBERS", REMEMBERED)
+    app = load_module(APP)
+    provider = TracerProvider(shutdown_on_exit=False)
+    threads = threading.enumerate()
+    keyaudit.instrument(
+        auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler=sampler,
+        tracer_provider=provider,
+    )  # fmt: skip
+    tracer = provider.get_tracer("tests")
+    tracemalloc.start()
+    try:
+        use(app, tracer, 4 * REMEMBERED)
+        before, held = live(), tracemalloc.get_traced_memory()[0]
+        use(app, tracer, CALLS)
+        assert live() - before == Counter()  # what other tests left behind may go in between
+        assert tracemalloc.get_traced_memory()[0] - held < 64 * 1024
+    finally:
+        tracemalloc.stop()
+    assert threading.enumerate() == threads
+    assert keyaudit.writes()["none"] > CALLS // 4
+
+
+def test_nothing_is_left_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """What one session put together goes with it, but for the counters, which belong to the meter provider."""
+    app = load_module(APP)
+    provider = TracerProvider(shutdown_on_exit=False)
+
+    def session() -> Counter[str]:
+        keyaudit.instrument(
+            auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], tracer_provider=provider
+        )
+        use(app, provider.get_tracer("tests"), 400)
+        keyaudit.uninstrument()
+        return live()
+
+    session()  # keys that other tests have left may be forgotten in its course, and some of its own with them
+    first, second = session(), session()
+    assert second - first == Counter()

@@ -1,0 +1,227 @@
+"""Taking everything off leaves what was there, whatever others have put above and below meanwhile."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import wrapt
+
+from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit.patching.patch import _EXCHANGES
+from support.keyaudit import KeyAudit, Modules
+
+SERVICE = """
+import functools
+
+class Base:
+    def inherited(self, key):
+        return {"id": key}
+
+class Checker(Base):
+    def method(self, key):
+        return {"id": key}
+
+    @staticmethod
+    def static(key):
+        return {"id": key}
+
+    @classmethod
+    def of_class(cls, key):
+        return {"id": key}
+
+    @functools.lru_cache
+    def cached_method(self, key):
+        return {"id": key}
+
+    @staticmethod
+    @functools.lru_cache
+    def cached_static(key):
+        return {"id": key}
+
+    async def __call__(self, key):
+        return {"id": key}
+
+def function(key):
+    return {"id": key}
+
+def generator(key):
+    yield {"id": key}
+
+@functools.lru_cache
+def cached(key):
+    return {"id": key}
+
+partial = functools.partial(function)
+checker = Checker()
+bound = checker.method
+"""
+NAMES = (
+    "function", "generator", "cached", "partial", "bound", "checker", "Checker.method", "Checker.static",
+    "Checker.of_class", "Checker.inherited", "Checker.cached_method", "Checker.cached_static",
+)  # fmt: skip
+
+
+def state(module: Any) -> dict[str, Any]:
+    """Return everything that could have been exchanged: names, class attributes, code."""
+    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    held = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    held |= {f"{name}.{key}": value for name, cls in classes.items() for key, value in vars(cls).items()}
+    inner = {name: getattr(value, "__func__", value) for name, value in held.items()}
+    code = {f"{name} code": value.__code__ for name, value in inner.items() if hasattr(value, "__code__")}
+    return {name: (id(value), type(value)) for name, value in (held | code).items()}
+
+
+def test_fifty_times(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Every name of every owner is the very object it was, its code too, and nothing is left on the import system."""
+    module = modules.load(SERVICE)
+    targets = [f"{module.__name__}:{name}?id=id" for name in NAMES]
+    before, finders, exchanges = state(module), list(sys.meta_path), dict(_EXCHANGES)
+    boundary = keyaudit.tracer_provider.get_tracer("x").start_span.__func__.__code__  # type: ignore[attr-defined]
+    for number in range(50):
+        keyaudit.instrument(auth_targets=targets if number % 10 == 0 else targets[:2] + targets[4:10])
+        assert {status.state for status in KeyAuditInstrumentor().status()} == {"active"}
+        keyaudit.uninstrument()
+        assert state(module) == before
+    assert (list(sys.meta_path), _EXCHANGES) == (finders, exchanges)
+    assert keyaudit.tracer_provider.get_tracer("x").start_span.__func__.__code__ is boundary  # type: ignore[attr-defined]
+
+
+def foreign(calls: list[str], name: str) -> Callable[[Any], Any]:
+    """Return another instrumentation's way to wrap."""
+
+    def wrapped(function: Any) -> Any:
+        def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            calls.append(name)
+            return wrapped(*args, **kwargs)
+
+        return wrapt.FunctionWrapper(function, wrapper)
+
+    def closed(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return wrapped if name.startswith("wrapt") else closed
+
+
+@pytest.mark.parametrize("below", ["wrapt below", "closure below", None])
+@pytest.mark.parametrize("above", ["wrapt above", "closure above", None])
+@pytest.mark.parametrize("target", ["function", "cached", "Checker.method", "Checker.cached_method"])
+def test_foreign_wrappers_stay(
+    keyaudit: KeyAudit, modules: Modules, target: str, below: str | None, above: str | None
+) -> None:
+    """Wrappers of others, put on before us or over us, are called, and stay when we go and when we return."""
+    module = modules.load(SERVICE)
+    owner: Any = module.Checker if "." in target else module
+    name = target.rpartition(".")[2]
+    calls: list[str] = []
+
+    def call(key: str) -> None:
+        calls.clear()
+        assert getattr(module.Checker() if "." in target else module, name)(key) == {"id": key}
+        assert calls == [one for one in (above, below) if one]
+
+    if below:
+        setattr(owner, name, foreign(calls, below)(vars(owner)[name]))
+    written = f"{module.__name__}:{target}?id=id"
+    for number in range(3):
+        keyaudit.instrument(auth_targets=[written])
+        if above and number == 0:
+            setattr(owner, name, foreign(calls, above)(vars(owner)[name]))
+        top = vars(owner)[name]
+        call(f"k_{number}")
+        keyaudit.uninstrument()
+        call(f"off {number}")
+        assert vars(owner)[name] is top or not above
+    assert keyaudit.count("keyaudit.authentications") == 3
+
+
+def test_pending_targets_are_quiet_afterwards(keyaudit: KeyAudit, modules: Modules) -> None:
+    """A module that is imported after ``uninstrument()`` is imported as if we had never been there."""
+    name = modules.write(SERVICE)
+    keyaudit.instrument(auth_targets=[f"{name}:function?id=id"])
+    keyaudit.uninstrument()
+    module = importlib.import_module(name)
+    before = state(module)
+    module.function("k_1")
+    keyaudit.instrument(auth_targets=[f"{name}:cached?id=id"])
+    keyaudit.uninstrument()
+    assert state(importlib.reload(module)).keys() == before.keys()
+    assert keyaudit.count("keyaudit.authentications") == 0
+
+
+def test_a_module_that_is_being_imported_when_we_go(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Its end tells nobody any more."""
+    name = modules.write(
+        """
+        from otel_keyaudit import KeyAuditInstrumentor
+        KeyAuditInstrumentor().uninstrument()
+        def verify(key):
+            return {"id": key}
+        """
+    )
+    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    importlib.import_module(name).verify("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 0
+
+
+def test_references_that_could_not_be_reached_pass_through(keyaudit: KeyAudit, modules: Modules) -> None:
+    """What was taken of a proxy while we were on works on, unobserved."""
+    module = modules.load(SERVICE)
+    keyaudit.instrument(auth_targets=[f"{module.__name__}:cached?id=id"])
+    held = (module.cached,)
+    keyaudit.uninstrument()
+    assert held[0]("k_1") == {"id": "k_1"}
+    assert held[0] is not module.cached
+    assert keyaudit.count("keyaudit.authentications") == 0
+
+
+def test_nothing_is_kept_alive(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Functions that were observed can be forgotten like any others."""
+    module = modules.load(SERVICE)
+    keyaudit.instrument(auth_targets=[f"{module.__name__}:function?id=id", f"{module.__name__}:cached?id=id"])
+    keyaudit.uninstrument()
+    references = [weakref.ref(module.function), weakref.ref(module.cached)]
+    modules.forget()
+    del module
+    gc.collect()
+    gc.collect()  # what a code object holds, the collector sees when that is gone
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_while_calls_run(keyaudit: KeyAudit, modules: Modules) -> None:
+    """Functions and generators that run while we come and go return what they return, each time."""
+    module = modules.load(SERVICE)
+    targets = [f"{module.__name__}:{name}?id=id" for name in ("function", "generator", "Checker.static")]
+    stop = threading.Event()
+    wrong: list[Any] = []
+
+    def work() -> None:
+        while not stop.is_set():
+            results = [module.function("a"), *module.generator("a"), module.Checker.static("a")]
+            if results != [{"id": "a"}] * 3:
+                wrong.append(results)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    suspended = module.generator("b")
+    next(suspended)
+    for _ in range(20):
+        keyaudit.instrument(auth_targets=targets)
+        keyaudit.uninstrument()
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert list(suspended) == wrong == []

@@ -1,0 +1,143 @@
+"""Targets on methods that an application implements for a library, which calls them by a method of its own."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from otel_keyaudit.installation.method_overrides import ImplementedTarget
+from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.presets._definition import Preset
+from support.keyaudit import KeyAudit, LoadModule
+
+SERVICE = """
+    class Key:
+        id = "k_1"
+
+    def verify(*args):
+        return Key()
+
+    class Backend:
+        def authenticate(self):
+            return verify()
+
+    class Inheriting(Backend):
+        pass
+
+    class Static:
+        authenticate = staticmethod(verify)
+
+    class Assigned:
+        def __init__(self):
+            self.authenticate = verify
+
+    class Callable:
+        class Method:
+            __call__ = verify
+        authenticate = Method()
+
+    class Middleware:
+        def __init__(self, backend):
+            self.backend = backend
+        def run(self):
+            return self.backend.authenticate()
+
+    class Own:
+        def run(self):
+            return self.authenticate()
+        def authenticate(self):
+            return {"id": "k_1", "prefix": "p_1"}
+
+    class Unfit:
+        @property
+        def authenticate(self):
+            return verify
+
+    class Without(Middleware):
+        def __init__(self):
+            pass
+        def run(self):
+            super_run = Middleware.run
+            try:
+                return super_run(self)
+            except AttributeError:
+                return "no backend"
+
+    def record(additional_fields=None):
+        return additional_fields
+"""
+
+
+@pytest.fixture
+def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A service, and the library on with a preset for its middleware."""
+    module = load_module(SERVICE)
+    targets = (
+        ImplementedTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
+        ImplementedTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
+    )
+    made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
+    monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one
+    keyaudit.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
+    return module
+
+
+@pytest.mark.parametrize("backend", ["Backend", "Inheriting", "Static", "Assigned", "Callable"])
+def test_whatever_implements_the_method_is_found(backend: str, keyaudit: KeyAudit, service: ModuleType) -> None:
+    """A method, an inherited or a static one, an attribute of the object, an object that can be called."""
+    middleware = service.Middleware(getattr(service, backend)())
+
+    for _ in range(2):
+        with keyaudit.request():
+            middleware.run()
+            assert service.record()["request_api_key"]["id"] == "k_1"
+
+    assert keyaudit.count("keyaudit.authentications") == 2
+    assert keyaudit.degraded() == {}
+
+
+def test_one_that_is_not_there_is_counted_and_changes_nothing(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The application fails, or does not, as it would without us."""
+    with keyaudit.request():
+        assert service.Without().run() == "no backend"
+
+    assert keyaudit.degraded() == {("authentication", "AttributeError"): 1}
+
+
+def test_one_that_was_found_is_as_it_was_afterwards(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """Taking the library off takes it off what was found on the way."""
+    before = service.Backend.authenticate.__code__
+    service.Middleware(service.Backend()).run()
+    assert service.Backend.authenticate.__code__ is not before
+
+    keyaudit.uninstrument()
+
+    assert service.Backend.authenticate.__code__ is before
+
+
+def test_every_object_of_a_class_is_observed(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The one that led to the class is one of many."""
+    for _ in range(2):
+        service.Middleware(service.Backend()).run()
+
+    assert keyaudit.count("keyaudit.authentications") == 2
+
+
+def test_a_method_of_the_object_itself_is_read_as_the_target_says(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """A library may have the application inherit what it calls, and the fields are those of any target."""
+    with keyaudit.request():
+        service.Own().run()
+        assert service.record()["request_api_key"]["id"] == "p_1"
+
+
+def test_what_cannot_be_put_on_is_counted_once(
+    keyaudit: KeyAudit, service: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For its class; the application is served as ever."""
+    for _ in range(3):
+        assert service.Middleware(service.Unfit()).run().id == "k_1"
+
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.patching.patch.WrongTargetError"): 1}
+    (message,) = caplog.messages
+    assert message.startswith(f"{service.__name__}:Middleware.run: authentication degraded by ")

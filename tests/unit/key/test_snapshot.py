@@ -1,0 +1,183 @@
+"""A key in the forms in which it is written: members of a row, JSON text, span attributes."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_keyaudit import ApiKey, Detail
+from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.snapshot import Snapshot, Snapshots
+from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
+
+CATALOG = ScopeCatalog(
+    version="2026-11",
+    permissions={"a": ("a:read", "a:write", "a:drop"), "b": ("b:read",)},
+    composites={},
+    aliases={},
+    everything=frozenset({"all"}),
+)
+LOCATION = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+FULL_KEY = ApiKey("k_1", "ci", ["a:*", "x", "y"], ["w:1", "w:*", "v:1", "u:1"], "me", "2026-11-23T16:00:00Z")
+
+
+def members(key: ApiKey, catalog: ScopeCatalog | None = CATALOG, max_items: int = 128) -> dict[str, Any]:
+    """Return the members of a full row."""
+    return Snapshot(key, catalog, max_items).full.copy()
+
+
+def test_full_members() -> None:
+    """A full row has everything that is known, and what it means under the catalog."""
+    snapshot = Snapshot(FULL_KEY, CATALOG, 128)
+    assert snapshot.full.copy() == {
+        "id": "k_1",
+        "name": "ci",
+        "digest": snapshot.digest,
+        "detail": "full",
+        "scopes": ["a:*", "x", "y"],
+        "allow_list": ["w:1", "w:*", "v:1", "u:1"],
+        "owner": "me",
+        "expires_at": "2026-11-23T16:00:00Z",
+        "effective_scope": {
+            "permissions": ["a:drop", "a:read", "a:write"],
+            "allow_list": ["u:1", "v:1", "w:*"],
+            "unknown_scopes": ["x", "y"],
+            "catalog": "2026-11",
+        },
+    }
+
+
+def test_minimal_members() -> None:
+    """A minimal row has the identity and the digest that leads to the full row."""
+    snapshot = Snapshot(FULL_KEY, CATALOG, 1)
+    full, minimal = snapshot.full.copy(), snapshot.minimal.copy()
+    assert minimal == {"id": "k_1", "name": "ci", "digest": full["digest"], "detail": "minimal"}
+    assert Snapshot(ApiKey("k_1"), None, 128).minimal.copy().keys() == {"id", "digest", "detail"}
+
+
+def test_unknown_is_absent_and_none_is_empty() -> None:
+    """What is unknown is not there; what is none is an empty list, and so is what it grants."""
+    assert members(ApiKey("k")).keys() == {"id", "digest", "detail"}
+    nothing = members(ApiKey("k", scopes=[], allow_list=[]))
+    assert (nothing["scopes"], nothing["allow_list"]) == ([], [])
+    assert nothing["effective_scope"] == {"permissions": [], "allow_list": [], "catalog": "2026-11"}
+
+
+def test_effective_scope_needs_scopes_and_a_catalog() -> None:
+    """There is no effective scope with unknown scopes or without a catalog; its allow list needs one of the key."""
+    assert "effective_scope" not in members(ApiKey("k", allow_list=["w:1"]))
+    assert "effective_scope" not in members(FULL_KEY, None)
+    assert members(ApiKey("k", scopes=["b:*"]))["effective_scope"] == {"permissions": ["b:read"], "catalog": "2026-11"}
+
+
+def test_long_lists_are_cut() -> None:
+    """Of a longer list the first items are written, with the full number beside it; a list that just fits has none."""
+    cut = members(FULL_KEY, max_items=1)
+    assert (cut["scopes"], cut["scopes_count"]) == (["a:*"], 3)
+    assert (cut["allow_list"], cut["allow_list_count"]) == (["w:1"], 4)
+    assert cut["effective_scope"] == {
+        "permissions": ["a:drop"],
+        "permissions_count": 3,
+        "allow_list": ["u:1"],
+        "allow_list_count": 3,
+        "unknown_scopes": ["x"],
+        "unknown_scopes_count": 2,
+        "catalog": "2026-11",
+    }
+    fits = members(FULL_KEY, max_items=4)
+    assert not [name for name in (*fits, *fits["effective_scope"]) if name.endswith("_count")]
+
+
+def test_digest_is_taken_before_any_cut() -> None:
+    """A limit changes what is written, never the digest; the catalog's version does."""
+    assert Snapshot(FULL_KEY, CATALOG, 1).digest == Snapshot(FULL_KEY, CATALOG, 128).digest
+    assert Snapshot(FULL_KEY, None, 1).digest != Snapshot(FULL_KEY, CATALOG, 1).digest
+
+
+def test_attributes() -> None:
+    """Spans have the identity, with or without the lists, and a count only where a list was cut."""
+    snapshot = Snapshot(FULL_KEY, CATALOG, 3)
+    identity = {
+        "keyaudit.key.id": "k_1",
+        "keyaudit.key.name": "ci",
+        "keyaudit.key.digest": snapshot.digest,
+    }
+    assert snapshot.shown_minimal == {**identity, "keyaudit.detail": "minimal"}
+    assert snapshot.shown_without_lists == {**identity, "keyaudit.detail": "full"}
+    assert snapshot.shown_full == {
+        **snapshot.shown_without_lists,
+        "keyaudit.key.scopes": ("a:*", "x", "y"),
+        "keyaudit.key.allow_list": ("w:1", "w:*", "v:1"),
+        "keyaudit.key.allow_list_count": 4,
+        "keyaudit.key.permissions": ("a:drop", "a:read", "a:write"),
+        "keyaudit.key.owner": "me",
+        "keyaudit.key.expires_at": "2026-11-23T16:00:00Z",
+    }
+    cut = Snapshot(FULL_KEY, CATALOG, 2).shown_full
+    assert (cut["keyaudit.key.permissions"], cut["keyaudit.key.permissions_count"]) == (("a:drop", "a:read"), 3)
+    assert cut["keyaudit.key.scopes_count"] == 3
+    unknown = Snapshot(ApiKey("k"), CATALOG, 2)
+    assert unknown.shown_full == unknown.shown_without_lists
+
+
+def test_rows_share_nothing() -> None:
+    """What one row does with its members does not reach another row, on any level."""
+    snapshot = Snapshot(FULL_KEY, CATALOG, 128)
+    before = orjson.dumps(snapshot.full.copy())
+    row = snapshot.full.copy()
+    row["scopes"].append("more")
+    row["effective_scope"]["permissions"].clear()
+    row["effective_scope"]["catalog"] = "other"
+    del row["id"]
+    assert orjson.dumps(snapshot.full.copy()) == before
+
+
+@given(
+    st.builds(ApiKey, id=st.text(min_size=1), name=st.none() | st.text(), scopes=st.none() | st.lists(st.text())),
+    st.sampled_from(Detail),
+    st.none() | st.just(LOCATION),
+    st.integers(1, 3),
+)
+def test_json_is_the_object(key: ApiKey, detail: Detail, location: Location | None, max_items: int) -> None:
+    """The text of a member is the compact JSON of its object, whatever characters are in it, in one plain line."""
+    member = Member(Snapshot(key, CATALOG, max_items).form(detail), location)
+    assert json.loads(member.as_json()) == member.as_object()
+    forms = [json.dumps(member.as_object(), separators=(",", ":"), ensure_ascii=escaped) for escaped in (False, True)]
+    assert member.as_json() == next(form for form in forms if form.isprintable())
+
+
+def test_location() -> None:
+    """The trace ids follow all else; a subject has none."""
+    snapshot = Snapshot(FULL_KEY, None, 128)
+    located = Member(snapshot.minimal, LOCATION).as_object()
+    assert list(located)[-2:] == ["trace_id", "span_id"]
+    assert (located["trace_id"], located["span_id"]) == LOCATION
+    assert Member(snapshot.minimal, None).as_object() == snapshot.minimal.copy()
+
+
+@pytest.mark.parametrize(
+    ("max_items", "location", "expected"),
+    [
+        (2, LOCATION, {"ids": ["k_1", "k_2"], "trace_id": LOCATION[0], "span_id": LOCATION[1]}),
+        (2, None, {"ids": ["k_1", "k_2"]}),
+        (1, None, {"ids": ["k_1"], "ids_count": 2}),
+    ],
+)
+def test_ambiguous(max_items: int, location: Location | None, expected: dict[str, Any]) -> None:
+    """A request with several keys names all of them, and nothing that would choose one."""
+    member = Member(ambiguous(("k_1", "k_2"), max_items), location)
+    assert member.as_object() == {"ambiguous": True, **expected}
+    assert json.loads(member.as_json()) == member.as_object()
+
+
+def test_snapshots_are_encoded_once_while_they_are_remembered() -> None:
+    """Equal keys share one encoded snapshot."""
+    snapshots = Snapshots(None, 128)
+    first = snapshots.of(ApiKey("k_1", scopes=["a"]))
+    assert snapshots.of(ApiKey("k_1", scopes=["a"])) is first
+    for number in range(3000):
+        snapshots.of(ApiKey(f"k_{number}"))
+    assert snapshots.of(ApiKey("k_1", scopes=["a"])) is not first

@@ -1,0 +1,207 @@
+"""Arguments are found by the name of their parameter: behind ``*args`` too, and never one of another parameter."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.errors import UnchangeableError, UnreadableError
+from otel_keyaudit.patching.arguments import Binding
+from support.arguments import Given, given, passing_on, record, saying_so, write
+from support.keyaudit import KeyAudit, LoadModule
+
+
+def only(action: str, additional_fields: Any, /, name: str = "n") -> None:
+    """Have parameters by position only."""
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (given("a", 1), {"action": "a", "additional_fields": 1, "rest": (), "outcome": "ok", "more": {}}),
+        (given("a", additional_fields=1), {"additional_fields": 1}),
+        (given("a"), {"additional_fields": None, "unknown": None}),
+        (given("a", 1, 2, 3, outcome="no", x=4), {"rest": (2, 3), "outcome": "no", "more": {"x": 4}, "x": 4}),
+    ],
+)
+def test_arguments_are_read_by_name(call: Given, expected: dict[str, Any]) -> None:
+    """By position, by keyword, by default, among further ones, and ``None`` where there is none."""
+    binding = Binding(record)
+    assert {name: binding.read(call, name) for name in expected} == expected
+    assert binding.by_name(call).items() >= {key: value for key, value in expected.items() if key != "unknown"}.items()
+
+
+def test_arguments_are_written_where_they_were_given() -> None:
+    """A new value takes the place of the old one, in containers of the call's own."""
+    binding = Binding(record)
+    call = given("a", 1, 2, x=4)
+    before = call.positional, call.keywords
+    binding.write(call, "additional_fields", "new")
+    binding.write(call, "rest", [3, 4])
+    binding.write(call, "more", {"y": 5})
+    assert (call.positional, call.keywords) == (("a", "new", 3, 4), {"y": 5})
+    assert before == (("a", 1, 2), {"x": 4})
+    left_out = given("a")
+    binding.write(left_out, "additional_fields", "new")
+    assert (left_out.positional, left_out.keywords) == (("a",), {"additional_fields": "new"})
+
+
+@pytest.mark.parametrize("name", ["additional_fields", "unknown"])
+def test_what_the_function_cannot_take_is_not_given(name: str) -> None:
+    """A parameter by position only, one that does not exist: the call stays as it is."""
+    call = given("a")
+    with pytest.raises(UnchangeableError):
+        Binding(only).write(call, name, "new")
+    assert call == given("a")
+
+
+def test_a_required_argument_that_is_missing_stays_missing() -> None:
+    """The application's own ``TypeError`` must come: a call that would fail is not made to succeed."""
+
+    def strict(action: str, additional_fields: Any) -> None:
+        """Require both."""
+
+    with pytest.raises(UnchangeableError):
+        Binding(strict).write(given("a"), "additional_fields", {})
+
+
+@pytest.mark.parametrize("decorate", [saying_so, passing_on])
+@pytest.mark.parametrize(
+    "call", [given("a", 1), given("a", additional_fields=1), given(action="a", additional_fields=1)]
+)
+def test_parameters_of_what_a_decorator_wraps(decorate: Callable[..., Any], call: Given) -> None:
+    """A decorator's arguments are those of the function inside, whether it says so or it can be seen."""
+    binding, call = Binding(decorate(write)), Given(call.positional, call.keywords)
+    assert binding.read(call, "additional_fields") == 1
+    binding.write(call, "additional_fields", 2)
+    assert write(*call.positional, **call.keywords) == ("a", 2, "ok")
+
+
+@pytest.mark.parametrize("decorate", [saying_so, passing_on])
+def test_a_left_out_argument_is_supplied_through_a_decorator(decorate: Callable[..., Any]) -> None:
+    """Nothing was given in its place, so it can be given by keyword."""
+    binding = Binding(decorate(write))
+    call = given("a")
+    assert binding.read(call, "additional_fields") is None
+    binding.write(call, "additional_fields", 2)
+    assert write(*call.positional, **call.keywords) == ("a", 2, "ok")
+
+
+def test_an_unknown_decorator_is_not_guessed_at() -> None:
+    """Where nobody can say what stands behind ``*args``, positional arguments are neither read nor supplied again."""
+
+    def opaque(*args: Any, **kwargs: Any) -> None:
+        """Pass on to what nobody knows."""
+
+    binding = Binding(opaque)
+    call = given("a", {"x": 1})
+    with pytest.raises(UnreadableError, match=r"may be anywhere in \*args"):
+        binding.read(call, "additional_fields")
+    with pytest.raises(UnreadableError):
+        binding.write(call, "additional_fields", {})
+    assert binding.by_name(call) == {"args": ("a", {"x": 1}), "kwargs": {}}
+    by_keyword = given(action="a")
+    binding.write(by_keyword, "additional_fields", {})
+    assert by_keyword.keywords == {"action": "a", "additional_fields": {}}
+
+
+def test_a_decorator_that_adds_arguments_is_not_believed() -> None:
+    """Arguments that cannot fit the function inside, or another first parameter, are not those of the same names."""
+
+    def with_session(session: Any, action: str, additional_fields: Any = None) -> None:
+        """Get a session from the decorator."""
+
+    injected = Binding(saying_so(with_session))
+    with pytest.raises(UnreadableError):
+        injected.read(given("create"), "action")
+
+    @functools.wraps(with_session)
+    def renamed(request: Any, *args: Any, **kwargs: Any) -> None:
+        """Begin with another parameter."""
+
+    other = Binding(renamed)
+    assert other.read(given("r", "create"), "request") == "r"
+    with pytest.raises(UnreadableError):
+        other.read(given("r", "create", {}), "additional_fields")
+    assert other.read(given("r", action="create"), "action") == "create"
+
+
+def test_a_signature_that_is_declared_counts_for_what_is_behind() -> None:
+    """``__signature__`` tells the names behind ``*args``; where the arguments are, the code says."""
+    wrapper = passing_on(write)
+    wrapper.__signature__ = inspect.signature(write)  # type: ignore[attr-defined]
+    assert Binding(wrapper).read(given("a", 1), "additional_fields") == 1
+    assert "unknown" not in Binding(wrapper)
+    liar = functools.partial(write).func
+    assert Binding(liar).read(given("a", 1), "action") == "a"
+
+
+def test_compiled_callables() -> None:
+    """One that tells its parameters is read by them, one that does not by keyword only."""
+    assert Binding(functools.lru_cache(write)).read(given("a", 1), "additional_fields") == 1
+    assert Binding(dict).read(given(action="a"), "action") == "a"
+    assert "anything" in Binding(dict)
+
+
+SERVICE = """
+from functools import partial, wraps
+
+ROWS = []
+
+def decorate(function):
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+def implementation(action, additional_fields=None):
+    ROWS.append((action, additional_fields))
+
+record = decorate(implementation)
+named = wraps(implementation)(decorate(implementation))
+created = partial(implementation, "create")
+
+def unknown(*args, **kwargs):
+    implementation(*args, **kwargs)
+
+class Decorator:
+    def __init__(self, function):
+        self.__wrapped__ = function
+    def __call__(self, *args, **kwargs):
+        return self.__wrapped__(*args, **kwargs)
+
+instance = Decorator(implementation)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "is_attributed"),
+    [
+        ("record('do', {'a': 1})", True),
+        ("record('do')", True),
+        ("named('do', {'a': 1})", True),
+        ("named('do', additional_fields={'a': 1})", True),
+        ("created({'a': 1})", True),
+        ("created()", True),
+        ("unknown('do', {'a': 1})", False),
+        ("unknown('do', additional_fields={'a': 1})", True),
+        ("instance('do', {'a': 1})", True),
+        ("instance('do')", True),
+    ],
+)
+def test_rows_through_decorators(keyaudit: KeyAudit, load_module: LoadModule, call: str, is_attributed: bool) -> None:
+    """The row is written once with its own action, and gets the key where its fields can be told for certain."""
+    service = load_module(SERVICE)
+    keyaudit.instrument(audit_targets=[f"{service.__name__}:{call.partition('(')[0]}"])
+    with use_key(ApiKey("k_1")):
+        eval(call, vars(service))  # noqa: S307 - one of the calls above
+    ((action, fields),) = service.ROWS
+    fields = dict(fields or {})
+    assert action == ("create" if "created" in call else "do")
+    assert (fields.pop("request_api_key", {}).get("id") == "k_1") is is_attributed
+    assert fields == ({"a": 1} if "'a'" in call else {})
+    assert keyaudit.writes()["attributed" if is_attributed else "failed"] == 1

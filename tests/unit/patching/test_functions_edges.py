@@ -1,0 +1,88 @@
+"""Functions by their name, at the edges: what is missing on the way, and the module that was started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from otel_keyaudit import ConfigurationError
+from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
+from otel_keyaudit.targets.function_reference import LazyFunction
+from support.keyaudit import Modules
+
+DOUBLE = "def double(value): return 2 * value\n"
+
+
+def test_a_dotted_name_leads_through_what_is_on_the_way() -> None:
+    """Where something is missing, nothing further is looked at."""
+    owner = SimpleNamespace(tools=SimpleNamespace(double=len))
+    assert lookup(owner, "tools.double") is len
+    for name in ("double", "nothing.double", "tools.nothing", "nothing.__class__"):
+        assert lookup(owner, name) is MISSING
+
+
+def test_a_function_of_a_class_may_be_named(modules: Modules) -> None:
+    """As in a target."""
+    name = modules.write("class Tools:\n    @staticmethod\n    def double(value): return 2 * value\n")
+    assert LazyFunction(f"{name}:Tools.double", deferred=False)(2) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("json:nothing", "'json:nothing': module 'json' has no function 'nothing'"),
+        ("json:a:b", "'json:a:b': module 'json' has no function 'a:b'"),
+        ("keyaudit_no.such.ids:f", "'keyaudit_no.such.ids:f': there is no package 'keyaudit_no'"),
+        (".ids:f", "'.ids:f': there is no package ''"),
+    ],
+)
+def test_what_cannot_be_there_is_said(text: str, reason: str) -> None:
+    """With the text as it was given, and what is not there."""
+    with pytest.raises(ConfigurationError) as caught:
+        LazyFunction(text, deferred=False)
+    assert str(caught.value) == reason
+
+
+def test_no_name_is_no_package() -> None:
+    """A relative name has nothing that it would be relative to."""
+    assert [package_exists(name) for name in (".ids", "json.ids", "keyaudit_no_such")] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "module", [object(), SimpleNamespace(__spec__=None), SimpleNamespace(__spec__=object()), ModuleType("made")]
+)
+def test_what_nothing_is_known_of_is_complete(module: object) -> None:
+    """A module that somebody made by hand, or an object in its place."""
+    assert not is_initialising(module)
+
+
+def test_where_nothing_was_started_no_module_was() -> None:
+    """As in an interpreter that is embedded."""
+    assert not runs_as_main(None, "app")
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """A program in place of the one that was started: a file, of which nothing has run so far."""
+    module = ModuleType("__main__")
+    module.__file__ = str(tmp_path / "keyaudit_shop" / "worker.py")
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["keyaudit_shop.worker", "worker", "__main__"])
+def test_a_function_of_the_started_module(main: ModuleType, name: str) -> None:
+    """It is not there before its line has run, and found when it is called."""
+    function = LazyFunction(f"{name}:double", deferred=True)
+    exec(DOUBLE, vars(main))  # noqa: S102 - the source above
+    assert function(2) == 4
+
+
+def test_a_module_that_was_imported_goes_before_the_started_one(main: ModuleType, modules: Modules) -> None:
+    """Its name is that of the imported one."""
+    modules.load(DOUBLE.replace("2", "3"), "keyaudit_shop.worker")
+    exec(DOUBLE, vars(main))  # noqa: S102 - the source above
+    assert LazyFunction("keyaudit_shop.worker:double", deferred=True)(2) == 6

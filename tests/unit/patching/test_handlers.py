@@ -1,0 +1,118 @@
+"""What an observed callable of each kind is given and gives, whether its call is meant or passed through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.patching.patch import find, wrap
+from support.observers import Observer, observed
+
+
+class PassingThrough(Observer):
+    """Has no call observed."""
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return None
+
+
+def function(*given: object, **named: object) -> object:
+    """Return what it was given."""
+    return given, named
+
+
+async def coroutine(*given: object, **named: object) -> object:
+    """Return what it was given."""
+    await asyncio.sleep(0)
+    return given, named
+
+
+def generator(*given: object, **named: object) -> Generator[object, str, object]:
+    """Yield what it was given, and then what is sent or thrown into it; return all of that."""
+    taken: list[object] = []
+    value: object = (given, named)
+    while len(taken) < 3:
+        try:
+            taken.append((yield value))
+        except LookupError as error:
+            taken.append(repr(error))
+        value = taken[-1]
+    return taken
+
+
+async def async_generator(*given: object, **named: object) -> AsyncIterator[object]:
+    """Yield what it was given, and then what is sent or thrown into it."""
+    values: list[object] = [(given, named)]
+    while len(values) < 5:
+        try:
+            values.append((yield values[-1]))
+        except LookupError as error:  # noqa: PERF203 - each is to be caught
+            values.append(repr(error))
+
+
+GIVEN: tuple[Any, ...] = (1, "two")
+NAMED: dict[str, Any] = {"three": 3}
+
+
+@pytest.fixture(params=[Observer, PassingThrough], ids=["observed", "passed through"])
+def module(request: pytest.FixtureRequest) -> Any:
+    """The callables, each with an observer on it."""
+    functions = SimpleNamespace(
+        function=function, coroutine=coroutine, generator=generator, async_generator=async_generator
+    )
+    wraps = [wrap(find(functions, name), request.param(lasts=True)) for name in vars(functions)]
+    yield functions
+    for one in wraps:
+        one.undo()
+
+
+def test_a_function(module: Any) -> None:
+    """Positional and keyword arguments, and the result."""
+    assert module.function(*GIVEN, **NAMED) == (GIVEN, NAMED)
+
+
+def test_a_coroutine(module: Any) -> None:
+    """The same when it is awaited."""
+    assert asyncio.run(module.coroutine(*GIVEN, **NAMED)) == (GIVEN, NAMED)
+
+
+def test_a_generator(module: Any) -> None:
+    """What is sent and thrown goes in, what is yielded and returned comes out."""
+    running = module.generator(*GIVEN, **NAMED)
+    assert next(running) == (GIVEN, NAMED)
+    assert running.send("sent") == "sent"
+    assert running.throw(LookupError("thrown")) == "LookupError('thrown')"
+    with pytest.raises(StopIteration) as stopped:
+        next(running)
+    assert stopped.value.value == ["sent", "LookupError('thrown')", None]
+
+
+def test_an_async_generator(module: Any) -> None:
+    """The same, but for a result, which it has not."""
+
+    async def use() -> list[object]:
+        running = module.async_generator(*GIVEN, **NAMED)
+        values = [await anext(running), await running.asend("sent"), await running.athrow(LookupError("thrown"))]
+        return [*values, await anext(running), [value async for value in running]]
+
+    assert asyncio.run(use()) == [(GIVEN, NAMED), "sent", "LookupError('thrown')", None, []]
+
+
+def test_each_is_a_call_until_its_end() -> None:
+    """An observer that wants the whole call sees each yield as a pause, and the end once."""
+    functions = SimpleNamespace(generator=generator, async_generator=async_generator)
+
+    async def use() -> None:
+        async for _ in functions.async_generator():
+            pass
+
+    with observed(functions, "generator", lasts=True) as one, observed(functions, "async_generator", lasts=True) as two:
+        assert len(list(functions.generator())) == 3
+        asyncio.run(use())
+    (first,), (second,) = one.calls, two.calls
+    assert (first.pauses, first.results, first.errors, first.depth) == (3, [[None] * 3], [], 0)
+    assert (second.pauses, second.results, second.errors, second.depth) == (4, [None], [], 0)

@@ -1,0 +1,183 @@
+"""The watch over imports: among other finders and loaders, and in imports that are under way."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.patching.import_hook import ModuleWatch
+from support.keyaudit import Modules
+
+
+@pytest.fixture
+def watch() -> Iterator[ModuleWatch]:
+    """A watch that is on."""
+    made = ModuleWatch()
+    made.start()
+    yield made
+    made.stop()
+
+
+class Finder:
+    """A finder of somebody else's."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Sequence[str] | None, ModuleType | None]] = []
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        self.asked.append((name, path, target))
+        return self.answer(name)
+
+    def answer(self, name: str) -> ModuleSpec | None:
+        return None
+
+
+def behind(watch: ModuleWatch, finder: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a finder right behind the watch."""
+    monkeypatch.setattr(sys, "meta_path", [watch, finder, *sys.meta_path[1:]])
+
+
+def test_the_watch_is_asked_first_and_leaves_without_a_trace(watch: ModuleWatch) -> None:
+    """Whoever else finds modules does not hide one from it."""
+    assert sys.meta_path[0] is watch
+    watch.stop()
+    assert watch not in sys.meta_path
+
+
+def test_other_finders_are_asked_as_python_asks_them(
+    watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the path of the package, and the module that is loaded anew."""
+    name = modules.write("", "keyaudit_package_of_imports.inside")
+    finder = Finder()
+    behind(watch, finder, monkeypatch)
+    told: list[ModuleType] = []
+    watch.add(name, told.append)
+    module = importlib.import_module(name)
+    package = sys.modules["keyaudit_package_of_imports"]
+    assert importlib.reload(module) is module
+    assert [asked for asked in finder.asked if asked[0] == name] == [
+        (name, package.__path__, None),
+        (name, package.__path__, module),
+    ]
+    assert told == [module, module]
+
+
+def test_a_finder_that_asks_all_finders_is_no_second_import(
+    watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch does not answer inside its own search, so it tells of a module once."""
+    name = modules.write("")
+
+    class Asking(Finder):
+        def answer(self, name: str) -> ModuleSpec | None:
+            return None if len(self.asked) > 1 else importlib.util.find_spec(name)
+
+    behind(watch, Asking(), monkeypatch)
+    told: list[ModuleType] = []
+    watch.add(name, told.append)
+    module = importlib.import_module(name)
+    assert told == [module]
+
+
+def test_a_finder_that_imports_is_watched_too(
+    watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search for one module does not hide that another one is imported meanwhile."""
+    outer, inner = modules.write(""), modules.write("")
+
+    class Importing(Finder):
+        def answer(self, name: str) -> ModuleSpec | None:
+            if name == outer:
+                importlib.import_module(inner)
+            return None
+
+    behind(watch, Importing(), monkeypatch)
+    told: list[str] = []
+    for name in (outer, inner):
+        watch.add(name, lambda module: told.append(module.__name__))
+    importlib.import_module(outer)
+    assert told == [inner, outer]
+
+
+def test_what_is_no_finder_is_passed_over(
+    watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python passes over it."""
+    name = modules.write("")
+    behind(watch, object(), monkeypatch)
+    told: list[ModuleType] = []
+    watch.add(name, told.append)
+    assert importlib.import_module(name) in told
+
+
+def test_a_watched_module_that_does_not_exist_is_not_found(watch: ModuleWatch) -> None:
+    """The error is that of Python."""
+    watch.add("keyaudit_no_such_module", lambda module: None)
+    with pytest.raises(ModuleNotFoundError, match="keyaudit_no_such_module"):
+        importlib.import_module("keyaudit_no_such_module")
+
+
+def test_a_loader_of_an_older_kind_stays_as_it_is(watch: ModuleWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that cannot execute a module cannot tell either."""
+    loader = object()
+
+    class Old(Finder):
+        def answer(self, name: str) -> ModuleSpec | None:
+            return ModuleSpec(name, loader)  # type: ignore[arg-type]
+
+    behind(watch, Old(), monkeypatch)
+    watch.add("keyaudit_old", lambda module: None)
+    spec = watch.find_spec("keyaudit_old", None)
+    assert spec is not None
+    assert spec.loader is loader
+
+
+def test_a_watch_that_stops_during_an_import_tells_nobody(watch: ModuleWatch, modules: Modules) -> None:
+    """And the import goes on."""
+    inner = modules.write("")
+    outer = modules.write(f"import {inner}\nDONE = True\n")
+    told: list[Any] = []
+    watch.add(inner, lambda module: watch.stop())
+    watch.add(outer, told.append)
+    assert importlib.import_module(outer).DONE
+    assert told == []
+
+
+def test_a_module_made_by_hand_is_executed_as_any(watch: ModuleWatch, modules: Modules) -> None:
+    """A tool may have a loader execute a bare module, which knows neither loader nor spec."""
+    name = modules.write("DONE = True\n")
+    told: list[ModuleType] = []
+    watch.add(name, told.append)
+    spec = watch.find_spec(name, None)
+    assert spec is not None
+    assert spec.loader is not None
+    module = ModuleType(name)
+    del module.__loader__
+    spec.loader.exec_module(module)
+    assert module.DONE
+    assert told == [module]
+
+
+def test_a_module_that_is_there_is_told_of_at_once_and_one_under_way_when_it_is_done(
+    watch: ModuleWatch, modules: Modules
+) -> None:
+    """Half a module may lack what is looked for; each is told of once."""
+    inner = modules.write("DONE = True\n")
+    outer = modules.write(f"import {inner}\nDONE = True\n")
+    told: list[tuple[str, bool]] = []
+
+    def tell(module: ModuleType) -> None:
+        told.append((module.__name__, hasattr(module, "DONE")))
+
+    watch.add(outer, lambda module: None)
+    watch.add(inner, lambda module: watch.tell(outer, tell))
+    watch.tell("keyaudit_no_such_module", tell)
+    importlib.import_module(outer)
+    watch.tell(inner, tell)
+    assert told == [(outer, True), (inner, True)]

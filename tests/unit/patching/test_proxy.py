@@ -1,0 +1,101 @@
+"""What stands for a callable without Python code is called, bound and copied as that one is."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import operator
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.patching.replacement import Proxy
+from support.observers import observed
+
+
+class Vault:
+    def check(self, kind: str, key: str = "none", **more: object) -> tuple[Any, ...]:
+        """Return what it got."""
+        return self, kind, key, more
+
+
+def check(kind: str, key: str = "none", **more: object) -> tuple[Any, ...]:
+    """Return what it got."""
+    return kind, key, more
+
+
+async def looked_up(kind: str, key: str) -> str:
+    """Return at once."""
+    return f"{kind} {key}"
+
+
+def opened(kind: str, key: str) -> Iterator[str]:
+    """Yield once."""
+    yield f"{kind} {key}"
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: partial(check, "a", more=1), lambda: partial(Vault().check, "a", more=1), lambda: max]
+)
+def test_a_call_has_the_arguments_that_it_always_had(make: Callable[[], Any]) -> None:
+    """Those of a partial come first, and its keywords give way to those of the call."""
+    original = make()
+    proxy = Proxy(original)
+    calls: list[Any] = [(("b",), {}), (("b", "c"), {}), ((), {"key": "b"}), (("b",), {"more": 2, "other": 3})]
+    for args, kwargs in calls:
+        assert _outcome(proxy, args, kwargs) == _outcome(original, args, kwargs)
+
+
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+
+
+def test_a_call_is_seen_as_one_of_what_is_called_in_the_end() -> None:
+    """Of a partial of a method, with the object and all arguments; a call that does not fit is none."""
+    vault = Vault()
+    module = SimpleNamespace(check=partial(vault.check, "a"))
+    with observed(module, "check") as observer:
+        assert module.check(key="b", other=1) == (vault, "a", "b", {"other": 1})
+        with pytest.raises(TypeError, match="positional arguments"):
+            module.check("b", "c")
+    (call,) = observer.calls
+    assert (call.positional, call.keywords) == ((vault, "a", "b"), {"other": 1})
+
+
+def test_what_a_coroutine_or_a_generator_gives_is_seen() -> None:
+    """A partial of one is called as one, and so is a generator function that has a cache around it."""
+    module = SimpleNamespace(looked_up=partial(looked_up, "a"), opened=partial(opened, "a"), cached=lru_cache(opened))
+    with observed(module, "looked_up") as lookups, observed(module, "opened") as openings:
+        assert asyncio.run(module.looked_up("b")) == "a b"
+        assert list(module.opened("b")) == ["a b"]
+    with observed(module, "cached") as caches:
+        assert list(module.cached("a", "b")) == ["a b"]
+    calls = (*lookups.calls, *openings.calls, *caches.calls)
+    assert [call.results for call in calls] == [["a b"], ["a b"], ["a b"]]
+
+
+def test_it_becomes_a_method_where_the_original_does() -> None:
+    """A method of C does, in a way of its own; what is no descriptor stays what it is."""
+
+    class Name(str):
+        __slots__ = ()
+        upper_case = Proxy(str.upper)
+        first = Proxy(operator.itemgetter(0))
+
+    assert Name("ann").upper_case() == "ANN"
+    assert Name("ann").first("b") == "b"
+    assert Name.first is vars(Name)["first"]
+
+
+def test_a_copy_shares_with_its_surroundings_what_the_original_does() -> None:
+    """In a deep copy of both, what a partial holds is the copy of what stands beside it."""
+    shared: Any = []
+    proxy, beside = copy.deepcopy((Proxy(partial(check, shared)), shared))
+    assert beside is not shared
+    assert proxy.args[0] is beside

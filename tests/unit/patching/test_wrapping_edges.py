@@ -1,0 +1,288 @@
+"""What a target's name leads to in a class or on an object, and which calls it means."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import wrapt
+
+from otel_keyaudit.patching.patch import WrongTargetError, find
+from support.observers import observed
+
+KEY = {"id": "k_1"}
+
+
+class Descriptor:
+    """A decorator for methods that is an object."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return functools.partial(self, instance)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+class Base:
+    id_of = operator.itemgetter("id")
+    number = 1
+
+    def check(self, key: str) -> str:
+        """Return what it got."""
+        return key
+
+    def anything(*args: Any) -> Any:
+        """Take what it is given, be it nothing."""
+        return args
+
+    @classmethod
+    def of_class(cls, key: str) -> tuple[str, str]:
+        """Return which class it is."""
+        return cls.__name__, key
+
+    @staticmethod
+    def static(key: str) -> str:
+        """Return what it got."""
+        return key
+
+    @Descriptor
+    def described(self, key: str) -> str:
+        """Return what it got."""
+        return key
+
+    @functools.lru_cache  # noqa: B019 - what is tested
+    def cached(self, key: str) -> str:
+        """Return what it got."""
+        return key
+
+    @property
+    def shown(self) -> str:
+        """Is no function."""
+        return "shown"
+
+    class Inner:
+        """Is none either."""
+
+
+class Checker(Base): ...
+
+
+class More(Checker): ...
+
+
+class Other(Base): ...
+
+
+MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
+
+
+@pytest.mark.parametrize(
+    ("name", "has_self", "receiver"),
+    [
+        ("Base.check", True, None),
+        ("Base.of_class", True, None),
+        ("Base.cached", True, None),
+        ("Base.static", False, None),
+        ("Base.id_of", False, None),
+        ("Checker.check", True, Checker),
+        ("Checker.of_class", True, Checker),
+        ("Checker.cached", True, Checker),
+        ("Checker.static", False, None),
+        ("bound", True, MODULE.bound.__self__),
+    ],
+)
+def test_who_is_the_first_argument(name: str, has_self: bool, receiver: object) -> None:
+    """The object of a method, the class of a class method, nobody of a static one; only some where it is inherited."""
+    found = find(MODULE, name)
+    assert (found.has_self, found.binding().has_self) == (has_self, has_self)
+    assert found.receiver is receiver
+
+
+def test_an_inherited_method_is_meant_for_the_class_and_those_below() -> None:
+    """The code serves others too, whose calls are none of the target's."""
+    with observed(MODULE, "Checker.check") as observer:
+        callers = [Base(), Checker(), More(), Other()]
+        assert [one.check("k_1") for one in callers] == ["k_1"] * 4
+        assert Base.check(callers[2], "k_2") == "k_2"
+    assert [call.positional for call in observer.calls] == [
+        (callers[1], "k_1"),
+        (callers[2], "k_1"),
+        (callers[2], "k_2"),
+    ]
+
+
+def test_an_inherited_class_method_is_meant_for_the_class_and_those_below() -> None:
+    """Called on the class or on an object."""
+    with observed(MODULE, "Checker.of_class") as observer:
+        assert Base.of_class("k_1") == ("Base", "k_1")
+        assert Other().of_class("k_1") == ("Other", "k_1")
+        assert Checker.of_class("k_1") == ("Checker", "k_1")
+        assert More().of_class("k_1") == ("More", "k_1")
+    assert [call.positional for call in observer.calls] == [(Checker, "k_1"), (More, "k_1")]
+
+
+def test_a_bound_method_is_meant_for_its_object() -> None:
+    """Another object of the class is another matter."""
+    with observed(MODULE, "bound") as observer:
+        checks = [MODULE.bound, Checker().check, MODULE.bound.__self__.check]
+        assert [check(key) for check, key in zip(checks, "abc", strict=True)] == ["a", "b", "c"]
+    assert [call.positional[1:] for call in observer.calls] == [("a",), ("c",)]
+
+
+@pytest.mark.parametrize("name", ["Checker.anything", "bound_anything"])
+def test_a_call_without_arguments_is_meant_for_nobody(name: str) -> None:
+    """Of an inherited method that can be called without an object, such a call goes through as it is."""
+    checker = Checker()
+    with observed(SimpleNamespace(Checker=Checker, bound_anything=checker.anything), name) as observer:
+        assert Base.anything() == ()
+        assert checker.anything("k_1") == (checker, "k_1")
+    assert [call.positional for call in observer.calls] == [(checker, "k_1")]
+
+
+@pytest.mark.parametrize("name", ["static", "of_class"])
+def test_a_method_taken_from_its_class_before_is_reached(name: str) -> None:
+    """A static or class method is a Python function inside, whose code is exchanged: no reference is lost."""
+    taken = getattr(Base, name)
+    with observed(MODULE, f"Base.{name}") as observer:
+        taken("k_1")
+    assert [call.positional[-1] for call in observer.calls] == ["k_1"]
+
+
+def test_what_does_not_become_a_method_gets_its_arguments_alone() -> None:
+    """An object of C that is called, in a class: the object it is called on is none of them."""
+    with observed(MODULE, "Base.id_of") as observer:
+        assert Base().id_of(KEY) == "k_1"
+    assert [call.positional for call in observer.calls] == [(KEY,)]
+
+
+def test_an_object_that_is_a_decorator_of_methods_is_observed_at_its_call() -> None:
+    """With the object the method belongs to behind itself; what is decorated tells the parameters."""
+    found = find(MODULE, "Base.described")
+    assert (found.has_self, found.receiver, found.described) == (True, vars(Base)["described"], vars(Base)["described"])
+    base = Base()
+    with observed(MODULE, "Base.described") as observer:
+        assert base.described("k_1") == "k_1"
+    (call,) = observer.calls
+    assert call.positional[1:] == (base, "k_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("shown", "'shown' is a property, not a function"),
+        ("number", "'number' is a int, not a function"),
+        ("Inner", "'Inner' is a class, not a function; a target may be its method, as in Inner.method"),
+        ("missing", "class 'Checker' has no 'missing'"),
+    ],
+)
+def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
+    """By its name and what it is."""
+    with pytest.raises(WrongTargetError) as caught:
+        find(MODULE, f"Checker.{name}")
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("name", ["missing", "Missing.check", "Missing.__str__", "missing.deep.er"])
+def test_what_is_not_in_a_module_is_said(name: str) -> None:
+    """By the name of the module, if it has one."""
+    for module, called in ((functools, "functools"), (MODULE, "")):
+        with pytest.raises(WrongTargetError) as caught:
+            find(module, name)
+        assert str(caught.value) == f"module {called!r} has no {name!r}"
+
+
+def test_what_is_no_function_of_a_module_is_said() -> None:
+    """As in a class."""
+    with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
+        find(SimpleNamespace(number=1), "number")
+
+
+class Shouting(str):
+    """An application's class with methods of Python's own."""
+
+    __slots__ = ()
+    upper = str.upper
+    make = vars(dict)["fromkeys"]
+    same = str.__eq__
+    length = staticmethod(len)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Shouting.upper", "it is str.upper, of a compiled class, which cannot be exchanged"),
+        ("Shouting.make", "it is dict.fromkeys, of a compiled class, which cannot be exchanged"),
+        ("Shouting.same", "it is str.__eq__, of a compiled class, which cannot be exchanged"),
+        ("Shouting.length", "it is Python's own builtins.len; name the function of the application that calls it"),
+        ("equal", "it is Python's own _operator.eq; name the function of the application that calls it"),
+    ],
+)
+def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
+    """Exchanged everywhere it would be called by everybody, and a compiled class must not be changed."""
+    module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
+    with pytest.raises(WrongTargetError) as caught:
+        find(module, name)
+    assert str(caught.value) == reason
+
+
+def test_a_compiled_method_of_an_object_is_the_objects() -> None:
+    """It was made for whoever holds it."""
+    module = SimpleNamespace(is_known={"k_1"}.__contains__)
+    with observed(module, "is_known") as observer:
+        assert module.is_known("k_1")
+    assert len(observer.calls) == 1
+
+
+def test_what_others_have_put_around_a_name_stays_there() -> None:
+    """The function inside is what is found: of a module, of a class, in a class that is itself inside something."""
+
+    def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        calls.append(wrapped)
+        return wrapped(*args, **kwargs)
+
+    class Inside:
+        @functools.partial(wrapt.FunctionWrapper, wrapper=around)
+        def check(self, key: str) -> str:
+            return key
+
+        static = staticmethod(wrapt.FunctionWrapper(lambda key: key, around))
+
+    calls: list[Any] = []
+    module = SimpleNamespace(
+        f=wrapt.FunctionWrapper(wrapt.FunctionWrapper(lambda key: key, around), around),
+        Inside=wrapt.ObjectProxy(Inside),
+    )
+    put_on = [module.f, vars(Inside)["check"], vars(Inside)["static"]]
+    with (
+        observed(module, "f") as functions,
+        observed(module, "Inside.check") as methods,
+        observed(module, "Inside.static") as statics,
+    ):
+        assert [module.f, vars(Inside)["check"], vars(Inside)["static"]] == put_on
+        inside: Any = Inside
+        assert [module.f("a"), inside().check("b"), inside.static("c")] == ["a", "b", "c"]
+    assert [call.positional[-1] for call in (*functions.calls, *methods.calls, *statics.calls)] == ["a", "b", "c"]
+    assert len(calls) == 4
+
+
+def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> None:
+    """The arguments that a partial has already count, also when it is exchanged by then."""
+
+    def implementation(action: str, additional_fields: object = None) -> tuple[str, object]:
+        return action, additional_fields
+
+    module = SimpleNamespace(created=functools.partial(implementation, "create"))
+    first = find(module, "created").binding()
+    with observed(module, "created"), observed(module, "created") as observer:
+        again = find(module, "created").binding()
+        assert module.created(KEY) == ("create", KEY)
+    (call,) = observer.calls
+    for binding in (first, again):
+        assert [binding.read(call, name) for name in ("action", "additional_fields")] == ["create", KEY]

@@ -1,0 +1,136 @@
+"""What functions of the user's get of a call, and how sources read from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import AuthTarget, ConfigurationError
+from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.call import Call, reader
+from otel_keyaudit.targets.expression import parse
+from support.keyaudit import KeyAudit, LoadModule
+
+
+class Checker:
+    """Has a method."""
+
+    prefix = "k_"
+
+    def check(self, token: str, *, scope: str = "read", **more: Any) -> str:
+        """Return a key."""
+        return self.prefix + token
+
+
+def call_of(*args: Any, **kwargs: Any) -> Call:
+    """Return a call of the method."""
+    return Call(Binding(Checker.check, has_self=True), args, kwargs)
+
+
+def read(text: str, call: Call, base: Any = None) -> Any:
+    """Read an expression."""
+    return reader(parse(text, emitted=False), deferred=False)(call, base)
+
+
+def test_a_call_shows_its_arguments_by_name() -> None:
+    """Defaults and further keywords included; ``self`` is the object."""
+    checker = Checker()
+    call = call_of(checker, "secret", ip="10.0.0.1")
+    assert call.self is checker
+    assert call.args == {
+        "self": checker,
+        "token": "secret",
+        "scope": "read",
+        "more": {"ip": "10.0.0.1"},
+        "ip": "10.0.0.1",
+    }
+    assert (call.result, call.exc, call.scope) == (None, None, None)
+    assert Call(Binding(len), ("a",), {}).self is None
+
+
+def test_a_call_shows_no_values() -> None:
+    """Its representation may end up in a log."""
+    assert repr(call_of(Checker(), "secret")) == "<Call>"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("args.token", "secret"),
+        ("args.scope", "read"),
+        ("args.ip", "10.0.0.1"),
+        ("args.more.ip", "10.0.0.1"),
+        ("self.prefix", "k_"),
+        ("return.id", "k_1"),
+        ("exc", None),
+        ("id", "base"),
+        ("id ?? name", "base"),
+        ("missing ?? id", "base"),
+        ("id | prefix:x_", "x_base"),
+    ],
+)
+def test_expressions_read_from_a_call(text: str, expected: object) -> None:
+    """Each root leads to its part of the call, and no root to the key object."""
+    call = call_of(Checker(), "secret", ip="10.0.0.1")
+    call.result = {"id": "k_1"}
+    assert read(text, call, {"id": "base"}) == expected
+
+
+@pytest.mark.parametrize("text", ["missing", "return.missing", "self.missing", "args.more.missing"])
+def test_what_is_not_there_cannot_be_read(text: str) -> None:
+    """A path that leads to nothing is an error, which whoever reads counts."""
+    call = call_of(Checker(), "secret")
+    call.result = object()
+    with pytest.raises(UnreadableError):
+        read(text, call, object())
+
+
+def test_a_missing_object_gives_none() -> None:
+    """``None`` on the way is no error."""
+    assert read("id", call_of(Checker(), "secret")) is None
+
+
+SERVICE = """
+class Refused(Exception):
+    key = {"id": "k_2"}
+
+class Checker:
+    def check(self, key, scope="read"):
+        if key == "bad":
+            raise Refused
+        return {"id": key}
+
+def key_id(call):
+    SEEN.append((dict(call.args), type(call.self).__name__, call.result, type(call.exc).__name__, call.scope))
+    return call.result["id"]
+
+SEEN = []
+"""
+
+
+def test_functions_of_the_users_get_the_call(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """By name or as they are, in any field."""
+    service = load_module(SERVICE)
+    name = service.__name__
+    target = AuthTarget(f"{name}:Checker.check", id=f"{name}:key_id", name=lambda call: call.args["scope"])
+    keyaudit.instrument(auth_targets=[target])
+    checker = service.Checker()
+    with keyaudit.request():
+        checker.check("k_1")
+    ((args, kind, result, error, scope),) = service.SEEN
+    assert args == {"self": checker, "key": "k_1", "scope": "read"}
+    assert (kind, result, error, scope) == ("Checker", {"id": "k_1"}, "NoneType", None)
+    assert keyaudit.server_span()["keyaudit.key.name"] == "read"
+
+
+@pytest.mark.parametrize("reference", ["keyaudit_nowhere.ids:key_id", "{name}:missing"])
+def test_functions_that_cannot_be_there_are_refused(
+    keyaudit: KeyAudit, load_module: LoadModule, reference: str
+) -> None:
+    """A package that does not exist, a function that an imported module lacks: said at once."""
+    name = load_module(SERVICE).__name__
+    written = f"email.no_such:verify?id={reference.format(name=name)}"
+    with pytest.raises(ConfigurationError, match=r"no package|no function"):
+        keyaudit.instrument(auth_targets=[written])

@@ -12,8 +12,9 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from opentelemetry.trace import get_tracer
 
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.guard.collection import collection
-from otel_keyaudit.guard.guard import Faults, Guard, logger, run_silently
+from otel_keyaudit.guard.collection import unwatch_collections, watch_collections
+from otel_keyaudit.guard.faults import Faults
+from otel_keyaudit.guard.guard import Guard, logger, run_silently
 from otel_keyaudit.guard.metrics import metrics_for
 from otel_keyaudit.installation.target import WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.key.api_key import ApiKey
@@ -176,7 +177,7 @@ class _Session:
             ConfigurationError: With ``strict``, a target can never fire.
         """
         ApiKey.catalog_version = self._catalog_version
-        collection.watch()
+        watch_collections()
         self._watch.start()
         before_first_use(self._first_request)
         self._boundaries.install()
@@ -196,7 +197,7 @@ class _Session:
             installation.uninstall()
         self._jobs.uninstall()
         self._boundaries.uninstall()
-        collection.unwatch()
+        unwatch_collections()
         ApiKey.catalog_version = None
 
     def _first_request(self) -> None:

@@ -1,4 +1,4 @@
-"""Every attribute, member and metric name that leaves this package, once (docs/reference.md, sections 4, 5 and 7)."""
+"""Every attribute, member and metric name of the library, each defined once. Users' queries rely on them."""
 
 from __future__ import annotations
 
@@ -19,28 +19,58 @@ KEY_EXPIRES_AT: Final = "keyaudit.key.expires_at"
 KEY_IDS: Final = "keyaudit.key.ids"
 AMBIGUOUS: Final = "keyaudit.ambiguous"
 DETAIL: Final = "keyaudit.detail"
+ON_BEHALF_OF: Final = "keyaudit.on_behalf_of"
+ACTORS: Final = "keyaudit.actors"
+ACTORS_COUNT: Final = "keyaudit.actors_count"
 
-# Span attributes: what happened.
+# Span attributes: authentication, decision, audit write.
 OUTCOME: Final = "keyaudit.outcome"
 DENIED_REASON: Final = "keyaudit.denied.reason"
 DENIED_KEY_ID: Final = "keyaudit.denied.key.id"
+DECISION_OUTCOME: Final = "keyaudit.decision.outcome"
+DECISION_CAUSE: Final = "keyaudit.decision.cause"
+DECISION_REASON: Final = "keyaudit.decision.reason"
+DECISION_RESOURCE: Final = "keyaudit.decision.resource"
+DECISION_REQUIRED: Final = "keyaudit.decision.required"
+DECISION_SCOPES: Final = "keyaudit.decision.scopes"
+DECISION_MISSING: Final = "keyaudit.decision.missing"
 ACTION: Final = "keyaudit.action"
 RESOURCE_TYPE: Final = "keyaudit.resource.type"
 RESOURCE_ID: Final = "keyaudit.resource.id"
 AUDIT_OUTCOME: Final = "keyaudit.audit.outcome"
 SUBJECT_ID: Final = "keyaudit.subject.id"
+CHANGE_POWER: Final = "keyaudit.change.power"
+CHANGE_GAINED: Final = "keyaudit.change.gained"
+CHANGE_LOST: Final = "keyaudit.change.lost"
 ERROR_TYPE: Final = "error.type"
 
 # Metrics and their attributes.
 METRIC_AUTHENTICATIONS: Final = "keyaudit.authentications"
 METRIC_WRITES: Final = "keyaudit.audit.writes"
+METRIC_DECISIONS: Final = "keyaudit.decisions"
 METRIC_DEGRADED: Final = "keyaudit.degraded"
 ATTRIBUTION: Final = "keyaudit.attribution"
 STAGE: Final = "keyaudit.stage"
 
+# Log events and the attributes that only they have.
+EVENT_DENIAL: Final = "keyaudit.denial"
+EVENT_AUDIT: Final = "keyaudit.audit"
+EVENT_USAGE: Final = "keyaudit.usage"
+USAGE_FROM: Final = "keyaudit.usage.from"
+USAGE_TO: Final = "keyaudit.usage.to"
+USAGE_REQUESTS: Final = "keyaudit.usage.requests"
+USAGE_PERMISSIONS: Final = "keyaudit.usage.permissions"
+USAGE_OUTCOMES: Final = "keyaudit.usage.outcomes"
+USAGE_COUNTS: Final = "keyaudit.usage.counts"
+USAGE_LAST: Final = "keyaudit.usage.last"
+
 # Values of keyaudit.outcome.
 ACCEPTED: Final = "accepted"
 DENIED: Final = "denied"
+
+# Values of keyaudit.decision.outcome: granted, denied (as above), error.
+GRANTED: Final = "granted"
+ERROR: Final = "error"
 
 # Values of keyaudit.attribution: they add up to the calls of audit targets.
 ATTRIBUTED: Final = "attributed"
@@ -55,6 +85,7 @@ STAGE_SAMPLING: Final = "sampling"
 STAGE_MERGE: Final = "merge"
 STAGE_COLLISION: Final = "collision"
 STAGE_TELEMETRY: Final = "telemetry"
+STAGE_DECISION: Final = "decision"
 
-# What is put behind a member of the application that has a reserved name.
+# The ending of a foreign member whose reserved name was taken from it.
 UNVERIFIED: Final = "_unverified"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.guard.guard import MOST_OCCASIONS, Faults
+from otel_keyaudit.guard.faults import MOST_OCCASIONS, Faults
 from otel_keyaudit.guard.metrics import MOST_COUNTS, Metrics
 from otel_keyaudit.key.cache import MOST_REMEMBERED
 from otel_keyaudit.key.canonical import MAX_LENGTH

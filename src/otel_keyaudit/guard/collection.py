@@ -1,152 +1,125 @@
-"""What a finalizer must not touch: a collection of garbage may have interrupted anything, this library too.
+"""Tells whether the garbage collector runs this code, and holds context variables that may be changed there.
 
-What was interrupted may hold a lock, such as that of the SDK's spans, which its own thread does not get twice: during a
-collection the server span is left to its next change.
+A finalizer may call a target. What the collector interrupted may hold a lock (that of an SDK span, which its own thread
+does not get twice), so nothing of ours takes such a lock during a collection.
 
-Before Python 3.12 a collection may begin inside of an instruction (since then between two of them, gh-97922). If it
-interrupts ``ContextVar.set`` or ``copy_context`` and changes the same context, it pulls away the memory that they use,
-and the process crashes. There no context variable is touched during a collection, what is set is set for the collection
-alone, and what else is to be done is done in a copy of the context, which nobody is changing.
+The collector's callbacks are C callables: a Python function there would lose the exception of a signal handler.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar, Token, copy_context
-from threading import get_ident
-from typing import Any, Final, Generic, NamedTuple, TypeVar
-
-_INSIDE_INSTRUCTIONS = sys.version_info < (3, 12)
+from contextvars import ContextVar, Token
+from functools import partial
+from threading import local
+from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
-Result = TypeVar("Result")
 
 
-class Collection:
-    """Knows the thread that collects garbage, from one ``instrument()`` to the next.
+class _LastEvent:
+    """Keeps the information that the collector passed to its last callback, whichever event that was.
 
-    Attributes:
-        thread: The thread, while it does.
-        values: What variables were set to in this collection.
-        variables: Those that must know of it.
+    ``start`` and ``stop`` are the same slot: the collector's event names are the attribute names that are set.
     """
 
-    def __init__(self) -> None:
-        self.thread: int | None = None
-        self.values: dict[Variable[Any], Any] = {}
-        self.variables: list[Variable[Any]] = []
+    __slots__ = ("info",)
 
-    def watch(self) -> None:
-        """Have the collector tell when it begins and ends."""
-        gc.callbacks.append(self._note)
 
-    def unwatch(self) -> None:
-        """Have it tell no more, not even of the end of a collection that is going on."""
+_LastEvent.start = _LastEvent.stop = _LastEvent.info  # type: ignore[attr-defined]
+
+_last_event = _LastEvent()
+_last_event.info = None  # type: ignore[attr-defined]
+_this_thread = local()
+_CALLBACKS = (partial(setattr, _last_event), partial(setattr, _this_thread))
+
+
+def watch_collections() -> None:
+    """Have the collector report when it starts and stops."""
+    gc.callbacks.extend(_CALLBACKS)
+
+
+def unwatch_collections() -> None:
+    """Undo :func:`watch_collections`."""
+    for callback in _CALLBACKS:
         with suppress(ValueError):
-            gc.callbacks.remove(self._note)
-        self._note("stop")
-
-    def is_here(self) -> bool:
-        """Say whether this code is run by a collection: other threads go on beside it."""
-        return self.thread is not None and self.thread == get_ident()
-
-    def is_inside_an_instruction(self) -> bool:
-        """Say whether it is run by one that may have interrupted a change of the context."""
-        return _INSIDE_INSTRUCTIONS and self.is_here()
-
-    def _note(self, phase: str, _: object = None) -> None:
-        collects = phase == "start"
-        self.thread = get_ident() if collects else None
-        self.values = {}
-        for variable in self.variables:
-            variable.note(collects=collects)
+            gc.callbacks.remove(callback)
+    _last_event.info = None  # type: ignore[attr-defined]
 
 
-collection: Final = Collection()
+def current_collection() -> dict[str, Any] | None:
+    """Return the collector's information on the collection that runs this code, ``None`` outside of one.
 
-
-def apart(work: Callable[..., Result], *args: Any) -> Result:
-    """Do some work in a copy of the context."""
-    return copy_context().run(work, *args)
-
-
-class Meanwhile(NamedTuple):
-    """What a variable was before it was set in a collection.
-
-    Attributes:
-        values: Those of the collection.
-        before: The value.
+    The last event in the process is the start of a collection in this thread: other threads go on beside it.
     """
-
-    values: dict[Variable[Any], Any]
-    before: Any
-
-
-Setting = Token[Any] | Meanwhile
-"""What a variable was before it was set."""
+    info: dict[str, Any] | None = _last_event.info  # type: ignore[attr-defined]
+    return info if info is not None and info is getattr(_this_thread, "start", None) else None
 
 
-class Variable(Generic[Value]):
-    """A context variable, ``None`` at first, that can be set in a finalizer, too: until the end of the collection.
-
-    Where nothing is being collected, its methods are those of the context variable itself.
+class _Variable(Generic[Value]):
+    """A context variable with the value ``None`` at first.
 
     Args:
-        name: Its name.
-
-    Attributes:
-        get: Returns its value.
-        set: Sets it; what is returned says what it was before.
+        name: Its name, for debugging.
     """
 
-    __slots__ = ("_reset", "get", "in_context", "set")
-    get: Callable[[], Value | None]
-    set: Callable[[Value | None], Setting]
-    _reset: Callable[[Any], None]
+    __slots__ = ("_variable", "get", "set")
 
     def __init__(self, name: str) -> None:
-        self.in_context: ContextVar[Value | None] = ContextVar(name, default=None)
-        self.note(collects=False)
-        if _INSIDE_INSTRUCTIONS:
-            collection.variables.append(self)
+        self._variable: ContextVar[Value | None] = ContextVar(name, default=None)
+        self.get = self._variable.get
+        self.set = self._variable.set
 
-    def note(self, *, collects: bool) -> None:
-        """Take note that garbage is being collected, by whichever thread, or is not."""
-        self.get = self._get if collects else self.in_context.get
-        self.set = self._set if collects else self.in_context.set
-        self._reset = self._reset_apart if collects else self.in_context.reset
+    def reset(self, token: Any) -> None:
+        """Restore the value before a ``set``, in the context of that ``set`` only.
+
+        An abandoned coroutine or generator is cleaned up in another context, where there is nothing to restore.
+        """
+        with suppress(ValueError):
+            self._variable.reset(token)
+
+
+class _VariableBefore312(_Variable[Value]):
+    """The same before Python 3.12, where a collection may interrupt a change of the context itself.
+
+    Changing the same context then pulls away the memory that the interrupted change uses, and the process crashes. A
+    value that is set during a collection therefore lasts for that collection, beside the context (gh-97922).
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.get = self._get  # type: ignore[assignment]
+        self.set = self._set  # type: ignore[assignment]
 
     def _get(self) -> Value | None:
-        if collection.is_here() and self in collection.values:
-            found: Value | None = collection.values[self]
-            return found
-        return self.in_context.get()
+        info = current_collection()
+        return self._variable.get() if info is None else info.get(self, self._variable.get())  # type: ignore[call-overload, no-any-return]
 
-    def _set(self, value: Value | None) -> Setting:
-        if not collection.is_here():
-            return self.in_context.set(value)
-        setting = Meanwhile(collection.values, self._get())
-        setting.values[self] = value
-        return setting
+    def _set(self, value: Value | None) -> Token[Value | None] | tuple[Any, ...]:
+        info = current_collection()
+        if info is None:
+            return self._variable.set(value)
+        before = self._get()
+        info[self] = value  # type: ignore[index]
+        return info, before
 
-    def reset(self, setting: Setting) -> None:
-        """Set it to what it was before, if this is still the context in which it was set.
+    def reset(self, token: Any) -> None:
+        """Restore the value before a ``set``; one that was set during a collection ends with it."""
+        if type(token) is tuple:
+            info, before = token
+            info[self] = before
+        elif current_collection() is None:
+            super().reset(token)
 
-        It is another one where an abandoned coroutine or generator is cleaned up elsewhere: nothing to undo there.
-        """
-        try:
-            self._reset(setting)
-        except ValueError:
-            pass
-        except TypeError:  # it was set in a collection, which is over
-            if not isinstance(setting, Meanwhile):
-                raise
 
-    def _reset_apart(self, setting: Setting) -> None:
-        if isinstance(setting, Meanwhile):
-            setting.values[self] = setting.before
-        elif not collection.is_here():
-            self.in_context.reset(setting)
+Variable = _Variable if sys.version_info >= (3, 12) else _VariableBefore312
+
+Setting = Any
+"""What ``Variable.set`` returns, for ``Variable.reset``."""
+
+CHANGES_CONTEXT_IN_COLLECTION = sys.version_info >= (3, 12)
+"""The context may be changed during a collection."""

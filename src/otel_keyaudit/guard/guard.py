@@ -1,126 +1,87 @@
-"""The only place that catches every ``Exception``: what fails in our own work is counted, logged once, and ends here.
+"""The only place that catches ``Exception``: an error in our own work is reported and never reaches the application.
 
-OpenTelemetry: "API methods MUST NOT throw unhandled exceptions" (specification, error handling). BaseException is never
-caught: a cancellation, an exit or an interrupt belongs to the application.
+OpenTelemetry: "API methods MUST NOT throw unhandled exceptions" (specification, error handling). A ``BaseException`` is
+never caught: a cancellation, an exit or an interrupt belongs to the application. So does the exception of one of its
+signal handlers, whatever its class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
-from otel_keyaudit.errors import UnreadableError, class_name
-from otel_keyaudit.guard.collection import apart, collection
-from otel_keyaudit.guard.metrics import Metrics
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 
 logger: Logger = getLogger("otel_keyaudit")
 Result = TypeVar("Result")
 
-
 Step = tuple[str, Callable[..., object]]
-"""A stage, one of the names, and what is done in it."""
-
-SILENT = ""
-"""The stage of what nobody is told about when it fails."""
+"""A stage (``keyaudit.stage``) and the work that is done in it."""
 
 
 class Guard:
-    """Runs our own work so that it cannot fail the application; what is done about a failure is up to ``report``."""
+    """Runs our own work; ``report`` decides about an error."""
 
-    def in_turn(self, steps: Iterable[Step], *args: Any) -> None:
-        """Take one step after the other; one that fails counts as its stage, and costs no other.
+    def run(self, steps: Iterable[Step], *args: Any) -> None:
+        """Run steps in order. A step that fails is reported under its stage; the others still run.
 
         Args:
-            steps: Each a stage and what is done. One that returns ``True`` has done the work of all that follow.
-            *args: What each of them gets.
+            steps: The stage and the work of each.
+            *args: The arguments of each work.
         """
-        if collection.thread is not None and collection.is_inside_an_instruction():
-            steps = [(stage, partial(apart, step)) for stage, step in steps]
-        remaining, stage = iter(steps), SILENT
-        while True:
+        for stage, work in steps:
             try:
-                for stage, step in remaining:  # noqa: B007 - the one that fails is reported
-                    if step(*args):
-                        break
-                return
-            except Exception as error:  # noqa: BLE001 - the one place that may
+                work(*args)
+            except Exception as error:  # noqa: PERF203 - the guard
+                if is_raised_by_signal_handler(error):
+                    raise
                 self.report(stage, error)
 
     def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
-        """Return what the work returns, or ``None`` when it fails."""
-        results: list[Result] = []
-        self.in_turn([(stage, lambda: results.append(work(*args)))])
-        return results[0] if results else None
+        """Return the result of some work, ``None`` if it fails."""
+        try:
+            return work(*args)
+        except Exception as error:
+            if is_raised_by_signal_handler(error):
+                raise
+            self.report(stage, error)
+            return None
 
     def report(self, stage: str, error: BaseException) -> None:
-        """Say nothing: the work was worth nothing to anybody."""
+        """Ignore the error: nobody depends on this work."""
+
+
+def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
+    """Return the result of some work, ``None`` if it fails; for work whose failure nobody needs to know."""
+    return _SILENT.guarded("", work, *args)
+
+
+_SILENT = Guard()
+run_silently = quietly
+SILENT = ""
 
 
 def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
-    """Return what the work returns in a tuple, which tells a result of ``None`` from a failure."""
+    """Return the result of some work in a tuple, which tells a result of ``None`` from a failure."""
     return (work(*args),)
 
 
-run_silently = partial(Guard().guarded, SILENT)
-"""Does what nobody is told about when it fails, such as a log line through a handler that raises; then ``None``."""
+def log(level: int, message: str, *args: object) -> None:
+    """Log one line that begins with ``keyaudit: ``; a handler that raises does no harm.
 
-MOST_OCCASIONS = 1_000
-"""How many warnings there are: classes of exceptions, which tell them apart, may be made at run time."""
-
-
-class Faults:
-    """Counts what goes wrong and logs each kind once per target, from one ``instrument()`` to the next."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._logged: set[tuple[str, ...]] = set()
-
-    def degraded(self, target: str, stage: str, kind: str, explanation: str) -> None:
-        """Count one degraded call and say so the first time.
-
-        Args:
-            target: The target as written.
-            stage: ``keyaudit.stage``, one of the names.
-            kind: ``error.type``.
-            explanation: What it means; must hold no value that was read.
-        """
-        self._metrics.degraded.add(stage, kind)
-        self.warn_once((target, stage, kind), "%s: %s degraded by %s%s", target, stage, kind, explanation)
-
-    def warn_once(self, occasion: tuple[str, ...], message: str, *args: object) -> None:
-        """Log a warning the first time an occasion comes up."""
-        if occasion not in self._logged and len(self._logged) < MOST_OCCASIONS:
-            self._logged.add(occasion)
-            run_silently(logger.warning, message, *args)
-
-
-class Watched:
-    """What a fault is put to the account of.
-
-    Args:
-        faults: Counts and logs.
-        written: The target as written.
+    Names of classes and targets may hold line breaks: they are escaped, so that nobody forges a line.
     """
-
-    def __init__(self, faults: Faults, written: str) -> None:
-        self.faults = faults
-        self.written = written
+    quietly(_log, level, message, args)
 
 
-class GuardedCall(Guard):
-    """One call of a target, or one of its moments: each stage that fails counts at most once."""
+def _log(level: int, message: str, args: tuple[object, ...]) -> None:
+    if logger.isEnabledFor(level):
+        logger.log(level, "keyaudit: %s", printable(message % args if args else message))
 
-    _degraded: tuple[str, ...] = ()
 
-    def __init__(self, faults: Faults, written: str) -> None:
-        self.watched = Watched(faults, written)
-
-    def report(self, stage: str, error: BaseException) -> None:
-        """Count and log a failure; the text of a foreign exception may hold a secret and is never used."""
-        if stage and stage not in self._degraded:
-            self._degraded += (stage,)
-            explanation = f" ({error})" if isinstance(error, UnreadableError) else ""
-            watched = self.watched
-            run_silently(watched.faults.degraded, watched.written, stage, class_name(error), explanation)
+def printable(text: str) -> str:
+    """Return a string with everything that is not printable escaped, in the form of a Python string literal."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,11 +1,13 @@
-"""What happened, counted: tallies of our own, which observable counters read. A tally costs a tenth of an ``add``."""
+"""The counters of the library: cheap tallies of our own, which observable counters read.
+
+A tally costs a tenth of ``Counter.add``, and gives the numbers of each target beside their sum.
+"""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
 from itertools import count
-from threading import Lock
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
@@ -13,26 +15,29 @@ from otel_keyaudit import names
 from otel_keyaudit.version import __version__
 
 MOST_COUNTS = 1_000
-"""How many combinations of attribute values a tally tells apart: classes of exceptions may be made at run time."""
+"""Maximum number of combinations of attribute values in a tally: exception classes may be created at run time."""
 
 OTHER = "_OTHER"
-"""What stands for any further ``error.type`` (OpenTelemetry semantic conventions)."""
+"""The ``error.type`` of all further combinations (OpenTelemetry semantic conventions)."""
 
 
-class _Count:
-    """A number that many threads raise without a lock: ``next`` on a C iterator is atomic."""
+class Count:
+    """A number that many threads increment without a lock: ``next`` of a C iterator is atomic.
+
+    Attributes:
+        increment: Add one.
+    """
+
+    __slots__ = ("_steps", "increment")
 
     def __init__(self) -> None:
         self._steps = count()
-        self._readings = 0
-        self._lock = Lock()
-        self.raise_by_one = self._steps.__next__
+        self.increment: Callable[[], object] = self._steps.__next__
 
+    @property
     def value(self) -> int:
-        """Return how often it was raised; reading takes a step of its own, which is subtracted."""
-        with self._lock:
-            self._readings += 1
-            return next(self._steps) - self._readings + 1
+        """The number. Only its representation, ``count(5)``, shows it without a step, and so without a lock."""
+        return int(repr(self._steps)[6:-1])
 
 
 class Tally:
@@ -44,44 +49,63 @@ class Tally:
 
     def __init__(self, *attributes: str) -> None:
         self._attributes = attributes
-        self._counts: dict[tuple[str | None, ...], _Count] = {}
+        self._counts: dict[tuple[str | None, ...], list[Count]] = {}
+        self._closed: dict[tuple[str | None, ...], int] = {}
 
-    def counter(self, *values: str | None) -> Callable[[], object]:
-        """Return what counts one; ``None`` stands for an attribute that is absent."""
-        return self._counts.setdefault(values, _Count()).raise_by_one
+    def counter(self, *values: str | None) -> Count:
+        """Return a new count for a combination of values; ``None`` stands for an absent attribute.
+
+        The tally reports the sum of all counts of a combination, so that each target can have its own.
+        """
+        counter = Count()
+        self._counts.setdefault(values, []).append(counter)
+        return counter
+
+    def close(self, counters: Iterable[Count]) -> None:
+        """Add up counts that are no longer incremented, and drop them."""
+        closing = set(map(id, counters))
+        for values, counts in self._counts.items():
+            for counter in [one for one in counts if id(one) in closing]:
+                counts.remove(counter)
+                self._closed[values] = self._closed.get(values, 0) + counter.value
 
     def add(self, *values: str | None) -> None:
-        """Count one."""
-        found = self._counts.get(values)
-        if found is None:
+        """Add one."""
+        counts = self._counts.get(values)
+        if not counts:
             if len(self._counts) >= MOST_COUNTS and values[-1] is not None:
                 values = (*values[:-1], OTHER)
-            found = self._counts.setdefault(values, _Count())
-        found.raise_by_one()
+            counts = self._counts.setdefault(values, [])
+            if not counts:
+                counts.append(Count())
+        counts[0].increment()
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Report every count, as an observable counter asks for it."""
-        for values, found in self._counts.copy().items():
+        """Yield every sum, for an observable counter."""
+        for values, counts in self._counts.copy().items():
             known = {name: value for name, value in zip(self._attributes, values, strict=True) if value is not None}
-            if times := found.value():
-                yield Observation(times, known)
+            total = self._closed.get(values, 0) + sum(counter.value for counter in counts.copy())
+            if total:
+                yield Observation(total, known)
 
 
 class Metrics:
-    """The three counters of docs/reference.md, section 7."""
+    """The four counters of the library."""
 
     def __init__(self) -> None:
         self.authentications = Tally(names.OUTCOME, names.ERROR_TYPE)
         self.writes = Tally(names.ATTRIBUTION, names.DETAIL)
+        self.decisions = Tally(names.DECISION_OUTCOME, names.DECISION_CAUSE)
         self.degraded = Tally(names.STAGE, names.ERROR_TYPE)
 
     def register(self, provider: MeterProvider) -> None:
-        """Make the tallies observable through a meter provider."""
+        """Create the observable counters of a meter provider."""
         meter = provider.get_meter("otel_keyaudit", __version__)
         for name, tally, description in (
             (names.METRIC_AUTHENTICATIONS, self.authentications, "Authentications, by outcome"),
-            (names.METRIC_WRITES, self.writes, "Calls of audit targets, by what could be attributed"),
-            (names.METRIC_DEGRADED, self.degraded, "What went wrong in the instrumentation itself"),
+            (names.METRIC_WRITES, self.writes, "Calls of audit targets, by attribution"),
+            (names.METRIC_DECISIONS, self.decisions, "Authorization decisions, by outcome and cause"),
+            (names.METRIC_DEGRADED, self.degraded, "Failures of the instrumentation itself"),
         ):
             meter.create_observable_counter(name, [tally.observe], "1", description)
 
@@ -93,9 +117,9 @@ _REGISTERED: weakref.WeakKeyDictionary[MeterProvider, Metrics] = weakref.WeakKey
 def metrics_for(provider: MeterProvider | None) -> Metrics:
     """Return the metrics of a provider (``None``: the global one), registered there once.
 
-    A callback cannot be taken back from a provider, and a second one under the same name is ignored: each provider
-    keeps its tallies from one ``instrument()`` to the next. All that is ever global shares one set, since the proxy
-    that stands in for the global provider at first passes its instruments on to the real one.
+    A callback cannot be removed from a provider, and a second one under the same name is ignored: each provider keeps
+    its tallies from one ``instrument()`` to the next. All global providers share one set, because the proxy that
+    replaces the global provider at first passes its instruments on to the real one.
     """
     current = get_meter_provider()
     provider = provider or current

@@ -9,7 +9,8 @@ from types import FunctionType
 from typing import NamedTuple, TypeVar, cast
 
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.guard.guard import Guard, GuardedCall, logger, run_silently
+from otel_keyaudit.guard.faults import GuardedCall
+from otel_keyaudit.guard.guard import Guard, logger, run_silently
 from otel_keyaudit.installation.method_overrides import Implementations, ImplementedTarget
 from otel_keyaudit.observers import audit_steps, authentication
 from otel_keyaudit.observers.audit_plan import AuditPlan

@@ -50,7 +50,7 @@ class AuditMoment(ObservedCall):
     def __enter__(self) -> None:
         """Make the span the current one while the application writes."""
         if self.span is not None:
-            self.in_turn(_ENTER, self)
+            self.run(_ENTER, self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -59,11 +59,11 @@ class AuditMoment(ObservedCall):
         self.exc = error
         was_paused, self._paused = self._paused, False
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
-            self.in_turn(_LEAVE, self)
+            self.run(_LEAVE, self)
             return
         if not self.is_counted:
-            self.in_turn(_SETTLE, self)
-        self.in_turn(self.watched.when_returned if error is None else self.watched.when_raised, self)
+            self.run(_SETTLE, self)
+        self.run(self.watched.when_returned if error is None else self.watched.when_raised, self)
 
     def pause(self) -> None:
         """Leave without an end: the write goes on later."""
@@ -78,7 +78,7 @@ class AuditMoment(ObservedCall):
         if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
             self._is_over = True
             return result
-        self.in_turn(plan.when_built, self)
+        self.run(plan.when_built, self)
         return self._fields
 
     def _was_not_meant(self) -> bool:

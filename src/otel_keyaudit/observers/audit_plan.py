@@ -147,7 +147,9 @@ def _fields_path(target: AuditTarget) -> Path:
 
 def _counters(writes: Tally) -> dict[tuple[str, bool], Callable[[], object]]:
     return {
-        (kind, detail is Detail.FULL): writes.counter(kind, detail.value if kind == names.ATTRIBUTED else None)
+        (kind, detail is Detail.FULL): writes.counter(
+            kind, detail.value if kind == names.ATTRIBUTED else None
+        ).increment
         for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
         for detail in Detail
     }

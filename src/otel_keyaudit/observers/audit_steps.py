@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_keyaudit import names
-from otel_keyaudit.guard.guard import SILENT, Step
+from otel_keyaudit.guard.guard import Step
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
 from otel_keyaudit.observers.audit import AuditMoment
 from otel_keyaudit.observers.audit_plan import AuditPlan, event_value
-from otel_keyaudit.observers.usual_write import usual_write
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.presented_credential import check
@@ -28,7 +27,7 @@ def observer(plan: AuditPlan) -> Observe:
         moment = AuditMoment(plan, args, kwargs)
         if when is not None and not moment.holds(STAGE_AUDIT, when):
             return None
-        moment.in_turn(before, moment)
+        moment.run(before, moment)
         return moment
 
     plan.when_built = _when_built(plan)
@@ -38,9 +37,7 @@ def observer(plan: AuditPlan) -> Observe:
 
 def _before(plan: AuditPlan) -> list[Step]:
     """Return what is done before the original is called: find key and detail, show them, and give them to the row."""
-    usual = usual_write(plan)
-    steps: list[Step] = [] if usual is None else [(SILENT, usual)]
-    steps.append((STAGE_AUDIT, AuditMoment.find_key))
+    steps: list[Step] = [(STAGE_AUDIT, AuditMoment.find_key)]
     if plan.when_needs_result:
         return steps
     steps += _notes(plan.early)

@@ -13,7 +13,6 @@ from otel_keyaudit.guard.guard import SILENT, Step, boxed
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.observers.components import Runtime
-from otel_keyaudit.observers.usual_authentication import usual_authentication
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import current_request
@@ -56,15 +55,14 @@ class Authentication(Plan):
         fields = target.key_sources()
         self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
         self.tripwire = Tripwire(binding)
-        self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None)
+        self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None).increment
         self.last_class: type = type(None)
         """The class of the last key object: nearly always that of the next one."""
 
 
 def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
-    usual = usual_authentication(plan)
-    plan.conclude = _CONCLUDE if usual is None else [(SILENT, usual), *_CONCLUDE]
+    plan.conclude = _CONCLUDE
 
     def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment | None:
         return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
@@ -109,7 +107,7 @@ class AuthenticationMoment(ObservedCall):
             _CURRENT.reset(self._before)
         if error is not None and isinstance(error, Exception):
             self.exc = error
-            self.in_turn(self.watched.conclude, self)
+            self.run(self.watched.conclude, self)
 
     def pause(self) -> None:
         """Leave without an outcome."""
@@ -117,7 +115,7 @@ class AuthenticationMoment(ObservedCall):
     def returned(self, result: Any) -> Any:
         """Take note of the result, which the caller gets as it is."""
         self.result = result
-        self.in_turn(self.watched.conclude, self)
+        self.run(self.watched.conclude, self)
         return result
 
     # The outcome.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.trace import Tracer
 
-from otel_keyaudit.guard.guard import Faults
+from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling import Sampler

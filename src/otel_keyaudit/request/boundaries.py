@@ -181,7 +181,7 @@ class Boundaries:
             span = original(*args, **kwargs)
             kind = args[3]
             if kind is _SERVER or kind is _CONSUMER:
-                _QUIET.in_turn(opened, span, kind)
+                _QUIET.run(opened, span, kind)
             elif self._spans_make_requests:
                 run_silently(_inherit_mark, span, args[2])
             return span

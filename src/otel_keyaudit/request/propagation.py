@@ -19,7 +19,8 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.collection import Setting
-from otel_keyaudit.guard.guard import Faults, GuardedCall, run_silently
+from otel_keyaudit.guard.faults import Faults, GuardedCall
+from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.patching.import_hook import ModuleWatch

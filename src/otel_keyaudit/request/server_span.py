@@ -13,8 +13,8 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import FullSpanError, class_name
-from otel_keyaudit.guard.collection import collection
-from otel_keyaudit.guard.guard import Faults, GuardedCall
+from otel_keyaudit.guard.collection import CHANGES_CONTEXT_IN_COLLECTION, current_collection
+from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.key.snapshot import Attributes, Detail, ListAttribute, Snapshot, Snapshots
 from otel_keyaudit.names import STAGE_TELEMETRY
 from otel_keyaudit.request.state import NOTHING_SHOWN, NOTHING_SHOWN_YET, RequestState
@@ -49,7 +49,7 @@ class ServerSpans:
             FullSpanError: There was no room for all of it.
         """
         span = state.recorded_span
-        if span is None or not span.is_recording() or collection.is_here():
+        if span is None or not span.is_recording() or current_collection() is not None:
             return
         before = state.shown
         key = before[0] if state.attribution is state.shown_for else self._of_key(state)
@@ -157,12 +157,12 @@ class AuditSpan:
 
     def enter(self) -> None:
         """Make it the current span."""
-        if not collection.is_inside_an_instruction():
+        if not _is_inside_an_instruction():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def leave(self, error: BaseException | None) -> None:
         """Make the outer span the current one again; abandoned code may be cleaned up in another context."""
-        if self._token is None or collection.is_inside_an_instruction():
+        if self._token is None or _is_inside_an_instruction():
             return
         if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(self._token)
@@ -186,6 +186,10 @@ class AuditSpan:
                 self.change(attributes)
         finally:
             self.span.end()
+
+
+def _is_inside_an_instruction() -> bool:
+    return not CHANGES_CONTEXT_IN_COLLECTION and current_collection() is not None
 
 
 def _name(attributes: Mapping[str, Any]) -> str:

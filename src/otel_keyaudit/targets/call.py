@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from otel_keyaudit.guard.guard import GuardedCall, Watched, run_silently
+from otel_keyaudit.guard.faults import GuardedCall
+from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.expression import Expression, FunctionReference, Path
@@ -67,7 +68,7 @@ class Call:
         return self.binding.read(self, name)
 
 
-class Plan(Watched):
+class Plan:
     """A target, compiled for the function that it was found to be.
 
     Args:
@@ -84,7 +85,8 @@ class Plan(Watched):
     is_on = True
 
     def __init__(self, runtime: Runtime, target: Target, binding: Binding) -> None:
-        super().__init__(runtime.faults, target.written)
+        self.faults = runtime.faults
+        self.written = target.written
         self.runtime = runtime
         self.binding = binding
         when = target.sources.get("when")
@@ -108,6 +110,8 @@ class ObservedCall(Call, GuardedCall):
     def __init__(self, plan: Plan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         # not by the initialisers of both bases: this is made for each call
         self.watched: Plan = plan
+        self.faults = plan.faults
+        self.written = plan.written
         self.positional = positional
         self.keywords = keywords
 

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.guard import GuardedCall, run_silently
+from otel_keyaudit.guard.faults import GuardedCall
+from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import LONGEST_CONTENT, Memory, remember
 from otel_keyaudit.targets.call import Call, MemberReader, Reader

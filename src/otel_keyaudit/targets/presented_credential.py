@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from otel_keyaudit.errors import CredentialError
-from otel_keyaudit.guard.guard import GuardedCall
+from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.expression import SECRET_NAMES

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.guard import Faults, GuardedCall, run_silently
+from otel_keyaudit.guard.faults import Faults, GuardedCall
+from otel_keyaudit.guard.guard import run_silently
 from support.keyaudit import KeyAudit, LoadModule
 
 

@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.guard import Faults
+from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.request.propagation import MAX_BYTES, Job, Jobs, begin_job, packed, unpacked
 from support.keyaudit import KeyAudit

@@ -1,63 +1,78 @@
-# Needs make and Python 3.10 or newer with venv and pip; everything else is installed into .venv/ from the locks in
-# requirements/. `make PYTHON=/path/to/python3 ...` names another interpreter.
+# Needs make and Python 3.10 or newer with venv and pip; nox and uv are installed into .venv/tools/ and do everything else
+# (noxfile.py). `make PYTHON=/path/to/python3 ...` chooses another interpreter.
 
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
+TOOLS := $(CURDIR)/.venv/tools
+NOX := PATH="$(TOOLS)/bin:$$PATH" "$(TOOLS)/bin/nox"
 
-# for `make test`: PYTHONS="3.12 3.13" tests on these only, ARGS="-k name" goes to pytest; for `make demo`: ARGS
-PYTHONS ?=
+# ARGS go to the command: `make test ARGS="-k merge"`. PYTHONS="3.12 3.13": `make test` on these only. WHEEL=dist/name.whl:
+# `make test` of a wheel that is built already.
 ARGS ?=
+PYTHONS ?=
+WHEEL ?=
+TESTS := $(if $(PYTHONS),$(foreach python,$(PYTHONS),tests-$(python)),$(if $(ARGS),tests,$(if $(CI),jaeger) tests oldest presets coverage check))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test jaeger check check-full sabotage mutation format dist bench bench-check supply-chain lock clean python
+.PHONY: help test clean demo jaeger check check-full sabotage mutation format dist bench bench-check supply-chain lock docs \
+	foreign-suites
 
-help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
 
-demo: python ## run the example service, send it requests, show rows and spans
-	@"$(PYTHON)" tools/demo.py $(ARGS)
+demo: .venv/tools/ready ## run the example service and show its rows and spans (a minute)
+	@$(NOX) -s demo -- $(ARGS)
 
-test: python ## test everything, against the installed wheel, on each Python here
-	@"$(PYTHON)" tools/test.py $(foreach version,$(PYTHONS),--python $(version)) $(ARGS)
+test: .venv/tools/ready ## test everything, against the installed wheel, on each Python found (a quarter of an hour)
+	@WHEEL="$(WHEEL)" $(NOX) -s $(TESTS) $(if $(ARGS),-- $(ARGS))
 
-jaeger: python ## build Jaeger into the user's cache, once (needs Go); its tests are skipped without it
-	@"$(PYTHON)" examples/jaeger/build/build.py
+jaeger: .venv/tools/ready ## build Jaeger into the user's cache, once (needs Go); its tests are skipped without it
+	@$(NOX) -s jaeger
 
-check: python ## ruff and mypy
-	@"$(PYTHON)" tools/check.py
+check: .venv/tools/ready ## ruff, mypy, import-linter
+	@$(NOX) -s check
 
-check-full: python ## the long forms of the checks, three quarters of an hour (ARGS=--quick: fewer seeds, half an hour)
-	@"$(PYTHON)" tools/check_full.py $(ARGS)
+format: .venv/tools/ready ## fix lint and formatting
+	@$(NOX) -s format
 
-sabotage: python ## break the library in twenty ways, each of which a test must notice
-	@"$(PYTHON)" tools/sabotage.py
+check-full: .venv/tools/ready ## the long forms of the checks, three quarters of an hour (ARGS=--quick: half an hour)
+	@$(NOX) -s check-full -- $(ARGS)
 
-mutation: python ## change the library in thousands of small ways; how many do the tests notice (ARGS="guard merge": these)
-	@"$(PYTHON)" tools/mutation.py $(ARGS)
+sabotage: .venv/tools/ready ## break the library in twenty ways; a test must notice each
+	@$(NOX) -s sabotage -- $(ARGS)
 
-format: python ## let ruff mend the form
-	@"$(PYTHON)" tools/check.py --mend
+mutation: .venv/tools/ready ## change the library in thousands of small ways and count those noticed (ARGS="row guard": folders)
+	@$(NOX) -s mutation -- $(ARGS)
 
-dist: python ## build wheel and sdist into dist/, twice, and check them
-	@"$(PYTHON)" tools/dist.py
+foreign-suites: .venv/tools/ready ## other projects' own tests without and with the library (ARGS="flask httpx": these)
+	@$(NOX) -s foreign-suites -- $(ARGS)
 
-bench: python ## measure what the library costs, against code by hand (ARGS=--quick: two minutes)
-	@"$(PYTHON)" tools/bench.py $(ARGS)
+bench: .venv/tools/ready ## measure what the library costs, compared with code by hand (ARGS=--quick: two minutes)
+	@$(NOX) -s bench -- $(ARGS)
 
-bench-check: python ## fail when a ratio is more than 10 % worse than benchmarks/baseline.json
-	@"$(PYTHON)" tools/bench.py check $(ARGS)
+bench-check: .venv/tools/ready ## compare with benchmarks/baseline.json
+	@$(NOX) -s bench -- check $(ARGS)
 
-supply-chain: python ## what is published and how: builds, contents, dependencies, SBOM, bandit, zizmor
-	@"$(PYTHON)" tools/supply_chain.py
+dist: .venv/tools/ready ## build wheel and sdist into dist/, twice, and check them
+	@$(NOX) -s dist
 
-lock: python ## compile requirements/*.in again (needs uv); UPGRADE=1 moves to the newest versions
-	@"$(PYTHON)" tools/lock.py $(if $(UPGRADE),--upgrade)
+supply-chain: .venv/tools/ready ## builds, contents, dependencies, SBOM, bandit, zizmor
+	@$(NOX) -s supply-chain
+
+docs: .venv/tools/ready ## build the documentation into build/docs/
+	@$(NOX) -s docs -- $(ARGS)
+
+lock: .venv/tools/ready ## compile requirements/ from the groups in pyproject.toml (UPGRADE=1: the newest versions)
+	@UPGRADE=$(UPGRADE) $(NOX) -s lock
 
 clean: ## remove virtualenvs, builds and caches
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-python:
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 or newer found: install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $(PYTHON) is not Python 3.10 or newer: say make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv and pip modules: install them (on Debian: apt install python3-venv)" >&2; exit 1; }
+.venv/tools/ready: requirements/tools.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 or newer found: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $(PYTHON) is not Python 3.10 or newer: name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' || { echo "make: $(PYTHON) has no venv and pip modules: install them (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear .venv/tools
+	@.venv/tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@

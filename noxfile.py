@@ -56,6 +56,7 @@ nox.options.sessions = ["tests", "oldest", "presets", "coverage", "check"]
 os.environ["PATH"] = os.pathsep.join(
     [*(str(path) for path in sorted(PYENV.glob("versions/3.1?.*/bin"))), os.environ["PATH"]]
 )
+os.environ["NOX_ENABLE_STALENESS_CHECK"] = "1"  # a virtualenv is made again when its Python changes
 # the user's own telemetry settings are no part of any session
 for variable in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[variable]

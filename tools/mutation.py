@@ -1,8 +1,8 @@
 """Count the small changes of the library that its tests notice: `make mutation`, with folders as arguments.
 
-mutmut makes and tests the changes. The tests mirror the folders of the package, so the mutants of a folder meet the unit
-tests of that folder and the tests of the promises. A mutant that no test can notice has a `# pragma: no mutate` with the
-reason. Each folder has a copy of the checkout in build/mutation/, in which mutmut keeps its results.
+mutmut makes and tests the changes. The tests mirror the folders of the package, so the mutants of a folder meet the
+unit tests of that folder and the tests of the promises. A mutant that no test can notice has a `# pragma: no mutate`
+with the reason. Each folder has a copy of the checkout in build/mutation/, in which mutmut keeps its results.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ CONFIGURATION = """
 source_paths = ["src/"]
 only_mutate = {modules}
 also_copy = ["examples", "docs"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:unraisableexception", "-m", "not hypothesis"]
+pytest_add_cli_args = [
+    "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:unraisableexception",
+    "-m", "not hypothesis and not unmutated",
+]
 pytest_add_cli_args_test_selection = {tests}
 timeout_constant = 2.0
 timeout_multiplier = 6.0
@@ -82,7 +85,7 @@ def tested(folder: str) -> dict[str, tuple[int, int]]:
     ]
     own = CONFIGURATION.format(modules=json.dumps(modules), tests=json.dumps(tests))
     (copy / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own, encoding="utf-8")
-    # Python adds folders of PYTHONPATH that exist when it starts, and mutants/src must come before the installed package
+    # Python adds only those folders of PYTHONPATH that exist when it starts
     (copy / "mutants" / "src").mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(copy / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run(["mutmut", "run", "--max-children", "2"], cwd=copy, env=environment, check=True)

@@ -1,14 +1,11 @@
 """What is no ``Exception`` belongs to the application: it goes through, wherever it is raised."""
 
-import ast
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import otel_keyaudit
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, use_key
 from support.keyaudit import KeyAudit, LoadModule
 
@@ -106,14 +103,3 @@ def test_it_goes_through_from_a_sampler(keyaudit: KeyAudit, app: Any, kind: type
     keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.fields"], sampler=interrupted)
     with use_key(ApiKey("k_1")), pytest.raises(kind):
         app.record(None)
-
-
-def test_only_the_guard_catches_every_exception() -> None:
-    """There is one ``except Exception`` in the package, in the guard, and nothing that catches more."""
-    caught = []
-    for path in sorted(Path(otel_keyaudit.__file__).parent.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ExceptHandler):
-                names = {one.id for one in ast.walk(node.type) if isinstance(one, ast.Name)} if node.type else {""}
-                caught += [(path.name, name) for name in names & {"", "Exception", "BaseException"}]
-    assert caught == [("guard.py", "Exception")]

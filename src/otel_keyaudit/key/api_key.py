@@ -1,39 +1,38 @@
-"""The one noun: an API key as it was at one moment."""
+"""The API key as it was at one moment: a frozen snapshot with a digest."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
 import orjson
 
-from otel_keyaudit.key import canonical as values
+from otel_keyaudit.key.canonical import as_id, as_string, as_strings, as_utc
 
-DIGEST_LENGTH = 16
-"""Hex digits of the SHA-256 that are written."""
+DIGEST_LENGTH: Final = 16
+"""Number of hex digits of the SHA-256 in a digest."""
 
 
 @dataclass(frozen=True, repr=False)
 class ApiKey:
-    """A snapshot of an API key: who it is and what it may do, never its secret.
+    """A snapshot of an API key: its identity and its permissions, never its secret.
 
-    ``None`` means unknown, an empty list means none; the two are kept apart everywhere.
+    ``None`` means that a field is unknown; an empty list means that the key has no elements of that kind.
 
     Attributes:
-        id: Public id. Text; an integer, a UUID or an enum member becomes its text.
-        name: What people call it.
-        scopes: What it was granted, as presented, in the order given without duplicates. A set is sorted.
-        allow_list: What it is confined to, likewise.
-        owner: On whose behalf it exists.
-        expires_at: When it ends, RFC 3339 in UTC. From a ``datetime`` (without zone: UTC) or from such text.
+        id: Public id. A string, an integer, a UUID or an enum member; stored as a string.
+        name: Name for people.
+        scopes: Granted scopes as presented, in the given order without duplicates. A set is sorted.
+        allow_list: Resources to which the key is restricted, in the same form.
+        owner: Id of the user or the tenant to whom the key belongs.
+        expires_at: RFC 3339 in UTC, from a ``datetime`` (without zone: UTC) or from an RFC 3339 string.
 
     Raises:
-        ValueError: A value is of a kind that is never written out.
+        ValueError: A field has a value of a type that the library never records.
     """
 
     id: str
@@ -44,7 +43,11 @@ class ApiKey:
     expires_at: str | None = None
 
     catalog_version: ClassVar[str | None] = None
-    """Version of the scope catalog in force in this process; part of every digest, since scopes change meaning."""
+    """Version of the scope catalog in force in this process. Every digest includes it because scopes change meaning."""
+
+    # computed at first use; set in the way of a field, because access to ``__dict__`` would cost another 100 bytes
+    _digest: ClassVar[tuple[str | None, str]] = (None, "")
+    _emitted: ClassVar[str] = ""
 
     if TYPE_CHECKING:
 
@@ -59,18 +62,18 @@ class ApiKey:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        """Bring every field into the one form in which it is compared and written."""
-        for name, read in READERS.items():
+        """Convert every field into its canonical form."""
+        for name, convert in READERS.items():
             value = getattr(self, name)
             if value is not None or name == "id":
-                object.__setattr__(self, name, read(value))
+                object.__setattr__(self, name, convert(value))
 
     def __hash__(self) -> int:
-        """Return the hash of the id alone: snapshots are looked up for every call, and few share an id."""
+        """Return the hash of the id: hashing the lists would cost more than comparing the few snapshots of one id."""
         return hash(self.id)
 
     def __repr__(self) -> str:
-        """Show the id and how much there is, never what it is."""
+        """Show the id and the lengths of the lists, never their elements."""
         counts = "".join(
             f", {name}={len(value)}" for name in ("scopes", "allow_list") if (value := getattr(self, name)) is not None
         )
@@ -78,43 +81,58 @@ class ApiKey:
 
     @property
     def digest(self) -> str:
-        """First 16 hex digits of the SHA-256 over the snapshot as canonical JSON (docs/reference.md, section 4).
+        """Digest under the scope catalog in force in this process; see :func:`digest`."""
+        return self.digest_under(ApiKey.catalog_version)
 
-        Compact UTF-8 with sorted member names of what is known, lists sorted and without duplicates, together with the
-        version of the scope catalog in force. Equal snapshots have equal digests in every process.
-        """
-        version = ApiKey.catalog_version
-        known: tuple[str | None, str] | None = self.__dict__.get("_digest")
-        if known is None or known[0] != version:
-            known = self.__dict__["_digest"] = version, digest(self, version)
-        return known[1]
+    def digest_under(self, catalog_version: str | None) -> str:
+        """Return the digest under a version of the scope catalog, ``None`` without a catalog. It is computed once."""
+        version, computed = self._digest
+        if not computed or version != catalog_version:
+            computed = digest(self, catalog_version)
+            object.__setattr__(self, "_digest", (catalog_version, computed))
+        return computed
 
-    @cached_property
-    def written(self) -> str:
-        """All texts of the snapshot that may be written out, one after the other."""
-        lists = (self.scopes or ()) + (self.allow_list or ())
-        return "\n".join([self.id, self.name or "", self.owner or "", *lists])
+    @property
+    def emitted(self) -> str:
+        """All strings of the snapshot that rows and spans can show, joined by line breaks."""
+        joined = self._emitted
+        if not joined:
+            lists = (self.scopes or ()) + (self.allow_list or ())
+            joined = "\n".join([self.id, self.name or "", self.owner or "", *lists])
+            object.__setattr__(self, "_emitted", joined)
+        return joined
+
+    written = emitted  # the earlier name, until its users have moved
 
     def updated_by(self, later: ApiKey) -> ApiKey:
-        """Return the later snapshot of the same key, with what only the earlier one knew."""
-        known = {field.name: value for field in fields(later) if (value := getattr(later, field.name)) is not None}
+        """Return the later snapshot of the same key; fields that it does not know keep their earlier value."""
+        known = {name: value for name in READERS if (value := getattr(later, name)) is not None}
         return later if len(known) == len(READERS) else replace(self, **known)
 
 
-READERS = {
-    "id": values.identifier,
-    "name": values.text,
-    "scopes": values.texts,
-    "allow_list": values.texts,
-    "owner": values.text,
-    "expires_at": values.point_in_time,
+READERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "id": as_id,
+    "name": as_string,
+    "scopes": as_strings,
+    "allow_list": as_strings,
+    "owner": as_string,
+    "expires_at": as_utc,
 }
-"""How each field is read: value in, canonical form out, ``ValueError`` for what is never written."""
+"""Converter of each field into its canonical form. It raises ``ValueError`` for a value that is never recorded."""
 
 
 def digest(key: ApiKey, catalog_version: str | None) -> str:
-    """Return the digest of a snapshot under a given catalog version (``None``: no catalog)."""
-    content = {
+    """Compute the digest of a snapshot.
+
+    It consists of the first 16 hex digits of the SHA-256 of compact UTF-8 JSON with sorted member names: the known
+    fields and the catalog version, lists sorted and without duplicates. Equal snapshots have equal digests in every
+    process.
+
+    Args:
+        key: The snapshot.
+        catalog_version: Version of the scope catalog; ``None`` without a catalog.
+    """
+    members = {
         "id": key.id,
         "name": key.name,
         "scopes": None if key.scopes is None else sorted(key.scopes),
@@ -123,5 +141,5 @@ def digest(key: ApiKey, catalog_version: str | None) -> str:
         "expires_at": key.expires_at,
         "catalog": catalog_version,
     }
-    known = {name: value for name, value in content.items() if value is not None}
+    known = {name: value for name, value in members.items() if value is not None}
     return hashlib.sha256(orjson.dumps(known, option=orjson.OPT_SORT_KEYS)).hexdigest()[:DIGEST_LENGTH]

@@ -1,43 +1,102 @@
-"""Remembers what was worked out lately, by content: so many things at the most, and none of them long."""
+"""Bounded caches: a hit costs one dict look-up, and a full cache forgets its oldest entries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
 
-MOST_REMEMBERED = 1024
-"""How many things are kept, if nothing else is said; more than that are worked out again, never remembered longer."""
+MAX_ENTRIES: Final = 8_192
+"""Number of entries that a cache keeps at least."""
 
-LONGEST_CONTENT = 16_384
-"""Characters of a content that is remembered; what is longer is worked out each time."""
+MAX_CHARACTERS: Final = 8 * 1024 * 1024
+"""Total length of the cached content in characters: 1,024 for each of 8,192 entries, or 55 keys of 10,000 scopes."""
 
 Content = TypeVar("Content")
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
-def remember(memory: dict[Content, Made], content: Content, made: Made, most: int = MOST_REMEMBERED) -> None:
-    """Remember one thing more; what is full forgets everything first, for which it needs no lock."""
+class Cache(dict[Content, Value]):
+    """A dict that forgets its oldest entries when it has too many, or when their content is too long.
+
+    It needs no lock, which a fork could leave locked: every step is a single operation of a dict, and threads that
+    evict at the same time only evict the same entries.
+
+    Args:
+        measure: Returns the length of a value's content in characters.
+        entries: Number of entries that are kept at least.
+        characters: Total length of the content that is kept.
+    """
+
+    def __init__(
+        self, measure: Callable[[Value], int], *, entries: int = MAX_ENTRIES, characters: int = MAX_CHARACTERS
+    ) -> None:
+        super().__init__()
+        self._measure = measure
+        self._entries = entries
+        self._characters = characters
+        self._used = 0
+
+    def keep(self, content: Content, value: Value) -> None:
+        """Add an entry. The newest one is always kept, so that even very long content is encoded once."""
+        self[content] = value
+        self._used += self._measure(value)
+        if self._used > self._characters or len(self) > self._entries + self._entries // 8:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Forget the oldest entries.
+
+        An eighth more than necessary goes at once because finding the oldest entry of a dict is slow. The length is
+        added up again because threads that add entries at the same time can lose an addition.
+        """
+        limit = self._characters - self._characters // 8
+        used = 0
+        for position, (content, value) in enumerate(list(self.items())[::-1]):
+            length = self._measure(value)
+            if position == 0 or (position < self._entries and used + length <= limit):
+                used += length
+            else:
+                limit = 0  # everything older goes, too
+                self.pop(content, None)
+        self._used = used
+
+
+class Memo(Cache[Content, Value], Generic[Content, Value]):
+    """A cache that makes the values that it does not have.
+
+    Args:
+        make: Makes the value for some content.
+        measure: Returns the length of a value's content in characters.
+        entries: Number of entries that are kept at least.
+        characters: Total length of the content that is kept.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Content], Value],
+        measure: Callable[[Value], int],
+        *,
+        entries: int = MAX_ENTRIES,
+        characters: int = MAX_CHARACTERS,
+    ) -> None:
+        super().__init__(measure, entries=entries, characters=characters)
+        self._make = make
+
+    def __missing__(self, content: Content) -> Value:
+        """Make a value and keep it."""
+        value = self._make(content)
+        self.keep(content, value)
+        return value
+
+
+# The earlier names, until their users have moved.
+MOST_REMEMBERED = MAX_ENTRIES
+LONGEST_CONTENT = MAX_CHARACTERS
+Memory = Memo
+
+
+def remember(memory: dict[Content, Value], content: Content, made: Value, most: int = MAX_ENTRIES) -> None:
+    """Add an entry to a plain dict, which forgets everything when it is full."""
     if len(memory) >= most:
         memory.clear()
     memory[content] = made
-
-
-class Memory(dict[Content, Made]):
-    """Works out what it does not remember; a hit is one look-up in a dict.
-
-    Args:
-        make: Works out what belongs to a content.
-        length: Tells how long that is.
-    """
-
-    def __init__(self, make: Callable[[Content], Made], length: Callable[[Made], int]) -> None:
-        super().__init__()
-        self._make = make
-        self._length = length
-
-    def __missing__(self, content: Content) -> Made:
-        """Work it out."""
-        made = self._make(content)
-        if self._length(made) <= LONGEST_CONTENT:
-            remember(self, content, made)
-        return made

@@ -1,4 +1,4 @@
-"""What may leave a key object: text, lists of text, points in time. Anything else is refused, never stringified."""
+"""Convert the values of a key object into strings, lists of strings and times; refuse every other type."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 from uuid import UUID
 
 from otel_keyaudit.errors import UnreadableError
@@ -17,100 +17,114 @@ _RFC_3339 = re.compile(
     re.ASCII,
 )
 
-MAX_LENGTH = 16_384
-"""Longest text, in characters, that is a value. It bounds rows and spans, and is far beyond any id, name or scope. A
-longer one is refused as a whole, since two ids that are cut could become one, and a scope another scope."""
+MAX_LENGTH: Final = 16_384
+"""Maximum length of a string in characters. It bounds rows and spans and is far longer than any id, name or scope. A
+longer string is refused as a whole because two ids that are cut could become equal, and a scope another scope."""
 
 
 class RefusedValueError(UnreadableError):
-    """Raised for a value of a kind that is never written out. Its text names the type, not the value."""
+    """Raised for a value of a type that is never recorded. The message names the type, not the value."""
 
-    def __init__(self, wanted: str, value: object) -> None:
-        super().__init__(f"expected {wanted}, not {type(value).__name__}")
+    def __init__(self, expected: str, value: object) -> None:
+        super().__init__(f"expected {expected}, not {type(value).__name__}")
 
 
-def text(value: object) -> str:
-    """Return a scalar as text: a string, an integer, a UUID, or an enum member with such a value.
+def as_string(value: object) -> str:
+    """Convert a string, an integer, a UUID, or an enum member with such a value.
 
-    Lone surrogates are written as escapes, since no UTF-8 encoding of them exists and an exporter would drop them.
+    Lone surrogates become escapes because no UTF-8 encoding of them exists, so that an exporter would drop them.
+
+    Raises:
+        RefusedValueError: The value has another type, or is longer than 16,384 characters.
     """
     if type(value) is str and len(value) <= MAX_LENGTH and value.isascii():
         return value
     if isinstance(value, Enum):
-        return text(value.value)
+        return as_string(value.value)
     if isinstance(value, str):
-        return _not_too_long(value, str.encode(value, "utf-8", "backslashreplace").decode("utf-8"))
+        # the methods of the base types, because a subclass may show itself differently
+        escaped = str.encode(value, "utf-8", "backslashreplace").decode("utf-8")
+        if len(escaped) > MAX_LENGTH:
+            raise RefusedValueError(f"a string of at most {MAX_LENGTH:,} characters", value)
+        return escaped
     if isinstance(value, UUID):
         return UUID.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int.__repr__(value)  # whatever a subclass makes of its text
-    raise RefusedValueError("text, an integer or a UUID", value)
+        return int.__repr__(value)
+    raise RefusedValueError("a string, an integer or a UUID", value)
 
 
-def _not_too_long(value: object, result: str) -> str:
-    if len(result) > MAX_LENGTH:
-        raise RefusedValueError(f"a text of at most {MAX_LENGTH:,} characters", value)
-    return result
+def as_id(value: object) -> str:
+    """Convert an id, which must not be empty.
 
-
-def identifier(value: object) -> str:
-    """Return an id as text; an empty one identifies nothing and is refused."""
-    result = text(value)
+    Raises:
+        RefusedValueError: The value is empty or cannot be converted into a string.
+    """
+    result = as_string(value)
     if not result:
         raise RefusedValueError("an id that is not empty", value)
     return result
 
 
 def is_list(value: object) -> TypeGuard[Sequence[Any] | Set[Any]]:
-    """Say whether a value is a list of some kind, which text, bytes and mappings are not, nor an iterator.
+    """Check whether a value is a sequence or a set, but not a string, bytes or a mapping.
 
-    Reading an iterator would take its elements away from the application.
+    An iterator is no list because reading it would take its elements from the application.
     """
-    return isinstance(value, (Sequence, Set)) and not isinstance(value, _NO_LISTS)
+    return isinstance(value, (Sequence, Set)) and not isinstance(value, _NOT_LISTS)
 
 
-_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping)
+_NOT_LISTS = (str, bytes, bytearray, memoryview, Mapping)
 
 
-def texts(value: object) -> tuple[str, ...]:
-    """Return a list of scalars as texts, first-seen order, no duplicates; a set is sorted, a string is one element."""
+def as_strings(value: object) -> tuple[str, ...]:
+    """Convert a list into strings in the given order without duplicates. A set is sorted; a string is one element.
+
+    Raises:
+        RefusedValueError: The value is not a list, or one of its elements cannot be converted into a string.
+    """
     if (type(value) is list or type(value) is tuple) and _are_plain(value):
         return tuple(dict.fromkeys(value))
     if isinstance(value, Enum):
-        return texts(value.value)
+        return as_strings(value.value)
     if isinstance(value, str):
-        return (text(value),)
+        return (as_string(value),)
     if not is_list(value):
-        raise RefusedValueError("a list of texts", value)
-    elements = dict.fromkeys([text(element) for element in value])
+        raise RefusedValueError("a list of strings", value)
+    elements = dict.fromkeys([as_string(element) for element in value])
     return tuple(sorted(elements) if isinstance(value, Set) else elements)
 
 
 def _are_plain(elements: Any) -> bool:
-    """Say whether nothing about the elements needs another form: the short way for nearly every list there is."""
-    if not {*map(type, elements)} <= _PLAIN:
+    """Check whether all elements are in canonical form already, which is the fast path for nearly every list."""
+    if not {*map(type, elements)} <= {str}:
         return False
     joined = "".join(elements)
     return joined.isascii() and (len(joined) <= MAX_LENGTH or max(map(len, elements)) <= MAX_LENGTH)
 
 
-_PLAIN = {str}
+def as_utc(value: object) -> str:
+    """Convert a time into RFC 3339 in UTC, from a ``datetime`` (without zone: UTC) or from an RFC 3339 string.
 
-
-def point_in_time(value: object) -> str:
-    """Return a time as RFC 3339 in UTC, from a ``datetime`` (without zone: UTC) or from such a text."""
-    found = moment(value)
+    Raises:
+        RefusedValueError: The value is not a time, or it has no UTC form within the years 1 to 9999.
+    """
+    time = as_time(value)
     try:
-        utc = found if found.utcoffset() is None else found.astimezone(timezone.utc)
+        utc = time if time.utcoffset() is None else time.astimezone(timezone.utc)
     except OverflowError:
         raise RefusedValueError("a time within the years 1 to 9999", value) from None
     return datetime.isoformat(utc.replace(tzinfo=None)) + "Z"
 
 
-def moment(value: object) -> datetime:
-    """Return a time, from itself or from an RFC 3339 text, whose zone may be absent."""
+def as_time(value: object) -> datetime:
+    """Convert a ``datetime`` or an RFC 3339 string, whose zone may be absent, into a ``datetime``.
+
+    Raises:
+        RefusedValueError: The value is neither.
+    """
     if isinstance(value, Enum):
-        return moment(value.value)
+        return as_time(value.value)
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and len(value) <= MAX_LENGTH and (match := _RFC_3339.fullmatch(value.strip())):
@@ -118,6 +132,9 @@ def moment(value: object) -> datetime:
         zone = "+00:00" if zulu else f"{hours}:{minutes}" if hours else ""
         try:
             return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
-        except ValueError:  # no such day
+        except ValueError:  # a day that does not exist, such as 30 February
             pass
-    raise RefusedValueError("a time or an RFC 3339 text", value)
+    raise RefusedValueError("a time or an RFC 3339 string", value)
+
+
+text, moment = as_string, as_time  # the earlier names, until their users have moved

@@ -1,54 +1,91 @@
-"""An object that rows hold, encoded once: for rows that are mappings, for JSON text, and for telling it again."""
+"""A JSON object that many rows receive, encoded once as members and once as JSON text."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 
-class Form:
-    """What rows are given of one snapshot in one detail, without the ids of a span.
+class EncodedObject:
+    """The members that rows receive of one snapshot in one detail, without the ids of a span.
+
+    Each encoding is made at its first use because a service writes its rows either as mappings or as JSON text.
 
     Args:
-        members: The object; the form keeps it.
+        members: The members; nobody may change them afterwards. Lists are tuples.
 
     Attributes:
-        json: The same as compact JSON text without the closing brace, so that more members can follow.
-        fingerprint: What identifies the content in a few bytes.
+        members: The same object.
+        json: Compact JSON without the closing brace, so that more members can follow.
+        fingerprint: Short hash of the content.
     """
 
-    __slots__ = ("_lists", "_members", "_objects", "fingerprint", "json")
+    __slots__ = ("fingerprint", "json", "members")
+
+    json: str
+    fingerprint: bytes
 
     def __init__(self, members: dict[str, Any]) -> None:
-        self._members = members
-        self._lists = [name for name, value in members.items() if type(value) is list]
-        self._objects = {name: Form(value) for name, value in members.items() if type(value) is dict}
-        self.json = _as_json(members)[:-1]
-        self.fingerprint = fingerprint(members)
+        self.members = members
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Encode at the first use: Python asks here for slots that have no value yet."""
+            if name == "json":
+                self.json = to_json(self.members)[:-1]
+                return self.json
+            if name == "fingerprint":
+                self.fingerprint = fingerprint(self.members)
+                return self.fingerprint
+            raise AttributeError(name)
 
     def copy(self) -> dict[str, Any]:
-        """Return the object, a copy of its own for every row, lists included: rows must never share a list."""
-        copied = self._members.copy()
-        for name in self._lists:
-            copied[name] = copied[name].copy()
-        for name, form in self._objects.items():
-            copied[name] = form.copy()
-        return copied
+        """Return the members as a dict that shares no list and no dict with any other row."""
+        return _copy(self.members)
 
 
-def _as_json(members: dict[str, Any]) -> str:
-    """Return compact JSON text. What steers a terminal, breaks a line or turns the direction of writing is escaped."""
-    text = orjson.dumps(members).decode()
+def _copy(members: dict[str, Any]) -> dict[str, Any]:
+    copied = members.copy()
+    for name, value in members.items():
+        if isinstance(value, tuple):
+            copied[name] = list(value)
+        elif type(value) is dict:
+            copied[name] = _copy(value)
+    return copied
+
+
+def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
+    """Add a list as a tuple: its first elements, and ``<name>_count`` with the full length if some are left out."""
+    members[name] = tuple(elements[:max_items])
+    if len(elements) > max_items:
+        members[f"{name}_count"] = len(elements)
+
+
+def to_json(members: dict[str, Any]) -> str:
+    """Return compact JSON, as ASCII if a character could control a terminal, break a line or change the direction."""
+    text = orjson.dumps(members, _plain).decode()
     return text if text.isprintable() else json.dumps(members, separators=(",", ":"))
 
 
-def fingerprint(content: dict[str, Any]) -> bytes:
-    """Return what identifies a content in a few bytes, whatever the order of its members.
+def fingerprint(members: dict[str, Any]) -> bytes:
+    """Hash the content of an object, regardless of the order of its members.
 
     Raises:
-        TypeError: Something in it is not JSON.
+        TypeError: The object has a value that is not JSON.
     """
-    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    return blake2b(orjson.dumps(members, _plain, orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def _plain(value: Any) -> Any:
+    """Return the list for a subclass of tuple, which orjson does not know."""
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError
+
+
+Form = EncodedObject  # the earlier name, until its users have moved

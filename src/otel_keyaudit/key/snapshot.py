@@ -1,140 +1,195 @@
-"""An API key in the forms in which it is written: row member, JSON text, span attributes. Encoded once per content."""
+"""The encoded snapshot of an API key: the members of rows and the attributes of spans, encoded once per content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_keyaudit import names
-from otel_keyaudit.key.api_key import ApiKey, digest
-from otel_keyaudit.key.cache import Memory
-from otel_keyaudit.key.encoded_object import Form
-from otel_keyaudit.key.scope_catalog import ScopeCatalog, normalise
+from otel_keyaudit.key.allow_list import normalize
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.cache import Memo
+from otel_keyaudit.key.encoded_object import EncodedObject, cut
+from otel_keyaudit.key.scope_catalog import ScopeCatalog
 
 Attributes = dict[str, str | bool | int | Sequence[str]]
 
 
 class ListAttribute(tuple[str, ...]):
-    """A list as it is given to a span, which keeps a plain tuple.
+    """A list as a span attribute.
 
-    The SDK asks whether it is a ``Sequence``. Python remembers the answer for a subclass of ``tuple``, and works it out
-    anew, in several calls, for ``tuple`` itself.
+    The SDK checks whether a value is a ``Sequence``. Python caches the answer for a subclass of ``tuple`` and computes
+    it again, in several calls, for ``tuple`` itself.
     """
 
     __slots__ = ()
 
 
 class Detail(str, Enum):
-    """How much of a key a row holds: the whole snapshot, or a reference that leads to it."""
+    """How much of a key a row receives: the whole snapshot, or a reference to it."""
 
     FULL = "full"
     MINIMAL = "minimal"
 
 
 class Snapshot:
-    """One :class:`ApiKey` under one scope catalog and one limit, in all its written forms.
+    """One :class:`ApiKey` under one scope catalog and one limit, encoded for rows and spans.
+
+    Each encoding is made at its first use, because most services need few of them: rows are either mappings or JSON,
+    and the sampler decides which detail occurs.
+
+    Args:
+        key: The key.
+        catalog: The scope catalog in force; ``None`` without one.
+        max_items: Maximum number of elements of a list.
 
     Attributes:
-        digest: Under the catalog in force.
-        full: What a full row is given.
-        minimal: What a minimal row is given.
-        shown_minimal: What a span shows of a key whose rows are minimal.
-        shown_without_lists: What it shows of one with a full row when the lists are on another span.
-        shown_full: What it shows of one with a full row.
+        digest: Digest under the catalog.
+        full: Members of a full row.
+        minimal: Members of a minimal row.
+        shown_full: Span attributes with the lists.
+        shown_without_lists: Span attributes for a full row if another span has the lists.
+        shown_minimal: Span attributes for minimal rows.
     """
 
-    __slots__ = ("digest", "full", "key", "minimal", "shown_full", "shown_minimal", "shown_without_lists")
+    __slots__ = (
+        "_catalog",
+        "_max_items",
+        "digest",
+        "full",
+        "key",
+        "minimal",
+        "shown_full",
+        "shown_minimal",
+        "shown_without_lists",
+    )
+
+    full: EncodedObject
+    minimal: EncodedObject
+    shown_full: Attributes
+    shown_minimal: Attributes
+    shown_without_lists: Attributes
 
     def __init__(self, key: ApiKey, catalog: ScopeCatalog | None, max_items: int) -> None:
         self.key = key
-        self.digest = digest(key, None if catalog is None else catalog.version)
-        effective = _effective_scope(key, catalog)
-        self.minimal = Form(self._head(Detail.MINIMAL))
-        self.full = Form(self._head(Detail.FULL) | _full_members(key, effective, max_items))
-        identity: Attributes = {names.KEY_ID: key.id, names.KEY_DIGEST: self.digest}
-        if key.name is not None:
-            identity[names.KEY_NAME] = key.name
-        self.shown_minimal: Attributes = {**identity, names.DETAIL: Detail.MINIMAL.value}
-        self.shown_without_lists: Attributes = {**identity, names.DETAIL: Detail.FULL.value}
-        lists = _list_attributes(key, effective, max_items)
-        # the detail last: on a span without room for all the lists, it must not say that they are there
-        self.shown_full: Attributes = {**identity, **lists, names.DETAIL: Detail.FULL.value}
+        self.digest = key.digest_under(None if catalog is None else catalog.version)
+        self._catalog = catalog
+        self._max_items = max_items
 
-    def _head(self, detail: Detail) -> dict[str, Any]:
-        head = {"id": self.key.id, "name": self.key.name, "digest": self.digest, "detail": detail.value}
-        return {name: value for name, value in head.items() if value is not None}
+    if not TYPE_CHECKING:
 
-    def form(self, detail: Detail) -> Form:
-        """Return what a row is given in a detail."""
+        def __getattr__(self, name: str) -> Any:
+            """Make an encoding at its first use: Python asks here for slots that have no value yet."""
+            encode = _ENCODERS.get(name)
+            if encode is None:
+                raise AttributeError(name)
+            encoding = encode(self)
+            setattr(self, name, encoding)
+            return encoding
+
+    def encoded(self, detail: Detail) -> EncodedObject:
+        """Return the members of a row in a detail."""
         return self.full if detail is Detail.FULL else self.minimal
 
+    form = encoded
 
-class Snapshots:
-    """Encodes keys under the catalog and limit in force, each content once while it is remembered."""
+    def _encode_full(self) -> EncodedObject:
+        key, members = self.key, self._head(Detail.FULL)
+        self._add_list(members, "scopes", key.scopes)
+        self._add_list(members, "allow_list", key.allow_list)
+        _add(members, owner=key.owner, expires_at=key.expires_at, effective_scope=self._effective_scope())
+        return EncodedObject(members)
 
-    def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
-        self.max_items = max_items
-        snapshots: Memory[ApiKey, Snapshot] = Memory(
-            lambda key: Snapshot(key, catalog, max_items), lambda snapshot: len(snapshot.key.written)
-        )
-        self.of = snapshots.__getitem__
+    def _encode_minimal(self) -> EncodedObject:
+        return EncodedObject(self._head(Detail.MINIMAL))
 
+    def _head(self, detail: Detail) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        _add(members, id=self.key.id, name=self.key.name, digest=self.digest, detail=detail.value)
+        return members
 
-def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
-    """Add a list under its name: its first elements and, when some are left out, the full number beside it."""
-    members[name] = list(elements[:max_items])
-    if len(elements) > max_items:
-        members[f"{name}_count"] = len(elements)
+    def _effective_scope(self) -> dict[str, Any] | None:
+        """Return the meaning of the scopes; ``None`` without a catalog and if the scopes are unknown."""
+        catalog, key = self._catalog, self.key
+        if catalog is None or key.scopes is None:
+            return None
+        permissions, unknown = catalog.effective(key.scopes)
+        members: dict[str, Any] = {}
+        self._add_list(members, "permissions", permissions)
+        self._add_list(members, "allow_list", None if key.allow_list is None else normalize(key.allow_list))
+        self._add_list(members, "unknown_scopes", unknown or None)
+        members["catalog"] = catalog.version
+        return members
 
-
-def _effective_scope(key: ApiKey, catalog: ScopeCatalog | None) -> dict[str, Any] | None:
-    """Return the lists of the effective scope before any cut; ``None`` without a catalog or with unknown scopes."""
-    if catalog is None or key.scopes is None:
-        return None
-    permissions, unknown = catalog.effective(key.scopes)
-    lists = {
-        "permissions": permissions,
-        "allow_list": None if key.allow_list is None else normalise(key.allow_list),
-        "unknown_scopes": unknown or None,
-        "catalog": catalog.version,
-    }
-    return {name: value for name, value in lists.items() if value is not None}
-
-
-def _full_members(key: ApiKey, effective: dict[str, Any] | None, max_items: int) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for name, elements in (("scopes", key.scopes), ("allow_list", key.allow_list)):
+    def _add_list(self, members: dict[str, Any], name: str, elements: Sequence[str] | None) -> None:
         if elements is not None:
-            cut(members, name, elements, max_items)
-    scalars = {"owner": key.owner, "expires_at": key.expires_at}
-    members |= {name: value for name, value in scalars.items() if value is not None}
-    if effective is not None:
-        members["effective_scope"] = scope = dict[str, Any]()
-        for name, value in effective.items():
-            if isinstance(value, tuple):
-                cut(scope, name, value, max_items)
-            else:
-                scope[name] = value
-    return members
+            cut(members, name, elements, self._max_items)
+            members[name] = ListAttribute(members[name])  # rows and spans share it
+
+    def _show_full(self) -> Attributes:
+        # the detail comes last: if a span has no room for all lists, it must not claim to have them
+        lists = _shown(self.full.members, _ATTRIBUTES)
+        permissions = _shown(self.full.members.get("effective_scope", {}), _EFFECTIVE_ATTRIBUTES)
+        return {**self._identity(), **lists, **permissions, names.DETAIL: Detail.FULL.value}
+
+    def _show_without_lists(self) -> Attributes:
+        return {**self._identity(), names.DETAIL: Detail.FULL.value}
+
+    def _show_minimal(self) -> Attributes:
+        return {**self._identity(), names.DETAIL: Detail.MINIMAL.value}
+
+    def _identity(self) -> Attributes:
+        identity: Attributes = {names.KEY_ID: self.key.id, names.KEY_DIGEST: self.digest}
+        if self.key.name is not None:
+            identity[names.KEY_NAME] = self.key.name
+        return identity
 
 
-def _list_attributes(key: ApiKey, effective: dict[str, Any] | None, max_items: int) -> Attributes:
-    members = _full_members(key, None, max_items)
-    if effective is not None:
-        cut(members, "permissions", effective["permissions"], max_items)
-    return {
-        _ATTRIBUTES[name]: ListAttribute(value) if isinstance(value, list) else value for name, value in members.items()
-    }
+_ENCODERS: Final = {
+    "full": Snapshot._encode_full,
+    "minimal": Snapshot._encode_minimal,
+    "shown_full": Snapshot._show_full,
+    "shown_without_lists": Snapshot._show_without_lists,
+    "shown_minimal": Snapshot._show_minimal,
+}
 
-
-_ATTRIBUTES = {
+_ATTRIBUTES: Final = {
     "scopes": names.KEY_SCOPES,
     "scopes_count": names.KEY_SCOPES_COUNT,
     "allow_list": names.KEY_ALLOW_LIST,
     "allow_list_count": names.KEY_ALLOW_LIST_COUNT,
-    "permissions": names.KEY_PERMISSIONS,
-    "permissions_count": names.KEY_PERMISSIONS_COUNT,
     "owner": names.KEY_OWNER,
     "expires_at": names.KEY_EXPIRES_AT,
 }
+
+_EFFECTIVE_ATTRIBUTES: Final = {
+    "permissions": names.KEY_PERMISSIONS,
+    "permissions_count": names.KEY_PERMISSIONS_COUNT,
+}
+
+
+def _shown(members: Mapping[str, Any], attributes: Mapping[str, str]) -> Attributes:
+    return {attribute: members[name] for name, attribute in attributes.items() if name in members}
+
+
+def _add(members: dict[str, Any], **more: Any) -> None:
+    """Add the members that are known."""
+    members.update({name: value for name, value in more.items() if value is not None})
+
+
+class Snapshots:
+    """Encodes keys under the catalog and the limit in force, each content once while it is cached.
+
+    Attributes:
+        of: Returns the snapshot of a key.
+        max_items: Maximum number of elements of a list.
+    """
+
+    def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
+        self.catalog = catalog
+        self.max_items = max_items
+        snapshots: Memo[ApiKey, Snapshot] = Memo(
+            lambda key: Snapshot(key, catalog, max_items), lambda snapshot: len(snapshot.key.emitted)
+        )
+        self.of = snapshots.__getitem__

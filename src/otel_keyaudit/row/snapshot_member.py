@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.key.encoded_object import Form
-from otel_keyaudit.key.snapshot import cut
+from otel_keyaudit.key.encoded_object import Form, cut
 
 Location = tuple[str, str]
 """The span in which a row is written: trace and span id as lower-case hex of 32 and 16 digits (W3C trace context)."""

@@ -1,6 +1,7 @@
-"""A key in the forms in which it is written: members of a row, JSON text, span attributes."""
+"""The encoded snapshot of a key: members of rows and attributes of spans."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, Detail
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.scope_catalog import ScopeCatalog, load_catalog
 from otel_keyaudit.key.snapshot import Snapshot, Snapshots
 from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
 
@@ -18,7 +19,7 @@ CATALOG = ScopeCatalog(
     permissions={"a": ("a:read", "a:write", "a:drop"), "b": ("b:read",)},
     composites={},
     aliases={},
-    everything=frozenset({"all"}),
+    all_scopes=frozenset({"all"}),
 )
 LOCATION = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 FULL_KEY = ApiKey("k_1", "ci", ["a:*", "x", "y"], ["w:1", "w:*", "v:1", "u:1"], "me", "2026-11-23T16:00:00Z")
@@ -30,7 +31,7 @@ def members(key: ApiKey, catalog: ScopeCatalog | None = CATALOG, max_items: int 
 
 
 def test_full_members() -> None:
-    """A full row has everything that is known, and what it means under the catalog."""
+    """A full row has all known fields, and their meaning under the catalog."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 128)
     assert snapshot.full.copy() == {
         "id": "k_1",
@@ -51,15 +52,15 @@ def test_full_members() -> None:
 
 
 def test_minimal_members() -> None:
-    """A minimal row has the identity and the digest that leads to the full row."""
+    """A minimal row has id, name, and the digest that refers to the full row."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 1)
     full, minimal = snapshot.full.copy(), snapshot.minimal.copy()
     assert minimal == {"id": "k_1", "name": "ci", "digest": full["digest"], "detail": "minimal"}
     assert Snapshot(ApiKey("k_1"), None, 128).minimal.copy().keys() == {"id", "digest", "detail"}
 
 
-def test_unknown_is_absent_and_none_is_empty() -> None:
-    """What is unknown is not there; what is none is an empty list, and so is what it grants."""
+def test_unknown_lists_are_absent() -> None:
+    """An unknown list is absent; an empty list is recorded as such, and grants nothing."""
     assert members(ApiKey("k")).keys() == {"id", "digest", "detail"}
     nothing = members(ApiKey("k", scopes=[], allow_list=[]))
     assert (nothing["scopes"], nothing["allow_list"]) == ([], [])
@@ -67,14 +68,14 @@ def test_unknown_is_absent_and_none_is_empty() -> None:
 
 
 def test_effective_scope_needs_scopes_and_a_catalog() -> None:
-    """There is no effective scope with unknown scopes or without a catalog; its allow list needs one of the key."""
+    """It is absent with unknown scopes or without a catalog; its allow list needs the allow list of the key."""
     assert "effective_scope" not in members(ApiKey("k", allow_list=["w:1"]))
     assert "effective_scope" not in members(FULL_KEY, None)
     assert members(ApiKey("k", scopes=["b:*"]))["effective_scope"] == {"permissions": ["b:read"], "catalog": "2026-11"}
 
 
 def test_long_lists_are_cut() -> None:
-    """Of a longer list the first items are written, with the full number beside it; a list that just fits has none."""
+    """The first elements are recorded with the full length beside them; a list that fits has no count."""
     cut = members(FULL_KEY, max_items=1)
     assert (cut["scopes"], cut["scopes_count"]) == (["a:*"], 3)
     assert (cut["allow_list"], cut["allow_list_count"]) == (["w:1"], 4)
@@ -91,14 +92,14 @@ def test_long_lists_are_cut() -> None:
     assert not [name for name in (*fits, *fits["effective_scope"]) if name.endswith("_count")]
 
 
-def test_digest_is_taken_before_any_cut() -> None:
-    """A limit changes what is written, never the digest; the catalog's version does."""
+def test_the_digest_does_not_depend_on_the_limit() -> None:
+    """It is computed before lists are cut; the version of the catalog changes it."""
     assert Snapshot(FULL_KEY, CATALOG, 1).digest == Snapshot(FULL_KEY, CATALOG, 128).digest
     assert Snapshot(FULL_KEY, None, 1).digest != Snapshot(FULL_KEY, CATALOG, 1).digest
 
 
 def test_attributes() -> None:
-    """Spans have the identity, with or without the lists, and a count only where a list was cut."""
+    """Spans have the identity, with or without the lists, and a count only if a list was cut."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 3)
     identity = {
         "keyaudit.key.id": "k_1",
@@ -124,7 +125,7 @@ def test_attributes() -> None:
 
 
 def test_rows_share_nothing() -> None:
-    """What one row does with its members does not reach another row, on any level."""
+    """A change to the members of one row does not reach another row, on any level."""
     snapshot = Snapshot(FULL_KEY, CATALOG, 128)
     before = orjson.dumps(snapshot.full.copy())
     row = snapshot.full.copy()
@@ -141,16 +142,16 @@ def test_rows_share_nothing() -> None:
     st.none() | st.just(LOCATION),
     st.integers(1, 3),
 )
-def test_json_is_the_object(key: ApiKey, detail: Detail, location: Location | None, max_items: int) -> None:
-    """The text of a member is the compact JSON of its object, whatever characters are in it, in one plain line."""
-    member = Member(Snapshot(key, CATALOG, max_items).form(detail), location)
+def test_json_equals_the_object(key: ApiKey, detail: Detail, location: Location | None, max_items: int) -> None:
+    """The JSON of a member is compact and printable, whatever characters it holds."""
+    member = Member(Snapshot(key, CATALOG, max_items).encoded(detail), location)
     assert json.loads(member.as_json()) == member.as_object()
     forms = [json.dumps(member.as_object(), separators=(",", ":"), ensure_ascii=escaped) for escaped in (False, True)]
     assert member.as_json() == next(form for form in forms if form.isprintable())
 
 
 def test_location() -> None:
-    """The trace ids follow all else; a subject has none."""
+    """The trace ids come last; a subject has none."""
     snapshot = Snapshot(FULL_KEY, None, 128)
     located = Member(snapshot.minimal, LOCATION).as_object()
     assert list(located)[-2:] == ["trace_id", "span_id"]
@@ -167,17 +168,40 @@ def test_location() -> None:
     ],
 )
 def test_ambiguous(max_items: int, location: Location | None, expected: dict[str, Any]) -> None:
-    """A request with several keys names all of them, and nothing that would choose one."""
+    """A request with several keys names all of them and chooses none."""
     member = Member(ambiguous(("k_1", "k_2"), max_items), location)
     assert member.as_object() == {"ambiguous": True, **expected}
     assert json.loads(member.as_json()) == member.as_object()
 
 
-def test_snapshots_are_encoded_once_while_they_are_remembered() -> None:
-    """Equal keys share one encoded snapshot."""
+def test_equal_keys_share_a_snapshot() -> None:
+    """Each content is encoded once while it is cached, and each encoding is made once."""
     snapshots = Snapshots(None, 128)
     first = snapshots.of(ApiKey("k_1", scopes=["a"]))
     assert snapshots.of(ApiKey("k_1", scopes=["a"])) is first
-    for number in range(3000):
-        snapshots.of(ApiKey(f"k_{number}"))
-    assert snapshots.of(ApiKey("k_1", scopes=["a"])) is not first
+    assert first.full is first.full
+    assert first.shown_full is first.shown_full
+    assert snapshots.of(ApiKey("k_1", scopes=["b"])) is not first
+    assert not hasattr(first, "shown")
+
+
+def test_members_are_in_the_documented_order() -> None:
+    """The order of section 4 of the reference is the order of a row's members."""
+    full = members(FULL_KEY, max_items=1)
+    assert list(full) == [
+        "id", "name", "digest", "detail", "scopes", "scopes_count", "allow_list", "allow_list_count", "owner",
+        "expires_at", "effective_scope",
+    ]  # fmt: skip
+
+
+def test_snapshots_are_under_the_catalog_and_the_limit(tmp_path: Path) -> None:
+    """A full row has the permissions of the scopes, a minimal one has not."""
+    path = tmp_path / "catalog.json"
+    path.write_text('{"version": "1", "resources": {"a": ["read", "write"]}}')
+    snapshots = Snapshots(load_catalog(path), 1)
+    snapshot = snapshots.of(ApiKey("k_1", scopes=["a:*"]))
+    assert snapshots.of(ApiKey("k_1", scopes=["a:*"])) is snapshot
+    assert snapshots.max_items == 1
+    full, minimal = (snapshot.encoded(detail).copy() for detail in (Detail.FULL, Detail.MINIMAL))
+    assert full["effective_scope"] == {"permissions": ["a:read"], "permissions_count": 2, "catalog": "1"}
+    assert minimal == {"id": "k_1", "digest": snapshot.digest, "detail": "minimal"}

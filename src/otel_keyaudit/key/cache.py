@@ -87,16 +87,3 @@ class Memo(Cache[Content, Value], Generic[Content, Value]):
         value = self._make(content)
         self.keep(content, value)
         return value
-
-
-# The earlier names, until their users have moved.
-MOST_REMEMBERED = MAX_ENTRIES
-LONGEST_CONTENT = MAX_CHARACTERS
-Memory = Memo
-
-
-def remember(memory: dict[Content, Value], content: Content, made: Value, most: int = MAX_ENTRIES) -> None:
-    """Add an entry to a plain dict, which forgets everything when it is full."""
-    if len(memory) >= most:
-        memory.clear()
-    memory[content] = made

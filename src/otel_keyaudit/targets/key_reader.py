@@ -15,7 +15,7 @@ from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.key.api_key import READERS, ApiKey
-from otel_keyaudit.key.cache import LONGEST_CONTENT, Memory, remember
+from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.targets.call import Call, MemberReader, Reader
 
 Readers = Mapping[str, Reader]
@@ -42,7 +42,7 @@ class KeyReader:
         self._is_snapshot = issubclass(kind, ApiKey)  # a proxy only says that it is one, and may lead to another key
         self._names = tuple(readers)
         self._readers = () if self._is_snapshot else tuple(readers.values())
-        self._known: dict[bytes, ApiKey] = {}
+        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.emitted))
         self.known: Callable[[bytes], ApiKey | None] = self._known.get
         members = [read for read in self._readers if isinstance(read, MemberReader)]
         self._members = [read.name for read in members]
@@ -115,9 +115,10 @@ class KeyReader:
         if "id" not in fields:
             moment.report(stage, UnreadableError("the key has no id"))
             return None
-        found = _KEYS[tuple(fields.items())]
-        if content is not None and len(fields) == len(given) and len(content[0]) <= LONGEST_CONTENT:
-            remember(self._known, content[0], found)
+        found = ApiKey(**fields)
+        if content is not None and len(fields) == len(given):
+            # a copy, because the bytes from orjson can hold on to a buffer of 8 kB
+            self._known.keep(bytes(bytearray(content[0])), found)
         return found
 
 
@@ -131,12 +132,6 @@ def _set(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return {"set": sorted(value)}
     raise TypeError
-
-
-_KEYS: Memory[tuple[tuple[str, Any], ...], ApiKey] = Memory(
-    lambda fields: ApiKey(**dict(fields)), lambda key: len(key.written)
-)
-"""By fields in canonical form: the same object for the same content."""
 
 
 def _converted(name: str, value: Any) -> Any:

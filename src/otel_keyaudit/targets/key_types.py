@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from otel_keyaudit.key.cache import remember
+from otel_keyaudit.key.cache import Memo
 from otel_keyaudit.targets.call import Reader, reader
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.key_reader import KeyReader, Readers
@@ -77,16 +77,11 @@ class KeyFields:
         self._given = given
         self._types = types
         self._readers = {name: reader(source, deferred=deferred) for name, source in sources.items()}
-        self._of_class: dict[type, KeyReader] = {}
+        self._of_class: Memo[type, KeyReader] = Memo(
+            lambda kind: KeyReader(kind, self.readers(kind)), lambda _: 1, entries=CLASSES
+        )
+        self.of = self._of_class.__getitem__
         self.reader_of_class = self._of_class.get
-
-    def of(self, kind: type) -> KeyReader:
-        """Return what reads a key object of a class."""
-        found = self._of_class.get(kind)
-        if found is None:
-            found = KeyReader(kind, self.readers(kind))
-            remember(self._of_class, kind, found, CLASSES)
-        return found
 
     def readers(self, kind: type) -> Readers:
         """Return the readers for a key object of a class."""

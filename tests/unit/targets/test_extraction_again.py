@@ -193,7 +193,7 @@ def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None
     ("wrong", "said"),
     [
         ({"id": None}, "(the key has no id)"),
-        ({"name": 1.5}, "(field 'name': expected text, an integer or a UUID, not float)"),
+        ({"name": 1.5}, "(field 'name': expected a string, an integer or a UUID, not float)"),
     ],
 )
 def test_what_is_wrong_is_said_by_field(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from otel_keyaudit.key.api_key import ApiKey
     from otel_keyaudit.key.snapshot import Detail
     from otel_keyaudit.observers.sampling import AuditEvent
-    from otel_keyaudit.request.context import current_key, use_key
+    from otel_keyaudit.request.context import current_key
+    from otel_keyaudit.request.use_key import use_key
     from otel_keyaudit.targets.target import AuditTarget, AuthTarget
 
 __all__ = [
@@ -39,7 +40,7 @@ _HOMES = {
     "KeyAuditInstrumentor": "instrumentor",
     "TargetStatus": "installation.target",
     "current_key": "request.context",
-    "use_key": "request.context",
+    "use_key": "request.use_key",
 }
 
 

@@ -36,6 +36,10 @@ class FullSpanError(UnreadableError):
     """Raised where attributes would push the application's own off a span."""
 
 
+class ForeignContextError(UnreadableError):
+    """Raised for a ``use_key`` that is left in another context than it was entered in."""
+
+
 class CollisionError(UnreadableError):
     """Stands for a member of a reserved name that is not ours and was moved aside (docs/reference.md, section 4)."""
 

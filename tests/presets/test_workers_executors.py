@@ -228,7 +228,7 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
     pool: ThreadPoolExecutor, keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It names no key then, which is said once."""
-    monkeypatch.setattr("otel_keyaudit.request.propagation.current_key", lambda: 1 / 0)
+    monkeypatch.setattr("otel_keyaudit.request.propagation.used_for_job", lambda _: 1 / 0)
     with keyaudit.request():
         bare.verify("k1")
         _by_submit(pool, "one")

@@ -212,7 +212,7 @@ def test_an_ended_request_keeps_nothing_alive(keyaudit: KeyAudit) -> None:
     async def handle() -> None:
         bare.verify("k1")
         contexts.append(contextvars.copy_context())
-        states.append(contexts[0][request_state.CALL.in_context])  # type: ignore[arg-type]
+        states.append(contexts[0][request_state.CALL._variable])  # type: ignore[arg-type]
 
     _call(handle, _nothing)
     (state,) = states
@@ -227,7 +227,7 @@ def test_states_are_freed() -> None:
     async def handle() -> None:
         bare.verify("k1")
         bare.record("a")
-        states.append(weakref.ref(contextvars.copy_context()[request_state.CALL.in_context]))
+        states.append(weakref.ref(contextvars.copy_context()[request_state.CALL._variable]))
 
     _call(handle, _nothing)
     gc.collect()

@@ -1,6 +1,12 @@
-"""A request that is on no span."""
+"""A request without a server span."""
 
-from otel_keyaudit.request.context import running
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry.context import get_current
+
+from otel_keyaudit.request.context import CALL, USED_KEY, Request, new_request
+from otel_keyaudit.request.running import leave
 from otel_keyaudit.request.state import RequestState
 
 
@@ -13,6 +19,18 @@ class _NoSpans:
     show_alone = show
 
 
-def unseen_request() -> running:
-    """Return a block that runs as a request without a server span."""
-    return running(RequestState(_NoSpans()))
+def unseen_state() -> Request:
+    """Return the state of a request that nobody runs in."""
+    return new_request(_NoSpans())
+
+
+@contextmanager
+def unseen_request() -> Iterator[Request]:
+    """Run a block as a request without a server span."""
+    request = unseen_state()
+    before = CALL.get(), USED_KEY.get(), get_current()
+    CALL.set(request)
+    try:
+        yield request
+    finally:
+        leave(request, *before)

@@ -97,7 +97,7 @@ class _VariableBefore312(_Variable[Value]):
 
     def _get(self) -> Value | None:
         info = current_collection()
-        return self._variable.get() if info is None else info.get(self, self._variable.get())  # type: ignore[call-overload, no-any-return]
+        return self._variable.get() if info is None else info.get(self, self._variable.get())  # type: ignore[call-overload]
 
     def _set(self, value: Value | None) -> Token[Value | None] | tuple[Any, ...]:
         info = current_collection()
@@ -116,7 +116,10 @@ class _VariableBefore312(_Variable[Value]):
             super().reset(token)
 
 
-Variable = _Variable if sys.version_info >= (3, 12) else _VariableBefore312
+if sys.version_info >= (3, 12):
+    Variable = _Variable
+else:
+    Variable = _VariableBefore312
 
 Setting = Any
 """What ``Variable.set`` returns, for ``Variable.reset``."""

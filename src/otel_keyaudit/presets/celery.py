@@ -1,42 +1,42 @@
-"""Celery: the key of whoever sends a task travels in the headers of its message, and is set while the task runs."""
+"""Celery: the key of the request that sends a task travels in a header of its message, and is set while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.context import current_key
-from otel_keyaudit.request.propagation import MAX_BYTES, Carrier, Job, Jobs, Undo, around, packed, unpacked
+from otel_keyaudit.request.context import current_request, used_for_job
+from otel_keyaudit.request.message import MAX_BYTES, packed, unpacked
+from otel_keyaudit.request.propagation import Carrier, Job, Jobs, Undo, around
 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")
-
-_RUNNING: WeakKeyDictionary[Any, Job] = WeakKeyDictionary()
-"""The job of each task that runs, by the task's own request."""
+_JOB = "_otel_keyaudit_job"
+"""Attribute of a task's own request."""
 
 
 def _write(headers: dict[str, Any]) -> None:
-    """Write the header anew: one that was copied from elsewhere, or came from a client, must not name a key."""
+    """Replace the header: one that was copied from another message, or came from a client, must not name a key."""
     headers.pop(HEADER, None)
-    key = current_key()
-    if key is not None:
-        headers[HEADER] = packed(key, _WITHOUT_LISTS)
-        headers[HEADER] = packed(key)
+    used = used_for_job(current_request())
+    if used is not None:
+        headers[HEADER] = packed(used, _WITHOUT_LISTS)
+        headers[HEADER] = packed(used)
 
 
-def _begin(request: Any) -> None:
+def _begin(request: Any, jobs: Jobs) -> None:
+    if request.is_eager:
+        return
     text = request.get(HEADER)
-    if text is not None and not request.is_eager:
-        job = Job(unpacked(text))
-        job.__enter__()
-        _RUNNING[request] = job
+    job = Job(None if text is None else jobs.guarded(unpacked, text))
+    setattr(request, _JOB, job)
+    job.__enter__()
 
 
 def _end(request: Any) -> None:
-    job = _RUNNING.pop(request, None)
+    job = vars(request).pop(_JOB, None)
     if job is not None:
         job.__exit__(None, None, None)
 
@@ -46,7 +46,7 @@ def _connect(signals: ModuleType, jobs: Jobs) -> Undo:
         jobs.guarded(_write, headers)
 
     def prerun(task: Any = None, **_: Any) -> None:
-        jobs.guarded(lambda: _begin(task.request))
+        jobs.guarded(lambda: _begin(task.request, jobs))
 
     def postrun(task: Any = None, **_: Any) -> None:
         jobs.guarded(lambda: _end(task.request))
@@ -74,8 +74,8 @@ PRESET = Preset(
     library="celery",
     oldest="5.4",
     records="the key of the request, or the task, that sends a task, in the rows of that task, whenever it runs: "
-    "`id`, `name`, `scopes`, `allow_list`, `owner`, `expires_at` travel in the message's header "
-    f"`{HEADER}`; where they take more than {MAX_BYTES // 1024} KiB, without the two lists",
+    "`id`, `name`, `scopes`, `allow_list`, `owner`, `expires_at`, `on_behalf_of` and `actors` travel in the message's "
+    f"header `{HEADER}`; if they take more than {MAX_BYTES // 1024} KiB, without the two lists of the key",
     never="the arguments and the result of the task; what goes out by HTTP; baggage",
     targets=(),
     carriers=(Carrier("celery.signals", _connect), Carrier("celery.app.task", _apply)),

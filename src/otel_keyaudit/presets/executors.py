@@ -1,4 +1,4 @@
-"""Jobs that are given to a pool of threads: also those of ``run_in_executor`` and ``map``, which end in ``submit``."""
+"""Jobs of a pool of threads; ``run_in_executor`` and ``map`` call ``submit``, too."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.propagation import Carrier, Jobs, Undo, around
+from otel_keyaudit.request.propagation import Carrier, Job, Jobs, Undo, around
 
 POOL_AT_WORK: ContextVar[bool] = ContextVar("otel_keyaudit_pool_at_work", default=False)
-"""A pool takes a job: a thread that it starts now is for all jobs to come, not for this one."""
+"""A pool takes a job: a thread that it starts now runs all later jobs."""
 
 
 def _pools(module: ModuleType, jobs: Jobs) -> Undo:
@@ -27,13 +27,23 @@ def _pools(module: ModuleType, jobs: Jobs) -> Undo:
 
 
 def _to_thread(module: ModuleType, jobs: Jobs) -> Undo:
-    """Put the key inside of the context that ``to_thread`` copies, since that may be of a request that has ended."""
+    """Set the key inside the context that ``to_thread`` copies, since its request may have ended by then."""
 
     async def to_thread(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         work, *others = args
         return await original(jobs.with_key(work), *others, **kwargs)
 
     return around(module, "to_thread", to_thread)
+
+
+def _jobs(module: ModuleType, _: Jobs) -> Undo:
+    """Restore the context of the thread after each job, in which a key may have been set by hand and not left."""
+
+    def run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with Job(None):
+            return original(*args, **kwargs)
+
+    return around(module, "_WorkItem.run", run)
 
 
 PRESET = Preset(
@@ -43,5 +53,9 @@ PRESET = Preset(
     "or `asyncio.to_thread`, in the rows of that job, also after the request's end",
     never="the pool's threads, between jobs; jobs of other processes (`ProcessPoolExecutor`)",
     targets=(),
-    carriers=(Carrier("concurrent.futures.thread", _pools), Carrier("asyncio.threads", _to_thread)),
+    carriers=(
+        Carrier("concurrent.futures.thread", _pools),
+        Carrier("concurrent.futures.thread", _jobs),
+        Carrier("asyncio.threads", _to_thread),
+    ),
 )

@@ -1,144 +1,286 @@
-"""Which request does this code run in: the context variables, and what reads and sets them.
+"""Find the request and the key that code runs with.
 
-A request's state is one mutable object. It travels in a ``ContextVar`` through tasks and the copied contexts of worker
-threads; what those threads find out is written into the object, where the rest of the request sees it. A context
-outlives its request (a task, a pipelined request, a lazily started worker), so the object knows whether it has ended.
+The state of a request is one mutable object. It travels in a ``ContextVar`` through tasks and the copied contexts of
+worker threads, so that all of them see what one finds out. A context can outlive its request (a task, a pipelined
+request, a worker that was started lazily), and a forked process inherits it, so the state knows when it has ended.
 """
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Final
+import os
+from typing import Any, Final
 
 from opentelemetry import trace
 
 from otel_keyaudit import names
-from otel_keyaudit.guard.collection import Setting, Variable
+from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.request.attribution import NOTHING, Attribution
-from otel_keyaudit.request.first_request import come_first
-from otel_keyaudit.request.state import RequestState
+from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution
+from otel_keyaudit.request.call_stack import is_run_by_framework, task_or_thread
+from otel_keyaudit.request.reports import report_shared_worker
+from otel_keyaudit.request.state import RequestState, Spans
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
 
-
-CALL: Final[Variable[RequestState]] = Variable("otel_keyaudit_call")
-"""The ASGI or WSGI call that code runs in, or the one that it was started in and that has ended."""
-
-USED_KEY: Final[Variable[ApiKey]] = Variable("otel_keyaudit_used_key")
-"""The key that an enclosing :class:`use_key` set."""
+SHARED: Final = Attribution(names.FAILED)
+"""The answer for a worker that was started in a request and serves others too."""
 
 
-class running:  # noqa: N801 - a context manager, named like those of contextlib
-    """Make a request the current one for the block, and end it afterwards unless it lasts longer than its call."""
+class _Process:
+    """The process that runs this code; a forked child has another one."""
 
-    __slots__ = ("_before", "_state")
-
-    def __init__(self, state: RequestState) -> None:
-        self._state = state
-
-    def __enter__(self) -> None:
-        self._before = CALL.set(self._state)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not self._state.lasts:
-            self._state.close()
-        CALL.reset(self._before)
+    __slots__ = ()
 
 
-def current_request() -> RequestState | None:
-    """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
-    call = CALL.get()
-    if call is not None and call.is_open and not call.has_consumers:
-        return call
-    mark = getattr(trace.get_current_span(), SPAN_MARK, None)
-    made_by_span = mark if isinstance(mark, RequestState) else None
-    if call is not None and call.is_open:
-        return made_by_span if made_by_span is not None and made_by_span.within is call else call
-    if made_by_span is not None and made_by_span.is_open:
-        return made_by_span
-    return call or made_by_span
+_process = _Process()
 
 
-def current_call() -> RequestState | None:
-    """Return the open ASGI or WSGI call this code runs in."""
-    call = CALL.get()
-    return call if call is not None and call.is_open else None
+def _after_fork() -> None:
+    global _process  # noqa: PLW0603 - a comparison of two objects tells whether a request was inherited, without a lock
+    _process = _Process()
 
 
-def leave_used_key() -> Setting:
-    """Leave a key that was set by hand behind, where a server starts a request in the context of the previous one."""
-    return USED_KEY.set(USED_KEY.get() if CALL.get() is None else None)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-def set_used_key(key: ApiKey) -> Setting:
-    """Set a key as :class:`use_key` does, but show it on no span around."""
-    return USED_KEY.set(key)
+class Request(RequestState):
+    """The state of a request, and what its boundaries know about it.
+
+    Attributes:
+        process: The process in which it began.
+        within: The request inside whose call a CONSUMER span began this one.
+        is_divided: Parts of it may not be its own: CONSUMER spans have begun other requests inside it, or a helper of
+            one of its workers has taken another request's item from a queue.
+        has_shared_helpers: The latter.
+        flow: The task or thread in which a span began it; an ASGI or WSGI call is on the stack.
+        used_before: The ``use_key`` around it, if a span began it.
+        used_inside: The ``use_key`` that is open in the body of its response.
+    """
+
+    process: _Process
+    within: Request | None = None
+    is_divided = False
+    has_shared_helpers = False
+    flow: int | None = None
+    used_before: UsedKey | None = None
+    used_inside: UsedKey | None = None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Say whether the process was forked while the request was open: here it has ended."""
+        return self.process is not _process
+
+    def is_own_flow(self) -> bool:
+        """Say whether the task or thread is the request's own, and none that the application has started in it."""
+        return self.flow == task_or_thread() or is_run_by_framework()
+
+    def end(self) -> None:
+        """Close the request in the process in which it began; in a child, its lock may be held by a lost thread."""
+        if self.process is _process:
+            self.close()
 
 
-def restore_used_key(before: Setting) -> None:
-    """Undo :func:`leave_used_key` or :func:`set_used_key`."""
-    USED_KEY.reset(before)
-
-
-def current_attribution(request: RequestState | None) -> Attribution:
-    """Return whose a row is that is written now.
+class Ended(Request):
+    """Takes the place of a request where that has ended although its state is open.
 
     Args:
-        request: The request around, if there is one.
+        attribution: The answer for rows that are written there.
+        replaced: The request.
     """
+
+    def __init__(self, attribution: Attribution, replaced: Request | None = None) -> None:
+        super().__init__(_NO_SPANS)
+        self.close()
+        self.attribution = attribution
+        self.process = _process
+        self.replaced = replaced
+
+
+def new_request(spans: Spans, scope: Any = None) -> Request:
+    """Return the state of a request that begins in this process."""
+    request = Request(spans, scope)
+    request.process = _process
+    return request
+
+
+class _NoSpans:
+    """Shows a request nowhere."""
+
+    def show(self, state: RequestState) -> None:
+        """Show nothing."""
+
+    show_alone = show
+
+
+_NO_SPANS = _NoSpans()
+
+
+class UsedKey:
+    """A key set by hand.
+
+    Args:
+        key: The key.
+        on_behalf_of: For whom it acts.
+        actors: Through whom it acts, the current actor first.
+        request: The request in which it was set.
+        is_job: It was set in a task or thread of its own, which may outlive the request; else it ends with the request.
+
+    Attributes:
+        is_left: Its block has been left before a later one, or in another context.
+        outer: After that, the key around the block.
+        is_withdrawn: The task or thread has turned out to serve other requests.
+    """
+
+    __slots__ = (
+        "actors", "is_job", "is_left", "is_withdrawn", "key", "on_behalf_of", "outer", "process", "request",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        key: ApiKey,
+        on_behalf_of: str | None = None,
+        actors: tuple[str, ...] = (),
+        *,
+        request: Request | None = None,
+        is_job: bool = False,
+    ) -> None:
+        self.key = key
+        self.on_behalf_of = on_behalf_of
+        self.actors = actors
+        self.request = request
+        self.is_job = is_job
+        self.process = _process
+        self.is_left = self.is_withdrawn = False
+        self.outer: UsedKey | None = None
+
+    def holds(self) -> bool:
+        """Say whether rows are given this key."""
+        if self.is_withdrawn or self.process is not _process:
+            return False
+        return self.is_job or self.request is None or self.request.is_open
+
+    def leave(self, outer: UsedKey | None) -> None:
+        """End the block in every context that holds the key."""
+        self.is_left = True
+        self.outer = outer
+
+
+CALL: Final[Variable[Request]] = Variable("otel_keyaudit_call")
+"""The ASGI or WSGI call that code runs in, or the one that it was started in and that has ended."""
+
+USED_KEY: Final[Variable[UsedKey]] = Variable("otel_keyaudit_used_key")
+"""The key that :class:`otel_keyaudit.use_key` set last; see :func:`used_key`."""
+
+
+def used_key() -> UsedKey | None:
+    """Return the innermost key set by hand; it may have ended with its request."""
     used = USED_KEY.get()
+    while used is not None and used.is_left:
+        used = used.outer
+    return used
+
+
+def current_request() -> Request | None:
+    """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
+    call = CALL.get()
+    if call is not None and call.is_open and call.process is _process and not call.is_divided:
+        return call
+    return _of_context(call)
+
+
+def _of_context(call: Request | None) -> Request | None:
+    mark = getattr(trace.get_current_span(), SPAN_MARK, None)
+    by_span = mark if isinstance(mark, Request) else None
+    if type(call) is Ended and (by_span is None or by_span is call.replaced):
+        return call
+    if call is None:
+        found = by_span
+    elif is_open(call):
+        found = by_span if by_span is not None and by_span.within is call else call
+    else:
+        found = by_span if by_span is not None and is_open(by_span) else call
+    return None if found is None else _or_ended(found)
+
+
+def is_open(request: Request) -> bool:
+    """Say whether a request is open in this process."""
+    return request.is_open and request.process is _process
+
+
+def _or_ended(request: Request) -> Request:
+    """Return the request, or what takes its place in a forked process or beside a shared helper."""
+    if request.is_inherited:
+        return Ended(NOTHING if request.attribution is NOTHING else ENDED, request)
+    if request.has_shared_helpers and request.is_open and not request.is_own_flow():
+        return Ended(SHARED, request)
+    return request
+
+
+def current_call() -> Request | None:
+    """Return the open ASGI or WSGI call this code runs in."""
+    call = CALL.get()
+    return call if call is not None and is_open(call) else None
+
+
+def is_any_open() -> bool:
+    """Say whether this code runs in an open request."""
+    request = current_request()
+    return request is not None and request.is_open
+
+
+def current_attribution(request: Request | None) -> Attribution:
+    """Return the answer for a row that is written now.
+
+    Args:
+        request: The current request, if there is one.
+    """
+    used = used_key()
     if used is not None:
-        return Attribution(names.ATTRIBUTED, used)
-    return NOTHING if request is None else request.attribution
+        if used.holds():
+            return attribution_of(used)
+        if used.is_withdrawn:
+            report_shared_worker()
+            return SHARED
+        if request is None or not request.is_open:
+            return ENDED
+    if request is None:
+        return NOTHING
+    if request.attribution is SHARED:
+        report_shared_worker()
+    return request.attribution
+
+
+def attribution_of(used: UsedKey) -> Attribution:
+    """Return the answer that a key set by hand gives."""
+    return Attribution(names.ATTRIBUTED, used.key)
 
 
 def current_key() -> ApiKey | None:
     """Return the key of the request this code runs in.
 
     Returns:
-        The key set by :class:`use_key`, else the request's own; ``None`` when there is no key, when the request showed
-        several, and after its end.
+        The key set by :class:`use_key`, else the request's own; ``None`` if the request has no key or several, and
+        after its end.
     """
-    used = USED_KEY.get()
-    if used is not None:
-        return used
+    used = used_key()
+    if used is not None and used.holds():
+        return used.key
     request = current_request()
-    return request.attribution.key if request is not None else None
+    return None if request is None or (used is not None and used.is_withdrawn) else request.attribution.key
 
 
-class use_key:  # noqa: N801 - a context manager, named like those of contextlib
-    """Set the key by hand for a block: in a worker, a script, a test. It wins over the request's own.
+def used_for_job(request: Request | None) -> UsedKey | None:
+    """Return the current key for a job that a request hands to a worker, ``None`` if there is none or several.
 
     Args:
-        key: The key; ``None`` sets nothing.
-
-    Example:
-        ``with use_key(current_key()):`` around work that outlives the request.
+        request: The current request, if there is one.
     """
-
-    def __init__(self, key: ApiKey | None) -> None:
-        if key is not None and not isinstance(key, ApiKey):
-            raise TypeError(f"use_key takes an ApiKey or None, not {type(key).__name__}")
-        self._key = key
-        self._before: list[Setting] = []
-
-    def __enter__(self) -> ApiKey | None:
-        """Set the key, and show it on the server span around."""
-        come_first()
-        if self._key is not None:
-            self._before.append(USED_KEY.set(self._key))
-            request = current_request()
-            if request is not None and request.is_open:
-                request.use(self._key)
-        return self._key
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Set what was there before."""
-        if self._before:
-            USED_KEY.reset(self._before.pop())
+    used = used_key()
+    if used is not None and used.holds():
+        return UsedKey(used.key, used.on_behalf_of, used.actors, request=request or used.request, is_job=True)
+    if request is None or (used is not None and used.is_withdrawn):
+        return None
+    key = request.attribution.key
+    return None if key is None else UsedKey(key, request=request, is_job=True)

@@ -1,4 +1,4 @@
-"""The functions through which requests come, as data: servers, in-process clients, frameworks, and what opens spans."""
+"""The functions through which requests come, as data: servers, in-process clients, frameworks, spans and queues."""
 
 from __future__ import annotations
 
@@ -16,21 +16,34 @@ class EntryPoint:
 
     Attributes:
         path: ``package.module:Qualified.name``.
-        protocol: ``asgi`` or ``wsgi`` for an application; ``asgi_server`` for what runs one in a context that may be a
-            previous request's; ``asgi_client`` or ``wsgi_client`` for a method that calls the application in its
-            attribute ``app``; ``wsgi_server`` for what is given the application; ``call`` for one that runs a
-            whole request; ``bridge`` for one that makes an environ of the current scope; ``span`` for one that opens a
-            span.
-        subject: Returns from the arguments the ASGI scope, the WSGI environ, or the application that is given.
+        protocol: One of these:
+
+            * ``asgi``, ``wsgi``: an application;
+            * ``asgi_call``: an ASGI application that returns its response;
+            * ``asgi_server``: runs one in a context that may be a previous request's;
+            * ``asgi_client``, ``wsgi_client``: a method that calls the application in its attribute ``app``;
+            * ``wsgi_server``: a function that gets the application as an argument;
+            * ``call``: runs a whole request;
+            * ``bridge``: makes an environ of the current scope;
+            * ``span``, ``span_end``: open and end a span;
+            * ``put``, ``take``: put an item into a queue or take one; with ``_later``, as coroutine functions.
+        subject: Returns the ASGI scope, the WSGI environ, or the object that stands for the queue, from the arguments.
+        position: Position of the application among the arguments, for ``wsgi_server``.
     """
 
     path: str
     protocol: str
     subject: Callable[[Arguments], Any] = itemgetter(1)
+    position: int = 0
 
 
 def _own_scope(args: Arguments) -> Any:
     return args[0].scope
+
+
+def _stream(args: Arguments) -> Any:
+    """Return the part that both ends of a stream have in common."""
+    return args[0]._state
 
 
 _UVICORN = (
@@ -51,6 +64,9 @@ _GUNICORN = (  # with the position of the request: the environ is made inside
     ("base_async:AsyncWorker.handle_http2_request", 2),
 )
 
+_ANYIO = "anyio.streams.memory:MemoryObject"
+_SYNC_AND_ASYNC = (("_nowait", ""), ("", "_later"))
+
 _HTTPX = ("httpx", "httpx2")
 
 ENTRY_POINTS = (
@@ -58,18 +74,18 @@ ENTRY_POINTS = (
     *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
     EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
     EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
-    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server"),
+    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server", position=1),
     *(EntryPoint(f"gunicorn.workers.{name}", "call", itemgetter(position)) for name, position in _GUNICORN),
     EntryPoint("gunicorn.http.wsgi:default_environ", "bridge"),
-    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server", itemgetter(0)),
-    EntryPoint("waitress.server:create_server", "wsgi_server", lambda args: args[0]),
+    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server"),
+    EntryPoint("waitress.server:create_server", "wsgi_server"),
     # In-process clients: the only entry of an application without a framework.
     *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),
     *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
     EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
-    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server", lambda args: args[0]),
+    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server"),
     EntryPoint("django.test.client:ClientHandler.__call__", "call"),
-    EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi"),
+    EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi_call"),
     # Frameworks.
     EntryPoint("fastapi.applications:FastAPI.__call__", "asgi"),
     EntryPoint("starlette.applications:Starlette.__call__", "asgi"),
@@ -92,6 +108,15 @@ ENTRY_POINTS = (
     EntryPoint("opentelemetry.instrumentation.falcon:_InstrumentedFalconAPI.__call__", "wsgi"),
     EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
     EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
-    # The server span, recorded or dropped.
+    # Spans, recorded or dropped.
     EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
+    EntryPoint("opentelemetry.sdk.trace:Span.end", "span_end"),
+    EntryPoint("opentelemetry.trace.span:NonRecordingSpan.end", "span_end"),
+    # Queues. Their other methods call these.
+    EntryPoint("asyncio.queues:Queue.put_nowait", "put", itemgetter(0)),
+    EntryPoint("asyncio.queues:Queue.get_nowait", "take", itemgetter(0)),
+    EntryPoint("queue:Queue.put", "put", itemgetter(0)),
+    EntryPoint("queue:Queue.get", "take", itemgetter(0)),
+    *(EntryPoint(f"{_ANYIO}SendStream.send{how}", f"put{later}", _stream) for how, later in _SYNC_AND_ASYNC),
+    *(EntryPoint(f"{_ANYIO}ReceiveStream.receive{how}", f"take{later}", _stream) for how, later in _SYNC_AND_ASYNC),
 )

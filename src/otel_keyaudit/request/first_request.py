@@ -1,28 +1,29 @@
-"""The last moment to find targets: before the first request, or the first key that is set by hand.
+"""Resolve targets at the last moment: before the first request, or before the first key that is set by hand.
 
-A script that was started (``python worker.py``) is never imported, so no import tells when its functions are there.
+A script that was started (``python worker.py``) is never imported, so no import reports that its functions exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from otel_keyaudit.guard.guard import run_silently
+from otel_keyaudit.guard.guard import quietly
 
-_waiting: list[Callable[[], object]] = []
+waiting: list[Callable[[], object]] = []
+"""The work to do before the first request, if it has not been done."""
 
 
 def before_first_use(prepare: Callable[[], object]) -> None:
-    """Have something done once, before the library is first made use of; it takes the place of what waited before."""
-    _waiting[:] = [prepare]
+    """Do some work once, before the first request; it replaces earlier work that still waits."""
+    waiting[:] = [prepare]
 
 
 def never_before_first_use() -> None:
-    """Forget what waits."""
-    _waiting.clear()
+    """Forget the work that waits."""
+    waiting.clear()
 
 
 def come_first() -> None:
-    """Do what waits, once."""
-    if _waiting:
-        run_silently(_waiting.pop())
+    """Do the work that waits, once."""
+    if waiting:
+        quietly(waiting.pop())

@@ -1,7 +1,7 @@
-"""Work that a request hands to another thread or process, and the key that goes with it: only where a preset says so.
+"""Hand a key to work in another thread or process, where a preset says so.
 
-A worker serves one request after the other. So a key belongs to the job it was handed over with, from its first line to
-its last, and never to the thread that happens to run it.
+A worker serves one request after the other. So a key belongs to the job it was handed over with, from the job's first
+line to its last, and never to the thread that runs it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ from functools import partial
 from types import ModuleType, TracebackType
 from typing import Any
 
-import orjson
 from opentelemetry import context, trace
 
-from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.collection import Setting
 from otel_keyaudit.guard.faults import Faults, GuardedCall
-from otel_keyaudit.guard.guard import run_silently
-from otel_keyaudit.key.api_key import READERS, ApiKey
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import Exchange, find
-from otel_keyaudit.request.context import current_key, restore_used_key, set_used_key
+from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
 from otel_keyaudit.request.first_request import come_first
-
-MAX_BYTES = 32_768
-"""Longest text in which a key travels: a broker may limit all the headers of a message to 128 KiB."""
+from otel_keyaudit.request.reports import report_to, report_to_nobody
+from otel_keyaudit.request.simple_queue import observe_simple_queues, restore_simple_queues
 
 Undo = Callable[[], object]
 
@@ -39,31 +34,33 @@ class Carrier:
     """A place where jobs are handed over.
 
     Attributes:
-        module: The module it is in.
-        put_on: Gets that module, once it is there, and what hands keys over; returns how it is taken off.
+        module: Its module.
+        patch: Gets the module, once that is imported, and the :class:`Jobs`; returns the function that undoes it.
     """
 
     module: str
-    put_on: Callable[[ModuleType, Jobs], Undo]
+    patch: Callable[[ModuleType, Jobs], Undo]
 
 
 class Job:
-    """A key on its way: where the job runs it is set by hand, in the trace of the request.
+    """A job on its way with a key. While it runs, the key is set by hand, in the trace of the request.
 
     Args:
-        key: The key.
-        span_context: The span in which the job was handed over; a job that is in a span of its own stays there.
+        used: The key; ``None`` for a job without one, inside which a key may be set by hand.
+        span_context: The span in which the job was handed over; a job that runs in a span of its own stays there.
     """
 
-    def __init__(self, key: ApiKey, span_context: trace.SpanContext = trace.INVALID_SPAN_CONTEXT) -> None:
-        self._key = key
+    __slots__ = ("_context_token", "_setting", "_span_context", "_used")
+
+    def __init__(self, used: UsedKey | None, span_context: trace.SpanContext = trace.INVALID_SPAN_CONTEXT) -> None:
+        self._used = used
         self._span_context = span_context
-        self._key_before: Setting | None = None
+        self._setting: Any = None
         self._context_token: Token[context.Context] | None = None
 
     def __enter__(self) -> None:
         come_first()
-        self._key_before = set_used_key(self._key)
+        self._setting = USED_KEY.set(self._used or USED_KEY.get())
         if self._span_context.is_valid and trace.get_current_span() is trace.INVALID_SPAN:
             span = trace.NonRecordingSpan(self._span_context)  # the span itself would make the job part of its request
             self._context_token = context.attach(trace.set_span_in_context(span))
@@ -71,40 +68,34 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.put_down()
+        USED_KEY.reset(self._setting)
         if self._context_token is not None:
             context.detach(self._context_token)
 
-    def put_down(self) -> None:
-        """Forget the key before the end."""
-        if self._key_before is not None:
-            restore_used_key(self._key_before)
-            self._key_before = None
-
 
 class Jobs:
-    """Hands keys over. What goes wrong is counted, and the job is done without a key.
+    """Hands keys over. A failure is counted, and the job runs without a key.
 
     Args:
-        faults: Counts.
+        faults: Counts failures.
     """
 
     def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+        self.faults = faults
 
     def guarded(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Return what some work of ours returns, ``None`` when it fails."""
-        return GuardedCall(self._faults, "a job").guarded(STAGE_AUTHENTICATION, work, *args)
+        """Return the result of some work of ours, ``None`` if it fails."""
+        return GuardedCall(self.faults, "a job").guarded(STAGE_AUTHENTICATION, work, *args)
 
     def with_key(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what is to run elsewhere in place of some work: the same, with the key of now around it."""
+        """Return the work with the current key around it, to run elsewhere."""
         return self.guarded(_with_key, work) or work
 
 
 def begin_job() -> Job | None:
-    """Return a job with the key of the request at hand, ``None`` when it has none or several."""
-    key = current_key()
-    return None if key is None else Job(key, trace.get_current_span().get_span_context())
+    """Return a job with the current key, ``None`` if there is none or several."""
+    used = used_for_job(current_request())
+    return None if used is None else Job(used, trace.get_current_span().get_span_context())
 
 
 def _with_key(work: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -124,18 +115,18 @@ def around(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
     """Have a function of a module called by another one, which gets the original, the arguments and the keywords.
 
     Returns:
-        How it is taken off.
+        The function that undoes it.
     """
     return Exchange(find(module, name).value, lambda original: partial(call, original)).undo
 
 
 class JobsInstallation:
-    """Carriers, each put on when its module is there.
+    """The carriers, each patched when its module is imported.
 
     Args:
-        jobs: What they hand keys over with.
+        jobs: Hands keys over.
         carriers: The carriers.
-        watch: Tells when a module is executed.
+        watch: Reports executed modules.
     """
 
     def __init__(self, jobs: Jobs, carriers: Iterable[Carrier], watch: ModuleWatch) -> None:
@@ -145,45 +136,19 @@ class JobsInstallation:
         self._undo: list[Undo] = []
 
     def install(self) -> None:
-        """Put every carrier on, now or later; importing nothing."""
+        """Patch every carrier, now or when its module is imported; import nothing."""
+        report_to(self._jobs.faults)
+        observe_simple_queues()
         for carrier in self._carriers:
             self._watch.tell(carrier.module, partial(self._jobs.guarded, self._apply, carrier))
 
     def uninstall(self) -> None:
-        """Take them off."""
+        """Undo every patch."""
         for undo in reversed(self._undo):
-            run_silently(undo)
+            quietly(undo)
         self._undo.clear()
+        restore_simple_queues()
+        report_to_nobody()
 
     def _apply(self, carrier: Carrier, module: ModuleType) -> None:
-        self._undo.append(carrier.put_on(module, self._jobs))
-
-
-def packed(key: ApiKey, names: Iterable[str] = READERS) -> str:
-    """Return a key as text, or some of its fields; it holds what its rows hold, and never a secret.
-
-    Raises:
-        UnreadableError: It is too long.
-    """
-    known = {name: value for name in names if (value := getattr(key, name)) is not None}
-    text = orjson.dumps(known)
-    if len(text) > MAX_BYTES:
-        raise UnreadableError(f"a key of more than {MAX_BYTES:,} bytes is not handed over as a whole")
-    return text.decode()
-
-
-def unpacked(text: object) -> ApiKey:
-    """Return the key that a text holds, exactly as :func:`packed` writes it.
-
-    Raises:
-        ValueError: It is nothing that :func:`packed` has written.
-    """
-    if not isinstance(text, str) or len(text) > MAX_BYTES:
-        raise UnreadableError("a key comes as a text of limited length")
-    members = orjson.loads(text)
-    if not isinstance(members, dict) or not {"id"} <= members.keys() <= READERS.keys():
-        raise UnreadableError("a key comes as an object with the fields of a key")
-    key = ApiKey(**members)
-    if packed(key) != text:
-        raise UnreadableError("a key comes in the form in which it was handed over")
-    return key
+        self._undo.append(carrier.patch(module, self._jobs))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from otel_keyaudit.request.context import CALL
-from otel_keyaudit.request.state import RequestState
+from otel_keyaudit.request.context import Request
+from otel_keyaudit.request.running import await_inside, run_inside
 
 
 def runs_code(body: Any, environ: Any) -> bool:
@@ -17,35 +17,35 @@ def runs_code(body: Any, environ: Any) -> bool:
     return not (isinstance(file_wrapper, type) and isinstance(body, file_wrapper))
 
 
-def delimited_body(body: Any, state: RequestState) -> Any:
-    """Return a body that is read, and closed, as part of its request."""
+def delimited_body(body: Any, request: Request) -> Any:
+    """Return a body that is read, and closed, inside its request."""
     if hasattr(body, "__next__"):
-        return Chunks(body, state)
-    return (SizedBody if hasattr(body, "__len__") else Body)(body, state)
+        return Chunks(body, request)
+    return (SizedBody if hasattr(body, "__len__") else Body)(body, request)
 
 
-def keeps_streaming(response: Any, state: RequestState) -> bool:
-    """Let the body of a response that Django's test client got be read as part of the request; say if there is one."""
+def delimit_streaming(response: Any, request: Request) -> None:
+    """Make the request last until the streaming body of a response of Django is closed, if there is one."""
     if not getattr(response, "streaming", False):
-        return False
+        return
+    request.lasts = True
     body = response.streaming_content
     is_async = hasattr(body, "__anext__")
-    response.streaming_content = AsyncChunks(body, state) if is_async else delimited_body(body, state)
-    return True
+    response.streaming_content = AsyncChunks(body, request) if is_async else delimited_body(body, request)
 
 
 class Body:
     """The body of a WSGI response: the request goes on while it is read, and ends when it is closed.
 
-    Otherwise it is what the application returned. Servers ask for the special methods of a body, so it must not have
-    more of them than that, as a proxy of wrapt would.
+    Everything else is the application's own body. Servers ask for the special methods of a body, so this class must not
+    have more of them, as a proxy of wrapt would.
     """
 
-    __slots__ = ("_body", "_state")
+    __slots__ = ("_body", "_request")
 
-    def __init__(self, body: Any, state: RequestState) -> None:
+    def __init__(self, body: Any, request: Request) -> None:
         object.__setattr__(self, "_body", body)
-        object.__setattr__(self, "_state", state)
+        object.__setattr__(self, "_request", request)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -58,26 +58,24 @@ class Body:
         setattr(self._body, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        before = CALL.set(self._state)
-        try:
-            return Chunks(iter(self._body), self._state)
-        finally:
-            CALL.reset(before)
+        return Chunks(run_inside(self._request, iter, self._body), self._request)
 
     def close(self) -> None:
         """Close the body, then end the request."""
-        before = CALL.set(self._state)
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-        finally:
-            self._state.close()
-            CALL.reset(before)
+        run_inside(self._request, _close, self._body, self._request)
+
+
+def _close(body: Any, request: Request) -> None:
+    try:
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+    finally:
+        request.lasts = False
 
 
 class SizedBody(Body):
-    """A body with a length, from which a server may derive that of the content."""
+    """A body with a length, from which a server may derive the length of the content."""
 
     __slots__ = ()
 
@@ -86,7 +84,7 @@ class SizedBody(Body):
 
 
 class Chunks(Body):
-    """A body that is read chunk by chunk, each with its request as the current one."""
+    """A body that is read chunk by chunk."""
 
     __slots__ = ()
 
@@ -94,15 +92,11 @@ class Chunks(Body):
         return self
 
     def __next__(self) -> Any:
-        before = CALL.set(self._state)
-        try:
-            return next(self._body)
-        finally:
-            CALL.reset(before)
+        return run_inside(self._request, next, self._body)
 
 
 class AsyncChunks(Body):
-    """The same for an asynchronous body."""
+    """An asynchronous body that is read chunk by chunk."""
 
     __slots__ = ()
 
@@ -110,8 +104,4 @@ class AsyncChunks(Body):
         return self
 
     async def __anext__(self) -> Any:
-        before = CALL.set(self._state)
-        try:
-            return await self._body.__anext__()
-        finally:
-            CALL.reset(before)
+        return await await_inside(self._request, self._body.__anext__)

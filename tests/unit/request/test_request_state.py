@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
-from support.unseen import unseen_request
+from support.unseen import unseen_state
 
 SOURCE = """
 class Key:
@@ -244,7 +244,7 @@ def test_long_request_gathers_nothing() -> None:
     class Authentication:
         within: Any = None
 
-    state = unseen_request()
+    state = unseen_state()
     for number in range(1000):
         check, look_up = Authentication(), Authentication()
         look_up.within = check
@@ -261,7 +261,7 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
         def __init__(self, within: Any = None) -> None:
             self.within = within
 
-    state = unseen_request()
+    state = unseen_state()
     first, second = Authentication(), Authentication()
     state.accept(ApiKey("k1"), Authentication(first))
     state.accept(ApiKey("k2"), Authentication(second))

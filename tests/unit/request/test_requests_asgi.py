@@ -68,24 +68,15 @@ def test_framework_called_by_an_unknown_server(make: Callable[[], Any]) -> None:
     assert list(bare.named().values()) == ["ka", "ka", None, None]
 
 
-def _copied(scope: dict[str, Any]) -> dict[str, Any]:
-    return dict(scope)
-
-
-def _with_other_headers(scope: dict[str, Any]) -> dict[str, Any]:
-    return {**scope, "headers": [*scope["headers"], (b"x-request-id", b"1")]}
-
-
-@pytest.mark.parametrize("derive", [_copied, _with_other_headers])
 @pytest.mark.parametrize("credential", ["k1", ""])
-def test_a_scope_passed_on_is_the_same_request(derive: Callable[..., Any], credential: str, keyaudit: KeyAudit) -> None:
-    """A middleware that passes a copy of the scope on, even with other headers, does not begin another request."""
+def test_copied_scope_is_the_same_request(credential: str, keyaudit: KeyAudit) -> None:
+    """A middleware that passes a copy of the scope on does not begin another request."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify(credential)
         with keyaudit.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
-            await inner(derive(scope), receive, send)
+            await inner({**scope}, receive, send)
 
     _test_client(app, ("/m/a", ""))
     assert set(bare.named().values()) == {credential or None}

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request.context import USED_KEY, leave_used_key, restore_used_key, set_used_key
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
-from support.unseen import unseen_request
 
 HAND = ApiKey("hand", "by hand", ["write"], ["w1"])
 
@@ -204,27 +202,3 @@ def test_abandoned_generator() -> None:
     with use_key(ApiKey("outer")), pytest.raises(StopIteration):
         generator.aclose().send(None)  # type: ignore[attr-defined]
     assert current_key() is None
-
-
-def test_a_server_that_was_started_in_a_block_serves_in_it() -> None:
-    """Not so what the context of its previous request has left behind."""
-    key = ApiKey("k_1")
-    with use_key(key):
-        before = leave_used_key()
-        assert USED_KEY.get() is key
-        restore_used_key(before)
-        with unseen_request():
-            before = leave_used_key()
-            assert USED_KEY.get() is None
-            restore_used_key(before)
-        assert USED_KEY.get() is key
-
-
-def test_a_key_that_comes_with_a_job_shows_on_no_span_around(keyaudit: KeyAudit) -> None:
-    """It is the key of what runs there, until it is taken back, and not that of the request that runs the job."""
-    with keyaudit.request():
-        token = set_used_key(HAND)
-        assert current_key() is HAND
-        restore_used_key(token)
-        assert current_key() is None
-    assert keyaudit.server_span() == {}

@@ -1,0 +1,72 @@
+"""Find out on whose account code runs: the framework's, or a task or thread that the application has started."""
+
+from __future__ import annotations
+
+import sys
+from asyncio import current_task
+from asyncio.events import _get_running_loop
+from collections.abc import Iterator
+from threading import get_ident
+from types import FrameType
+from typing import Any, Final
+
+_FRAMEWORKS: Final = frozenset({
+    "aiohttp", "asgiref", "bottle", "django", "falcon", "fastapi", "flask", "granian", "grpc", "gunicorn", "hypercorn",
+    "litestar", "pyramid", "quart", "sanic", "sse_starlette", "starlette", "tornado", "uvicorn", "waitress", "werkzeug",
+    "wsgiref",
+})  # fmt: skip
+"""Packages whose tasks and threads run a request on its own account."""
+
+_BOUNDARIES: Final = frozenset({"otel_keyaudit.request.boundaries", "otel_keyaudit.request.running"})
+
+_RUNTIME: Final = frozenset({
+    "anyio", "asyncio", "concurrent", "contextvars", "otel_keyaudit", "queue", "threading", "trio",
+})  # fmt: skip
+"""Packages that run a job for somebody else."""
+
+
+def task_or_thread() -> int:
+    """Return a number for the task that runs this code, or for the thread if there is no task."""
+    task = _current_task()
+    return get_ident() if task is None else id(task)
+
+
+def is_run_by_framework() -> bool:
+    """Say whether a framework runs this code, or the call of an application that is a request.
+
+    A callback of an event loop is nobody's task, and is on the stack of whoever runs the loop.
+    """
+    if _get_running_loop() is not None and _current_task() is None:
+        return False
+    return any(name in _BOUNDARIES or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
+
+
+def is_run_by_application() -> bool:
+    """Say whether functions of the application are between this code and the beginning of its task or thread."""
+    return any(name.partition(".")[0] not in _RUNTIME for name in _callers())
+
+
+def _callers() -> Iterator[str]:
+    """Return the modules of all functions on the stack, up to the one that the task or thread runs."""
+    first = _first_frame()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield str(frame.f_globals.get("__name__", ""))
+        frame = None if frame is first else frame.f_back
+
+
+def _first_frame() -> FrameType | None:
+    """Return the frame of the coroutine that the current task runs: what follows on the stack runs the event loop."""
+    task = _current_task()
+    if task is None:
+        return None
+    coroutine = task.get_coro() if hasattr(task, "get_coro") else task.coro
+    return getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+
+
+def _current_task() -> Any:
+    loop = _get_running_loop()
+    if loop is not None:
+        return current_task(loop)
+    trio: Any = sys.modules.get("trio")
+    return trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None

@@ -1,0 +1,90 @@
+"""Set a key by hand: in a worker, a script, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.request.context import USED_KEY, Request, UsedKey, current_request, used_key
+from otel_keyaudit.request.first_request import come_first
+from otel_keyaudit.request.reports import report_left_elsewhere
+
+
+class use_key:  # noqa: N801 - a context manager, named like those of contextlib
+    """Set the key by hand for a block. It overrides the request's own key there.
+
+    If the block is inside a request, it ends with the request at the latest. In a task or thread that the application
+    has started, it lasts until it is left.
+
+    Args:
+        key: The key; ``None`` sets nothing.
+        on_behalf_of: For whom the key acts.
+        actors: Through whom it acts, the current actor first.
+
+    Raises:
+        TypeError: An argument is of another type.
+
+    Example:
+        ``with use_key(current_key()):`` around work that outlives the request.
+    """
+
+    def __init__(
+        self, key: ApiKey | None, *, on_behalf_of: str | None = None, actors: Sequence[str] | None = None
+    ) -> None:
+        if key is not None and not isinstance(key, ApiKey):
+            raise TypeError(f"use_key takes an ApiKey or None, not {type(key).__name__}")
+        if on_behalf_of is not None and not isinstance(on_behalf_of, str):
+            raise TypeError(f"on_behalf_of takes a string or None, not {type(on_behalf_of).__name__}")
+        self._key = key
+        self._on_behalf_of = on_behalf_of
+        self._actors = _checked(actors)
+        self._entered: list[tuple[UsedKey, UsedKey | None, Any]] = []
+
+    def __enter__(self) -> ApiKey | None:
+        """Set the key, and show it on the server span around the block."""
+        come_first()
+        if self._key is not None:
+            request = current_request()
+            used = self._used(self._key, request)
+            self._entered.append((used, used_key(), USED_KEY.set(used)))
+            if request is not None and request.is_open:
+                request.use(used.key)
+        return self._key
+
+    def _used(self, key: ApiKey, request: Request | None) -> UsedKey:
+        is_job = request is not None and quietly(request.is_own_flow) is False
+        return UsedKey(key, self._on_behalf_of, self._actors, request=request, is_job=is_job)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Set the key that was there before."""
+        if not self._entered:
+            return
+        used, outer, setting = self._entered.pop()
+        if USED_KEY.get() is not used:  # another block was entered since, or this is another context
+            used.leave(outer)
+            return
+        USED_KEY.reset(setting)
+        if USED_KEY.get() is used:
+            used.leave(outer)
+            report_left_elsewhere()
+
+
+def _checked(actors: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the actors.
+
+    Raises:
+        TypeError: They are no strings.
+    """
+    if actors is None:
+        return ()
+    if isinstance(actors, str) or not isinstance(actors, Sequence):
+        raise TypeError(f"actors takes a list of strings or None, not {type(actors).__name__}")
+    for actor in actors:
+        if not isinstance(actor, str):
+            raise TypeError(f"actors takes a list of strings, and one of them is of type {type(actor).__name__}")
+    return tuple(actors)

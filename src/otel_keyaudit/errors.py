@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ConfigurationError(ValueError):
     """Raised by ``instrument()`` for a wrong option: which one, the value as given, and what is allowed."""
@@ -48,3 +50,23 @@ def class_name(error: BaseException) -> str:
     """Return the class of an exception as in ``error.type``: with its module unless builtin."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+LONGEST_SHOWN = 200
+"""Characters of a configured value that a message repeats."""
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a configured value, cut to 200 characters."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` with the known name nearest to a wrong one, or an empty string."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error needs it
+
+    spellings = {one.lower(): one for one in known}
+    matches = get_close_matches(name[:LONGEST_SHOWN].lower(), spellings, 1)
+    nearest = spellings[matches[0]] if matches else name
+    return "" if nearest == name else f"; did you mean {nearest!r}?"

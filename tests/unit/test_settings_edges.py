@@ -14,7 +14,7 @@ OPTIONS = (
     "auth_targets, audit_targets, presets, sampler, sampler_arg, request_field, subject_field, scope_catalog, "
     "audit_spans, max_items, strict, tracer_provider and meter_provider"
 )
-NO_PATH = "cannot be read: its path is none; allowed is a scope catalog in JSON"
+NO_PATH = "cannot be read: its path is invalid; allowed is a scope catalog in JSON"
 TARGETS = "or of texts package.module:name?field=expression"
 
 
@@ -103,7 +103,7 @@ def test_a_catalog_keeps_its_version(tmp_path: Path) -> None:
     assert resolve({"scope_catalog": str(path)}, {}).scope_catalog == load_catalog(path)
     with pytest.raises(CatalogError) as wrong:
         load_catalog("\0")
-    assert str(wrong.value) == "cannot be read: its path is none"
+    assert str(wrong.value) == "cannot be read: its path is invalid"
 
 
 def test_a_module_with_a_function_is_no_package(modules: Modules) -> None:

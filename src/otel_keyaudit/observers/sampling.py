@@ -1,88 +1,53 @@
-"""Full or minimal: how much of a key a row holds. A sampler never drops a row, an id or an outcome."""
+"""Samplers choose the detail of each row, full or minimal. They never drop a row, an id or an outcome."""
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from collections.abc import Callable
-from fnmatch import translate
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
 
-from otel_keyaudit.errors import ConfigurationError, UnreadableError
+from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Detail
+from otel_keyaudit.observers.audit_event import AuditEvent as AuditEvent  # noqa: PLC0414 - custom samplers get it
+from otel_keyaudit.observers.rules import FULL, MINIMAL, ON_CHANGE, RulesError, load_rules, matcher
 from otel_keyaudit.targets.function_reference import LazyFunction
 
-REMEMBERED_SNAPSHOTS = 16_384
-"""How many snapshots ``on_change`` knows, those used last: at least 10,000, whatever threads do at the same time."""
+REMEMBERED_SNAPSHOTS: Final = 16_384
+"""Number of snapshots that ``on_change`` remembers, those used last."""
 
-FAILED_OUTCOMES: Final = frozenset({"denied", "failed", "failure", "error"})
-"""Outcomes, in lower case, that count as failed."""
-
-BAD_REQUEST: Final = 400
-"""HTTP status from which on an outcome counts as failed (RFC 9110, section 15)."""
-
-
-class AuditEvent(NamedTuple):
-    """What a sampler is told of an audit write.
-
-    Attributes:
-        action: What is done.
-        resource_type: To what kind of thing.
-        resource_id: To which one.
-        outcome: How it ends, as far as that is known before the write: a text, a number or a bool.
-        request_key: The key of the request.
-        subject_key: The key that the row is about.
-    """
-
-    action: str | None = None
-    resource_type: str | None = None
-    resource_id: str | None = None
-    outcome: str | int | float | bool | None = None
-    request_key: ApiKey | None = None
-    subject_key: ApiKey | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """Say whether the outcome counts as failed: ``False``, 400 or more, or a word for it in any case."""
-        if isinstance(self.outcome, bool):
-            return not self.outcome
-        if isinstance(self.outcome, (int, float)):
-            return self.outcome >= BAD_REQUEST
-        return self.outcome is not None and self.outcome.lower() in FAILED_OUTCOMES
+SamplerOption = str | Callable[[AuditEvent], object]
+ArgumentOption = str | Path | Sequence[str]
 
 
 class Sampler:
-    """Chooses the detail of a write; one of the five of docs/reference.md, section 6.
+    """Chooses the detail of a row.
 
     Args:
-        choose: Returns the detail for an event.
-        constant: What it returns for every event, where it does: then nobody has to ask.
-        is_ours: It never fails, and may be asked about one write again.
+        choose: Returns the detail of a write.
 
     Attributes:
-        takes_note: It wants to be told of what was written in full.
+        constant: The detail of every row; ``None`` if the sampler must be asked.
+        takes_note: Whether the sampler must be told about rows that were written in full.
     """
 
+    constant: Detail | None = None
     takes_note = False
 
-    def __init__(
-        self, choose: Callable[[AuditEvent], object], *, constant: Detail | None = None, is_ours: bool = False
-    ) -> None:
+    def __init__(self, choose: Callable[[AuditEvent], object]) -> None:
         self._choose = choose
-        self.constant = constant
-        self.is_ours = is_ours
 
     @property
     def is_constant_full(self) -> bool:
-        """Every row is full, so the server span can have the lists from authentication on."""
+        """Whether every row is full, so that the server span has the lists from authentication on."""
         return self.constant is Detail.FULL
 
     def choose(self, event: AuditEvent) -> Detail:
-        """Return the detail for a write.
+        """Return the detail of a write.
 
         Raises:
-            UnreadableError: The sampler returned something else.
+            UnreadableError: A custom sampler returned something else.
         """
         detail = self._choose(event)
         if not isinstance(detail, Detail):
@@ -90,113 +55,158 @@ class Sampler:
         return detail
 
     def written(self, event: AuditEvent) -> None:
-        """Take note that a full row was written."""
+        """Note that a full row was written. A row that failed does not count: minimal rows would refer to nothing."""
 
 
-class _OnChange(Sampler):
-    """Full until a snapshot was written once, minimal afterwards.
+class ConstantSampler(Sampler):
+    """Chooses the same detail for every row."""
 
-    A snapshot counts only when its row was written: one that failed would leave minimal rows that lead nowhere.
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(lambda _: detail)
+        self.constant = detail
+
+
+class PolicySampler(Sampler):
+    """Chooses by a policy, and for ``on_change`` by the snapshots that were written in full before.
+
+    Args:
+        policy: Returns ``full``, ``minimal`` or ``on_change`` for a write.
+        takes_note: Whether the policy can return ``on_change``.
     """
 
-    takes_note = True
-
-    def __init__(self, always: Callable[[AuditEvent], bool]) -> None:
-        super().__init__(self._by_change, is_ours=True)
-        self._always = always
+    def __init__(self, policy: Callable[[AuditEvent], str], *, takes_note: bool) -> None:
+        super().__init__(self._by_policy)
+        self._policy = policy
+        self.takes_note = takes_note
         self._known: OrderedDict[str, None] = OrderedDict()
 
-    def _by_change(self, event: AuditEvent) -> Detail:
-        if self._always(event) or not self._known.keys() >= (digests := _digests(event)):
-            return Detail.FULL
-        for digest in digests:
-            self._remember(digest)
-        return Detail.MINIMAL
+    def _by_policy(self, event: AuditEvent) -> Detail:
+        detail = self._policy(event)
+        if detail == MINIMAL or (detail == ON_CHANGE and self._knows(event)):
+            return Detail.MINIMAL
+        return Detail.FULL
+
+    def _knows(self, event: AuditEvent) -> bool:
+        """Check whether full rows of all snapshots of a write exist, and mark those snapshots as used."""
+        digests = _digests(event)
+        if not self._known.keys() >= digests:
+            return False
+        self._remember(digests)
+        return True
 
     def written(self, event: AuditEvent) -> None:
         """Remember the snapshots of a row that was written in full."""
-        for digest in _digests(event):
-            self._remember(digest)
+        self._remember(_digests(event))
 
-    def _remember(self, digest: str) -> None:
-        self._known.pop(digest, None)
-        self._known[digest] = None
-        if len(self._known) > REMEMBERED_SNAPSHOTS:
-            self._known.popitem(last=False)
+    def _remember(self, digests: set[str]) -> None:
+        for digest in digests:
+            self._known.pop(digest, None)
+            self._known[digest] = None
+            if len(self._known) > REMEMBERED_SNAPSHOTS:
+                self._known.popitem(last=False)
 
 
 def _digests(event: AuditEvent) -> set[str]:
-    return {key.digest for key in (event.request_key, event.subject_key) if key is not None}
+    keys: tuple[ApiKey | None, ...] = event.request_key, event.subject_key
+    return {key.digest for key in keys if key is not None}
 
 
-def _patterns(argument: tuple[str, ...]) -> Callable[[AuditEvent], bool]:
-    """Return whether a row is always full: its action is selected, it failed, or it is about a key."""
-    matches = re.compile("|".join(translate(pattern) for pattern in argument) or r"(?!)").match
-
-    def always(event: AuditEvent) -> bool:
-        if event.subject_key is not None or event.has_failed:
-            return True
-        if event.action is None:
-            return False
-        return bool(matches(event.action) or (event.resource_type and matches(f"{event.resource_type}.{event.action}")))
-
-    return always
+def _always_full(event: AuditEvent) -> bool:
+    """Check for a row about an API key, a failed outcome and a refusal, which ``actions`` and ``on_change`` keep."""
+    return event.subject_key is not None or event.has_failed or event.was_refused
 
 
-def _constant(detail: Detail) -> Sampler:
-    return Sampler(lambda _: detail, constant=detail, is_ours=True)
+def _actions(patterns: Sequence[str]) -> Sampler:
+    matches = matcher(patterns)
+
+    def policy(event: AuditEvent) -> str:
+        return FULL if _always_full(event) or event.action is None or matches(event.actions) else MINIMAL
+
+    return PolicySampler(policy, takes_note=False)
 
 
-def _actions(patterns: tuple[str, ...]) -> Sampler:
-    always = _patterns(patterns)
-    return Sampler(lambda event: Detail.FULL if always(event) else Detail.MINIMAL, is_ours=True)
+def _on_change(patterns: Sequence[str]) -> Sampler:
+    matches = matcher(patterns)
+
+    def policy(event: AuditEvent) -> str:
+        return FULL if _always_full(event) or matches(event.actions) else ON_CHANGE
+
+    return PolicySampler(policy, takes_note=True)
 
 
-SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "module:name")
-"""What the option ``sampler`` takes."""
+SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "rules", "module:name")
+"""The values of the option ``sampler``."""
 
 
-def build_sampler(
-    sampler: str | Callable[[AuditEvent], object], patterns: tuple[str, ...] | None, *, deferred: bool
-) -> Sampler:
-    """Return the sampler that an option names.
+def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *, deferred: bool) -> Sampler:
+    """Build the sampler that the options name.
 
     Args:
-        sampler: One of the names, ``module:name`` of a function of the user's, or the function.
-        patterns: ``sampler_arg``, split at its commas.
-        deferred: The package of a function need not be importable yet.
+        sampler: A sampler's name, ``module:name`` of a function, or a function.
+        sampler_arg: Glob patterns as a list or as a comma-separated string, or the path of a rules file.
+        deferred: The package of a function may become importable later.
 
     Raises:
-        ConfigurationError: There is no such sampler, or its argument is missing or too much.
+        ConfigurationError: There is no such sampler, or its argument is missing, superfluous or invalid.
     """
-    if sampler == "actions" and not patterns:
+    if sampler == "actions":
+        return _actions(_patterns(sampler_arg, "with sampler 'actions' are glob patterns with commas between them"))
+    if sampler == "on_change":
+        allowed = "with sampler 'on_change' are glob patterns with commas between them, or no argument"
+        return _on_change(() if sampler_arg is None else _patterns(sampler_arg, allowed))
+    if sampler == "rules":
+        return _rules(sampler_arg)
+    built = _without_argument(sampler, deferred=deferred)
+    if sampler_arg is not None:
+        value = sampler_arg if isinstance(sampler_arg, (str, Path)) else ",".join(map(str, sampler_arg))
         raise ConfigurationError(
-            f"option 'sampler_arg' has the value {patterns!r}; "
-            "allowed with sampler 'actions' are glob patterns with commas between"
+            f"option 'sampler_arg' has the value {shown(str(value))}, but sampler {shown(_name(sampler))} takes none; "
+            "allowed is an argument with sampler 'actions', 'on_change' or 'rules'"
         )
-    if sampler in ("actions", "on_change"):
-        return _actions(patterns or ()) if sampler == "actions" else _OnChange(_patterns(patterns or ()))
-    if patterns is not None:
-        raise ConfigurationError(
-            f"option 'sampler_arg' has the value {','.join(patterns)!r}, but sampler {_name(sampler)!r} takes none; "
-            "allowed is an argument with sampler 'actions' or 'on_change'"
-        )
+    return built
+
+
+def _without_argument(sampler: SamplerOption, *, deferred: bool) -> Sampler:
     if callable(sampler):
         return Sampler(sampler)
     if sampler in ("always_full", "always_minimal"):
-        return _constant(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
-    return _custom(sampler, deferred=deferred)
-
-
-def _name(sampler: object) -> str:
-    return sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__)
-
-
-def _custom(sampler: str, *, deferred: bool) -> Sampler:
+        return ConstantSampler(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
     module, colon, name = sampler.partition(":")
     if not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
-        raise ConfigurationError(f"option 'sampler' has the value {sampler!r}; allowed are {', '.join(SAMPLERS)}")
+        raise ConfigurationError(
+            f"option 'sampler' has the value {shown(sampler)}; allowed are {', '.join(SAMPLERS)}"
+            f"{hint(sampler, SAMPLERS[:-1])}"
+        )
     try:
         return Sampler(LazyFunction(sampler, deferred=deferred))
     except ConfigurationError as error:
         raise ConfigurationError(f"option 'sampler' has the value {error}; allowed are {', '.join(SAMPLERS)}") from None
+
+
+def _name(sampler: SamplerOption) -> str:
+    return sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__)
+
+
+def _patterns(sampler_arg: ArgumentOption | None, allowed: str) -> Sequence[str]:
+    elements = sampler_arg.split(",") if isinstance(sampler_arg, str) else sampler_arg
+    if not isinstance(elements, (list, tuple)) or not all(isinstance(element, str) for element in elements):
+        raise _wrong_argument(sampler_arg, allowed)
+    patterns = [element.strip() for element in elements]
+    if not patterns or not all(patterns):
+        raise _wrong_argument(sampler_arg, f"{allowed}, none of them empty")
+    return patterns
+
+
+def _rules(sampler_arg: ArgumentOption | None) -> Sampler:
+    path = sampler_arg[0] if isinstance(sampler_arg, (list, tuple)) and len(sampler_arg) == 1 else sampler_arg
+    if not isinstance(path, (str, Path)) or not str(path).strip():
+        raise _wrong_argument(sampler_arg, "with sampler 'rules' is the path of a JSON file")
+    try:
+        rules = load_rules(path)
+    except RulesError as error:
+        raise ConfigurationError(f"option 'sampler_arg' has the value {shown(str(path))}: {error}") from None
+    return PolicySampler(rules.choose, takes_note=rules.has_on_change)
+
+
+def _wrong_argument(sampler_arg: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"option 'sampler_arg' has the value {shown(sampler_arg)}; allowed {allowed}")

@@ -70,3 +70,7 @@ def hint(name: str, known: Iterable[str]) -> str:
     matches = get_close_matches(name[:LONGEST_SHOWN].lower(), spellings, 1)
     nearest = spellings[matches[0]] if matches else name
     return "" if nearest == name else f"; did you mean {nearest!r}?"
+
+
+class WrongTargetError(Exception):
+    """A target can never match; the text is the reason."""

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.patch import Wrap, find, wrap
+from otel_keyaudit.patching.patch import Patch, find, wrap
+from otel_keyaudit.patching.wrappers import Observation
 
 
-class Seen:
+class Seen(Observation):
     """One call as it was seen."""
 
     def __init__(self, positional: tuple[Any, ...], keywords: dict[str, Any], *, lasts: bool = False) -> None:
         self.positional = positional
         self.keywords = keywords
         self.lasts = lasts
-        self.is_settled = False
         self.results: list[Any] = []
         self.errors: list[BaseException] = []
         self.pauses = 0
@@ -48,11 +48,11 @@ class Observer:
         self.calls: list[Seen] = []
         self._lasts = lasts
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Seen:
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Seen:
         self.calls.append(Seen(args, kwargs, lasts=self._lasts))
         return self.calls[-1]
 
-    def put_on(self, module: Any, name: str) -> Wrap:
+    def put_on(self, module: Any, name: str) -> Patch:
         return wrap(find(module, name), self)
 
 

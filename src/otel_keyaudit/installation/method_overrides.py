@@ -49,7 +49,7 @@ class Implementations:
         self._known: WeakSet[type] = WeakSet()
         self._lock = RLock()
 
-    def observe(self, args: tuple[Any, ...], _: dict[str, Any]) -> None:
+    def observe(self, args: tuple[Any, ...], _: dict[str, Any], __: object) -> None:
         """Look at who implements the method in a call that begins; the call itself is passed through."""
         self._guard().guarded(STAGE_AUTHENTICATION, self._look, args)
 

@@ -19,7 +19,7 @@ from otel_keyaudit.observers.components import Runtime
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
-from otel_keyaudit.patching.patch import Exchange, Found, Wrap, WrongTargetError, find, wrap
+from otel_keyaudit.patching.patch import Exchange, Found, Patch, WrongTargetError, find, wrap
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.boundaries import Boundaries
 from otel_keyaudit.request.entry_points import EntryPoint
@@ -63,7 +63,7 @@ class Installation:
         self._watch = watch
         self._is_on = True
         self._plans: list[Plan] = []
-        self._wraps: list[tuple[Wrap, object]] = []
+        self._wraps: list[tuple[Patch, object]] = []
         self._seen: list[object] = []
         self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
 
@@ -164,7 +164,7 @@ class Installation:
             self._wrap_once(found, self._observe(found))
 
     def _wrap_once(self, found: Found, observe: Observe) -> None:
-        if not any(one.function is found.exchanged and receiver is found.receiver for one, receiver in self._wraps):
+        if not any(one.identity is found.identity and receiver is found.receiver for one, receiver in self._wraps):
             self._wraps.append((wrap(found, observe), found.receiver))
 
     def _observe(self, found: Found) -> Observe:

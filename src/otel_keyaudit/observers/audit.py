@@ -213,7 +213,6 @@ class AuditMoment(ObservedCall):
         self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
-        self.is_settled = self.watched.ends_unseen and self.span is None
 
     # How it ended.
 

@@ -21,7 +21,7 @@ def observer(plan: AuditPlan) -> Observe:
     when = None if plan.when_needs_result else plan.when
     before = _before(plan)
 
-    def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuditMoment | None:
+    def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> AuditMoment | None:
         if not plan.is_on:
             return None
         moment = AuditMoment(plan, args, kwargs)

@@ -64,7 +64,7 @@ def observer(plan: Authentication) -> Observe:
     """Return what observes the calls of an authentication target."""
     plan.conclude = _CONCLUDE
 
-    def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> AuthenticationMoment | None:
+    def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> AuthenticationMoment | None:
         return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
 
     return observe

@@ -1,9 +1,12 @@
-"""Exchanges the code of a function and leaves the function itself: every reference to it, however early, is reached.
+"""Exchange the code of a Python function, so that every reference to the function is instrumented, however early.
 
-``Depends(f)``, ``from m import f``, a dispatch table and a decorator all hold the function object. Its code is replaced
-by that of a generated function with the same parameters and of the same kind, which passes the bound arguments on. The
-original lives on as a function of its own. No bytecode is written: the compiler makes the code, and the handler takes
-the place of a constant in it.
+``Depends(f)``, ``from m import f``, a dispatch table and a decorator all hold the function object. The object stays;
+its code is replaced by a *trampoline*: code with the same parameters, of the same kind (``async def``, generator), at
+the same place in the source. It builds the original function from the original code, asks a hook whether the call is
+observed, and calls the original. No bytecode is written: the compiler makes the code, then constants are replaced.
+
+The original code is a constant of the trampoline, and the original function is made in each call with the live cells.
+So one trampoline serves all functions that a factory creates from one definition, and no function is kept alive.
 """
 
 from __future__ import annotations
@@ -11,11 +14,15 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable
-from types import CodeType, FunctionType
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from operator import methodcaller
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
-_HANDLER = "otel_keyaudit.handler"
+_HOOK = "otel_keyaudit.hook"
+_FIRST_STEP = "otel_keyaudit.first_step"
 
 _KINDS = {
     inspect.CO_ITERABLE_COROUTINE: "generator_coroutine",
@@ -24,32 +31,101 @@ _KINDS = {
     inspect.CO_GENERATOR: "generator",
 }
 
-_BODIES = {
-    "sync": "return {local}({args}, {kwargs})",
-    "coroutine": "return await {local}({args}, {kwargs})",
-    "generator_coroutine": "return (yield from {local}({args}, {kwargs}))",
+# {o}: the original function. {k}: the hook, then the observation of the call.
+_OBSERVED = {
+    "sync": """\
+if not {k}:
+    return {o}({direct})
+with {k}:
+    return {k}.called({o}(*{k}.positional, **{k}.keywords), {o})""",
+    "coroutine": """\
+if not {k}:
+    return await {o}({direct})
+with {k}:
+    return {k}.returned(await {o}(*{k}.positional, **{k}.keywords))""",
+    "generator_coroutine": """\
+if not {k}:
+    return (yield from {o}({direct}))
+with {k}:
+    return {k}.returned((yield from {o}(*{k}.positional, **{k}.keywords)))""",
     "generator": """\
-{local} = {local}({args}, {kwargs})
-    while {local}.advance():
-        with {local}:
-            {local}.sent = yield {local}.value
-    return {local}.value""",
+if not {k}:
+    return (yield from {o}({direct}))
+{k} = {k}.generator({o}(*{k}.positional, **{k}.keywords))
+while {k}.advance():
+    with {k}:
+        {k}.sent = yield {k}.value
+return {k}.value""",
+    # There is no ``yield from`` for asynchronous generators. A list holds the next step, so that no frame keeps an
+    # exception that is thrown into the generator.
     "async_generator": """\
-{local} = {local}({args}, {kwargs})
-    while await {local}.advance():
-        with {local}:
-            {local}.sent = yield {local}.value""",
+if not {k}:
+    {o} = {o}({direct})
+    {k} = 'otel_keyaudit.first_step'
+    {k} = [{k}({o})]
+    while True:
+        try:
+            {v} = await {k}.pop()
+        except StopAsyncIteration:
+            return
+        try:
+            {k}.append({o}.asend((yield {v})))
+        except BaseException as {v}:
+            {k}.append({o}.athrow({v}))
+{k} = {k}.async_generator({o}(*{k}.positional, **{k}.keywords))
+while await {k}.advance():
+    with {k}:
+        {k}.sent = yield {k}.value""",
 }
+
+_BEGIN = "{k} = {k}({args}, {kwargs}, {o})"
+
+_HANDLED = {
+    "sync": "return {k}({args}, {kwargs})",
+    "coroutine": "return await {k}({args}, {kwargs})",
+    "generator_coroutine": "return (yield from {k}({args}, {kwargs}))",
+}
+
+
+class Hook(partial):  # type: ignore[type-arg]
+    """A constant of a trampoline: a callable without a frame of its own.
+
+    Pickled by value, as Dask, Ray and Spark do, it becomes a function of the standard library that returns an empty
+    string: the copy of the function passes its calls through, also where this library is not installed.
+    """
+
+    def __reduce__(self) -> Any:
+        return getattr, ("", "format")
+
+
+class _FirstStep(partial):  # type: ignore[type-arg]
+    """A constant that begins the iteration of an asynchronous generator."""
+
+    def __reduce__(self) -> Any:
+        return methodcaller, ("__anext__",)
+
+
+def first_step(generator: Any) -> Any:
+    """Return the first step of an asynchronous generator, unnoticed by the event loop.
+
+    The event loop closes the generators that it knows. It knows the trampoline's, which closes this one.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 def kind_of(function: Callable[..., Any]) -> str:
     """Return ``sync``, ``coroutine``, ``generator_coroutine`` (of ``types``), ``generator`` or ``async_generator``.
 
-    A Python function is what its code is: one that is only marked as a coroutine function works when it is called.
+    The kind of a Python function is that of its code: a function that is only marked as a coroutine function runs when
+    it is called.
     """
     if type(function) is FunctionType:
-        flags = function.__code__.co_flags
-        return next((kind for flag, kind in _KINDS.items() if flags & flag), "sync")
+        return kind_of_code(function.__code__)
     if inspect.isasyncgenfunction(function):
         return "async_generator"
     if inspect.iscoroutinefunction(function):
@@ -57,8 +133,13 @@ def kind_of(function: Callable[..., Any]) -> str:
     return "generator" if inspect.isgeneratorfunction(function) else "sync"
 
 
+def kind_of_code(code: CodeType) -> str:
+    """Return the kind of the functions that have a code."""
+    return next((kind for flag, kind in _KINDS.items() if code.co_flags & flag), "sync")
+
+
 def duplicate(function: FunctionType) -> FunctionType:
-    """Return a second function with the code and the attributes that the first one has now."""
+    """Return a second function with the present code and attributes of the first."""
     copy = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
@@ -69,19 +150,98 @@ def duplicate(function: FunctionType) -> FunctionType:
     return copy
 
 
-def trampoline(function: FunctionType, handler: Callable[[tuple[Any, ...], dict[str, Any]], Any]) -> CodeType:
-    """Return code that calls ``handler(args, kwargs)`` in place of the function's own.
+def closure_values(function: Any) -> Iterator[Any]:
+    """Yield the values of a function's free variables; unset ones are skipped."""
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):
+            yield cell.cell_contents
+
+
+def bare_function(code: CodeType) -> FunctionType:
+    """Return a function with a code and nothing else: no globals, no defaults, empty cells."""
+    return FunctionType(code, {}, None, None, tuple(CellType() for _ in code.co_freevars))
+
+
+def observed_code(code: CodeType, hook: Hook, qualified_name: str) -> CodeType:
+    """Return a trampoline around a code.
 
     Args:
-        function: Whose parameters, kind, free variables and place in the source the code takes over.
-        handler: Gets the positional and the keyword arguments, defaults filled in.
+        code: The original code.
+        hook: Gets the positional arguments, the keyword arguments and the original function of each call; returns an
+            ``Observation``, or a false value for a call that is not observed.
+        qualified_name: The original's, for Python 3.10, where the code does not know it.
     """
-    old = function.__code__
-    names = {*old.co_varnames, *old.co_freevars, *old.co_names}
-    local = next(name for number in range(len(names) + 1) if (name := f"_keyaudit_{number}") not in names)
-    new = _find(_compile(old, kind_of(function), local), local)
+    return _trampoline(code, _BEGIN + "\n" + _OBSERVED[kind_of_code(code)], hook, qualified_name)
+
+
+def calling_code(shape: CodeType, kind: str, hook: Hook) -> CodeType:
+    """Return a trampoline whose original is a callable in its only cell, for a callable without Python code.
+
+    Args:
+        shape: The code whose parameters and place in the source it takes over.
+        kind: The kind of the callable.
+        hook: As for :func:`observed_code`.
+    """
+    return _trampoline(shape, _BEGIN + "\n" + _OBSERVED[kind], hook, kind=kind, original="called")
+
+
+def handled_code(code: CodeType, handler: Hook) -> CodeType:
+    """Return code that calls ``handler(positional, keywords)`` instead of the original."""
+    return _trampoline(code, _HANDLED[kind_of_code(code)], handler)
+
+
+def hook_of(code: CodeType) -> Hook | None:
+    """Return the hook of a trampoline, ``None`` for any other code."""
+    return next((constant for constant in code.co_consts if type(constant) is Hook), None)
+
+
+def original_code(code: CodeType) -> CodeType:
+    """Return the code inside a trampoline of :func:`observed_code`; any other code is its own."""
+    if hook_of(code) is None:
+        return code
+    return next((constant for constant in code.co_consts if type(constant) is CodeType), code)
+
+
+def with_constant(code: CodeType, old: object, new: object) -> CodeType:
+    """Return a code in which one constant is replaced."""
+    return code.replace(co_consts=tuple(new if constant is old else constant for constant in code.co_consts))
+
+
+def _trampoline(
+    old: CodeType, body: str, hook: Hook, qualified_name: str = "", kind: str = "", original: str = ""
+) -> CodeType:
+    """Compile a trampoline; an enclosing function gives it its free variables."""
+    kind = kind or kind_of_code(old)
+    free = (original,) if original else old.co_freevars
+    o, k, v = _unused_names({*old.co_varnames, *old.co_freevars, *old.co_names})
+    parameters, args, kwargs, direct = _parameters(old)
+    touched = "".join(f"if 0: {name}\n" for name in free)
+    get_original = f"{o} = {original}\n" if original else f"def {o}():\n{_indented(touched or 'pass')}"
+    body = f"{k} = {_HOOK!r}\n" + body.format(o=o, k=k, v=v, args=args, kwargs=kwargs, direct=direct)
+    doc = bare_function(old).__doc__
+    inside = ("" if doc is None else f"{doc!r}\n") + touched + get_original + body
+    prefix = "async " if kind in ("coroutine", "async_generator") else ""
+    cells = "".join(f"{name} = None\n" for name in free)
+    function = f"{prefix}def {k}({parameters}):\n{_indented(inside)}"
+    source = f"def enclosing():\n{_indented(cells + function)}"
+    return _with_constants(_compiled(source, old, k), old, o, hook, qualified_name)
+
+
+def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualified_name: str) -> CodeType:
+    """Replace the placeholders among the constants; take over the name of the old code."""
+    replaced: dict[Any, Any] = {_HOOK: hook, _FIRST_STEP: _FirstStep(first_step)}
+    constants: list[Any] = []
+    for constant in new.co_consts:
+        if type(constant) is CodeType:
+            if constant.co_freevars != old.co_freevars:
+                raise TypeError("unknown order of free variables")
+            constants.append(old)
+        elif type(constant) is str and constant.endswith(f".<locals>.{inner}"):  # Python 3.10 names functions so
+            constants.append(qualified_name)
+        else:
+            constants.append(replaced.get(constant, constant) if type(constant) is str else constant)
     exchanged: dict[str, Any] = {
-        "co_consts": tuple(handler if constant == _HANDLER else constant for constant in new.co_consts),
+        "co_consts": tuple(constants),
         "co_flags": new.co_flags | old.co_flags & inspect.CO_ITERABLE_COROUTINE,
         "co_name": old.co_name,
     }
@@ -90,58 +250,46 @@ def trampoline(function: FunctionType, handler: Callable[[tuple[Any, ...], dict[
     return new.replace(**exchanged)
 
 
-def _compile(old: CodeType, kind: str, local: str) -> CodeType:
-    """Compile a function with the parameters of the old one; an enclosing one gives it the same free variables."""
-    parameters, args, kwargs = _parameters(old)
-    body = _BODIES[kind].format(local=local, args=args, kwargs=kwargs)
-    prefix = "async " if kind in ("coroutine", "async_generator") else ""
-    free = "".join(f"    if 0: {name}\n" for name in old.co_freevars)
-    source = f"{prefix}def {local}({parameters}):\n{free}    {local} = {_HANDLER!r}\n    {body}\n"
-    enclosing = "".join(f"    {name} = None\n" for name in old.co_freevars)
-    if enclosing:
-        source = f"def enclosing():\n{enclosing}" + _indented(source)
-    return compile(_in_one_line(ast.parse(source), old.co_firstlineno), old.co_filename, "exec", dont_inherit=True)
+def _unused_names(used: set[str]) -> tuple[str, str, str]:
+    number = next(number for number in range(len(used) + 1) if not any(f"_keyaudit_{number}" in name for name in used))
+    return f"_keyaudit_{number}_o", f"_keyaudit_{number}_k", f"_keyaudit_{number}_v"
 
 
-def _in_one_line(tree: ast.Module, number: int) -> ast.Module:
-    """Move everything to one line: a traceback shows where the function begins, no line of its body.
+def _compiled(source: str, old: CodeType, name: str) -> CodeType:
+    """Compile a source and return the code of the function of that name.
 
-    It has no columns, for which a traceback would put a line of marks under it, even if these are none.
+    All of it is in the line in which the original begins, without columns: a traceback shows that line once, with no
+    line of marks below.
     """
+    tree = ast.parse(source)
+    line = old.co_firstlineno
     for node in ast.walk(tree):
         if "lineno" in node._attributes:
-            ast.copy_location(node, ast.Pass(lineno=number, col_offset=-1, end_lineno=number, end_col_offset=-1))
-    return tree
+            ast.copy_location(node, ast.Pass(lineno=line, col_offset=-1, end_lineno=line, end_col_offset=-1))
+    code = compile(tree, old.co_filename, "exec", dont_inherit=True)
+    while code.co_name != name:
+        code = next(constant for constant in code.co_consts if type(constant) is CodeType)
+    return code
 
 
-def _parameters(old: CodeType) -> tuple[str, str, str]:
-    """Return the parameter list as source, and how it becomes a tuple and a dict of arguments."""
+def _parameters(old: CodeType) -> tuple[str, str, str, str]:
+    """Return as source the parameter list, the tuple and the dict of arguments, and the arguments of a direct call."""
     names = list(old.co_varnames)
     positional = names[: old.co_argcount]
     keyword_only = names[old.co_argcount : old.co_argcount + old.co_kwonlyargcount]
     rest = iter(names[old.co_argcount + old.co_kwonlyargcount :])
-    variadic = next(rest) if old.co_flags & inspect.CO_VARARGS else None
-    keywords = next(rest) if old.co_flags & inspect.CO_VARKEYWORDS else None
+    variadic = [f"*{next(rest)}"] if old.co_flags & inspect.CO_VARARGS else []
+    keywords = [f"**{next(rest)}"] if old.co_flags & inspect.CO_VARKEYWORDS else []
     listed = list(positional)
     if old.co_posonlyargcount:
         listed.insert(old.co_posonlyargcount, "/")
-    if variadic or keyword_only:
-        listed.append(f"*{variadic or ''}")
-    listed += keyword_only
-    if keywords:
-        listed.append(f"**{keywords}")
-    elements = [*positional, *([f"*{variadic}"] if variadic else [])]
-    args = f"({''.join(element + ', ' for element in elements)})"
-    items = [*(f"{name!r}: {name}" for name in keyword_only), *([f"**{keywords}"] if keywords else [])]
-    return ", ".join(listed), args, f"{{{', '.join(items)}}}"
+    listed += variadic or ["*"] * bool(keyword_only)
+    parameters = ", ".join([*listed, *keyword_only, *keywords])
+    args = "".join(f"{element}, " for element in [*positional, *variadic])
+    kwargs = ", ".join([*(f"{name!r}: {name}" for name in keyword_only), *keywords])
+    named = [f"{name}={name}" for name in keyword_only]
+    return parameters, f"({args})", f"{{{kwargs}}}", ", ".join([*positional, *variadic, *named, *keywords])
 
 
 def _indented(source: str) -> str:
     return "".join(f"    {line}\n" for line in source.splitlines())
-
-
-def _find(code: CodeType, name: str) -> CodeType:
-    """Return the code of the generated function among the constants of what encloses it."""
-    while code.co_name != name:
-        code = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return code

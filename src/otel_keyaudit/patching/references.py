@@ -1,25 +1,34 @@
-"""Finds every place that holds an object, so that another one can be put there: for what has no code to exchange."""
+"""Find every place that holds an object without Python code, so that its replacement can be put there.
+
+One pass over the references that the garbage collector knows serves all objects.
+"""
 
 from __future__ import annotations
 
 import gc
 import inspect
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import BuiltinMethodType, CellType, FrameType
 from typing import Any, NamedTuple
 
 import wrapt
 
 
+class Own:
+    """A class of ours whose instances hold objects that are looked for; they do not count as references."""
+
+    __slots__ = ()
+
+
 class Place(NamedTuple):
-    """Where an object is held.
+    """A place that holds an object.
 
     Attributes:
-        kind: ``item`` of a dict or list, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance,
-            ``class`` for an attribute of one, ``proxy`` for what another instrumentation wraps.
+        kind: ``item`` of a dict, list or deque, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance,
+            ``class`` for an attribute of a class, ``proxy`` for a wrapper of another instrumentation.
         holder: The container.
-        key: Where in it.
+        key: The place in the container.
     """
 
     kind: str
@@ -27,7 +36,7 @@ class Place(NamedTuple):
     key: Any = None
 
     def put(self, value: Any, *, expected: Any) -> bool:
-        """Put a value there, if the place still holds what is expected; say that it could be done."""
+        """Put a value into the place if it still holds the expected object; return ``True``."""
         if self.kind == "item" and _item(self.holder, self.key) is expected:
             _builtin(self.holder).__setitem__(self.holder, self.key, value)
         elif self.kind == "element" and any(element is expected for element in set.copy(self.holder)):
@@ -44,76 +53,104 @@ class Place(NamedTuple):
         return True
 
 
-def places_of(wanted: Any, *, besides: Collection[object]) -> tuple[list[Place], int]:
-    """Return every place that holds an object.
+class References(NamedTuple):
+    """The references to one object.
+
+    Attributes:
+        places: The places that can be changed.
+        fixed: The number of other holders through which the object can be called (tuples, frozen sets, partials,
+            bound methods, suspended generators, compiled objects).
+    """
+
+    places: list[Place]
+    fixed: int
+
+
+def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) -> list[References]:
+    """Return the references to each of several objects, in one pass.
 
     Args:
-        wanted: The object.
-        besides: Instances that do not count.
-
-    Returns:
-        The places, and the number of holders through which it can be called and which cannot be changed (tuples, frozen
-        sets, partials, suspended generators, compiled objects).
+        wanted: The objects.
+        besides: Holders that do not count, such as our own.
     """
-    places: list[Place] = []
-    fixed = 0
-    for holder in gc.get_referrers(wanted):
-        if type(holder) is FrameType or holder is besides or _is_one_of(holder, besides):
+    found = [References([], 0) for _ in wanted]
+    position = {id(one): number for number, one in enumerate(wanted)}
+    ignored = {id(one) for one in (wanted, position, besides, *besides)}
+    ignored |= {id(_slot(one, "__dict__")) for one in besides} - {id(None)}
+    namespaces: list[tuple[dict[Any, Any], Any, int]] = []
+    for holder in gc.get_referrers(*wanted):
+        if issubclass(type(holder), (FrameType, Own)) or id(holder) in ignored:
             continue
-        found = _places(holder, wanted)
-        fixed += not found and not _is_harmless(holder, wanted)
-        places += found
-    return places, fixed
+        places = list(_places(holder, position))
+        for place, number in places:
+            if place.kind == "namespace":
+                namespaces.append((place.holder, place.key, number))
+            else:
+                found[number].places.append(place)
+        held = {number for _, number in places}
+        for number in {position[id(one)] for one in gc.get_referents(holder) if id(one) in position} - held:
+            if not _is_harmless(holder, wanted[number]):
+                found[number] = References(found[number].places, found[number].fixed + 1)
+    for place, number in _places_in_classes(namespaces):
+        found[number].places.append(place)
+    return found
 
 
-def _is_one_of(holder: object, instances: Collection[object]) -> bool:
-    return any(holder is one or holder is _slot(one, "__dict__") for one in instances)
-
-
-def _places(holder: Any, wanted: Any) -> list[Place]:
+def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, int]]:
+    """Yield the places in a holder, each with the number of the object that it holds."""
     kind = type(holder)
-    if issubclass(kind, dict):
-        named = [_named(holder, key, wanted) for key, value in list(dict.items(holder)) if value is wanted]
-        return [place for place in named if place is not None]
-    if issubclass(kind, (list, deque)):
-        held = list(_builtin(holder).__iter__(holder))
-        return [Place("item", holder, index) for index, value in enumerate(held) if value is wanted]
-    if issubclass(kind, (set, CellType)):
-        return [Place("cell" if kind is CellType else "element", holder)]
     if issubclass(kind, wrapt.BaseObjectProxy):
-        return [Place("proxy", holder)] if holder.__wrapped__ is wanted else []
-    return _places_in_instance(holder, wanted)
+        held = [(Place("proxy", holder), holder.__wrapped__)]
+    elif kind is CellType:
+        held = [(Place("cell", holder), holder.cell_contents)]
+    elif issubclass(kind, dict):
+        held = [(_named(holder, key), value) for key, value in list(dict.items(holder))]
+    elif issubclass(kind, (list, deque)):
+        elements = list(_builtin(holder).__iter__(holder))
+        held = [(Place("item", holder, index), value) for index, value in enumerate(elements)]
+    elif issubclass(kind, set):
+        held = [(Place("element", holder), value) for value in set.copy(holder)]
+    else:
+        held = [(Place("slot", holder, name), _slot(holder, name)) for name in _slots(holder)]
+        attributes = _slot(holder, "__dict__")
+        if issubclass(type(attributes), dict):
+            yield from _places(attributes, position)
+    for place, value in held:
+        if id(value) in position:
+            yield place, position[id(value)]
 
 
-def _places_in_instance(holder: Any, wanted: Any) -> list[Place]:
-    attributes = _slot(holder, "__dict__")
-    in_attributes = _places(attributes, wanted) if issubclass(type(attributes), dict) else []
-    in_slots = [Place("slot", holder, name) for name in _slots(holder) if _slot(holder, name) is wanted]
-    return in_attributes + in_slots
+def _named(namespace: dict[Any, Any], key: Any) -> Place:
+    """Return a place in a dict; that of a class is changed through the class, whose caches must take note.
 
-
-def _named(namespace: dict[Any, Any], key: Any, wanted: Any) -> Place | None:
-    """Return a place in a dict; a class's own dict is changed through the class, whose caches must take note.
-
-    A class that the garbage collector does not show, as after ``gc.freeze()``, is left alone: changed behind its back,
-    it would go on to use what is no longer there. Else only what wraps something has a ``__module__`` in its dict.
+    Only a class and a wrapper of a function have a ``__module__`` in their dict.
     """
-    if "__module__" in namespace:
-        for owner in gc.get_referrers(namespace):
-            if issubclass(type(owner), type) and vars(owner).get(key) is wanted:
-                return Place("class", owner, key)
-        if "__wrapped__" not in namespace:
-            return None
-    return Place("item", namespace, key)
+    is_of_class = "__module__" in namespace and "__wrapped__" not in namespace
+    return Place("namespace" if is_of_class else "item", namespace, key)
+
+
+def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Iterator[tuple[Place, int]]:
+    """Yield the places in the namespaces of classes, found in one further pass.
+
+    A class that the garbage collector does not show, as after ``gc.freeze()``, is left alone: with its dict changed
+    without its knowledge, it would go on to use the object that is no longer there.
+    """
+    if not namespaces:
+        return
+    owners = [owner for owner in gc.get_referrers(*(one for one, _, _ in namespaces)) if issubclass(type(owner), type)]
+    for namespace, key, number in namespaces:
+        for owner in owners:
+            if vars(owner).get(key) is namespace.get(key) and any(one is namespace for one in gc.get_referents(owner)):
+                yield Place("class", owner, key), number
 
 
 def _is_harmless(holder: Any, wanted: Any) -> bool:
-    """Say whether it is the key of a dict, which a proxy equals, or held for a method of its own (``cache_clear``)."""
+    """Return whether it is a key of a dict, which a proxy equals, or held by its own method (``cache_clear``)."""
     return issubclass(type(holder), dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
 
 
 def _builtin(holder: Any) -> Any:
-    """Return the builtin class of a container: methods of its own class are the application's code."""
+    """Return the builtin class of a container, because methods of its own class are the application's code."""
     return next(kind for kind in (dict, list, deque) if issubclass(type(holder), kind))
 
 

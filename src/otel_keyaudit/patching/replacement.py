@@ -1,99 +1,166 @@
-"""Stands for a callable without Python code, and behaves like it in all but the calls: those pass a Python function."""
+"""Replace a callable without Python code by a proxy that behaves like it, except that its calls pass a trampoline."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from types import FunctionType, MethodType
-from types import coroutine as generator_coroutine
+from operator import attrgetter
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import wrapt
 
-from otel_keyaudit.patching.code_exchange import duplicate, kind_of, trampoline
-from otel_keyaudit.patching.wrappers import handler_for
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.code_exchange import Hook, calling_code, kind_of
+from otel_keyaudit.patching.references import Own, Place, references_to
+
+PASS_THROUGH = Hook("".format)
+"""The hook of a trampoline that observes nothing."""
 
 
 def flattened(original: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """Return what a callable calls in the end, and the arguments it has already, as a ``partial`` and a method have."""
+    """Return the function that a callable calls in the end, and the arguments that a ``partial`` or method adds."""
     flat = original if type(original) is partial else partial(original)
     if type(flat.func) is MethodType:
         return flat.func.__func__, (flat.func.__self__, *flat.args), flat.keywords
     return flat.func, flat.args, flat.keywords
 
 
-class Proxy(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
-    """A proxy that binds, pickles and copies as the callable it stands for does.
+class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    """A proxy that binds, pickles and copies as the callable that it stands for.
 
-    Its calls pass ``_self_call``, a function whose code can be exchanged; that of a ``partial`` gets all the arguments.
-    ``_self_pairs`` are the originals and what was put in their places.
+    ``_self_function`` is the Python function that its calls pass; that of a ``partial`` gets all arguments.
     """
+
+    __call__: Any = property(attrgetter("_self_call"))
+    """A property, because it adds no frame to a call."""
 
     def __init__(self, original: Any) -> None:
         super().__init__(original)
-        called, self._self_before, self._self_keywords = flattened(original)
-        self._self_call = _pass_through(called)
-        self._self_pairs: tuple[tuple[Any, Any], ...] = ()
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Call what it stands for."""
-        return self._self_call(*self._self_before, *args, **{**self._self_keywords, **kwargs})
+        called, positional, keywords = flattened(original)
+        self._self_function = passing_function(called)
+        self._self_call = partial(self._self_function, *positional, **keywords)
+        self._self_replaced = Replaced([(original, self)], None)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Become a method where the original does."""
+        """Become a method if the original does; observe the callable that any other descriptor hands out."""
         original = self.__wrapped__
         bound = original.__get__(instance, owner) if hasattr(type(original), "__get__") else original
         if type(bound) is MethodType and bound.__func__ is original:
             return MethodType(self, bound.__self__)
-        return self if bound is original else bound
+        return self if bound is original else self._self_handed_out(bound, instance)
+
+    def _self_handed_out(self, bound: Any, instance: object) -> Any:
+        if not callable(bound) or instance is None or not inspect.ismethoddescriptor(self.__wrapped__):
+            return bound
+        return bound
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__wrapped__.__reduce_ex__(protocol)
 
     def __copy__(self) -> Any:
-        return self._copied(copy.copy(self.__wrapped__))
+        return self._self_copied(copy.copy(self.__wrapped__))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return self._copied(copy.deepcopy(self.__wrapped__, memo))
+        return self._self_copied(copy.deepcopy(self.__wrapped__, memo))
 
-    def _copied(self, made: Any) -> Any:
+    def _self_copied(self, made: Any) -> Any:
         return self if made is self.__wrapped__ else made
 
 
-def _pass_through(called: Callable[..., Any]) -> FunctionType:
-    """Return a Python function of the same kind that calls something, with the parameters of a Python function."""
-    kind = kind_of(called)
-    function = duplicate(called if type(called) is FunctionType else _SHAPES[kind])
+def passing_function(called: Callable[..., Any]) -> FunctionType:
+    """Return a Python function of the same kind that calls a callable, with the parameters of a Python function."""
+    shape: Any = called if type(called) is FunctionType else _any_arguments
+    function = FunctionType(
+        calling_code(shape.__code__, kind_of(called), PASS_THROUGH),
+        shape.__globals__,
+        shape.__name__,
+        shape.__defaults__,
+        (CellType(called),),
+    )
+    function.__kwdefaults__ = shape.__kwdefaults__
     function.__wrapped__ = called  # type: ignore[attr-defined]
-    function.__code__ = trampoline(function, handler_for(kind, lambda args, kwargs: None, called))
     return function
 
 
-def _sync(*_: Any, **__: Any) -> None: ...
+def _any_arguments(*_: Any, **__: Any) -> None: ...
 
 
-async def _coroutine(*_: Any, **__: Any) -> None: ...
+class Replaced(Own):
+    """A callable and its replacement.
+
+    Attributes:
+        pairs: Each an object and its replacement: the callable, then the static or class method around it.
+        place: The place where the last one was found, which is changed in any case.
+        unreached: The number of references that cannot be changed.
+    """
+
+    __slots__ = ("pairs", "place", "unreached")
+
+    def __init__(self, pairs: list[tuple[Any, Any]], place: Place | None) -> None:
+        self.pairs = pairs
+        self.place = place
+        self.unreached = 0
+
+    def own_holders(self) -> list[object]:
+        """Return our own holders of the callable."""
+        held: list[object] = [self.pairs, *self.pairs]
+        for original, replacement in self.pairs:
+            held += [original, replacement]
+            if type(replacement) is Replacement:
+                held += [replacement._self_function, *(replacement._self_function.__closure__ or ())]
+        return held
 
 
-@generator_coroutine
-def _generator_coroutine(*_: Any, **__: Any) -> Iterator[None]:
-    yield
+class Passes:
+    """Puts replacements, or the originals, into all places: those of one block in one pass over the references."""
+
+    _pending: list[tuple[Replaced, bool]] | None = None
+
+    @classmethod
+    def run(cls, replaced: Replaced, *, back: bool) -> None:
+        """Change the place where a callable was found at once, all others now or at the end of the block.
+
+        Args:
+            replaced: The callable.
+            back: Put the original back.
+        """
+        old, new = _pairs(replaced, back=back)[-1]
+        if replaced.place is not None:
+            quietly(partial(replaced.place.put, new, expected=old))
+        if cls._pending is None:
+            _change_all([(replaced, back)])
+        else:
+            cls._pending.append((replaced, back))
+
+    @classmethod
+    @contextmanager
+    def block(cls) -> Iterator[None]:
+        """Let all of a block share one pass."""
+        before, cls._pending = cls._pending, []
+        try:
+            yield
+        finally:
+            pending, cls._pending = cls._pending, before
+            _change_all(pending)
 
 
-def _generator(*_: Any, **__: Any) -> Iterator[None]:
-    yield
+def _pairs(replaced: Replaced, *, back: bool) -> list[tuple[Any, Any]]:
+    return [pair[::-1] for pair in replaced.pairs] if back else replaced.pairs
 
 
-async def _async_generator(*_: Any, **__: Any) -> AsyncIterator[None]:
-    yield
-
-
-_SHAPES: dict[str, Any] = {
-    "sync": _sync,
-    "coroutine": _coroutine,
-    "generator_coroutine": _generator_coroutine,
-    "generator": _generator,
-    "async_generator": _async_generator,
-}
-"""Functions whose code is exchanged for the call."""
+def _change_all(pending: list[tuple[Replaced, bool]]) -> None:
+    jobs = [(replaced, old, new) for replaced, back in pending for old, new in _pairs(replaced, back=back)]
+    if not jobs:
+        return
+    own: list[object] = [jobs, *jobs]
+    for replaced, _ in pending:
+        own += replaced.own_holders()
+    for (replaced, old, new), references in zip(
+        jobs, references_to([job[1] for job in jobs], besides=own), strict=True
+    ):
+        put = [quietly(partial(place.put, new, expected=old)) for place in references.places]
+        replaced.unreached += references.fixed + put.count(None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.expression import Expression, FunctionReference, Path
 from otel_keyaudit.targets.function_reference import LazyFunction
@@ -102,10 +103,8 @@ class Plan:
         return reader(source, deferred=self.runtime.deferred, binding=self.binding)
 
 
-class ObservedCall(Call, GuardedCall):
+class ObservedCall(Call, GuardedCall, Observation):
     """A call of a target while it is observed: what is passed to the original is what it holds by then."""
-
-    is_settled = False
 
     def __init__(self, plan: Plan, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         # not by the initialisers of both bases: this is made for each call

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import sys
 from importlib import import_module
-from types import TracebackType
 from typing import Any, cast
 
 from otel_keyaudit.guard.guard import run_silently
 from otel_keyaudit.observers.audit_plan import DEFAULT_FIELDS
-from otel_keyaudit.patching.patch import Wrap, find, wrap
+from otel_keyaudit.patching.patch import Patch, find, wrap
+from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.target import AuditTarget
@@ -32,7 +33,7 @@ class RowObserver:
         self._read = reader(source, deferred=False)
         self._is_list = "[]" in cast("Expression", source).text
 
-    def install(self) -> Wrap:
+    def install(self) -> Patch:
         """Import the target's module and put this on.
 
         Raises:
@@ -41,24 +42,21 @@ class RowObserver:
         found = find(import_module(self._target.module), self._target.qualified_name)
         binding = found.binding()
 
-        def observe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Building | None:
+        def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> _Building | None:
             if self.is_outside:
                 return _Building(self._rows, args, kwargs)
             run_silently(self._keep, Call(binding, args, kwargs))
             return None
 
-        return wrap(found, observe)
+        return wrap(found, observe, rank=-sys.maxsize if self.is_outside else sys.maxsize)
 
     def _keep(self, call: Call) -> None:
         fields = self._read(call, None)
         self._rows += map(copy.copy, fields if self._is_list else [fields])
 
 
-class _Building:
+class _Building(Observation):
     """One call of a function that builds the fields."""
-
-    lasts = False
-    is_settled = False
 
     def __init__(self, rows: list[Any], positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         self._rows = rows
@@ -70,11 +68,3 @@ class _Building:
         self._rows.append(copy.copy(result))
         return result
 
-    def pause(self) -> None:
-        """Go on later."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...

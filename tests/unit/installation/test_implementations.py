@@ -138,6 +138,6 @@ def test_what_cannot_be_put_on_is_counted_once(
     for _ in range(3):
         assert service.Middleware(service.Unfit()).run().id == "k_1"
 
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.patching.patch.WrongTargetError"): 1}
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.WrongTargetError"): 1}
     (message,) = caplog.messages
     assert message.startswith(f"{service.__name__}:Middleware.run: authentication degraded by ")

@@ -16,7 +16,7 @@ from support.observers import Observer, observed
 class PassingThrough(Observer):
     """Has no call observed."""
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Any:
         return None
 
 

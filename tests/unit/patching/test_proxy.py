@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.replacement import Proxy
+from otel_keyaudit.patching.replacement import Replacement
 from support.observers import observed
 
 
@@ -43,7 +43,7 @@ def opened(kind: str, key: str) -> Iterator[str]:
 def test_a_call_has_the_arguments_that_it_always_had(make: Callable[[], Any]) -> None:
     """Those of a partial come first, and its keywords give way to those of the call."""
     original = make()
-    proxy = Proxy(original)
+    proxy = Replacement(original)
     calls: list[Any] = [(("b",), {}), (("b", "c"), {}), ((), {"key": "b"}), (("b",), {"more": 2, "other": 3})]
     for args, kwargs in calls:
         assert _outcome(proxy, args, kwargs) == _outcome(original, args, kwargs)
@@ -85,8 +85,8 @@ def test_it_becomes_a_method_where_the_original_does() -> None:
 
     class Name(str):
         __slots__ = ()
-        upper_case = Proxy(str.upper)
-        first = Proxy(operator.itemgetter(0))
+        upper_case = Replacement(str.upper)
+        first = Replacement(operator.itemgetter(0))
 
     assert Name("ann").upper_case() == "ANN"
     assert Name("ann").first("b") == "b"
@@ -96,6 +96,6 @@ def test_it_becomes_a_method_where_the_original_does() -> None:
 def test_a_copy_shares_with_its_surroundings_what_the_original_does() -> None:
     """In a deep copy of both, what a partial holds is the copy of what stands beside it."""
     shared: Any = []
-    proxy, beside = copy.deepcopy((Proxy(partial(check, shared)), shared))
+    proxy, beside = copy.deepcopy((Replacement(partial(check, shared)), shared))
     assert beside is not shared
     assert proxy.args[0] is beside

@@ -12,7 +12,7 @@ from typing import Any
 
 import wrapt
 
-from otel_keyaudit.patching.references import places_of
+from otel_keyaudit.patching.references import references_to
 from support.observers import observed
 
 
@@ -183,7 +183,7 @@ def test_a_class_that_is_not_shown_is_left_alone() -> None:
     def function() -> None: ...
 
     hidden = {"__module__": "shop", "call": function}
-    assert [place.holder for place in places_of(function, besides=())[0] if place.holder is hidden] == []
+    assert [place.holder for place in references_to([function])[0].places if place.holder is hidden] == []
     wrapping = {**hidden, "__wrapped__": function}
-    places = [place for place in places_of(function, besides=())[0] if place.holder is wrapping]
+    places = [place for place in references_to([function])[0].places if place.holder is wrapping]
     assert [place.key for place in places] == ["call", "__wrapped__"]

@@ -13,7 +13,7 @@ import pytest
 import wrapt
 
 from otel_keyaudit.patching.patch import find
-from otel_keyaudit.patching.references import Place, places_of
+from otel_keyaudit.patching.references import Place, references_to
 from support.observers import Observer
 
 
@@ -35,7 +35,7 @@ def cached() -> Any:
 
 def unreached(wanted: Any, besides: tuple[object, ...] = ()) -> int:
     """Return how many holders cannot be changed."""
-    return places_of(wanted, besides=besides)[1]
+    return references_to([wanted], besides=besides)[0].fixed
 
 
 def slotted(value: object) -> Slotted:
@@ -84,7 +84,7 @@ def test_what_cannot_be_changed_is_counted() -> None:
     assert unreached(wanted) == before + 2
     kept += [frozenset([wanted]), partial(wanted), wrapt.FunctionWrapper(len, wanted)]
     assert unreached(wanted) == before + 5
-    assert [place for place in places_of(wanted, besides=())[0] if place.kind == "proxy"] == []
+    assert [place for place in references_to([wanted])[0].places if place.kind == "proxy"] == []
 
 
 def test_what_needs_no_change_is_not_counted() -> None:
@@ -107,9 +107,9 @@ def test_an_instance_that_does_not_count() -> None:
     """Neither it nor its attributes."""
     wanted = cached()
     instance, other = SimpleNamespace(f=wanted), SimpleNamespace(f=wanted)
-    everywhere, but_one = (len(places_of(wanted, besides=one)[0]) for one in ((), (instance,)))
+    everywhere, but_one = (len(references_to([wanted], besides=one)[0].places) for one in ((), (instance,)))
     assert everywhere - but_one == 1
-    held = {id(place.holder) for place in places_of(wanted, besides=(instance,))[0]}
+    held = {id(place.holder) for place in references_to([wanted], besides=(instance,))[0].places}
     assert id(vars(instance)) not in held
     assert id(vars(other)) in held
 

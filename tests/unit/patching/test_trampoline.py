@@ -99,15 +99,15 @@ def test_source_signature_and_names_stay() -> None:
 
 
 def test_a_traceback_shows_the_function_at_its_beginning() -> None:
-    """Between the caller and the function stand two more frames, the first of them at the function's own first line."""
+    """Between the caller and the function is one more frame, at the function's own first line."""
     with observed(SimpleNamespace(f=plain), "f"), pytest.raises(LookupError) as caught:
         plain("create")
     shown = traceback.extract_tb(caught.value.__traceback__)
     names = [frame.name for frame in shown]
-    assert names == ["test_a_traceback_shows_the_function_at_its_beginning", "plain", "handler", "plain"]
+    assert names == ["test_a_traceback_shows_the_function_at_its_beginning", "plain", "plain"]
     assert (shown[1].lineno, shown[1].filename) == (plain.__code__.co_firstlineno, __file__)
     assert shown[1].line == "def plain(action: str, extra: object = None) -> object:"
-    assert shown[3].line == "raise LookupError(action)"
+    assert shown[2].line == "raise LookupError(action)"
 
 
 def test_wrong_arguments_are_refused_by_the_function() -> None:

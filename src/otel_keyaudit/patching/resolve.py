@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 
 import wrapt
 
-from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.events import BEFORE_INSERT, ModelEvent, has_event
 from otel_keyaudit.patching.modules import MISSING, lookup
@@ -100,15 +99,13 @@ def _missing(module: Any, qualified_name: str) -> str:
     owner = vars(module).get(first) if rest and hasattr(module, "__dict__") else None
     if issubclass(type(owner), type):
         names = [f"{first}.{name}" for name in vars(owner)]
-    return f"module {getattr(module, '__name__', '')!r} has no {qualified_name!r}{nearest(qualified_name, names)}"
+    return f"module {getattr(module, '__name__', '')!r} has no {qualified_name!r}{_hint(qualified_name, names)}"
 
 
-def nearest(name: str, names: Iterable[object]) -> str:
-    """Return a question for the nearest of several names, or an empty string."""
+def _hint(name: str, names: Iterable[object]) -> str:
+    """Return the question whether the nearest of several names was meant; private names are for private names."""
     is_private = name.startswith("_")
-    similar = [one for one in names if isinstance(one, str) and one.startswith("_") == is_private]
-    close = difflib.get_close_matches(name, similar, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return hint(name, [one for one in names if isinstance(one, str) and one.startswith("_") == is_private])
 
 
 def _place(owner: Any, name: str) -> Place | None:
@@ -122,7 +119,7 @@ def _in_class(owner: type, name: str) -> Found:
         return _found(ModelEvent(owner))
     if definer is None:
         names = {name for cls in owner.__mro__ for name in vars(cls)}
-        raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{nearest(name, names)}")
+        raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
     raw, place = _peeled(vars(definer)[name], Place("class", definer, name))
     receiver = None if definer is owner else owner
     if is_method_object(raw):

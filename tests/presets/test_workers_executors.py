@@ -236,7 +236,7 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
 
     assert bare.named() == {"one": None, "two": None}
     assert keyaudit.degraded() == {("authentication", "ZeroDivisionError"): 2}
-    assert caplog.messages == ["a job: authentication degraded by ZeroDivisionError"]
+    assert caplog.messages == ["keyaudit: a job: authentication failed with ZeroDivisionError"]
 
 
 @pytest.mark.parametrize("name", ["hand_over", "missing"])

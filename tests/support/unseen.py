@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from opentelemetry.context import get_current
 
+from otel_keyaudit.request.call_stack import task_or_thread
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, new_request
 from otel_keyaudit.request.running import leave
 from otel_keyaudit.request.state import RequestState
@@ -28,6 +29,7 @@ def unseen_state() -> Request:
 def unseen_request() -> Iterator[Request]:
     """Run a block as a request without a server span."""
     request = unseen_state()
+    request.flow = task_or_thread()
     before = CALL.get(), USED_KEY.get(), get_current()
     CALL.set(request)
     try:

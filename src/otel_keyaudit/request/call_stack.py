@@ -19,11 +19,6 @@ _FRAMEWORKS: Final = frozenset({
 
 _BOUNDARIES: Final = frozenset({"otel_keyaudit.request.boundaries", "otel_keyaudit.request.running"})
 
-_RUNTIME: Final = frozenset({
-    "anyio", "asyncio", "concurrent", "contextvars", "otel_keyaudit", "queue", "threading", "trio",
-})  # fmt: skip
-"""Packages that run a job for somebody else."""
-
 
 def task_or_thread() -> int:
     """Return a number for the task that runs this code, or for the thread if there is no task."""
@@ -39,11 +34,6 @@ def is_run_by_framework() -> bool:
     if _get_running_loop() is not None and _current_task() is None:
         return False
     return any(name in _BOUNDARIES or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
-
-
-def is_run_by_application() -> bool:
-    """Say whether functions of the application are between this code and the beginning of its task or thread."""
-    return any(name.partition(".")[0] not in _RUNTIME for name in _callers())
 
 
 def _callers() -> Iterator[str]:

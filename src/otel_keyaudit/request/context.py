@@ -51,9 +51,8 @@ class Request(RequestState):
     Attributes:
         process: The process in which it began.
         within: The request inside whose call a CONSUMER span began this one.
-        is_divided: Parts of it may not be its own: CONSUMER spans have begun other requests inside it, or a helper of
-            one of its workers has taken another request's item from a queue.
-        has_shared_helpers: The latter.
+        is_divided: Code inside it may not be its own: CONSUMER spans have begun other requests, or the next is true.
+        has_shared_workers: A task or thread that was started in it has taken another request's item from a queue.
         flow: The task or thread in which a span began it; an ASGI or WSGI call is on the stack.
         used_before: The ``use_key`` around it, if a span began it.
         used_inside: The ``use_key`` that is open in the body of its response.
@@ -62,15 +61,14 @@ class Request(RequestState):
     process: _Process
     within: Request | None = None
     is_divided = False
-    has_shared_helpers = False
+    has_shared_workers = False
     flow: int | None = None
     used_before: UsedKey | None = None
     used_inside: UsedKey | None = None
 
-    @property
-    def is_inherited(self) -> bool:
-        """Say whether the process was forked while the request was open: here it has ended."""
-        return self.process is not _process
+    def is_served_by_shared_worker(self) -> bool:
+        """Say whether this code runs in a task or thread that may serve other requests too."""
+        return self.has_shared_workers and not self.is_own_flow()
 
     def is_own_flow(self) -> bool:
         """Say whether the task or thread is the request's own, and none that the application has started in it."""
@@ -87,15 +85,13 @@ class Ended(Request):
 
     Args:
         attribution: The answer for rows that are written there.
-        replaced: The request.
     """
 
-    def __init__(self, attribution: Attribution, replaced: Request | None = None) -> None:
+    def __init__(self, attribution: Attribution) -> None:
         super().__init__(_NO_SPANS)
         self.close()
         self.attribution = attribution
         self.process = _process
-        self.replaced = replaced
 
 
 def new_request(spans: Spans, scope: Any = None) -> Request:
@@ -157,9 +153,15 @@ class UsedKey:
 
     def holds(self) -> bool:
         """Say whether rows are given this key."""
-        if self.is_withdrawn or self.process is not _process:
+        if self.process is not _process or self.is_shared():
             return False
         return self.is_job or self.request is None or self.request.is_open
+
+    def is_shared(self) -> bool:
+        """Say whether a shared worker has the key."""
+        if self.is_job or self.request is None:
+            return self.is_withdrawn
+        return self.request.is_served_by_shared_worker()
 
     def leave(self, outer: UsedKey | None) -> None:
         """End the block in every context that holds the key."""
@@ -193,8 +195,6 @@ def current_request() -> Request | None:
 def _of_context(call: Request | None) -> Request | None:
     mark = getattr(trace.get_current_span(), SPAN_MARK, None)
     by_span = mark if isinstance(mark, Request) else None
-    if type(call) is Ended and (by_span is None or by_span is call.replaced):
-        return call
     if call is None:
         found = by_span
     elif is_open(call):
@@ -210,11 +210,11 @@ def is_open(request: Request) -> bool:
 
 
 def _or_ended(request: Request) -> Request:
-    """Return the request, or what takes its place in a forked process or beside a shared helper."""
-    if request.is_inherited:
-        return Ended(NOTHING if request.attribution is NOTHING else ENDED, request)
-    if request.has_shared_helpers and request.is_open and not request.is_own_flow():
-        return Ended(SHARED, request)
+    """Return the request, or its substitute in a forked process or in a shared worker."""
+    if request.process is not _process:
+        return Ended(NOTHING if request.attribution is NOTHING else ENDED)
+    if request.is_open and request.is_served_by_shared_worker():
+        return Ended(SHARED)
     return request
 
 
@@ -240,7 +240,7 @@ def current_attribution(request: Request | None) -> Attribution:
     if used is not None:
         if used.holds():
             return attribution_of(used)
-        if used.is_withdrawn:
+        if used.is_shared():
             report_shared_worker()
             return SHARED
         if request is None or not request.is_open:
@@ -268,7 +268,7 @@ def current_key() -> ApiKey | None:
     if used is not None and used.holds():
         return used.key
     request = current_request()
-    return None if request is None or (used is not None and used.is_withdrawn) else request.attribution.key
+    return None if request is None or (used is not None and used.is_shared()) else request.attribution.key
 
 
 def used_for_job(request: Request | None) -> UsedKey | None:
@@ -280,7 +280,7 @@ def used_for_job(request: Request | None) -> UsedKey | None:
     used = used_key()
     if used is not None and used.holds():
         return UsedKey(used.key, used.on_behalf_of, used.actors, request=request or used.request, is_job=True)
-    if request is None or (used is not None and used.is_withdrawn):
+    if request is None or (used is not None and used.is_shared()):
         return None
     key = request.attribution.key
     return None if key is None else UsedKey(key, request=request, is_job=True)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.request.call_stack import is_run_by_application
-from otel_keyaudit.request.context import CALL, SHARED, USED_KEY, Ended, Request, current_request, used_key
+from otel_keyaudit.request.context import Ended, Request, current_request, used_key
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 QueueOf = Callable[[tuple[Any, ...]], Any]
@@ -76,7 +75,7 @@ def note_put(queue: Any) -> None:
 
 
 def note_taken(queue: Any, item: Any) -> None:
-    """Note that this task or thread takes an item from a queue, and stop its request's key if it serves others."""
+    """Note that this task or thread takes an item from a queue, which shows whether it serves other requests too."""
     request = _request_of_flow()
     if request is None:
         return
@@ -106,12 +105,12 @@ def _is_asgi_event(item: Any) -> bool:
 
 
 def _serve_others(request: Request) -> None:
+    """Take the key from the worker.
+
+    A job that carries a key is one worker. Otherwise the worker is unknown, because a helper may have taken the item for
+    it (``wait_for`` starts a task before Python 3.12): all tasks and threads that were started in the request lose it.
+    """
     used = used_key()
     if used is not None and used.is_job:
         used.is_withdrawn = True
-    elif used is not None and used.request is not None:
-        USED_KEY.set(None)
-    if current_request() is request:
-        CALL.set(Ended(SHARED, request))
-        if not is_run_by_application():  # a helper, such as the task of wait_for(queue.get()); its worker is unknown
-            request.is_divided = request.has_shared_helpers = True
+    request.has_shared_workers = request.is_divided = True

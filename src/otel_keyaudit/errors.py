@@ -1,41 +1,61 @@
-"""The errors of this package. Their texts name options, targets, fields and types, never a value that was read."""
+"""The errors of this package, and the words of their messages: printable, one line, never a value that was read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST_SHOWN = 200
+"""Characters of a configured value that a message repeats."""
+
 
 class ConfigurationError(ValueError):
-    """Raised by ``instrument()`` for a wrong option: which one, the value as given, and what is allowed."""
+    """Raised by ``instrument()`` for a wrong option. The message names the option, the value and the allowed values."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a value's own repr may have several lines
+        super().__init__(printable(" ".join(message.splitlines())))  # the repr of a value may have several lines
+
+
+class WrongTargetError(Exception):
+    """Raised if a target can never match. The message is the reason."""
 
 
 class UnreadableError(ValueError):
-    """Raised where a value cannot be read or must not be written. Safe to log: it names types and fields only."""
+    """Raised if a value cannot be read or must not be written. The message names types and fields, never values."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class MissingError(UnreadableError):
-    """Raised where a path leads to nothing: no such item, attribute or parameter."""
+    """Raised if an object lacks an attribute, an element or a parameter."""
 
     def __init__(self, name: str, owner: object) -> None:
         super().__init__(f"{type(owner).__name__} has no {name!r}")
 
 
+class NotLoadedError(UnreadableError):
+    """Raised if an attribute of a mapped object is not loaded, because loading it would run SQL."""
+
+    def __init__(self, name: str, owner: type) -> None:
+        super().__init__(
+            f"{owner.__name__}.{name} is not loaded, and the library runs no SQL; load it before the target returns "
+            "(eager loading, or no expiry on commit)"
+        )
+
+
 class UnchangeableError(UnreadableError):
-    """Raised where additional fields cannot be given a member: they stay as they are."""
+    """Raised if the additional fields cannot receive a member. They stay as they are."""
 
 
 class CredentialError(UnreadableError):
-    """Raised where a value holds the credential that the request presented: it is never written out."""
+    """Raised if a value contains the credential presented with the request. The library never writes it."""
 
     def __init__(self) -> None:
-        super().__init__("a value holds the credential that was presented")
+        super().__init__("a value contains the credential presented with the request")
 
 
 class FullSpanError(UnreadableError):
-    """Raised where attributes would push the application's own off a span."""
+    """Raised if our attributes would push the application's own off a span."""
 
 
 class ForeignContextError(UnreadableError):
@@ -43,17 +63,25 @@ class ForeignContextError(UnreadableError):
 
 
 class CollisionError(UnreadableError):
-    """Stands for a member of a reserved name that is not ours and was moved aside (docs/reference.md, section 4)."""
+    """Reports a foreign member with a reserved name, which was renamed."""
+
+
+class NoRequestError(UnreadableError):
+    """Reports a key that was accepted outside of every request, so no row and no span can name it."""
 
 
 def class_name(error: BaseException) -> str:
     """Return the class of an exception as in ``error.type``: with its module unless builtin."""
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return printable(name)
 
 
-LONGEST_SHOWN = 200
-"""Characters of a configured value that a message repeats."""
+def printable(text: str) -> str:
+    """Return a string with every character escaped that would break a line, steer a terminal or be invisible."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def shown(value: object) -> str:
@@ -70,7 +98,3 @@ def hint(name: str, known: Iterable[str]) -> str:
     matches = get_close_matches(name[:LONGEST_SHOWN].lower(), spellings, 1)
     nearest = spellings[matches[0]] if matches else name
     return "" if nearest == name else f"; did you mean {nearest!r}?"
-
-
-class WrongTargetError(Exception):
-    """A target can never match; the text is the reason."""

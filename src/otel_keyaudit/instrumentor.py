@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from logging import WARNING
 from threading import RLock
 from typing import Any
 
@@ -14,12 +15,13 @@ from opentelemetry.trace import get_tracer
 from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard.collection import unwatch_collections, watch_collections
 from otel_keyaudit.guard.faults import Faults
-from otel_keyaudit.guard.guard import Guard, logger, run_silently
+from otel_keyaudit.guard.guard import Guard, log, logger, run_silently
 from otel_keyaudit.guard.metrics import metrics_for
 from otel_keyaudit.installation.target import WRONG, BoundaryInstallation, Installation, TargetStatus
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.components import Runtime
+from otel_keyaudit.observers.sampling import Sampler, build_sampler
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.boundaries import Boundaries
@@ -27,7 +29,7 @@ from otel_keyaudit.request.entry_points import ENTRY_POINTS
 from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
 from otel_keyaudit.request.propagation import Jobs, JobsInstallation
 from otel_keyaudit.request.server_span import ServerSpans
-from otel_keyaudit.settings import FileOptions, Settings, resolve
+from otel_keyaudit.settings import FileOptions, Settings, resolve, unknown_variables
 from otel_keyaudit.version import __version__
 
 _LOCK = RLock()
@@ -104,10 +106,13 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _start(self, options: dict[str, Any], deferred: bool) -> None:
         providers = {name: options.pop(name, None) for name in ("tracer_provider", "meter_provider")}
         settings = resolve(options, os.environ, deferred=deferred)
+        if unknown := unknown_variables(os.environ):
+            log(WARNING, unknown)
+        sampler = build_sampler(settings.sampler, settings.sampler_arg, deferred=deferred)
         if not (settings.targets or settings.presets):
             self._say_nothing_is_configured()
             return
-        session = _Session(settings, deferred, **providers)
+        session = _Session(settings, sampler, deferred, **providers)
         if self._session is not None:
             super().uninstrument()  # a keyword beats a file and the environment, also where those came first
         super().instrument(skip_dep_check=True, session=session)
@@ -146,7 +151,9 @@ class _Logged(Guard):
 class _Session:
     """All that is on between ``instrument()`` and ``uninstrument()``."""
 
-    def __init__(self, settings: Settings, deferred: bool, tracer_provider: Any, meter_provider: Any) -> None:
+    def __init__(
+        self, settings: Settings, sampler: Sampler, deferred: bool, tracer_provider: Any, meter_provider: Any
+    ) -> None:
         metrics = metrics_for(meter_provider)
         catalog = settings.scope_catalog
         chosen = presets.usable(settings.presets, strict=settings.strict)
@@ -158,7 +165,7 @@ class _Session:
             metrics=metrics,
             faults=Faults(metrics),
             snapshots=Snapshots(catalog, settings.max_items),
-            sampler=settings.sampler,
+            sampler=sampler,
             deferred=deferred,
             key_types=presets.key_types(chosen),
         )

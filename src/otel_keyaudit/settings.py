@@ -1,4 +1,4 @@
-"""Options in, one frozen :class:`Settings` out: a keyword beats YAML, YAML beats the environment."""
+"""Options in, one frozen :class:`Settings` out: a keyword overrides YAML, and YAML overrides the environment."""
 
 from __future__ import annotations
 
@@ -8,57 +8,72 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
-from otel_keyaudit.observers.sampling import Sampler, build_sampler
-from otel_keyaudit.presets._registry import preset
-from otel_keyaudit.targets.function_reference import LazyFunction
-from otel_keyaudit.targets.target import AuditTarget, AuthTarget, Target, parse_target
+from otel_keyaudit.targets import target_string
+from otel_keyaudit.targets.function_reference import LazyObject
+from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
 
-_PREFIX = "OTEL_PYTHON_KEYAUDIT_"
+PREFIX = "OTEL_PYTHON_KEYAUDIT_"
+"""Prefix of the environment variables."""
+
+EVENTS = ("denials", "audits", "usage")
+"""The values of the option ``events``."""
+
+PROVIDERS = ("tracer_provider", "meter_provider", "logger_provider")
+"""Keywords of ``instrument()`` that are no options: they have no variable and no default."""
+
 _DIGITS = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is configured; the meaning of each option is that of docs/reference.md, section 2.
+    """The options after their values were checked. Presets and samplers are still names.
 
     Attributes:
-        sampler: Chooses the detail of each row; it has its argument already.
         auth_targets: Functions that authenticate.
         audit_targets: Functions that write an audit row.
+        authz_targets: Functions that refuse.
+        subject_targets: Functions that return a stored API key.
         presets: Names of ready-made targets.
-        request_field: Member that names the request's key.
+        sampler: The name of a sampler, ``module:name``, or a callable.
+        sampler_arg: The patterns, or for ``rules`` the path of the file; ``None`` if unset.
+        request_field: Member of the additional fields for the request's key.
         subject_field: Member for a key that the row is about.
-        scope_catalog: The catalog, already read.
+        scope_catalog: The catalog.
         audit_spans: Whether each write has a span.
-        max_items: Longest list written out.
-        strict: A target that cannot be found is an error.
+        max_items: Length of the longest list that is written.
+        events: Names of log events.
+        strict: Whether a missing target is an error.
     """
 
-    sampler: Sampler
     auth_targets: tuple[AuthTarget, ...] = ()
     audit_targets: tuple[AuditTarget, ...] = ()
+    authz_targets: tuple[AuthzTarget, ...] = ()
+    subject_targets: tuple[SubjectTarget, ...] = ()
     presets: tuple[str, ...] = ()
+    sampler: str | Callable[..., object] = "always_full"
+    sampler_arg: tuple[str, ...] | None = None
     request_field: str = "request_api_key"
     subject_field: str = "api_key"
     scope_catalog: ScopeCatalog | None = None
     audit_spans: bool = True
     max_items: int = 128
+    events: tuple[str, ...] = ()
     strict: bool = False
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """All targets, those of authentication first."""
-        return (*self.auth_targets, *self.audit_targets)
+        """All targets: those of authentication, decisions, audit writes and subjects."""
+        return (*self.auth_targets, *self.authz_targets, *self.audit_targets, *self.subject_targets)
 
 
 @dataclass(init=False)
 class FileOptions:
-    """The options as the SDK's declarative configuration passes them on (``OTEL_CONFIG_FILE``): as one keyword.
+    """The options as the SDK's declarative configuration passes them (``OTEL_CONFIG_FILE``): as one keyword.
 
     Attributes:
-        declared: The options as written, none of them checked yet.
+        declared: The options as written, not checked yet.
     """
 
     declared: Mapping[str, Any]
@@ -68,49 +83,70 @@ class FileOptions:
 
 
 def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, deferred: bool = False) -> Settings:
-    """Return the settings for some options; what is not among them comes from the environment.
+    """Return the settings.
 
     Args:
-        options: Option name to value; ``None`` is as good as absent.
-        environment: The environment variables; an empty one is an unset one.
+        options: Option name to value; ``None`` counts as absent. They override the environment.
+        environment: The environment variables; an empty one counts as unset.
         deferred: The packages of functions that are only named need not be importable yet.
 
     Raises:
-        ConfigurationError: An option is unknown or its value is not allowed.
+        ConfigurationError: An option is unknown, or its value is not allowed.
     """
     for name in options.keys() - _READERS.keys():
         raise ConfigurationError(
-            f"unknown option {name!r} has the value {options[name]!r}; allowed are {', '.join(_READERS)}, "
-            "tracer_provider and meter_provider"
+            f"unknown option {shown(name)} has the value {shown(options[name])}; "
+            f"allowed are {', '.join((*_READERS, *PROVIDERS[:-1]))} and {PROVIDERS[-1]}"
+            f"{hint(name, (*_READERS, *PROVIDERS))}"
         )
-    variables = {name: environment.get(_PREFIX + name.upper(), "").strip() for name in _READERS}
+    variables = {name: environment.get(PREFIX + name.upper(), "").strip() for name in _READERS}
     given = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
-    read = {name: _READERS[name](name, value) for name, value in given.items()}
-    sampler = build_sampler(read.pop("sampler", "always_full"), read.pop("sampler_arg", None), deferred=deferred)
-    settings = Settings(sampler, **read)
+    if given.get("sampler") == "rules" and isinstance(given.get("sampler_arg"), (str, Path)):
+        given["sampler_arg"] = [str(given["sampler_arg"])]  # a path may hold a comma
+    settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
     if settings.request_field == settings.subject_field:
-        raise _wrong("subject_field", settings.subject_field, "another name than that of 'request_field'")
+        name, other = _colliding(given)
+        raise _wrong(name, settings.request_field, f"another name than that of {other!r}")
     for target in settings.targets:
-        for name, function in target.functions.items():
-            _check_function(target, name, function, deferred=deferred)
+        for name, reference in target.functions.items():
+            _check_reference(target, name, reference, deferred=deferred)
     return settings
 
 
-def _check_function(target: Target, name: str, function: str, *, deferred: bool) -> None:
-    """Check a function that a target names at once, not only when the target's own module is there."""
+def unknown_variables(environment: Mapping[str, str]) -> str | None:
+    """Return a sentence about variables that look like options and are none, with the nearest names.
+
+    Args:
+        environment: The environment variables; an empty one counts as unset.
+    """
+    known = [PREFIX + name.upper() for name in _READERS]
+    unknown = [name for name, value in environment.items() if name.startswith(PREFIX) and value.strip()]
+    parts = [f"{name}{hint(name, known)}" for name in sorted(unknown) if name not in known]
+    if not parts:
+        return None
+    return f"unknown environment variable {', '.join(parts)}; allowed are {', '.join(known)}"
+
+
+def _colliding(given: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the field to blame and the other one: the last that the user has set."""
+    return ("subject_field", "request_field") if "subject_field" in given else ("request_field", "subject_field")
+
+
+def _check_reference(target: Target, name: str, reference: str, *, deferred: bool) -> None:
+    """Check a ``module:name.path`` of a target at once, also while the target's own module is not imported."""
     try:
-        LazyFunction(function, deferred=deferred)
+        LazyObject(reference, deferred=deferred)
     except ConfigurationError as error:
         raise target.wrong(f"field {name!r}: {error}") from None
 
 
 def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"option {name!r} has the value {value!r}; allowed is {allowed}")
+    return ConfigurationError(f"option {name!r} has the value {shown(value)}; allowed is {allowed}")
 
 
 def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
-    """Return the elements of a list, or of a text with commas between; an empty element is wrong."""
+    """Return the elements of a list, or of a string with commas; an empty element is wrong."""
     if isinstance(value, str):
         elements: tuple[object, ...] = tuple(part.strip() for part in value.split(","))
     elif isinstance(value, (list, tuple)):
@@ -122,57 +158,58 @@ def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
     return elements
 
 
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    allowed = "a list of texts, or one text with commas between"
+def _strings(name: str, value: object) -> tuple[str, ...]:
+    allowed = "a list of strings, or one string with commas between them"
     elements = _items(name, value, allowed)
     if not all(isinstance(element, str) for element in elements):
         raise _wrong(name, value, allowed)
     return tuple(str(element) for element in elements)
 
 
-def _presets(name: str, value: object) -> tuple[str, ...]:
-    presets = _texts(name, value)
-    try:
-        for element in presets:
-            preset(element)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"option {name!r}: {error}") from None
-    return presets
+def _events(name: str, value: object) -> tuple[str, ...]:
+    events = _strings(name, value)
+    for event in events:
+        if event not in EVENTS:
+            raise _wrong(name, event, f"{', '.join(EVENTS)}{hint(event, EVENTS)}")
+    return tuple(dict.fromkeys(events))
 
 
 def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
-    allowed = f"a list of {kind.__name__} or of texts package.module:name?field=expression"
+    allowed = f"a list of {kind.__name__} or of strings package.module:name?field=expression"
 
     def read(name: str, value: object) -> tuple[Target, ...]:
-        single = (value,) if isinstance(value, kind) else value
-        targets = []
-        for element in _items(name, single, allowed):
-            if isinstance(element, str):
-                targets.append(_parsed(name, kind, element))
-            elif isinstance(element, kind):
-                targets.append(element)
-            else:
-                raise _wrong(name, element, allowed)
+        elements = _items(name, (value,) if isinstance(value, kind) else value, allowed)
+        is_split = isinstance(value, str) and len(elements) > 1
+        targets = [
+            _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
+            for element in elements
+        ]
+        for target in targets:
+            if not isinstance(target, kind):
+                raise _wrong(name, target, allowed)
         return tuple(dict.fromkeys(targets))
 
     return read
 
 
-def _parsed(name: str, kind: type[Target], written: str) -> Target:
+def _parsed(name: str, kind: type[Target], string: str, *, is_split: bool) -> Target:
     try:
-        return parse_target(kind, written)
+        return parse_target(kind, string)
     except ConfigurationError as error:
-        raise ConfigurationError(f"option {name!r}: {error}") from None
+        path = string.partition("?")[0].strip()
+        is_rest = is_split and not target_string.is_path(path)
+        advice = "; if it belongs to the target before it, write %2C for the comma between them" if is_rest else ""
+        raise ConfigurationError(f"option {name!r}: {error}{advice}") from None
 
 
-def _text(name: str, value: object) -> str:
+def _string(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _wrong(name, value, "a text that is not empty")
+        raise _wrong(name, value, "a string that is not empty")
     return value.strip()
 
 
 def _sampler(name: str, value: object) -> str | Callable[..., object]:
-    return value if callable(value) else _text(name, value)
+    return value if callable(value) else _string(name, value)
 
 
 def _bool(name: str, value: object) -> bool:
@@ -197,20 +234,26 @@ def _catalog(name: str, value: object) -> ScopeCatalog:
         return load_catalog(value)
     except CatalogError as error:
         raise ConfigurationError(
-            f"option {name!r} has the value {str(value)!r}, a file that {error}; allowed is a scope catalog in JSON"
+            f"option {name!r} has the value {shown(str(value))}, a file that {error}; "
+            "allowed is a scope catalog in JSON"
         ) from None
 
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "auth_targets": _targets(AuthTarget),
     "audit_targets": _targets(AuditTarget),
-    "presets": _presets,
+    "authz_targets": _targets(AuthzTarget),
+    "subject_targets": _targets(SubjectTarget),
+    "presets": _strings,
     "sampler": _sampler,
-    "sampler_arg": _texts,
-    "request_field": _text,
-    "subject_field": _text,
+    "sampler_arg": _strings,
+    "request_field": _string,
+    "subject_field": _string,
     "scope_catalog": _catalog,
     "audit_spans": _bool,
     "max_items": _positive,
+    "events": _events,
     "strict": _bool,
 }
+OPTIONS = tuple(_READERS)
+"""The names of the options, in the order of the documentation."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
+from otel_keyaudit.errors import printable
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 
 logger: Logger = getLogger("otel_keyaudit")
@@ -78,10 +79,3 @@ def log(level: int, message: str, *args: object) -> None:
 def _log(level: int, message: str, args: tuple[object, ...]) -> None:
     if logger.isEnabledFor(level):
         logger.log(level, "keyaudit: %s", printable(message % args if args else message))
-
-
-def printable(text: str) -> str:
-    """Return a string with everything that is not printable escaped, in the form of a Python string literal."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

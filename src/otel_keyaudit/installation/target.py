@@ -16,6 +16,7 @@ from otel_keyaudit.observers import audit_steps, authentication
 from otel_keyaudit.observers.audit_plan import AuditPlan
 from otel_keyaudit.observers.authentication import Authentication
 from otel_keyaudit.observers.components import Runtime
+from otel_keyaudit.observers.observed_call import Plan
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
@@ -23,7 +24,6 @@ from otel_keyaudit.patching.patch import Exchange, Found, Patch, WrongTargetErro
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.boundaries import Boundaries
 from otel_keyaudit.request.entry_points import EntryPoint
-from otel_keyaudit.targets.call import Plan
 from otel_keyaudit.targets.expression import Expression
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, Target
 

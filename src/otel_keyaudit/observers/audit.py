@@ -13,6 +13,7 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_TELEMETRY
 from otel_keyaudit.observers.audit_plan import AuditPlan, audit_event, event_attributes, last_write_attributes
+from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.observers.sampling import AuditEvent
 from otel_keyaudit.request.attribution import NOTHING
 from otel_keyaudit.request.context import current_attribution, current_request
@@ -20,8 +21,7 @@ from otel_keyaudit.request.server_span import AuditSpan, ambiguous_attributes, l
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
-from otel_keyaudit.targets.call import ObservedCall
-from otel_keyaudit.targets.presented_credential import Credentials, harmless
+from otel_keyaudit.targets.presented_credential import Credentials, without_credentials
 
 
 class AuditMoment(ObservedCall):
@@ -105,8 +105,11 @@ class AuditMoment(ObservedCall):
         plan = self.watched
         subject = None if plan.subject is None else plan.subject(self, None)
         reader = None if subject is None else plan.subject_reader(subject)
-        found = None if reader is None else reader.read(self, STAGE_AUDIT, self, subject)
-        self._subject = None if found is None else harmless(self, STAGE_AUDIT, found, self.presented)
+        found = None if reader is None else reader.read(self, subject, self._unreadable)
+        self._subject = None if found is None else without_credentials(found, self.presented, self._unreadable)
+
+    def _unreadable(self, error: BaseException) -> None:
+        self.report(STAGE_AUDIT, error)
 
     def encode(self) -> None:
         """Encode the key, which is done once per content; take the detail that is always taken."""

@@ -14,14 +14,15 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.canonical import text
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.observers.components import Runtime
+from otel_keyaudit.observers.observed_call import Plan
 from otel_keyaudit.observers.sampling import AuditEvent
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.fields_place import Change, Place, PlacedTarget
 from otel_keyaudit.row.snapshot_member import Member
-from otel_keyaudit.targets.call import Call, Plan, Reader, plain_parameter
-from otel_keyaudit.targets.expression import Expression, Path, parse
+from otel_keyaudit.targets.call import Call, Reader, plain_parameter
+from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.key_reader import KeyReader
-from otel_keyaudit.targets.key_types import KeyFields
+from otel_keyaudit.targets.key_source import KeySource
 from otel_keyaudit.targets.target import AuditTarget, Source
 
 _EVENT_FIELDS = {
@@ -31,9 +32,6 @@ _EVENT_FIELDS = {
     names.AUDIT_OUTCOME: "outcome",
 }
 """The attributes that show an event, and the fields of the target from which they are read."""
-
-DEFAULT_FIELDS = "args.additional_fields"
-"""Where additional fields are when a target does not say."""
 
 
 class AuditPlan(Plan):
@@ -64,10 +62,10 @@ class AuditPlan(Plan):
     def __init__(self, runtime: Runtime, target: AuditTarget, binding: Binding) -> None:
         super().__init__(runtime, target, binding)
         self.target = target
-        path = _fields_path(target)
-        self.builds_fields = path.root == "return"
+        path = target.fields_place
+        self.builds_fields = target.builds_fields
         self.place: Place | PlacedTarget | None = target if isinstance(target, PlacedTarget) else None
-        if target.has_fields and not self.builds_fields:
+        if path is not None and not self.builds_fields:
             self.place = Place(path, binding)
         when = target.sources.get("when")
         self.when_needs_result = when is not None and self._waits(when)
@@ -75,7 +73,9 @@ class AuditPlan(Plan):
         self.subject_position = self._position(target.sources.get("subject"))
         fields = target.subject_sources()
         given = [name for name in fields if f"subject_{name}" in target.sources]
-        self.subject_fields = KeyFields(fields, given, runtime.key_types, deferred=runtime.deferred)
+        self.subject_source = KeySource(
+            fields, given, runtime.key_types, deferred=runtime.deferred, target=target.written
+        )
         self.early: dict[str, Reader] = {}
         self.positions: dict[str, int | None] = {}
         self.late: dict[str, Reader] = {}
@@ -106,8 +106,7 @@ class AuditPlan(Plan):
         is_key = of_class is not None or self.target.subject_sources_given or runtime.key_types.is_in_use(kind)
         if not is_key and not isinstance(subject, ApiKey):
             return None
-        fields = self.subject_fields
-        return KeyReader(kind, {**fields.readers(kind), **(of_class or {}), **fields.given(kind)})
+        return self.subject_source.reader_for(kind, of_class)
 
     def _waits(self, source: Source) -> bool:
         """Say whether a source is read after the call; a function may need the result, if there is time until then."""
@@ -136,13 +135,6 @@ class AuditPlan(Plan):
             else:
                 self.early[name] = read
                 self.positions[name] = self._position(source)
-
-
-def _fields_path(target: AuditTarget) -> Path:
-    source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=False)
-    if not isinstance(source, Expression):
-        raise UnreadableError("'fields' is not a path")
-    return source.paths[0]
 
 
 def _counters(writes: Tally) -> dict[tuple[str, bool], Callable[[], object]]:

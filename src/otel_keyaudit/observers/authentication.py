@@ -9,19 +9,21 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.errors import MissingError, class_name
 from otel_keyaudit.guard.collection import Setting, Variable
-from otel_keyaudit.guard.guard import SILENT, Step, boxed
+from otel_keyaudit.guard.guard import Step, boxed
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.observers.components import Runtime
+from otel_keyaudit.observers.observed_call import ObservedCall, Plan
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.request.state import RequestState
-from otel_keyaudit.targets.call import Call, ObservedCall, Plan, Reader
+from otel_keyaudit.targets import presented_credential
+from otel_keyaudit.targets.call import Call, Reader
 from otel_keyaudit.targets.expression import Expression
-from otel_keyaudit.targets.key_reader import Content, KeyReader
-from otel_keyaudit.targets.key_types import KeyFields, is_relative
-from otel_keyaudit.targets.presented_credential import Credentials, Tripwire, all_presented, harmless
+from otel_keyaudit.targets.key_classes import is_generic_class
+from otel_keyaudit.targets.key_source import KeySource, is_relative
+from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource
 from otel_keyaudit.targets.target import AuthTarget, Source
 
 _UNREAD = object()
@@ -53,8 +55,10 @@ class Authentication(Plan):
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
         fields = target.key_sources()
-        self.fields = KeyFields(fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred)
-        self.tripwire = Tripwire(binding)
+        self.key_source = KeySource(
+            fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred, target=target.written
+        )
+        self.credentials = CredentialSource(binding)
         self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None).increment
         self.last_class: type = type(None)
         """The class of the last key object: nearly always that of the next one."""
@@ -89,8 +93,6 @@ class AuthenticationMoment(ObservedCall):
     _reason = ""
     _state: RequestState | None = None
     _presented: Credentials = ()
-    reader: KeyReader | None = None
-    content: Content | None = None
     _snapshot: ApiKey | None = None
     _before: Setting | None = None
 
@@ -142,25 +144,22 @@ class AuthenticationMoment(ObservedCall):
         """Tell what was presented as the credential, which is never written out."""
         state = self._state
         if state is not None:
-            self._presented = self.watched.tripwire.presented(self, state.scope)
+            self._presented = self.watched.credentials.read(self, state.scope)
             if self._presented:
-                state.presented = all_presented(state.presented, self._presented)
-
-    def _recognise(self) -> None:
-        """Look the key up by its content; what cannot be looked up is read field by field."""
-        if not self._has_key():
-            return
-        if self.reader is None:
-            self.reader = self.watched.fields.of(type(self._found))
-            self.content = self.reader.content(self, self._found)
-        if self.content is not None:
-            self._snapshot = self.reader.known(self.content[0])
+                state.presented = presented_credential.merge(state.presented, self._presented)
 
     def _read_key(self) -> None:
-        if self._snapshot is None and self.reader is not None and self._has_key():
-            self._snapshot = self.reader.canonical(self, STAGE_AUTHENTICATION, self, self._found, self.content)
-        if self._snapshot is not None and self._presented:
-            self._snapshot = harmless(self, STAGE_AUTHENTICATION, self._snapshot, self._presented)
+        """Read the snapshot of the key object, without what was presented as the credential."""
+        if not self._has_key():
+            return
+        reader = self.watched.key_source.reader_for(type(self._found))
+        snapshot = reader.read(self, self._found, self._unreadable)
+        if snapshot is not None and self._presented:
+            snapshot = presented_credential.without_credentials(snapshot, self._presented, self._unreadable)
+        self._snapshot = snapshot
+
+    def _unreadable(self, error: BaseException) -> None:
+        self.report(STAGE_AUTHENTICATION, error)
 
     def _tell(self) -> None:
         """Tell the request, which shows it on its server span."""
@@ -180,8 +179,8 @@ class AuthenticationMoment(ObservedCall):
         if not self._was_meant or self.exc is not None or kind is authentication.last_class:
             return
         classes = authentication.runtime.key_classes
-        if kind.__module__ != "builtins" and kind not in classes:
-            classes[kind] = authentication.fields.of_object(kind)
+        if not is_generic_class(kind) and kind not in classes:
+            classes[kind] = authentication.key_source
         authentication.last_class = kind
 
     def _has_key(self) -> bool:
@@ -240,7 +239,6 @@ def _if_there(read: Reader, call: Call) -> Any:
 _CONCLUDE: list[Step] = [
     (STAGE_AUTHENTICATION, AuthenticationMoment._judge),
     (STAGE_AUTHENTICATION, AuthenticationMoment._find_presented),
-    (SILENT, AuthenticationMoment._recognise),
     (STAGE_AUTHENTICATION, AuthenticationMoment._read_key),
     (STAGE_TELEMETRY, AuthenticationMoment._tell),
     (STAGE_AUTHENTICATION, AuthenticationMoment._remember_class),

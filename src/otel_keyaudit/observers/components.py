@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opentelemetry.trace import Tracer
@@ -14,8 +13,7 @@ from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling import Sampler
 from otel_keyaudit.row.written_members import Provenance
 from otel_keyaudit.settings import Settings
-from otel_keyaudit.targets.call import Reader
-from otel_keyaudit.targets.key_types import KeyTypes
+from otel_keyaudit.targets.key_source import KeySource, KeyTypes
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,4 @@ class Runtime:
     deferred: bool
     key_types: KeyTypes = field(default_factory=KeyTypes)
     provenance: Provenance = field(default_factory=Provenance)
-    key_classes: weakref.WeakKeyDictionary[type, Mapping[str, Reader]] = field(
-        default_factory=weakref.WeakKeyDictionary
-    )
+    key_classes: weakref.WeakKeyDictionary[type, KeySource] = field(default_factory=weakref.WeakKeyDictionary)

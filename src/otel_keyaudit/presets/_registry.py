@@ -8,11 +8,11 @@ from functools import cache
 from importlib import import_module
 
 import otel_keyaudit.presets as presets_package
-from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.errors import ConfigurationError, shown
 from otel_keyaudit.guard.guard import logger, run_silently
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.propagation import Carrier
-from otel_keyaudit.targets.key_types import KeyType, KeyTypes
+from otel_keyaudit.targets.key_source import KeyType, KeyTypes
 from otel_keyaudit.targets.target import Target
 
 _NO_PRESETS = {
@@ -68,7 +68,9 @@ def preset(name: str) -> Preset:
         found: Preset = import_module(f"{presets_package.__name__}.{name.replace('-', '_')}").PRESET
         return found
     known = presets()
-    raise ConfigurationError(f"there is no preset {name!r}; known are {', '.join(known)}{_hint(name.lower(), known)}")
+    raise ConfigurationError(
+        f"option 'presets': there is no preset {shown(name)}; known are {', '.join(known)}{_hint(name.lower(), known)}"
+    )
 
 
 def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:

@@ -3,7 +3,7 @@ from typing import Any
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets.drf import REQUEST_AUTHENTICATION
 from otel_keyaudit.presets.drf_api_key import HIDDEN
-from otel_keyaudit.targets.key_types import KeyType
+from otel_keyaudit.targets.key_source import KeyType
 
 
 def _scopes(key: Any) -> Any:

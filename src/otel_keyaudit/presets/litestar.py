@@ -8,7 +8,7 @@ from otel_keyaudit.installation.method_overrides import ImplementedTarget
 from otel_keyaudit.presets import litestar_jwt
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_types import class_names
+from otel_keyaudit.targets.key_classes import class_names
 
 _ITS_OWN = frozenset(
     {

@@ -8,7 +8,7 @@ from typing import Any
 from otel_keyaudit.installation.method_overrides import ImplementedTarget
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_types import KeyType
+from otel_keyaudit.targets.key_source import KeyType
 
 
 def _user(call: Call) -> Any:

@@ -9,7 +9,8 @@ from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.mapping_copy import changeable_copy
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.expression import Path, Step, attribute, item
+from otel_keyaudit.targets.expression import Path
+from otel_keyaudit.targets.steps import Step, attribute, item
 from otel_keyaudit.targets.target import AuditTarget
 
 Change = Callable[[Any], Any]

@@ -1,4 +1,4 @@
-"""The filters of the path language: small conversions of what a path found (docs/reference.md, section 3)."""
+"""The filters of an expression: small conversions of the value that a path leads to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from fnmatch import translate
 from functools import partial
 from typing import Any
 
-from otel_keyaudit.errors import ConfigurationError, UnreadableError
+from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
 from otel_keyaudit.key.canonical import is_list, moment, text
 
 LONGEST = 1_000_000
-"""How much ``head`` and ``tail`` may keep."""
+"""How many characters or elements ``head`` and ``tail`` keep at most."""
 
 VISIBLE_CHARACTERS = 4
 """How many characters of a secret ``tail`` may show."""
+
+MOST_ACTORS = 10
+"""How many actors of a claim ``act`` are recorded."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,11 @@ class Filter:
     """A compiled filter.
 
     Attributes:
-        name: As written.
-        argument: Its argument, as a number where it is one.
-        convert: What it does with a value.
-        of_none: It has a result for ``None`` too; for all others ``None`` stays ``None``.
-        maps: It is for one value, and goes over the elements of a list.
+        name: Its name.
+        argument: Its argument: a number, a string or ``None``.
+        convert: Converts a value.
+        of_none: It converts ``None``, too. All others leave ``None`` as it is.
+        maps: It is for one value, and converts each element of a list.
     """
 
     name: str
@@ -48,7 +51,7 @@ class Filter:
         return self.convert(value)
 
     def for_secret(self) -> Filter | None:
-        """Return this filter as it may stand behind the name of a secret; ``None`` when it may not."""
+        """Return this filter as it may follow a secret, or ``None`` if it may not."""
         if self.name == "sha256":
             return self
         if self.name == "tail" and self.argument <= VISIBLE_CHARACTERS:
@@ -60,23 +63,24 @@ def compile_filter(expression: str, name: str, argument: str | None) -> Filter:
     """Return the filter of that name.
 
     Args:
-        expression: The expression it stands in, for the error.
+        expression: The expression that contains it, for the error.
         name: Its name.
-        argument: What stands behind the colon; ``None`` without a colon.
+        argument: The string after the colon, or ``None`` without a colon.
 
     Raises:
-        ConfigurationError: There is no such filter, or not with that argument.
+        ConfigurationError: There is no such filter, or it does not take that argument.
     """
     if name not in _FILTERS:
         raise ConfigurationError(
-            f"expression {expression!r} has an unknown filter {name!r}; known are {', '.join(sorted(_FILTERS))}"
+            f"expression {shown(expression)} has an unknown filter {shown(name)}; "
+            f"known are {', '.join(sorted(_FILTERS))}{hint(name, _FILTERS)}"
         )
-    if argument is not None and argument.strip():
-        argument = argument.strip()
     try:
         return _FILTERS[name](name, argument)
     except ValueError as error:
-        raise ConfigurationError(f"expression {expression!r}: filter {name!r} {error}, not {argument!r}") from None
+        raise ConfigurationError(
+            f"expression {shown(expression)}: filter {name!r} {error}, not {shown(argument)}"
+        ) from None
 
 
 def _plain(convert: Callable[[Any], Any], *, maps: bool = False) -> Callable[[str, str | None], Filter]:
@@ -97,7 +101,7 @@ def _split(name: str, separator: str | None) -> Filter:
         return [stripped for part in parts if (stripped := part.strip())]
 
     def over(value: Any) -> list[str]:
-        """A list of texts that are lists each gives one list."""
+        """Split each element of a list into one list."""
         if is_list(value):
             return [part for element in _ordered(value) for part in convert(element)]
         return convert(value)
@@ -166,7 +170,7 @@ def _is(name: str, argument: str | None) -> Filter:
 
 def _prefix(name: str, argument: str | None) -> Filter:
     if not argument:
-        raise ValueError("takes a text")
+        raise ValueError("takes a string")
     return Filter(name, argument, lambda value: argument + _text(value), maps=True)
 
 
@@ -188,7 +192,7 @@ def _strs(value: Any) -> list[str]:
 
 
 def _sliceable(value: Any) -> Any:
-    """Return what can be cut: text, or a list."""
+    """Return a list, or a scalar as a string."""
     return _ordered(value) if is_list(value) else _text(value)
 
 
@@ -197,15 +201,44 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """Return a scalar as text; beside those that may be written out, a number, an address or a time of its own kind.
+    """Return a scalar as a string.
 
-    Only values of well-known classes are asked for their text: that of any other object may hold a secret.
+    Beside the scalars of a key, numbers, addresses, dates and times are accepted. ``str`` is called on well-known
+    classes only, because the string of any other object may contain a secret.
     """
     if isinstance(value, bytes):
         return value.decode()
     if type(value).__module__ in _TEXT_MODULES or isinstance(value, (bool, float)):
         return str(value)
     return text(value)
+
+
+class Actors(list[str]):
+    """The current actor and those before it, at most 10.
+
+    Attributes:
+        count: The number of all actors.
+    """
+
+    count: int = 0
+
+
+def _acts(value: Any) -> Actors:
+    """Return the subjects of an ``act`` claim and of those nested in it, outermost first (RFC 8693, section 4.1)."""
+    actors = Actors()
+    while value is not None:
+        if not isinstance(value, Mapping):
+            raise UnreadableError(f"filter acts takes a mapping, not {type(value).__name__}")
+        names = [name for name in (value.get("sub"), value.get("client_id")) if isinstance(name, str)]
+        if not names:
+            raise UnreadableError("filter acts found an actor without a string 'sub' or 'client_id'")
+        actors.count += 1
+        if actors.count <= MOST_ACTORS:
+            actors.append(names[0])
+        if actors.count > LONGEST:
+            raise UnreadableError("filter acts found an endless chain of actors")
+        value = value.get("act")
+    return actors
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -225,4 +258,5 @@ _FILTERS: dict[str, Callable[[str, str | None], Filter]] = {
     "is": _is,
     "prefix": _prefix,
     "local": _plain(_local, maps=True),
+    "acts": _plain(_acts),
 }

@@ -1,52 +1,135 @@
-"""``module:function`` in an option: checked at once as far as possible, imported at first use."""
+"""``module:name.path`` in an option: checked at once as far as possible, resolved at first use.
+
+Importing the module earlier could import the application before other instrumentors are ready.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
-from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.patching.modules import is_initialising, lookup, package_exists, runs_as_main
+from otel_keyaudit.errors import ConfigurationError, hint, shown
+from otel_keyaudit.patching.module_search import explain_missing
+from otel_keyaudit.patching.modules import is_initialising, lookup, runs_as_main
+from otel_keyaudit.targets.steps import apply, member
+
+_FUNCTIONS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    type,
+    functools.partial,
+    type(functools.lru_cache(len)),
+)
+"""Classes of objects that are called. Any other object is a value, also a proxy that can be called."""
 
 
-class LazyFunction:
-    """A function by its name, imported at the first call: not earlier, which could import the application too soon.
+class LazyObject:
+    """An object by its name, resolved at first use.
 
     Args:
-        text: ``package.module:name``.
+        text: ``package.module:name.path``.
         deferred: Its package need not be importable yet (``opentelemetry-instrument``).
 
     Raises:
-        ConfigurationError: Its package does not exist, or its module is imported and has no such function.
+        ConfigurationError: Its module does not exist, or is imported and has no such name.
     """
 
     def __init__(self, text: str, *, deferred: bool) -> None:
         self.text = text
-        self._module, _, self._name = text.partition(":")
-        self._function: Callable[..., Any] | None = None
+        self._module, _, path = text.partition(":")
+        self._first, *self._rest = path.split(".")
         module = sys.modules.get(self._module)
         if module is not None and not is_initialising(module) and self._module != "__main__":
-            self._find(module)
-        elif module is None and not deferred and not package_exists(self._module):
-            raise ConfigurationError(f"{text!r}: there is no package {self._module.partition('.')[0]!r}")
+            self._check(module)
+        elif module is None and (reason := explain_missing(self._module, deferred=deferred)):
+            raise ConfigurationError(f"{shown(text)}: {reason}")
+
+    def find(self) -> Any:
+        """Return the object as it is now; the first use imports its module.
+
+        Raises:
+            MissingError: An object on the path lacks an attribute.
+            ConfigurationError: The module has no such name.
+        """
+        module = self._loaded()
+        if not hasattr(module, self._first):
+            self._check(module)
+        found = getattr(module, self._first)
+        for name in self._rest:
+            found = None if found is None else member(found, name)
+        return found
+
+    def _check(self, module: object) -> None:
+        if not hasattr(module, self._first):
+            names = [name for name in dir(module) if not name.startswith("_")]
+            raise ConfigurationError(
+                f"{shown(self.text)}: module {self._module!r} has no {self._first!r}{hint(self._first, names)}"
+            )
+
+    def _loaded(self) -> object:
+        """Return the module; one that was started as a program is not imported again under its own name."""
+        found = sys.modules.get(self._module)
+        main = sys.modules.get("__main__")
+        if found is None:
+            return main if runs_as_main(main, self._module) else importlib.import_module(self._module)
+        return found
+
+
+class LazyFunction(LazyObject):
+    """A function by its name, such as a sampler, resolved at its first call.
+
+    Raises:
+        ConfigurationError: Its module does not exist, or is imported and has no such function.
+    """
+
+    _function: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
         """Call the function; the first call imports its module."""
         if self._function is None:
-            self._find(self._loaded())
-        return self._function(*args)  # type: ignore[misc]  # _find has set it
+            self._function = self._callable(self.find())
+        return self._function(*args)
 
-    def _loaded(self) -> object:
-        """Return the module; the one that was started is not imported a second time under its own name."""
-        main = sys.modules.get("__main__")
-        if self._module not in sys.modules and runs_as_main(main, self._module):
-            return main
-        return importlib.import_module(self._module)
+    def _check(self, module: object) -> None:
+        super()._check(module)
+        self._callable(lookup(module, ".".join((self._first, *self._rest))))
 
-    def _find(self, module: object) -> None:
-        function = lookup(module, self._name)
-        if not callable(function):
-            raise ConfigurationError(f"{self.text!r}: module {self._module!r} has no function {self._name!r}")
-        self._function = function
+    def _callable(self, found: Any) -> Callable[..., Any]:
+        if not callable(found):
+            path = ".".join((self._first, *self._rest))
+            raise ConfigurationError(f"{shown(self.text)}: module {self._module!r} has no function {path!r}")
+        return found  # type: ignore[no-any-return]
+
+
+def is_function(found: object) -> bool:
+    """Return whether an object is a function, a method, a class or a partial, without asking the object itself."""
+    return issubclass(type(found), _FUNCTIONS)
+
+
+class LazyValue(LazyObject):
+    """The value of ``module:name.path`` for a call: the result of a function, or the object that has this name now."""
+
+    def read(self, call: Any) -> Any:
+        """Return the value.
+
+        Args:
+            call: The argument of a function.
+
+        Raises:
+            MissingError: An object on the path lacks an attribute.
+            UnreadableError: The value would have to be awaited, or can be read only once.
+        """
+        found = self.find()
+        return apply(found, call) if is_function(found) else apply(_itself, found)
+
+
+def _itself(found: Any) -> Any:
+    return found

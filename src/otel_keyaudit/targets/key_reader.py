@@ -1,30 +1,45 @@
-"""From a key object to an :class:`ApiKey`: only declared fields are read, each on its own, so a failure costs one.
+"""From a key object to an :class:`ApiKey`: only declared fields are read, and one that cannot be read costs no other.
 
-What was read is looked up by its content, so that a key which comes by again is brought into its canonical form once.
+The serialized values are the cache key of the snapshot, so that a key is converted once and then only looked up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import orjson
 
-from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.faults import GuardedCall
-from otel_keyaudit.guard.guard import run_silently
+from otel_keyaudit.errors import MissingError, UnreadableError
+from otel_keyaudit.guard.guard import Guard, boxed
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
-from otel_keyaudit.targets.call import Call, MemberReader, Reader
+from otel_keyaudit.targets.call import Call, Reader
+from otel_keyaudit.targets.expression import Expression
+from otel_keyaudit.targets.key_classes import ABSENT, UNKNOWN, member_reader, plain_members
+from otel_keyaudit.targets.target import Source
 
-Readers = Mapping[str, Reader]
+Report = Callable[[BaseException], object]
+"""Counts a field that cannot be read."""
 
-Content = tuple[bytes, Any]
-"""What was read of a key object: as bytes, and the values."""
 
-_PLAIN = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-"""Values of other kinds have no content: two of them may be the same as JSON and not as a key."""
+class Field(NamedTuple):
+    """How one field of a key is read.
+
+    Attributes:
+        source: Its source.
+        read: The reader of the source.
+    """
+
+    source: Source
+    read: Reader
+
+
+Fields = Mapping[str, Field]
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""Values that are equal as JSON, but not as fields of a key, must not be serialized alike."""
 
 
 class KeyReader:
@@ -32,105 +47,132 @@ class KeyReader:
 
     Args:
         kind: The class.
-        readers: Field name to how it is read.
-
-    Attributes:
-        known: Returns the key that has come by with a content, ``None`` for one that is not remembered.
+        fields: How each field is read.
+        notice: Is told of each key object that was converted, with its snapshot.
     """
 
-    def __init__(self, kind: type, readers: Readers) -> None:
-        self._is_snapshot = issubclass(kind, ApiKey)  # a proxy only says that it is one, and may lead to another key
-        self._names = tuple(readers)
-        self._readers = () if self._is_snapshot else tuple(readers.values())
-        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.emitted))
-        self.known: Callable[[bytes], ApiKey | None] = self._known.get
-        members = [read for read in self._readers if isinstance(read, MemberReader)]
-        self._members = [read.name for read in members]
-        self._otherwise = [(place, read) for place, read in enumerate(members) if not read.is_all]
-        self._is_undecided = 1 < len(members) == len(readers) and _is_plain(kind)
-        self._attributes: Callable[[Any], Sequence[Any]] | None = None
+    def __init__(
+        self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
+    ) -> None:
+        self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
+        self._fields = fields
+        self._notice = notice
+        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.written))
+        members = {name: _members(field.source) for name, field in fields.items()}
+        plain = {*plain_members(kind, {one for names in members.values() for one in names})}
+        self._plain = {name for name, names in members.items() if names and plain.issuperset(names)}
+        self._names = tuple(dict.fromkeys(one for name in fields if name in self._plain for one in members[name]))
+        required = {one for name in self._plain if not _is_default(fields[name].source) for one in members[name]}
+        defaults = tuple(ABSENT if name in required else None for name in self._names)
+        self._read_members = member_reader(kind, self._names, defaults)
+        self._others = [field.read for name, field in fields.items() if name not in self._plain]
 
-    def read(self, moment: GuardedCall, stage: str, call: Call, key: Any) -> ApiKey | None:
+    def read(self, call: Call, key: Any, report: Report) -> ApiKey | None:
         """Return the snapshot of a key object.
 
         Args:
-            moment: Counts what cannot be read.
-            stage: As what it is counted.
             call: The call, for fields that start from it.
             key: The key object.
+            report: Counts a field that cannot be read.
 
         Returns:
-            The snapshot, in which a field that cannot be read is unknown; ``None`` when the id cannot be read.
-        """
-        content = run_silently(self.content, call, key)
-        known = None if content is None else self.known(content[0])
-        return known or self.canonical(moment, stage, call, key, content)
-
-    def content(self, call: Call, key: Any) -> Content:
-        """Return what is read of a key object, and in front of it the same as bytes: equal when it is the same.
-
-        Raises:
-            Exception: A field cannot be read, or is of a kind that no key has.
-        """
-        if self._attributes is None:
-            values = self._first_values(call, key)
-        else:
-            values = self._attributes(key)
-            for place, read in self._otherwise:
-                if values[place] is None:
-                    values = [*values[:place], read(call, key), *values[place + 1 :]]
-        return orjson.dumps(values, _set, _PLAIN), values
-
-    def _first_values(self, call: Call, key: Any) -> Sequence[Any]:
-        if self._is_undecided:
-            self._decide(key)
-        return [read(call, key) for read in self._readers]
-
-    def _decide(self, key: Any) -> None:
-        """Read the objects of this class by their attributes, all at once, if the first one has them all."""
-        self._is_undecided = False
-        own = getattr(key, "__dict__", ())
-        if all(name in own or hasattr(type(key), name) for name in self._members):
-            self._attributes = attrgetter(*self._members)
-
-    def canonical(
-        self, moment: GuardedCall, stage: str, call: Call, key: Any, content: Content | None
-    ) -> ApiKey | None:
-        """Return the snapshot of a key object that is not known; it is known when nothing is wrong with any field.
-
-        Args:
-            moment: Counts what cannot be read.
-            stage: As what it is counted.
-            call: The call, for fields that start from it.
-            key: The key object.
-            content: What was read of it; ``None`` when not all of it could be read.
+            The snapshot, in which such a field is unknown; ``None`` if the id cannot be read.
         """
         if self._is_snapshot:
-            snapshot: ApiKey = key
-            return snapshot
-        values = [moment.guarded(stage, read, call, key) for read in self._readers] if content is None else content[1]
-        given = [(name, value) for name, value in zip(self._names, values, strict=True) if value is not None]
-        read = [(name, moment.guarded(stage, _converted, name, value)) for name, value in given]
-        fields = {name: value for name, value in read if value is not None}
-        if "id" not in fields:
-            moment.report(stage, UnreadableError("the key has no id"))
-            return None
-        found = ApiKey(**fields)
-        if content is not None and len(fields) == len(given):
-            # a copy, because the bytes from orjson can hold on to a buffer of 8 kB
-            self._known.keep(bytes(bytearray(content[0])), found)
-        return found
+            return key  # type: ignore[no-any-return]
+        values = self._read_members(key)
+        if self._others:
+            guard = _Reporting(report)
+            values += [guard.attempt(read, call, key) for read in self._others]
+        content = _serialized(values)
+        return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
+
+    def _convert(self, call: Call, key: Any, values: list[Any], content: bytes | None, report: Report) -> ApiKey | None:
+        """Return a new snapshot. It is cached if every field could be read."""
+        guard = _Reporting(report)
+        members = dict(zip(self._names, values, strict=False))
+        others = iter(values[len(self._names) :])
+        fields = {}
+        for name, field in self._fields.items():
+            is_plain = name in self._plain
+            value = guard.attempt(self._value, field, members, call, key) if is_plain else next(others)
+            if value is not None and value is not UNKNOWN:
+                value = guard.attempt(_converted, name, value)
+            if value is not None and value is not UNKNOWN:
+                fields[name] = value
+        snapshot = ApiKey(**fields) if "id" in fields else None
+        if snapshot is None:
+            report(UnreadableError("the key has no id"))
+        elif content is not None and not guard.has_failed and _serialized(values) == content:
+            self._known.keep(content, snapshot)  # unless another thread has just changed one of its lists
+        if self._notice is not None:
+            self._notice(key, self._fields, snapshot)
+        return snapshot
+
+    def _value(self, field: Field, members: Mapping[str, Any], call: Call, key: Any) -> Any:
+        """Return the value of a field from the members that were read."""
+        if not isinstance(field.source, Expression) or any(members[name] is UNKNOWN for name in _members(field.source)):
+            return field.read(call, key)  # which tells why
+        return field.source.first(lambda path: path.filtered(_present(members, path.member or "", key)))
 
 
-def _is_plain(kind: type) -> bool:
-    """Say whether objects of a class are no mappings and cannot pass for one."""
-    return not issubclass(kind, Mapping) and not any("__class__" in vars(one) for one in kind.__mro__[:-1])
+class _Reporting(Guard):
+    """Runs the reading of one field after the other.
+
+    Args:
+        report: Counts a failure.
+    """
+
+    has_failed = False
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def attempt(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return the result of some work, ``UNKNOWN`` if it fails."""
+        done = self.guarded("", boxed, work, *args)
+        return UNKNOWN if done is None else done[0]
+
+    def report(self, _: str, error: BaseException) -> None:
+        """Count a failure."""
+        self.has_failed = True
+        self._report(error)
 
 
-def _set(value: Any) -> Any:
-    """Return what stands for a set, which is written in another order than a list."""
+def _members(source: Source) -> Sequence[str]:
+    """Return the members of the key object that a source reads, or none if it reads anything else."""
+    if not isinstance(source, Expression):
+        return ()
+    names = [path.member for path in source.paths]
+    return [name for name in names if name is not None] if None not in names else ()
+
+
+def _is_default(source: Source) -> bool:
+    return isinstance(source, Expression) and source.is_default
+
+
+def _present(members: Mapping[str, Any], name: str, key: Any) -> Any:
+    if members[name] is ABSENT:
+        raise MissingError(name, key)
+    return members[name]
+
+
+def _serialized(values: list[Any]) -> bytes | None:
+    """Return the serialized values, ``None`` if one of them is of a kind that is never written or never cached."""
+    try:
+        return orjson.dumps(values, _tagged, _OPTIONS)
+    except TypeError:
+        return None
+
+
+def _tagged(value: Any) -> orjson.Fragment:
+    """Return the serialized form of a value that JSON does not have. No JSON value looks like it."""
     if isinstance(value, (set, frozenset)):
-        return {"set": sorted(value)}
+        return orjson.Fragment(b"set" + orjson.dumps(sorted(value), option=_OPTIONS))
+    if type(value) is datetime:
+        return orjson.Fragment(b"time" + value.isoformat().encode())
+    if value is ABSENT:
+        return orjson.Fragment(b"absent")
     raise TypeError
 
 

@@ -1,156 +1,214 @@
-"""The last line of defence: what a request presented as its credential is never written out, whatever a field holds.
+"""The credential that a request presents: found in arguments, headers, cookies and the query, and never written out.
 
-A path that ends at a secret is refused when it is compiled. This is for what no name tells: a ``name`` into which an
-application put the whole key, an id that *is* the key, a log message that became the ``action``.
+A path that ends at a secret name is refused when it is compiled. This check is for values whose names do not tell: a
+``name`` into which an application put the whole key, an id that *is* the key, a log message used as the ``action``.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl
 
 from otel_keyaudit.errors import CredentialError
-from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.targets.expression import SECRET_NAMES
+from otel_keyaudit.targets.secret_names import holds_credential
 
 SHORTEST = 16
-"""Characters from which on a text counts as a credential. What is shorter is none that could be relied on, and may well
-be a public id that a small application, or its tests, takes for both."""
+"""Characters of the shortest credential. A shorter string may well be a public id that a test uses as the key."""
 
-REMEMBERED = 8
-"""How many credentials of one request are looked for."""
-
-_HEADERS = frozenset(
-    {b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"apikey", b"x-auth-token", b"x-access-token",
-     b"x-token"}
-)  # fmt: skip
-_VARIABLES = {"HTTP_" + name.decode().upper().replace("-", "_") for name in _HEADERS}
-_LIKELY = re.compile(rb"(?i)key|token|secret|passw|credential")
-_SUFFIXES = ("_api_key", "_apikey", "_token", "_secret", "_password", "_credential", "_credentials", "_authorization")
+MOST_CREDENTIALS = 8
+"""How many credentials of one request are remembered."""
 
 Credentials = tuple[str, ...]
 
+_LIKELY = re.compile(
+    rb"(?i)key|token|bearer|pat|jwt|secret|passw|pwd|passphrase|plaintext|digest|signature|cred|auth|cook"
+)
+_header_name = itemgetter(0)
 
-class Tripwire:
-    """Knows where the calls of an authentication target are given the credential.
+
+class CredentialSource:
+    """Finds the credential that the calls of an authentication target get.
 
     Args:
-        binding: The parameters of the function: those with the name of a secret hold it.
+        binding: The parameters of the function. Those whose name holds a secret name are read.
     """
 
     def __init__(self, binding: Binding) -> None:
-        self._readers: list[Callable[..., Any]] = [binding.reader(name) for name in binding.names if _is_secret(name)]
+        self._readers: list[Callable[..., Any]] = [
+            binding.reader(name) for name in binding.names if holds_credential(name)
+        ]
 
-    def presented(self, call: Any, scope: Any) -> Credentials:
-        """Return what a call was given, and what its request's headers and query hold, that is long enough.
+    def read(self, call: Any, scope: Any) -> Credentials:
+        """Return the strings of at least 16 characters that a call and its request present as a credential.
 
         Args:
             call: The call.
-            scope: The ASGI scope or WSGI environ of its request; ``None`` outside of one.
+            scope: The ASGI scope or WSGI environ of its request, ``None`` outside of one.
         """
-        found: dict[str, None] = {}  # each once: a credential often comes as an argument and in a header
+        found: list[str] = []
         for read in self._readers:
             value = read(call)
-            text = value if type(value) is str else _text(value)
+            text = value if type(value) is str else _string(value)
             if len(text) >= SHORTEST:
-                found[text] = None
+                found.append(text)
         if type(scope) is dict or isinstance(scope, Mapping):
             headers = scope.get("headers")
             if headers is None:
-                headers, found = (), found | dict.fromkeys(_in_environ(scope))
-            for name, value in headers:
-                if name in _HEADERS and len(value) >= SHORTEST:
-                    text = _secret_of(value.decode("latin-1"))
-                    if len(text) >= SHORTEST:
-                        found[text] = None
+                _add_environ(scope, found)
+            elif headers:
+                _add_headers(headers, found)
             query = scope.get("query_string") or scope.get("QUERY_STRING")
             if query:
-                found |= dict.fromkeys(_in_query(query))
-        return tuple(found)
+                _add_query(query, found)
+        return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
 
 
-def all_presented(earlier: Credentials, later: Credentials) -> Credentials:
-    """Return what a request has presented so far; of many, as on a socket that renews its token, the last ones."""
+def merge(earlier: Credentials, later: Credentials) -> Credentials:
+    """Return what a request has presented so far. Of many, as on a socket that renews its token, the last are kept."""
     if not earlier or earlier == later:
-        return later[-REMEMBERED:]
-    return tuple(dict.fromkeys((*earlier, *later)))[-REMEMBERED:]
+        return later[-MOST_CREDENTIALS:]
+    return tuple(dict.fromkeys((*earlier, *later)))[-MOST_CREDENTIALS:]
 
 
 def check(text: str, credentials: Credentials) -> None:
-    """Refuse a text that is one of the credentials, or contains it.
+    """Refuse a string that contains one of the credentials.
 
     Raises:
-        CredentialError: It does.
+        CredentialError: It contains one.
     """
-    if _holds(text, credentials):
+    if _contains(text, credentials):
         raise CredentialError
 
 
-def harmless(call: GuardedCall, stage: str, key: ApiKey, credentials: Credentials) -> ApiKey | None:
-    """Return a key without the fields that hold a credential, which is counted; ``None`` when its id does.
+def without_credentials(
+    key: ApiKey, credentials: Credentials, report: Callable[[BaseException], object]
+) -> ApiKey | None:
+    """Return a key without the fields that contain a credential, or ``None`` if its id does.
 
     Args:
-        call: Counts it.
-        stage: As what.
         key: The key.
-        credentials: What was presented.
+        credentials: The credentials that the request has presented.
+        report: Counts the refusal.
     """
-    if not _holds(key.written, credentials):
+    if not _contains(key.written, credentials):
         return key
-    call.report(stage, CredentialError())
-    if _holds(key.id, credentials):
+    report(CredentialError())
+    if _contains(key.id, credentials):
         return None
-    held = {one.name: None for one in fields(key) if _holds(_written(getattr(key, one.name)), credentials)}
-    return replace(key, **held)  # type: ignore[arg-type]
+    refused = {one.name: None for one in fields(key) if _contains(_joined(getattr(key, one.name)), credentials)}
+    return replace(key, **refused)  # type: ignore[arg-type]
 
 
-def _holds(text: str, credentials: Credentials) -> bool:
-    return any(credential in text for credential in credentials)
+def _contains(text: str, credentials: Credentials) -> bool:
+    for credential in credentials:  # noqa: SIM110 - a generator costs more than the search
+        if credential in text:
+            return True
+    return False
 
 
-def _written(value: str | tuple[str, ...] | None) -> str:
+def _joined(value: str | tuple[str, ...] | None) -> str:
     return "\n".join(value) if isinstance(value, tuple) else value or ""
 
 
-def _is_secret(name: str) -> bool:
-    bare = name.strip("_").lower()
-    return bare in SECRET_NAMES or bare.endswith(_SUFFIXES)
+def _string(value: Any) -> str:
+    """Return a credential as a string; an empty one for an object that holds none."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).decode("latin-1")
+    if hasattr(type(value), "get_secret_value"):
+        secret = value.get_secret_value()
+        return _string(secret) if isinstance(secret, (str, bytes, bytearray)) else ""
+    return ""
 
 
-def _text(value: Any) -> str:
-    if type(value) is bytes:
-        return value.decode("latin-1")
-    return value if type(value) is str else ""
+# Headers. Clients send the same names again and again, so the positions of those that hold a credential are cached.
+
+_POSITIONS: Cache[tuple[Any, ...], tuple[tuple[int, bool], ...]] = Cache(len, entries=1024)
+_VARIABLES: Cache[tuple[Any, ...], tuple[str, ...]] = Cache(len, entries=1024)
+_LONGEST_NAMES = 4096
+"""Total length of names that are cached, because a client may send any."""
 
 
-def _secret_of(header: str) -> str:
-    """Return the secret in a header: what comes after the scheme, and of ``Basic`` the password (RFC 7617)."""
-    if " " not in header:
-        return header
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() != "basic":
-        return rest.strip() or header
+def _add_headers(headers: Any, found: list[str]) -> None:
+    if not isinstance(headers, (list, tuple)):
+        return  # an iterator is the application's to read
+    names = tuple(map(_header_name, headers))
+    positions = _POSITIONS.get(names)
+    if positions is None:
+        holders = [(position, _string(name).lower()) for position, name in enumerate(names)]
+        positions = tuple((position, name == "cookie") for position, name in holders if holds_credential(name))
+        if sum(map(len, names)) <= _LONGEST_NAMES:
+            _POSITIONS.keep(names, positions)
+    for position, is_cookie in positions:
+        value = headers[position][1]
+        if len(value) >= SHORTEST:
+            text = value.decode("latin-1")
+            found.extend(_cookies(text) if is_cookie else _presented(text))
+
+
+def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
+    names = tuple(environ)
+    variables = _VARIABLES.get(names)
+    if variables is None:
+        variables = tuple(name for name in names if name.startswith("HTTP_") and holds_credential(name[5:]))
+        if sum(map(len, names)) <= _LONGEST_NAMES:
+            _VARIABLES.keep(names, variables)
+    for name in variables:
+        value = environ[name]
+        if isinstance(value, str) and len(value) >= SHORTEST:
+            found.extend(_cookies(value) if name == "HTTP_COOKIE" else _presented(value))
+
+
+def _presented(value: str) -> list[str]:
+    """Return what a header presents: the part after a scheme, both halves of ``Basic``, and each ``name=value`` part.
+
+    The whole value needs no search of its own if a part of it is searched for.
+    """
+    words = value.split(None, 1)
+    rest = words[-1].strip() if words else ""
+    found = [rest if len(rest) >= SHORTEST else value]
+    if "=" in value:
+        found.extend(_parts(value))
+    if len(words) > 1 and words[0].lower() == "basic":
+        found.extend(_halves(rest))
+    return found
+
+
+def _cookies(value: str) -> list[str]:
+    """Return the values of cookies whose names hold a secret name, and the whole header."""
+    pairs = [pair.partition("=") for pair in value.split(";")]
+    values = [text.strip().strip('"') for name, _, text in pairs if holds_credential(name.strip())]
+    return [*(text for text in values if len(text) >= SHORTEST), value]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield the value of each ``name=value`` part, without its quotes. Parts end at a comma, semicolon or space."""
+    for part in re.split(r"[,;\s]+", text):
+        value = part.partition("=")[2].strip("\"'")
+        if len(value) >= SHORTEST:
+            yield value
+
+
+def _halves(encoded: str) -> Iterable[str]:
+    """Return user name and password of ``Basic`` authentication (RFC 7617), those that are long enough."""
     try:
-        user, _, password = b64decode(rest).decode("latin-1").partition(":")
+        user, _, password = b64decode(encoded).decode("latin-1").partition(":")
     except ValueError:  # it is not base64
-        return rest
-    return password or user
+        return []
+    return [half for half in (user, password) if len(half) >= SHORTEST]
 
 
-def _in_query(query: str | bytes) -> Iterator[str]:
+def _add_query(query: str | bytes, found: list[str]) -> None:
     raw = query if isinstance(query, bytes) else query.encode("latin-1", "replace")
     if _LIKELY.search(raw):
-        for name, value in parse_qsl(raw.decode("latin-1")):
-            if len(value) >= SHORTEST and _is_secret(name.replace("-", "_")):
-                yield value
-
-
-def _in_environ(environ: Mapping[str, Any]) -> Iterator[str]:
-    found = [_secret_of(str(environ[name])) for name in _VARIABLES if name in environ]
-    yield from (text for text in found if len(text) >= SHORTEST)
+        pairs = parse_qsl(raw.decode("latin-1"))
+        found.extend(value for name, value in pairs if len(value) >= SHORTEST and holds_credential(name))

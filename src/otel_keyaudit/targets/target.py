@@ -1,23 +1,30 @@
-"""What the user names: functions that authenticate and functions that write audit rows, with where their values are."""
+"""The functions that the user names, with the places of their values: one class for each kind of target."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.targets.expression import Expression, FunctionReference, parse
+from otel_keyaudit.errors import ConfigurationError, hint, shown
+from otel_keyaudit.targets import target_string
+from otel_keyaudit.targets.expression import Expression, ObjectReference, Path, parse
 
-Source = Expression | FunctionReference | Callable[[Any], Any]
-"""Where a value comes from: a path into the call, or a function that gets the call."""
+Source = Expression | ObjectReference | Callable[[Any], Any]
+"""Where a value comes from: an expression, the name of an object, or a function that takes the call."""
 
-_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_ESCAPE = re.compile("%(2C|26|3F|25)", re.IGNORECASE)
-_KEY_FIELDS = ("id", "name", "scopes", "allow_list", "owner", "expires_at")
-_KEY_DEFAULTS = {"id": "id", "name": "name ?? token_name", "scopes": "scopes", "allow_list": "allow_list"}
+KEY_FIELDS = ("id", "name", "scopes", "allow_list", "owner", "expires_at")
+"""The fields of an ``ApiKey``."""
+
+_KEY_DEFAULTS: Mapping[str, Source] = {
+    name: parse(text, emitted=True, is_default=name != "id")
+    for name, text in {"id": "id", "name": "name ?? token_name", "scopes": "scopes", "allow_list": "allow_list"}.items()
+}
+_HIDDEN = frozenset({"key", "when", "valid", "any_of", "granted", "denied", "subject", "subject_before"})
+"""Fields whose values are not written out, so that they may read secrets."""
+
+AnyTarget = TypeVar("AnyTarget", bound="Target")
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -26,36 +33,54 @@ class Target:
 
     Attributes:
         path: ``package.module:Qualified.name``.
-        sources: Field name to source, as given; defaults are not among them.
-        written: The target as the user wrote it.
+        sources: The source of each field that the target names and that has a value.
+        places: The path of each field that names a place in the audit row.
+        words: The value of each field that takes one of a few words, such as ``role``.
+        written: The target string.
     """
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
-    hidden: ClassVar[frozenset[str]]
+    rooted: ClassVar[tuple[str, ...]]
+    """Fields that are not read from a key object, so that their paths begin with a root."""
+    place_fields: ClassVar[tuple[str, ...]] = ()
+    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     path: str
     sources: Mapping[str, Source]
+    places: Mapping[str, Path]
+    words: Mapping[str, str]
     written: str
 
     def __init__(self, path: str, **fields: str | Callable[[Any], Any]) -> None:
-        self._fill(path, fields, _written(path, fields))
+        self._fill(path, fields, target_string.join(path, fields))
 
-    def _fill(self, path: object, fields: Mapping[str, Any], written: str) -> None:
-        object.__setattr__(self, "written", written)
-        if not isinstance(path, str) or not _PATH.fullmatch(path):
-            raise self.wrong(f"{path!r} is not of the form package.module:Qualified.name")
+    def _fill(self, path: object, fields: Mapping[str, Any], string: str) -> None:
+        object.__setattr__(self, "written", string)
+        if not target_string.is_path(path):
+            raise self.wrong(f"{shown(path)} is not of the form package.module:Qualified.name")
         object.__setattr__(self, "path", path)
-        sources = {name: self._compile(name, value) for name, value in fields.items()}
+        for name in fields:
+            if name not in self.fields:
+                raise self.wrong(
+                    f"unknown field {shown(name)}; known are {', '.join(self.fields)}{hint(name, self.fields)}"
+                )
+        words = {name: self._word(name, fields[name]) for name in fields if self._takes_word(name, fields[name])}
+        object.__setattr__(self, "words", MappingProxyType(words))
+        given = {name: value for name, value in fields.items() if name not in words}
+        places = {name: self._place(name, value) for name, value in given.items() if name in self.place_fields}
+        object.__setattr__(self, "places", MappingProxyType(places))
+        sources = {name: self._compile(name, value) for name, value in given.items() if name not in places}
         object.__setattr__(self, "sources", MappingProxyType(sources))
+        self._check_rooted()
         self._check()
 
     def __hash__(self) -> int:
-        """Return the hash of the target as written: two of the same text are one."""
+        """Return the hash of the target string: targets with the same string are equal."""
         return hash((self.kind, self.written))
 
     def __repr__(self) -> str:
-        """Show the target as written."""
+        """Show the target string."""
         return f"{type(self).__name__}({self.written!r})"
 
     @property
@@ -70,36 +95,83 @@ class Target:
 
     @property
     def functions(self) -> Mapping[str, str]:
-        """Functions of the user's that are only named, by the field that names them."""
-        return {name: source.text for name, source in self.sources.items() if isinstance(source, FunctionReference)}
+        """The ``module:name.path`` of each field that names an object."""
+        return {name: source.text for name, source in self.sources.items() if isinstance(source, ObjectReference)}
+
+    @property
+    def free_variables(self) -> frozenset[str]:
+        """The free variables of the function that ``closure.<name>`` reads. An unknown one makes the target wrong."""
+        found = [source.free_variables for source in self.sources.values() if isinstance(source, Expression)]
+        return frozenset[str]().union(*found)
 
     def wrong(self, reason: str) -> ConfigurationError:
         """Return the error for this target."""
-        return ConfigurationError(f"target {self.written!r}: {reason}")
+        return ConfigurationError(f"target {shown(self.written)}: {reason}")
 
-    def _compile(self, name: str, value: object) -> Source:
-        if name not in self.fields:
-            raise self.wrong(f"unknown field {name!r}; known are {', '.join(self.fields)}")
-        if callable(value):
-            return value
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(f"field {name!r} takes an expression or a function, not {value!r}")
+    def _takes_word(self, name: str, _: object) -> bool:
+        return name in self.word_fields
+
+    def _word(self, name: str, value: object) -> str:
+        allowed = self.word_fields[name]
+        if not isinstance(value, str) or value.strip() not in allowed:
+            near = hint(value, allowed) if isinstance(value, str) else ""
+            raise self.wrong(f"field {name!r} has the value {shown(value)}; allowed are {', '.join(allowed)}{near}")
+        return value.strip()
+
+    def _parse(self, name: str, value: str, *, emitted: bool) -> Source:
         try:
-            return parse(value, emitted=name not in self.hidden)
+            return parse(value, emitted=emitted)
         except ConfigurationError as error:
             raise self.wrong(f"field {name!r}: {error}") from None
 
-    def _check(self) -> None:
-        """Check what only the fields together tell."""
-        raise NotImplementedError
+    def _compile(self, name: str, value: object) -> Source:
+        if callable(value):
+            return value
+        if not isinstance(value, str) or not value.strip():
+            raise self.wrong(f"field {name!r} takes an expression or a function, not {shown(value)}")
+        return self._parse(name, value, emitted=name not in _HIDDEN)
 
-    def _check_rooted(self, names: Iterable[str]) -> None:
-        for name in names:
+    def _place(self, name: str, value: object) -> Path:
+        source = self._parse(name, value, emitted=False) if isinstance(value, str) and value.strip() else None
+        if isinstance(source, Expression) and len(source.paths) == 1 and _is_place(source.paths[0]):
+            path = source.paths[0]
+            if name == "fields" or path.root != "return" or path.steps:
+                return path
+        raise self.wrong(
+            f"field {name!r} takes a place that can be written: args.<parameter>, a member or attribute of one, "
+            "args.<parameter>[], self.<attribute>, "
+            + ("return, a member of it, or none" if name == "fields" else "or a member of return")
+            + f", not {shown(value)}"
+        )
+
+    def _check_rooted(self) -> None:
+        for name in self.rooted:
             source = self.sources.get(name)
             if isinstance(source, Expression) and None in source.roots:
                 raise self.wrong(
-                    f"field {name!r}: {source.text!r} must begin with return, args.<parameter>, self, scope or exc"
+                    f"field {name!r}: {shown(source.text)} must begin with return, args.<parameter>, self, "
+                    f"closure.<name>, scope or exc{hint(source.text.partition('.')[0], ('return', 'args', 'closure'))}"
                 )
+
+    def _check(self) -> None:
+        """Check rules about several fields."""
+
+
+def parse_target(kind: type[AnyTarget], string: str) -> AnyTarget:
+    """Parse a target string.
+
+    Args:
+        kind: ``AuthTarget``, ``AuditTarget``, ``AuthzTarget`` or ``SubjectTarget``.
+        string: The target string.
+
+    Raises:
+        ConfigurationError: The target string is wrong.
+    """
+    string = string.strip()
+    path, fields = target_string.split(string)
+    target = kind.__new__(kind)
+    target._fill(path, fields, string)
+    return target
 
 
 class AuthTarget(Target):
@@ -107,23 +179,65 @@ class AuthTarget(Target):
 
     Args:
         path: ``package.module:Qualified.name``.
-        **fields: ``key``, ``id``, ``name``, ``scopes``, ``allow_list``, ``owner``, ``expires_at``, ``valid``, ``when``:
-            an expression, or a function that gets the call (docs/reference.md, section 3).
+        **fields: ``key``, ``id``, ``name``, ``scopes``, ``allow_list``, ``owner``, ``expires_at``, ``valid``,
+            ``on_behalf_of``, ``actors``, ``when``: an expression, or a function that takes the call. ``role``: ``key``
+            (default) or ``actor``.
 
     Raises:
-        ConfigurationError: A field is unknown, an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
     """
 
     kind = "auth"
-    fields = ("key", *_KEY_FIELDS, "valid", "when")
-    hidden = frozenset({"key", "valid", "when"})
+    fields = ("key", *KEY_FIELDS, "valid", "on_behalf_of", "actors", "role", "when")
+    rooted = ("key",)
+    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"role": ("key", "actor")}
 
-    def _check(self) -> None:
-        self._check_rooted(["key"])
+    @property
+    def is_actor(self) -> bool:
+        """Whether its key acts for the request's key, and is not that key itself (``role=actor``)."""
+        return self.words.get("role") == "actor"
 
     def key_sources(self) -> dict[str, Source]:
-        """Return where the fields of a key are, defaults included."""
+        """Return the sources of a key's fields, with the defaults."""
         return _key_sources(self.sources)
+
+
+class SubjectTarget(Target):
+    """A function that returns a stored API key, which later rows of the request may be about.
+
+    Args:
+        path: ``package.module:Qualified.name``.
+        **fields: ``key``, ``id``, ``name``, ``scopes``, ``allow_list``, ``owner``, ``expires_at``, ``when``: an
+            expression, or a function that takes the call.
+
+    Raises:
+        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+    """
+
+    kind = "subject"
+    fields = ("key", *KEY_FIELDS, "when")
+    rooted = ("key",)
+
+    def key_sources(self) -> dict[str, Source]:
+        """Return the sources of a key's fields, with the defaults."""
+        return _key_sources(self.sources)
+
+
+class AuthzTarget(Target):
+    """A function that refuses what a key may not do.
+
+    Args:
+        path: ``package.module:Qualified.name``.
+        **fields: ``required``, ``resource_type``, ``resource_id``, ``action``, ``any_of``, ``granted``, ``denied``,
+            ``when``: an expression, or a function that takes the call.
+
+    Raises:
+        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+    """
+
+    kind = "authz"
+    fields = ("required", "resource_type", "resource_id", "action", "any_of", "granted", "denied", "when")
+    rooted = fields
 
 
 class AuditTarget(Target):
@@ -131,108 +245,83 @@ class AuditTarget(Target):
 
     Args:
         path: ``package.module:Qualified.name``.
-        **fields: ``fields`` (a path only), ``action``, ``resource_type``, ``resource_id``, ``outcome``, ``subject``,
-            ``subject_id`` and the other fields of a key, ``when``: an expression, or a function that gets the call.
+        **fields: ``fields``, ``id_to``, ``name_to``, ``digest_to``, ``trace_id_to``: a place in the row, for ``fields``
+            also ``none``. ``fields_as``: ``text``, ``bytes`` or ``dict``. ``action``, ``resource_type``,
+            ``resource_id``, ``outcome``, ``subject``, ``subject_before``, ``subject_id`` and the other fields of a key,
+            ``when``: an expression, or a function that takes the call.
 
     Raises:
-        ConfigurationError: A field is unknown, an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
     """
 
     kind = "audit"
+    place_fields = ("fields", "id_to", "name_to", "digest_to", "trace_id_to")
     fields = (
-        "fields", "action", "resource_type", "resource_id", "outcome", "subject",
-        *(f"subject_{name}" for name in _KEY_FIELDS), "when",
+        "fields", "fields_as", *place_fields[1:], "action", "resource_type", "resource_id", "outcome", "subject",
+        *(f"subject_{name}" for name in KEY_FIELDS), "subject_before", "when",
     )  # fmt: skip
-    hidden = frozenset({"fields", "subject", "when"})
+    rooted = ("action", "resource_type", "resource_id", "outcome", "subject", "subject_before", "when")
+    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"fields_as": ("text", "bytes", "dict"), "fields": ("none",)}
+
     has_fields: ClassVar[bool] = True
-    """Its row has a place for additional fields."""
+    """Whether the rows of this class of targets have additional fields."""
 
-    def _check(self) -> None:
-        self._check_rooted(["fields", "action", "resource_type", "resource_id", "outcome", "subject", "when"])
-        if self.subject_sources_given and "subject" not in self.sources:
-            raise self.wrong("subject_... fields need a field 'subject'")
-        fields = self.sources.get("fields")
-        if fields is not None and not (isinstance(fields, Expression) and _is_place(fields)):
-            raise self.wrong(
-                f"field 'fields' takes a place that can be written: args.<parameter>, a member or attribute of one, "
-                f"args.<parameter>[], self.<attribute> or return, not {getattr(fields, 'text', fields)!r}"
-            )
-        self._check_known_in_time(builds_fields=isinstance(fields, Expression) and "return" in fields.roots)
+    @property
+    def fields_place(self) -> Path | None:
+        """The place of the additional fields, or ``None`` if the row has none."""
+        return None if "fields" in self.words or not self.has_fields else self.places.get("fields", DEFAULT_PLACE)
 
-    def _check_known_in_time(self, *, builds_fields: bool) -> None:
-        """Check that what must be known before the row is written can be known then."""
-        too_late = {"exc"} if builds_fields else {"exc", "return"}
-        for name in ("when", "subject", *(f"subject_{name}" for name in _KEY_FIELDS)):
-            source = self.sources.get(name)
-            if isinstance(source, Expression) and source.roots & too_late:
-                raise self.wrong(
-                    f"field {name!r}: {source.text!r} is known only after the write; "
-                    "allowed are args.<parameter>, self and scope, and return only with fields=return"
-                )
+    @property
+    def builds_fields(self) -> bool:
+        """Whether the additional fields are the function's result or a member of it."""
+        place = self.places.get("fields")
+        return place is not None and place.root == "return"
 
     @property
     def subject_sources_given(self) -> bool:
-        """Say whether any field of a subject was named, which makes it a key."""
-        return any(name.startswith("subject_") for name in self.sources)
+        """Whether the target names a field of its subject, which makes that an API key."""
+        return any(f"subject_{name}" in self.sources for name in KEY_FIELDS)
 
     def subject_sources(self) -> dict[str, Source]:
-        """Return where the fields of a subject are, defaults included."""
-        given = {name: self.sources.get(f"subject_{name}") for name in _KEY_FIELDS}
+        """Return the sources of the subject's fields, with the defaults."""
+        given = {name: self.sources.get(f"subject_{name}") for name in KEY_FIELDS}
         return _key_sources({name: source for name, source in given.items() if source is not None})
+
+    def _takes_word(self, name: str, value: object) -> bool:
+        """Return whether a field takes a word. ``fields`` takes ``none`` or a place."""
+        return name in self.word_fields and (name != "fields" or (isinstance(value, str) and value.strip() == "none"))
+
+    def _check(self) -> None:
+        if self.subject_sources_given and "subject" not in self.sources:
+            raise self.wrong("subject_... fields need a field 'subject'")
+        if "subject_before" in self.sources and "subject" not in self.sources:
+            raise self.wrong("field 'subject_before' needs a field 'subject'")
+        if "fields" in self.words and "fields_as" in self.words:
+            raise self.wrong("field 'fields_as' has no meaning with fields=none")
+        self._check_known_in_time()
+
+    def _check_known_in_time(self) -> None:
+        """Refuse sources that are needed before the row is written and known only afterwards."""
+        too_late = {"exc"} if self.builds_fields else {"exc", "return"}
+        for name in ("when", "subject", "subject_before", *(f"subject_{name}" for name in KEY_FIELDS)):
+            source = self.sources.get(name)
+            if isinstance(source, Expression) and source.roots & too_late:
+                raise self.wrong(
+                    f"field {name!r}: {shown(source.text)} is known only after the write; allowed are "
+                    "args.<parameter>, self, closure.<name> and scope, and return only with fields=return"
+                )
 
 
 def _key_sources(given: Mapping[str, Source]) -> dict[str, Source]:
-    sources: dict[str, Source] = {
-        name: parse(text, emitted=True, lenient=name != "id") for name, text in _KEY_DEFAULTS.items()
-    }
-    return sources | {name: source for name, source in given.items() if name in _KEY_FIELDS}
+    return {**_KEY_DEFAULTS, **{name: source for name, source in given.items() if name in KEY_FIELDS}}
 
 
-def _is_place(expression: Expression) -> bool:
-    if len(expression.paths) != 1 or expression.paths[0].filters:
+def _is_place(path: Path) -> bool:
+    """Return whether a path leads to a place that can be written."""
+    if path.filters or any(step.kind == "call" for step in path.steps):
         return False
-    path = expression.paths[0]
-    if path.root == "return":
-        return not path.steps
-    if path.root not in ("args", "self") or any(step.kind == "call" for step in path.steps):
-        return False
-    return path.root == "args" or bool(path.steps)
+    return path.root in ("args", "return") or (path.root == "self" and bool(path.steps))
 
 
-def parse_target(kind: type[Target], written: str) -> Target:
-    """Parse ``package.module:Qualified.name?field=expression&field=expression``.
-
-    Args:
-        kind: ``AuthTarget`` or ``AuditTarget``.
-        written: The target; ``%2C``, ``%26``, ``%3F`` and ``%25`` stand for ``,``, ``&``, ``?`` and ``%``.
-
-    Raises:
-        ConfigurationError: What is wrong with it.
-    """
-    written = written.strip()
-    path, query, rest = written.partition("?")
-    fields: dict[str, str] = {}
-    for part in rest.split("&") if query else []:
-        name, equals, expression = part.partition("=")
-        name = name.strip()
-        if not equals:
-            raise ConfigurationError(f"target {written!r}: {part!r} is not of the form field=expression")
-        if name in fields:
-            raise ConfigurationError(f"target {written!r}: field {name!r} stands there twice")
-        fields[name] = _unescape(expression)
-    target = kind.__new__(kind)
-    target._fill(path.strip(), fields, written)
-    return target
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-
-
-def _written(path: object, fields: Mapping[str, object]) -> str:
-    """Return a typed target as a string; a function of the user's is shown by its name."""
-    shown = [
-        f"{name}={value if isinstance(value, str) else getattr(value, '__qualname__', type(value).__name__)}"
-        for name, value in fields.items()
-    ]
-    return f"{path}?{'&'.join(shown)}" if shown else str(path)
+DEFAULT_PLACE = Path("args", "additional_fields", ())
+"""Where the additional fields are if a target does not name their place."""

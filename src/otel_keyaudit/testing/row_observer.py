@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import sys
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from otel_keyaudit.guard.guard import run_silently
-from otel_keyaudit.observers.audit_plan import DEFAULT_FIELDS
 from otel_keyaudit.patching.patch import Patch, find, wrap
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
-from otel_keyaudit.targets.expression import Expression, parse
-from otel_keyaudit.targets.target import AuditTarget
+from otel_keyaudit.targets.expression import Expression
+from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget
 
 
 class RowObserver:
@@ -25,13 +24,13 @@ class RowObserver:
     """
 
     def __init__(self, target: AuditTarget, rows: list[Any]) -> None:
-        source = target.sources.get("fields") or parse(DEFAULT_FIELDS, emitted=False)
-        self.is_outside = "return" in cast("Expression", source).roots
+        place = target.fields_place or DEFAULT_PLACE
+        self.is_outside = target.builds_fields
         """The function builds the fields: it must be put on after the instrumentation, else before."""
         self._target = target
         self._rows = rows
-        self._read = reader(source, deferred=False)
-        self._is_list = "[]" in cast("Expression", source).text
+        self._read = reader(Expression("", (place,)), deferred=False)
+        self._is_list = any(step.kind == "each" for step in place.steps)
 
     def install(self) -> Patch:
         """Import the target's module and put this on.

@@ -10,7 +10,7 @@ import pytest
 from otel_keyaudit import AuthTarget, ConfigurationError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_types import CLASSES, KeyFields, KeyType, KeyTypes
+from otel_keyaudit.targets.key_source import CLASSES, KeyFields, KeyType, KeyTypes
 from support.arguments import write
 
 

@@ -1,0 +1,58 @@
+"""Find out whether a module exists, and which name was meant, without importing anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec
+from pkgutil import iter_modules
+
+from otel_keyaudit.errors import hint, shown
+from otel_keyaudit.guard.guard import run_silently
+
+
+def explain_missing(module: str, *, deferred: bool = False) -> str | None:
+    """Return why a module can never be imported, with the nearest right name, or ``None`` if it may exist.
+
+    Args:
+        module: The dotted name.
+        deferred: A missing top-level package may become importable later (``opentelemetry-instrument``).
+    """
+    if module in sys.modules:
+        return None
+    parent, _, name = module.rpartition(".")
+    if not parent:
+        if deferred or _spec(module, None) is not None:
+            return None
+        return f"there is no package {shown(name)}{hint(name, _modules(None))}"
+    reason = explain_missing(parent, deferred=deferred)
+    if reason is not None:
+        return reason
+    path = _submodule_path(parent)
+    if path is None or _spec(module, path) is not None:
+        return None
+    return f"package {parent!r} has no module {shown(name)}{hint(name, _modules(path))}"
+
+
+def _submodule_path(package: str) -> Sequence[str] | None:
+    """Return where the submodules of a package are, or ``None`` if that is unknown."""
+    imported = sys.modules.get(package)
+    if imported is not None:
+        return [*getattr(imported, "__path__", ())]
+    parent = package.rpartition(".")[0]
+    spec = _spec(package, _submodule_path(parent) if parent else None)
+    return None if spec is None else [*(spec.submodule_search_locations or ())]
+
+
+def _spec(module: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """Return the spec from the first finder that knows the module. Unlike ``find_spec``, this imports no parent."""
+    for finder in [*sys.meta_path]:
+        find = getattr(finder, "find_spec", None)
+        spec = None if find is None else run_silently(find, module, path)
+        if isinstance(spec, ModuleSpec):
+            return spec
+    return None
+
+
+def _modules(path: Sequence[str] | None) -> Iterable[str]:
+    return {one.name for one in iter_modules(path)} | (set() if path is not None else set(sys.modules))

@@ -1,0 +1,141 @@
+"""Mapped objects (SQLAlchemy, SQLModel, Django): only values that are loaded already, because a load runs SQL.
+
+A view stands for the object. Its properties and methods run with the view as ``self``, so they cannot load either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from inspect import getattr_static
+from types import FunctionType, MethodType
+from typing import Any
+
+from otel_keyaudit.errors import NotLoadedError
+
+_MISSING = object()
+
+LoadedValue = Callable[[Any, str], Any]
+"""Returns an attribute of a mapped object, or ``_MISSING`` if it is not loaded."""
+
+
+def is_mapped(kind: type) -> bool:
+    """Return whether the objects of a class are mapped to a database and may load attributes when they are read."""
+    return _loaded_value(kind) is not None
+
+
+def readable(value: Any) -> Any:
+    """Return the view of a mapped object, and any other value as it is."""
+    loaded = _loaded_value(type(value))
+    return value if loaded is None else LoadedView(value, loaded)
+
+
+class LoadedView:
+    """A mapped object without its unloaded attributes.
+
+    Args:
+        target: The mapped object.
+        loaded: Returns its loaded attributes.
+
+    Raises:
+        NotLoadedError: On reading an attribute that the object would have to load.
+        AttributeError: On reading an attribute that the object does not have.
+    """
+
+    __slots__ = ("_keyaudit_loaded", "_keyaudit_target")
+
+    def __init__(self, target: Any, loaded: LoadedValue) -> None:
+        self._keyaudit_target = target
+        self._keyaudit_loaded = loaded
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a loaded attribute, or the result of a property that uses loaded attributes only."""
+        target = self._keyaudit_target
+        kind = type(target)
+        value = self._keyaudit_loaded(target, name)
+        if value is not _MISSING:
+            return readable(value)
+        found = _class_attribute(kind, name)
+        if found is _MISSING:
+            raise AttributeError(name)
+        return _run_on_view(found, self, kind, name)
+
+
+def _run_on_view(found: Any, view: LoadedView, kind: type, name: str) -> Any:
+    """Return a class attribute as the view's: a property runs, a method is bound, a descriptor of the mapper loads."""
+    if isinstance(found, FunctionType):
+        return MethodType(found, view)
+    if isinstance(found, (staticmethod, classmethod)):
+        return found.__get__(None, kind)
+    compute = getattr_static(found, "fget", None) or getattr_static(found, "func", None)
+    if isinstance(compute, FunctionType):  # a property, a hybrid property or a cached property
+        return compute(view)
+    if hasattr(type(found), "__get__"):
+        raise NotLoadedError(name, kind)
+    return found
+
+
+def _loaded_value(kind: type) -> LoadedValue | None:
+    if hasattr(kind, "_sa_class_manager"):
+        return _of_sqlalchemy
+    if hasattr(type(getattr(kind, "_meta", None)), "concrete_fields"):
+        return _of_django
+    return None
+
+
+def _of_sqlalchemy(target: Any, name: str) -> Any:
+    """Return a loaded attribute, or a part of the primary key, which the identity of a persistent object has."""
+    held = vars(target)
+    state = held.get("_sa_instance_state")
+    if name in held or state is None:
+        return held.get(name, _MISSING)
+    if state.key is None:  # it was never stored, so there is nothing to load
+        return None if name in state.manager else _MISSING
+    mapper = state.mapper
+    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    return dict(zip(names, state.key[1], strict=True)).get(name, _MISSING)
+
+
+def _of_django(target: Any, name: str) -> Any:
+    """Return a loaded attribute, a related object that was fetched, or the related objects that were prefetched."""
+    held = vars(target)
+    if name in held:
+        return held[name]
+    fetched = getattr(held.get("_state"), "fields_cache", {})
+    if name in fetched:
+        return fetched[name]
+    prefetched = held.get("_prefetched_objects_cache", {})
+    return _Prefetched(elements(prefetched[name])) if name in prefetched else _MISSING
+
+
+class _Prefetched(list[Any]):
+    """Related objects that were prefetched. As with their manager, ``all()`` returns them."""
+
+    def all(self) -> _Prefetched:
+        """Return all of them."""
+        return self
+
+
+def elements(values: Iterable[Any]) -> Iterable[Any]:
+    """Return the elements of a collection; of a Django query only those that were fetched.
+
+    Raises:
+        NotLoadedError: The query was not run yet.
+    """
+    if not hasattr(type(values), "_fetch_all"):
+        return values
+    fetched: list[Any] | None = getattr(values, "_result_cache", None)
+    if fetched is None:
+        raise NotLoadedError("the query", type(values))
+    return fetched
+
+
+def _class_attribute(kind: type, name: str) -> Any:
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), _MISSING)
+
+
+def is_column(kind: type, name: str) -> bool:
+    """Return whether a name is an attribute of a mapped class whose loaded value is in its objects' ``__dict__``."""
+    if hasattr(kind, "_sa_class_manager"):
+        return name in kind._sa_class_manager
+    meta = getattr(kind, "_meta", None)
+    return any(column.attname == name for column in getattr(meta, "concrete_fields", ()))

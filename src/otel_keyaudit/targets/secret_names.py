@@ -1,0 +1,54 @@
+"""Names that hold a secret: of members that an expression may not write out, and of places that hold a credential."""
+
+from __future__ import annotations
+
+import re
+
+SECRET_NAMES = frozenset({
+    "key", "apikey", "xapikey", "rawkey", "fullkey", "accesskey", "keysecret", "keyhash", "hashedkey",
+    "lookuphash", "keyvalue", "token", "rawtoken", "authtoken", "accesstoken", "refreshtoken", "idtoken",
+    "apitoken", "sessiontoken", "tokenhash", "hashedtoken", "bearer", "pat", "jwt", "secret", "clientsecret",
+    "apisecret", "secretkey", "secretaccesskey", "privatekey", "secrethash", "hashedsecret", "password",
+    "passwd", "pwd", "passwordhash", "passphrase", "plaintext", "digest", "hmacdigest", "signature",
+    "credential", "credentials", "authorization", "cookie",
+})  # fmt: skip
+"""Secret names without case, underscores and hyphens."""
+
+_UNWRAPPING = frozenset({"value", "raw", "getsecretvalue", "expose", "exposesecret", "reveal", "decode", "hex"})
+"""Last steps that lead from a secret's wrapper to the secret itself."""
+
+_PUBLIC = frozenset({"id", "ids", "name", "names", "prefix", "type"})
+"""Last words of names such as ``key_id``, which describe a credential and do not hold it."""
+
+_PHRASE_SIZES = (1, 2, 3)
+"""How many words a secret name has, as in ``secret access key``."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a member of that name holds a secret."""
+    return _bare(name) in SECRET_NAMES
+
+
+def unwraps(name: str) -> bool:
+    """Return whether a member or method of that name returns the content of its object."""
+    return _bare(name) in _UNWRAPPING
+
+
+def holds_credential(name: str) -> bool:
+    """Return whether a parameter, header, cookie or query parameter of that name holds a credential.
+
+    Its words are compared, so that ``x-shop-api-key`` and ``apiToken`` do, and ``monkey`` and ``key_id`` do not.
+    """
+    if is_secret(name):
+        return True
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or words[-1] in _PUBLIC:
+        return False
+    phrases = ("".join(words[start : start + size]) for start in range(len(words)) for size in _PHRASE_SIZES)
+    return not SECRET_NAMES.isdisjoint(phrases)

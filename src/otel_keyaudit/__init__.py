@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from otel_keyaudit.observers.sampling import AuditEvent
     from otel_keyaudit.request.context import current_key
     from otel_keyaudit.request.use_key import use_key
-    from otel_keyaudit.targets.target import AuditTarget, AuthTarget
+    from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
     "AuditTarget",
     "AuthTarget",
+    "AuthzTarget",
     "ConfigurationError",
     "Detail",
     "KeyAuditInstrumentor",
+    "SubjectTarget",
     "TargetStatus",
     "current_key",
     "use_key",
@@ -35,9 +37,11 @@ _HOMES = {
     "AuditEvent": "observers.sampling",
     "AuditTarget": "targets.target",
     "AuthTarget": "targets.target",
+    "AuthzTarget": "targets.target",
     "ConfigurationError": "errors",
     "Detail": "key.snapshot",
     "KeyAuditInstrumentor": "instrumentor",
+    "SubjectTarget": "targets.target",
     "TargetStatus": "installation.target",
     "current_key": "request.context",
     "use_key": "request.use_key",

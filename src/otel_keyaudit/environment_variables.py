@@ -1,6 +1,6 @@
-"""The environment variables, one per option; ``opentelemetry-instrument`` makes a flag of each.
+"""The environment variables, one per option. ``opentelemetry-instrument`` makes a flag of each.
 
-Their meaning is that of the options of the same name, see :mod:`otel_keyaudit.settings`.
+Each has the meaning of the option of the same name in :mod:`otel_keyaudit.settings`.
 """
 
 OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS = "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS"
@@ -17,6 +17,20 @@ OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS = "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS"
 Functions that write an audit row, comma separated, in the same form.
 """
 
+OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS = "OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS"
+"""
+.. envvar:: OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS
+
+Functions that refuse what a key may not do, comma separated, in the same form.
+"""
+
+OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS = "OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS"
+"""
+.. envvar:: OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS
+
+Functions that return a stored API key, comma separated, in the same form.
+"""
+
 OTEL_PYTHON_KEYAUDIT_PRESETS = "OTEL_PYTHON_KEYAUDIT_PRESETS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_PRESETS
@@ -28,21 +42,21 @@ OTEL_PYTHON_KEYAUDIT_SAMPLER = "OTEL_PYTHON_KEYAUDIT_SAMPLER"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_SAMPLER
 
-``always_full`` (default), ``always_minimal``, ``actions``, ``on_change`` or ``module:name``.
+``always_full`` (default), ``always_minimal``, ``actions``, ``on_change``, ``rules`` or ``module:name``.
 """
 
 OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG = "OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG
 
-Glob patterns for ``actions`` and ``on_change``, comma separated.
+Glob patterns for ``actions`` and ``on_change``, comma separated; the path of a JSON file for ``rules``.
 """
 
 OTEL_PYTHON_KEYAUDIT_REQUEST_FIELD = "OTEL_PYTHON_KEYAUDIT_REQUEST_FIELD"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_REQUEST_FIELD
 
-Member of the additional fields that names the request's key. Default: ``request_api_key``.
+Member of the additional fields for the request's key. Default: ``request_api_key``.
 """
 
 OTEL_PYTHON_KEYAUDIT_SUBJECT_FIELD = "OTEL_PYTHON_KEYAUDIT_SUBJECT_FIELD"
@@ -70,12 +84,19 @@ OTEL_PYTHON_KEYAUDIT_MAX_ITEMS = "OTEL_PYTHON_KEYAUDIT_MAX_ITEMS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_MAX_ITEMS
 
-Longest list that is written out, in elements. Default: ``128``.
+Length of the longest list that is written. Default: ``128``.
+"""
+
+OTEL_PYTHON_KEYAUDIT_EVENTS = "OTEL_PYTHON_KEYAUDIT_EVENTS"
+"""
+.. envvar:: OTEL_PYTHON_KEYAUDIT_EVENTS
+
+Log events to send, comma separated: ``denials``, ``audits``, ``usage``. Default: none.
 """
 
 OTEL_PYTHON_KEYAUDIT_STRICT = "OTEL_PYTHON_KEYAUDIT_STRICT"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_STRICT
 
-``true``: a target that cannot be found is an error, not a warning. Default: ``false``.
+``true``: a missing target is an error, not a warning. Default: ``false``.
 """

@@ -100,7 +100,7 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
             f"{hint(name, (*_READERS, *PROVIDERS))}"
         )
     variables = {name: environment.get(PREFIX + name.upper(), "").strip() for name in _READERS}
-    given = {name: value for name, value in variables.items() if value}
+    given: dict[str, Any] = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
     if given.get("sampler") == "rules" and isinstance(given.get("sampler_arg"), (str, Path)):
         given["sampler_arg"] = [str(given["sampler_arg"])]  # a path may hold a comma
@@ -159,7 +159,7 @@ def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
 
 
 def _strings(name: str, value: object) -> tuple[str, ...]:
-    allowed = "a list of strings, or one string with commas between them"
+    allowed = "a list of strings, or one string with commas between"
     elements = _items(name, value, allowed)
     if not all(isinstance(element, str) for element in elements):
         raise _wrong(name, value, allowed)
@@ -180,13 +180,12 @@ def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
     def read(name: str, value: object) -> tuple[Target, ...]:
         elements = _items(name, (value,) if isinstance(value, kind) else value, allowed)
         is_split = isinstance(value, str) and len(elements) > 1
-        targets = [
-            _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
-            for element in elements
-        ]
-        for target in targets:
+        targets = []
+        for element in elements:
+            target = _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
             if not isinstance(target, kind):
                 raise _wrong(name, target, allowed)
+            targets.append(target)
         return tuple(dict.fromkeys(targets))
 
     return read

@@ -153,7 +153,7 @@ def test_an_audit_preset_says_where_its_fields_are() -> None:
     """The default parameter is this library's own convention, not that of any other."""
     for preset in KNOWN.values():
         for target in preset.targets:
-            assert not (isinstance(target, AuditTarget) and target.has_fields) or "fields" in target.sources
+            assert not (isinstance(target, AuditTarget) and target.has_fields) or "fields" in target.places
 
 
 def test_the_page_about_presets_is_up_to_date() -> None:

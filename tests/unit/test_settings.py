@@ -1,7 +1,6 @@
 """Options: every one by keyword and by variable, what beats what, and what is wrong."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import (
-    AuditEvent,
     AuditTarget,
     AuthTarget,
+    AuthzTarget,
     ConfigurationError,
-    Detail,
     KeyAuditInstrumentor,
+    SubjectTarget,
     environment_variables,
+    settings,
 )
-from otel_keyaudit.settings import Settings, resolve
+from otel_keyaudit.settings import FileOptions, Settings, resolve, unknown_variables
 from support.keyaudit import KeyAudit, Modules
 
 PREFIX = "OTEL_PYTHON_KEYAUDIT_"
 OPTIONS = [
-    "auth_targets", "audit_targets", "presets", "sampler", "sampler_arg", "request_field", "subject_field",
-    "scope_catalog", "audit_spans", "max_items", "strict",
+    "auth_targets", "audit_targets", "authz_targets", "subject_targets", "presets", "sampler", "sampler_arg",
+    "request_field", "subject_field", "scope_catalog", "audit_spans", "max_items", "events", "strict",
 ]  # fmt: skip
+KINDS = [AuthTarget, AuditTarget, AuthzTarget, SubjectTarget]
+TARGETS = "or of strings package.module:name?field=expression"
 
 
 def from_variables(**options: str) -> Settings:
@@ -33,26 +35,29 @@ def from_variables(**options: str) -> Settings:
     return resolve({}, {PREFIX + name.upper(): value for name, value in options.items()})
 
 
-def shown(settings: Settings) -> Mapping[str, Any]:
-    """Return the settings that can be compared."""
-    return {name: value for name, value in vars(settings).items() if name != "sampler"}
-
-
 def test_defaults() -> None:
-    """Without any option there is no target, and everything else as documented."""
-    settings = resolve({}, {})
-    assert shown(settings) == {
+    """Without any option there is no target, and everything else is as documented."""
+    assert vars(resolve({}, {})) == {
         "auth_targets": (),
         "audit_targets": (),
+        "authz_targets": (),
+        "subject_targets": (),
         "presets": (),
+        "sampler": "always_full",
+        "sampler_arg": None,
         "request_field": "request_api_key",
         "subject_field": "api_key",
         "scope_catalog": None,
         "audit_spans": True,
         "max_items": 128,
+        "events": (),
         "strict": False,
     }
-    assert settings.sampler.is_constant_full
+
+
+def test_options_are_listed_in_the_order_of_the_documentation() -> None:
+    """Other parts take the names from there."""
+    assert list(settings.OPTIONS) == OPTIONS
 
 
 def test_every_option_has_a_variable() -> None:
@@ -68,6 +73,12 @@ def test_every_option_has_a_variable() -> None:
         ("auth_targets", "m:f?id=a|if:x%2Cy, m:g", [["m:f?id=a|if:x%2Cy", "m:g"], ("m:f?id=a|if:x%2Cy", "m:g ")]),
         ("auth_targets", "m:f?id=b", ["m:f?id=b", AuthTarget("m:f", id="b"), [AuthTarget("m:f", id="b"), "m:f?id=b"]]),
         ("audit_targets", "m:f,m:f", ["m:f", ["m:f"], AuditTarget("m:f")]),
+        ("authz_targets", "m:f?required=args.scope", [AuthzTarget("m:f", required="args.scope")]),
+        ("subject_targets", "m:f?id=uid", [[SubjectTarget("m:f", id="uid")]]),
+        ("presets", "drf, celery", [["drf", "celery"], ("drf", "celery "), "drf,celery"]),
+        ("sampler", " actions ", ["actions"]),
+        ("sampler_arg", "a, b", [["a", "b"], "a,b"]),
+        ("events", "denials, usage,denials", [["denials", "usage"]]),
         ("request_field", " by_key ", ["by_key", " by_key "]),
         ("subject_field", "about", ["about"]),
         ("audit_spans", "FALSE", [False, "false", " False "]),
@@ -77,36 +88,48 @@ def test_every_option_has_a_variable() -> None:
 )
 def test_forms_of_an_option(name: str, variable: str, keywords: list[object]) -> None:
     """A variable and each form of a keyword mean the same."""
-    expected = shown(from_variables(**{name: variable}))
-    assert expected != shown(resolve({}, {}))
+    expected = from_variables(**{name: variable})
+    assert expected != resolve({}, {})
     for keyword in keywords:
-        assert shown(resolve({name: keyword}, {})) == expected
+        assert resolve({name: keyword}, {}) == expected
 
 
 def test_commas_in_lists() -> None:
     """In a list of targets a comma is part of the expression; in a text it separates targets."""
     (target,) = resolve({"auth_targets": ["m:f?id=a|if:x,y"]}, {}).auth_targets
     assert target == AuthTarget("m:f", id="a|if:x,y")
-    assert from_variables(auth_targets="m:f?id=a|if:x%2Cy").auth_targets[0].sources == target.sources
+    for string in ("m:f?id=a|if:x%2Cy", "m:f?id=a|if:x%2Cy,m:g"):
+        path = from_variables(auth_targets=string).auth_targets[0].sources["id"].paths[0]  # type: ignore[union-attr]
+        assert path == target.sources["id"].paths[0]  # type: ignore[union-attr]
+
+
+def test_a_comma_that_splits_a_target_is_explained() -> None:
+    """The second half is no target, and the error says how to write the comma."""
+    with pytest.raises(ConfigurationError, match="write %2C for the comma"):
+        from_variables(auth_targets="m:f?id=a|if:x,y")
+    for alone in ({"auth_targets": "y"}, {"auth_targets": ["m:f", "y"]}, {"auth_targets": "m:f,m:g?nope=a"}):
+        with pytest.raises(ConfigurationError) as wrong:
+            resolve(alone, {})
+        assert "%2C" not in str(wrong.value)
 
 
 def test_all_targets() -> None:
-    """All targets are those of authentication, then those of audit writes."""
-    settings = resolve({"audit_targets": "m:g", "auth_targets": ["m:f"]}, {})
-    assert [target.written for target in settings.targets] == ["m:f", "m:g"]
+    """Authentication comes first, because a denial is explained with its key, then decisions, writes and subjects."""
+    options = {f"{kind.kind}_targets": f"m:{kind.kind}" for kind in KINDS}
+    assert [target.written for target in resolve(options, {}).targets] == ["m:auth", "m:authz", "m:audit", "m:subject"]
 
 
 def test_keyword_beats_variable() -> None:
     """A keyword beats the environment, also with an empty list; ``None`` is as good as absent."""
     environment = {PREFIX + "AUTH_TARGETS": "m:f", PREFIX + "MAX_ITEMS": "wrong", PREFIX + "REQUEST_FIELD": "a"}
-    settings = resolve({"auth_targets": [], "max_items": 5, "request_field": None}, environment)
-    assert (settings.auth_targets, settings.max_items, settings.request_field) == ((), 5, "a")
+    found = resolve({"auth_targets": [], "max_items": 5, "request_field": None}, environment)
+    assert (found.auth_targets, found.max_items, found.request_field) == ((), 5, "a")
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_empty_variables_are_unset(empty: str) -> None:
     """An empty variable is an unset one, whichever option it is."""
-    assert shown(from_variables(**dict.fromkeys(OPTIONS, empty))) == shown(resolve({}, {}))
+    assert from_variables(**dict.fromkeys(OPTIONS, empty)) == resolve({}, {})
 
 
 @pytest.mark.parametrize(
@@ -115,18 +138,21 @@ def test_empty_variables_are_unset(empty: str) -> None:
         ("auth_targets", "m:f,,m:g", "none of them empty"),
         ("auth_targets", "m:f,", "none of them empty"),
         ("auth_targets", ["m:f", " "], "none of them empty"),
-        ("auth_targets", 5, "a list of AuthTarget or of texts"),
-        ("auth_targets", {"m:f": 1}, "a list of AuthTarget or of texts"),
-        ("auth_targets", [5], "a list of AuthTarget or of texts"),
-        ("auth_targets", [AuditTarget("m:f")], "a list of AuthTarget or of texts"),
-        ("audit_targets", AuthTarget("m:f"), "a list of AuditTarget or of texts"),
+        ("auth_targets", 5, "a list of AuthTarget or of strings"),
+        ("auth_targets", {"m:f": 1}, "a list of AuthTarget or of strings"),
+        ("auth_targets", [5], "a list of AuthTarget or of strings"),
+        ("auth_targets", [AuditTarget("m:f")], "a list of AuthTarget or of strings"),
+        ("auth_targets", [SubjectTarget("m:f")], "a list of AuthTarget or of strings"),
+        ("audit_targets", AuthTarget("m:f"), "a list of AuditTarget or of strings"),
         ("auth_targets", "m.f", "package.module:Qualified.name"),
-        ("audit_targets", "m:f?ids=a", "known are fields, action"),
-        ("presets", "no-such-preset", "known are"),
-        ("presets", [5], "a list of texts"),
-        ("sampler", "sometimes", "always_full, always_minimal"),
-        ("sampler", 5, "a text"),
-        ("request_field", 5, "a text"),
+        ("audit_targets", "m:f?ids=a", "known are fields, fields_as, id_to"),
+        ("presets", [5], "a list of strings"),
+        ("sampler", 5, "a string"),
+        ("sampler_arg", [5], "a list of strings"),
+        ("sampler_arg", 5, "a list of strings"),
+        ("request_field", 5, "a string"),
+        ("events", "denial", "denials, audits, usage; did you mean 'denials'?"),
+        ("events", [5], "a list of strings"),
         ("subject_field", "request_api_key", "another name"),
         ("scope_catalog", 5, "the path of a JSON file"),
         ("scope_catalog", "no/such/file.json", "a scope catalog in JSON"),
@@ -140,8 +166,7 @@ def test_empty_variables_are_unset(empty: str) -> None:
         ("max_items", 1.5, "at least 1"),
         ("max_items", "1e3", "at least 1"),
         ("max_items", "٣", "at least 1"),
-        ("max_items", "9" * 5000, "at least 1"),
-        ("no_such_option", "its value", "auth_targets, audit_targets, presets"),
+        ("no_such_option", "its value", "auth_targets, audit_targets, authz_targets, subject_targets, presets"),
     ],
 )
 def test_wrong_options(name: str, value: object, allowed: str) -> None:
@@ -172,32 +197,138 @@ def test_empty_patterns_are_wrong(argument: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "parts"),
+    ("options", "message"),
     [
-        ({"sampler_arg": "create"}, ["'sampler_arg'", "'create'", "'always_full'"]),
-        ({"sampler": "always_minimal", "sampler_arg": ["a", "b"]}, ["'sampler_arg'", "'a,b'", "'always_minimal'"]),
-        ({"sampler": "os.path:join", "sampler_arg": "a"}, ["'sampler_arg'", "'a'", "'os.path:join'"]),
-        ({"sampler": "actions"}, ["'sampler_arg'", "'actions'"]),
-        ({"sampler": "actions", "sampler_arg": []}, ["'sampler_arg'", "'actions'"]),
-        ({"sampler": "on_change", "sampler_arg": 5}, ["'sampler_arg'", "5"]),
+        (
+            {"auth_targets": ","},
+            f"option 'auth_targets' has the value ','; allowed is a list of AuthTarget {TARGETS}, none of them empty",
+        ),
+        (
+            {"sampler_arg": ["a", 1]},
+            (
+                "option 'sampler_arg' has the value ['a', 1]; "
+                "allowed is a list of strings, or one string with commas between"
+            ),
+        ),
+        ({"request_field": " "}, "option 'request_field' has the value ' '; allowed is a string that is not empty"),
+        ({"strict": "yes"}, "option 'strict' has the value 'yes'; allowed is true or false"),
+        ({"max_items": True}, "option 'max_items' has the value True; allowed is a whole number of at least 1"),
+        ({"scope_catalog": " "}, "option 'scope_catalog' has the value ' '; allowed is the path of a JSON file"),
     ],
 )
-def test_wrong_arguments_of_samplers(options: dict[str, Any], parts: list[str]) -> None:
-    """An argument that a sampler does not take, or needs and does not have, is wrong."""
+def test_a_wrong_option_is_explained(options: dict[str, Any], message: str) -> None:
+    """The message has the name, the value as given, and the allowed values."""
     with pytest.raises(ConfigurationError) as wrong:
         resolve(options, {})
-    assert [part for part in parts if part not in str(wrong.value)] == []
+    assert str(wrong.value) == message
 
 
-def test_samplers_get_their_argument() -> None:
-    """Patterns arrive from a list as from a text; ``on_change`` does without."""
-    event = AuditEvent(action="create")
-    for argument in ("read, create", ["read", "create"]):
-        sampler = resolve({"sampler": "actions", "sampler_arg": argument}, {}).sampler
-        assert sampler.choose(event) is Detail.FULL
-        assert sampler.choose(AuditEvent(action="delete")) is Detail.MINIMAL
-    assert not from_variables(sampler="on_change").sampler.is_constant_full
-    assert resolve({"sampler": lambda event: Detail.MINIMAL}, {}).sampler.choose(event) is Detail.MINIMAL
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("auth_target", "auth_targets"), ("MAX_ITEM", "max_items"), ("samplers", "sampler"), ("tracer", None)],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(name: str, nearest: str | None) -> None:
+    """A name that resembles none gets the list only."""
+    with pytest.raises(ConfigurationError) as wrong:
+        resolve({name: 1}, {})
+    assert "tracer_provider, meter_provider and logger_provider" in str(wrong.value)
+    assert ("did you mean" in str(wrong.value)) is (nearest is not None)
+    assert nearest is None or str(wrong.value).endswith(f"; did you mean {nearest!r}?")
+
+
+@pytest.mark.parametrize(
+    ("options", "blamed", "other"),
+    [
+        ({"request_field": "api_key"}, "request_field", "subject_field"),
+        ({"subject_field": "request_api_key"}, "subject_field", "request_field"),
+        ({"subject_field": "a", "request_field": "a"}, "subject_field", "request_field"),
+    ],
+)
+def test_the_field_that_was_set_is_blamed(options: dict[str, str], blamed: str, other: str) -> None:
+    """The default of the other one is not the user's fault."""
+    with pytest.raises(ConfigurationError, match=f"^option '{blamed}' .* another name than that of '{other}'$"):
+        resolve(options, {})
+
+
+def test_a_misspelt_sampler_is_blamed_before_its_argument(keyaudit: KeyAudit) -> None:
+    """The argument belongs to the sampler that was meant."""
+    with pytest.raises(ConfigurationError, match=r"^option 'sampler' has the value 'action'.*did you mean 'actions'\?"):
+        keyaudit.instrument(audit_targets="m:f", sampler="action", sampler_arg="create")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("value", ["9" * 100_000, ["m" * 100_000], "m:f?id=a|" + "b" * 100_000])
+def test_a_long_value_is_cut(name: str, value: object) -> None:
+    """A message repeats at most 200 characters of a value each time, and stays readable."""
+    try:
+        resolve({name: value}, {})
+    except ConfigurationError as error:
+        assert len(str(error)) < 1_500  # noqa: PT017 - some options accept any string
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_target_need_not_be_in_a_list(kind: Any) -> None:
+    """Alone, in a list, as a string, and twice are the same."""
+    name = f"{kind.kind}_targets"
+    target = kind("m:f")
+    for value in (target, [target], "m:f", ["m:f"], [target, "m:f"], "m:f,m:f"):
+        found = resolve({name: value}, {})
+        assert found.targets == (target,)
+        assert [type(one) for one in found.targets] == [kind]
+
+
+def test_one_is_the_shortest_list() -> None:
+    """The least that ``max_items`` allows."""
+    assert resolve({"max_items": 1}, {}).max_items == resolve({"max_items": "1"}, {}).max_items == 1
+
+
+@pytest.mark.parametrize("path", ["rules, old.json", Path("rules, old.json")])
+def test_the_path_of_rules_is_not_split(path: object) -> None:
+    """A comma belongs to the path, while patterns are separated by commas."""
+    assert resolve({"sampler": "rules", "sampler_arg": path}, {}).sampler_arg == ("rules, old.json",)
+    assert resolve({"sampler": "actions", "sampler_arg": "rules, old.json"}, {}).sampler_arg == ("rules", "old.json")
+
+
+def test_unknown_variables_are_one_sentence() -> None:
+    """It names the nearest option. An empty variable is unset, and others are not ours."""
+    assert unknown_variables({PREFIX + "AUTH_TARGETS": "m:f", "OTEL_PYTHON_OTHER": "1", PREFIX + "X": " "}) is None
+    sentence = unknown_variables({PREFIX + "AUTH_TARGET": "m:f", PREFIX + "SAMPLERS": "x"})
+    assert sentence is not None
+    assert f"AUTH_TARGET; did you mean '{PREFIX}AUTH_TARGETS'?" in sentence
+    assert f"SAMPLERS; did you mean '{PREFIX}SAMPLER'?" in sentence
+
+
+def test_an_unknown_variable_is_one_warning(
+    keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It begins like an option, so it was meant to be one."""
+    monkeypatch.setenv(PREFIX + "AUTH_TARGET", "m:f")
+    keyaudit.instrument(audit_targets="email.message:no_such?fields=none", sampler="always_full")
+    (record,) = [record for record in caplog.records if "unknown environment variable" in record.getMessage()]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("keyaudit: ")
+    assert "m:f" not in record.getMessage()
+
+
+def test_references_of_targets_are_checked_at_once_unless_deferred() -> None:
+    """A package that does not exist is an error, or may still come under ``opentelemetry-instrument``."""
+    options = {"auth_targets": "m:f?valid=no_such_package:is_valid"}
+    with pytest.raises(ConfigurationError, match=r"field 'valid': .*no package 'no_such_package'"):
+        resolve(options, {})
+    assert len(resolve(options, {}, deferred=True).auth_targets) == 1
+
+
+def test_options_of_a_file_are_as_written() -> None:
+    """They are checked when they are used."""
+    assert FileOptions(strict="perhaps", no_such=1).declared == {"strict": "perhaps", "no_such": 1}
+
+
+def test_the_module_of_a_reference_is_not_imported(modules: Modules) -> None:
+    """It is found by its name."""
+    name = modules.write("raise RuntimeError")
+    assert resolve({"auth_targets": f"m:f?valid={name}:is_valid"}, {}).auth_targets[0].functions == {
+        "valid": f"{name}:is_valid"
+    }
 
 
 @pytest.mark.parametrize("as_path", [Path, str])
@@ -232,7 +363,10 @@ def test_error_of_a_value_with_lines() -> None:
         resolve({"max_items": Lines()}, {})
 
 
-@pytest.mark.parametrize("options", [{"sampler": "nope"}, {"max_items": 0}, {"nope": 1}, {"sampler_arg": "a"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"sampler": "nope"}, {"max_items": 0}, {"nope": 1}, {"sampler_arg": "a"}, {"presets": "no-such-preset"}],
+)
 def test_wrong_options_without_targets(keyaudit: KeyAudit, options: dict[str, Any]) -> None:
     """A wrong option is an error of ``instrument()`` also when nothing else is configured; nothing is on then."""
     with pytest.raises(ConfigurationError):

@@ -17,14 +17,13 @@ from otel_keyaudit.observers.audit_plan import AuditPlan
 from otel_keyaudit.observers.authentication import Authentication
 from otel_keyaudit.observers.components import Runtime
 from otel_keyaudit.observers.observed_call import Plan
-from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
 from otel_keyaudit.patching.patch import Exchange, Found, Patch, WrongTargetError, find, wrap
 from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.boundaries import Boundaries
 from otel_keyaudit.request.entry_points import EntryPoint
-from otel_keyaudit.targets.expression import Expression
+from otel_keyaudit.targets.signature_check import explain_mismatch
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, Target
 
 AnyPlan = TypeVar("AnyPlan", bound=Plan)
@@ -169,7 +168,9 @@ class Installation:
 
     def _observe(self, found: Found) -> Observe:
         binding = found.binding()
-        _check(self.target, binding)
+        free_variables = getattr(getattr(found.value, "__code__", None), "co_freevars", ())
+        if reason := explain_mismatch(self.target, binding, free_variables):
+            raise WrongTargetError(reason)
         if isinstance(self.target, AuthTarget):
             return authentication.observer(self._kept(Authentication(self._runtime, self.target, binding)))
         return audit_steps.observer(self._kept(AuditPlan(self._runtime, cast("AuditTarget", self.target), binding)))
@@ -195,25 +196,6 @@ class _Reporting(Guard):
         is_told = isinstance(error, (WrongTargetError, ConfigurationError))
         reason = str(error) if is_told else f"it could not be wrapped ({type(error).__name__})"
         self._installation._wrong(reason)
-
-
-def _check(target: Target, binding: Binding) -> None:
-    """Check that everything a target reads can be there.
-
-    Raises:
-        WrongTargetError: A parameter, or ``self``, is not.
-    """
-    needs_fields = isinstance(target, AuditTarget) and target.has_fields and "fields" not in target.sources
-    if needs_fields and "additional_fields" not in binding:
-        raise WrongTargetError("it has no parameter 'additional_fields', and no 'fields' says where they are")
-    for name, source in target.sources.items():
-        if not isinstance(source, Expression):
-            continue
-        if "self" in source.roots and not binding.has_self:
-            raise WrongTargetError(f"field {name!r} reads self, but it is not a method")
-        for parameter in sorted(source.parameters):
-            if parameter not in binding:
-                raise WrongTargetError(f"field {name!r} reads a parameter {parameter!r}, which it does not have")
 
 
 def _say(level: int, message: str, *args: object) -> None:

@@ -217,10 +217,10 @@ class Actors(list[str]):
     """The current actor and those before it, at most 10.
 
     Attributes:
-        count: The number of all actors.
+        total: The number of all actors.
     """
 
-    count: int = 0
+    total: int = 0
 
 
 def _acts(value: Any) -> Actors:
@@ -232,10 +232,10 @@ def _acts(value: Any) -> Actors:
         names = [name for name in (value.get("sub"), value.get("client_id")) if isinstance(name, str)]
         if not names:
             raise UnreadableError("filter acts found an actor without a string 'sub' or 'client_id'")
-        actors.count += 1
-        if actors.count <= MOST_ACTORS:
+        actors.total += 1
+        if actors.total <= MOST_ACTORS:
             actors.append(names[0])
-        if actors.count > LONGEST:
+        if actors.total > LONGEST:
             raise UnreadableError("filter acts found an endless chain of actors")
         value = value.get("act")
     return actors

@@ -42,6 +42,8 @@ class LazyObject:
         ConfigurationError: Its module does not exist, or is imported and has no such name.
     """
 
+    _noun = ""
+
     def __init__(self, text: str, *, deferred: bool) -> None:
         self.text = text
         self._module, _, path = text.partition(":")
@@ -49,7 +51,7 @@ class LazyObject:
         module = sys.modules.get(self._module)
         if module is not None and not is_initialising(module) and self._module != "__main__":
             self._check(module)
-        elif module is None and (reason := explain_missing(self._module, deferred=deferred)):
+        elif module is None and (reason := explain_missing(self._module.partition(".")[0], deferred=deferred)):
             raise ConfigurationError(f"{shown(text)}: {reason}")
 
     def find(self) -> Any:
@@ -69,9 +71,9 @@ class LazyObject:
 
     def _check(self, module: object) -> None:
         if not hasattr(module, self._first):
-            names = [name for name in dir(module) if not name.startswith("_")]
+            near = hint(self._first, [name for name in dir(module) if not name.startswith("_")])
             raise ConfigurationError(
-                f"{shown(self.text)}: module {self._module!r} has no {self._first!r}{hint(self._first, names)}"
+                f"{shown(self.text)}: module {self._module!r} has no {self._noun}{self._first!r}{near}"
             )
 
     def _loaded(self) -> object:
@@ -90,6 +92,7 @@ class LazyFunction(LazyObject):
         ConfigurationError: Its module does not exist, or is imported and has no such function.
     """
 
+    _noun = "function "
     _function: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:

@@ -57,7 +57,7 @@ class KeyReader:
         self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
         self._fields = fields
         self._notice = notice
-        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.written))
+        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.emitted))
         members = {name: _members(field.source) for name, field in fields.items()}
         plain = {*plain_members(kind, {one for names in members.values() for one in names})}
         self._plain = {name for name, names in members.items() if names and plain.issuperset(names)}
@@ -104,7 +104,8 @@ class KeyReader:
         if snapshot is None:
             report(UnreadableError("the key has no id"))
         elif content is not None and not guard.has_failed and _serialized(values) == content:
-            self._known.keep(content, snapshot)  # unless another thread has just changed one of its lists
+            # Another thread may just have changed a list. The copy frees the buffer of 8 kB that orjson may hold on to.
+            self._known.keep(bytes(bytearray(content)), snapshot)
         if self._notice is not None:
             self._notice(key, self._fields, snapshot)
         return snapshot

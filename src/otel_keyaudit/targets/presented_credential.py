@@ -98,7 +98,7 @@ def without_credentials(
         credentials: The credentials that the request has presented.
         report: Counts the refusal.
     """
-    if not _contains(key.written, credentials):
+    if not _contains(key.emitted, credentials):
         return key
     report(CredentialError())
     if _contains(key.id, credentials):

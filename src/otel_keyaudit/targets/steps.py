@@ -169,7 +169,7 @@ _our_references = 0
 
 def _recognises_new_objects() -> bool:
     try:
-        return apply(iter, ()) == []
+        return bool(apply(iter, (None,)))
     except UnreadableError:
         return False
 

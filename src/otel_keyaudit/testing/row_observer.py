@@ -66,4 +66,3 @@ class _Building(Observation):
         """Keep what was built."""
         self._rows.append(copy.copy(result))
         return result
-

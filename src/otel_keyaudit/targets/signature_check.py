@@ -1,0 +1,44 @@
+"""Check a target against the function that it names: its parameters, its free variables, and whether it is a method."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from otel_keyaudit.errors import hint
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.expression import Expression, Path
+from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget, Target
+
+
+def explain_mismatch(target: Target, binding: Binding, free_variables: Collection[str] = ()) -> str | None:
+    """Return why a function can never have the values that a target reads, ``None`` if it can.
+
+    Args:
+        target: The target.
+        binding: The parameters of the function.
+        free_variables: Its free variables (``co_freevars``).
+    """
+    if isinstance(target, AuditTarget) and target.fields_place is DEFAULT_PLACE:
+        name = DEFAULT_PLACE.name or ""
+        if name not in binding:
+            return (
+                f"it has no parameter {name!r}{hint(name, binding.names)}; "
+                "add fields=… with the place of the additional fields, or fields=none"
+            )
+    for field, path in _paths(target):
+        name = path.name or ""
+        if path.root == "self" and not binding.has_self:
+            return f"field {field!r} reads self, but it is not a method"
+        if path.root == "args" and name not in binding:
+            return f"field {field!r} reads a parameter {name!r}, which it does not have{hint(name, binding.names)}"
+        if path.root == "closure" and name not in free_variables:
+            near = hint(name, free_variables)
+            return f"field {field!r} reads a free variable {name!r}, which it does not have{near}"
+    return None
+
+
+def _paths(target: Target) -> Iterator[tuple[str, Path]]:
+    for field, source in target.sources.items():
+        for path in source.paths if isinstance(source, Expression) else ():
+            yield field, path
+    yield from target.places.items()

@@ -34,8 +34,8 @@ def codes(app: Any) -> list[object]:
 def test_the_public_names_are_those_of_the_interface() -> None:
     """Nothing else is public, except the version."""
     assert set(otel_keyaudit.__all__) - {"__version__"} == {
-        "ApiKey", "AuditEvent", "AuditTarget", "AuthTarget", "ConfigurationError", "Detail", "KeyAuditInstrumentor",
-        "TargetStatus", "current_key", "use_key",
+        "ApiKey", "AuditEvent", "AuditTarget", "AuthTarget", "AuthzTarget", "ConfigurationError", "Detail",
+        "KeyAuditInstrumentor", "SubjectTarget", "TargetStatus", "current_key", "use_key",
     }  # fmt: skip
     assert issubclass(ConfigurationError, ValueError)
 

@@ -29,7 +29,9 @@ def test_a_target_that_can_never_fire_is_said_so_once(
 ) -> None:
     """With the target as written and the reason that the status has, when it is found out."""
     name = load_module(SECURITY).__name__
-    reason = "it has no parameter 'additional_fields', and no 'fields' says where they are"
+    reason = (
+        "it has no parameter 'additional_fields'; add fields=… with the place of the additional fields, or fields=none"
+    )
     keyaudit.instrument(audit_targets=[f"{name}:record?action=args.action"])
     assert said(caplog) == [("WARNING", f"keyaudit target {name}:record?action=args.action can never fire: {reason}")]
     assert statuses() == [("wrong", reason)]

@@ -1,0 +1,67 @@
+"""``otel-keyaudit explain``: explain the detail of audit rows, and which scopes cover them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from otel_keyaudit.cli.explain.rendering import as_member, print_row
+from otel_keyaudit.cli.explain.rows import ExplainedRow, Explainer
+from otel_keyaudit.cli.output import people, print_json
+from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError, from_environment
+from otel_keyaudit.errors import shown
+from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.observers.rules import Rules, RulesError, load_rules
+
+
+@click.command(
+    cls=OneLineCommand,
+    epilog="Example: otel-keyaudit explain --rules rules.json --catalog scopes.json < rows.jsonl",
+)
+@click.option("--rules", "rules_path", metavar="PATH", help="The rules; default: those of the environment.")
+@click.option("--catalog", "catalog_path", metavar="PATH", help="The scope catalog; default: that of the environment.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
+def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> None:
+    """Explain audit rows: the rule that chose their detail and why, the key's permissions, the covering scopes.
+
+    Reads rows as JSON lines from standard input: objects with action, resource_type, resource_id, outcome and
+    additional_fields.
+    """
+    explainer = Explainer(
+        rules=_rules(rules_path),
+        catalog=_catalog(catalog_path),
+        request_field=from_environment("request_field") or "request_api_key",
+        subject_field=from_environment("subject_field") or "api_key",
+    )
+    console = people()
+    documents, unreadable = [], 0
+    for row in explainer.explain(sys.stdin):
+        if not isinstance(row, ExplainedRow):
+            unreadable += 1
+            click.echo(f"keyaudit: line {row.number} is not a row: {row.reason}", err=True)
+        elif is_json:
+            documents.append(as_member(row))
+        else:
+            print_row(row, console)
+    if is_json:
+        print_json({"format": "keyaudit-explain/1", "rows": documents})
+    if unreadable:
+        raise WrongUseError(f"{unreadable} lines are not rows; rows are JSON objects, one on each line")
+
+
+def _rules(path: str | None) -> Rules | None:
+    if path is None and from_environment("sampler") == "rules":
+        path = from_environment("sampler_arg")
+    try:
+        return None if path is None else load_rules(path)
+    except RulesError as error:
+        raise WrongUseError(f"the rules {shown(path)}: {error}") from None
+
+
+def _catalog(path: str | None) -> ScopeCatalog | None:
+    path = path or from_environment("scope_catalog")
+    try:
+        return None if path is None else load_catalog(path)
+    except CatalogError as error:
+        raise WrongUseError(f"the scope catalog {shown(path)} {error}") from None

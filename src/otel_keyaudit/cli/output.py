@@ -1,0 +1,50 @@
+"""Output of commands: tables and lines for people, JSON for programs. Color only in a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def people() -> Console:
+    """Return a console on standard output. Values are never taken for markup."""
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def progress() -> Console:
+    """Return a console on standard error, for everything that is no result."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table with columns. Long values are wrapped, never cut."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def printable(value: object) -> str:
+    """Return a value as a string that cannot control a terminal."""
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of printable parts, each a string or a string with a style."""
+    made = Text()
+    for part in parts:
+        text, style = part if isinstance(part, tuple) else (part, "")
+        made.append(printable(text), style)
+    return made
+
+
+def print_json(document: Any) -> None:
+    """Print a JSON document. Every character beyond ASCII is escaped."""
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")

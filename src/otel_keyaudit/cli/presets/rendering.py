@@ -1,0 +1,57 @@
+"""Presets as a table, one preset as a page, and both as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.padding import Padding
+
+from otel_keyaudit.cli.output import line, people, printable, table
+from otel_keyaudit.presets._definition import Preset
+
+
+def as_document(presets: Mapping[str, Preset]) -> dict[str, Any]:
+    """Return the JSON document."""
+    return {
+        "format": "keyaudit-presets/1",
+        "presets": [
+            {
+                "name": name,
+                "library": preset.library,
+                "oldest": preset.oldest,
+                "fits": preset.shortcoming() is None,
+                "reason": preset.shortcoming(),
+                "records": preset.records,
+                "never": preset.never,
+                "targets": [{"kind": target.kind, "target": target.written} for target in preset.targets],
+            }
+            for name, preset in presets.items()
+        ],
+    }
+
+
+def print_list(presets: Mapping[str, Preset]) -> None:
+    """Print all presets, first those that fit."""
+    made = table("preset", "library", "since", "fits")
+    missing = {name: preset.shortcoming() for name, preset in presets.items()}
+    for name in sorted(presets, key=lambda name: (missing[name] is not None, name)):
+        fits = line(("yes", "green") if missing[name] is None else ("no", "dim"))
+        made.add_row(name, printable(presets[name].library), presets[name].oldest, fits)
+    people().print(made)
+
+
+def print_preset(name: str, preset: Preset) -> None:
+    """Print one preset with its targets."""
+    console = people()
+    shortcoming = preset.shortcoming()
+    console.print(line((name, "bold"), f": {preset.library} {preset.oldest} or newer"))
+    console.print(line(("fits", "green") if shortcoming is None else (f"does not fit: {shortcoming}", "yellow")))
+    for title, sentence in (("records", preset.records), ("never", preset.never)):
+        console.print(line((title, "bold")))
+        console.print(Padding(line(sentence), (0, 0, 0, 2)))
+    console.print(line(("targets", "bold")))
+    for target in preset.targets:
+        console.print(line(f"  {target.kind}  {target.written}"), soft_wrap=True)  # a line that can be copied
+    console.print(line(("use", "bold")))
+    console.print(f"  export OTEL_PYTHON_KEYAUDIT_PRESETS={name}", soft_wrap=True)

@@ -1,0 +1,86 @@
+"""The command ``otel-keyaudit``: its commands, wrong use, and the missing extra."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from otel_keyaudit.cli.group import group
+from otel_keyaudit.cli.usage import from_environment
+from otel_keyaudit.version import __version__
+
+
+def commands() -> list[str]:
+    """Return the names of all commands."""
+    return group.list_commands(click.Context(group))
+
+
+def test_without_a_command_the_help_is_printed() -> None:
+    """It lists every command with one line, and the exit statuses."""
+    result = CliRunner().invoke(group, [])
+    assert result.exit_code == 0
+    assert "Exit status: 0; 1 for findings; 2 for wrong use." in result.output
+    assert [name for name in commands() if f"\n  {name} " not in result.output] == []
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_an_example(name: str) -> None:
+    """Its help shows one that can be copied."""
+    result = CliRunner().invoke(group, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: otel-keyaudit {name}" in result.output
+
+
+def test_the_version_is_printed() -> None:
+    """It is that of the package."""
+    assert __version__ in CliRunner().invoke(group, ["--version"]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explian"], "keyaudit: there is no command 'explian'; allowed are "),
+        (["x" * 300], f"keyaudit: there is no command '{'x' * 199}…; allowed are "),
+        (["presets", "a", "b"], "keyaudit: Got unexpected extra argument (b) Try: otel-keyaudit presets --help"),
+        (["presets", "--jason"], "keyaudit: No such option"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments: list[str], message: str) -> None:
+    """It goes to standard error, names the nearest command, and the exit status is 2."""
+    result = CliRunner().invoke(group, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+    assert ("did you mean 'explain'?" in result.stderr) == (arguments == ["explian"])
+
+
+@pytest.mark.parametrize(("missing", "other"), [("click", "rich"), ("rich", "click")])
+def test_a_missing_extra_is_named(missing: str, other: str, tmp_path: Path) -> None:
+    """One line says which package is missing and how to install it."""
+    program = f"import sys; sys.modules[{missing!r}] = None; import otel_keyaudit.__main__ as main; main.main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f'keyaudit: the command line needs {missing}, which is not installed; run: pip install "otel-keyaudit[cli]"\n'
+    )
+    assert other not in done.stderr
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """``python -m otel_keyaudit`` is the command; output into a pipe has no colors."""
+    command = [sys.executable, "-m", "otel_keyaudit", "presets"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "starlette" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White space around a value is ignored."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER", "  ")
+    assert from_environment("sampler") is None
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER", " rules ")
+    assert from_environment("sampler") == "rules"

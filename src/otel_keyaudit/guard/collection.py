@@ -92,7 +92,6 @@ class _VariableBefore312(_Variable[Value]):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.get = self._get  # type: ignore[assignment]
         self.set = self._set  # type: ignore[assignment]
 
     def _get(self) -> Value | None:
@@ -104,6 +103,7 @@ class _VariableBefore312(_Variable[Value]):
         if info is None:
             return self._variable.set(value)
         before = self._get()
+        self.get = self._get  # type: ignore[assignment] # from now on: few processes set a value during a collection
         info[self] = value  # type: ignore[index]
         return info, before
 

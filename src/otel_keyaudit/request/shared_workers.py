@@ -107,8 +107,9 @@ def _is_asgi_event(item: Any) -> bool:
 def _serve_others(request: Request) -> None:
     """Take the key from the worker.
 
-    A job that carries a key is one worker. Otherwise the worker is unknown, because a helper may have taken the item for
-    it (``wait_for`` starts a task before Python 3.12): all tasks and threads that were started in the request lose it.
+    A job that carries a key is one worker. Otherwise the worker is unknown, because a helper may have taken the item
+    for it (``wait_for`` starts a task before Python 3.12), so all tasks and threads that were started in the request
+    lose the key.
     """
     used = used_key()
     if used is not None and used.is_job:

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -88,10 +89,9 @@ async def _got_by_task(items: Any) -> str:
 
 async def _polled(items: Any) -> str:
     while True:
-        try:
+        with suppress(asyncio.QueueEmpty, anyio.WouldBlock):
             return str(items.get_nowait())
-        except (asyncio.QueueEmpty, anyio.WouldBlock):
-            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)
 
 
 WAYS_TO_GET = pytest.mark.parametrize("get", [_got, _got_in_time, _got_by_wrapper, _got_by_task, _polled])

@@ -158,7 +158,7 @@ def test_a_header_that_this_library_did_not_write_is_refused(
     assert bare.named() == {"one": None, "two": None}
     assert sum(keyaudit.degraded().values()) == 2
     (message,) = [record.getMessage() for record in caplog.records if record.name == "otel_keyaudit"]
-    assert message.startswith("a job: authentication degraded by ")
+    assert message.startswith("keyaudit: a job: authentication failed with ")
     assert "k1" not in message
 
 

@@ -20,6 +20,16 @@ _FRAMEWORKS: Final = frozenset({
 _BOUNDARIES: Final = frozenset({"otel_keyaudit.request.boundaries", "otel_keyaudit.request.running"})
 
 
+_POOLS: Final = frozenset({
+    "aiomysql.pool", "asyncpg.pool", "dbutils.pooled_db", "kombu.connection", "kombu.resource",
+    "mysql.connector.pooling", "psycopg2.pool", "redis.asyncio.connection", "redis.connection", "urllib3.connectionpool",
+    "valkey.asyncio.connection", "valkey.connection",
+})  # fmt: skip
+"""Modules that keep connections in a queue."""
+
+_QUEUES: Final = frozenset({"anyio", "asyncio", "otel_keyaudit", "queue"})
+
+
 def task_or_thread() -> int:
     """Return a number for the task that runs this code, or for the thread if there is no task."""
     task = _current_task()
@@ -34,6 +44,11 @@ def is_run_by_framework() -> bool:
     if _get_running_loop() is not None and _current_task() is None:
         return False
     return any(name in _BOUNDARIES or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
+
+
+def is_run_by_pool() -> bool:
+    """Say whether a pool of connections takes one of them from its queue."""
+    return next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "") in _POOLS
 
 
 def _callers() -> Iterator[str]:

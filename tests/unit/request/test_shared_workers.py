@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from otel_keyaudit import current_key, use_key
 from support import bare
-from support.keyaudit import KeyAudit
+from support.keyaudit import KeyAudit, LoadModule
 from support.testclient import TestClient
 from support.unseen import unseen_request
 
@@ -451,6 +451,28 @@ def test_events_of_the_connection_are_the_requests_own() -> None:
     with TestClient(app).websocket_connect("/") as session:
         session.send_text("received")
     assert bare.named() == {"queued": "AAA", "received": "AAA"}
+
+
+def test_connection_of_a_pool_is_no_job(load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that gets a connection from a pool, which keeps them in a queue, serves nobody else."""
+    source = "def acquire(queue):\n    return queue.get_nowait()\n"
+    pool = load_module(source)
+    monkeypatch.setattr(pool, "__name__", "urllib3.connectionpool")
+    connections: queue.LifoQueue[str] = queue.LifoQueue()
+    for _ in range(2):
+        connections.put("connection")
+
+    async def run() -> None:
+        async def work() -> None:
+            pool.acquire(connections)
+            bare.record("pool")
+            connections.get_nowait()
+            bare.record("job")
+
+        await _request(_asgi(lambda path: asyncio.create_task(work())), "/", "AAA")
+
+    asyncio.run(run())
+    assert bare.named() == {"pool": "AAA", "job": None}
 
 
 def test_queue_keeps_nothing_of_a_request_alive() -> None:

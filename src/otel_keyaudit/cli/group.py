@@ -10,7 +10,7 @@ from otel_keyaudit.cli.usage import WrongUseError
 from otel_keyaudit.errors import hint, shown
 from otel_keyaudit.version import __version__
 
-_COMMANDS = ("explain", "presets")
+_COMMANDS = ("explain", "presets", "report")
 """Names of the commands. Each is an object of that name in ``otel_keyaudit.cli.<name>.command``."""
 
 

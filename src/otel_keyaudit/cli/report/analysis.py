@@ -1,0 +1,79 @@
+"""Turn the tally of the input into the report."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from otel_keyaudit.cli.report.findings import findings_of_input, findings_of_key, order
+from otel_keyaudit.cli.report.model import KeyUse, Report, ScopeUse
+from otel_keyaudit.cli.report.options import Options
+from otel_keyaudit.cli.report.permissions import Expansions, needed_permissions, scope_uses, used_permissions
+from otel_keyaudit.cli.report.proposal import propose
+from otel_keyaudit.cli.report.reading.key_tally import KeyTally
+from otel_keyaudit.cli.report.reading.tally import Tally
+from otel_keyaudit.key.scope_catalog import ScopeCatalog
+
+
+def analyze(tally: Tally, options: Options) -> Report:
+    """Compare granted and used permissions of every key.
+
+    Args:
+        tally: The tally of the whole input.
+        options: Period, catalog and selection of keys. Observations of the other keys still count, because they show
+            which permissions the input can show at all.
+    """
+    catalog, since = options.catalog, options.since
+    _verify(tally, catalog)
+    end = _known(tally.last) if options.until is None else options.until
+    used = {key.id: used_permissions(key, catalog) for key in tally.keys.values()}
+    observable = {name for key in tally.keys.values() for name in needed_permissions(key, used[key.id])}
+    expansions = Expansions(tally.keys.values(), observable, catalog)
+    keys: list[KeyUse] = []
+    findings = [found for found in findings_of_input(tally) if options.selects(found.key_id)]
+    for key in tally.keys.values():
+        ended_before = key.deleted_at is not None and since is not None and key.deleted_at < since
+        if ended_before or not options.selects(key.id):
+            continue
+        use = _key_use(key, scope_uses(key, expansions, used[key.id], observable))
+        keys.append(use)
+        findings += findings_of_key(key, use, end, options.min_age)
+    hidden = set[str]().union(*(use.permissions("not_observable") for use in keys))
+    return Report(
+        start=_known(tally.first) if since is None else since,
+        end=end,
+        rows=tally.rows,
+        rows_without_key=tally.keyless.count,
+        rows_unreadable=tally.unreadable,
+        not_observable=tuple(sorted(hidden)),
+        keys=tuple(sorted(keys, key=lambda use: use.id)),
+        findings=tuple(sorted(findings, key=order)),
+    )
+
+
+def _verify(tally: Tally, catalog: ScopeCatalog | None) -> None:
+    """Verify all snapshots; where a row does not name its catalog, every version of the input is tried."""
+    versions = {snapshot.catalog for key in tally.keys.values() for snapshot in key.snapshots} - {None}
+    if catalog is not None:
+        versions.add(catalog.version)
+    for key in tally.keys.values():
+        key.snapshots.verify(sorted(version for version in versions if version))
+
+
+def _key_use(key: KeyTally, scopes: tuple[ScopeUse, ...]) -> KeyUse:
+    return KeyUse(
+        id=key.id,
+        name=key.name,
+        owner=None if key.granted is None else key.granted.owner,
+        first_used=_known(key.first_used),
+        last_used=_known(key.last_used),
+        rows=key.rows,
+        snapshots=len(key.mentions.keys() - {None}),
+        denials=key.denials,
+        scopes=scopes,
+        proposal=propose(scopes),
+        days=key.days,
+    )
+
+
+def _known(time: float) -> float | None:
+    return time if isfinite(time) else None

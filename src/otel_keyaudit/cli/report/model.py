@@ -1,0 +1,119 @@
+"""The report as data: every renderer shows the same objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+FINDINGS: Final = {
+    "forged": "members that a client sent under a reserved name",
+    "altered": "snapshots that do not have the digest beside them",
+    "beyond_scopes": "actions that no scope of the key explains",
+    "denied": "refused requests",
+    "ambiguous_rows": "rows of requests with several keys",
+    "unverifiable": "snapshots whose digest cannot be checked",
+    "unresolved": "digests without a full row",
+    "unused_key": "keys that were not used",
+    "unused_scope": "scopes that were not used",
+    "keyless_rows": "rows without a key",
+}
+"""Every kind of finding with its meaning, the most urgent first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should look at.
+
+    Attributes:
+        finding: One of :data:`FINDINGS`.
+        key_id: The key, if it is about one.
+        row: Number of the first row concerned, counted from 1 through all sources.
+        detail: A sentence.
+        trace_id: Trace of that row, for a link.
+    """
+
+    finding: str
+    key_id: str | None
+    row: int | None
+    detail: str
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ScopeUse:
+    """The permissions of one scope of a key: sorted, each in one of the three lists.
+
+    Attributes:
+        scope: The scope as presented.
+        used: Permissions that the key used.
+        unused: Permissions that the key did not use although the input would show it.
+        not_observable: Permissions whose use the input cannot show.
+        last_used: Last use of any of them, in seconds since 1970.
+    """
+
+    scope: str
+    used: tuple[str, ...]
+    unused: tuple[str, ...]
+    not_observable: tuple[str, ...]
+    last_used: float | None
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """One key: granted and used. Times are seconds since 1970.
+
+    Attributes:
+        id: The key's id.
+        name: Its latest name.
+        owner: The owner in its last full snapshot.
+        first_used: First row, decision or usage event of the key.
+        last_used: The last one.
+        rows: Rows that name the key as the request's.
+        snapshots: Number of its different digests.
+        denials: Refused authentications and decisions.
+        scopes: Its scopes, sorted.
+        proposal: Scopes and permissions that would be enough, sorted.
+        days: Number of rows for each day, counted from 1970.
+    """
+
+    id: str
+    name: str | None
+    owner: str | None
+    first_used: float | None
+    last_used: float | None
+    rows: int
+    snapshots: int
+    denials: int
+    scopes: tuple[ScopeUse, ...]
+    proposal: tuple[str, ...]
+    days: Mapping[int, int]
+
+    def permissions(self, state: str) -> set[str]:
+        """Return the permissions of all scopes that are ``used``, ``unused`` or ``not_observable``."""
+        return {permission for scope in self.scopes for permission in getattr(scope, state)}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report. Keys are sorted by id, findings by kind, key and row.
+
+    Attributes:
+        start: Begin of the period, in seconds since 1970.
+        end: End of the period.
+        rows: Rows in the period, unreadable ones included.
+        rows_without_key: Rows that name no key; ambiguous ones are not among them.
+        rows_unreadable: Rows or lines that could not be read.
+        not_observable: Permissions that are not observable for at least one key, sorted.
+        keys: The keys.
+        findings: The findings.
+    """
+
+    start: float | None
+    end: float | None
+    rows: int
+    rows_without_key: int
+    rows_unreadable: int
+    not_observable: tuple[str, ...]
+    keys: tuple[KeyUse, ...]
+    findings: tuple[Finding, ...]

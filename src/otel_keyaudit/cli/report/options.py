@@ -1,0 +1,171 @@
+"""Read the command's options. A wrong one ends the command with one line."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from otel_keyaudit.cli.report.model import FINDINGS
+from otel_keyaudit.cli.report.reading.entries import SourceError
+from otel_keyaudit.cli.report.reading.sources import is_database
+from otel_keyaudit.cli.report.reading.times import seconds
+from otel_keyaudit.cli.usage import WrongUseError, from_environment
+from otel_keyaudit.errors import hint, shown
+from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+
+_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION: Final = re.compile(r"([0-9]{1,6})([mhdw])")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY: Final = 86_400
+_FORMATS: Final = ("table", "json", "html")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command. Times are seconds since 1970.
+
+    Attributes:
+        sources: The sources.
+        since: Begin of the period.
+        until: End of the period.
+        min_age: Seconds for which a key must be known before it can be unused.
+        key: Pattern for key ids.
+        catalog: The scope catalog.
+        query: Selects the columns of a database.
+        format: ``table``, ``json`` or ``html``.
+        output: Path of the file for the report.
+        jaeger: Address of Jaeger.
+        fail_on: Findings that cause exit status 1.
+        request_field: Member that names the key of the request.
+        subject_field: Member for a key that the row is about.
+    """
+
+    sources: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    min_age: float = 30 * _DAY
+    key: str | None = None
+    catalog: ScopeCatalog | None = None
+    query: str | None = None
+    format: str = "table"
+    output: str | None = None
+    jaeger: str | None = None
+    fail_on: tuple[str, ...] = ()
+    request_field: str = "request_api_key"
+    subject_field: str = "api_key"
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Options:
+        """Read the options as they were typed; the environment tells the catalog and the names of the members.
+
+        Raises:
+            WrongUseError: An option has a wrong value.
+        """
+        until = None if given["until"] is None else read_moment("--until", given["until"], time.time(), whole_day=True)
+        options = cls(
+            sources=given["sources"],
+            since=_since(given["since"], until),
+            until=until,
+            min_age=read_duration("--min-age", given["min_age"]),
+            key=given["key"],
+            catalog=_catalog(given["catalog"] or from_environment("scope_catalog")),
+            query=given["query"],
+            format=_format(given["format"]),
+            output=given["output"],
+            jaeger=None if given["jaeger"] is None else read_address("--jaeger", given["jaeger"]),
+            fail_on=read_names("--fail-on", given["fail_on"], FINDINGS),
+            request_field=from_environment("request_field") or cls.request_field,
+            subject_field=from_environment("subject_field") or cls.subject_field,
+        )
+        if options.query is not None:
+            _check_query(options.sources)
+        return options
+
+    def selects(self, key_id: str | None) -> bool:
+        """Check whether a key, or ``None`` for what is about no key, is reported."""
+        return self.key is None or (key_id is not None and fnmatchcase(key_id, self.key))
+
+
+def _format(text: str) -> str:
+    if text not in _FORMATS:
+        raise WrongUseError(f"--format is {shown(text)}; allowed are {', '.join(_FORMATS)}{hint(text, _FORMATS)}")
+    return text
+
+
+def _since(text: str | None, until: float | None) -> float | None:
+    if text is None:
+        return None
+    since = read_moment("--since", text, time.time() if until is None else until)
+    if until is not None and since >= until:
+        raise WrongUseError(f"--since {shown(text)} is not before --until")
+    return since
+
+
+def _catalog(path: str | None) -> ScopeCatalog | None:
+    if not path:
+        return None
+    try:
+        return load_catalog(path)
+    except CatalogError as error:
+        raise WrongUseError(f"the scope catalog {shown(path)} {error}") from None
+
+
+def _check_query(sources: Collection[str]) -> None:
+    for source in sources:
+        try:
+            takes_query = is_database(source)
+        except SourceError as error:
+            raise WrongUseError(str(error)) from None
+        if not takes_query:
+            raise WrongUseError(f"--query is for SQLite and PostgreSQL; {shown(source)} has no columns to select")
+
+
+def read_duration(option: str, text: str) -> float:
+    """Read a duration such as ``30d`` in seconds."""
+    if match := _DURATION.fullmatch(text.strip()):
+        return float(match[1]) * _SECONDS[match[2]]
+    raise WrongUseError(f"{option} is {shown(text)}; allowed is a number with m, h, d or w, such as 30d")
+
+
+def read_moment(option: str, text: str, end: float, *, whole_day: bool = False) -> float:
+    """Read a point in time as seconds since 1970.
+
+    Args:
+        option: The option, for the message.
+        text: A date, a time, or a duration before the end.
+        end: The end, in seconds since 1970.
+        whole_day: A date stands for its end instead of its begin.
+    """
+    text = text.strip()
+    if match := _DURATION.fullmatch(text):
+        return end - float(match[1]) * _SECONDS[match[2]]
+    found = seconds(text) if _DATE.match(text) else None
+    if found is None:
+        allowed = "a date such as 2026-11-23, a time such as 2026-11-23T16:00:00Z, or a duration such as 90d"
+        raise WrongUseError(f"{option} is {shown(text)}; allowed is {allowed}")
+    return found + _DAY if whole_day and _DATE.fullmatch(text) else found
+
+
+def read_names(option: str, text: str, allowed: Collection[str]) -> tuple[str, ...]:
+    """Read allowed names with commas between."""
+    names = tuple(name.strip() for name in text.split(",")) if text else ()
+    for name in names:
+        if name not in allowed:
+            raise WrongUseError(f"{option} has {shown(name)}; allowed are {', '.join(allowed)}{hint(name, allowed)}")
+    return names
+
+
+def read_address(option: str, text: str) -> str:
+    """Read the address of a web page; only ``http`` and ``https`` lead to one."""
+    try:
+        is_page = urlsplit(text).scheme in ("http", "https") and bool(urlsplit(text).netloc)
+    except ValueError:
+        is_page = False
+    if not is_page:
+        raise WrongUseError(f"{option} is {shown(text)}; allowed is an address such as http://localhost:16686")
+    return text

@@ -1,0 +1,142 @@
+"""Compare the permissions of a key with the use of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from otel_keyaudit.cli.report.model import ScopeUse
+from otel_keyaudit.cli.report.reading.key_tally import KeyTally
+from otel_keyaudit.cli.report.reading.times import later
+from otel_keyaudit.key.coverage import covering_scope, covering_scopes
+from otel_keyaudit.key.scope_catalog import ScopeCatalog
+
+
+def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, float | None]:
+    """Return the permissions that a key used, with the last time in seconds since 1970.
+
+    These are the permissions that granted decisions required, those of usage events, and in rows without decisions
+    ``resource_type:action`` if the key's scopes cover it. The decision of an open check has no outcome yet. It counts
+    as used, because the application went on to write the row.
+    """
+    used: dict[str, float | None] = {}
+    for kind, use in key.decisions.items():
+        if kind.outcome in ("granted", None):
+            for permission in kind.required:
+                used[permission] = later(used.get(permission), use.last)
+    for (permission, outcome), total in key.usage.items():
+        if outcome == "granted" and total.count:
+            used[permission] = later(used.get(permission), total.last)
+    for permission, last in _covered_actions(key, catalog):
+        used[permission] = later(used.get(permission), last)
+    return used
+
+
+def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tuple[str, float | None]]:
+    granted = key.granted
+    for digest, mention in key.mentions.items():
+        snapshot = key.snapshots.resolve(digest) or granted
+        scopes = () if snapshot is None else snapshot.scopes
+        for permission, last in mention.actions.items():
+            if covering_scope(scopes, permission, catalog) is not None:
+                yield permission, last
+
+
+def needed_permissions(key: KeyTally, used: Iterable[str]) -> set[str]:
+    """Return the permissions that a key was seen to need: those it used, and those of refused or failed decisions."""
+    refused = {permission for kind in key.decisions for permission in kind.required}
+    return refused.union(used, (permission for permission, _ in key.usage))
+
+
+class Expansions:
+    """The permissions of each scope.
+
+    With a catalog these are the scope's expansion. Without one, a scope is the permission of the same name, and also
+    has those permissions of the input that it covers as a wildcard, or for which a granted decision names it.
+
+    Args:
+        keys: The keys of the input.
+        known: Permissions that the keys were seen to need.
+        catalog: The scope catalog.
+    """
+
+    def __init__(self, keys: Iterable[KeyTally], known: Iterable[str], catalog: ScopeCatalog | None) -> None:
+        self._catalog = catalog
+        self._covered: dict[str, set[str]] = defaultdict(set)
+        candidates = set(known)
+        if catalog is None:
+            for key in keys:
+                candidates.update(() if key.granted is None else key.granted.permissions)
+                for scope, permissions in _explained(key):
+                    self._covered[scope].update(permissions)
+        for permission in candidates:
+            for scope in covering_scopes(permission, catalog):
+                self._covered[scope].add(permission)
+
+    def of(self, scope: str, used: Collection[str]) -> set[str]:
+        """Return the permissions of a scope for a key.
+
+        A permission beyond the expansion, such as ``workspace:*``, is one of them only if the key used it.
+
+        Args:
+            scope: The scope.
+            used: Permissions that the key used.
+        """
+        covered = self._covered.get(scope, set())
+        return {
+            permission
+            for permission in covered
+            if permission in used or (self._catalog is None and not permission.endswith("*"))
+        }.union(self._own(scope))
+
+    def _own(self, scope: str) -> frozenset[str]:
+        expansion = None if self._catalog is None else self._catalog.expand(scope)
+        if expansion is not None:
+            return expansion
+        is_wildcard = scope.endswith(":*") or scope == "*"
+        return frozenset() if is_wildcard else frozenset((scope,))
+
+
+def _explained(key: KeyTally) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Return scopes with permissions for which granted decisions name them; there the library knew the catalog."""
+    for kind in key.decisions:
+        if len(kind.required) == 1 or len(kind.scopes) == 1:
+            yield from ((scope, kind.required) for scope in kind.scopes)
+
+
+def scope_uses(
+    key: KeyTally, expansions: Expansions, used: Mapping[str, float | None], observable: set[str]
+) -> tuple[ScopeUse, ...]:
+    """Sort the permissions of each scope of a key into used, unused and not observable.
+
+    Args:
+        key: The key.
+        expansions: The permissions of the scopes.
+        used: Permissions that the key used, with the last time.
+        observable: Permissions that any key of the input was seen to need.
+    """
+    scopes = () if key.granted is None else sorted(key.granted.scopes)
+    return tuple(
+        _scope_use(scope, expansions.of(scope, used), used, None if key.has_usage else observable) for scope in scopes
+    )
+
+
+def _scope_use(
+    scope: str, permissions: set[str], used: Mapping[str, float | None], observable: set[str] | None
+) -> ScopeUse:
+    """Sort the permissions of one scope; everything is observable without a set of observable permissions."""
+    in_use = {permission: found for permission in permissions if (found := _use(permission, used)) is not None}
+    rest = permissions - in_use.keys()
+    hidden = set() if observable is None else rest - observable
+    last = None
+    for found in in_use.values():
+        last = later(last, used[found])
+    return ScopeUse(scope, tuple(sorted(in_use)), tuple(sorted(rest - hidden)), tuple(sorted(hidden)), last)
+
+
+def _use(permission: str, used: Mapping[str, float | None]) -> str | None:
+    """Return the used permission that includes a permission: itself, or the ``resource:*`` of it."""
+    if permission in used:
+        return permission
+    wildcard = permission.partition(":")[0] + ":*"
+    return wildcard if wildcard in used else None

@@ -1,0 +1,70 @@
+"""Propose the least privilege of a key: never more than it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Final
+
+from otel_keyaudit.cli.report.model import ScopeUse
+
+_EXACT: Final = 14
+"""So many scopes are compared in every combination; with more, the scope with the most new permissions goes first."""
+
+
+def propose(scopes: tuple[ScopeUse, ...]) -> tuple[str, ...]:
+    """Return the scopes and single permissions that a key needs, sorted.
+
+    A scope is proposed as a whole if none of its permissions is unused. Of the other scopes, the permissions that are
+    used or not observable are proposed alone, because a permission whose use the input cannot show may be needed.
+
+    Args:
+        scopes: The key's scopes with the use of their permissions.
+    """
+    whole = {scope.scope: {*scope.used, *scope.not_observable} for scope in scopes if not scope.unused}
+    needed = {permission for scope in scopes for permission in (*scope.used, *scope.not_observable)}
+    chosen = _fewest({scope: permissions for scope, permissions in whole.items() if permissions})
+    unresolved = {scope for scope, permissions in whole.items() if not permissions}
+    covered = {permission for scope in chosen for permission in whole[scope]}
+    return tuple(sorted({*chosen, *unresolved, *_without_included(needed - covered)}))
+
+
+def _fewest(scopes: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """Return the fewest scopes that together have the permissions of all."""
+    wanted = set[str]().union(*scopes.values())
+    candidates = _without_dominated(scopes)
+    if len(candidates) > _EXACT:
+        return _greedy(candidates, wanted)
+    for size in range(len(candidates) + 1):
+        for chosen in combinations(sorted(candidates), size):
+            if wanted == set[str]().union(*(candidates[scope] for scope in chosen)):
+                return chosen
+    return tuple(candidates)
+
+
+def _without_dominated(scopes: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return the scopes without those whose permissions another scope has, too; the first of equal ones remains."""
+    kept: dict[str, set[str]] = {}
+    for scope in sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope)):
+        if not any(scopes[scope] <= permissions for permissions in kept.values()):
+            kept[scope] = scopes[scope]
+    return kept
+
+
+def _greedy(scopes: Mapping[str, set[str]], wanted: set[str]) -> tuple[str, ...]:
+    chosen: list[str] = []
+    missing = set(wanted)
+    while missing:
+        best = max(sorted(scopes), key=lambda scope: len(scopes[scope] & missing))
+        chosen.append(best)
+        missing -= scopes[best]
+    return tuple(chosen)
+
+
+def _without_included(permissions: set[str]) -> set[str]:
+    """Return permissions without those that a ``resource:*`` among them includes."""
+    return {
+        permission
+        for permission in permissions
+        if permission.endswith(":*") or permission.partition(":")[0] + ":*" not in permissions
+    }

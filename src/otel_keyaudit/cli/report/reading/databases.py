@@ -1,0 +1,126 @@
+"""Audit rows from SQLite and PostgreSQL, read-only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from otel_keyaudit.cli.report.reading.entries import COLUMNS, Row, SourceError
+from otel_keyaudit.errors import hint, shown
+
+_FIELDS: Final = COLUMNS[-1]
+_NEEDED: Final = ("at", _FIELDS)
+_BATCH: Final = 2_000
+_SQLITE_TABLES: Final = """
+    SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+    WHERE t.type = 'table' ORDER BY t.name, c.cid
+"""
+_POSTGRESQL_TABLES: Final = """
+    SELECT c.oid::regclass::text, a.attname
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+        AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')
+        AND c.relnamespace::regnamespace::text NOT LIKE 'pg_toast%'
+    ORDER BY 1, a.attnum
+"""
+
+
+def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
+    """Read the rows of an SQLite file.
+
+    Args:
+        path: Path of the file.
+        query: Selects the columns; without it, the only table with additional fields is read.
+
+    Raises:
+        SourceError: The file, the query or the table cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            if query is None:
+                tables = _grouped(connection.execute(_SQLITE_TABLES))
+                query = _select(str(path), tables, lambda table: '"' + table.replace('"', '""') + '"')
+            cursor = connection.execute(query)
+            order = _order([column[0] for column in cursor.description or ()], str(path))
+            yield from map(order, cursor)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise SourceError(f"cannot read {shown(str(path))}: {error}") from None
+
+
+def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
+    """Read the rows of a PostgreSQL database through a cursor of the server.
+
+    Args:
+        url: ``postgresql://…``. It is never shown, because it can hold a password.
+        query: Selects the columns; without it, the only table with additional fields is read.
+
+    Raises:
+        SourceError: psycopg is missing, or the server, the query or the table cannot be read.
+    """
+    try:
+        import psycopg  # noqa: PLC0415 - optional
+        from psycopg.types.string import TextLoader  # noqa: PLC0415 - optional
+    except ImportError:
+        raise SourceError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from None
+    try:
+        with psycopg.connect(url) as connection:
+            connection.read_only = True
+            for kind in ("json", "jsonb"):
+                connection.adapters.register_loader(kind, TextLoader)
+            if query is None:
+                tables = _grouped(connection.execute(_POSTGRESQL_TABLES))
+                query = _select("the database", tables, str)
+            with connection.cursor("keyaudit_report") as cursor:
+                cursor.itersize = _BATCH
+                cursor.execute(query.strip().rstrip(";").encode())
+                order = _order([column.name for column in cursor.description or ()], "the database")
+                yield from map(order, cursor)
+    except psycopg.ProgrammingError as error:
+        reason = error.diag.message_primary or "the URL is not valid"
+        raise SourceError(f"cannot read from PostgreSQL: {reason}") from None
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error).splitlines()[0]
+        raise SourceError(f"cannot read from PostgreSQL: {reason}") from None
+
+
+def _grouped(columns: Any) -> dict[str, list[str]]:
+    """Return the columns of each table."""
+    tables: dict[str, list[str]] = {}
+    for table, column in columns:
+        tables.setdefault(table, []).append(column)
+    return tables
+
+
+def _select(place: str, tables: dict[str, list[str]], quoted: Callable[[str], str]) -> str:
+    """Return the query for the only table that has additional fields."""
+    found = [table for table, columns in tables.items() if _FIELDS in columns]
+    if len(found) != 1:
+        named = f"several tables with a column {_FIELDS!r} ({', '.join(found)})" if found else _no_table(tables)
+        raise SourceError(f"{shown(place)} has {named}; select the columns {', '.join(COLUMNS)} with --query")
+    (table,) = found
+    names = [column for column in COLUMNS if column in tables[table]]
+    return f"SELECT {', '.join(names)} FROM {quoted(table)}"  # noqa: S608 - constants and a quoted name
+
+
+def _no_table(tables: dict[str, list[str]]) -> str:
+    columns = {column for names in tables.values() for column in names}
+    return f"no table with a column {_FIELDS!r}{hint(_FIELDS, columns)}"
+
+
+def _order(names: Sequence[str], place: str) -> Callable[[Sequence[Any]], Row]:
+    """Return the function that brings the columns of a query into the order of a row."""
+    for needed in _NEEDED:
+        if needed not in names:
+            raise SourceError(
+                f"the rows of {shown(place)} have no column {needed!r}{hint(needed, names)}; "
+                f"select it with --query 'SELECT … AS {needed}, …'"
+            )
+    positions = [names.index(name) if name in names else None for name in COLUMNS]
+    if positions == list(range(len(names))):
+        return tuple
+    return lambda row: tuple(None if position is None else row[position] for position in positions)  # type: ignore[return-value]

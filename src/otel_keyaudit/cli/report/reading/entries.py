@@ -1,0 +1,70 @@
+"""The entries of a source: audit rows, refusals, usage, and lines that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+COLUMNS: Final = ("at", "action", "resource_type", "resource_id", "outcome", "additional_fields")
+"""The columns of a row."""
+
+
+Row = tuple[Any, Any, Any, Any, Any, Any]
+"""One audit row as the source has it: a plain tuple, because there are millions of them. The additional fields are a
+mapping, or a JSON object as string or bytes."""
+
+
+class SourceError(ValueError):
+    """Raised for a source that cannot be read. The message is one line for the user."""
+
+
+class Unreadable:
+    """A line that is no JSON object."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One ``keyaudit.denial`` event: a denied authentication, or a decision that was denied or failed.
+
+    Attributes:
+        time: Seconds since 1970.
+        key_id: The key, if it is known.
+        name: Its name.
+        decision: The decision in the form of a row; ``None`` for an authentication.
+        reason: Why the authentication was denied.
+        trace_id: The trace.
+    """
+
+    time: float | None
+    key_id: str | None
+    name: str | None
+    decision: Mapping[str, Any] | None
+    reason: str | None
+    trace_id: str | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One ``keyaudit.usage`` event of a key.
+
+    Attributes:
+        key_id: The key.
+        name: Its name.
+        digest: Digest of its snapshot.
+        start: Begin of the interval, in seconds since 1970.
+        end: End of the interval.
+        requests: Accepted authentications.
+        decisions: Permission, outcome, number and last time of the decisions.
+    """
+
+    key_id: str
+    name: str | None
+    digest: str | None
+    start: float | None
+    end: float | None
+    requests: int
+    decisions: tuple[tuple[str, str, int, float | None], ...]
+
+
+Entry = Row | Unreadable | Refusal | Usage

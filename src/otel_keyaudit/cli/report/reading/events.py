@@ -1,0 +1,137 @@
+"""The library's log events in OTLP-JSON lines, as ``opentelemetry-exporter-otlp-json-file`` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Usage
+from otel_keyaudit.cli.report.reading.times import seconds
+
+OTLP = ("resourceLogs", "resourceSpans", "resourceMetrics")
+"""Members by which a line of OTLP JSON is told from a row."""
+
+_KEY = "keyaudit.key."
+_DECISION = "keyaudit.decision."
+_USAGE = "keyaudit.usage."
+
+
+def read_events(line: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
+    """Read the library's events from one line of OTLP JSON; spans, metrics and other records are skipped.
+
+    Args:
+        line: The parsed line.
+        request_field: Name of the member under which the row of an audit write has its key.
+    """
+    for resource in _list(line.get("resourceLogs")):
+        for scope in _list(resource.get("scopeLogs")):
+            for record in _list(scope.get("logRecords")):
+                if read := _READERS.get(record.get("eventName")):
+                    yield from read(record, _attributes(record), request_field)
+
+
+def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        attribute["key"]: _value(attribute.get("value"))
+        for attribute in _list(record.get("attributes"))
+        if isinstance(attribute.get("key"), str)
+    }
+
+
+def _value(value: object) -> Any:
+    """Return an attribute's value; 64-bit integers are strings in OTLP JSON."""
+    if not isinstance(value, Mapping):
+        return None
+    for kind, content in value.items():
+        if kind == "arrayValue":
+            return [_value(element) for element in _list(content.get("values"))] if isinstance(content, Mapping) else []
+        if kind == "intValue":
+            return int(content) if isinstance(content, int) or str(content).lstrip("-").isdecimal() else None
+        return content
+    return None
+
+
+def _list(value: object) -> list[Any]:
+    return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list) else []
+
+
+def _at(record: Mapping[str, Any]) -> float | None:
+    for name in ("timeUnixNano", "observedTimeUnixNano"):
+        digits = str(record.get(name) or "0")
+        if digits.isdecimal() and int(digits):
+            return int(digits) / 1e9
+    return None
+
+
+def _audit(record: Mapping[str, Any], attributes: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
+    """Read an audit write as the row that it wrote."""
+    member = _member(record, attributes)
+    read = attributes.get
+    yield (
+        _at(record),
+        read(names.ACTION),
+        read(names.RESOURCE_TYPE),
+        read(names.RESOURCE_ID),
+        read(names.AUDIT_OUTCOME),
+        {request_field: member} if member else {},
+    )
+
+
+def _member(record: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    location = {"trace_id": record.get("traceId") or None, "span_id": record.get("spanId") or None}
+    if attributes.get(names.AMBIGUOUS) is True:
+        return {"ambiguous": True, "ids": attributes.get(names.KEY_IDS), **location}
+    if not attributes.get(names.KEY_ID):
+        return None
+    member = {name[len(_KEY) :]: value for name, value in attributes.items() if name.startswith(_KEY)}
+    member |= {"detail": attributes.get(names.DETAIL), **location}
+    permissions = member.pop("permissions", None)
+    if permissions is not None:
+        member["effective_scope"] = {"permissions": permissions}
+    if decision := _decision(attributes):
+        member["decisions"] = [decision]
+    return member
+
+
+def _decision(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name[len(_DECISION) :]: value for name, value in attributes.items() if name.startswith(_DECISION)}
+
+
+def _denial(record: Mapping[str, Any], attributes: Mapping[str, Any], _: str) -> Iterator[Entry]:
+    yield Refusal(
+        time=_at(record),
+        key_id=_string(attributes.get(names.KEY_ID)) or _string(attributes.get(names.DENIED_KEY_ID)),
+        name=_string(attributes.get(names.KEY_NAME)),
+        decision=_decision(attributes) or None,
+        reason=_string(attributes.get(names.DENIED_REASON)),
+        trace_id=_string(record.get("traceId")),
+    )
+
+
+def _usage(record: Mapping[str, Any], attributes: Mapping[str, Any], _: str) -> Iterator[Entry]:
+    key_id = _string(attributes.get(names.KEY_ID))
+    if key_id is None:
+        return
+    columns = [attributes.get(_USAGE + name) or [] for name in ("permissions", "outcomes", "counts", "last")]
+    requests = attributes.get(_USAGE + "requests")
+    yield Usage(
+        key_id=key_id,
+        name=_string(attributes.get(names.KEY_NAME)),
+        digest=_string(attributes.get(names.KEY_DIGEST)),
+        start=seconds(attributes.get(_USAGE + "from")),
+        end=seconds(attributes.get(_USAGE + "to")) or _at(record),
+        requests=requests if isinstance(requests, int) else 0,
+        decisions=tuple(
+            (permission, outcome, count, seconds(last))
+            for permission, outcome, count, last in zip(*columns, strict=False)
+            if isinstance(permission, str) and isinstance(count, int)
+        ),
+    )
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+_READERS = {"keyaudit.audit": _audit, "keyaudit.denial": _denial, "keyaudit.usage": _usage}

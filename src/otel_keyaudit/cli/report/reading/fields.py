@@ -1,0 +1,42 @@
+"""Parse the additional fields of a row as Python's ``json`` does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+def parse(fields: Any) -> dict[str, Any] | None:
+    """Parse additional fields.
+
+    Args:
+        fields: A mapping, or a JSON object as string or bytes.
+
+    Returns:
+        The fields, without any where they are empty or no object; ``None`` if they are no JSON.
+    """
+    if not fields:
+        return {}
+    if isinstance(fields, (str, bytes, bytearray, memoryview)):
+        try:
+            fields = orjson.loads(fields)
+        except orjson.JSONDecodeError:
+            fields = parse_as_python(fields)
+            if fields is None:
+                return None
+    return fields if isinstance(fields, dict) else {}
+
+
+def parse_as_python(text: Any) -> object:
+    """Parse JSON that orjson refuses: other encodings, byte order marks, ``NaN``, lone surrogates.
+
+    Returns:
+        The value, ``{}`` for an empty text, ``None`` if it is no JSON.
+    """
+    try:
+        text = text.removeprefix("\ufeff") if isinstance(text, str) else bytes(text)
+        return json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return None

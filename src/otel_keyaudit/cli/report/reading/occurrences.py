@@ -1,0 +1,78 @@
+"""Rows in which the same thing was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+SHOWN_ROWS: Final = 5
+"""Number of rows that are named; all are counted."""
+
+
+Seen = tuple[int | None, float | None, Any, Any, Any, Any]
+"""The members of a :class:`Place`, as a plain tuple because there is one for each row, with the row's member of the
+library in place of its trace id."""
+
+
+def trace_of(seen: Seen) -> str | None:
+    """Return the trace id of a row."""
+    member = seen[-1]
+    trace_id = member.get("trace_id") if isinstance(member, dict) else None
+    return trace_id if isinstance(trace_id, str) else None
+
+
+class Place(NamedTuple):
+    """The place where a person finds a row again.
+
+    Attributes:
+        row: Number of the row, counted from 1 through all sources; ``None`` for an event.
+        time: When it was written, in seconds since 1970.
+        action: The action.
+        resource_type: Type of the resource.
+        resource_id: Id of the resource.
+        trace_id: Its trace.
+    """
+
+    row: int | None = None
+    time: float | None = None
+    action: Any = None
+    resource_type: Any = None
+    resource_id: Any = None
+    trace_id: str | None = None
+
+    @property
+    def about(self) -> str:
+        """Action and resource, for people."""
+        resource = ":".join(str(part) for part in (self.resource_type, self.resource_id) if part is not None)
+        return " ".join(str(part) for part in (self.action, resource) if part)
+
+    @classmethod
+    def of(cls, seen: Seen) -> Place:
+        """Return the place of a row."""
+        return cls(*seen[:-1], trace_of(seen))
+
+
+_NOWHERE: Final = Place()
+
+
+@dataclass(slots=True)
+class Occurrences:
+    """Rows or events in which the same thing was seen.
+
+    Attributes:
+        count: Number of them.
+        first: The first one.
+        rows: Numbers of the first few.
+    """
+
+    count: int = 0
+    first: Place = _NOWHERE
+    rows: list[int] = field(default_factory=list)
+
+    def add(self, place: Seen) -> None:
+        """Count a row or an event."""
+        if not self.count:
+            self.first = Place.of(place)
+        self.count += 1
+        if place[0] is not None and len(self.rows) < SHOWN_ROWS:
+            self.rows.append(place[0])

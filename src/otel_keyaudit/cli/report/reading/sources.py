@@ -1,0 +1,85 @@
+"""Open a source: an SQLite file, a PostgreSQL URL, or JSON lines in a file or on standard input."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from otel_keyaudit.cli.report.reading.databases import read_postgresql, read_sqlite
+from otel_keyaudit.cli.report.reading.entries import Entry, SourceError
+from otel_keyaudit.cli.report.reading.json_lines import read_lines
+from otel_keyaudit.errors import hint, shown
+
+STDIN: Final = "-"
+_POSTGRESQL: Final = ("postgresql", "postgres")
+_SQLITE_HEADER: Final = b"SQLite format 3\0"
+_GZIP_HEADER: Final = b"\x1f\x8b"
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+
+
+def read_source(source: str, query: str | None, request_field: str) -> Iterator[Entry]:
+    """Read the entries of one source.
+
+    Args:
+        source: A path, a ``postgresql://`` URL, or ``-`` for standard input.
+        query: Selects the columns of a database.
+        request_field: Name of the member that names the key of the request.
+
+    Raises:
+        SourceError: The source cannot be read.
+    """
+    if url := _URL.match(source):
+        scheme = url.group(1).lower()
+        if scheme not in _POSTGRESQL:
+            allowed = "allowed are files, - and postgresql://"
+            raise SourceError(f"{shown(f'{scheme}://')} is no source; {allowed}{hint(scheme, _POSTGRESQL)}")
+        yield from read_postgresql(source, query)
+    elif source == STDIN:
+        yield from _read_file(sys.stdin.buffer, "standard input", request_field)
+    elif is_sqlite(source):
+        yield from read_sqlite(Path(source), query)
+    else:
+        with _open(Path(source)) as file:
+            yield from _read_file(file, source, request_field)
+
+
+def is_database(source: str) -> bool:
+    """Check whether a query can be sent to a source."""
+    return bool(_URL.match(source)) or (source != STDIN and is_sqlite(source))
+
+
+def is_sqlite(source: str) -> bool:
+    """Check whether a file is an SQLite database."""
+    with _open(Path(source)) as file:
+        return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        try:
+            beside = [other.name for other in path.parent.iterdir()]
+        except OSError:
+            beside = []
+        likely = hint(path.name, beside) if isinstance(error, FileNotFoundError) else ""
+        raise SourceError(f"cannot read {shown(str(path))}: {error.strerror}{likely}") from None
+    except ValueError:
+        raise SourceError(f"cannot read {shown(str(path))}: the path is not valid") from None
+
+
+def _read_file(file: BinaryIO, name: str, request_field: str) -> Iterator[Entry]:
+    buffered = io.BufferedReader(file) if not hasattr(file, "peek") else file  # type: ignore[type-var]
+    try:
+        is_compressed = buffered.peek(2)[:2] == _GZIP_HEADER
+        with gzip.open(buffered) if is_compressed else nullcontext(buffered) as lines:
+            yield from read_lines(lines, request_field)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"cannot read {shown(name)}: {error}") from None

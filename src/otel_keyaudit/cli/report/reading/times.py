@@ -1,0 +1,81 @@
+"""Points in time as seconds since 1970: from the column of a row, and to RFC 3339."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from typing import Final
+
+from otel_keyaudit.key.canonical import as_time, as_utc
+
+_READS_Z: Final = sys.version_info >= (3, 11)
+_UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+"""A number of at least the first has so many units a second: nanoseconds, microseconds, milliseconds."""
+
+
+def seconds(value: object) -> float | None:
+    """Read a point in time, without a zone in UTC.
+
+    Args:
+        value: RFC 3339 or another ISO 8601 string, a ``datetime``, or a number since 1970 in seconds, milliseconds,
+            microseconds or nanoseconds, which its magnitude tells.
+
+    Returns:
+        Seconds since 1970, ``None`` if it is no point in time.
+    """
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value if _READS_Z else value.replace("Z", "+00:00"))
+            return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+        except (OverflowError, ValueError):
+            return _from_unusual_string(value)
+    if isinstance(value, datetime):
+        return _from_datetime(value)
+    if isinstance(value, date):
+        return _from_datetime(datetime.combine(value, time()))
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return _from_number(float(value))
+    return None
+
+
+def _from_unusual_string(value: str) -> float | None:
+    """Read a number, or a time with another number of digits than Python 3.10 knows."""
+    try:
+        if value.strip().replace(".", "", 1).isdecimal():
+            return _from_number(float(value))
+        return _from_datetime(as_time(value))
+    except ValueError:
+        return None
+
+
+def _from_datetime(value: datetime) -> float | None:
+    try:
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    except (OverflowError, ValueError):
+        return None
+
+
+def _from_number(value: float) -> float | None:
+    for least, units in _UNITS:
+        if abs(value) >= least:
+            value /= units
+            break
+    return value if rfc_3339(value) else None
+
+
+def rfc_3339(value: float | None) -> str | None:
+    """Return seconds since 1970 as RFC 3339 in UTC, with six digits of fraction if there is one.
+
+    Returns:
+        ``None`` for ``None`` and for a time outside of the years 1 to 9999.
+    """
+    try:
+        return None if value is None else as_utc(datetime.fromtimestamp(value, timezone.utc))
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def later(first: float | None, second: float | None) -> float | None:
+    """Return the later of two times, of which either may be unknown."""
+    return second if first is None or (second is not None and second > first) else first

@@ -1,0 +1,219 @@
+"""The report as one HTML file without scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from itertools import groupby
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+from xml.etree.ElementTree import Element
+
+from otel_keyaudit.cli.report.model import FINDINGS, Finding, KeyUse, Report, ScopeUse
+from otel_keyaudit.cli.report.reading.times import rfc_3339
+from otel_keyaudit.cli.report.rendering.markup import document, tag
+from otel_keyaudit.cli.report.rendering.timeline import timeline
+from otel_keyaudit.names import KEY_ID
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_OPEN: Final = 12
+"""With up to so many keys all of them are unfolded."""
+_STATES: Final = {"used": "used", "not_observable": "not observable", "unused": "unused"}
+_URGENT: Final = frozenset({"forged", "altered", "beyond_scopes"})
+
+
+def render_page(report: Report, jaeger: str | None = None) -> str:
+    """Return the page.
+
+    Args:
+        report: The report.
+        jaeger: Address of a Jaeger to which keys and traces are linked; its query, such as ``?service=shop``, is kept.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", "API keys: granted and used"),
+        tag("style", resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")),
+    )
+    body = tag(
+        "main",
+        _header(report),
+        _findings(report, jaeger),
+        tag("h2", f"Keys ({len(report.keys):,})"),
+        _legend(),
+        *(_key(key, report, jaeger) for key in report.keys),
+        _not_observable(report),
+    )
+    return document(tag("html", head, tag("body", body), lang="en"))
+
+
+def _header(report: Report) -> Element:
+    days = f"{_time(report.start)} to {_time(report.end)}" if report.end is not None else "No time is known."
+    tiles: dict[str, int] = {
+        "keys": len(report.keys),
+        "findings": len(report.findings),
+        "rows": report.rows,
+        "rows without a key": report.rows_without_key,
+        "unreadable rows": report.rows_unreadable,
+    }
+    return tag(
+        "header",
+        tag("h1", "API keys: granted and used"),
+        tag("p", days, class_="period"),
+        tag("dl", *(_tile(name, count) for name, count in tiles.items()), class_="tiles"),
+    )
+
+
+def _tile(name: str, count: int) -> Element:
+    return tag("div", tag("dt", name), tag("dd", f"{count:,}"))
+
+
+def _findings(report: Report, jaeger: str | None) -> Element:
+    """Return the findings, grouped by kind, the most urgent kind first."""
+    order = list(FINDINGS)
+    found = sorted(report.findings, key=lambda finding: order.index(finding.finding))
+    groups = [_group(kind, list(members), jaeger) for kind, members in groupby(found, key=lambda one: one.finding)]
+    return tag("section", tag("h2", "Findings"), *(groups or [tag("p", "Nothing was found.", class_="good")]))
+
+
+def _group(kind: str, findings: list[Finding], jaeger: str | None) -> Element:
+    urgency = "urgent" if kind in _URGENT else "notable"
+    title = tag(
+        "summary",
+        tag("span", kind.replace("_", " "), class_="kind"),
+        tag("span", f"{len(findings):,}", class_="count"),
+        tag("span", FINDINGS[kind], class_="meaning"),
+    )
+    items = tag("ul", *(_finding(finding, jaeger) for finding in findings))
+    return tag("details", title, items, class_=f"group {urgency}", open="open" if len(findings) <= _OPEN else None)
+
+
+def _finding(finding: Finding, jaeger: str | None) -> Element:
+    trace = None
+    if jaeger is not None and finding.trace_id is not None:
+        trace = tag("a", "trace", href=_trace_link(jaeger, finding.trace_id))
+    key = None if finding.key_id is None else tag("a", finding.key_id, href=f"#{_anchor(finding.key_id)}", class_="id")
+    row = None if finding.row is None else tag("span", f"row {finding.row:,}", class_="row")
+    parts: list[Element | str] = [part for part in (key, row, trace) if part is not None]
+    return tag("li", *_spaced(parts), tag("span", finding.detail, class_="detail"))
+
+
+def _spaced(parts: Iterable[Element | str]) -> Iterator[Element | str]:
+    for part in parts:
+        yield part
+        yield " "
+
+
+def _legend() -> Element:
+    states = [tag("span", name, class_=f"key-{state}") for state, name in _STATES.items()]
+    return tag("p", *_spaced(states), class_="legend")
+
+
+def _key(key: KeyUse, report: Report, jaeger: str | None) -> Element:
+    name = tag("span", key.name, class_="name") if key.name else None
+    concerns = sum(finding.key_id == key.id for finding in report.findings)
+    last = f"last used {_time(key.last_used)[:10]}" if key.last_used is not None else "never used"
+    title = tag(
+        "summary",
+        tag("span", tag("span", key.id, class_="id"), " ", name, class_="title"),
+        tag("span", f"{concerns} finding{'' if concerns == 1 else 's'}", class_="concerns") if concerns else None,
+        tag("span", last, class_="last"),
+        _bar(key),
+    )
+    link = None if jaeger is None else tag("a", "traces in Jaeger", href=_key_link(jaeger, key.id))
+    body = tag(
+        "div",
+        _facts(key, link),
+        timeline(key.days, report.start, report.end),
+        _scopes(key),
+        _proposal(key),
+        class_="body",
+    )
+    is_open = "open" if len(report.keys) <= _OPEN else None
+    return tag("details", title, body, class_="key", id=_anchor(key.id), open=is_open)
+
+
+def _bar(key: KeyUse) -> Element:
+    """Return the bar of used against granted permissions."""
+    counts = {state: len(key.permissions(state)) for state in _STATES}
+    label = ", ".join(f"{count} {_STATES[state]}" for state, count in counts.items())
+    parts = [
+        tag("span", class_=f"part {state}", style=f"flex-grow:{count}") for state, count in counts.items() if count
+    ]
+    return tag("span", *parts, class_="bar", role="img", aria_label=label, title=label)
+
+
+def _facts(key: KeyUse, link: Element | None) -> Element:
+    facts: dict[str, str | None] = {
+        "owner": key.owner,
+        "first used": _time(key.first_used) if key.first_used is not None else None,
+        "last used": _time(key.last_used) if key.last_used is not None else None,
+        "rows": f"{key.rows:,}",
+        "snapshots": f"{key.snapshots:,}",
+        "denials": f"{key.denials:,}",
+    }
+    shown = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items() if value is not None]
+    if link is not None:
+        shown.append(tag("div", tag("dt", "Jaeger"), tag("dd", link)))
+    return tag("dl", *shown, class_="facts")
+
+
+def _scopes(key: KeyUse) -> Element:
+    if not key.scopes:
+        return tag("p", "The input has no full snapshot with scopes.", class_="none")
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("scope", "permissions", "last used")))
+    rows = [_scope(scope) for scope in key.scopes]
+    return tag("table", tag("thead", head), tag("tbody", *rows))
+
+
+def _scope(scope: ScopeUse) -> Element:
+    chips = [
+        tag("span", permission, class_=f"chip {state}", title=name)
+        for state, name in _STATES.items()
+        for permission in getattr(scope, state)
+    ]
+    last = _time(scope.last_used)[:10] if scope.last_used is not None else "never"
+    return tag("tr", tag("th", scope.scope, scope="row"), tag("td", *_spaced(chips)), tag("td", last, class_="date"))
+
+
+def _proposal(key: KeyUse) -> Element | None:
+    if {scope.scope for scope in key.scopes} == set(key.proposal):
+        return None
+    entries = [tag("code", entry) for entry in key.proposal] or [tag("em", "no scope")]
+    return tag("p", tag("strong", "Enough would be"), " ", *_spaced(entries), class_="proposal")
+
+
+def _not_observable(report: Report) -> Element | None:
+    if not report.not_observable:
+        return None
+    chips = [tag("span", permission, class_="chip not_observable") for permission in report.not_observable]
+    why = "No key was seen to need these permissions. The input may not show their use, so they are not called unused."
+    return tag("section", tag("h2", "Not observable"), tag("p", why), tag("p", *_spaced(chips)))
+
+
+def _anchor(key_id: str) -> str:
+    return "key-" + quote(key_id, safe="", errors="backslashreplace").replace("%", "_")
+
+
+def _key_link(jaeger: str, key_id: str) -> str:
+    tags = quote(json.dumps({KEY_ID: key_id}, separators=(",", ":")), safe="")
+    return _page(jaeger, "/search", f"tags={tags}&lookback=2d&limit=100")
+
+
+def _trace_link(jaeger: str, trace_id: str) -> str:
+    return _page(jaeger, f"/trace/{quote(trace_id, safe='', errors='backslashreplace')}", "")
+
+
+def _page(jaeger: str, path: str, query: str) -> str:
+    """Return the address of a page of Jaeger."""
+    base = urlsplit(jaeger)
+    queries = "&".join(part for part in (base.query, query) if part)
+    return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + path, queries, ""))
+
+
+def _time(seconds: float | None) -> str:
+    return rfc_3339(seconds) or "unknown"

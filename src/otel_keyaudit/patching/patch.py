@@ -27,12 +27,13 @@ from otel_keyaudit.patching.code_exchange import (
     original_code,
     with_constant,
 )
+from otel_keyaudit.patching.definitions import Definition, locals_form
 from otel_keyaudit.patching.events import ModelEvent, listener_of
 from otel_keyaudit.patching.replacement import PASS_THROUGH, Passes, Replaced, Replacement
 from otel_keyaudit.patching.resolve import Found, find
 from otel_keyaudit.patching.wrappers import Observation, Observe, Several
 
-__all__ = ["Exchange", "Found", "Handler", "Patch", "WrongTargetError", "find", "one_pass", "wrap"]
+__all__ = ["Exchange", "Found", "Handler", "Patch", "WrongTargetError", "find", "locals_form", "one_pass", "wrap"]
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """Gets the positional and the keyword arguments of a call, defaults filled in, and calls the original by itself."""
@@ -101,7 +102,8 @@ def wrap(found: Found, observe: Observe, *, group: object = None, rank: int = 0)
     observer = _Observer(rank, object() if group is None else group, observe)
     with _LOCK:
         site = _site(found)
-        site.change(lambda code: _with(code, observer, getattr(found.function, "__qualname__", "")))
+        name = "__qualname__" if type(found.function) is FunctionType else "qualified_name"
+        site.change(lambda code: _with(code, observer, getattr(found.function, name, "")))
         return Patch(found.identity, site, observer)
 
 
@@ -111,6 +113,8 @@ def _site(found: Found) -> _Site:
         return _EventSite(found.function)
     if kind is FunctionType:
         return _FunctionSite(found.function)
+    if kind is Definition:
+        return _DefinitionSite(found.function)
     return _ObjectSite(found)
 
 
@@ -180,6 +184,10 @@ def _only(accepts: Callable[[tuple[Any, ...]], bool], observe: Observe) -> Obser
 # The kinds of patched functions.
 
 
+_PATCHED: weakref.WeakSet[FunctionType] = weakref.WeakSet()
+"""Functions that have, or had, observers of their own."""
+
+
 class _FunctionSite:
     """A Python function, which is not kept alive: a module that is reloaded drops its old ones."""
 
@@ -191,10 +199,30 @@ class _FunctionSite:
     def change(self, exchange: Callable[[CodeType], CodeType]) -> None:
         function = self._function()
         if function is not None:
+            _PATCHED.add(function)
             holder = _inside_handlers(function)
             holder.__code__ = exchange(holder.__code__)
 
     def release(self) -> None: ...
+
+
+class _DefinitionSite(_FunctionSite):
+    """A definition inside a function, and all functions that are made from it."""
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__(definition.factory)
+        self._path, self._code = definition.path, definition.code
+
+    def change(self, exchange: Callable[[CodeType], CodeType]) -> None:
+        factory = self._function()
+        if factory is None:
+            return
+        definition = Definition(factory, self._path, self._code)
+        done = definition.change(_inside_handlers(factory), exchange)
+        for function in [one for one in _PATCHED if id(one) not in done]:  # with observers of its own, too
+            holder = _inside_handlers(function)
+            if original_code(holder.__code__) is self._code:
+                holder.__code__ = exchange(holder.__code__)
 
 
 class _EventSite(_FunctionSite):

@@ -19,6 +19,8 @@ import wrapt
 
 from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.patching.code_exchange import original_code
+from otel_keyaudit.patching.definitions import LOCALS, Definition, find_definition
 from otel_keyaudit.patching.events import BEFORE_INSERT, ModelEvent, has_event
 from otel_keyaudit.patching.modules import MISSING, lookup
 from otel_keyaudit.patching.references import Own, Place
@@ -56,13 +58,23 @@ class Found(Own):
         function = self.function
         if type(function) is ModelEvent:
             return function.model
+        if type(function) is Definition:
+            return function.code
         return function._self_function if type(function) is Replacement else function
+
+    @property
+    def free_variables(self) -> tuple[str, ...]:
+        """The names of the free variables, whose values are in the ``__closure__`` of the original function."""
+        function = self.function.function if type(self.function) is Definition else self.function
+        return original_code(function.__code__).co_freevars if type(function) is FunctionType else ()
 
     def binding(self) -> Binding:
         """Return the binding of the arguments that an observer gets."""
         function = self.function
         if type(function) is ModelEvent:
             function = BEFORE_INSERT
+        if type(function) is Definition:
+            function = function.function
         called, *_ = flattened(function.__wrapped__ if type(function) is Replacement else function)
         return Binding(called, has_self=self.has_self, described=self.described)
 
@@ -79,6 +91,10 @@ def find(module: object, qualified_name: str) -> Found:
     Raises:
         WrongTargetError: There is no such name, or it is no function, or it serves more than the application.
     """
+    factory, _, path = qualified_name.partition(LOCALS)
+    if path:
+        definition = find_definition(find(module, factory).function, path)
+        return _found(definition, has_self=definition.is_method)
     outer, _, name = qualified_name.rpartition(".")
     owner: Any = _peeled(lookup(module, outer), None)[0] if outer else module
     if issubclass(type(owner), type):

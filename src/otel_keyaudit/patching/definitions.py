@@ -1,0 +1,169 @@
+"""Definitions inside a function, named as by ``__qualname__``: ``require_scope.<locals>.dependency``.
+
+The code of a definition is a constant in the code of the function that contains it. It is exchanged there, so that every
+function made from now on has the new code, and in the functions that were made before.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from otel_keyaudit.errors import WrongTargetError, hint
+from otel_keyaudit.patching.code_exchange import bare_function, closure_values, hook_of, original_code, with_constant
+from otel_keyaudit.patching.references import Own
+
+LOCALS = ".<locals>."
+_PRISTINE = "otel_keyaudit.pristine"
+_GENERIC = "<generic parameters of"
+_FUNCTION_FLAGS = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
+
+Exchange = Callable[[CodeType], CodeType]
+
+
+class Definition(Own):
+    """A function that another function defines.
+
+    Attributes:
+        factory: The function that contains the definition.
+        path: The qualified name of the definition inside the factory.
+        code: The original code of the definition.
+        is_method: The definition is in the body of a class and takes ``self`` or ``cls``.
+    """
+
+    __slots__ = ("code", "factory", "is_method", "path")
+
+    def __init__(self, factory: FunctionType, path: str, code: CodeType) -> None:
+        self.factory = factory
+        self.path = path
+        self.code = code
+        self.is_method = not path.rpartition(".")[0].endswith("<locals>") and "." in path
+        self.is_method = self.is_method and code.co_varnames[:1] in (("self",), ("cls",))
+
+    @property
+    def function(self) -> FunctionType:
+        """A function with the code of the definition, which tells its parameters."""
+        return bare_function(self.code)
+
+    @property
+    def qualified_name(self) -> str:
+        """The qualified name of the functions that are made from the definition."""
+        return f"{self.factory.__qualname__}{LOCALS}{self.path}"
+
+    def change(self, holder: FunctionType, exchange: Exchange) -> set[int]:
+        """Exchange the code of the definition in the factory and in the functions that were made before.
+
+        Args:
+            holder: The function that has the factory's code.
+            exchange: Returns the new code of the definition.
+
+        Returns:
+            The ids of the functions that were changed.
+        """
+        changed: list[tuple[CodeType, CodeType]] = []
+        holder.__code__ = _changed(holder.__code__, "", self.path, exchange, changed)
+        functions = [one for one in gc.get_referrers(*(old for old, _ in changed)) if type(one) is FunctionType]
+        for function in functions:
+            function.__code__ = next((new for old, new in changed if function.__code__ is old), function.__code__)
+        return {id(function) for function in functions}
+
+
+def find_definition(function: Any, path: str) -> Definition:
+    """Return a definition in a function, or in the function inside its decorators.
+
+    Raises:
+        WrongTargetError: The function contains no such definition.
+    """
+    known: set[str] = set()
+    for factory in _undecorated(function):
+        definitions = dict(_definitions(factory.__code__))
+        if path in definitions:
+            if not _is_function(definitions[path]):
+                raise WrongTargetError(f"{path!r} is a class, not a function; name its method, as in {path}.method")
+            return Definition(factory, path, original_code(definitions[path]))
+        known |= definitions.keys()
+    name = getattr(function, "__qualname__", type(function).__name__)
+    raise WrongTargetError(f"{name!r} defines no {path!r}{hint(path, known)}")
+
+
+def locals_form(function: FunctionType, result: Any) -> str | None:
+    """Return the target string of a function or class that a factory returned, ``None`` for any other result.
+
+    Args:
+        function: The factory.
+        result: What it returned.
+    """
+    if issubclass(type(result), type):
+        return f"{result.__module__}:{result.__qualname__}" if LOCALS in result.__qualname__ else None
+    if type(result) is not FunctionType:
+        return None
+    code = original_code(result.__code__)
+    for path, definition in _definitions(function.__code__):
+        if original_code(definition) is code:
+            return f"{function.__module__}:{function.__qualname__}{LOCALS}{path}"
+    return f"{result.__module__}:{getattr(code, 'co_qualname', result.__qualname__)}"
+
+
+def _undecorated(function: Any) -> Iterator[FunctionType]:
+    """Yield a function, and those that its decorators stand around."""
+    chain: list[Any] = [function]
+    while (inside := getattr(chain[-1], "__wrapped__", None)) is not None and not any(one is inside for one in chain):
+        chain.append(inside)
+    chain += [one for one in closure_values(function) if type(one) is FunctionType]
+    yield from (one for one in chain if type(one) is FunctionType)
+
+
+def _definitions(code: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
+    """Yield the definitions in a code, each with its qualified name."""
+    for child in _children(code):
+        if child.co_name.startswith(_GENERIC):
+            yield from _definitions(child, prefix)
+            continue
+        yield prefix + child.co_name, child
+        yield from _definitions(child, _inside(prefix, child))
+
+
+def _children(code: CodeType) -> Iterable[CodeType]:
+    return [constant for constant in original_code(code).co_consts if type(constant) is CodeType]
+
+
+def _inside(prefix: str, code: CodeType) -> str:
+    """Return the prefix of the names that are defined in a code."""
+    if code.co_name.startswith(_GENERIC):
+        return prefix
+    return f"{prefix}{code.co_name}{LOCALS if _is_function(code) else '.'}"
+
+
+def _is_function(code: CodeType) -> bool:
+    return code.co_flags & _FUNCTION_FLAGS == _FUNCTION_FLAGS
+
+
+def _changed(
+    code: CodeType, prefix: str, path: str, exchange: Exchange, changed: list[tuple[CodeType, CodeType]]
+) -> CodeType:
+    """Return a code in which the code of a definition is exchanged; add each exchange to a list."""
+    if hook_of(code) is not None:
+        inner = original_code(code)
+        return with_constant(code, inner, _changed(inner, prefix, path, exchange, changed))
+    new_of: dict[int, CodeType] = {}
+    for child in _children(code):
+        if prefix + child.co_name == path:
+            new_of[id(child)] = exchange(child)
+        elif path.startswith(_inside(prefix, child)):
+            new_of[id(child)] = _changed(child, _inside(prefix, child), path, exchange, changed)
+    new = _with_children(code, new_of)
+    changed += [(child, new_of[id(child)]) for child in _children(code) if id(child) in new_of]
+    return new
+
+
+def _with_children(code: CodeType, new_of: dict[int, CodeType]) -> CodeType:
+    """Return a code with other constants; the very code that it was before all changes, if it is the same again."""
+    is_mark = [type(constant) is tuple and constant[:1] == (_PRISTINE,) for constant in code.co_consts]
+    constants = [new_of.get(id(one), one) for one, mark in zip(code.co_consts, is_mark, strict=True) if not mark]
+    pristine = code.co_consts[is_mark.index(True)][1] if any(is_mark) else code
+    if all(one is other for one, other in zip(constants, pristine.co_consts, strict=True)):
+        return pristine  # type: ignore[no-any-return]
+    return code.replace(co_consts=(*constants, (_PRISTINE, pristine)))

@@ -1,7 +1,7 @@
 """Definitions inside a function, named as by ``__qualname__``: ``require_scope.<locals>.dependency``.
 
-The code of a definition is a constant in the code of the function that contains it. It is exchanged there, so that every
-function made from now on has the new code, and in the functions that were made before.
+The code of a definition is a constant in the code of the function that contains it. It is exchanged there, so that
+every function made from now on has the new code, and in the functions that were made before.
 """
 
 from __future__ import annotations
@@ -165,5 +165,5 @@ def _with_children(code: CodeType, new_of: dict[int, CodeType]) -> CodeType:
     constants = [new_of.get(id(one), one) for one, mark in zip(code.co_consts, is_mark, strict=True) if not mark]
     pristine = code.co_consts[is_mark.index(True)][1] if any(is_mark) else code
     if all(one is other for one, other in zip(constants, pristine.co_consts, strict=True)):
-        return pristine  # type: ignore[no-any-return]
+        return pristine
     return code.replace(co_consts=(*constants, (_PRISTINE, pristine)))

@@ -34,6 +34,22 @@ def is_initialising(module: object) -> bool:
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
+def namespace(module: Any) -> dict[str, Any]:
+    """Return the names that a module holds, without loading those that it loads on first use."""
+    try:
+        names = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}
+    return names if type(names) is dict else {}
+
+
+def loads_names(module: object) -> bool:
+    """Return whether a module may load names on first use (PEP 562, or a class of its own)."""
+    return "__getattr__" in namespace(module) or any(
+        name in vars(cls) for cls in type(module).__mro__[:-2] for name in ("__getattr__", "__getattribute__")
+    )
+
+
 def lookup(owner: Any, qualified_name: str) -> Any:
     """Return what a dotted name leads to, or ``MISSING``."""
     for name in qualified_name.split("."):

@@ -11,6 +11,7 @@ Changes of code are single assignments under a lock: a running call keeps the co
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable, Sequence
 from threading import RLock
@@ -29,6 +30,7 @@ from otel_keyaudit.patching.code_exchange import (
 )
 from otel_keyaudit.patching.definitions import Definition, locals_form
 from otel_keyaudit.patching.events import ModelEvent, listener_of
+from otel_keyaudit.patching.references import count_kept
 from otel_keyaudit.patching.replacement import PASS_THROUGH, Passes, Replaced, Replacement
 from otel_keyaudit.patching.resolve import Found, find
 from otel_keyaudit.patching.wrappers import Observation, Observe, Several
@@ -57,6 +59,10 @@ class _Site(Protocol):
     def unreached(self) -> int:
         """As that of a patch."""
 
+    @property
+    def is_searched(self) -> bool:
+        """Other references were looked for among all objects."""
+
     def change(self, exchange: Callable[[CodeType], CodeType]) -> None:
         """Exchange the code."""
 
@@ -71,8 +77,9 @@ class Patch:
         identity: As that of the ``Found``.
     """
 
-    def __init__(self, identity: object, site: _Site, observer: _Observer) -> None:
-        self.identity = identity
+    def __init__(self, found: Found, site: _Site, observer: _Observer) -> None:
+        self.identity = found.identity
+        self._limits = found.limits
         self._site = site
         self._observer = observer
 
@@ -80,6 +87,18 @@ class Patch:
     def unreached(self) -> int:
         """The number of references to a replaced object that cannot be changed."""
         return self._site.unreached
+
+    @property
+    def limits(self) -> list[str]:
+        """What is not observed, as sentences for the status of a target; empty if every call is observed."""
+        count = self.unreached
+        earlier = f"{count} earlier reference{'s' * (count > 1)} (in a tuple or compiled code) could not be replaced"
+        limits = [f"{earlier}; calls through {'them' if count > 1 else 'it'} are not recorded"] if count else []
+        if self._site.is_searched and gc.get_freeze_count():
+            limits.append(
+                "references older than gc.freeze() could not be searched; calls through them are not recorded"
+            )
+        return [*limits, *self._limits]
 
     def undo(self) -> None:
         """Remove the observer; everything that others have changed stays."""
@@ -104,7 +123,7 @@ def wrap(found: Found, observe: Observe, *, group: object = None, rank: int = 0)
         site = _site(found)
         name = "__qualname__" if type(found.function) is FunctionType else "qualified_name"
         site.change(lambda code: _with(code, observer, getattr(found.function, name, "")))
-        return Patch(found.identity, site, observer)
+        return Patch(found, site, observer)
 
 
 def _site(found: Found) -> _Site:
@@ -192,6 +211,7 @@ class _FunctionSite:
     """A Python function, which is not kept alive: a module that is reloaded drops its old ones."""
 
     unreached = 0
+    is_searched = False
 
     def __init__(self, function: FunctionType) -> None:
         self._function = weakref.ref(function)
@@ -208,6 +228,8 @@ class _FunctionSite:
 
 class _DefinitionSite(_FunctionSite):
     """A definition inside a function, and all functions that are made from it."""
+
+    is_searched = True
 
     def __init__(self, definition: Definition) -> None:
         super().__init__(definition.factory)
@@ -240,6 +262,8 @@ class _EventSite(_FunctionSite):
 class _ObjectSite(_FunctionSite):
     """A callable without Python code, replaced by a proxy in every place that holds it."""
 
+    is_searched = True
+
     def __init__(self, found: Found) -> None:
         function = found.function
         self._replaced: Replaced | None = None
@@ -251,6 +275,8 @@ class _ObjectSite(_FunctionSite):
             if found.value is not function:
                 pairs.append((found.value, type(found.value)(self._proxy)))
             self._proxy._self_replaced = Replaced(pairs, found.place)
+            if found.hands_out and found.place is not None:
+                self._proxy._self_replaced.unreached = count_kept(found.place.holder, found.place.key)
             Passes.run(self._proxy._self_replaced, back=False)
         super().__init__(self._proxy._self_function)
 

@@ -144,6 +144,16 @@ def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Ite
                 yield Place("class", owner, key), number
 
 
+def count_kept(cls: type, name: str) -> int:
+    """Return how many instances of a class keep an attribute of their own in place of one of the class."""
+    classes, position = [cls], 0
+    while position < len(classes):
+        classes += type.__subclasses__(classes[position])
+        position += 1
+    instances = [one for one in gc.get_referrers(*classes) if any(type(one) is known for known in classes)]
+    return sum(name in (_slot(one, "__dict__") or ()) for one in instances)
+
+
 def _is_harmless(holder: Any, wanted: Any) -> bool:
     """Return whether it is a key of a dict, which a proxy equals, or held by its own method (``cache_clear``)."""
     return issubclass(type(holder), dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
-from types import CellType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import wrapt
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.code_exchange import Hook, calling_code, kind_of
+from otel_keyaudit.patching.code_exchange import Hook, calling_code, hook_of, kind_of
 from otel_keyaudit.patching.references import Own, Place, references_to
 
 PASS_THROUGH = Hook("".format)
@@ -23,6 +22,8 @@ PASS_THROUGH = Hook("".format)
 
 def flattened(original: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """Return the function that a callable calls in the end, and the arguments that a ``partial`` or method adds."""
+    if not callable(original):  # a descriptor that hands out callables
+        return original, (), {}
     flat = original if type(original) is partial else partial(original)
     if type(flat.func) is MethodType:
         return flat.func.__func__, (flat.func.__self__, *flat.args), flat.keywords
@@ -41,8 +42,12 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
     def __init__(self, original: Any) -> None:
         super().__init__(original)
         called, positional, keywords = flattened(original)
-        self._self_function = passing_function(called)
+        shape: Any = called if type(called) is FunctionType else _any_arguments
+        code = calling_code(shape.__code__, kind_of(called), PASS_THROUGH)
+        self._self_function = _passing_function(called, shape, code)
         self._self_call = partial(self._self_function, *positional, **keywords)
+        begin = Hook(partial(_begin_as, self._self_function))
+        self._self_code = calling_code(_any_arguments.__code__, "sync", begin)
         self._self_replaced = Replaced([(original, self)], None)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -54,9 +59,15 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return self if bound is original else self._self_handed_out(bound, instance)
 
     def _self_handed_out(self, bound: Any, instance: object) -> Any:
-        if not callable(bound) or instance is None or not inspect.ismethoddescriptor(self.__wrapped__):
+        """Return a proxy for the callable that a descriptor hands out; a call has the object as its first argument."""
+        if not callable(bound):
             return bound
-        return bound
+        handed_out = _HandedOut(bound, instance, self)
+        attributes = getattr(instance, "__dict__", None)
+        if type(attributes) is dict:  # some descriptors keep the callable there, and the next access would find it
+            for name in [name for name, value in attributes.items() if value is bound]:
+                attributes[name] = handed_out
+        return handed_out
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__wrapped__.__reduce_ex__(protocol)
@@ -71,18 +82,35 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return self if made is self.__wrapped__ else made
 
 
-def passing_function(called: Callable[..., Any]) -> FunctionType:
-    """Return a Python function of the same kind that calls a callable, with the parameters of a Python function."""
-    shape: Any = called if type(called) is FunctionType else _any_arguments
-    function = FunctionType(
-        calling_code(shape.__code__, kind_of(called), PASS_THROUGH),
-        shape.__globals__,
-        shape.__name__,
-        shape.__defaults__,
-        (CellType(called),),
-    )
+class _HandedOut(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    """A proxy for a callable that a descriptor handed out."""
+
+    __call__: Any = property(attrgetter("_self_call"))
+
+    def __init__(self, bound: Any, instance: object, replacement: Replacement) -> None:
+        super().__init__(bound)
+        called, positional = (bound, ()) if instance is None else (partial(_without_first, bound), (instance,))
+        self._self_call = partial(_passing_function(called, _any_arguments, replacement._self_code), *positional)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+
+def _without_first(bound: Callable[..., Any], _: object, /, *args: Any, **kwargs: Any) -> Any:
+    return bound(*args, **kwargs)
+
+
+def _begin_as(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], original: FunctionType) -> Any:
+    """Begin the observation of a call as another function does."""
+    hook = hook_of(function.__code__)
+    return hook and hook(args, kwargs, original)
+
+
+def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) -> FunctionType:
+    """Return a Python function that calls a callable, with the parameters and defaults of another function."""
+    cells = (CellType(called),)
+    function = FunctionType(code, shape.__globals__, shape.__name__, shape.__defaults__, cells)
     function.__kwdefaults__ = shape.__kwdefaults__
-    function.__wrapped__ = called  # type: ignore[attr-defined]
     return function
 
 

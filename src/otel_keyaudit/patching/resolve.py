@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
+    CodeType,
     FunctionType,
     MethodDescriptorType,
     MethodType,
+    ModuleType,
     WrapperDescriptorType,
 )
 from typing import Any
@@ -18,13 +22,18 @@ from typing import Any
 import wrapt
 
 from otel_keyaudit.errors import WrongTargetError, hint
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.code_exchange import original_code
 from otel_keyaudit.patching.definitions import LOCALS, Definition, find_definition
 from otel_keyaudit.patching.events import BEFORE_INSERT, ModelEvent, has_event
-from otel_keyaudit.patching.modules import MISSING, lookup
+from otel_keyaudit.patching.modules import MISSING, loads_names, namespace
 from otel_keyaudit.patching.references import Own, Place
 from otel_keyaudit.patching.replacement import Replacement, flattened
+
+
+class NotLoadedError(WrongTargetError):
+    """The module of a target has not loaded the name so far; see ``when_loaded``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +77,23 @@ class Found(Own):
         function = self.function.function if type(self.function) is Definition else self.function
         return original_code(function.__code__).co_freevars if type(function) is FunctionType else ()
 
+    @property
+    def hands_out(self) -> bool:
+        """Whether it is a descriptor of a class of its own, which hands out callables of its own."""
+        return self.has_self and type(getattr(type(self.function), "__get__", None)) is FunctionType
+
+    @property
+    def limits(self) -> list[str]:
+        """What cannot be observed of the callable, as sentences for the status of a target."""
+        limits = []
+        if self.hands_out:
+            limits.append("methods taken from an object before instrument() are not recorded")
+        module = sys.modules.get(getattr(self.function, "__module__", None) or "")
+        is_compiled = (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
+        if is_compiled and type(self.function) is not FunctionType:
+            limits.append("calls from inside its compiled module are not recorded")
+        return limits
+
     def binding(self) -> Binding:
         """Return the binding of the arguments that an observer gets."""
         function = self.function
@@ -75,7 +101,11 @@ class Found(Own):
             function = BEFORE_INSERT
         if type(function) is Definition:
             function = function.function
-        called, *_ = flattened(function.__wrapped__ if type(function) is Replacement else function)
+        if type(function) is Replacement:
+            function = function.__wrapped__
+        if not callable(function) and self.place is not None:
+            function = function.__get__(None, self.place.holder)
+        called, *_ = flattened(function)
         return Binding(called, has_self=self.has_self, described=self.described)
 
 
@@ -85,22 +115,33 @@ def _found(
     return Found(value, has_self, receiver, described, place)
 
 
-def find(module: object, qualified_name: str) -> Found:
+def find(module: object, qualified_name: str, *, first: Any = MISSING) -> Found:
     """Resolve a qualified name in a module.
 
+    Args:
+        module: The module, whose lazily loaded names stay unloaded.
+        qualified_name: The name, as by ``__qualname__``.
+        first: The value of the first name, if the module itself does not hold it.
+
     Raises:
+        NotLoadedError: The module loads the name on first use, which has not happened.
         WrongTargetError: There is no such name, or it is no function, or it serves more than the application.
     """
     factory, _, path = qualified_name.partition(LOCALS)
     if path:
-        definition = find_definition(find(module, factory).function, path)
+        definition = find_definition(find(module, factory, first=first).function, path)
         return _found(definition, has_self=definition.is_method)
-    outer, _, name = qualified_name.rpartition(".")
-    owner: Any = _peeled(lookup(module, outer), None)[0] if outer else module
+    *outer, name = qualified_name.split(".")
+    owner: Any = module
+    for number, step in enumerate(outer):
+        value = _step(owner, step) if number or first is MISSING else first
+        owner = _peeled(value, None)[0]
+        if owner is MISSING:
+            raise WrongTargetError(_missing(module, qualified_name))
     if issubclass(type(owner), type):
         found = _in_class(owner, name)
     else:
-        value = MISSING if owner is MISSING else getattr(owner, name, MISSING)
+        value = _step(owner, name) if outer or first is MISSING else first
         if value is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
         found = _of_value(*_peeled(value, _place(owner, name)), name)
@@ -108,14 +149,29 @@ def find(module: object, qualified_name: str) -> Found:
     return found
 
 
+def _step(owner: Any, name: str) -> Any:
+    """Return the value of a name; the names that a module loads on first use are not loaded.
+
+    Raises:
+        NotLoadedError: The module may load the name.
+    """
+    if not issubclass(type(owner), ModuleType):
+        return getattr(owner, name, MISSING)
+    names = namespace(owner)
+    if name not in names and loads_names(owner):
+        raise NotLoadedError(f"module {names.get('__name__', '')!r} has not loaded {name!r} so far")
+    return names.get(name, MISSING)
+
+
 def _missing(module: Any, qualified_name: str) -> str:
     """Return the reason for a missing name, with the nearest existing one."""
-    names: Iterable[object] = vars(module) if hasattr(module, "__dict__") else ()
+    names: dict[str, Any] = namespace(module)
     first, _, rest = qualified_name.partition(".")
-    owner = vars(module).get(first) if rest and hasattr(module, "__dict__") else None
+    owner = names.get(first) if rest else None
+    known: Iterable[object] = names
     if issubclass(type(owner), type):
-        names = [f"{first}.{name}" for name in vars(owner)]
-    return f"module {getattr(module, '__name__', '')!r} has no {qualified_name!r}{_hint(qualified_name, names)}"
+        known = [f"{first}.{name}" for name in vars(owner)]
+    return f"module {names.get('__name__', '')!r} has no {qualified_name!r}{_hint(qualified_name, known)}"
 
 
 def _hint(name: str, names: Iterable[object]) -> str:
@@ -125,8 +181,8 @@ def _hint(name: str, names: Iterable[object]) -> str:
 
 
 def _place(owner: Any, name: str) -> Place | None:
-    namespace = getattr(owner, "__dict__", None)
-    return Place("item", namespace, name) if type(namespace) is dict and name in namespace else None
+    names = namespace(owner)
+    return Place("item", names, name) if name in names else None
 
 
 def _in_class(owner: type, name: str) -> Found:
@@ -138,12 +194,13 @@ def _in_class(owner: type, name: str) -> Found:
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
     raw, place = _peeled(vars(definer)[name], Place("class", definer, name))
     receiver = None if definer is owner else owner
+    _refuse_abstract(owner, definer, name, raw)
     if is_method_object(raw):
         has_self = issubclass(type(raw), classmethod)
         inner, inner_place = _peeled(raw.__func__, None)
         value, place = (inner, inner_place) if type(inner) is FunctionType else (raw, place)
         return _found(value, place=place, has_self=has_self, receiver=receiver if has_self else None)
-    if _binds(raw):
+    if type(raw) is FunctionType or _binds(raw, definer):
         return _found(raw, place=place, has_self=True, receiver=receiver)
     return _of_value(raw, place, name)
 
@@ -153,10 +210,34 @@ def is_method_object(value: Any) -> bool:
     return issubclass(type(value), (staticmethod, classmethod))
 
 
-def _binds(value: Any) -> bool:
-    """Return whether a callable becomes a method in a class, as a function does and the object of ``lru_cache``."""
+def _binds(value: Any, owner: type) -> bool:
+    """Return whether a value becomes a method in a class, as the object of ``lru_cache``, or hands out a callable."""
     kind = type(value)
-    return hasattr(kind, "__get__") and callable(value) and type(vars(kind).get("__call__")) is not FunctionType
+    if not hasattr(kind, "__get__") or hasattr(kind, "__set__") or issubclass(kind, _VALUES):
+        return False
+    return callable(value) or callable(quietly(kind.__get__, value, None, owner))
+
+
+_VALUES = (property, cached_property)
+
+
+def _refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
+    """Refuse a method that its implementations do not call."""
+    code = getattr(raw, "__code__", None)
+    is_stub = type(code) is CodeType and original_code(code).co_names == ("NotImplementedError",)
+    is_protocol = bool(vars(definer).get("_is_protocol")) and type(raw) is FunctionType
+    if not (is_stub or is_protocol or getattr(raw, "__isabstractmethod__", False) is True):
+        return
+    found = next((cls for cls in _subclasses(owner) if name in vars(cls)), None)
+    example = "" if found is None else f", as in {found.__module__}:{found.__qualname__}.{name}"
+    raise WrongTargetError(f"{owner.__qualname__}.{name} is abstract; name the method that implements it{example}")
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    subclasses: list[type] = type.__subclasses__(cls)
+    for subclass in subclasses:
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _of_value(value: Any, place: Place | None, name: str) -> Found:

@@ -22,9 +22,11 @@ class Seen(Observation):
         self.errors: list[BaseException] = []
         self.pauses = 0
         self.depth = 0
+        self.keeps = True
 
     def returned(self, result: Any) -> Any:
-        self.results.append(result)
+        if self.keeps:
+            self.results.append(result)
         return result
 
     def pause(self) -> None:
@@ -37,7 +39,7 @@ class Seen(Observation):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.depth -= 1
-        if error is not None:
+        if error is not None and self.keeps:
             self.errors.append(error)
 
 
@@ -46,11 +48,15 @@ class Observer:
 
     def __init__(self, *, lasts: bool = False) -> None:
         self.calls: list[Seen] = []
+        self.keeps = True
         self._lasts = lasts
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Seen:
-        self.calls.append(Seen(args, kwargs, lasts=self._lasts))
-        return self.calls[-1]
+        seen = Seen(args, kwargs, lasts=self._lasts)
+        seen.keeps = self.keeps
+        if self.keeps:
+            self.calls.append(seen)
+        return seen
 
     def put_on(self, module: Any, name: str) -> Patch:
         return wrap(find(module, name), self)

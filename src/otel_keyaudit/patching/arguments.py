@@ -1,15 +1,25 @@
-"""Where the parameters of a function are among the arguments of a call, also behind ``*args`` and ``**kwargs``."""
+"""Find the arguments of a call by the names of their parameters, also behind ``*args`` and ``**kwargs``."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from inspect import Parameter
-from types import CellType, FunctionType
+from types import FunctionType
 from typing import Any, Protocol
 
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
+from otel_keyaudit.patching.code_exchange import bare_function, closure_values
+
+_NO_EVALUATION: dict[str, Any] = {}
+"""Annotations are never evaluated: their names may exist for type checkers only."""
+
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    _NO_EVALUATION["annotation_format"] = Format.STRING
 
 _ANY = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -19,22 +29,23 @@ Parameters = tuple[Parameter, ...]
 
 
 class Arguments(Protocol):
-    """What a function was called with."""
+    """The arguments of a call."""
 
     positional: tuple[Any, ...]
     keywords: dict[str, Any]
 
 
 class Binding:
-    """Finds arguments by the name of their parameter, and never takes one for another.
+    """Finds arguments by the names of their parameters, and never mistakes one for another.
 
-    A function that takes ``*args`` and ``**kwargs`` passes them on to what it wraps, which tells their names. That is
-    believed as far as both begin with the same parameters and the arguments of the call suit them.
+    A function that takes ``*args`` and ``**kwargs`` passes them on to the function that it wraps, whose parameters give
+    the names. These names are used only if both functions begin with the same parameters and the arguments of the call
+    fit.
 
     Args:
         function: The function that gets the arguments.
-        has_self: Its first argument is the object, or the class, it is a method of.
-        described: What tells the names behind ``*args`` and ``**kwargs``, if not the function.
+        has_self: The first argument is the object or class that the function is a method of.
+        described: The object whose signature gives the names behind ``*args`` and ``**kwargs``, if not the function.
     """
 
     def __init__(self, function: Callable[..., Any], *, has_self: bool = False, described: object = None) -> None:
@@ -57,23 +68,23 @@ class Binding:
         self._positions = {name: position for position, name in enumerate(self._names)}
 
     def __contains__(self, name: str) -> bool:
-        """Say whether the function has such a parameter or takes any keyword."""
+        """Return whether the function has a parameter of this name or takes any keyword."""
         return self._takes_any or name in self._parameters
 
     @property
     def names(self) -> Iterable[str]:
-        """The names of the parameters, also of those that are passed on."""
+        """The names of the parameters, including those behind ``*args`` and ``**kwargs``."""
         return self._parameters
 
     def declares(self, name: str) -> bool:
-        """Say whether the function has such a parameter by name."""
+        """Return whether the function declares a parameter of this name."""
         return name in self._parameters
 
     def read(self, call: Arguments, name: str) -> Any:
-        """Return an argument; one that was left out is its default, and ``None`` where there is no such parameter.
+        """Return an argument: its default if it was omitted, ``None`` if there is no such parameter.
 
         Raises:
-            UnreadableError: It may be among ``*args``, and nobody can say where.
+            UnreadableError: It may be among ``*args`` at an unknown position.
         """
         position = self._position(call, name)
         if position is not None:
@@ -88,16 +99,12 @@ class Binding:
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
     def position(self, name: str) -> int | None:
-        """Return where a parameter is among the positional arguments of all calls; ``None`` where that differs."""
+        """Return the position of a parameter in the positional arguments of all calls, ``None`` if it differs."""
         position = self._positions.get(name, self._own_count)
         return position if position < self._own_count else None
 
     def reader(self, name: str) -> Callable[..., Any]:
-        """Return what reads an argument, by its position where that is the same in all calls.
-
-        Returns:
-            A function of a call, which may be given other arguments too.
-        """
+        """Return a function that reads an argument of a call, by its position if that is the same in all calls."""
         position = self.position(name)
         if position is None:
             return lambda call, _=None: self.read(call, name)
@@ -109,12 +116,12 @@ class Binding:
         return read
 
     def default(self, name: str) -> Any:
-        """Return the default of a parameter, ``inspect.Parameter.empty`` where there is none."""
+        """Return the default of a parameter, ``inspect.Parameter.empty`` if it has none."""
         parameter = self._parameters.get(name)
         return Parameter.empty if parameter is None else parameter.default
 
     def writer(self, name: str) -> Callable[[Arguments, Any], None]:
-        """Return what puts another argument in place, as :meth:`write` does; by its position where that is the same."""
+        """Return a function that replaces an argument as :meth:`write` does, by its position if that is fixed."""
         position = self.position(name)
         if position is None:
             return lambda call, value: self.write(call, name, value)
@@ -130,11 +137,11 @@ class Binding:
         return write
 
     def write(self, call: Arguments, name: str, value: Any) -> None:
-        """Put another argument in place of the one the caller gave, in containers of the call's own.
+        """Replace an argument; the containers that the caller passed stay as they are.
 
         Raises:
-            UnreadableError: It may be among ``*args``, and nobody can say where.
-            UnchangeableError: It cannot be given, or it was left out though the function requires it.
+            UnreadableError: It may be among ``*args`` at an unknown position.
+            UnchangeableError: It cannot be passed, or it was omitted although the function requires it.
         """
         position = self._position(call, name)
         if position is not None:
@@ -150,7 +157,7 @@ class Binding:
             raise UnchangeableError(f"parameter {name!r} cannot be given another value")
 
     def by_name(self, call: Arguments) -> dict[str, Any]:
-        """Return all arguments by parameter name that can be told, further keywords among them."""
+        """Return all readable arguments by parameter name, including further keywords."""
         found = dict(call.keywords)
         for name in self._parameters:
             with suppress(UnreadableError):
@@ -158,7 +165,7 @@ class Binding:
         return found
 
     def _position(self, call: Arguments, name: str) -> int | None:
-        """Return the position of an argument, ``None`` for one that is given by keyword or left out."""
+        """Return the position of an argument, ``None`` if it is passed by keyword or omitted."""
         count = len(call.positional)
         position = self._positions.get(name, count)
         if position < self._own_count or count <= self._own_count or name in self._own or name in call.keywords:
@@ -170,7 +177,7 @@ class Binding:
         )
 
     def _suits(self, call: Arguments, *, is_named: bool) -> bool:
-        """Say whether what lies behind ``*args`` can have been given these arguments."""
+        """Return whether the function behind ``*args`` can be called with these arguments."""
         given, rest = self._names[: len(call.positional)], self._names[len(call.positional) :]
         return (
             self._is_aligned
@@ -187,36 +194,28 @@ class Binding:
 
 
 def _own_parameters(function: Callable[..., Any]) -> Parameters:
-    """Return what a function takes in truth: a Python function's code knows, whatever it says of itself."""
+    """Return the parameters from the code object, ignoring ``__signature__`` and ``__wrapped__``."""
     if type(function) is FunctionType:
-        bare = FunctionType(
-            function.__code__, {}, None, function.__defaults__, tuple(CellType() for _ in function.__code__.co_freevars)
-        )
-        bare.__kwdefaults__ = function.__kwdefaults__
+        bare = bare_function(function.__code__)
+        bare.__defaults__, bare.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
         return _parameters_of(bare)
     return _parameters_of(function, unknown=_ANY)
 
 
 def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
-    with suppress(TypeError, ValueError):  # what is compiled need not tell
-        return tuple(inspect.signature(function).parameters.values())
+    with suppress(TypeError, ValueError):  # compiled functions need not have a signature
+        return tuple(inspect.signature(function, **_NO_EVALUATION).parameters.values())
     return unknown
 
 
 def _passed_on(function: Any, described: object, own: Parameters) -> tuple[Parameters, Parameters]:
-    """Return the parameters behind ``*args`` and ``**kwargs``: those that are claimed, and those that are guessed."""
+    """Return the parameters behind ``*args`` and ``**kwargs``: those that are declared, and those that are guessed."""
     if described is not None:
         return (), (*own[:1], *_parameters_of(described))
     if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
         return _parameters_of(function), ()
-    functions = [found for found in _enclosed(function) if type(found) is FunctionType]
+    functions = [value for value in closure_values(function) if type(value) is FunctionType]
     return (), _parameters_of(functions[0]) if len(functions) == 1 else ()
-
-
-def _enclosed(function: Any) -> Iterator[Any]:
-    for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):  # an empty one
-            yield cell.cell_contents
 
 
 def _named(parameters: Parameters, kind: object) -> str | None:

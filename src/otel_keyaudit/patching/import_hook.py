@@ -1,6 +1,6 @@
-"""Says when a module has been executed: imported, imported anew or reloaded. Nothing is left behind when it stops.
+"""Report that a module has been executed: imported, imported again or reloaded.
 
-wrapt's post-import hooks fire once, cannot be taken back, and let an import fail with them.
+The post-import hooks of wrapt fire once, cannot be removed, and make an import fail if they raise.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ import wrapt
 from otel_keyaudit.patching.modules import is_initialising
 
 Executed = Callable[[ModuleType], object]
-"""Is told of a module whose code has just run; must not raise."""
+"""Gets a module whose code has just run; must not raise."""
 
 
 class ModuleWatch:
-    """A finder that finds nothing of its own: it asks the others, and stands around the loader they name."""
+    """A finder that asks all other finders and wraps the loader that they return."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, list[Executed]] = {}
         self._searches: set[tuple[int, str]] = set()
 
     def add(self, name: str, executed: Executed) -> None:
-        """Tell about a module from now on, each time that it is executed."""
+        """Report a module each time that it is executed, from now on."""
         self._watchers.setdefault(name, []).append(executed)
 
     def tell(self, name: str, executed: Executed) -> None:
-        """Tell about a module now, where it has been executed already, and from now on."""
+        """Report a module now, if it has been executed already, and each time that it is executed."""
         self.add(name, executed)
         module = sys.modules.get(name)
         if module is not None and not is_initialising(module):
             executed(module)
 
     def start(self) -> None:
-        """Be asked first when a module is looked for."""
+        """Become the first finder."""
         sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Be asked no more, and tell nobody, not even of a module that is being imported."""
+        """Leave the finders; report nothing any more, not even a module that is being imported."""
         self._watchers.clear()
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return the spec that the other finders name, with a loader that tells us."""
+        """Return the spec of the other finders, with a loader that reports the module."""
         search = (get_ident(), name)
         if name not in self._watchers or search in self._searches:
             return None
-        self._searches.add(search)  # a finder like this one may ask all finders in its turn
+        self._searches.add(search)  # a finder like this one may ask all finders again
         try:
             spec = self._found_by_others(name, path, target)
         finally:
@@ -74,14 +74,14 @@ class ModuleWatch:
 
 
 class _Loader(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """A loader that tells when it has executed its module; the module itself knows the real one only."""
+    """A loader that reports the module when it has executed it; the module itself knows only the real loader."""
 
     def __init__(self, loader: object, executed: Executed) -> None:
         super().__init__(loader)
         self._self_executed = executed
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module, then tell."""
+        """Execute the module, then report it."""
         loader = self.__wrapped__
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = loader

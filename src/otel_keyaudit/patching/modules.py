@@ -1,4 +1,4 @@
-"""Modules and names: what is imported, what exists without being imported, what a dotted name leads to."""
+"""Look up modules and names without importing anything."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 MISSING = object()
-"""What :func:`lookup` returns for a name that is not there."""
+"""The value of a name that does not exist."""
 
 
 def package_exists(module: str) -> bool:
-    """Say whether the top-level package of a module can be found, without importing anything."""
+    """Return whether the top-level package of a module can be found, without importing anything."""
     package = module.partition(".")[0]
     try:
         return package in sys.modules or find_spec(package) is not None
-    except ValueError:  # there is no name
+    except ValueError:  # an empty name
         return False
 
 
 def runs_as_main(main: object, module: str) -> bool:
-    """Say whether a module is the one that was started, which Python knows as ``__main__``."""
+    """Return whether a module is the program that was started, which Python knows as ``__main__``."""
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return module in (spec.name, "__main__")
@@ -30,8 +30,8 @@ def runs_as_main(main: object, module: str) -> bool:
 
 
 def is_initialising(module: object) -> bool:
-    """Say whether the code of a module still runs, so that a name may be missing only for now."""
-    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+    """Return whether the code of a module still runs, so that a missing name may appear later."""
+    return bool(getattr(namespace(module).get("__spec__"), "_initializing", False))
 
 
 def namespace(module: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def loads_names(module: object) -> bool:
 
 
 def lookup(owner: Any, qualified_name: str) -> Any:
-    """Return what a dotted name leads to, or ``MISSING``."""
+    """Return the value of a dotted name, or ``MISSING``; names that a module loads on first use are loaded."""
     for name in qualified_name.split("."):
         owner = getattr(owner, name, MISSING)
         if owner is MISSING:

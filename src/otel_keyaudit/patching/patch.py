@@ -13,29 +13,36 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from threading import RLock
-from types import CodeType, FunctionType
-from typing import Any, NamedTuple, Protocol
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any, Protocol
 
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.patching.code_exchange import (
-    Hook,
-    duplicate,
-    handled_code,
-    hook_of,
-    observed_code,
-    original_code,
-    with_constant,
-)
-from otel_keyaudit.patching.definitions import Definition, locals_form
-from otel_keyaudit.patching.events import ModelEvent, listener_of
-from otel_keyaudit.patching.references import count_kept
-from otel_keyaudit.patching.replacement import PASS_THROUGH, Passes, Replaced, Replacement
+from otel_keyaudit.patching.code_exchange import Hook, duplicate, handled_code, hook_of, original_code
+from otel_keyaudit.patching.hooks import Observer, observers_of, with_observer, without_observer
+from otel_keyaudit.patching.kinds.definitions import Definition, locals_form
+from otel_keyaudit.patching.kinds.events import ModelEvent, listener_of
+from otel_keyaudit.patching.kinds.references import count_kept
+from otel_keyaudit.patching.kinds.replacement import Passes, Replaced, Replacement
+from otel_keyaudit.patching.modules import namespace
 from otel_keyaudit.patching.resolve import Found, find
-from otel_keyaudit.patching.wrappers import Observation, Observe, Several
+from otel_keyaudit.patching.wrappers import Observation, Observe
 
-__all__ = ["Exchange", "Found", "Handler", "Patch", "WrongTargetError", "find", "locals_form", "one_pass", "wrap"]
+__all__ = [
+    "Exchange",
+    "Found",
+    "Handler",
+    "Patch",
+    "WrongTargetError",
+    "find",
+    "locals_form",
+    "one_pass",
+    "when_loaded",
+    "wrap",
+]
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 """Gets the positional and the keyword arguments of a call, defaults filled in, and calls the original by itself."""
@@ -44,12 +51,6 @@ _LOCK = RLock()
 
 one_pass = Passes.block
 """A context manager: one pass at its end finds all objects that were replaced or restored inside it."""
-
-
-class _Observer(NamedTuple):
-    rank: int
-    group: object
-    observe: Observe
 
 
 class _Site(Protocol):
@@ -77,7 +78,7 @@ class Patch:
         identity: As that of the ``Found``.
     """
 
-    def __init__(self, found: Found, site: _Site, observer: _Observer) -> None:
+    def __init__(self, found: Found, site: _Site, observer: Observer) -> None:
         self.identity = found.identity
         self._limits = found.limits
         self._site = site
@@ -103,7 +104,7 @@ class Patch:
     def undo(self) -> None:
         """Remove the observer; everything that others have changed stays."""
         with _LOCK:
-            self._site.change(lambda code: _without(code, self._observer))
+            self._site.change(lambda code: without_observer(code, self._observer))
             self._site.release()
 
 
@@ -118,12 +119,47 @@ def wrap(found: Found, observe: Observe, *, group: object = None, rank: int = 0)
     """
     if found.receiver is not None:
         observe = _only(_accepts(found.receiver), observe)
-    observer = _Observer(rank, object() if group is None else group, observe)
+    observer = Observer(rank, object() if group is None else group, observe)
     with _LOCK:
         site = _site(found)
         name = "__qualname__" if type(found.function) is FunctionType else "qualified_name"
-        site.change(lambda code: _with(code, observer, getattr(found.function, name, "")))
+        site.change(lambda code: with_observer(code, observer, getattr(found.function, name, "")))
         return Patch(found, site, observer)
+
+
+def when_loaded(module: Any, qualified_name: str, loaded: Callable[[Any], object]) -> Patch:
+    """Wait for a name that a module loads on first use.
+
+    Args:
+        module: The module.
+        qualified_name: The name, or one that begins with it.
+        loaded: Gets the value of the first name each time that the module has loaded it, before anybody uses it; must
+            not raise. It is passed to ``find(module, qualified_name, first=value)``.
+    """
+    name = qualified_name.partition(".")[0]
+    if "__getattr__" in namespace(module):
+        found = find(module, "__getattr__")
+    else:
+        found = find(SimpleNamespace(module=type(module)), "module.__getattr__")
+        found = replace(found, receiver=module)
+    return wrap(found, partial(_Loading, name, loaded))
+
+
+class _Loading(Observation):
+    """The call by which Python asks a module for a name."""
+
+    def __init__(
+        self, name: str, loaded: Callable[[Any], object], args: tuple[Any, ...], kwargs: dict[str, Any], _: object
+    ) -> None:
+        self._name = name
+        self._loaded = loaded
+        self.positional, self.keywords = args, kwargs
+
+    def returned(self, result: Any) -> Any:
+        """Report the value of the name."""
+        if self._name in self.positional:
+            self._loaded(result)
+        return result
 
 
 def _site(found: Found) -> _Site:
@@ -135,55 +171,6 @@ def _site(found: Found) -> _Site:
     if kind is Definition:
         return _DefinitionSite(found.function)
     return _ObjectSite(found)
-
-
-# The observers in a code.
-
-
-def _observers(code: CodeType) -> tuple[_Observer, ...]:
-    return getattr(hook_of(code), "observers", ())
-
-
-def _with(code: CodeType, observer: _Observer, qualified_name: str) -> CodeType:
-    """Return a code with one observer more."""
-    hook = hook_of(code)
-    changed = _hook(sorted((*_observers(code), observer), key=lambda one: one.rank))
-    return observed_code(code, changed, qualified_name) if hook is None else with_constant(code, hook, changed)
-
-
-def _without(code: CodeType, observer: _Observer) -> CodeType:
-    """Return a code without one of its observers; after the last one, the original."""
-    hook, before = hook_of(code), _observers(code)
-    observers = [one for one in before if one is not observer]
-    if len(observers) == len(before):
-        return code
-    original = original_code(code)
-    if observers or original is code:
-        return with_constant(code, hook, _hook(observers))
-    return original
-
-
-def _hook(observers: Sequence[_Observer]) -> Hook:
-    """Return the hook for some observers; for a single one, it is that one without a frame in between."""
-    if not observers:
-        return PASS_THROUGH
-    hook = Hook(observers[0].observe) if len(observers) == 1 else Hook(_observe_in_turn, tuple(observers))
-    hook.observers = tuple(observers)  # type: ignore[attr-defined]
-    return hook
-
-
-def _observe_in_turn(
-    observers: Sequence[_Observer], args: tuple[Any, ...], kwargs: dict[str, Any], original: FunctionType
-) -> Observation | None:
-    observations: list[Observation] = []
-    groups: list[object] = []
-    for one in observers:
-        observation = None if one.group in groups else one.observe(args, kwargs, original)
-        if observation is not None:
-            groups.append(one.group)
-            observations.append(observation)
-            args, kwargs = observation.positional, observation.keywords
-    return Several(observations) if len(observations) > 1 else next(iter(observations), None)
 
 
 def _accepts(receiver: Any) -> Callable[[tuple[Any, ...]], bool]:
@@ -255,7 +242,7 @@ class _EventSite(_FunctionSite):
         super().__init__(self._listener.function)
 
     def release(self) -> None:
-        if not _observers(self._listener.function.__code__):
+        if not observers_of(self._listener.function.__code__):
             self._listener.remove()
 
 
@@ -286,7 +273,7 @@ class _ObjectSite(_FunctionSite):
         return replaced.unreached
 
     def release(self) -> None:
-        if not _observers(self._proxy._self_function.__code__):
+        if not observers_of(self._proxy._self_function.__code__):
             Passes.run(self._proxy._self_replaced, back=True)
 
 

@@ -25,11 +25,11 @@ from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.code_exchange import original_code
-from otel_keyaudit.patching.definitions import LOCALS, Definition, find_definition
-from otel_keyaudit.patching.events import BEFORE_INSERT, ModelEvent, has_event
+from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_definition
+from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
+from otel_keyaudit.patching.kinds.references import Own, Place
+from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
 from otel_keyaudit.patching.modules import MISSING, loads_names, namespace
-from otel_keyaudit.patching.references import Own, Place
-from otel_keyaudit.patching.replacement import Replacement, flattened
 
 
 class NotLoadedError(WrongTargetError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.replacement import Replacement
+from otel_keyaudit.patching.kinds.replacement import Replacement
 from support.observers import observed
 
 

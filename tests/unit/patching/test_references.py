@@ -12,7 +12,7 @@ from typing import Any
 
 import wrapt
 
-from otel_keyaudit.patching.references import references_to
+from otel_keyaudit.patching.kinds.references import references_to
 from support.observers import observed
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import wrapt
 
+from otel_keyaudit.patching.kinds.references import Place, references_to
 from otel_keyaudit.patching.patch import find
-from otel_keyaudit.patching.references import Place, references_to
 from support.observers import Observer
 
 

@@ -162,15 +162,19 @@ def test_what_does_not_become_a_method_gets_its_arguments_alone() -> None:
     assert [call.positional for call in observer.calls] == [(KEY,)]
 
 
-def test_an_object_that_is_a_decorator_of_methods_is_observed_at_its_call() -> None:
-    """With the object the method belongs to behind itself; what is decorated tells the parameters."""
+def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
+    """The object that the method belongs to is the first argument; the class hands out a function with it."""
     found = find(MODULE, "Base.described")
-    assert (found.has_self, found.receiver, found.described) == (True, vars(Base)["described"], vars(Base)["described"])
-    base = Base()
+    assert (found.has_self, found.receiver, found.hands_out) == (True, None, True)
+    base, raw = Base(), vars(Base)["described"]
     with observed(MODULE, "Base.described") as observer:
         assert base.described("k_1") == "k_1"
-    (call,) = observer.calls
-    assert call.positional[1:] == (base, "k_1")
+        assert base.described.func is raw
+        handed_out = base.described
+    assert [call.positional for call in observer.calls] == [(base, "k_1")]
+    assert vars(Base)["described"] is raw
+    assert handed_out("k_1") == "k_1"
+    assert len(observer.calls) == 1
 
 
 @pytest.mark.parametrize(

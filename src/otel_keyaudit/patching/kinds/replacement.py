@@ -14,7 +14,7 @@ import wrapt
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.code_exchange import Hook, calling_code, hook_of, kind_of
-from otel_keyaudit.patching.references import Own, Place, references_to
+from otel_keyaudit.patching.kinds.references import Own, Place, references_to
 
 PASS_THROUGH = Hook("".format)
 """The hook of a trampoline that observes nothing."""
@@ -110,7 +110,7 @@ def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) ->
     """Return a Python function that calls a callable, with the parameters and defaults of another function."""
     cells = (CellType(called),)
     function = FunctionType(code, shape.__globals__, shape.__name__, shape.__defaults__, cells)
-    function.__kwdefaults__ = shape.__kwdefaults__
+    function.__kwdefaults__, function.__qualname__ = shape.__kwdefaults__, shape.__qualname__
     return function
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values, hook_of, original_code, with_constant
-from otel_keyaudit.patching.references import Own
+from otel_keyaudit.patching.kinds.references import Own
 
 LOCALS = ".<locals>."
 _PRISTINE = "otel_keyaudit.pristine"

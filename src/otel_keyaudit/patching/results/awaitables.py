@@ -1,0 +1,167 @@
+"""Follow the result of an observed plain function that goes on later, until it ends.
+
+A decorator that is no coroutine function returns the coroutine of the function inside; others return a Future, a Task,
+a generator or an object with ``__await__``.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from asyncio import CancelledError, isfuture
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from types import AsyncGeneratorType, FunctionType, GeneratorType
+from typing import Any
+
+import wrapt
+
+from otel_keyaudit.patching.code_exchange import closure_values
+from otel_keyaudit.patching.results.generators import AsyncRelay, Observed, Relay, iterate, iterate_async
+
+GENERATORS = frozenset((GeneratorType, AsyncGeneratorType))
+
+
+def follow(observation: Observed, result: Any, original: Callable[..., Any] | None) -> Any:
+    """Conclude a call with its result, or follow the result until that ends."""
+    kind = type(result)
+    if kind in GENERATORS and _is_made_inside(original, result):
+        observation.pause()
+        if kind is GeneratorType:
+            return iterate(Relay(result, observation))
+        return iterate_async(AsyncRelay(result, observation))
+    if hasattr(kind, "add_done_callback"):
+        return _follow_future(observation, result)
+    if not inspect.isawaitable(result):
+        return observation.returned(result)
+    observation.pause()
+    return _awaitable_class(kind)(result, observation)
+
+
+def _awaitable_class(kind: type) -> type[_Awaitable]:
+    if kind is GeneratorType:
+        return _GeneratorCoroutine
+    if hasattr(kind, "send"):
+        return _Coroutine
+    return _IterableAwaitable if hasattr(kind, "__aiter__") else _Awaitable
+
+
+def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool:
+    """Return whether a decorator returns the generator of the function that it decorates.
+
+    Any other generator is a result like any other.
+    """
+    code = generator.gi_code if type(generator) is GeneratorType else generator.ag_code
+    decorated = [inside for inside in closure_values(original) if type(inside) is FunctionType]
+    if original is not None:
+        decorated.append(original)  # type: ignore[arg-type]
+    return any(getattr(inspect.unwrap(function), "__code__", None) is code for function in decorated)
+
+
+def _follow_future(observation: Observed, future: Any) -> Any:
+    """Conclude a call when a Future is done; the caller gets the very Future."""
+    if not future.done():
+        observation.pause()
+        _call_when_done(future, observation, copy_context())
+        return future
+    error = _error_of(future)
+    if error is None:
+        observation.returned(future.result())
+        return future
+    # The observation is entered and sees no exception, because the caller gets that from the Future: a second one does.
+    failed = copy.copy(observation)
+    observation.pause()
+    _conclude(failed, error, future)
+    return future
+
+
+def _call_when_done(future: Any, observation: Observed, context: Context) -> None:
+    def done(future: Any) -> None:
+        context.run(_conclude, observation, _error_of(future), future)
+
+    if isfuture(future):
+        future.add_done_callback(done, context=context.copy())
+    else:
+        future.add_done_callback(done)
+
+
+def _conclude(observation: Observed, error: BaseException | None, future: Any) -> None:
+    if error is None:
+        with observation:
+            observation.returned(future.result())
+    else:
+        observation.__enter__()
+        observation.__exit__(type(error), error, None)
+
+
+def _error_of(future: Any) -> BaseException | None:
+    """Return the exception of a Future that is done.
+
+    ``exception()`` would count as retrieving it, and the event loop would no longer warn of one that nobody retrieves.
+    """
+    if future.cancelled():
+        return CancelledError()
+    error: BaseException | None = future._exception if hasattr(future, "_exception") else future.exception()
+    return error
+
+
+async def _awaited(observation: Observed, result: Any) -> Any:
+    with observation:
+        return observation.returned(await result)
+
+
+class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
+    """An awaitable that concludes the call when it is awaited for the first time."""
+
+    def __init__(self, result: Any, observation: Observed) -> None:
+        super().__init__(result)
+        self._self_observation: Observed | None = observation
+
+    def __await__(self) -> Any:
+        return self._self_begun().__await__()
+
+    def _self_begun(self) -> Any:
+        observation, self._self_observation = self._self_observation, None
+        return self.__wrapped__ if observation is None else _awaited(observation, self.__wrapped__)
+
+
+class _Coroutine(_Awaitable):
+    """A coroutine that concludes the call when it ends. Until it is begun, all of it is the original's."""
+
+    def __init__(self, result: Any, observation: Observed) -> None:
+        super().__init__(result, observation)
+        self._self_running: Any = None
+
+    def _self_begun(self) -> Any:
+        if self._self_running is None:
+            self._self_running = super()._self_begun()
+        return self._self_running
+
+    def send(self, value: Any) -> Any:
+        """Go on."""
+        return self._self_begun().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an exception; thrown into a coroutine that has not begun, it is raised and runs nothing."""
+        return (self._self_running or self.__wrapped__).throw(*error)
+
+    def close(self) -> Any:
+        """End."""
+        return (self._self_running or self.__wrapped__).close()
+
+
+class _GeneratorCoroutine(_Coroutine):
+    """A coroutine that a function of ``types.coroutine`` made."""
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+
+class _IterableAwaitable(_Awaitable):
+    """An awaitable that can be iterated instead, such as the query of an ORM."""
+
+    def __aiter__(self) -> Any:
+        return self.__wrapped__.__aiter__()

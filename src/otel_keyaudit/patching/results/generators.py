@@ -1,0 +1,135 @@
+"""Iterate the generator of an observed call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Generator
+from types import TracebackType
+from typing import Any, Protocol
+
+
+class Observed(Protocol):
+    """The observation of a call, as ``Observation`` in ``wrappers``."""
+
+    lasts: bool
+
+    def returned(self, result: Any) -> Any:
+        """Conclude the call."""
+
+    def yielded(self, value: Any) -> Any:
+        """Conclude the call with the first value, or leave until it goes on."""
+
+    def pause(self) -> None:
+        """Leave without an end."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class _Iteration:
+    """Passes on what is sent and thrown between a generator and its caller.
+
+    Used as a context manager around a ``yield``, it takes an exception that is thrown there, for the next step.
+    """
+
+    def __init__(self, generator: Any, observation: Observed) -> None:
+        self.value: Any = None
+        self.sent: Any = None
+        self._generator = generator
+        self._observation: Observed | None = observation
+        self._thrown: BaseException | None = None
+
+    def __enter__(self) -> None:
+        self.sent = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._thrown = error
+        return error is not None
+
+    def _take_thrown(self) -> BaseException | None:
+        thrown, self._thrown = self._thrown, None
+        return thrown
+
+    def _observed(self, observation: Observed, *, more: bool) -> None:
+        self.value = observation.yielded(self.value) if more else observation.returned(self.value)
+        if not (more and observation.lasts):
+            self._observation = None
+
+
+class Relay(_Iteration):
+    """The iteration of a generator; ``value`` is what it yielded, at the end what it returned."""
+
+    def advance(self) -> bool:
+        """Go on to the next value; return ``False`` at the end."""
+        observation = self._observation
+        if observation is None:
+            return self._step()
+        with observation:
+            more = self._step()
+            self._observed(observation, more=more)
+            return more
+
+    def _step(self) -> bool:
+        thrown = self._take_thrown()
+        try:
+            self.value = self._generator.send(self.sent) if thrown is None else self._generator.throw(thrown)
+        except StopIteration as stop:
+            self.value = stop.value
+            return False
+        finally:
+            del thrown  # a frame that keeps its exception is a reference cycle
+        return True
+
+
+class AsyncRelay(_Iteration):
+    """The iteration of an asynchronous generator."""
+
+    async def advance(self) -> bool:
+        """Go on to the next value; return ``False`` at the end."""
+        observation = self._observation
+        if observation is None:
+            return await self._step()
+        with observation:
+            more = await self._step()
+            self._observed(observation, more=more)
+            return more
+
+    async def _step(self) -> bool:
+        thrown = self._take_thrown()
+        try:
+            self.value = await (self._send() if thrown is None else self._generator.athrow(thrown))
+        except StopAsyncIteration:
+            self.value = None
+            return False
+        finally:
+            del thrown
+        return True
+
+    def _send(self) -> Any:
+        """Go on, unnoticed by the event loop, as ``first_step`` in ``code_exchange``."""
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.asend(self.sent)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+
+def iterate(relay: Relay) -> Generator[Any, Any, Any]:
+    """Return a generator that passes everything on, for the caller of a function that returns a generator."""
+    while relay.advance():
+        with relay:
+            relay.sent = yield relay.value
+    return relay.value
+
+
+async def iterate_async(relay: AsyncRelay) -> AsyncGenerator[Any, Any]:
+    """Return an asynchronous generator that passes everything on."""
+    while await relay.advance():
+        with relay:
+            relay.sent = yield relay.value

@@ -1,0 +1,303 @@
+"""A plain function that returns something to be awaited is followed until that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import inspect
+import time
+import types
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextvars import ContextVar
+from types import CoroutineType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from support.observers import observed
+
+CURRENT: ContextVar[str] = ContextVar("current", default="outside")
+
+
+async def look_up(key: str) -> str:
+    """Return the key, or deny it, after a pause."""
+    await asyncio.sleep(0)
+    if key == "wrong":
+        raise PermissionError(key)
+    return key
+
+
+class Own:
+    """An awaitable with a class of its own."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        return look_up(self.key).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield self.key
+
+
+def as_future(key: str) -> asyncio.Future[str]:
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def conclude() -> None:
+        if key == "wrong":
+            future.set_exception(PermissionError(key))
+        else:
+            future.set_result(key)
+
+    asyncio.get_running_loop().call_soon(conclude)
+    return future
+
+
+@types.coroutine
+def generated(key: str) -> Generator[Any, Any, str]:
+    return (yield from look_up(key).__await__())
+
+
+def slowly(key: str) -> str:
+    """Return the key, or deny it, after a while."""
+    time.sleep(0.02)
+    return asyncio.run(look_up(key))
+
+
+KINDS: dict[str, Callable[[str], Awaitable[str]]] = {
+    "coroutine": lambda key: look_up(key),
+    "task": lambda key: asyncio.get_running_loop().create_task(look_up(key)),
+    "future": as_future,
+    "executor": lambda key: asyncio.get_running_loop().run_in_executor(None, slowly, key),
+    "gathered": lambda key: asyncio.shield(look_up(key)),
+    "own": Own,
+    "generator": lambda key: generated(key),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_result_of_an_awaitable_is_the_result_of_the_call(kind: str) -> None:
+    """The call is not concluded before that."""
+    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+
+    async def main() -> None:
+        awaitable = module.verify("k_1")
+        assert observer.calls[0].results == []
+        assert observer.calls[0].pauses == 1
+        assert await awaitable == "k_1"
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    (call,) = observer.calls
+    assert (call.results, call.errors, call.depth) == (["k_1"], [], 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_exception_of_an_awaitable_is_the_exception_of_the_call(kind: str) -> None:
+    """The application gets the very same one."""
+    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+
+    async def main() -> None:
+        with pytest.raises(PermissionError) as caught:
+            await module.verify("wrong")
+        assert observer.calls[0].errors == [caught.value]
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    (call,) = observer.calls
+    assert (call.results, call.depth) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", ["task", "future", "coroutine", "own"])
+def test_a_cancelled_awaitable_is_seen_as_cancelled(kind: str) -> None:
+    """A cancellation reaches the application and is no result."""
+    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+
+    async def main() -> None:
+        task = asyncio.ensure_future(module.verify("k_1"))
+        if kind != "future":  # which would be done by then
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    (call,) = observer.calls
+    assert [type(error) for error in call.errors] == [asyncio.CancelledError]
+    assert call.results == []
+
+
+def test_a_future_is_the_very_future() -> None:
+    """The event loop knows futures by identity; also a Future that is done already, and one of an executor."""
+    futures: list[Any] = []
+
+    def done(outcome: object) -> concurrent.futures.Future[object]:
+        future: concurrent.futures.Future[object] = concurrent.futures.Future()
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+        futures.append(future)
+        return future
+
+    denied = PermissionError()
+    module = SimpleNamespace(verify=done)
+    with observed(module, "verify") as observer:
+        assert module.verify("k_1") is futures[0]
+        assert module.verify(denied) is futures[1]
+    accepted, refused = observer.calls
+    assert (accepted.results, accepted.errors, accepted.depth) == (["k_1"], [], 0)
+    assert (refused.results, refused.errors, refused.depth) == ([], [denied], 0)
+
+
+def test_a_done_future_is_concluded_at_once() -> None:
+    """Awaiting it does not pause, so that nothing may come later."""
+    module = SimpleNamespace(verify=lambda key: _done(key))
+
+    def _done(key: str) -> asyncio.Future[str]:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future.set_result(key)
+        return future
+
+    async def main() -> None:
+        future = module.verify("k_1")
+        assert observer.calls[0].results == ["k_1"]
+        assert await future == "k_1"
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert observer.calls[0].pauses == 0
+
+
+def test_the_end_of_a_future_is_seen_in_the_context_of_its_call() -> None:
+    """Whoever completes the Future may be in another request."""
+    seen: list[str] = []
+    module = SimpleNamespace(verify=lambda futures: futures[0])
+
+    class Context(list[Any]):
+        def append(self, result: Any) -> None:
+            seen.append(CURRENT.get())
+
+    async def complete(future: asyncio.Future[str]) -> None:
+        CURRENT.set("other")
+        future.set_result("k_1")
+
+    async def main() -> None:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        CURRENT.set("mine")
+        module.verify([future])
+        observer.calls[0].results = Context()
+        task = asyncio.create_task(complete(future))
+        await future
+        await task
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert seen == ["mine"]
+
+
+def test_an_exception_that_nobody_retrieves_is_still_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Looking at a Future does not count as retrieving its exception."""
+    module = SimpleNamespace(verify=as_future)
+
+    async def main() -> None:
+        module.verify("wrong")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert len(observer.calls[0].errors) == 1
+    observer.calls.clear()
+    gc.collect()
+    assert ["never retrieved" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_coroutine_looks_like_the_coroutine_that_it_follows() -> None:
+    """By its class, its name, its code and its state, to ``inspect``, ``asyncio`` and the abstract classes."""
+    module = SimpleNamespace(verify=lambda key: look_up(key))
+    with observed(module, "verify"):
+        coroutine = module.verify("k_1")
+        assert isinstance(coroutine, CoroutineType)
+        assert inspect.iscoroutine(coroutine)
+        assert asyncio.iscoroutine(coroutine)
+        assert inspect.isawaitable(coroutine)
+        assert not hasattr(type(coroutine), "__iter__")
+        assert (coroutine.__name__, coroutine.cr_code) == ("look_up", look_up.__code__)
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+        assert asyncio.run(coroutine) == "k_1"
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            coroutine.send(None)
+
+
+def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
+    """The first use by ``await`` concludes the call; further ones, attributes and iteration are the object's."""
+    module = SimpleNamespace(verify=Own)
+
+    async def main() -> None:
+        query = module.verify("k_1")
+        assert isinstance(query, Own)
+        assert query.key == "k_1"
+        assert [key async for key in query] == ["k_1"]
+        assert [await query, await query] == ["k_1", "k_1"]
+
+    module.verify = lambda key: Own(key)
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert observer.calls[0].results == ["k_1"]
+
+
+@pytest.mark.parametrize("end", ["close", "throw", "forget"])
+def test_a_coroutine_that_never_begins_ends_as_it_would(end: str) -> None:
+    """It is closed without a word, raises what is thrown, or is warned of once; nothing runs."""
+    module = SimpleNamespace(verify=lambda key: look_up(key))
+    with observed(module, "verify") as observer:
+        coroutine = module.verify("k_1")
+        if end == "close":
+            coroutine.close()
+        elif end == "throw":
+            with pytest.raises(KeyError):
+                coroutine.throw(KeyError("thrown"))
+        else:
+            with pytest.warns(RuntimeWarning, match="^coroutine 'look_up' was never awaited$") as warned:
+                del coroutine
+            assert len(warned) == 1
+        coroutine = None
+    assert observer.calls[0].results == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_left_in_a_cycle(kind: str) -> None:
+    """With the collector off, the arguments of a call go with it, whether it returned or raised."""
+
+    class Argument(str):
+        __slots__ = ("__weakref__",)
+
+    alive: list[weakref.ref[Argument]] = []
+    module = SimpleNamespace(verify=lambda key: KINDS[kind](str(key)))
+
+    async def main() -> None:
+        for text in ("k_1", "wrong"):
+            key = Argument(text)
+            alive.append(weakref.ref(key))
+            try:
+                await module.verify(key)
+            except PermissionError:
+                pass
+            del key
+        await asyncio.sleep(0)
+
+    with observed(module, "verify") as observer:
+        observer.keeps = False
+        gc.disable()
+        try:
+            asyncio.run(main())
+            assert [reference() for reference in alive] == [None, None]
+        finally:
+            gc.enable()

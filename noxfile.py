@@ -40,6 +40,7 @@ LOCKS = {
     "mutation": ("pyproject.toml", "--extra", "cli", "--constraint", "requirements/dev.txt"),
     "bench": ("pyproject.toml", "--extra", "cli", "--constraint", "requirements/dev.txt"),
     "check-full": ("pyproject.toml",),
+    "foreign-suites": ("pyproject.toml", "--python-version", MAIN),
     "supply-chain": (),
     "docs": ("pyproject.toml", "--extra", "cli"),
 }
@@ -252,9 +253,11 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict", "--site-dir", str(BUILD / "docs"))
 
 
-@nox.session(python="3.12", name="foreign-suites", requires=["build"])
+@nox.session(python=MAIN, name="foreign-suites", requires=["build"])
 def foreign_suites(session: nox.Session) -> None:
     """Run other projects' own tests without and with the library, and print the difference (arguments: projects)."""
+    synchronize(session, "foreign-suites")
+    install_package(session)
     session.run("python", "-m", "tools.foreign_suites", *session.posargs)
 
 

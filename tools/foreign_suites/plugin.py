@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +27,9 @@ def instrument() -> Callable[[], str]:
     instrumentor.instrument(tracer_provider=TracerProvider(), meter_provider=meter_provider, **options)
 
     def report() -> str:
-        return json.dumps([[one.target, one.state, one.reason, one.calls] for one in instrumentor.status()])
+        return json.dumps(
+            [[one.target, one.state, one.reason, getattr(one, "calls", 1)] for one in instrumentor.status()]
+        )
 
     return report
 
@@ -41,8 +44,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Write the states of the targets to the file that the runner reads."""
     if report := config.stash.get(REPORT, None):
-        with open(os.environ["FOREIGN_SUITE_STATUS"], "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(report())
+        Path(os.environ["FOREIGN_SUITE_STATUS"]).write_text(report(), encoding="utf-8")
 
 
 REPORT = pytest.StashKey[Callable[[], str]]()

@@ -37,6 +37,11 @@ FORGED = st.fixed_dictionaries(
 )
 NAMES = st.sampled_from(["request_api_key", "request_api_key_unverified", "api_key", "a"]) | st.text(max_size=3)
 OBJECTS = st.dictionaries(NAMES, VALUES | FORGED, max_size=4)
+BETWEEN: dict[str, Any] = {
+    "copy": copy.deepcopy,
+    "json": lambda row: json.loads(json.dumps(row)),
+    "text": json.dumps,
+}
 KINDS = st.sampled_from([dict, OrderedDict, json.dumps, lambda fields: json.dumps(fields).encode()])
 
 
@@ -108,13 +113,35 @@ def _others(row: dict[str, Any]) -> list[Any]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(fields=OBJECTS)
-def test_a_row_that_comes_by_again_names_the_key_of_its_last_write(
-    keyaudit: KeyAudit, app: Any, fields: dict[str, Any]
+@given(fields=OBJECTS, kind=KINDS)
+def test_a_buffered_row_keeps_the_key_of_its_own_request(
+    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any
 ) -> None:
-    """An object that was written in one request and is written again in another one: twice is the same as once."""
-    (row, _) = write(keyaudit, app, dict(fields), "k_1", at_once=False)
-    for key_id in ("k_2", "k_2", None):
-        (row, _) = write(keyaudit, app, row, key_id, at_once=False)
-        _check_identity([row], key_id)
-        assert _others(row) == sorted(fields.values(), key=repr)
+    """The object that was passed on in one request is written in another one: it stays as it is."""
+    (row, _) = write(keyaudit, app, kind(fields), "k_1", at_once=False)
+    for key_id in ("k_2", None):
+        flushed = write(keyaudit, app, row, key_id, at_once=key_id is None)
+        assert all(one is row for one in flushed)
+    app.ROWS.clear()
+    app.record("flush", row)
+    assert app.ROWS[0] is row
+    _check_identity([content(row)], "k_1")
+
+
+@settings(
+    max_examples=examples(1_000, quick=50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(fields=OBJECTS, kind=KINDS, between=st.sampled_from(list(BETWEEN)))
+def test_equal_content_sent_by_a_client_is_moved_aside(
+    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any, between: str
+) -> None:
+    """The row of another request is sent again, byte for byte: it never names that request's key."""
+    row: Any = write(keyaudit, app, kind(fields), "k_1", at_once=False)[0]
+    sent = BETWEEN[between](row) if isinstance(row, dict) else row[:1] + row[1:]
+    assert sent is not row
+    for key_id in ("k_2", None):
+        for again in write(keyaudit, app, sent, key_id, at_once=False):
+            _check_identity([content(again)], key_id)
+            assert content(row)["request_api_key"] in content(again).values()

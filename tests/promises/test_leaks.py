@@ -12,7 +12,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_keyaudit.row import written_members as provenance
+from otel_keyaudit.row import written_members
 from support.keyaudit import KeyAudit, LoadModule
 
 APP = """
@@ -63,7 +63,7 @@ def test_nothing_is_left_of_many_calls(
     keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
     """No more objects than before, less than 64 KiB more memory, the same threads."""
-    monkeypatch.setattr(provenance, "REMEMBERED_MEMBERS", REMEMBERED)
+    monkeypatch.setattr(written_members, "MOST_RECENT", REMEMBERED)
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
     threads = threading.enumerate()

@@ -59,8 +59,11 @@ class Fields(MutableMapping):
     def __init__(self, content=()):
         self.content = dict(content)
 
-    def __copy__(self):
+    def __contains__(self, name):
         trip("merge")
+        return name in self.content
+
+    def __copy__(self):
         return Fields(self.content)
 
     def __getitem__(self, name):

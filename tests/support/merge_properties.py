@@ -102,18 +102,19 @@ def _check_again(after: str | bytes, merge: CountedMerge, added: int) -> None:
     again = changed if isinstance(after, str) else changed.encode()
     replaced, moved = merge.into(again)
     assert (_pairs(replaced), moved) == ([*kept, ("behind", "0"), *(_pairs(after) or [])[len(kept) :]], 0)
-    emptied, moved = CountedMerge(dict.fromkeys(merge.members), merge.provenance).into(again)
+    emptied, moved = CountedMerge(dict.fromkeys(merge.members), merge.written, merge.request).into(again)
     assert (_pairs(emptied), moved) == ([*kept, ("behind", "0")], 0)
 
 
 def _text(fields: str | bytes) -> str:
-    return fields if isinstance(fields, str) else fields.decode()
+    """Return the string; bytes are decoded as ``json.loads`` does, which removes their byte order mark."""
+    return fields if isinstance(fields, str) else fields.decode(json.detect_encoding(fields), "surrogatepass")
 
 
 def _pairs(fields: str | bytes) -> Pairs | None:
     """Return the members of an object in order; ``None`` for empty text and ``null``."""
     try:
-        text = fields if isinstance(fields, str) else fields.decode("utf-8-sig")
+        text = fields.removeprefix("\ufeff") if isinstance(fields, str) else _text(fields)
         if not text.strip(" \t\n\r"):
             return None
         content = _READ.decode(text)

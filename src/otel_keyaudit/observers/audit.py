@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError
@@ -20,8 +22,11 @@ from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.request.server_span import AuditSpan, ambiguous_attributes, location_of, shown_beside
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
+from otel_keyaudit.row.snapshot_member import Location, SnapshotMember, ambiguous
 from otel_keyaudit.targets.presented_credential import Credentials, without_credentials
+
+_numbers = count(1)
+_request_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 class AuditMoment(ObservedCall):
@@ -41,6 +46,8 @@ class AuditMoment(ObservedCall):
     span: AuditSpan | None = None
     _fields: Any = None
     _is_incomplete = False
+    _keeps_members = False
+    _copy_back: Callable[[], None] | None = None
     is_counted = False
     _paused = False
     _is_over = False
@@ -57,6 +64,8 @@ class AuditMoment(ObservedCall):
     ) -> None:
         """Take note of how the write ended, unless it goes on later."""
         self.exc = error
+        if self._copy_back is not None and not self._paused:
+            self.guarded(STAGE_MERGE, self._copy_back)
         was_paused, self._paused = self._paused, False
         if self._is_over or (was_paused if error is None else self._was_not_meant()):
             self.run(_LEAVE, self)
@@ -162,24 +171,26 @@ class AuditMoment(ObservedCall):
         located = None if self.span is None else location_of(self.span.span)
         return located or (None if self._request is None else location_of(self._request.server_span))
 
-    def _members(self) -> dict[str, Member | None]:
+    def _members(self) -> dict[str, SnapshotMember | None]:
         """Return what the row is given by reserved name: the ids of an ambiguous request, or the snapshots."""
         runtime, members = self.watched.runtime, self.watched.no_members.copy()
         settings = runtime.settings
         if self._snapshot is not None:
-            members[settings.request_field] = Member(self._snapshot.form(self._detail), self._location())
+            members[settings.request_field] = SnapshotMember(self._snapshot.form(self._detail), None, self._location())
         elif self._attribution.is_ambiguous:
             ids = ambiguous(self._attribution.ids, settings.max_items)
-            members[settings.request_field] = Member(ids, self._location())
+            members[settings.request_field] = SnapshotMember(ids, None, self._location())
         if self._subject is not None:
-            members[settings.subject_field] = Member(runtime.snapshots.of(self._subject).form(self._detail), None)
+            members[settings.subject_field] = SnapshotMember(runtime.snapshots.of(self._subject).form(self._detail))
         return members
 
-    def _merge(self, put: Callable[..., Any], *args: Any) -> Any:
+    def _merge(self, put: Callable[..., Any]) -> Any:
         """Have the members put into additional fields by what knows where these are."""
         self._is_incomplete = True
-        merge = Merge(self._members(), self.watched.runtime.provenance)
-        done = put(self, merge.into, *args)
+        number = None if self._request is None else _request_numbers.setdefault(self._request, next(_numbers))
+        merge = Merge(self._members(), self.watched.runtime.written_members, number)
+        done = put(self, merge, self._attempt)
+        self._keeps_members = merge.names_every_row
         if merge.moved:
             self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
         self._is_incomplete = False
@@ -189,11 +200,13 @@ class AuditMoment(ObservedCall):
         """Give the row its members in an argument."""
         place = self.watched.place
         if place is not None:
-            self._merge(place.change, self._attempt)
+            self._copy_back = self._merge(place.put)
 
     def merge_into_result(self) -> None:
         """Give it its members in what the function returned."""
-        self._fields = self._merge(self.watched.built)
+        place = self.watched.place
+        if place is not None:
+            self._fields = self._merge(place.put_result)
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return what one of several parts of the merge gives; where it fails, others go on."""
@@ -213,7 +226,10 @@ class AuditMoment(ObservedCall):
         self.is_counted = True
         if self._is_incomplete:
             self._lose()
-        self.watched.counters[self._attribution.kind, self._detail is Detail.FULL]()
+        kind = self._attribution.kind
+        if kind == names.NO_KEY and self._keeps_members:
+            kind = names.ATTRIBUTED
+        self.watched.counters[kind, self._detail is Detail.FULL]()
         if self._attribution.has_ended:
             self.watched.warn_of_end()
 

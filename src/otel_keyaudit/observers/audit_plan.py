@@ -17,9 +17,9 @@ from otel_keyaudit.observers.components import Runtime
 from otel_keyaudit.observers.observed_call import Plan
 from otel_keyaudit.observers.sampling import AuditEvent
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.row.fields_place import Change, Place, PlacedTarget
-from otel_keyaudit.row.snapshot_member import Member
-from otel_keyaudit.targets.call import Call, Reader, plain_parameter
+from otel_keyaudit.row.field_place import CodePlace, FieldPlace, PlacedTarget
+from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.targets.call import Reader, plain_parameter
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.key_reader import KeyReader
 from otel_keyaudit.targets.key_source import KeySource
@@ -64,9 +64,9 @@ class AuditPlan(Plan):
         self.target = target
         path = target.fields_place
         self.builds_fields = target.builds_fields
-        self.place: Place | PlacedTarget | None = target if isinstance(target, PlacedTarget) else None
-        if path is not None and not self.builds_fields:
-            self.place = Place(path, binding)
+        self.place: FieldPlace | CodePlace | None = target.place if isinstance(target, PlacedTarget) else None
+        if path is not None and self.place is None:
+            self.place = FieldPlace(path, binding, target.words.get("fields_as"))
         when = target.sources.get("when")
         self.when_needs_result = when is not None and self._waits(when)
         self.subject = self.reader(target.sources.get("subject"))
@@ -83,7 +83,9 @@ class AuditPlan(Plan):
         self.has_span = runtime.settings.audit_spans
         self.ends_unseen = not (self.late or self.when_needs_result or runtime.sampler.takes_note)
         reserved = runtime.settings.request_field, runtime.settings.subject_field
-        self.no_members: dict[str, Member | None] = dict.fromkeys(reserved[:1] if self.subject is None else reserved)
+        self.no_members: dict[str, SnapshotMember | None] = dict.fromkeys(
+            reserved[:1] if self.subject is None else reserved
+        )
         self.counters = _counters(runtime.metrics.writes)
 
     def warn_of_end(self) -> None:
@@ -94,10 +96,6 @@ class AuditPlan(Plan):
             "put `with use_key(current_key()):` around work that outlives its request",
             self.written,
         )
-
-    def built(self, call: Call, change: Change) -> Any:
-        """Return the result of a function that builds the additional fields, changed."""
-        return self.target.put(call, change) if isinstance(self.target, PlacedTarget) else change(call.result)
 
     def subject_reader(self, subject: object) -> KeyReader | None:
         """Return what reads a subject; ``None`` for one that is not an API key."""

@@ -11,7 +11,7 @@ from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling import Sampler
-from otel_keyaudit.row.written_members import Provenance
+from otel_keyaudit.row.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.key_source import KeySource, KeyTypes
 
@@ -34,5 +34,5 @@ class Runtime:
     sampler: Sampler
     deferred: bool
     key_types: KeyTypes = field(default_factory=KeyTypes)
-    provenance: Provenance = field(default_factory=Provenance)
+    written_members: WrittenMembers = field(default_factory=WrittenMembers)
     key_classes: weakref.WeakKeyDictionary[type, KeySource] = field(default_factory=weakref.WeakKeyDictionary)

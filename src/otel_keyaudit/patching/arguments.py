@@ -9,6 +9,7 @@ from contextlib import suppress
 from inspect import Parameter
 from types import FunctionType
 from typing import Any, Protocol
+from weakref import ref
 
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values
@@ -50,6 +51,7 @@ class Binding:
 
     def __init__(self, function: Callable[..., Any], *, has_self: bool = False, described: object = None) -> None:
         self.has_self = has_self
+        self._function = _reference(function)
         own = _own_parameters(function)
         self.variadic = _named(own, Parameter.VAR_POSITIONAL)
         self.keywords = _named(own, Parameter.VAR_KEYWORD)
@@ -70,6 +72,11 @@ class Binding:
     def __contains__(self, name: str) -> bool:
         """Return whether the function has a parameter of this name or takes any keyword."""
         return self._takes_any or name in self._parameters
+
+    @property
+    def function(self) -> Callable[..., Any] | None:
+        """Return the function, ``None`` if it is gone or cannot be referenced weakly."""
+        return self._function()
 
     @property
     def names(self) -> Iterable[str]:
@@ -191,6 +198,13 @@ class Binding:
         if parameter is None:
             return self._takes_any
         return parameter.kind in _BY_KEYWORD and (is_given or parameter.default is not parameter.empty)
+
+
+def _reference(function: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    """Return a weak reference, because a binding must not keep the functions of a reloaded module alive."""
+    with suppress(TypeError):
+        return ref(function)
+    return lambda: None
 
 
 def _own_parameters(function: Callable[..., Any]) -> Parameters:

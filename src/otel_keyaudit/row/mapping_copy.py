@@ -1,47 +1,130 @@
-"""Copies of the application's own mappings: what the caller owns is never changed in place."""
+"""Copy the application's mappings, so that the caller's own are never changed in place.
+
+A mapping is copied as its kind. A read-only mapping, or one whose copy would not be independent, becomes a plain dict.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
-from otel_keyaudit.errors import UnchangeableError
+_READERS = ("getall", "getlist", "get_list")
+"""Methods that return all values of a name: multidict, aiohttp, webob; werkzeug, Django, starlette; httpx."""
+
+_REFUSALS = (TypeError, AttributeError, ValueError, LookupError, RuntimeError)
+"""What mappings raise if they cannot be copied or changed."""
 
 
 def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
-    """Return a copy of the same kind, with the same values, that can be changed and shares no item with the original.
+    """Return a copy with the same values that can be changed and shares no item with the original.
 
-    Raises:
-        UnchangeableError: There is no such copy.
+    Returns:
+        A mapping of the same kind, or of its changeable kind; else a dict, with lists as values if the mapping has
+        several values for a name.
     """
     if type(mapping) is dict:
         return mapping.copy()
-    if not isinstance(mapping, MutableMapping):
-        raise UnchangeableError(f"a {type(mapping).__name__} cannot be changed")
-    copied = copy.copy(mapping)
-    if copied is not mapping and type(copied) is type(mapping):
-        if not hasattr(type(mapping), "__copy__"):
-            _separate(copied)
-        if not _shares_items(copied, mapping):
+    for make in (_chain_copy, _dict_copy, _own_copy, _store_copy, _rebuilt):
+        with suppress(*_REFUSALS):
+            copied: MutableMapping[Any, Any] | None = make(mapping)
+            if copied is not None and _is_independent(copied, mapping):
+                return copied
+    read = values_reader(mapping)
+    return {name: mapping[name] if read is None else list(read(name)) for name in mapping}
+
+
+def values_reader(mapping: Mapping[Any, Any]) -> Callable[[Any], Iterable[Any]] | None:
+    """Return the method that returns all values of a name, ``None`` if a name has one value."""
+    name = next((name for name in _READERS if hasattr(type(mapping), name)), None)
+    return None if name is None else getattr(mapping, name)
+
+
+def layers(mapping: Any) -> Iterable[Any]:
+    """Return the mappings in which a copy keeps its items: those of a chain, else the copy itself."""
+    return mapping.maps if isinstance(mapping, ChainMap) else (mapping,)
+
+
+def pop_values(mapping: MutableMapping[Any, Any], name: Any) -> list[Any]:
+    """Remove a name and return all of its values."""
+    read = values_reader(mapping)
+    values = [mapping[name]] if read is None else list(read(name))
+    del mapping[name]
+    return values
+
+
+def put_values(mapping: MutableMapping[Any, Any], name: Any, values: list[Any]) -> None:
+    """Set all values of a name, which is free."""
+    if hasattr(mapping, "setlist"):
+        mapping.setlist(name, values)
+    elif len(values) > 1 and hasattr(mapping, "add"):
+        for value in values:
+            mapping.add(name, value)
+    else:
+        mapping[name] = values[0] if len(values) == 1 else values
+
+
+def contents(mapping: Any) -> dict[Any, Any]:
+    """Return what a mapping holds now: each name with its value, or with a tuple of its values."""
+    if type(mapping) is dict:
+        return mapping.copy()
+    read = values_reader(mapping)
+    return {name: mapping[name] if read is None else tuple(read(name)) for name in mapping}
+
+
+def _chain_copy(mapping: Any) -> Any:
+    """Copy a chain with all of its mappings: a name that is removed from the first one shows in the next."""
+    return type(mapping)(*map(changeable_copy, mapping.maps)) if isinstance(mapping, ChainMap) else None
+
+
+def _dict_copy(mapping: Any) -> Any:
+    """Copy a dict whose class says nothing about copies."""
+    is_plain = isinstance(mapping, dict) and not hasattr(type(mapping), "__copy__")
+    return copy.copy(mapping) if is_plain and values_reader(mapping) is None else None
+
+
+def _own_copy(mapping: Any) -> Any:
+    """Copy in the mapping's own way. The copy of an immutable one is itself, but some return a changeable one."""
+    if hasattr(type(mapping), "__copy__"):
+        copied = copy.copy(mapping)
+        if copied is not mapping:
             return copied
-    raise UnchangeableError(f"a {type(mapping).__name__} cannot be copied")
+    return mapping.copy() if hasattr(type(mapping), "copy") else None
 
 
-def _separate(copied: MutableMapping[Any, Any]) -> None:
-    """Copy the mapping in which a class of the application keeps its items: a plain copy shares it."""
-    attributes: dict[str, Any] = getattr(copied, "__dict__", {})
-    for name, held in attributes.items():
-        if isinstance(held, MutableMapping):
-            attributes[name] = copy.copy(held)
+def _store_copy(mapping: Any) -> Any:
+    """Copy an object that keeps its items in a dict, which a plain copy would share."""
+    stores = [name for name, held in _attributes(mapping) if type(held) is dict and held.keys() == mapping.keys()]
+    if len(stores) != 1 or not isinstance(mapping, MutableMapping) or hasattr(type(mapping), "__copy__"):
+        return None
+    copied = copy.copy(mapping)
+    setattr(copied, stores[0], getattr(mapping, stores[0]).copy())
+    return copied
 
 
-def _shares_items(copied: MutableMapping[Any, Any], mapping: Mapping[Any, Any]) -> bool:
-    """Try it with an item that neither has; it is taken out again."""
+def _attributes(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    return iter(getattr(mapping, "__dict__", {}).items())
+
+
+def _rebuilt(mapping: Any) -> Any:
+    """Make a mapping with several values for a name again from its pairs (starlette)."""
+    if not hasattr(type(mapping), "multi_items") or not hasattr(type(mapping), "__setitem__"):
+        return None
+    return type(mapping)(list(mapping.multi_items()))
+
+
+def _is_independent(copied: MutableMapping[Any, Any], mapping: Mapping[Any, Any]) -> bool:
+    """Try it with an item that neither has; it is removed again."""
+    if copied is mapping or len(copied) != len(mapping):
+        return False
+    if type(copied) is dict:
+        return True
     probe = "otel_keyaudit"
     while probe in mapping:
         probe += "_"
-    copied[probe] = None
-    shared = probe in mapping
+    copied[probe] = ""
+    is_shared = probe in mapping
     del copied[probe]
-    return shared
+    return not is_shared

@@ -1,176 +1,310 @@
-"""Adds members to additional fields and loses nothing: every other byte and value stays (docs/reference.md, section 4).
+"""Add members to additional fields and lose nothing: every other byte and value stays (docs/reference.md, section 4).
 
-JSON text is never written anew. orjson proves quickly that a text is an object without the reserved names; then the
-members are spliced in before the last brace. What orjson refuses or would change (``NaN``, long numbers, duplicate
-members) is read by Python's ``json``, member by member, and only names of ours are exchanged.
+JSON is never serialized again. orjson proves quickly that a string is an object without the reserved names; then the
+members are inserted before the last brace. If orjson refuses the string or would change it (``NaN``, long numbers,
+duplicate members), Python's ``json`` finds its members, and only the reserved names are replaced.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
-from otel_keyaudit.row.json_object import Found, members_of
-from otel_keyaudit.row.mapping_copy import changeable_copy
-from otel_keyaudit.row.snapshot_member import Member
-from otel_keyaudit.row.written_members import Provenance
+from otel_keyaudit.row.json_object import MemberPosition, members_of
+from otel_keyaudit.row.mapping_copy import changeable_copy, layers, pop_values, put_values
+from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
+from otel_keyaudit.row.written_members import WrittenMembers
+
+Kind = Literal["text", "bytes", "dict"]
+"""What ``None`` becomes: a JSON string, JSON bytes or a dict."""
+
+Author = Literal["client", "this request", "another request"]
 
 _WHITE_SPACE = " \t\n\r"
-_BOM = b"\xef\xbb\xbf"
-_READ_VALUE = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 16 else digits).raw_decode
 
-_NAMES_ASIDE = 16
-"""How many names of their own duplicates of a reserved name get: with one for each, names would outgrow the text."""
+_MOST_NAMES = 100
+"""Duplicates of a reserved name that get a name of their own; with one for each, names would outgrow the text."""
+
+_NONE: frozenset[str] = frozenset()
 
 
 class Merge:
-    """What one write adds.
+    """The members of one write, and what became of its rows.
 
     Args:
-        members: By reserved name, what is put there; ``None`` when the name is reserved and there is nothing to put.
-        provenance: Tells members that this library wrote from those of anybody else.
+        members: The member for each reserved name, the request's own first; ``None`` if the name is reserved and there
+            is no member.
+        written: Recognises the members that the library wrote.
+        request: Identifies the request: a number that no other request has. ``None`` outside of every request.
 
     Attributes:
-        moved: How many members of a reserved name were moved away.
+        rows: The rows that were merged into, or should have been.
+        kept: Rows that keep the request's member which another request wrote.
+        failed: Elements of a list or iterator that could not be changed.
+        moved: Foreign members of a reserved name that were renamed.
+        is_lazy: The rows are elements of an iterator, so the numbers are final only after the call.
     """
 
-    def __init__(self, members: Mapping[str, Member | None], provenance: Provenance) -> None:
-        self.members = members
-        self.provenance = provenance
-        self.moved = 0
-        for member in members.values():
-            if member is not None:
-                provenance.remember(member)
+    rows = kept = failed = moved = 0
+    is_lazy = False
+    _json_cache: str | None = None
+    _contents: dict[str, dict[str, Any]] | None = None
 
-    def into(self, fields: Any) -> Any:
+    def __init__(self, members: Mapping[str, SnapshotMember | None], written: WrittenMembers, request: Any) -> None:
+        self.members = members
+        self._written = written
+        self._request = object() if request is None else request
+        self._added = {name: member for name, member in members.items() if member is not None}
+        for member in self._added.values():
+            written.note_content(self._request, member)
+
+    @property
+    def has_members(self) -> bool:
+        """Return whether there is a member to write."""
+        return bool(self._added)
+
+    @property
+    def names_every_row(self) -> bool:
+        """Return whether every row received or keeps a member of the request's name."""
+        is_written = next(iter(self.members), None) in self._added
+        return not self.failed and (is_written or 0 < self.kept == self.rows)
+
+    def into(self, fields: Any, kind: Callable[[], Kind] | None = None) -> Any:
         """Return additional fields with the members.
 
-        What is given is never changed; where there is nothing to do, it is returned itself.
+        The given object is never changed. If there is nothing to do, it is returned itself.
 
         Args:
-            fields: A mapping, a JSON object as ``str`` or ``bytes``, or ``None``.
+            fields: A mapping, a JSON object as string or bytes, or ``None``.
+            kind: Returns what ``None`` becomes; a dict if absent.
 
         Raises:
-            UnchangeableError: It is anything else, or cannot be changed.
+            UnchangeableError: The fields are anything else.
         """
+        self.rows += 1
         if type(fields) is dict:
             return self._into_dict(fields)
         if type(fields) is str:
-            return self._into_text(fields)
+            return self._into_text(fields, fields)
         if fields is None:
-            return self._objects() or None
+            return self._into_nothing("dict" if kind is None or not self._added else kind())
         if isinstance(fields, str):
-            text = str.__str__(fields)  # the text itself, whatever the methods of its class make of it
-            merged = self._into_text(text)
+            text = str.__str__(fields)  # the string itself, whatever the methods of its class do
+            merged = self._into_text(text, fields)
             return fields if merged is text else merged
-        if isinstance(fields, bytes):
+        if isinstance(fields, (bytes, bytearray, memoryview)):
             return self._into_bytes(fields)
         if isinstance(fields, Mapping):
             return self._into_mapping(fields)
-        raise UnchangeableError(f"additional fields are {type(fields).__name__}, not an object")
+        raise UnchangeableError(
+            f"the additional fields are a {type(fields).__name__}, not a mapping or JSON; nothing can be added"
+        )
 
-    def _objects(self) -> dict[str, Any]:
+    # Mappings
+
+    def _objects(self, without: Container[str] = _NONE) -> dict[str, Any]:
         objects: dict[str, Any] = {}
-        for name, member in self.members.items():
-            if member is not None:
-                objects[name] = member.as_object()
+        for name, member in self._added.items():
+            if name not in without:
+                objects[name] = added = member.as_object()
+                self._written.note(added, self._request)
         return objects
 
+    def _into_nothing(self, kind: Kind) -> Any:
+        if not self._added:
+            return None
+        if kind == "dict":
+            return self._objects()
+        text = f"{{{self._json()}}}"
+        after = text if kind == "text" else text.encode()
+        self._note(after, dict.fromkeys(self._added, self._request))
+        return after
+
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
-        added = self._objects()
-        if self.members.keys().isdisjoint(fields):
-            return {**fields, **added} if added else fields
-        kept: dict[Any, Any] = {}
+        if not self.members.keys().isdisjoint(fields):
+            return self._into_dict_with_reserved_names(fields)
+        return {**fields, **self._objects()} if self._added else fields
+
+    def _into_dict_with_reserved_names(self, fields: dict[Any, Any]) -> dict[Any, Any]:
+        after: dict[Any, Any] = {}
+        kept: set[str] = set()
         for name, value in fields.items():
-            if name not in self.members:
-                kept[name] = value
-            elif not self.provenance.is_ours(value):
-                kept[_free(name, fields, kept, self.members)] = value
+            author = self._author(value) if name in self.members else None
+            if author == "client":
+                after[_free(name, fields, after, self.members)] = value
                 self.moved += 1
-        return {**kept, **added}
+            elif author != "this request":
+                after[name] = value
+                if author is not None:
+                    kept.add(name)
+        self._count_kept(kept)
+        added = self._objects(kept)
+        is_same = not added and kept.issuperset(self.members.keys() & fields.keys())
+        return fields if is_same else {**after, **added}
 
     def _into_mapping(self, fields: Mapping[Any, Any]) -> Mapping[Any, Any]:
-        taken = [name for name in self.members if name in fields]
-        added = self._objects()
-        if not taken and not added:
+        reserved = [name for name in self.members if name in fields]
+        if not reserved and not self._added:
             return fields
         copied = changeable_copy(fields)
-        for name in taken:
-            value = copied.pop(name)
-            if not self.provenance.is_ours(value):
-                copied[_free(name, copied, self.members)] = value
-                self.moved += 1
+        kept = {name for name in reserved if self._clear(copied, name)}
+        self._count_kept(kept)
+        added = self._objects(kept)
+        if not added and kept.issuperset(reserved):
+            return fields
         for name, value in added.items():
             copied[name] = value
         return copied
 
-    def _into_bytes(self, fields: bytes) -> bytes:
-        mark = _BOM if fields.startswith(_BOM) else b""
-        try:
-            text = fields[len(mark) :].decode("utf-8")
-        except UnicodeDecodeError:
-            raise UnchangeableError("additional fields are bytes that are not UTF-8") from None
-        merged = self._into_text(text)
-        return fields if merged is text else mark + merged.encode("utf-8")
+    def _clear(self, copied: Any, name: str) -> bool:
+        """Move foreign members of a reserved name aside in a copy; return whether one of another request stays."""
+        stays = False
+        for layer in layers(copied):
+            if name not in layer:
+                continue
+            values = pop_values(layer, name)
+            authors = [self._author(value) for value in values]
+            foreign = [value for value, author in zip(values, authors, strict=True) if author == "client"]
+            if foreign:
+                put_values(layer, _free(name, copied, self.members), foreign)
+                self.moved += len(foreign)
+            if not stays and "another request" in authors:
+                layer[name] = values[authors.index("another request")]
+                stays = True
+        return stays
 
-    def _into_text(self, text: str) -> str:
+    def _author(self, value: Any) -> Author:
+        """Return who wrote a member in a mapping."""
+        request = self._written.request_of(value)
+        if request is None:
+            return "this request" if self._is_content_of_request(value) else "client"
+        return "this request" if request == self._request else "another request"
+
+    def _is_content_of_request(self, value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        if self._contents is None:
+            self._contents = self._written.contents(self._request)
+        key = value.get("span_id") or value.get("digest")
+        return type(key) is str and self._contents.get(key) == value
+
+    def _count_kept(self, kept: Container[str]) -> None:
+        self.kept += next(iter(self.members)) in kept
+
+    # JSON
+
+    def _into_text(self, text: str, held: Any) -> str:
+        mark = BOM if text[:1] == BOM else ""
+        body = text[1:] if mark else text
+        merged, authors = self._text_with_members(body, held)
+        if merged is body:
+            return text
+        after = mark + merged if mark else merged
+        self._note(after, authors)
+        return after
+
+    def _into_bytes(self, fields: Bytes) -> Bytes:
+        encoding = Encoding(fields)
+        merged, authors = self._text_with_members(encoding.text, fields)
+        if merged is encoding.text:
+            return fields
+        after = encoding.encode(merged)
+        self._note(after, authors)
+        return after
+
+    def _note(self, after: Any, authors: dict[str, Any]) -> None:
+        if authors:
+            self._written.note(after, authors, len(after))
+
+    def _text_with_members(self, text: str, held: Any) -> tuple[str, dict[str, Any]]:
+        """Return the text with the members, and the request of each member that is now in it.
+
+        Args:
+            text: The text.
+            held: The object that the application holds, by which its members are recognised.
+        """
         try:
             content = orjson.loads(text)
-        except (orjson.JSONDecodeError, RecursionError):
+        except orjson.JSONDecodeError:
             content = None
         if type(content) is dict and self.members.keys().isdisjoint(content):
-            return self._spliced(text, bool(content))
+            return self._spliced(text, has_members=bool(content)), dict.fromkeys(self._added, self._request)
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
-            added = self._json()
-            return f"{before}{{{added}}}{after}" if added else text
-        return self._into_unusual_text(text)
+            merged = f"{before}{{{self._json()}}}{after}" if self._added else text
+            return merged, dict.fromkeys(self._added, self._request)
+        return self._unusual_text(text, self._written.request_of(held) or {})
 
-    def _into_unusual_text(self, text: str) -> str:
-        """Merge into a text with reserved names in it, or one that orjson does not read as Python's ``json`` does."""
+    def _unusual_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Merge into a text that has reserved names, or that orjson does not read as Python's ``json`` does."""
         found = members_of(text)
-        if all(one.name not in self.members for one in found):
-            return self._spliced(text, bool(found))
-        aside = _Aside({one.name for one in found}.union(self.members))
+        kept = {name: request for name, request in authors.items() if request != self._request and name in self.members}
+        self._count_kept(kept)
+        has_members = bool(found)
+        if any(one.name in self.members and one.name not in kept for one in found):
+            text, has_members = self._without_reserved_names(text, found, authors)
+        text = self._spliced(text, has_members=has_members, without=kept)
+        return text, {**dict.fromkeys(self._added, self._request), **authors, **kept}
+
+    def _without_reserved_names(
+        self, text: str, found: list[MemberPosition], authors: dict[str, Any]
+    ) -> tuple[str, bool]:
+        """Rename foreign members of the reserved names and remove those that this request wrote."""
+        aside = _NamesAside({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
         has_members = False
         for one in found:
             gap, position = text[position : one.start], one.end
-            reserved = one.name in self.members
-            removed = reserved and self._is_ours(text, one)
-            parts.append(gap if has_members and not removed else gap.replace(",", ""))
-            if not removed:
-                name = json.dumps(aside.name_for(one.name)) if reserved else text[one.start : one.name_end]
+            author = self._author_in_text(text, one, authors) if one.name in self.members else None
+            is_removed = author == "this request"
+            parts.append(gap if has_members and not is_removed else gap.replace(",", ""))
+            if not is_removed:
+                is_foreign = author == "client"
+                name = json.dumps(aside.name_for(one.name)) if is_foreign else text[one.start : one.name_end]
                 parts += (name, text[one.name_end : one.end])
                 has_members = True
         self.moved += aside.moved
-        return self._spliced("".join(parts) + text[position:], has_members)
+        return "".join(parts) + text[position:], has_members
 
-    def _is_ours(self, text: str, one: Found) -> bool:
-        return text[one.value] == "{" and self.provenance.is_ours(_READ_VALUE(text, one.value)[0])
+    def _author_in_text(self, text: str, one: MemberPosition, authors: dict[str, Any]) -> Author:
+        """Return who wrote a member in a text, whose authors are known if the library passed that very text on."""
+        request = authors.get(one.name)
+        if request is None:
+            return "this request" if self._is_json_of_request(text[one.value : one.end]) else "client"
+        return "this request" if request == self._request else "another request"
 
-    def _spliced(self, text: str, has_members: bool) -> str:
-        added = self._json()
+    def _is_json_of_request(self, value: str) -> bool:
+        try:
+            return value[0] == "{" and self._is_content_of_request(orjson.loads(value))
+        except orjson.JSONDecodeError:  # Python's json reads more than the library writes
+            return False
+
+    def _spliced(self, text: str, *, has_members: bool, without: Container[str] = _NONE) -> str:
+        added = self._json(without)
         return spliced(text, added, has_members) if added else text
 
-    def _json(self) -> str:
-        """Return what is added as text: the members, without braces around them."""
-        added = []
-        for name, member in self.members.items():
-            if member is not None:
-                added.append(f"{quoted(name)}:{member.as_json()}")
-        return ",".join(added)
+    def _json(self, without: Container[str] = _NONE) -> str:
+        """Return the added members as JSON, without the braces of an object."""
+        if without is not _NONE:
+            return ",".join(self._json_members(without))
+        if self._json_cache is None:
+            self._json_cache = ",".join(self._json_members())
+        return self._json_cache
+
+    def _json_members(self, without: Container[str] = _NONE) -> list[str]:
+        return [f"{quoted(name)}:{one.as_json()}" for name, one in self._added.items() if name not in without]
 
 
 def spliced(text: str, added: str, has_members: bool) -> str:
-    """Return the text of an object with more members at its end, whether it has some or not."""
+    """Return the text of an object with more members at its end."""
     brace = text.rindex("}")
     return f"{text[:brace]}{',' if has_members else ''}{added}{text[brace:]}"
 
@@ -181,8 +315,12 @@ def quoted(name: str) -> str:
     return orjson.dumps(name).decode()
 
 
-class _Aside:
-    """Gives the members of reserved names in one text other names, each its own while that stays short."""
+class _NamesAside:
+    """Gives the foreign members of reserved names in one text other names.
+
+    Args:
+        taken: The names that are not free.
+    """
 
     def __init__(self, taken: set[str]) -> None:
         self.moved = 0
@@ -190,16 +328,16 @@ class _Aside:
         self._given: dict[str, str] = {}
 
     def name_for(self, name: str) -> str:
-        """Return the name under which one more member of a reserved name is kept."""
+        """Return the name for one more member of a reserved name."""
         self.moved += 1
-        if self.moved <= _NAMES_ASIDE or name not in self._given:
+        if self.moved <= _MOST_NAMES or name not in self._given:
             self._given[name] = _free(self._given.get(name, name), self._taken)
             self._taken.add(self._given[name])
         return self._given[name]
 
 
 def _free(name: str, *taken: Container[Any]) -> str:
-    """Return the name under which a member of a reserved name is kept."""
+    """Return the name followed by ``_unverified``, repeated until it is free."""
     while True:
         name += UNVERIFIED
         if not any(name in names for names in taken):

@@ -1,46 +1,56 @@
-"""The member that is added to a row: a key's snapshot, or the ids of a request that showed more than one."""
+"""The member that a row receives: a key's snapshot, or the ids of an ambiguous request."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.key.encoded_object import Form, cut
+import orjson
+
+from otel_keyaudit.key.encoded_object import EncodedObject, cut
 
 Location = tuple[str, str]
-"""The span in which a row is written: trace and span id as lower-case hex of 32 and 16 digits (W3C trace context)."""
+"""Trace id and span id of the span in which a row is written, as lower-case hex of 32 and 16 digits."""
 
 
-class Member:
-    """What one row is given.
+class SnapshotMember:
+    """One member, as an object for rows that are mappings and as JSON for rows that are strings or bytes.
 
     Args:
-        form: The snapshot in the chosen detail.
-        location: The span in which the row is written; a subject has none.
+        encoded: The snapshot in the chosen detail, encoded once per key.
+        extra: Further members of this write, between the snapshot and the ids: ``decisions``, ``on_behalf_of``,
+            ``actors``, their counts, ``changes``. Nobody may change them afterwards.
+        location: The span in which the row is written. A subject has none.
     """
 
-    __slots__ = ("form", "location")
+    __slots__ = ("_extra", "encoded", "location")
 
-    def __init__(self, form: Form, location: Location | None) -> None:
-        self.form = form
+    def __init__(
+        self, encoded: EncodedObject, extra: dict[str, Any] | None = None, location: Location | None = None
+    ) -> None:
+        self.encoded = encoded
         self.location = location
+        self._extra = None if not extra else EncodedObject(extra).json[1:]
 
     def as_object(self) -> dict[str, Any]:
-        """Return the member as an object that shares nothing with any other row."""
-        members = self.form.copy()
+        """Return the member as a dict that shares no list and no dict with any other row."""
+        members = self.encoded.copy()
+        if self._extra is not None:
+            members.update(orjson.loads(f"{{{self._extra}}}"))
         if self.location is not None:
             members["trace_id"], members["span_id"] = self.location
         return members
 
     def as_json(self) -> str:
-        """Return the member as compact JSON text; the snapshot in it was encoded once."""
+        """Return the member as compact JSON."""
+        head = self.encoded.json if self._extra is None else f"{self.encoded.json},{self._extra}"
         if self.location is None:
-            return self.form.json + "}"
+            return head + "}"
         trace_id, span_id = self.location
-        return f'{self.form.json},"trace_id":"{trace_id}","span_id":"{span_id}"}}'
+        return f'{head},"trace_id":"{trace_id}","span_id":"{span_id}"}}'
 
 
-def ambiguous(ids: tuple[str, ...], max_items: int) -> Form:
-    """Return what is said when a request showed several keys: which, and nothing that would choose one of them."""
+def ambiguous(ids: tuple[str, ...], max_items: int) -> EncodedObject:
+    """Return the snapshot of an ambiguous request: the ids of its keys, and nothing that would choose one of them."""
     members: dict[str, Any] = {"ambiguous": True}
     cut(members, "ids", ids, max_items)
-    return Form(members)
+    return EncodedObject(members)

@@ -1,44 +1,93 @@
-"""Which members this library wrote: one that comes by again is replaced, one that only looks like ours is not."""
+"""Recognise the members that the library wrote, so that they are replaced or kept, and any other is moved aside.
+
+A client may send the content of an earlier row again. So content alone proves nothing, except within one request:
+
+* In the same request, the member is recognised by identity or by its content, because an application may turn a row
+  into JSON between two targets. Content that equals a member of this request says nothing wrong.
+* From another request, it is recognised only in the very dict, string or bytes object that the library passed on.
+
+Identity needs a reference, which must not keep the application's rows alive. So entries that nobody else holds are
+dropped soon after the application has let go of them; their reference counts tell.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from typing import Any
 
-from otel_keyaudit.key.encoded_object import fingerprint
-from otel_keyaudit.row.snapshot_member import Member
+from otel_keyaudit.row.snapshot_member import SnapshotMember
 
-REMEMBERED_MEMBERS = 4_096
-"""How many members written last are recognised at the least; up to twice as many are."""
+Request = object
+"""Identifies a request: a number that no other request of this process has. ``None`` outside of every request."""
+
+MOST_HELD = 20_000
+"""Most objects that are recognised while the application holds them. A row can have two members."""
+
+MOST_RECENT = 1_024
+"""Members written last, which are recognised by content in their request."""
+
+SLACK = 64 * 1024
+"""Bytes of entries, roughly, after which those that nobody else holds are dropped."""
+
+_Entry = tuple[Any, Any, int]
+"""An object that was passed on, the request that wrote its member (for a string: by member name), and its size."""
 
 
-class Provenance:
-    """Recognises a member by its whole content: an event that is reused, a write inside a write.
+class WrittenMembers:
+    """Remembers what the library has written since ``instrument()``.
 
-    Identity would not do, since the application may have turned the member into JSON in between; and what is kept for
-    ever would grow. Two generations are kept, and the older one is dropped when the younger one is full. There is no
-    lock, which a fork could leave locked: threads that meet at the change of generations may forget a member too early.
+    Without a lock, because a fork could leave it locked.
     """
 
     def __init__(self) -> None:
-        self._younger: set[int] = set()
-        self._older: set[int] = set()
+        self._held: dict[int, _Entry] = {}
+        self._size = 0
+        self._next_sweep = SLACK
+        self._recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MOST_RECENT)
 
-    def remember(self, member: Member) -> None:
-        """Take note of a member that is being written."""
-        younger = self._younger
-        if len(younger) >= REMEMBERED_MEMBERS:
-            self._older, younger = younger, set()
-            self._younger = younger
-        younger.add(hash((member.form.fingerprint, member.location)))  # a set of numbers keeps nothing alive
+    def note(self, passed_on: object, request: Any, size: int = 1_000) -> None:
+        """Remember the object that is being passed on with a member.
 
-    def is_ours(self, value: Any) -> bool:
-        """Say whether a value is exactly a member that was written lately."""
-        if not isinstance(value, dict):
-            return False
-        content = dict(value)
-        location = content.pop("trace_id", None), content.pop("span_id", None)
-        try:
-            reference = hash((fingerprint(content), None if location == (None, None) else location))
-            return reference in self._younger or reference in self._older
-        except TypeError:  # something in it is not JSON, or no text where a text must be
-            return False
+        Args:
+            passed_on: The member itself in a mapping, or the whole string or bytes object.
+            request: The request that wrote it; for a string or bytes object, the requests by member name.
+            size: About how many bytes the object needs.
+        """
+        self._held[id(passed_on)] = passed_on, request, size
+        self._size += size
+        if self._size > self._next_sweep:
+            self._sweep()
+
+    def note_content(self, request: Request, member: SnapshotMember) -> None:
+        """Remember the content of a member that a request writes."""
+        self._recent.append((request, member))
+
+    def request_of(self, passed_on: object) -> Any:
+        """Return the request that was noted with this very object, else ``None``."""
+        entry = self._held.get(id(passed_on))
+        return None if entry is None else entry[1]
+
+    def contents(self, request: Request) -> dict[str, dict[str, Any]]:
+        """Return the members that a request wrote lately, by span id, else by digest."""
+        members = [member.as_object() for by, member in tuple(self._recent) if by == request]
+        return {member.get("span_id") or member.get("digest", ""): member for member in members}
+
+    def _sweep(self) -> None:
+        """Drop the entries that nobody else holds, and the oldest ones if there are too many."""
+        entries = self._held.copy()
+        for identity, entry in entries.items():
+            if _references(entry) <= _OUR_REFERENCES:
+                self._held.pop(identity, None)
+        for identity in list(self._held)[:-MOST_HELD]:
+            self._held.pop(identity, None)
+        self._size = sum(size for _, _, size in tuple(self._held.values()))
+        self._next_sweep = 2 * self._size + SLACK
+
+
+def _references(entry: _Entry) -> int:
+    return sys.getrefcount(entry[0])
+
+
+_OUR_REFERENCES = _references((object(), None, 0))
+"""References to an object that only its entry holds."""

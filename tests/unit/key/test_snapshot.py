@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from otel_keyaudit import ApiKey, Detail
 from otel_keyaudit.key.scope_catalog import ScopeCatalog, load_catalog
 from otel_keyaudit.key.snapshot import Snapshot, Snapshots
-from otel_keyaudit.row.snapshot_member import Location, Member, ambiguous
+from otel_keyaudit.row.snapshot_member import Location, SnapshotMember, ambiguous
 
 CATALOG = ScopeCatalog(
     version="2026-11",
@@ -144,7 +144,7 @@ def test_rows_share_nothing() -> None:
 )
 def test_json_equals_the_object(key: ApiKey, detail: Detail, location: Location | None, max_items: int) -> None:
     """The JSON of a member is compact and printable, whatever characters it holds."""
-    member = Member(Snapshot(key, CATALOG, max_items).encoded(detail), location)
+    member = SnapshotMember(Snapshot(key, CATALOG, max_items).encoded(detail), None, location)
     assert json.loads(member.as_json()) == member.as_object()
     forms = [json.dumps(member.as_object(), separators=(",", ":"), ensure_ascii=escaped) for escaped in (False, True)]
     assert member.as_json() == next(form for form in forms if form.isprintable())
@@ -153,10 +153,10 @@ def test_json_equals_the_object(key: ApiKey, detail: Detail, location: Location 
 def test_location() -> None:
     """The trace ids come last; a subject has none."""
     snapshot = Snapshot(FULL_KEY, None, 128)
-    located = Member(snapshot.minimal, LOCATION).as_object()
+    located = SnapshotMember(snapshot.minimal, None, LOCATION).as_object()
     assert list(located)[-2:] == ["trace_id", "span_id"]
     assert (located["trace_id"], located["span_id"]) == LOCATION
-    assert Member(snapshot.minimal, None).as_object() == snapshot.minimal.copy()
+    assert SnapshotMember(snapshot.minimal).as_object() == snapshot.minimal.copy()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_location() -> None:
 )
 def test_ambiguous(max_items: int, location: Location | None, expected: dict[str, Any]) -> None:
     """A request with several keys names all of them and chooses none."""
-    member = Member(ambiguous(("k_1", "k_2"), max_items), location)
+    member = SnapshotMember(ambiguous(("k_1", "k_2"), max_items), None, location)
     assert member.as_object() == {"ambiguous": True, **expected}
     assert json.loads(member.as_json()) == member.as_object()
 

@@ -1,8 +1,9 @@
-"""The merge into dicts and into nothing, and what it refuses."""
+"""The merge into dicts and into ``None``, the outcome of a write, and refusals."""
 
 import copy
 import io
 import json
+from collections import OrderedDict
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,11 +14,23 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import Detail
 from otel_keyaudit.errors import UnchangeableError
-from support.members import REQUEST, SUBJECT, CountedMerge, ambiguous_member, key_member, merge_of, merged
+from otel_keyaudit.row.merge import Kind
+from support.members import (
+    REQUEST,
+    SUBJECT,
+    CountedMerge,
+    ambiguous_member,
+    becomes,
+    key_member,
+    merge_of,
+    merged,
+)
+
+NO_OBJECT = "the additional fields are not a JSON object"
 
 
 def test_a_dict_gets_the_members_at_its_end() -> None:
-    """The request's key, then the subject, behind what was there, in a dict of its own."""
+    """The request's key, then the subject, after the existing members, in a new dict."""
     request, subject = key_member(), key_member("k_2", span=None)
     fields = {"reason": "cleanup", "n": 1}
     after = merged(fields, request, subject)
@@ -26,22 +39,32 @@ def test_a_dict_gets_the_members_at_its_end() -> None:
 
 
 @pytest.mark.parametrize("fields", [None, {}])
-def test_nothing_yet_becomes_a_dict(fields: dict[str, Any] | None) -> None:
+def test_none_and_an_empty_dict_become_a_dict(fields: dict[str, Any] | None) -> None:
     """``None`` and an empty dict both give a dict with the members only."""
     member = key_member()
     assert merged(fields, member) == {REQUEST: member.as_object()}
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("dict", dict), ("text", str), ("bytes", bytes)])
+def test_none_becomes_the_kind_of_its_place(kind: Kind, expected: type) -> None:
+    """A dict, a JSON string or JSON bytes; without a member it stays ``None``."""
+    member = key_member()
+    after: Any = merge_of(member).into(None, becomes(kind))[0]
+    assert type(after).__name__ == expected.__name__
+    assert (after if kind == "dict" else json.loads(after)) == {REQUEST: member.as_object()}
+    assert merge_of().into(None, becomes(kind)) == (None, 0)
+
+
 @pytest.mark.parametrize("fields", [None, {}, {"a": 1}, "", " ", "null", '{"a": NaN}', "{}", b"", b"null", b'{"a":1}'])
 def test_without_a_member_fields_are_returned_themselves(fields: Any) -> None:
-    """Where there is nothing to do the result is the identical object."""
+    """If there is nothing to do, the result is the identical object."""
     after, moved = merge_of().into(fields)
     assert after is fields
     assert moved == 0
 
 
 class Opaque:
-    """Says nothing about itself."""
+    """An object without a known kind."""
 
 
 def _elements() -> Iterator[int]:
@@ -51,16 +74,38 @@ def _elements() -> Iterator[int]:
 @pytest.mark.parametrize(
     "fields",
     [
-        [], [{}], (), 0, 1, 1.5, True, False, {1}, frozenset(), object(), Opaque(), bytearray(b"{}"), memoryview(b"{}"),
-        Decimal(1), io.StringIO("{}"), range(3), _elements(), Opaque, [("a", 1)],
+        [], [{}], (), 0, 1, 1.5, True, False, {1}, frozenset(), object(), Opaque(), Decimal(1), io.StringIO("{}"),
+        range(3), _elements(), Opaque, [("a", 1)],
     ],
     ids=lambda fields: type(fields).__name__,
 )  # fmt: skip
 @pytest.mark.parametrize("member", [None, key_member()], ids=["nothing", "member"])
-def test_what_is_no_object_is_refused(fields: Any, member: Any) -> None:
-    """Anything but a mapping, JSON text or nothing is refused with its type, never with its value."""
-    with pytest.raises(UnchangeableError, match=f"are {type(fields).__name__}, not an object"):
+def test_anything_but_an_object_is_refused(fields: Any, member: Any) -> None:
+    """The refusal names the type, never the value."""
+    with pytest.raises(UnchangeableError, match=f"are a {type(fields).__name__}, not a mapping or JSON"):
         merge_of(member).into(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([], "the additional fields are a list, not a mapping or JSON; nothing can be added"),
+        (b"\xff", "the additional fields are bytes that are not UTF-8"),
+        (b"\x00\x00\x00{\x00\x00\xd8", "the additional fields are bytes that are not UTF-32-BE"),
+        ("[]", NO_OBJECT),
+        ("{a:1}", NO_OBJECT),
+        ('{"a" 1}', NO_OBJECT),
+        ('{"a":1 "b":2}', NO_OBJECT),
+        ('{"a":tru}', NO_OBJECT),
+        ('{"a":' + "[" * 100_000, NO_OBJECT),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_refusal_names_the_kind(fields: Any, reason: str) -> None:
+    """The reason is logged, so it holds no value."""
+    with pytest.raises(UnchangeableError) as refused:
+        merge_of(key_member()).into(fields)
+    assert str(refused.value) == reason
 
 
 def test_values_are_kept_as_they_are() -> None:
@@ -83,7 +128,7 @@ NAMES = st.sampled_from([REQUEST, SUBJECT, f"{REQUEST}_unverified", f"{SUBJECT}_
 def test_dicts_are_never_changed_and_lose_nothing(
     fields: dict[str, Any], with_request: bool, with_subject: bool
 ) -> None:
-    """The given dict stays equal; the result has every value of it and our members; twice is the same as once."""
+    """The given dict stays equal; the result has all its values and our members; twice is the same as once."""
     merge = merge_of(key_member() if with_request else None, key_member("k_2", span=None) if with_subject else None)
     before = copy.deepcopy(fields)
     after, moved = merge.into(fields)
@@ -95,25 +140,27 @@ def test_dicts_are_never_changed_and_lose_nothing(
     assert merge.into(after) == (after, 0)
 
 
-def test_rows_share_nothing_of_ours() -> None:
+def test_rows_share_no_member() -> None:
     """Two rows from the same fields and key can be changed independently, however deep."""
-    merge = merge_of(key_member())
+    decisions = {"decisions": [{"required": ["a:read"], "outcome": "granted"}]}
+    merge = merge_of(key_member(extra=decisions))
     first, second = merge.into({})[0], merge.into({})[0]
     first[REQUEST]["scopes"].append("forged")
+    first[REQUEST]["decisions"][0]["required"].append("forged")
     first[REQUEST]["id"] = "other"
-    assert second[REQUEST] == key_member().as_object()
-    assert merge.into(None)[0][REQUEST] == key_member().as_object()
+    assert second[REQUEST] == key_member(extra=decisions).as_object()
+    assert merge.into(None)[0][REQUEST] == key_member(extra=decisions).as_object()
 
 
 @pytest.mark.parametrize("detail", Detail)
 def test_text_and_dict_get_the_same_member(detail: Detail) -> None:
-    """A member is the same whether it is written as an object or as text."""
-    member = key_member(detail=detail)
+    """A member is the same as an object and as JSON."""
+    member = key_member(detail=detail, extra={"decisions": [{"required": ["a:read"]}], "decisions_count": 9})
     assert json.loads(merged("{}", member)) == merged({}, member)
 
 
 def test_an_ambiguous_request_names_its_keys() -> None:
-    """The ids and the place in the trace, and no other member."""
+    """The ids and the location in the trace, and no other member."""
     after = merged({}, ambiguous_member("k_1", "k_2", span=3))
     assert after[REQUEST] == {
         "ambiguous": True,
@@ -123,15 +170,58 @@ def test_an_ambiguous_request_names_its_keys() -> None:
     }
 
 
-def test_only_reserved_names_are_looked_at() -> None:
+def test_only_the_reserved_names_are_reserved() -> None:
     """A target without a subject reserves one name; the other is the application's."""
-    merge = CountedMerge({REQUEST: key_member()}, merge_of().provenance)
+    merge = CountedMerge({REQUEST: key_member()}, merge_of().written, 1)
     assert merge.into({SUBJECT: 1})[0][SUBJECT] == 1
     assert merge.into('{"api_key":1}')[0].startswith('{"api_key":1,')
 
 
 def test_other_names_can_be_reserved() -> None:
     """The names are options; the default ones mean nothing then."""
-    merge = CountedMerge({"actor": key_member()}, merge_of().provenance)
+    merge = CountedMerge({"actor": key_member()}, merge_of().written, 1)
     after, moved = merge.into({"actor": 1, REQUEST: 2})
     assert (after["actor_unverified"], after[REQUEST], moved) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
+def test_a_foreign_member_never_takes_a_reserved_name(as_fields: Any) -> None:
+    """If the name for a foreign member is reserved too, the next one is taken."""
+    member = key_member()
+    merge = CountedMerge(dict.fromkeys(["key", "key_unverified"], member), merge_of().written, 1)
+    after, moved = merge.into(as_fields({"key": "forged"}))
+    content = json.loads(after) if isinstance(after, str) else dict(after)
+    ours = dict.fromkeys(["key", "key_unverified"], member.as_object())
+    assert (content, moved) == ({"key_unverified_unverified": "forged", **ours}, 1)
+
+
+@pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
+def test_moved_members_are_counted_over_a_whole_write(as_fields: Any) -> None:
+    """The elements of a list are merged one by one, and each forged member counts."""
+    merge = merge_of(key_member())
+    for number in range(1, 4):
+        merge.into(as_fields({REQUEST: "forged"}))
+        assert (merge.moved, merge.rows) == (number, number)
+
+
+def test_a_hundred_duplicates_have_names_of_their_own() -> None:
+    """The others share the last name, so that a client cannot blow up a row."""
+    text = "{" + ",".join(f'"{REQUEST}":{number}' for number in range(140)) + "}"
+    pairs = json.loads(merged(text), object_pairs_hook=list)
+    assert len({name for name, _ in pairs}) == 100
+    assert [value for _, value in pairs] == list(range(140))
+
+
+def test_write_names_every_row_that_received_or_keeps_a_member() -> None:
+    """With a key every row that did not fail; without one, only if each row keeps a member of another request."""
+    first = merge_of(key_member())
+    assert first.names_every_row
+    buffered = [first.into({})[0], first.into("{}")[0]]
+    flush = merge_of(after=first, in_request=7)
+    assert not flush.names_every_row
+    assert [flush.into(row) for row in buffered] == [(row, 0) for row in buffered]
+    assert (flush.kept, flush.rows, flush.names_every_row) == (2, 2, True)
+    flush.into({})
+    assert not flush.names_every_row
+    first.failed += 1
+    assert not first.names_every_row

@@ -1,15 +1,14 @@
-"""The merge into mappings that are no plain dicts: copied as their kind, or left alone."""
+"""The merge into mappings that are no plain dicts: copied as their kind, or passed on as a plain dict."""
 
 import copy
 from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from otel_keyaudit.errors import UnchangeableError
-from support.members import REQUEST, SUBJECT, key_member, merge_of
+from support.members import REQUEST, SUBJECT, key_member, merge_of, merged
 
 MEMBER = key_member()
 
@@ -115,7 +114,7 @@ def _default_dict(items: Mapping[str, Any]) -> "defaultdict[str, Any]":
 
 
 CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Upper, Counter, ChainMap]
-UNCHANGEABLE = [MappingProxyType, Frozen, Locked, Sharing, Slotted, CopyOfAnotherKind, Itself]
+BECOME_DICTS = [MappingProxyType, Frozen, Locked, Sharing, Slotted, CopyOfAnotherKind, Itself]
 
 
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
@@ -146,16 +145,16 @@ def test_a_forged_member_is_moved_in_the_copy_only(kind: Any, member: Any) -> No
 
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
 def test_ours_is_replaced_and_removed(kind: Any) -> None:
-    """A mapping that comes by again gets the new member, or loses the old one when there is nothing to put."""
+    """A mapping of the same request gets the new member, or loses the old one if there is nothing to write."""
     merge = merge_of(MEMBER)
     once, _ = merge.into(kind({"a": 1}))
-    again, moved = merge_of(key_member("k_2"), provenance=merge.provenance).into(once)
+    again, moved = merge_of(key_member("k_2"), after=merge).into(once)
     assert (dict(again), moved) == ({"a": 1, REQUEST: key_member("k_2").as_object()}, 0)
-    emptied, moved = merge_of(provenance=merge.provenance).into(again)
+    emptied, moved = merge_of(after=merge).into(again)
     assert (dict(emptied), moved) == ({"a": 1}, 0)
 
 
-@pytest.mark.parametrize("kind", [*CHANGEABLE, *UNCHANGEABLE], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*CHANGEABLE, *BECOME_DICTS], ids=lambda kind: kind.__name__)
 def test_a_mapping_without_anything_to_do_is_returned_itself(kind: Any) -> None:
     """No key and no reserved name: not even a copy is made."""
     fields = kind({"a": 1})
@@ -163,15 +162,67 @@ def test_a_mapping_without_anything_to_do_is_returned_itself(kind: Any) -> None:
     assert merge_of().into(fields)[0] is fields
 
 
-@pytest.mark.parametrize("kind", UNCHANGEABLE, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("forged", [False, True])
-def test_what_cannot_be_copied_stays_untouched(kind: Any, forged: bool) -> None:
-    """Read-only mappings, and those whose copies are no copies, are refused and are as they were, order included."""
-    items = {REQUEST: {"id": "root"}, SUBJECT: 1, "a": 1} if forged else {"a": 1, "b": 2}
+@pytest.mark.parametrize("kind", BECOME_DICTS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_a_mapping_without_a_changeable_copy_is_passed_on_as_a_dict(kind: Any, member: Any) -> None:
+    """Read-only mappings, and those whose copies share their items; the given one is as it was, order included."""
+    items = {REQUEST: {"id": "root"}, SUBJECT: 1, "a": 1}
     fields = kind(items)
-    with pytest.raises((UnchangeableError, TypeError)):
-        merge_of(MEMBER).into(fields)
+    after, moved = merge_of(member).into(fields)
+    ours = {} if member is None else {REQUEST: member.as_object()}
+    assert type(after) is dict
+    assert after == {"a": 1, f"{REQUEST}_unverified": {"id": "root"}, f"{SUBJECT}_unverified": 1, **ours}
+    assert moved == 2
     assert list(fields.items()) == list(items.items())
+
+
+class Stored(MutableMapping[str, Any]):
+    """Keeps its items outside of the process, as a mapping of a database does."""
+
+    ITEMS: ClassVar[dict[str, Any]] = {}
+    writes = 0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.ITEMS[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ITEMS)
+
+    def __len__(self) -> int:
+        return len(self.ITEMS)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        type(self).writes += 1
+
+    def __delitem__(self, name: str) -> None:
+        type(self).writes += 1
+
+
+def test_a_mapping_of_a_database_is_not_written_to() -> None:
+    """It is passed on as a dict, and not even tried with an item."""
+    Stored.ITEMS.update(a=1)
+    assert merge_of(MEMBER).into(Stored())[0] == {"a": 1, REQUEST: MEMBER.as_object()}
+    assert Stored.writes == 0
+
+
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+@pytest.mark.parametrize("same", [False, True])
+def test_every_mapping_of_a_chain_is_cleared(member: Any, same: bool) -> None:
+    """No lookup of the name finds a foreign value, in the chain and in its parents; every value has a free name."""
+    client = {REQUEST: {"id": "root"}, "a": 1}
+    other = client if same else {REQUEST: "second"}
+    read_only: Any = MappingProxyType(client)
+    chains: list[ChainMap[str, Any]] = [ChainMap({}, client), ChainMap(other, client), ChainMap({}, read_only)]
+    for fields in chains:
+        before = [dict(one) for one in fields.maps]
+        after, moved = merge_of(member).into(fields)
+        assert after.get(REQUEST) == (None if member is None else member.as_object())
+        assert REQUEST not in after.parents
+        forged = [one[REQUEST] for one in before if REQUEST in one]
+        kept = [value for one in after.maps for name, value in one.items() if name.startswith(f"{REQUEST}_unverified")]
+        assert (kept, moved) == (forged, len(forged))
+        assert len({name for name in after if name.endswith("_unverified")}) == len(forged)
+        assert [dict(one) for one in fields.maps] == before
 
 
 def test_a_default_dict_keeps_its_factory_and_makes_nothing() -> None:
@@ -187,6 +238,12 @@ def test_a_dict_subclass_takes_its_items_in_its_own_way() -> None:
     fields = Upper(a=1)
     after, _ = merge_of(MEMBER).into(fields)
     assert (after.label, fields.label) == ("set", "none")
+
+
+def test_a_copy_has_nothing_of_the_trial_if_its_names_are_taken() -> None:
+    """A mapping that holds the names for trying, up to any length, keeps all of them with their values."""
+    names = ["otel_keyaudit" + "_" * length for length in range(4)]
+    assert list(merged(OrderedDict.fromkeys(names, 1), MEMBER)) == [*names, REQUEST]
 
 
 def test_a_copy_has_no_trace_of_how_it_was_tried() -> None:

@@ -1,6 +1,11 @@
 """Additional fields in every element of a list: one write, each element on its own."""
 
+import asyncio
+import copy
+import json
 from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from types import GeneratorType
 from typing import Any
 
 import pytest
@@ -105,7 +110,7 @@ def test_objects_in_any_collection(keyaudit: KeyAudit, app: Any, kind: Any) -> N
     assert [list(record.extra) for record in records] == [["a", OURS]]
 
 
-@pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, deque([{}]), b"{}"], ids=repr)
+@pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, b"{}", range(3)], ids=repr)
 def test_what_is_no_list_stays_untouched(keyaudit: KeyAudit, app: Any, records: Any) -> None:
     """Text, mappings, nothing, and collections that would have to be made anew."""
     instrument(keyaudit, app, "many?fields=args.records[]")
@@ -115,13 +120,127 @@ def test_what_is_no_list_stays_untouched(keyaudit: KeyAudit, app: Any, records: 
     assert keyaudit.writes()["failed"] == 1
 
 
-def test_an_iterator_is_not_consumed(keyaudit: KeyAudit, app: Any) -> None:
-    """Its elements are the application's."""
+def generated(records: list[Any]) -> Iterator[Any]:
+    """Yield the records and note each step."""
+    for record in records:
+        STEPS.append("yield")
+        yield record
+    STEPS.append("end")
+
+
+STEPS: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (iter, map),
+        (generated, GeneratorType),
+        (lambda records: map(dict, records), map),
+        (zip, None),
+    ],
+    ids=["iter", "generator", "map", "zip"],
+)
+def test_an_iterator_stays_lazy(keyaudit: KeyAudit, app: Any, make: Any, kind: Any) -> None:
+    """It is passed on as an iterator that changes each element as it yields it, and is run once."""
+    instrument(keyaudit, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
+    STEPS.clear()
+    records: list[Any] = [{"a": 1}, {OURS: "forged"}, {}]
+    with use_key(KEY):
+        app.many(make(records))
+    rows = app.ROWS[-1]
+    assert kind is None or type(rows) is kind
+    assert STEPS == []
+    found = [row if kind else row[0] for row in rows]
+    assert [list(row) for row in found] == [["a", OURS], [f"{OURS}_unverified", OURS], [OURS]]
+    assert len({id(row[OURS]) for row in found}) == 3
+    assert records == [{"a": 1}, {OURS: "forged"}, {}]
+    assert STEPS in ([], ["yield", "yield", "yield", "end"])
+    assert len(keyaudit.audit_spans()) == 1
+
+
+def test_closing_the_iterator_closes_the_generator(keyaudit: KeyAudit, app: Any) -> None:
+    """As without the library."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    source: Any = generated([{}, {}])
+    with use_key(KEY):
+        app.many(source)
+    next(app.ROWS[-1])
+    app.ROWS[-1].close()
+    assert source.gi_frame is None
+
+
+def test_an_error_of_the_generator_is_the_applications(keyaudit: KeyAudit, app: Any) -> None:
+    """It reaches the consumer as it is."""
+
+    def failing() -> Iterator[Any]:
+        yield {}
+        raise LookupError("own")
+
     instrument(keyaudit, app, "many?fields=args.records[]")
     with use_key(KEY):
-        app.many(iter([{"a": 1}]))
-    assert list(app.ROWS[-1]) == [{"a": 1}]
-    assert keyaudit.writes()["failed"] == 1
+        app.many(failing())
+    rows = app.ROWS[-1]
+    assert list(next(rows)) == [OURS]
+    with pytest.raises(LookupError, match="own"):
+        next(rows)
+
+
+def test_one_bad_element_of_an_iterator_costs_only_itself(keyaudit: KeyAudit, app: Any) -> None:
+    """It is yielded as it was."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    with use_key(KEY):
+        app.many(iter([{}, 5, {}]))
+        first, second, third = app.ROWS[-1]
+    assert (list(first), second, list(third)) == ([OURS], 5, [OURS])
+
+
+def test_an_asynchronous_generator_stays_lazy(keyaudit: KeyAudit, app: Any) -> None:
+    """Its elements are changed as they are yielded, and closing it closes the source."""
+    ended = []
+
+    async def generated_later() -> AsyncIterator[Any]:
+        try:
+            yield {"a": 1}
+            yield {}
+        finally:
+            ended.append(True)
+
+    async def consume() -> Any:
+        first = await anext(app.ROWS[-1])
+        await app.ROWS[-1].aclose()
+        return first
+
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    with use_key(KEY):
+        app.many(generated_later())
+    assert list(asyncio.run(consume())) == ["a", OURS]
+    assert ended == [True]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        deque,
+        lambda records: dict(enumerate(records)).values(),
+        lambda records: {json.dumps(record) for record in records},
+        lambda records: dict.fromkeys(map(json.dumps, records)).keys(),
+        lambda records: frozenset(map(json.dumps, records)),
+    ],
+    ids=["deque", "values", "set", "keys", "frozenset"],
+)
+def test_a_collection_is_passed_on_as_a_list(keyaudit: KeyAudit, app: Any, make: Any) -> None:
+    """Deques, sets and views cannot be changed in place; the caller's own is as it was."""
+    instrument(keyaudit, app, "many?fields=args.records[]")
+    records = make([{"a": 1}, {"b": 2}])
+    before = copy.copy(records) if isinstance(records, (deque, set)) else list(records)
+    with use_key(KEY):
+        app.many(records)
+    rows = app.ROWS[-1]
+    assert type(rows) is list
+    assert [OURS in row for row in rows] == [True, True]
+    assert list(records) == list(before)
+    assert keyaudit.writes()["attributed"] == 1
 
 
 def test_all_positional_arguments(keyaudit: KeyAudit, app: Any) -> None:

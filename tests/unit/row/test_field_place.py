@@ -232,14 +232,15 @@ def test_an_attribute_is_set_on_the_object(app: Application, kind: str) -> None:
     app.audit("write?fields=args.event.details")
     event = getattr(app.module, kind)()
     event.details = details = {"a": 1}
-    assert app.row("write", event) is event
-    assert names(event.details) == ["a", OURS]
-    assert details == {"a": 1}
-    if kind == "WithAttribute":
-        assert event == {}
-    assert names(app.row("write", event).details) == ["a", OURS]
-    app.module.write(event)
-    assert event.details == {"a": 1}
+    with app.keyaudit.request():
+        assert app.row("write", event) is event
+        assert names(event.details) == ["a", OURS]
+        assert details == {"a": 1}
+        if kind == "WithAttribute":
+            assert event == {}
+        assert names(app.row("write", event).details) == ["a", OURS]
+        app.module.write(event)
+        assert event.details == {"a": 1}
     assert app.keyaudit.degraded() == {}
 
 
@@ -267,21 +268,19 @@ def test_an_attribute_of_the_object_itself(app: Application) -> None:
     """``self.meta`` of a method, ours exchanged when it comes by again."""
     app.audit("Writer.write?fields=self.meta")
     writer = app.module.Writer({"a": 1})
-    for key in (KEY, ApiKey("k_2")):
-        with use_key(key):
-            writer.write("create")
-        assert app.module.ROWS[-1] == {"a": 1, OURS: app.module.ROWS[-1][OURS]}
-        assert app.module.ROWS[-1][OURS]["id"] == key.id
+    with app.keyaudit.request():
+        for key in (KEY, ApiKey("k_2")):
+            with use_key(key):
+                writer.write("create")
+            assert app.module.ROWS[-1] == {"a": 1, OURS: app.module.ROWS[-1][OURS]}
+            assert app.module.ROWS[-1][OURS]["id"] == key.id
     assert app.keyaudit.degraded() == {}
 
 
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        ("Frozen({'a': 1})", "dataclasses.FrozenInstanceError"),
-        ("Pair('x', {'a': 1})", "AttributeError"),
         ("ReadOnly()", "AttributeError"),
-        ("MappingProxyType({'details': {'a': 1}})", "otel_keyaudit.errors.UnchangeableError"),
         ("Row(details={'a': 1})", "otel_keyaudit.errors.MissingError"),
         ("Event([1])", "otel_keyaudit.errors.UnchangeableError"),
         ("{'details': [1]}", "otel_keyaudit.errors.UnchangeableError"),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from otel_keyaudit.row.fields_place import Change, PlacedTarget
+from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 from support.keyaudit import KeyAudit, LoadModule
 

@@ -1,0 +1,179 @@
+"""Read from an annotation whether a parameter or attribute takes a string, bytes or a mapping.
+
+Annotations are never evaluated: a string is parsed, and its names are looked up in the module. Since Python 3.14 all of
+them are read as strings, so that nothing imported under ``TYPE_CHECKING`` is needed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otel_keyaudit.guard.guard import quietly
+
+_KINDS_BY_NAME = {
+    "str": "text",
+    "bytes": "bytes",
+    "bytearray": "bytes",
+    "memoryview": "bytes",
+    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict", "DefaultDict"), "dict"),
+}
+
+_WRAPPERS = frozenset({
+    "Annotated", "ClassVar", "DynamicMapped", "Final", "InitVar", "Mapped", "NotRequired", "Optional", "ReadOnly",
+    "Required", "WriteOnlyMapped",
+})  # fmt: skip
+"""Generic names whose first argument is the type."""
+
+_ARE_LAZY: bool = sys.version_info >= (3, 14)
+
+_DEEPEST = 20
+"""Aliases and brackets that are followed; an alias can lead to itself."""
+
+
+def kind_of_parameter(function: Any, name: str) -> str | None:
+    """Return the kind that a parameter's annotation names: ``text``, ``bytes``, ``dict`` or ``None``.
+
+    Args:
+        function: The function, or a wrapper that leads to it by ``__wrapped__``.
+        name: The parameter.
+    """
+    for _ in range(_DEEPEST):
+        annotations = annotations_of(function)
+        if name in annotations:
+            return kind_of_annotation(annotations[name], getattr(function, "__globals__", {}))
+        function = getattr(function, "__wrapped__", None)
+    return None
+
+
+def kind_of_attribute(kind: type, name: str) -> str | None:
+    """Return the kind that a class's annotation of an attribute, a property or a parameter of ``__init__`` names."""
+    for base in kind.__mro__:
+        annotations, namespace = annotations_of(base), vars(sys.modules.get(base.__module__, types))
+        if name in annotations:
+            found = kind_of_annotation(annotations[name], namespace)
+            if found is not None:
+                return found
+        getter = getattr(vars(base).get(name), "fget", None)
+        if getter is not None:
+            return kind_of_parameter(getter, "return")
+    return kind_of_parameter(kind.__init__, name)  # type: ignore[misc]
+
+
+def annotations_of(owner: Any) -> Mapping[str, Any]:
+    """Return the annotations of a function or of a class itself, as objects or strings."""
+    if _ARE_LAZY:
+        return quietly(_annotations_as_strings, owner) or {}
+    found = vars(owner).get("__annotations__") if isinstance(owner, type) else getattr(owner, "__annotations__", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
+    """Return the kind of an annotation, ``None`` if it cannot be determined or allows a dict beside a string."""
+    kinds = set(_kinds(annotation, namespace, _DEEPEST))
+    if not kinds or {"text", "dict"} <= kinds or {"bytes", "dict"} <= kinds:
+        return None
+    return "text" if "text" in kinds else kinds.pop()
+
+
+def _kinds(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
+    if depth == 0:
+        return
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        yield from _kinds_of_node(_parsed(text), namespace, depth - 1)
+    elif isinstance(annotation, type) and typing.get_origin(annotation) is None:
+        yield from _kinds_of_class(annotation)
+    else:
+        yield from _kinds_of_generic(annotation, namespace, depth - 1)
+
+
+def _kinds_of_class(kind: type) -> Iterator[str]:
+    if issubclass(kind, str):
+        yield "text"
+    elif issubclass(kind, (bytes, bytearray, memoryview)):
+        yield "bytes"
+    elif issubclass(kind, Mapping):
+        yield "dict"
+
+
+def _kinds_of_generic(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    name = getattr(origin, "__name__", None) or getattr(origin, "_name", None)
+    if origin in (typing.Union, types.UnionType):
+        for argument in arguments:
+            yield from _kinds(argument, namespace, depth)
+    elif name in _WRAPPERS:
+        yield from _kinds(arguments[0], namespace, depth)
+    elif isinstance(origin, type):
+        yield from _kinds_of_class(origin)
+    elif origin is None:
+        inner = getattr(annotation, "__supertype__", None) or _aliased(annotation) or getattr(annotation, "type", None)
+        if inner is not None:  # a NewType, a type alias, an InitVar
+            yield from _kinds(inner, namespace, depth)
+
+
+def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
+    if depth == 0 or node is None:
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from _kinds(node.value, namespace, depth)
+    elif isinstance(node, ast.BinOp):
+        yield from _kinds_of_node(node.left, namespace, depth - 1)
+        yield from _kinds_of_node(node.right, namespace, depth - 1)
+    elif isinstance(node, ast.Subscript):
+        name, arguments = _last_name(node.value), node.slice
+        elements = arguments.elts if isinstance(arguments, ast.Tuple) else [arguments]
+        if name == "Union":
+            for element in elements:
+                yield from _kinds_of_node(element, namespace, depth - 1)
+        elif name in _WRAPPERS:
+            yield from _kinds_of_node(elements[0], namespace, depth - 1)
+        else:
+            yield from _kinds_of_node(node.value, namespace, depth - 1)
+    elif (name := _last_name(node)) in _KINDS_BY_NAME:
+        yield _KINDS_BY_NAME[name]
+    else:
+        yield from _kinds(_looked_up(node, namespace), namespace, depth)
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
+    """Return the object that a dotted name names now, without importing or computing anything."""
+    if isinstance(node, ast.Attribute):
+        owner = _looked_up(node.value, namespace)
+        return vars(owner).get(node.attr) if isinstance(owner, (types.ModuleType, type)) else None
+    return namespace.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _parsed(text: str) -> ast.expr | None:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _aliased(annotation: Any) -> Any:
+    """Return the right side of a ``type`` statement, as a string where Python can tell it."""
+    if type(annotation).__name__ != "TypeAliasType":
+        return None
+    if not _ARE_LAZY:
+        return quietly(getattr, annotation, "__value__")
+    annotationlib = importlib.import_module("annotationlib")
+    return annotationlib.call_evaluate_function(annotation.evaluate_value, annotationlib.Format.STRING)
+
+
+def _annotations_as_strings(owner: Any) -> Mapping[str, Any]:
+    annotationlib = importlib.import_module("annotationlib")
+    found: Mapping[str, Any] = annotationlib.get_annotations(owner, format=annotationlib.Format.STRING)
+    return found

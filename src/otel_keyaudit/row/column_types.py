@@ -1,0 +1,132 @@
+"""Read from a mapped column whether it takes a string, bytes or a mapping, without importing the mapper.
+
+Known are SQLAlchemy, SQLModel, Django, Peewee, Tortoise, Piccolo and Pony.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+UNKNOWN: Final = "unknown"
+"""The kind of a column that is mapped, but whose type says nothing: it may be a string."""
+
+
+def kind_of_column(owner: type, name: str) -> str | None:
+    """Return ``text``, ``bytes``, ``dict`` or ``UNKNOWN``, and ``None`` if a class has no such column.
+
+    Args:
+        owner: The mapped class.
+        name: The attribute.
+    """
+    for column in _columns(owner, name):
+        for mapper in _MAPPERS:
+            if _is_from(type(column), mapper.package):
+                return mapper.kind(column) if _has_usual_conversion(column, mapper) else UNKNOWN
+    return None
+
+
+def _columns(owner: type, name: str) -> Iterator[Any]:
+    column = getattr(owner, name, None)
+    yield getattr(column, "type", None)  # SQLAlchemy, SQLModel
+    yield getattr(column, "field", None)  # Django
+    yield column  # Peewee, Piccolo, Pony
+    fields = getattr(getattr(owner, "_meta", None), "fields_map", None)
+    if isinstance(fields, Mapping):  # Tortoise
+        yield fields.get(name)
+
+
+def _is_from(kind: type, package: str) -> bool:
+    return any(f"{base.__module__}.".startswith(package) for base in kind.__mro__)
+
+
+class _Mapper(NamedTuple):
+    """A mapper.
+
+    Attributes:
+        package: Where its column types are, with a dot at the end.
+        conversions: Methods that turn a value into what is stored. In a class of the application they may take
+            anything.
+        kind: Returns the kind of a column.
+    """
+
+    package: str
+    conversions: tuple[str, ...]
+    kind: Callable[[Any], str]
+
+
+def _has_usual_conversion(column: Any, mapper: _Mapper) -> bool:
+    """Return whether the mapper's own code stores the value, and not a class of the application."""
+    root = mapper.package.partition(".")[0]
+    for base in type(column).__mro__:
+        if base.__module__.partition(".")[0] in (root, "playhouse", "sqlmodel"):
+            return True
+        if any(name in vars(base) for name in mapper.conversions):
+            return False
+    return True
+
+
+def _of_type(kind: Any) -> str:
+    if not isinstance(kind, type):
+        return UNKNOWN
+    if issubclass(kind, str):
+        return "text"
+    if issubclass(kind, (bytes, bytearray, memoryview)):
+        return "bytes"
+    return "dict" if issubclass(kind, Mapping) else UNKNOWN
+
+
+def _of_sqlalchemy(column: Any) -> str:
+    if type(column).__name__ == "PickleType":
+        return "dict"
+    with suppress(NotImplementedError):
+        found = _of_type(column.python_type)
+        return found if found != UNKNOWN else _of_type(getattr(column, "impl", None) and column.impl.python_type)
+    implementation = getattr(column, "impl", None)  # of a TypeDecorator
+    return UNKNOWN if implementation is None else _of_sqlalchemy(implementation)
+
+
+def _of_django(field: Any) -> str:
+    names = {base.__name__ for base in type(field).__mro__}
+    if "JSONField" in names:
+        return "dict"
+    if names & {"TextField", "CharField", "FilePathField"}:
+        return "text"
+    return "bytes" if "BinaryField" in names else UNKNOWN
+
+
+def _of_peewee(field: Any) -> str:
+    stored = str(getattr(field, "field_type", "")).upper()
+    if "JSON" in stored:
+        return "dict"
+    if stored in ("TEXT", "VARCHAR", "CHAR"):
+        return "text"
+    return "bytes" if stored in ("BLOB", "BYTEA") else UNKNOWN
+
+
+def _of_tortoise(field: Any) -> str:
+    if "JSONField" in {base.__name__ for base in type(field).__mro__}:
+        return "dict"
+    return _of_type(getattr(field, "field_type", None))
+
+
+def _of_piccolo(column: Any) -> str:
+    if {"JSON", "JSONB"} & {base.__name__ for base in type(column).__mro__}:
+        return "dict"
+    return _of_type(getattr(column, "value_type", None))
+
+
+def _of_pony(attribute: Any) -> str:
+    kind = getattr(attribute, "py_type", None)
+    return "dict" if getattr(kind, "__name__", "") == "Json" else _of_type(kind)
+
+
+_MAPPERS = (
+    _Mapper("sqlalchemy.", ("process_bind_param", "bind_processor", "process_literal_param"), _of_sqlalchemy),
+    _Mapper("django.db.models.", ("get_prep_value", "get_db_prep_value", "get_db_prep_save"), _of_django),
+    _Mapper("peewee.", ("db_value", "adapt"), _of_peewee),
+    _Mapper("tortoise.", ("to_db_value",), _of_tortoise),
+    _Mapper("piccolo.", (), _of_piccolo),
+    _Mapper("pony.", (), _of_pony),
+)

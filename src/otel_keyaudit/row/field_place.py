@@ -1,0 +1,210 @@
+"""The places of a target: where its additional fields are, and where single values go.
+
+A place is compiled once per target. Its ``put`` and ``set`` change the arguments of a call, never the caller's objects:
+mappings, lists and frozen objects on the way are copied. An attribute is set on the object that is being written.
+
+What the function adds to such a copy, or removes from it, belongs to the caller too. So ``put`` and ``set`` return a
+function that copies these changes back, to be called after the application's function has ended, also when it raised;
+with several places, the last one's first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
+from typing import Any
+
+from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.row.annotations import kind_of_parameter
+from otel_keyaudit.row.copy_back import copy_back
+from otel_keyaudit.row.empty_fields import EmptyFields
+from otel_keyaudit.row.mapping_copy import contents
+from otel_keyaudit.row.merge import Merge
+from otel_keyaudit.row.path_edit import Attempt, PathEdit
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.expression import Path
+from otel_keyaudit.targets.target import AuditTarget
+
+Change = Callable[[Any], Any]
+"""Returns additional fields with the members: :meth:`Merge.into`."""
+
+After = Callable[[], None]
+"""Copies the function's changes back to the caller's objects."""
+
+
+class Place:
+    """A path to a value of a call that is replaced.
+
+    Args:
+        path: ``args.<parameter>``, ``self`` or ``return``, with steps.
+        binding: The parameters of the function.
+
+    Attributes:
+        position: Where the value is among the positional arguments of all calls, if it is one of them.
+    """
+
+    def __init__(self, path: Path, binding: Binding) -> None:
+        self._steps = path.steps
+        self._parameter = path.parameter
+        self._read = binding.reader(path.parameter or "")
+        self._write = binding.writer(path.parameter or "")
+        self._default = binding.default(path.parameter or "")
+        self.position = None if path.steps else binding.position(path.parameter or "")
+        self._annotated = quietly(kind_of_parameter, binding.function, path.parameter or "return")
+
+    def _argument(self, call: Call) -> Any:
+        """Return the argument. A default that is no fields, such as a sentinel, counts as ``None``."""
+        value = self._read(call)
+        if value is self._default and not self._steps and not isinstance(value, (str, bytes, Mapping)):
+            return None
+        return value
+
+    def _change(self, call: Call, edit: PathEdit) -> After | None:
+        if self._parameter is None:
+            if edit.changed(call.self, self._steps) is not call.self:
+                raise UnchangeableError(f"cannot replace the {type(call.self).__name__} whose method is called")
+        else:
+            value = self._argument(call)
+            changed = edit.changed(value, self._steps, in_mapping=self._annotated == "dict")
+            if changed is not value:
+                self._write(call, changed)
+        return edit.restore if edit.has_copies else None
+
+    def _change_result(self, call: Call, edit: PathEdit) -> Any:
+        edit.is_in_result = True
+        return edit.changed(call.result, self._steps, in_mapping=self._annotated == "dict")
+
+
+class FieldPlace(Place):
+    """The place of the additional fields.
+
+    Args:
+        path: ``args.<parameter>``, ``self`` or ``return``, with steps.
+        binding: The parameters of the function.
+        fields_as: What ``None`` becomes: ``text``, ``bytes`` or ``dict``; ``None`` if the target does not say.
+    """
+
+    def __init__(self, path: Path, binding: Binding, fields_as: str | None = None) -> None:
+        super().__init__(path, binding)
+        is_bare = not path.steps
+        self._empty = EmptyFields(
+            fields_as or (self._annotated if is_bare else None), path.parameter if is_bare else None
+        )
+        self._last_kind: type | None = None
+
+    def put(self, call: Call, merge: Merge, attempt: Attempt) -> After | None:
+        """Merge into the additional fields of a call, before the function runs.
+
+        Args:
+            call: The call.
+            merge: What is merged.
+            attempt: Runs the merge of one element of a list, so that one that fails costs no other.
+
+        Returns:
+            The function to call after the application's function has ended, if there is something to copy back.
+
+        Raises:
+            UnchangeableError: The fields cannot be reached or changed.
+        """
+        if self._parameter is None or self._steps:
+            return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
+        fields = self._argument(call)
+        merged = self._merged(merge, fields, call.self, None)
+        if merged is fields:
+            return None
+        self._write(call, merged)
+        if not isinstance(fields, MutableMapping):
+            return None
+        return partial(copy_back, fields, merged, contents(merged), merge.members.keys())
+
+    def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
+        """Return the result of a call with the additional fields in it changed, in a copy."""
+        return self._change_result(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
+
+    def _merged(self, merge: Merge, fields: Any, owner: Any, name: str | None) -> Any:
+        if fields is None:
+            return merge.into(None, partial(self._empty.kind, owner, name))
+        merged = merge.into(fields)
+        if type(fields) is not self._last_kind:
+            self._note(fields)
+        return merged
+
+    def _note(self, fields: Any) -> None:
+        self._empty.note(fields)
+        self._last_kind = type(fields) if type(fields) in (dict, str, bytes) else None
+
+
+class ValuePlace(Place):
+    """A place that belongs to the library: ``id_to``, ``name_to``, ``digest_to`` or ``trace_id_to``.
+
+    Args:
+        path: As of a :class:`FieldPlace`.
+        binding: The parameters of the function.
+    """
+
+    def set(self, call: Call, value: str | None, attempt: Attempt | None = None) -> After | None:
+        """Overwrite the place in the arguments of a call; ``None`` is a value too.
+
+        Returns:
+            As :meth:`FieldPlace.put`.
+
+        Raises:
+            UnchangeableError: The place cannot be reached or changed.
+        """
+        return self._change(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
+
+    def set_result(self, call: Call, value: str | None, attempt: Attempt | None = None) -> Any:
+        """Return the result of a call with the place in it overwritten, in a copy."""
+        return self._change_result(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
+
+    def _argument(self, call: Call) -> Any:
+        return self._read(call)
+
+
+class CodePlace:
+    """A place that no path leads to: code of a preset changes the additional fields there.
+
+    Args:
+        put: Gets the call and the function that changes additional fields. For a target that builds the fields, it
+            returns the changed result.
+    """
+
+    def __init__(self, put: Callable[[Call, Change], Any]) -> None:
+        self._put = put
+
+    def put(self, call: Call, merge: Merge, _: Attempt) -> After | None:
+        """Merge into the additional fields of a call; see :meth:`FieldPlace.put`."""
+        self._put(call, merge.into)
+        return None
+
+    def put_result(self, call: Call, merge: Merge, _: Attempt) -> Any:
+        """Return the result of a call with the additional fields in it changed."""
+        return self._put(call, merge.into)
+
+
+class PlacedTarget(AuditTarget):
+    """A function whose additional fields are in a :class:`CodePlace`.
+
+    Args:
+        path: ``package.module:Qualified.name``.
+        put: As of a :class:`CodePlace`; with ``fields="return"`` it returns the changed result.
+        **fields: The fields of an ``AuditTarget``.
+    """
+
+    has_fields = False
+    place: CodePlace
+
+    def __init__(
+        self,
+        path: str,
+        put: Callable[[Call, Change], Any],
+        **fields: str | Callable[[Any], Any],
+    ) -> None:
+        super().__init__(path, **fields)
+        object.__setattr__(self, "place", CodePlace(put))
+
+
+def _at_once(work: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    return work(*args)

@@ -1,0 +1,257 @@
+"""Replace the values at the end of a path, in copies of the mappings, lists and frozen objects on the way."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Generator,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Set,
+    ValuesView,
+)  # fmt: skip
+from functools import partial
+from operator import is_
+from typing import Any, ClassVar, Literal
+
+from otel_keyaudit.errors import MissingError, UnchangeableError
+from otel_keyaudit.row.annotations import kind_of_attribute
+from otel_keyaudit.row.copy_back import copy_back, copy_list_back
+from otel_keyaudit.row.frozen_copy import is_frozen, with_attribute
+from otel_keyaudit.row.mapping_copy import changeable_copy, contents
+from otel_keyaudit.row.merge import Merge
+from otel_keyaudit.targets.steps import Step
+
+Attempt = Callable[..., Any]
+"""``attempt(work, *args, otherwise=value)`` returns the work's result, or ``otherwise`` if it fails."""
+
+Replace = Callable[[Any, Any, Any], Any]
+"""Returns the new value of a place. It gets the old value, the object that has it as an attribute, and the name."""
+
+Part = Literal["item", "attribute", "element"]
+
+_FAILED = object()
+"""Stands for an element that could not be changed."""
+
+
+class PathEdit:
+    """One change of the values at the end of a path.
+
+    Args:
+        replace: Returns the new value.
+        has_value: There is something to write, so that missing mappings on the way are made.
+        attempt: Runs the change of one element of a list.
+        merge: Counts elements that fail, and knows the reserved names.
+    """
+
+    is_in_result = False
+
+    def __init__(self, replace: Replace, has_value: bool, attempt: Attempt, merge: Merge | None = None) -> None:
+        self._replace = replace
+        self._has_value = has_value
+        self._attempt = attempt
+        self._merge = merge
+        self._copies: list[tuple[Any, Any, Any, Collection[str]]] = []
+        self._originals: dict[int, Any] = {}
+        self._elements: list[PathEdit] = []
+
+    @property
+    def has_copies(self) -> bool:
+        """Return whether there is something that :meth:`restore` may have to copy back."""
+        return bool(self._copies or self._elements)
+
+    def restore(self) -> None:
+        """Copy what the function changed in the copies back to the caller's objects."""
+        for edit in self._elements:
+            edit.restore()
+        while self._copies:
+            original, copied, before, reserved = self._copies.pop()
+            if type(copied) is list:
+                copy_list_back(original, copied, before, self._originals)
+            else:
+                copy_back(original, copied, before, reserved, self._originals)
+
+    def changed(
+        self, value: Any, steps: tuple[Step, ...], owner: Any = None, name: str | None = None, in_mapping: bool = False
+    ) -> Any:
+        """Return a value with its part at the end of the steps changed; the value itself if nothing changes.
+
+        Args:
+            value: The value.
+            steps: The steps from there.
+            owner: The object that has the value as an attribute.
+            name: The attribute.
+            in_mapping: The value is an item of a mapping.
+        """
+        if not steps:
+            new = self._replace(value, owner, name)
+            if new is not value and isinstance(value, MutableMapping) and isinstance(new, Mapping):
+                self._note_copy(value, new, self._merge.members if self._merge is not None else ())
+            return new
+        step, rest = steps[0], steps[1:]
+        if value is None:
+            is_mapping = in_mapping or (owner is not None and kind_of_attribute(type(owner), name or "") == "dict")
+            return self._made(step, rest, is_mapping=is_mapping)
+        if step.kind == "each":
+            return self._each(value, rest)
+        old, part = _part(value, step)
+        if part == "attribute":
+            new = self.changed(old, rest, value, step.operand)
+        else:
+            new = self.changed(old, rest, in_mapping=part == "item")
+        return value if new is old else self._put[part](self, value, step.operand, new)
+
+    def _made(self, step: Step, rest: tuple[Step, ...], *, is_mapping: bool) -> Any:
+        """Return the mapping that is missing on the way, with the new value in it."""
+        if not self._has_value:
+            return None
+        if step.kind == "item" or (step.kind == "name" and is_mapping):
+            return {step.operand: self.changed(None, rest, in_mapping=True)}
+        raise UnchangeableError(f"cannot read {step.operand or 'a list'!r}: the value before it is None")
+
+    # Elements
+
+    def _each(self, values: Any, rest: tuple[Step, ...]) -> Any:
+        if isinstance(values, (Iterator, AsyncIterator)):
+            return self._each_later(values, rest)
+        kind = type(values)
+        if not (kind in (list, tuple, deque) or isinstance(values, (Set, ValuesView))):
+            raise UnchangeableError(f"cannot write into the elements of a {kind.__name__}; pass a list")
+        elements = list(values)
+        changed = [self._element(element, rest) for element in elements]
+        if all(map(is_, changed, elements)):
+            return values
+        self._originals.update((id(new), old) for new, old in zip(changed, elements, strict=True))
+        if kind is list and not self.is_in_result:
+            self._copies.append((values, changed, changed.copy(), ()))
+        return tuple(changed) if kind is tuple else changed
+
+    def _element(self, element: Any, rest: tuple[Step, ...]) -> Any:
+        changed = self._attempt(self.changed, element, rest, otherwise=_FAILED)
+        if changed is not _FAILED:
+            return changed
+        if self._merge is not None:
+            self._merge.failed += 1
+        return element
+
+    def _each_later(self, values: Any, rest: tuple[Step, ...]) -> Any:
+        """Return an iterator that changes each element as it yields it."""
+        if self._merge is not None:
+            self._merge.is_lazy = True
+        edit = PathEdit(self._replace, self._has_value, self._attempt, self._merge)
+        self._elements.append(edit)
+        change = partial(edit._next_element, rest)
+        if isinstance(values, AsyncIterator):
+            return _changed_async_generator(values, change)
+        return _changed_generator(values, change) if isinstance(values, Generator) else map(change, values)
+
+    def _next_element(self, rest: tuple[Step, ...], element: Any) -> Any:
+        if self._copies:  # the function has finished with the element before
+            self._attempt(self.restore, otherwise=None)
+        self._originals.clear()
+        return self._element(element, rest)
+
+    # Parts
+
+    def _put_item(self, value: Any, name: Any, new: Any) -> Any:
+        copied = changeable_copy(value)
+        copied[name] = new
+        if isinstance(value, MutableMapping):
+            self._note_copy(value, copied, ())
+        return copied
+
+    def _put_attribute(self, value: Any, name: str, new: Any) -> Any:
+        kind = type(value)
+        if is_frozen(kind, name):
+            return with_attribute(value, name, new)
+        if self.is_in_result and not _is_mapped(kind):
+            copied = copy.copy(value)
+            if copied is value:
+                raise UnchangeableError(f"cannot copy the {kind.__name__} that the function returned")
+            value = copied
+        setattr(value, name, new)
+        return value
+
+    def _put_element(self, value: Any, index: int, new: Any) -> Any:
+        kind = type(value)
+        elements = list(value)
+        elements[index] = new
+        if kind is list:
+            self._originals[id(new)] = value[index]
+            if not self.is_in_result:
+                self._copies.append((value, elements, elements.copy(), ()))
+            return elements
+        if kind is tuple:
+            return tuple(elements)
+        if kind is deque:
+            return deque(elements, value.maxlen)
+        if hasattr(kind, "_make"):  # a namedtuple
+            return kind._make(elements)
+        raise UnchangeableError(f"cannot write into a {kind.__name__}; pass a list or a tuple")
+
+    def _note_copy(self, original: Any, copied: Any, reserved: Collection[str]) -> None:
+        if not self.is_in_result:
+            self._copies.append((original, copied, contents(copied), reserved))
+            self._originals[id(copied)] = original
+
+    _put: ClassVar[Mapping[Part, Callable[[PathEdit, Any, Any, Any], Any]]] = {
+        "item": _put_item,
+        "attribute": _put_attribute,
+        "element": _put_element,
+    }
+
+
+def _part(value: Any, step: Step) -> tuple[Any, Part]:
+    """Return the part that a step leads to, read once, and which kind of part it is.
+
+    A mapping without such an item has ``None`` there.
+    """
+    name = step.operand
+    is_mapping = isinstance(value, Mapping)
+    if is_mapping and (name in value or step.kind != "name" or type(value) is dict):
+        return value.get(name), "item"
+    if step.kind != "name":
+        return _element_at(value, name), "element"
+    try:
+        return getattr(value, name), "attribute"
+    except AttributeError:
+        if is_mapping:
+            return None, "item"
+        if hasattr(type(value), name):
+            raise
+        raise MissingError(name, value) from None
+
+
+def _element_at(value: Any, index: Any) -> Any:
+    try:
+        return value[index]
+    except (LookupError, TypeError):
+        raise MissingError(str(index), value) from None
+
+
+def _is_mapped(kind: type) -> bool:
+    """Return whether objects of a class belong to a session or a database, so that a copy would be another row."""
+    return hasattr(kind, "_sa_class_manager") or hasattr(kind, "_meta")
+
+
+def _changed_generator(source: Any, change: Callable[[Any], Any]) -> Iterator[Any]:
+    try:
+        for element in source:
+            yield change(element)
+    finally:
+        source.close()
+
+
+async def _changed_async_generator(source: Any, change: Callable[[Any], Any]) -> AsyncIterator[Any]:
+    try:
+        async for element in source:
+            yield change(element)
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()

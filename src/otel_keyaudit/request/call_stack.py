@@ -22,8 +22,8 @@ _BOUNDARIES: Final = frozenset({"otel_keyaudit.request.boundaries", "otel_keyaud
 
 _POOLS: Final = frozenset({
     "aiomysql.pool", "asyncpg.pool", "dbutils.pooled_db", "kombu.connection", "kombu.resource",
-    "mysql.connector.pooling", "psycopg2.pool", "redis.asyncio.connection", "redis.connection", "urllib3.connectionpool",
-    "valkey.asyncio.connection", "valkey.connection",
+    "mysql.connector.pooling", "psycopg2.pool", "redis.asyncio.connection", "redis.connection",
+    "urllib3.connectionpool", "valkey.asyncio.connection", "valkey.connection",
 })  # fmt: skip
 """Modules that keep connections in a queue."""
 

@@ -55,7 +55,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         return self._key
 
     def _used(self, key: ApiKey, request: Request | None) -> UsedKey:
-        is_job = request is not None and quietly(request.is_own_flow) is False
+        is_job = request is not None and not (request.is_open and quietly(request.is_own_flow))
         return UsedKey(key, self._on_behalf_of, self._actors, request=request, is_job=is_job)
 
     def __exit__(

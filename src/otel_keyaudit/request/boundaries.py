@@ -236,7 +236,7 @@ class Boundaries:
         if call is not None:
             call.is_divided = True
         request = new_request(self._request_spans)
-        request.within, request.flow, request.used_before = call, task_or_thread(), USED_KEY.get()
+        request.within, request.flow, request.used_before = call, task_or_thread(), used
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, request)
         setattr(span, _OPENED_MARK, request)
@@ -265,7 +265,6 @@ def _end(request: Request) -> None:
     used = USED_KEY.get()
     if used is not None and used.request is request and not used.is_job:
         USED_KEY.set(request.used_before)
-    request.used_before = None
     request.end()
 
 

@@ -155,7 +155,15 @@ class UsedKey:
         """Say whether rows are given this key."""
         if self.process is not _process or self.is_shared():
             return False
-        return self.is_job or self.request is None or self.request.is_open
+        return not self.has_ended_with_request()
+
+    def has_ended_with_request(self) -> bool:
+        """Say whether the block is inside a request that has ended."""
+        return not self.is_job and self.request is not None and not self.request.is_open
+
+    def around_ended_request(self) -> UsedKey | None:
+        """Return the key around the request that has ended the block, if there is one."""
+        return self.request.used_before if self.request is not None and self.has_ended_with_request() else None
 
     def is_shared(self) -> bool:
         """Say whether a shared worker has the key."""
@@ -179,9 +187,12 @@ USED_KEY: Final[Variable[UsedKey]] = Variable("otel_keyaudit_used_key")
 def used_key() -> UsedKey | None:
     """Return the innermost key set by hand; it may have ended with its request."""
     used = USED_KEY.get()
-    while used is not None and used.is_left:
-        used = used.outer
-    return used
+    while used is not None:
+        around = used.outer if used.is_left else used.around_ended_request()
+        if around is None:
+            return None if used.is_left else used
+        used = around
+    return None
 
 
 def current_request() -> Request | None:

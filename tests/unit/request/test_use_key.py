@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
+import httpx
 import pytest
+from opentelemetry import trace
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanKind
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.request.context import USED_KEY
 from support import bare
 from support.keyaudit import KeyAudit, keyaudit_attributes
 
@@ -202,3 +211,285 @@ def test_abandoned_generator() -> None:
     with use_key(ApiKey("outer")), pytest.raises(StopIteration):
         generator.aclose().send(None)  # type: ignore[attr-defined]
     assert current_key() is None
+
+
+def _not_left() -> None:
+    use_key(HAND).__enter__()
+
+
+def _left_out_of_order() -> None:
+    first, second = use_key(HAND), use_key(ApiKey("second"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+
+
+def _both_left_out_of_order() -> None:
+    first, second = use_key(HAND), use_key(ApiKey("second"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert current_key() != HAND
+
+
+LEAVING = pytest.mark.parametrize("enter", [_not_left, _left_out_of_order, _both_left_out_of_order])
+
+
+def _by_asgi(work: Callable[[], None]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        work()
+        await bare.answer(send)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+
+    loop.run_until_complete(run())
+
+
+def _by_asgi_in_one_task(work: Callable[[], None]) -> None:
+    """All requests are served by the same task, and so in the same context."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        work()
+
+    application: Any = Starlette(routes=[Mount("/", app)])
+    call = application(bare.scope(), bare.receive, bare.ignore)
+    with pytest.raises(StopIteration):
+        call.send(None)
+
+
+def _wsgi_app(work: Callable[[], None], body: Iterable[bytes]) -> Any:
+    def app(environ: Any, start_response: Any) -> Any:
+        work()
+        start_response("200 OK", [])
+        return body
+
+    return app
+
+
+def _by_wsgi(work: Callable[[], None]) -> None:
+    with httpx.Client(transport=httpx.WSGITransport(_wsgi_app(work, [b"ok"])), base_url="http://test") as client:
+        assert client.get("/").text == "ok"
+
+
+def _by_wsgi_with_a_body(work: Callable[[], None]) -> None:
+    app = _wsgi_app(work, iter([b"o", b"k"]))
+    with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test") as client:
+        assert client.get("/").text == "ok"
+
+
+def _in_a_body(work: Callable[[], None]) -> None:
+    def body() -> Iterator[bytes]:
+        work()
+        yield b"ok"
+
+    app = _wsgi_app(lambda: None, body())
+    with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test") as client:
+        assert client.get("/").text == "ok"
+
+
+def _by_flask(work: Callable[[], None]) -> None:
+    flask: Any = pytest.importorskip("flask")
+    app = flask.Flask(__name__)
+
+    def view() -> str:
+        work()
+        return "ok"
+
+    app.add_url_rule("/", view_func=view)
+    assert app.test_client().get("/").text == "ok"
+
+
+def _by_span(kind: SpanKind) -> Callable[[Callable[[], None]], None]:
+    def run(work: Callable[[], None]) -> None:
+        with TRACER.start_as_current_span("request", kind=kind):
+            work()
+
+    return run
+
+
+def _by_span_ended_elsewhere(work: Callable[[], None]) -> None:
+    span = TRACER.start_span("request", kind=SpanKind.CONSUMER)
+    with trace.use_span(span, end_on_exit=False):
+        work()
+    contextvars.Context().run(span.end)
+
+
+@pytest.fixture
+def _context_restored() -> Iterator[None]:
+    """Forget what a request leaves that ends in another context."""
+    before = USED_KEY.get()
+    yield
+    USED_KEY.set(before)
+
+
+TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+loop = asyncio.new_event_loop()
+REQUESTS = pytest.mark.parametrize(
+    "request_by",
+    [
+        _by_asgi, _by_asgi_in_one_task, _by_wsgi, _by_wsgi_with_a_body, _in_a_body, _by_flask,
+        _by_span(SpanKind.SERVER), _by_span(SpanKind.CONSUMER), _by_span_ended_elsewhere,
+    ],
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("_context_restored")
+@LEAVING
+@REQUESTS
+def test_ends_with_its_request(request_by: Callable[[Callable[[], None]], None], enter: Callable[[], None]) -> None:
+    """Later requests of the same worker, and what runs between them, have their own key or none."""
+    request_by(enter)
+    assert current_key() is None
+    bare.record("between")
+    request_by(lambda: bare.record("keyless"))
+
+    def own() -> None:
+        bare.verify("own")
+        bare.record("own")
+
+    request_by(own)
+    assert bare.named() == {"between": None, "keyless": None, "own": "own"}
+
+
+@pytest.mark.usefixtures("_context_restored")
+@LEAVING
+@REQUESTS
+def test_key_around_a_server_is_the_key_again(
+    request_by: Callable[[Callable[[], None]], None], enter: Callable[[], None]
+) -> None:
+    """A block around all requests goes on after a request in which another key was set and not left."""
+    with use_key(ApiKey("outer")):
+        request_by(enter)
+        bare.record("between")
+        request_by(lambda: bare.record("request"))
+    bare.record("after")
+    assert bare.named() == {"between": "outer", "request": "outer", "after": None}
+
+
+@pytest.mark.parametrize("enter", [_left_out_of_order, _both_left_out_of_order])
+def test_left_out_of_order(enter: Callable[[], None], keyaudit: KeyAudit) -> None:
+    """A key whose block has been left is never the key again."""
+    with keyaudit.request():
+        bare.verify("own")
+        enter()
+        bare.record("a")
+    assert bare.named() == {"a": "own" if enter is _both_left_out_of_order else "second"}
+
+
+def test_block_that_lasts_between_the_chunks_of_a_body() -> None:
+    """The body of a response finds its own key again at each chunk, and the server does not see it in between."""
+
+    def body() -> Iterator[bytes]:
+        with use_key(HAND):
+            yield b"1"
+            bare.record("inside")
+            yield b"2"
+        bare.record("outside")
+        yield b"3"
+
+    app = _wsgi_app(lambda: bare.verify("own"), body())  # type: ignore[arg-type]
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    chunks = OpenTelemetryMiddleware(app, tracer_provider=TracerProvider(shutdown_on_exit=False))(environ, _ignore)
+    for _ in range(3):
+        next(chunks)
+        assert current_key() is None
+    chunks.close()
+    assert bare.named() == {"inside": "hand", "outside": "own"}
+
+
+def _ignore(*_: Any) -> Callable[[bytes], object]:
+    """Ignore the head of a response."""
+    return len
+
+
+def test_task_that_inherited_the_key_of_a_block_of_the_request() -> None:
+    """It has the key while the request is open, and after its end the row fails, as without the block."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def late(ended: asyncio.Event) -> None:
+        bare.record("open")
+        await ended.wait()
+        bare.record("late")
+
+    async def run() -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            with use_key(HAND):
+                tasks.append(asyncio.create_task(late(ended)))
+            bare.record("own")
+            await asyncio.sleep(0)
+            await bare.answer(send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+        ended.set()
+        await tasks[0]
+
+    asyncio.run(run())
+    assert bare.named() == {"own": None, "open": "hand", "late": None}
+
+
+async def _as_service(items: list[int]) -> AsyncIterator[int]:
+    with use_key(HAND):
+        for item in items:
+            yield item
+
+
+@pytest.mark.parametrize("waits", [0, 3])
+def test_async_generator_that_is_left_by_break(
+    waits: int, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once the event loop has closed it, the request's key is the key again, and the failure is counted and logged."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("own")
+        async for _ in _as_service([1, 2]):
+            break
+        for _ in range(waits):
+            await asyncio.sleep(0)
+        bare.record("after")
+        await asyncio.sleep(0.01)
+        bare.record("later")
+        await bare.answer(send)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            await client.get("/")
+
+    asyncio.run(run())
+    named = bare.named()
+    assert named["later"] == "own"
+    assert named["after"] == ("own" if waits else "hand")
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.ForeignContextError"): 1}
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert message.startswith("keyaudit: use_key: ")
+    assert "contextlib.aclosing()" in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"on_behalf_of": 7}, "on_behalf_of takes a string or None, not int"),
+        ({"actors": "gateway"}, "actors takes a list of strings or None, not str"),
+        ({"actors": 7}, "actors takes a list of strings or None, not int"),
+        ({"actors": ["a", None]}, "actors takes a list of strings, and one of them is of type NoneType"),
+    ],
+)
+def test_delegation_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None:
+    """It is refused at once, without its value."""
+    with pytest.raises(TypeError) as caught:
+        use_key(HAND, **wrong)
+    assert str(caught.value) == message
+
+
+def test_shows_on_spans_that_are_opened_inside(keyaudit: KeyAudit) -> None:
+    """A server span that is opened in the block of a request without a key shows the key."""
+    with use_key(HAND), keyaudit.request():
+        bare.record("a")
+    assert keyaudit.server_span()["keyaudit.key.id"] == "hand"
+    assert bare.named() == {"a": "hand"}

@@ -1,4 +1,4 @@
-"""Build Jaeger v2 with the Go toolchain into the user's cache folder, once, and print where it is."""
+"""Build Jaeger v2 with Go into the user's cache folder, once, and print its path."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ MODULE = Path(__file__).resolve().parent
 PACKAGE = "github.com/jaegertracing/jaeger/cmd/jaeger"
 SECONDS_BETWEEN_LINES = 10
 
-# CGO_ENABLED=0: no C compiler is needed. GOWORK=off: a go.work in a folder above must not change what is built.
-# -mod=readonly: a module that is not in go.sum, or not as there, is an error. go.sum has every checksum, so that the
-# checksum database, which does not know all of Jaeger's modules, is not asked; only `go get -tool` needs GONOSUMDB='*'.
-# The other GO* settings (proxy, caches) remain the user's.
+# CGO_ENABLED=0: no C compiler is needed. GOWORK=off: a go.work in a folder above must not change the build.
+# -mod=readonly: a module that is not in go.sum, or has another checksum, is an error. go.sum has every checksum, so Go
+# does not ask the checksum database, which does not know all of Jaeger's modules; only `go get -tool` needs
+# GONOSUMDB='*'. The other GO* settings (proxy, caches) are the user's.
 GO_SETTINGS = {"CGO_ENABLED": "0", "GOWORK": "off"}
 GO_BUILD = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
 
 
 class BuildError(Exception):
-    """Says in one line why there is no binary and what to do."""
+    """The binary cannot be built; the message says in one line why and what to do."""
 
 
 def main() -> int:
-    """Build the binary unless it is there; the last line on stdout is its path."""
+    """Build the binary unless it exists, and print its path."""
     try:
         path = binary() or build(target())
     except BuildError as error:
@@ -44,14 +44,14 @@ def binary() -> Path | None:
 
 
 def target() -> Path:
-    """Return where the binary of this go.mod and go.sum belongs."""
+    """Return the path for the binary of this go.mod and go.sum."""
     sums = hashlib.sha256((MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes())
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "otel-keyaudit" / "jaeger" / sums.hexdigest()[:16] / "jaeger"
 
 
 def build(path: Path) -> Path:
-    """Build under a temporary name and rename, so that nobody ever sees half a binary."""
+    """Build under a temporary name and rename, so that no other process finds an incomplete binary."""
     check_go()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"jaeger.{os.getpid()}.tmp")
@@ -65,7 +65,11 @@ def build(path: Path) -> Path:
 
 
 def check_go() -> None:
-    """Refuse a Go that is missing or older than go.mod wants; a new enough Go fetches its successor itself."""
+    """Check that Go is as new as go.mod requires.
+
+    Raises:
+        BuildError: Go is missing or too old.
+    """
     wanted = re.findall(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)[0]
     advice = f"install Go {wanted} or newer (https://go.dev/doc/install) and try again"
     try:
@@ -78,13 +82,13 @@ def check_go() -> None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """Turn `go1.26.8` into (1, 26, 8); what has no number is older than everything."""
+    """Parse a version: (1, 26, 8) for `go1.26.8`, and () without a number, which is older than every version."""
     match = re.match(r"(?:go)?(\d+(?:\.\d+)+)", version)
     return tuple(map(int, match[1].split("."))) if match else ()
 
 
 def run(command: list[str]) -> None:
-    """Run `go build`, counting its lines into a progress line every few seconds."""
+    """Run `go build` and report its progress every few seconds."""
     started = last = time.monotonic()
     modules = packages = 0
     line = ""
@@ -103,7 +107,7 @@ def run(command: list[str]) -> None:
 
 
 def say(line: str) -> None:
-    """Report progress on stderr, at once."""
+    """Write a line of progress to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The script behind `make jaeger`, with stand-ins for Go: the real one takes minutes."""
+"""The script behind `make jaeger`, with stand-ins for Go, because a real build takes minutes."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-BUILD = Path(__file__).parents[2] / "examples" / "jaeger" / "build" / "build.py"
+BUILD = Path(__file__).parents[3] / "examples" / "jaeger" / "build" / "build.py"
 
 GO = """#!{python}
 import sys
@@ -21,7 +21,7 @@ else:
 
 
 def run(folder: Path, version: str | None = None, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the script with a cache and a PATH of its own, and on it a Go of this version or none."""
+    """Run the script with its own cache and PATH, on which there is a Go of this version or none."""
     if version:
         go = folder / "bin" / "go"
         go.parent.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def run(folder: Path, version: str | None = None, succeeds: bool = True) -> subp
     [(None, "no `go` on the PATH"), ("go1.9", "`go` is go1.9, too old")],
 )
 def test_unusable_go_is_one_line(tmp_path: Path, version: str | None, message: str) -> None:
-    """Without a Go that can build it the script says so in one line, with what to install, and fails."""
+    """If Go is missing or too old, the script fails with one line that says what to install."""
     done = run(tmp_path, version)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"jaeger: {message}: install Go 1.24.6 or newer")
@@ -44,7 +44,7 @@ def test_unusable_go_is_one_line(tmp_path: Path, version: str | None, message: s
 
 
 def test_build_happens_once(tmp_path: Path) -> None:
-    """The first run builds and prints the path, the second one only prints it, even without Go."""
+    """The first run builds and prints the path; the second only prints it, even without Go."""
     first = run(tmp_path, "go1.24.6")
     path = Path(first.stdout.splitlines()[-1])
     assert path.read_text() == "binary"
@@ -55,7 +55,7 @@ def test_build_happens_once(tmp_path: Path) -> None:
 
 
 def test_failed_build_leaves_nothing(tmp_path: Path) -> None:
-    """A build that fails ends with Go's own last line, and with no file that looks like a binary."""
+    """A failed build ends with the last line of Go and leaves no file in the cache."""
     done = run(tmp_path, "go1.26.8", succeeds=False)
     assert done.returncode == 1
     assert done.stderr.endswith("no space left on device\n")

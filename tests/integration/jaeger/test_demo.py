@@ -1,4 +1,4 @@
-"""The demo against a real Jaeger: what a person would search for is found there."""
+"""The searches of a person, after the demo has sent its spans to a real Jaeger."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from jaeger.server import Jaeger, eventually
+from integration.jaeger.server import Jaeger
+from processes import eventually
 
-DEMO = Path(__file__).parents[2] / "examples" / "quickstart" / "demo.py"
+DEMO = Path(__file__).parents[3] / "examples" / "quickstart" / "demo.py"
 SERVICE = "shop"
 
 
 @pytest.fixture(scope="module")
 def demo(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    """The demo, run once with its spans sent to Jaeger: what it printed, and the OTLP JSON it wrote."""
+    """The output of the demo, which sent its spans to Jaeger, and the OTLP JSON that it wrote."""
     written = tmp_path_factory.mktemp("demo") / "traces.json"
     command = [
         sys.executable,
@@ -49,7 +50,7 @@ def spans_with(document: dict[str, Any], name: str) -> list[tuple[dict[str, Any]
 
 
 def test_search_by_key_id(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """Every trace of a key is found by its id, and no other."""
+    """A search by key id finds every trace of the key and no other."""
     expected = {
         span["traceId"] for span, value in spans_with(demo[1], "keyaudit.key.id") if value == {"stringValue": "k_ci"}
     }
@@ -60,7 +61,7 @@ def test_search_by_key_id(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> N
 
 
 def test_search_by_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """Every trace of an action is found by it."""
+    """A search by action finds every trace with this action and no other."""
     expected = {
         span["traceId"] for span, value in spans_with(demo[1], "keyaudit.action") if value == {"stringValue": "delete"}
     }
@@ -72,7 +73,7 @@ def test_search_by_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> N
 
 
 def test_search_by_key_and_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """Key and action together find one request, since both are on its server span."""
+    """A search by key and action finds one request, because both are on one span."""
     tags = {"keyaudit.key.id": "k_ci", "keyaudit.action": "create"}
 
     found = eventually(lambda: found_traces(jaeger, tags))
@@ -81,7 +82,7 @@ def test_search_by_key_and_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any
 
 
 def test_lists_are_lists(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """Scopes, allow list and permissions arrive as lists of texts, not as one text."""
+    """Scopes, allow list and permissions arrive as lists of strings."""
     (trace_id,) = eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci", "keyaudit.action": "create"}))
     document = jaeger.otlp_trace(trace_id)
 
@@ -92,7 +93,7 @@ def test_lists_are_lists(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> No
 
 
 def test_search_by_whole_list(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """A list is found by its whole JSON text, as Jaeger compares it."""
+    """A list is found by its whole JSON string, which Jaeger compares."""
     (_, value), *_ = [
         (span, value)
         for span, value in spans_with(demo[1], "keyaudit.key.scopes")
@@ -103,14 +104,14 @@ def test_search_by_whole_list(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) 
     assert eventually(lambda: found_traces(jaeger, {"keyaudit.key.scopes": text}))
 
 
-def test_nothing_for_a_key_that_did_nothing(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """A key id that no request had finds nothing."""
+def test_search_by_unused_key_finds_nothing(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """A search by the id of a key without requests finds no trace."""
     assert eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci"}))
     assert found_traces(jaeger, {"keyaudit.key.id": "k_nobody"}) == set()
 
 
 def test_prints_the_link_of_the_search(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """For people the link of the UI's search is printed."""
+    """The demo prints the link of the search page."""
     assert f"{jaeger.query}/search?service={SERVICE}&tags=" in demo[0]
 
 

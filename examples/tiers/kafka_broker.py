@@ -115,7 +115,10 @@ def java(classpath: str, main: str, *arguments: str) -> str:
     command = [*JAVA, "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", classpath, main, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or "Error: " in done.stdout:
-        raise ServerError(f"{main} failed: {(done.stdout + done.stderr)[-2000:]}")
+        causes = [
+            line.strip() for line in (done.stdout + done.stderr).splitlines() if "Error" in line or "Caused" in line
+        ]
+        raise ServerError(f"{main} failed: {causes[-1] if causes else done.returncode}")
     return done.stdout
 
 

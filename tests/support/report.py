@@ -110,3 +110,28 @@ def granted(*required: str, cause: str = "scope", **more: Any) -> dict[str, Any]
 def denied(*required: str, cause: str = "scope", **more: Any) -> dict[str, Any]:
     """Return a decision that denied."""
     return {"required": list(required), "outcome": "denied", "cause": cause, "missing": list(required), **more}
+
+
+def event(name: str, attributes: Mapping[str, Any], at: float = 1_795_449_600, trace_id: str = "") -> dict[str, Any]:
+    """Return a line of OTLP JSON with one log record, as the file exporter writes it."""
+    record = {
+        "timeUnixNano": str(int(at * 1e9)),
+        "observedTimeUnixNano": str(int(at * 1e9) + 5),
+        "severityNumber": 9,
+        "body": {},
+        "attributes": [{"key": key, "value": _value(value)} for key, value in attributes.items()],
+        "flags": 3,
+        "traceId": trace_id,
+        "spanId": "",
+        "eventName": name,
+    }
+    scope = {"scope": {"name": "otel_keyaudit"}, "logRecords": [record]}
+    return {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [scope]}]}
+
+
+def _value(value: Any) -> dict[str, Any]:
+    if isinstance(value, list):
+        return {"arrayValue": {"values": [_value(element) for element in value]} if value else {}}
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}

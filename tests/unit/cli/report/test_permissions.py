@@ -145,10 +145,9 @@ def test_catalog_is_found_in_the_environment(catalog: Path, monkeypatch: pytest.
 
 def test_wildcard_without_catalog_has_the_permissions_of_the_input() -> None:
     """Those that anybody was seen to need, and those that its own full row lists."""
-    member = full(OPS) | {"effective_scope": {"permissions": ["workspace:list"], "catalog": "9"}}
     other = ApiKey("k_x", None, ["workspace:delete"])
-    result = report([row(full(OPS)), row(full(other), "workspace:delete"), row(full(OPS, "9") | {
-        "effective_scope": member["effective_scope"]})])  # fmt: skip
+    listing = full(OPS, "9") | {"effective_scope": {"permissions": ["workspace:list"], "catalog": "9"}}
+    result = report([row(full(OPS)), row(full(other), "workspace:delete"), row(listing)])
     scope = result.scope("k_ops", "workspace:*")
     assert (scope["used"], scope["unused"], scope["not_observable"]) == (
         ["workspace:create"], ["workspace:delete"], ["workspace:list"],
@@ -212,7 +211,7 @@ def test_key_selects_keys_but_all_show_what_is_observable() -> None:
 
 def test_denials_count_once_a_request() -> None:
     """Each row of a request repeats its decisions so far."""
-    trace = {"decisions": [denied("workspace:delete")], "trace_id": "a" * 32}
+    trace: dict[str, Any] = {"decisions": [denied("workspace:delete")], "trace_id": "a" * 32}
     other = trace | {"trace_id": "b" * 32}
     result = report([row(full(CI, **trace)), row(full(CI, **trace)), row(full(CI, **other))])
     assert result.key("k_ci")["denials"] == 2

@@ -103,6 +103,7 @@ def _select(place: str, tables: dict[str, list[str]], quoted: Callable[[str], st
         named = f"several tables with a column {_FIELDS!r} ({', '.join(found)})" if found else _no_table(tables)
         raise SourceError(f"{shown(place)} has {named}; select the columns {', '.join(COLUMNS)} with --query")
     (table,) = found
+    _check_columns(tables[table], place)
     names = [column for column in COLUMNS if column in tables[table]]
     return f"SELECT {', '.join(names)} FROM {quoted(table)}"  # noqa: S608 - constants and a quoted name
 
@@ -112,15 +113,19 @@ def _no_table(tables: dict[str, list[str]]) -> str:
     return f"no table with a column {_FIELDS!r}{hint(_FIELDS, columns)}"
 
 
-def _order(names: Sequence[str], place: str) -> Callable[[Sequence[Any]], Row]:
-    """Return the function that brings the columns of a query into the order of a row."""
+def _check_columns(names: Sequence[str], place: str) -> None:
     for needed in _NEEDED:
         if needed not in names:
             raise SourceError(
                 f"the rows of {shown(place)} have no column {needed!r}{hint(needed, names)}; "
-                f"select it with --query 'SELECT … AS {needed}, …'"
+                f"select it with --query 'SELECT ... AS {needed}, ...'"
             )
+
+
+def _order(names: Sequence[str], place: str) -> Callable[[Sequence[Any]], Row]:
+    """Return the function that brings the columns of a query into the order of a row."""
+    _check_columns(names, place)
     positions = [names.index(name) if name in names else None for name in COLUMNS]
     if positions == list(range(len(names))):
         return tuple
-    return lambda row: tuple(None if position is None else row[position] for position in positions)  # type: ignore[return-value]
+    return lambda row: tuple(None if at is None else row[at] for at in positions)  # type: ignore[return-value]

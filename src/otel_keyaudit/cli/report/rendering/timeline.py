@@ -33,10 +33,10 @@ def timeline(days: Mapping[int, int], start: float | None, end: float | None) ->
         counts[(day - first) // width] += count
     highest = max(counts)
     bars = [_bar(place, count, highest, first + place * width, width) for place, count in enumerate(counts)]
-    label = f"{sum(counts):,} rows from {_date(first)} to {_date(last)}"
+    label = f"{_rows(sum(counts))} from {_date(first)} to {_date(last)}"
     size = f"0 0 {len(counts) * _WIDTH} {_HEIGHT}"
     picture = tag("svg", *bars, viewBox=size, preserveAspectRatio="none", role="img", aria_label=label)
-    captions = (_date(first), f"at most {highest:,} rows in {_days(width)}", _date(last))
+    captions = (_date(first), f"at most {_rows(highest)} in {_days(width)}", _date(last))
     scale = tag("figcaption", *(tag("span", caption) for caption in captions))
     return tag("figure", picture, scale, class_="timeline")
 
@@ -46,13 +46,17 @@ def _bar(place: int, count: int, highest: int, day: int, width: int) -> Element:
     period = _date(day) if width == 1 else f"{_date(day)} and {_days(width - 1)} more"
     return tag(
         "rect",
-        tag("title", f"{period}: {count:,} rows"),
+        tag("title", f"{period}: {_rows(count)}"),
         x=place * _WIDTH + 1,
         y=_HEIGHT - height,
         width=_WIDTH - 2,
         height=height,
         class_=None if count else "empty",
     )
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _days(number: int) -> str:

@@ -1,0 +1,116 @@
+"""The options of ``otel-keyaudit report``: wrong ones are answered in one line."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from otel_keyaudit import ApiKey
+from otel_keyaudit.cli.group import group
+from support.report import full, lines, report, row, run
+
+CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--format", "tabel"], "--format is 'tabel'; allowed are table, json, html; did you mean 'table'?"),
+        (["--fail-on", "unused_scop"], "--fail-on has 'unused_scop'; allowed are .*; did you mean 'unused_scope'?"),
+        (["--fail-on", "denied,,altered"], "--fail-on has ''; allowed are"),
+        (["--since", "last week"], "--since is 'last week'; allowed is a date"),
+        (["--since", "2026-13-01"], "--since is '2026-13-01'"),
+        (["--until", "x" * 500], "--until is 'x{199}…; allowed"),
+        (["--since", "2026-11-02", "--until", "2026-10-01"], "--since '2026-11-02' is not before --until"),
+        (["--min-age", "30"], "--min-age is '30'; allowed is a number with m, h, d or w"),
+        (["--jaeger", "javascript:alert(1)"], "--jaeger is 'javascript:alert(1)'; allowed is an address"),
+        (["--jaeger", "http://["], "--jaeger is"),
+        (["--catalog", "no.json"], "the scope catalog 'no.json' cannot be read: No such file"),
+        (["--catalgo", "x"], "No such option.*--catalog"),
+        (["-o", "/no/such/folder/report"], "cannot write '/no/such/folder/report': No such file"),
+    ],
+)
+def test_wrong_option(arguments: list[str], expected: str) -> None:
+    """Status 2, nothing on standard output, one line with the option, the value, and the nearest name."""
+    result = run("-", *arguments, stdin="", as_json=False)
+    assert (result.status, result.output) == (2, "")
+    (line,) = result.errors.splitlines()
+    assert re.match("keyaudit: " + expected.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?"), line), line
+
+
+def test_source_is_required() -> None:
+    """One line too."""
+    result = run(as_json=False)
+    assert (result.status, len(result.errors.splitlines())) == (2, 1)
+    assert "SOURCE" in result.errors
+
+
+def test_command_is_in_the_group() -> None:
+    """``otel-keyaudit report``."""
+    done = CliRunner().invoke(group, ["report", "-", "--format", "json"], input="")
+    assert (done.exit_code, '"keyaudit-report/1"' in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(("period", "days"), [("90d", 90), ("2w", 14), ("48h", 2), ("2880m", 2)])
+def test_since_counts_back_from_now(period: str, days: int) -> None:
+    """Or from the end that is given."""
+    now = datetime.now(timezone.utc)
+    inside, outside = (now - timedelta(days=days, minutes=minutes) for minutes in (-5, 5))
+    rows = [row(full(CI), at=inside.isoformat()), row(full(CI), at=outside.isoformat())]
+    assert report(rows, "--since", period).json["rows"] == 1
+    rows = [row(full(CI), at=at) for at in ("2026-06-01T00:00:00Z", "2026-03-01T00:00:00Z")]
+    assert report(rows, "--since", "30d", "--until", "2026-06-10").json["rows"] == 1
+
+
+def test_period_of_an_empty_input() -> None:
+    """Nothing is known of it."""
+    content = report([]).json
+    assert content == {
+        "format": "keyaudit-report/1", "from": None, "to": None, "rows": 0, "rows_without_key": 0, "rows_unreadable": 0,
+        "not_observable": [], "keys": [], "findings": [],
+    }  # fmt: skip
+
+
+def test_period_is_the_one_given() -> None:
+    """Times as RFC 3339."""
+    content = report([row(full(CI))], "--since", "2026-10-01", "--until", "2026-12-01T06:30:00.5Z").json
+    assert (content["from"], content["to"]) == ("2026-10-01T00:00:00Z", "2026-12-01T06:30:00.500000Z")
+
+
+@pytest.mark.parametrize("output_format", ["table", "json", "html"])
+def test_output_file(tmp_path: Path, output_format: str) -> None:
+    """It has what standard output would have, which stays empty."""
+    path = tmp_path / "report"
+    text = lines([row(full(CI))])
+    printed = run("-", "--format", output_format, stdin=text, as_json=False)
+    written = run("-", "--format", output_format, "-o", path, stdin=text, as_json=False)
+    assert (written.status, written.output, written.errors) == (0, "", "")
+    assert path.read_text(encoding="utf-8") == printed.output
+
+
+def test_json_has_the_members_of_the_format() -> None:
+    """In this order, everything sorted."""
+    result = report([row(full(CI))])
+    assert result.json["keys"] == [
+        {
+            "id": "k_ci", "name": "ci-bot", "owner": None, "first_used": "2026-11-23T16:00:00Z",
+            "last_used": "2026-11-23T16:00:00Z", "rows": 1, "snapshots": 1, "denials": 0,
+            "scopes": [{
+                "scope": "workspace:create", "used": ["workspace:create"], "unused": [], "not_observable": [],
+                "last_used": "2026-11-23T16:00:00Z",
+            }],
+            "proposal": ["workspace:create"],
+        }
+    ]  # fmt: skip
+    assert list(result.json) == [
+        "format", "from", "to", "rows", "rows_without_key", "rows_unreadable", "not_observable", "keys", "findings",
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_on_standard_error() -> None:
+    """Progress is for terminals."""
+    assert run("-", stdin=lines([row(full(CI))])).errors == ""

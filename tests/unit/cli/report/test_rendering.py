@@ -1,0 +1,130 @@
+"""The table for a terminal and the HTML page."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from otel_keyaudit import ApiKey
+from support.report import EARLY, full, granted, lines, minimal, row, run
+
+SCRIPT = "<script>alert(1)</script>"
+ODD = ApiKey(
+    f"k_{SCRIPT}", f'"{SCRIPT}', [SCRIPT, "workspace:read", "workspace:create", "a:b"], owner=f"'{SCRIPT}&amp;"
+)
+BEYOND = granted(SCRIPT, cause="other", missing=[SCRIPT])
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+ROWS = [
+    row(full(ODD), at=EARLY),
+    row(full(ODD, decisions=[BEYOND], trace_id=TRACE), resource_id=SCRIPT),
+    row(full(ApiKey("k_x", "x", ["workspace:read"])), "workspace:read"),
+    row(None, SCRIPT),
+    row({"ambiguous": True, "ids": [SCRIPT], "trace_id": f'"/{SCRIPT}'}),
+    row(minimal(ApiKey("k_\ud800\x00\x1b[31m", "\u202ename\n")), trace_id=TRACE),
+]
+
+
+class Page(HTMLParser):
+    """The elements and links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.classes: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        assert not [name for name in values if name.startswith("on")]
+        if tag == "a":
+            self.links.append(values["href"] or "")
+        self.classes += (values.get("class") or "").split()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(*arguments: str) -> Page:
+    """Return the page about the rows."""
+    result = run("-", "--format", "html", *arguments, stdin=lines(ROWS), as_json=False)
+    assert result.status == 0, result.errors
+    return Page(result.output)
+
+
+def test_page_has_no_scripts_and_loads_nothing() -> None:
+    """Whatever keys are called."""
+    found = page()
+    assert not {"script", "iframe", "link", "img", "object", "base", "form"} & {*found.tags}
+    assert [link for link in found.links if not link.startswith("#key-")] == []
+    assert SCRIPT in found.text
+    assert "default-src 'none'" in run("-", "--format", "html", stdin="", as_json=False).output
+
+
+def test_page_shows_findings_first_then_sorted_keys() -> None:
+    """With a bar for each key and a timeline of its rows."""
+    found = page()
+    assert found.text.index("Findings") < found.text.index("Keys (3)")
+    parts = [found.text.rindex(name) for name in ("k_<script>", "k_\\ud800", "k_x")]
+    assert parts == sorted(parts)
+    assert (found.classes.count("bar"), found.classes.count("timeline")) == (3, 3)
+    assert {"used", "unused", "not_observable"} <= {*found.classes}
+
+
+def test_page_links_keys_and_traces() -> None:
+    """To Jaeger, whose own path and query are kept."""
+    links = page("--jaeger", "https://jaeger.test/ui/?service=shop").links
+    assert f"https://jaeger.test/ui/trace/{TRACE}?service=shop" in links
+    assert (
+        "https://jaeger.test/ui/search?service=shop&tags=%7B%22keyaudit.key.id%22%3A%22k_x%22%7D&lookback=2d&limit=100"
+        in links
+    )
+    assert not [link for link in links if "<" in link or '"' in link]
+
+
+def test_page_has_no_control_characters() -> None:
+    """Nor lone surrogates, which no file can hold."""
+    output = run("-", "--format", "html", stdin=lines(ROWS), as_json=False).output
+    assert not {"\x00", "\x1b", "\u202e"} & {*output}
+
+
+@pytest.mark.parametrize("days", [0, 1, 59, 60, 400, 4000])
+def test_timeline_has_at_most_sixty_bars(days: int) -> None:
+    """Of equally many days."""
+    key = full(ApiKey("k", "k", ["a:b"]))
+    first, last = 1_600_000_000, 1_600_000_000 + days * 86_400
+    text = lines([row(key, at=first), row(key, at=last), row(key, at=last)])
+    found = Page(run("-", "--format", "html", stdin=text, as_json=False).output)
+    assert 1 <= found.tags.count("rect") <= 60
+    assert f"at most {2 if days else 3} rows in" in found.text
+
+
+def test_table_is_at_most_eighty_columns_wide() -> None:
+    """Without colours, and without anything that steers a terminal."""
+    output = run("-", stdin=lines(ROWS), as_json=False).output
+    assert max(map(len, output.splitlines())) <= 80
+    assert not {"\x00", "\x1b", "\u202e", "\r"} & {*output}
+
+
+def test_table_shows_keys_and_findings() -> None:
+    """Names are never taken for markup."""
+    key = ApiKey("[red]k[/red]", "[bold]", ["workspace:read", "workspace:create"], owner="tenant-A")
+    rows = [
+        row(full(key), at=EARLY),
+        row(full(key)),
+        row(full(ApiKey("k_x", None, ["workspace:read"])), "workspace:read"),
+    ]
+    output = run("-", stdin=lines(rows), as_json=False).output
+    assert "[red]k[/red]  [bold]  owner tenant-A" in output
+    assert "unused_scope" in output
+    assert "proposal: workspace:create" in output
+
+
+def test_table_says_when_nothing_was_found() -> None:
+    """And when a permission is not observable, why."""
+    output = run("-", stdin=lines([row(full(ApiKey("k", None, ["a:b"])), "x:y")]), as_json=False).output
+    assert "No findings" in output
+    assert "Not observable" in output

@@ -1,0 +1,224 @@
+"""The sources: SQLite, JSON lines in files and on standard input; wrong ones are answered in one line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey
+from otel_keyaudit.cli.report.reading.entries import COLUMNS
+from support.report import LATE, full, lines, minimal, report, row, run
+
+CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
+ROWS = [row(full(CI)), row(minimal(CI)), row(None)]
+
+
+def sqlite(path: Path, rows: Iterable[dict[str, Any]], columns: str = "at, {}".format(", ".join(COLUMNS[1:]))) -> Path:
+    """Write rows into an SQLite file."""
+    connection = sqlite3.connect(path)
+    connection.execute(f"CREATE TABLE audit_log (id INTEGER PRIMARY KEY, {columns}, actor)")
+    for one in rows:
+        values = [one[name] for name in COLUMNS[:-1]] + [json.dumps(one["additional_fields"])]
+        connection.execute(f"INSERT INTO audit_log ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
+    """A database, a file, a compressed file under either name, and standard input with both."""
+    text = lines(ROWS).encode()
+    (tmp_path / "rows.jsonl").write_bytes(text)
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(text))
+    (tmp_path / "packed").write_bytes(gzip.compress(text))
+    expected = report(ROWS).json
+    assert expected["rows"] == 3
+    for source in (sqlite(tmp_path / "audit.db", ROWS), *tmp_path.glob("rows*"), tmp_path / "packed"):
+        assert run(source).json == expected, source
+    assert run("-", stdin=gzip.compress(text)).json == expected
+
+
+def test_several_sources_are_one(tmp_path: Path) -> None:
+    """Rows are numbered through, and a digest is resolved by another source."""
+    first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
+    first.write_text(lines([row(minimal(CI))]))
+    second.write_text(lines([row(full(CI)), row(None)]))
+    result = run(first, second)
+    assert (result.json["rows"], result.findings("unresolved"), result.findings("keyless_rows")) == (3, [], [(None, 3)])
+
+
+def test_additional_fields_can_be_text() -> None:
+    """A JSON object in a string, in any form that the library writes."""
+    fields = json.dumps(ROWS[0]["additional_fields"])
+    with_nan = fields[:-1] + ', "ratio": NaN}'
+    texts = [fields, "\ufeff" + fields, with_nan, fields[:-1] + ', "cut": "\\ud800"}']
+    result = report([row(None, additional_fields=text) for text in texts])
+    assert (result.key("k_ci")["rows"], result.json["rows_unreadable"]) == (4, 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+def test_additional_fields_can_be_bytes(tmp_path: Path, encoding: str) -> None:
+    """As ``json.loads`` detects the encoding."""
+    path = sqlite(tmp_path / "audit.db", ROWS[:1])
+    connection = sqlite3.connect(path)
+    encoded = json.dumps(ROWS[0]["additional_fields"]).encode(encoding)
+    connection.execute("UPDATE audit_log SET additional_fields = ?", [encoded])
+    connection.commit()
+    connection.close()
+    assert run(path).key("k_ci")["rows"] == 1
+
+
+@pytest.mark.parametrize("fields", [None, "", "null", "{}", "[1]", '"text"', "17", {}, [], 17])
+def test_fields_without_an_object_have_no_key(fields: Any) -> None:
+    """They are readable rows without a key."""
+    result = report([row(None, additional_fields=fields)])
+    assert (result.json["rows"], result.json["rows_without_key"], result.json["rows_unreadable"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("broken", ["{", "text", '{"a": 1} x', "[1]", "17", "\x00", "\ufeff", "[" * 100_000])
+def test_broken_line_is_unreadable(broken: str) -> None:
+    """The lines around it are read."""
+    result = report([ROWS[0], broken, ROWS[1]])
+    assert (result.json["rows"], result.json["rows_unreadable"], result.json["rows_without_key"]) == (3, 1, 0)
+    assert result.key("k_ci")["rows"] == 2
+
+
+def test_broken_fields_are_unreadable() -> None:
+    """The row is there, but nobody knows whether it had a key."""
+    result = report([row(None, additional_fields='{"cut')])
+    assert (result.json["rows"], result.json["rows_unreadable"], result.json["rows_without_key"]) == (1, 1, 0)
+
+
+def test_empty_lines_are_no_rows() -> None:
+    """At the end of a file, or between rows."""
+    assert report([ROWS[0], "", "  ", "\r"]).json["rows"] == 1
+
+
+def test_log_line_is_its_own_fields() -> None:
+    """A logging library writes the member beside the message."""
+    result = report([{"event": "created", "at": LATE, "request_api_key": full(CI)}])
+    assert (result.key("k_ci")["rows"], result.key("k_ci")["last_used"]) == (1, LATE)
+
+
+def test_names_of_members_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they do for the library."""
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_REQUEST_FIELD", "by_key")
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SUBJECT_FIELD", "about_key")
+    other = ApiKey("k_other", None, ["a:b"])
+    fields = {"by_key": full(CI), "about_key": full(other), "by_key_unverified": 1}
+    result = report([row(None, "api_key:create", additional_fields=fields)])
+    assert [key["id"] for key in result.json["keys"]] == ["k_ci", "k_other"]
+    assert result.findings("forged") == [("k_ci", 1)]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [LATE, "2026-11-23 16:00:00", "2026-11-23T17:00:00+01:00", "2026-11-23T16:00:00.000000000Z", 1795449600,
+     1795449600.0, 1795449600000, 1795449600000000, 1795449600000000000, "1795449600"],
+)  # fmt: skip
+def test_forms_of_time(at: Any) -> None:
+    """RFC 3339, without zone in UTC, and numbers since 1970 in the usual units."""
+    assert report([row(full(CI), at=at)]).json["to"] == LATE
+
+
+@pytest.mark.parametrize("at", [None, "", "yesterday", True, [], "2026-02-30T00:00:00Z", 1e300])
+def test_row_without_a_time_is_counted(at: Any) -> None:
+    """It belongs to every period."""
+    result = report([row(full(CI), at=at)], "--since", "2026-11-01")
+    assert (result.json["rows"], result.json["to"], result.key("k_ci")["last_used"]) == (1, None, None)
+
+
+def test_query_selects_columns(tmp_path: Path) -> None:
+    """Columns of other names, and only some rows."""
+    path = sqlite(tmp_path / "audit.db", ROWS)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE audit_log RENAME COLUMN additional_fields TO details; ALTER TABLE audit_log RENAME at TO created"
+    )
+    connection.close()
+    query = "SELECT details AS additional_fields, created AS at, action FROM audit_log WHERE id < 3"
+    assert run(path, "--query", query).json["rows"] == 2
+
+
+def test_database_is_never_written(tmp_path: Path) -> None:
+    """Not even by a query that tries."""
+    path = sqlite(tmp_path / "a?b#c%20.db", ROWS)
+    before = path.read_bytes()
+    assert run(path).json["rows"] == 3
+    refused = run(path, "--query", "DELETE FROM audit_log")
+    assert refused.status == 2
+    assert "readonly" in refused.errors
+    assert path.read_bytes() == before
+
+
+def wrong(*arguments: str | Path, stdin: str = "") -> str:
+    """Return the only line about wrong use."""
+    result = run(*arguments, stdin=stdin, as_json=False)
+    assert (result.status, result.output) == (2, "")
+    (line,) = result.errors.splitlines()
+    assert line.startswith("keyaudit: ")
+    return line
+
+
+def test_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    """A typing error in a file's name."""
+    sqlite(tmp_path / "audit.db", ROWS)
+    assert "did you mean 'audit.db'?" in wrong(tmp_path / "audti.db")
+    assert "directory" in wrong(tmp_path)
+    assert "not valid" in wrong("a\0b")
+
+
+def test_table_is_found_or_asked_for(tmp_path: Path) -> None:
+    """No table, several, a column that is spelled differently, or one that is missing."""
+    path = sqlite(tmp_path / "audit.db", ROWS)
+    connection = sqlite3.connect(path)
+    connection.execute('CREATE TABLE "odd ""name" (at, additional_fields)')
+    connection.commit()
+    assert "several tables with a column 'additional_fields' (audit_log, odd \"name)" in wrong(path)
+    connection.execute("DROP TABLE audit_log")
+    connection.commit()
+    assert run(path).json["rows"] == 0
+    connection.execute('ALTER TABLE "odd ""name" RENAME at TO att')
+    connection.commit()
+    assert "no column 'at'; did you mean 'att'?" in wrong(path)
+    connection.execute('ALTER TABLE "odd ""name" RENAME additional_fields TO additional_field')
+    connection.commit()
+    assert "did you mean 'additional_field'?" in wrong(path)
+    assert "no column 'additional_fields'" in wrong(path, "--query", 'SELECT att AS at FROM "odd ""name"')
+    assert "no such table: audit" in wrong(path, "--query", "SELECT * FROM audit")
+    connection.close()
+
+
+def test_query_needs_a_database(tmp_path: Path) -> None:
+    """Rows in JSON lines have their columns already."""
+    assert "--query is for SQLite and PostgreSQL" in wrong("-", "--query", "SELECT 1")
+
+
+def test_other_databases_are_refused() -> None:
+    """With the nearest scheme."""
+    assert "did you mean 'postgresql'?" in wrong("postgresq://host/db")
+    assert "'mysql://' is no source" in wrong("mysql://host/db")
+
+
+def test_password_of_a_database_is_never_shown() -> None:
+    """Whatever is wrong with the URL."""
+    for url in (
+        "postgresql://me:hunter2@127.0.0.1:1/db",
+        "postgresql://me:hunter2@[::1/db",
+        "postgresql://me@h:hunter2/db",
+    ):
+        assert "hunter2" not in wrong(url)
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """A cut compressed file, and a database that is none."""
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(lines(ROWS).encode())[:-9])
+    (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"x" * 200)
+    assert "cut.gz" in wrong(tmp_path / "cut.gz")
+    assert "bad.db" in wrong(tmp_path / "bad.db")

@@ -7,7 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from otel_keyaudit import ConfigurationError
-from otel_keyaudit.errors import CredentialError, MissingError, class_name
+from otel_keyaudit.errors import (
+    LONGEST_SHOWN,
+    CredentialError,
+    MissingError,
+    NotLoadedError,
+    UnreadableError,
+    class_name,
+    hint,
+    printable,
+    shown,
+)
 
 
 class RefusedError(Exception):
@@ -31,7 +41,7 @@ def test_what_is_missing_is_told_by_its_name_and_the_class_of_its_owner(owner: o
 
 def test_a_credential_is_not_repeated() -> None:
     """The text says that there is one."""
-    assert str(CredentialError()) == "a value holds the credential that was presented"
+    assert str(CredentialError()) == "a value contains the credential presented with the request"
 
 
 @pytest.mark.parametrize(
@@ -45,3 +55,65 @@ def test_a_credential_is_not_repeated() -> None:
 def test_the_class_of_an_exception(error: BaseException, name: str) -> None:
     """With its module, unless it is builtin."""
     assert class_name(error) == name
+
+
+FORGED = "Err\nWARNING:root:admin logged in"
+
+
+def test_the_class_of_an_exception_is_printable() -> None:
+    """A line break in it would forge a log line."""
+    kind = type(FORGED, (Exception,), {"__module__": "a\rb"})
+    assert class_name(kind()) == "a\\rb.Err\\nWARNING:root:admin logged in"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MissingError(FORGED, type(FORGED, (), {})()),
+        NotLoadedError(FORGED, type(FORGED, (), {})),
+        UnreadableError(FORGED),
+        ConfigurationError(FORGED),
+        ConfigurationError("\x1b[2J\u202e\u2028\ud800"),
+    ],
+)
+def test_messages_are_printable(error: Exception) -> None:
+    """Whatever the names of classes hold."""
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain é 日本", "plain é 日本"),
+        ("a\nb", "a\\nb"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_characters_that_are_not_printable_are_escaped(text: str, expected: str) -> None:
+    """As in a Python string."""
+    assert printable(text) == expected
+
+
+def test_a_long_value_is_cut() -> None:
+    """A shorter one is shown as it is."""
+    assert shown("a" * 100) == repr("a" * 100)
+    assert shown("a" * 100_000) == "'" + "a" * (LONGEST_SHOWN - 1) + "…"
+    assert len(shown(["x"] * 100_000)) == LONGEST_SHOWN + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("scops", "; did you mean 'scopes'?"),
+        ("SCOPE", "; did you mean 'scopes'?"),
+        ("scopes", ""),
+        ("xyzzy", ""),
+        ("", ""),
+        ("s" * 100_000, ""),
+    ],
+)
+def test_the_nearest_name_is_suggested(name: str, expected: str) -> None:
+    """In any case; nothing is suggested if no name is near."""
+    assert hint(name, ["id", "scopes", "allow_list"]) == expected

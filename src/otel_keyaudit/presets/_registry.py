@@ -80,8 +80,7 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
         ConfigurationError: With ``strict``, a library is not there.
     """
     found = {}
-    for name in names:
-        one = preset(name)
+    for name, one in {name: preset(name) for name in names}.items():
         shortcoming = one.shortcoming()
         if shortcoming is None:
             found[name] = one

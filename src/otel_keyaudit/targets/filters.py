@@ -110,7 +110,7 @@ def _split(name: str, separator: str | None) -> Filter:
 
 
 def _number(argument: str | None, low: int, high: int) -> int:
-    if argument is None or not re.fullmatch(r"[0-9]{1,9}", argument) or not low <= int(argument) <= high:
+    if argument is None or not re.fullmatch(r" *[0-9]{1,9} *", argument) or not low <= int(argument) <= high:
         raise ValueError(f"takes a number from {low} to {high}")
     return int(argument)
 

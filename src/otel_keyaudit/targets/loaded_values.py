@@ -66,7 +66,8 @@ def _run_on_view(found: Any, view: LoadedView, kind: type, name: str) -> Any:
         return MethodType(found, view)
     if isinstance(found, (staticmethod, classmethod)):
         return found.__get__(None, kind)
-    compute = getattr_static(found, "fget", None) or getattr_static(found, "func", None)
+    is_property = isinstance(found, property)
+    compute = found.fget if is_property else getattr_static(found, "fget", None) or getattr_static(found, "func", None)
     if isinstance(compute, FunctionType):  # a property, a hybrid property or a cached property
         return compute(view)
     if hasattr(type(found), "__get__"):

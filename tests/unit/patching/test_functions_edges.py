@@ -43,7 +43,7 @@ def test_what_cannot_be_there_is_said(text: str, reason: str) -> None:
     """With the text as it was given, and what is not there."""
     with pytest.raises(ConfigurationError) as caught:
         LazyFunction(text, deferred=False)
-    assert str(caught.value) == reason
+    assert str(caught.value).partition("; did you mean")[0] == reason
 
 
 def test_no_name_is_no_package() -> None:

@@ -1,7 +1,7 @@
-"""The path language: where a path leads, and what cannot be read."""
+"""Expressions: how they are parsed, where their paths lead, and what cannot be read."""
 
 import sqlite3
-from collections import UserDict, defaultdict
+from collections import ChainMap, UserDict, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit.errors import ConfigurationError, MissingError, UnreadableError
-from otel_keyaudit.targets.expression import Expression, FunctionReference, parse
+from otel_keyaudit.targets.expression import Expression, ObjectReference, parse
 from support.paths import read
 
 
@@ -113,8 +113,8 @@ def test_rows_of_a_database() -> None:
 
 @pytest.mark.parametrize(
     ("text", "base"),
-    [("b", {"a": 1}), ("a.b", {"a": 1}), ("[2]", (1, 2)), ("['b']", {"a": 1}), ("[0]", {"a": 1}), ("b()", {"b": len}),
-     ("['x']", "text"), ("name", Named()), ("b", SimpleNamespace()), ("a[].b", {"a": [{"b": 1}, {}]})],
+    [("[2]", (1, 2)), ("b()", {"b": len}), ("['x']", "text"), ("name", Named()), ("b", SimpleNamespace()),
+     ("a.b", {"a": SimpleNamespace()}), ("a[].b", {"a": [SimpleNamespace(b=1), SimpleNamespace()]})],
 )  # fmt: skip
 def test_missing(text: str, base: object) -> None:
     """What is not there is missing: no item, attribute or position of that name."""
@@ -132,8 +132,7 @@ def test_only_lists_are_mapped_over(text: str, base: object) -> None:
 def test_nothing_is_added_while_reading() -> None:
     """Reading a member that is not there does not create it."""
     base: defaultdict[str, list[str]] = defaultdict(list)
-    with pytest.raises(MissingError):
-        read("scopes", base)
+    assert read("scopes", base) is read("['scopes']", base) is None
     assert not base
 
 
@@ -177,16 +176,16 @@ def test_alternatives(text: str, base: object, expected: object) -> None:
 def test_no_alternative_leads_anywhere() -> None:
     """Where every alternative is missing the value is, unless it is a default, whose members may be absent."""
     with pytest.raises(MissingError):
-        read("a ?? b", {})
-    default = parse("a ?? b", emitted=True, lenient=True)
+        read("a ?? b", SimpleNamespace())
+    default = parse("a ?? b", emitted=True, is_default=True)
     assert isinstance(default, Expression)
-    assert default.read(lambda path: {}) is None
+    assert default.read(lambda path: SimpleNamespace()) is None
 
 
 @pytest.mark.parametrize("text", ["m:f", "shop.keys:find", " shop.keys:Keys.find "])
 def test_functions(text: str) -> None:
     """``module:function`` names a function."""
-    assert parse(text, emitted=True) == FunctionReference(text.strip())
+    assert parse(text, emitted=True) == ObjectReference(text.strip())
 
 
 @pytest.mark.parametrize(
@@ -217,3 +216,157 @@ def test_flattening_keeps_all_elements(value: Any) -> None:
     """Two maps give the elements of the lists in a list, in order."""
     base = {"a": [[value], [value, value]]}
     assert read("a[][]", base) == [element for element in [value] * 3 if element is not None]
+
+
+ALLOWED = "allowed are .name, .name(), [0], ['item'], [] after a root or name, then |filter:argument, then ??"
+SECRET = "allowed is only its hash (|sha256:16) or the last four characters of a string (|tail:4) at once"
+
+
+class Unordered:
+    """Has no order among its kind."""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b", f"expression 'a b' cannot be read from ' b' on; {ALLOWED}"),
+        ("a ??", "expression 'a ??' has no path at ''; a path starts with a name"),
+        ("a ?? -b", "expression 'a ?? -b' has no path at ' -b'; a path starts with a name"),
+        ("['a'] ?? !", "expression \"['a'] ?? !\" has no path at ' !'; a path starts with a name"),
+        ("a | upper", "expression 'a | upper' has an unknown filter 'upper'"),
+        ("owner.Token", f"expression 'owner.Token' would write out 'Token', which holds a secret; {SECRET}"),
+    ],
+)
+def test_a_wrong_expression_is_explained(text: str, message: str) -> None:
+    """The whole expression, where it goes wrong, and what is allowed there."""
+    with pytest.raises(ConfigurationError) as wrong:
+        parse(text, emitted=True)
+    assert str(wrong.value).startswith(message)
+    assert "known are" in str(wrong.value) or str(wrong.value) == message
+
+
+@pytest.mark.parametrize("name", ["X_key", "XX_XX_token", "Xkey"])
+def test_only_underscores_before_a_name_are_overlooked(name: str) -> None:
+    """Another name that ends like that of a secret is another name."""
+    assert isinstance(parse(name, emitted=True), Expression)
+
+
+def test_an_expression_shows_itself_as_written() -> None:
+    """That is what errors and the status name it by."""
+    text = " name ?? token_name | str "
+    expression = parse(text, emitted=True)
+    assert isinstance(expression, Expression)
+    assert expression.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "message"),
+    [
+        ("return.verb", object(), "object has no 'verb'"),
+        ("return['verb']", 5, "int has no 'verb'"),
+        ("return[3]", [1], "list has no '3'"),
+        ("return.verb()", [], "list has no 'verb'"),
+    ],
+)
+def test_what_is_missing_is_named_with_where_it_was_looked_for(text: str, value: object, message: str) -> None:
+    """By its name and the kind of its owner."""
+    with pytest.raises(MissingError) as missing:
+        read(text, result=value)
+    assert str(missing.value) == message
+
+
+@pytest.mark.parametrize(("value", "kind"), [("text", "str"), (b"bytes", "bytes"), (5, "int"), (iter([1]), "iterator")])
+def test_only_a_list_can_be_mapped_over(value: Any, kind: str) -> None:
+    """The reason names the kind of what is none."""
+    with pytest.raises(UnreadableError) as refused:
+        read("return[].id", result=value)
+    assert str(refused.value).startswith("[] maps over a list, not over ")
+    assert str(refused.value).endswith(kind)
+
+
+def test_a_mapping_is_mapped_over_by_its_keys_where_a_path_begins() -> None:
+    """``[]`` at the very start is over what the path starts from; an iterator there is the application's to read."""
+    assert read("return[]", result={"b": 1, "a": 2}) == ["b", "a"]
+    scopes = iter(["a"])
+    for text in ("return[]", "return[].upper()"):
+        with pytest.raises(UnreadableError):
+            read(text, result=scopes)
+    assert list(scopes) == ["a"]
+
+
+def test_what_comes_from_a_set_is_sorted_and_a_list_is_not() -> None:
+    """One key has one snapshot, whatever order its set has at the moment; a list has the application's order."""
+    names = [f"scope:{number}" for number in range(50)]
+    assert read("return[]", result=set(names)) == sorted(names)
+    assert read("return[]", result=names[::-1]) == names[::-1]
+
+
+def test_a_set_without_an_order_is_read_all_the_same() -> None:
+    """It keeps whatever order it has."""
+    one, other = Unordered(), Unordered()
+    assert set(read("return[]", result={one, other})) == {one, other}
+
+
+class Keyed:
+    """Has keys and items, and is no mapping."""
+
+    def keys(self) -> list[str]:
+        return ["verb"]
+
+    def __getitem__(self, name: str) -> str:
+        return {"verb": "create"}[name]
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict, ChainMap])
+def test_a_member_of_a_mapping_is_no_item_a_second_time(kind: Any) -> None:
+    """What is neither item nor attribute is missing; anything with ``keys()`` is asked for an item last."""
+    mapping = kind(verb="create") if kind is not ChainMap else ChainMap({"verb": "create"})
+    assert read("return.noun", result=mapping) is read("return['noun']", result=mapping) is None
+    assert read("return.verb", result=Keyed()) == "create"
+    with pytest.raises(MissingError, match="Keyed has no 'noun'"):
+        read("return.noun", result=Keyed())
+
+
+@pytest.mark.parametrize("mapping", [{"a": 1}, UserDict(a=1), ChainMap({"a": 1}), defaultdict(list, a=1)])
+@pytest.mark.parametrize("text", ["b", "['b']", "[0]", "b.c", "b[0]['c'].d", "b[].c", "b ?? c", "b | split"])
+def test_a_missing_item_of_a_mapping_is_none(mapping: Any, text: str) -> None:
+    """Optional claims are usual, so that is no error, in whatever field."""
+    assert read(text, mapping) is None
+    assert mapping == {"a": 1}
+
+
+def test_a_missing_attribute_gives_way_to_another_alternative() -> None:
+    """Only if no alternative is there, the expression is unreadable."""
+    assert read("b ?? a", SimpleNamespace(a=1)) == 1
+    assert read("b ?? a", SimpleNamespace(a=None)) is None
+    assert read("a ?? b", SimpleNamespace(a=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "root"), [("closure.scopes", "closure"), ("closure.scopes[0]", "closure"), ("closure", None)]
+)
+def test_closures(text: str, root: str | None) -> None:
+    """A free variable is a root; the name alone is a member."""
+    expression = parse(text, emitted=True)
+    assert isinstance(expression, Expression)
+    assert expression.roots == {root}
+    assert expression.free_variables == ({"scopes"} if root else frozenset())
+    assert expression.parameters == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"), [("a|splt", "split"), ("a|tru_keys", "true_keys"), ("a|SHA256:8", "sha256"), ("a|xyzzy", None)]
+)
+def test_an_unknown_filter_is_answered_with_the_nearest(text: str, nearest: str | None) -> None:
+    """A name that resembles none gets the list only."""
+    with pytest.raises(ConfigurationError, match="known are acts, head, if") as wrong:
+        parse(text, emitted=True)
+    assert str(wrong.value).endswith(f"; did you mean {nearest!r}?") is (nearest is not None)
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000 + "!", "a|" + "b" * 100_000, "a|head:" + "9" * 100_000, "!" * 100_000])
+def test_a_long_expression_is_cut(text: str) -> None:
+    """A message stays readable."""
+    with pytest.raises(ConfigurationError) as wrong:
+        parse(text, emitted=True)
+    assert len(str(wrong.value)) < 900

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
 
 from otel_keyaudit import AuthTarget, ConfigurationError
-from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expression import parse
@@ -78,7 +79,7 @@ def test_expressions_read_from_a_call(text: str, expected: object) -> None:
     assert read(text, call, {"id": "base"}) == expected
 
 
-@pytest.mark.parametrize("text", ["missing", "return.missing", "self.missing", "args.more.missing"])
+@pytest.mark.parametrize("text", ["missing", "return.missing", "self.missing", "args.scope.missing"])
 def test_what_is_not_there_cannot_be_read(text: str) -> None:
     """A path that leads to nothing is an error, which whoever reads counts."""
     call = call_of(Checker(), "secret")
@@ -90,6 +91,56 @@ def test_what_is_not_there_cannot_be_read(text: str) -> None:
 def test_a_missing_object_gives_none() -> None:
     """``None`` on the way is no error."""
     assert read("id", call_of(Checker(), "secret")) is None
+
+
+def make(scopes: Any) -> Any:
+    """Return a function with a free variable."""
+
+    def inner(token: str) -> Any:
+        return scopes
+
+    return inner
+
+
+def test_free_variables_of_the_called_function_are_read() -> None:
+    """Each function that a factory returns has its own."""
+    for scopes in (["a"], {"name": "b"}):
+        function = make(scopes)
+        call = Call(Binding(function), ("secret",), {}, function)
+        assert read("closure.scopes", call) is scopes
+        assert call.closure("scopes") is scopes
+    assert read("closure.scopes.name", call) == "b"
+
+
+@pytest.mark.parametrize("function", [make("a"), len, None])
+def test_a_free_variable_that_is_not_there_is_missing(function: Any) -> None:
+    """The target is wrong in that case, unless a compiled function cannot tell."""
+    with pytest.raises(MissingError):
+        Call(Binding(len), (), {}, function).closure("other")
+
+
+def test_a_free_variable_without_a_value_is_missing() -> None:
+    """The factory may still run when its function is called."""
+
+    def inner() -> Any:
+        return later
+
+    call = Call(Binding(inner), (), {}, inner)
+    with pytest.raises(MissingError):
+        call.closure("later")
+    later = 1
+    assert call.closure("later") == 1
+
+
+def test_awaitables_of_the_users_functions_are_refused() -> None:
+    """Nobody awaits them, and Python does not warn about a coroutine that was never awaited."""
+
+    async def find(call: Call) -> str:
+        return "k_1"
+
+    for source in (find, functools.partial(find)):
+        with pytest.raises(UnreadableError, match="coroutine would have to be awaited"):
+            reader(source, deferred=False)(call_of(Checker(), "secret"), None)
 
 
 SERVICE = """
@@ -132,5 +183,5 @@ def test_functions_that_cannot_be_there_are_refused(
     """A package that does not exist, a function that an imported module lacks: said at once."""
     name = load_module(SERVICE).__name__
     written = f"email.no_such:verify?id={reference.format(name=name)}"
-    with pytest.raises(ConfigurationError, match=r"no package|no function"):
+    with pytest.raises(ConfigurationError, match=r"no package|has no 'missing'; did you mean|has no 'missing'"):
         keyaudit.instrument(auth_targets=[written])

@@ -10,20 +10,23 @@ from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.target import parse_target
 
 SECRETS = [
-    "key", "api_key", "apikey", "raw_key", "full_key", "key_secret", "key_hash", "hashed_key", "lookup_hash", "token",
-    "raw_token", "auth_token", "access_token", "refresh_token", "id_token", "token_hash", "hashed_token", "jwt",
-    "secret", "client_secret", "secret_key", "private_key", "password", "passwd", "passphrase", "plaintext", "digest",
-    "hmac_digest", "signature", "credential", "credentials", "authorization", "cookie",
+    "key", "apikey", "xapikey", "rawkey", "fullkey", "accesskey", "keysecret", "keyhash", "hashedkey", "lookuphash",
+    "keyvalue", "token", "rawtoken", "authtoken", "accesstoken", "refreshtoken", "idtoken", "apitoken", "sessiontoken",
+    "tokenhash", "hashedtoken", "bearer", "pat", "jwt", "secret", "clientsecret", "apisecret", "secretkey",
+    "secretaccesskey", "privatekey", "secrethash", "hashedsecret", "password", "passwd", "pwd", "passwordhash",
+    "passphrase", "plaintext", "digest", "hmacdigest", "signature", "credential", "credentials", "authorization",
+    "cookie", "api_key", "access_token", "id_token", "keyHash", "apiToken", "X_Api_Key", "sessionToken", "_token",
 ]  # fmt: skip
-"""The list of the documentation."""
+"""The list of the documentation, and some of its names in other spellings."""
 
-EMITTED_OF_AUTH = ["id", "name", "scopes", "allow_list", "owner", "expires_at"]
+KEY_FIELDS = ["id", "name", "scopes", "allow_list", "owner", "expires_at"]
+EMITTED_OF_AUTH = [*KEY_FIELDS, "on_behalf_of", "actors"]
 EMITTED_OF_AUDIT = [
     "action",
     "resource_type",
     "resource_id",
     "outcome",
-    *(f"subject_{name}" for name in EMITTED_OF_AUTH),
+    *(f"subject_{name}" for name in KEY_FIELDS),
 ]
 
 
@@ -44,7 +47,10 @@ def is_refused(text: str) -> bool:
         "return.{}.strip().lower()", "return.{}()", "return[0].{}", "return.{}[0]", "return.items[].{}", "return.{}[]",
         "scope.headers['{}']", "args.{}.strip()", "return.a ?? return.{}", "return.{} ?? return.a", "exc.{}",
         "return.{}|head:4", "return.{}|str|sha256", "return.{}|tail:5", "return.{}|split|tail:4", "return.{}|prefix:x",
-        "return.{}|if:a,b", "return.items[].{}|tail:4", "return.__{}",
+        "return.{}|if:a,b", "return.items[].{}|tail:4", "return.__{}", "closure.{}", "return.{}.value", "{}['value']",
+        "return.{}.raw", "{}.get_secret_value()", "{}.getSecretValue()", "{}.expose()", "{}.expose_secret()", "{}[-1]",
+        "{}.reveal()", "{}.decode()", "{}.hex()", "{}.value.value", "{}['x'][0]", "{}.strip().value", "args.{}['x']",
+        "{}[].value", "{}.value|head:4", "{}.split()[1]",
     ],
 )  # fmt: skip
 def test_refused(path: str) -> None:
@@ -58,7 +64,8 @@ def test_refused(path: str) -> None:
     [
         "{}.id", "return.{}.prefix", "return['{}'].name", "return.{}_id", "return.my_{}", "return.{}|sha256",
         "return.{}|sha256:12|prefix:x", "return.{} | tail:4", "return.{}|tail:1", "return.{}[]|sha256",
-        "args.{}|sha256", "return.items[].{}|sha256:8", "return.{}.strip()|tail:4",
+        "{}.value.id", "{}['x'].id", "{}.value|sha256", "{}['x']|tail:4", "my.value", "value", "args.{}|sha256",
+        "return.items[].{}|sha256:8", "return.{}.strip()|tail:4",
     ],
 )  # fmt: skip
 def test_allowed(path: str) -> None:
@@ -77,6 +84,21 @@ def test_every_emitted_field_is_checked(kind: type[AuthTarget] | type[AuditTarge
         parse_target(kind, written)
     for part in (repr(written), repr(field), "'args.token'", "'token'", "sha256"):
         assert part in str(wrong.value)
+
+
+@pytest.mark.parametrize("name", ["token", "Token.value", "state.api_key", "state.accessToken"])
+def test_references_to_secrets_are_refused(name: str) -> None:
+    """The object may be the value, so the last name counts as in a path."""
+    with pytest.raises(ConfigurationError, match="holds a secret; name a function"):
+        AuthTarget("m:f", id=f"flask:{name}")
+    assert AuthTarget("m:f", id="flask:token.id", key=f"flask:{name}").sources
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "access-token", "Session-Token"])
+def test_hyphens_make_no_difference(name: str) -> None:
+    """Items of headers are spelled with them."""
+    assert is_refused(f"return.headers['{name}']")
+    assert not is_refused(f"return.headers['{name}-Id']")
 
 
 def test_fields_that_are_not_written_out_may_lead_to_secrets() -> None:
@@ -122,7 +144,10 @@ def test_names_of_the_documentation() -> None:
         "key_id",
         "token_type",
         "public_key",
-        "bearer",
+        "monkey",
+        "value",
+        "raw",
+        "patience",
     ]
     assert all(is_refused(name) for name in SECRETS)
     assert not any(is_refused(name) for name in others)

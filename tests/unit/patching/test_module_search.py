@@ -1,0 +1,72 @@
+"""Modules that do not exist are told by name, with the nearest right one, and nothing is imported."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from otel_keyaudit.patching.module_search import explain_missing
+from support.keyaudit import Modules
+
+BROKEN = "raise RuntimeError('imported early')"
+
+
+@pytest.fixture
+def depot(modules: Modules) -> str:
+    """A package that cannot be imported, with two modules and a package inside."""
+    for name in ("keyaudit_depot.auth", "keyaudit_depot.audit.rows"):
+        modules.write(BROKEN, name)
+    package = modules.folder / "keyaudit_depot"
+    package.joinpath("__init__.py").write_text(BROKEN)
+    return "keyaudit_depot"
+
+
+@pytest.mark.parametrize("module", ["", ".auth", ".audit", ".audit.rows"])
+def test_a_module_that_exists_may_be_imported_later(depot: str, module: str) -> None:
+    """No code of it runs."""
+    assert explain_missing(depot + module) is None
+    assert depot not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (".atuh", "package 'keyaudit_depot' has no module 'atuh'; did you mean 'auth'?"),
+        (".auth.keys", "package 'keyaudit_depot.auth' has no module 'keys'"),
+        (".audit.row", "package 'keyaudit_depot.audit' has no module 'row'; did you mean 'rows'?"),
+        (".adit.rows", "package 'keyaudit_depot' has no module 'adit'; did you mean 'audit'?"),
+    ],
+)
+def test_a_misspelt_submodule_is_answered_with_the_nearest(depot: str, module: str, reason: str) -> None:
+    """Also if a missing top-level package may still come."""
+    assert explain_missing(depot + module) == explain_missing(depot + module, deferred=True) == reason
+    assert depot not in sys.modules
+
+
+def test_a_misspelt_package_is_answered_with_the_nearest(depot: str) -> None:
+    """Unless it may become importable later."""
+    assert (
+        explain_missing("keyaudit_deppot.auth")
+        == "there is no package 'keyaudit_deppot'; did you mean 'keyaudit_depot'?"
+    )
+    assert explain_missing("keyaudit_deppot.auth", deferred=True) is None
+
+
+def test_an_imported_package_is_searched_where_it_says(modules: Modules) -> None:
+    """Its ``__path__`` counts, which its code may have changed."""
+    modules.write("x = 1", "keyaudit_far.auth")
+    modules.load(f"__path__ = [{str(modules.folder / 'keyaudit_far')!r}]", "keyaudit_near")
+    assert explain_missing("keyaudit_near.auth") is None
+    assert explain_missing("keyaudit_near.atuh") == "package 'keyaudit_near' has no module 'atuh'; did you mean 'auth'?"
+
+
+@pytest.mark.parametrize("module", ["os.path", "json", "json.decoder", "email.message", "builtins", "sys"])
+def test_modules_of_the_standard_library_exist(module: str) -> None:
+    """Built-in ones have no file."""
+    assert explain_missing(module) is None
+
+
+def test_a_module_of_a_plain_module_does_not_exist() -> None:
+    """It is no package."""
+    assert explain_missing("keyword.kwlist") == "package 'keyword' has no module 'kwlist'"

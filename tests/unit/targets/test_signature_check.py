@@ -1,0 +1,66 @@
+"""A target and its function: what a function lacks is named, with the nearest name that it has."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import AuditTarget, AuthTarget, AuthzTarget
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.signature_check import explain_mismatch
+from otel_keyaudit.targets.target import Target
+
+
+def record(action: str, additional_fields: Any = None, *, extra: Any = None) -> None:
+    """Write a row."""
+
+
+def emit(session: Any, message: str, adittional_fields: Any = None) -> None:
+    """Write a row without the usual parameter."""
+
+
+def anything(**more: Any) -> None:
+    """Take any parameter."""
+
+
+def test_a_function_that_has_everything_fits() -> None:
+    """Parameters, places and free variables."""
+    target = AuditTarget("m:f", action="args.action", fields="args.extra.details", when="closure.is_on")
+    assert explain_mismatch(target, Binding(record), ("is_on",)) is None
+    assert explain_mismatch(AuditTarget("m:f"), Binding(record)) is None
+    assert explain_mismatch(AuditTarget("m:f", id_to="args.other"), Binding(anything)) is None
+    assert explain_mismatch(AuditTarget("m:f", fields="none"), Binding(emit)) is None
+    assert explain_mismatch(AuditTarget("m:f", fields="self.meta"), Binding(record, has_self=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (AuthTarget("m:f", name="args.acton"), "field 'name' reads a parameter 'acton'.*; did you mean 'action'"),
+        (
+            AuthTarget("m:f", when="args.xyz ?? args.action"),
+            "field 'when' reads a parameter 'xyz', which it does not have$",
+        ),
+        (AuditTarget("m:f", fields="args.aditional_fields"), "field 'fields' .*; did you mean 'additional_fields'"),
+        (AuditTarget("m:f", id_to="args.extr.id"), "field 'id_to' reads a parameter 'extr'.*; did you mean 'extra'"),
+        (AuditTarget("m:f", fields="self.meta"), "field 'fields' reads self, but it is not a method"),
+        (AuthTarget("m:f", owner="self.name"), "field 'owner' reads self, but it is not a method"),
+        (AuthzTarget("m:f", required="closure.scpes"), "field 'required' reads a free variable 'scpes'.*'scopes'"),
+    ],
+)
+def test_what_a_function_lacks_is_named(target: Target, reason: str) -> None:
+    """The field that needs it comes first."""
+    found = explain_mismatch(target, Binding(record), ("scopes",))
+    assert found is not None
+    assert re.search(reason, found)
+
+
+def test_a_function_without_the_usual_parameter_is_explained() -> None:
+    """Both remedies are named."""
+    reason = explain_mismatch(AuditTarget("m:f"), Binding(emit))
+    assert reason == (
+        "it has no parameter 'additional_fields'; did you mean 'adittional_fields'?; "
+        "add fields=… with the place of the additional fields, or fields=none"
+    )

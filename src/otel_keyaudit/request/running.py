@@ -22,34 +22,36 @@ Result = TypeVar("Result")
 
 def run_inside(request: Request, work: Callable[..., Result], *args: Any) -> Result:
     """Return the result of some work, with the request as the current one; end the request unless it lasts longer."""
-    before = CALL.get(), USED_KEY.get(), get_current()
+    call, used, context = CALL.get(), USED_KEY.get(), get_current()
     try:
         try:
             CALL.set(request)
             if request.used_inside is not None:
                 USED_KEY.set(request.used_inside)
-            return work(*args)
+            result = work(*args)
         finally:
-            leave(request, *before)
+            leave(request, call, used, context)
     finally:
         if CALL.get() is request:
-            leave(request, *before)
+            leave(request, call, used, context)
+    return result
 
 
 async def await_inside(request: Request, work: Callable[..., Awaitable[Result]], *args: Any, **kwargs: Any) -> Result:
     """Do the same with work that is awaited."""
-    before = CALL.get(), USED_KEY.get(), get_current()
+    call, used, context = CALL.get(), USED_KEY.get(), get_current()
     try:
         try:
             CALL.set(request)
             if request.used_inside is not None:
                 USED_KEY.set(request.used_inside)
-            return await work(*args, **kwargs)
+            result = await work(*args, **kwargs)
         finally:
-            leave(request, *before)
+            leave(request, call, used, context)
     finally:
         if CALL.get() is request:
-            leave(request, *before)
+            leave(request, call, used, context)
+    return result
 
 
 def leave(request: Request, call: Request | None, used: UsedKey | None, context: Context) -> None:

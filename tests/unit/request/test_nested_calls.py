@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
 from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -185,3 +186,81 @@ def test_mounted_application_is_the_same_request(keyaudit: KeyAudit) -> None:
     TestClient(app).get("/m/a", headers=_headers("k1"))
     assert set(bare.named().values()) == {"k1"}
     assert bare.named()["outer"] == "k1"
+
+
+def _batch(app: Any, requests: list[tuple[str, str]], **shared: Any) -> Any:
+    """Return an endpoint that calls the application for each of several requests, with a copy of its own scope."""
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        for path, credential in requests:
+            headers = [(b"x-api-key", credential.encode())] if credential else []
+            await app({**scope, **shared, "path": path, "headers": headers}, bare.receive, bare.ignore)
+        bare.record("batch")
+        await bare.answer(send)
+
+    return outer
+
+
+@pytest.mark.parametrize("state", [{}, {"a": 1}])
+def test_batch_of_requests_that_share_the_state(state: dict[str, Any], keyaudit: KeyAudit) -> None:
+    """A call with its own headers is a request of its own, also if it shares the state that the server provides."""
+    inner = Starlette(routes=[Mount("/m", bare.app)])
+    outer = _batch(inner, [("/m/a", "ka"), ("/m/b", "kb"), ("/m/c", "")])
+
+    async def run() -> None:
+        delimited = OpenTelemetryMiddleware(outer, tracer_provider=keyaudit.tracer_provider)
+        await delimited(bare.scope("/", "", state=state, root_path=""), bare.receive, bare.ignore)
+
+    asyncio.run(run())
+    named = {action.rpartition("/")[2].partition(":")[0]: key for action, key in bare.named().items()}
+    assert named == {"a": "ka", "b": "kb", "c": None, "batch": None}
+    assert keyaudit.writes()["ambiguous"] == 0
+
+
+def test_batch_of_requests_in_wsgi() -> None:
+    """A copied environ with another header is a request of its own, also if it shares the input."""
+
+    def outer(environ: Any, start_response: Any) -> Any:
+        for path, credential in (("/a", "ka"), ("/b", "kb")):
+            copied = {**environ, "PATH_INFO": path, "HTTP_X_API_KEY": credential}
+            b"".join(client_app(copied, start_response))
+        without = {name: value for name, value in environ.items() if name != "HTTP_X_OUTER"}
+        b"".join(client_app({**without, "PATH_INFO": "/c"}, start_response))
+        bare.record("batch")
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    client_app = WsgiMiddleware(bare.wsgi_app)
+    with httpx.Client(transport=httpx.WSGITransport(outer), base_url="http://test") as client:
+        client.get("/", headers={"x-outer": "1"})
+    named = bare.named()
+    assert (named["/a"], named["/b"], named["/c"], named["batch"]) == ("ka", "kb", None, None)
+
+
+def test_copied_environ_is_the_same_request() -> None:
+    """A middleware that copies the environ, with other variables than headers, stays part of the request."""
+
+    def outer(environ: Any, start_response: Any) -> Any:
+        bare.verify("outer")
+        body = WsgiMiddleware(bare.wsgi_app)({**environ, "PATH_INFO": "/m", "SCRIPT_NAME": "/x"}, start_response)
+        return [b"".join(body)]
+
+    with httpx.Client(transport=httpx.WSGITransport(outer), base_url="http://test") as client:
+        client.get("/")
+    assert bare.named()["/m"] == "outer"
+
+
+def test_mount_with_headers_in_a_tuple() -> None:
+    """A copy of the scope with the same headers and the same state is the same request, whatever holds the headers."""
+    inner = Starlette(routes=[Mount("/m", bare.app)])
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        bare.verify("outer")
+        await inner({**scope, "path": "/m/a"}, receive, send)
+
+    async def run() -> None:
+        scope = {**bare.scope("/"), "headers": ((b"host", b"test"),), "state": {}, "root_path": ""}
+        await Starlette(routes=[Mount("/", outer)])(scope, bare.receive, bare.ignore)
+
+    asyncio.run(run())
+    assert set(bare.named().values()) == {"outer"}

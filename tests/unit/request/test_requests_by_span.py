@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
@@ -233,3 +235,39 @@ def test_thread_without_context_is_outside(keyaudit: KeyAudit) -> None:
         thread.start()
         thread.join()
     assert bare.named() == {"thread": None}
+
+
+@REQUESTS
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
+def test_ended_request_is_no_reference_cycle(kind: SpanKind, sampler: Sampler) -> None:
+    """Without the garbage collector, nothing of a request is left after its end."""
+    provider = TracerProvider(sampler, shutdown_on_exit=False)
+    tracer = provider.get_tracer("tests")
+
+    def request() -> None:
+        with tracer.start_as_current_span("request", kind=kind), use_key(ApiKey("hand")):
+            bare.verify("k1")
+            bare.record("a")
+            with tracer.start_as_current_span("inner"):
+                bare.record("b")
+
+    for _ in range(3):
+        request()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            request()
+        bare.rows.clear()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_span_keeps_its_own_end(keyaudit: KeyAudit) -> None:
+    """Nothing is put on a span object in place of its methods."""
+    span: Any = keyaudit.tracer.start_span("request", kind=SpanKind.SERVER)
+    assert "end" not in vars(span)
+    span.end()
+    span.end()
+    assert len(keyaudit.spans()) == 1

@@ -52,7 +52,8 @@ def plain_members(kind: type, names: Collection[str]) -> list[str]:
     """Return the members that can be read from objects of a class at once, because that runs no code of the class."""
     if _is_plain_dict(kind):
         return [name for name in names if not hasattr(kind, name)]
-    if issubclass(kind, Mapping) or any("__class__" in vars(base) for base in kind.__mro__[:-1]):
+    has_items = issubclass(kind, Mapping) or hasattr(kind, "keys")
+    if has_items or any("__class__" in vars(base) for base in kind.__mro__[:-1]):
         return []
     if loaded_values.is_mapped(kind):
         return [name for name in names if loaded_values.is_column(kind, name) or not hasattr(kind, name)]
@@ -100,7 +101,7 @@ def public_names(key: Any) -> list[str]:
         found = {name for base in bases for name, value in vars(base).items() if not _is_method(value)}
         found.update(*(getattr(base, "__annotations__", ()) for base in bases if sys.version_info < (3, 14)))
         found.update(getattr(key, "__dict__", ()))
-    return sorted(name for name in found if not name.startswith("_"))[:MOST_NAMES]
+    return sorted(name for name in found if not name.startswith("_") and name != "model_config")[:MOST_NAMES]
 
 
 def _is_plain_dict(kind: type) -> bool:

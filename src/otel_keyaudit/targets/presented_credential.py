@@ -59,16 +59,16 @@ class CredentialSource:
             text = value if type(value) is str else _string(value)
             if len(text) >= SHORTEST:
                 found.append(text)
-        if type(scope) is dict or isinstance(scope, Mapping):
+        if scope is not None and (type(scope) is dict or isinstance(scope, Mapping)):
             headers = scope.get("headers")
             if headers is None:
                 _add_environ(scope, found)
-            elif headers:
+            else:
                 _add_headers(headers, found)
-            query = scope.get("query_string") or scope.get("QUERY_STRING")
+            query = scope.get("query_string" if headers is not None else "QUERY_STRING")
             if query:
                 _add_query(query, found)
-        return tuple(dict.fromkeys(found)) if len(found) > 1 else tuple(found)
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 
 def merge(earlier: Credentials, later: Credentials) -> Credentials:
@@ -152,7 +152,10 @@ def _add_headers(headers: Any, found: list[str]) -> None:
         value = headers[position][1]
         if len(value) >= SHORTEST:
             text = value.decode("latin-1")
-            found.extend(_cookies(text) if is_cookie else _presented(text))
+            if is_cookie:
+                found += _cookies(text)
+            elif not (found and text.endswith(found[0]) and len(text) < len(found[0]) + SHORTEST):
+                found += _presented(text)  # unless it is the argument behind a scheme
 
 
 def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
@@ -174,12 +177,12 @@ def _presented(value: str) -> list[str]:
     The whole value needs no search of its own if a part of it is searched for.
     """
     words = value.split(None, 1)
-    rest = words[-1].strip() if words else ""
+    rest = words[-1].rstrip() if words else ""
     found = [rest if len(rest) >= SHORTEST else value]
     if "=" in value:
-        found.extend(_parts(value))
-    if len(words) > 1 and words[0].lower() == "basic":
-        found.extend(_halves(rest))
+        found += _parts(value)
+    if value[:5].lower() == "basic":
+        found += _halves(rest)
     return found
 
 

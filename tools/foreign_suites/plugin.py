@@ -1,4 +1,4 @@
-"""A pytest plugin that instruments the process as the variable FOREIGN_SUITE_OPTIONS says, before any test is imported."""
+"""A pytest plugin that instruments the process with the options in FOREIGN_SUITE_OPTIONS before tests are imported."""
 
 from __future__ import annotations
 

@@ -61,7 +61,6 @@ PROJECTS = (
                 "flask.templating:render_template?fields=none",
             ],
         },
-        ("--ignore=tests/test_cli.py",),  # imports a private name that pytest 9 no longer has
     ),
     Project(
         "httpx",

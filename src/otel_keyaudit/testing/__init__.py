@@ -1,12 +1,12 @@
-"""For the tests of a service that uses this package: records what comes out, and asserts things about it.
+"""The kit for the tests of a service that uses this package.
 
-With pytest, ``from otel_keyaudit.testing import keyaudit_recorder`` in a ``conftest.py`` makes the fixture; without it,
-``with Recorder() as recorder:`` is the same. ``examples/testing`` is a service tested in this way.
+With pytest, ``from otel_keyaudit.testing import keyaudit_recorder`` in a ``conftest.py`` makes the fixture available;
+elsewhere use ``with Recorder() as recorder:``. ``examples/testing`` shows a service and its tests.
 """
 
-from otel_keyaudit.testing.recorder import Recorder, assert_names, assert_names_no_key
+from otel_keyaudit.testing.recorder import Recorder, assert_names, assert_names_no_key, keyaudit_attributes
 
-__all__ = ["Recorder", "assert_names", "assert_names_no_key"]
+__all__ = ["Recorder", "assert_names", "assert_names_no_key", "keyaudit_attributes"]
 
 try:
     from otel_keyaudit.testing.recorder import keyaudit_recorder as keyaudit_recorder

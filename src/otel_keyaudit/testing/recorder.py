@@ -1,8 +1,4 @@
-"""For the tests of a service that uses this package: records what comes out, and asserts things about it.
-
-With pytest, ``from otel_keyaudit.testing import keyaudit_recorder`` in a ``conftest.py`` makes the fixture; without it,
-``with Recorder() as recorder:`` is the same. ``examples/testing`` is a service tested in this way.
-"""
+"""Records rows, spans, metrics and logs in the tests of a service, and asserts that they name the right key."""
 
 from __future__ import annotations
 
@@ -10,19 +6,22 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, cast
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, Sum
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Sampler
+from opentelemetry.trace import Span, SpanKind
 
 from otel_keyaudit import names
+from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.installation.target import TargetStatus
 from otel_keyaudit.instrumentor import KeyAuditInstrumentor
-from otel_keyaudit.patching.patch import WrongTargetError
 from otel_keyaudit.settings import resolve
 from otel_keyaudit.testing import secret_search
 from otel_keyaudit.testing.row_observer import RowObserver
@@ -31,12 +30,15 @@ _PLAIN_LOG_RECORD = vars(logging.makeLogRecord({})).keys()
 
 
 def assert_names(row: Any, key_id: str, *, member: str = "request_api_key") -> Mapping[str, Any]:
-    """Assert that a row names this key and no other one; return what it says of it.
+    """Assert that a row names this key and no other; return its snapshot in the row.
 
     Args:
-        row: Additional fields, as a mapping or as JSON; or a row that has them in ``additional_fields``.
-        key_id: The id.
-        member: ``api_key`` for the key that the row is about.
+        row: Additional fields, as a mapping or as JSON, or a row that has them in ``additional_fields``.
+        key_id: The id of the key.
+        member: The member of the additional fields; ``api_key`` for the key that is the subject.
+
+    Raises:
+        AssertionError: The row names no key or another one.
     """
     found = _fields_of(row).get(member)
     if not isinstance(found, Mapping) or found.get("id") != key_id:
@@ -45,7 +47,15 @@ def assert_names(row: Any, key_id: str, *, member: str = "request_api_key") -> M
 
 
 def assert_names_no_key(row: Any, *, member: str = "request_api_key") -> None:
-    """Assert that a row names no key, nor several; the arguments are those of :func:`assert_names`."""
+    """Assert that a row names no key and is not ambiguous.
+
+    Args:
+        row: Additional fields, as in :func:`assert_names`.
+        member: The member of the additional fields.
+
+    Raises:
+        AssertionError: The row has the member.
+    """
     if member in _fields_of(row):
         raise AssertionError(f"{member} is there: {_fields_of(row)[member]!r}")
 
@@ -56,28 +66,38 @@ def _fields_of(row: Any) -> dict[str, Any]:
 
 
 class Recorder:
-    """Instruments with telemetry of its own for one ``with`` block, and keeps what comes out.
+    """Instruments with providers of its own for one ``with`` block and records rows, spans, metrics and logs.
 
     Attributes:
-        rows: Additional fields as the audit targets received them (or built them, with ``fields=return``). Rows from
+        rows: Additional fields as the audit targets received them, or built them (``fields=return``). Rows from
             elsewhere, such as a database, can be appended.
         logs: The log records that reached the root logger.
-        tracer_provider: Where spans are recorded; HTTP instrumentations can be given it, too.
-        meter_provider: Where metrics are recorded.
+        tracer_provider: The provider of spans; pass it to HTTP instrumentations, too.
+        meter_provider: The provider of metrics.
+        span_exporter: The exporter in memory that receives the spans.
+        metric_reader: The reader in memory that receives the metrics.
+
+    Args:
+        strict: Whether a target that cannot be found is an error. ``instrument(strict=…)`` overrides it.
+        keep_rows: Whether to import the modules of audit targets and record their additional fields.
+        trace_sampler: The sampler of the tracer provider; by default every span is recorded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = True, keep_rows: bool = True, trace_sampler: Sampler | None = None) -> None:
         self.rows: list[Any] = []
         self.logs: list[logging.LogRecord] = []
-        self.tracer_provider = TracerProvider(shutdown_on_exit=False)
-        self._exporter = InMemorySpanExporter()
-        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self._reader = InMemoryMetricReader()
-        self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.tracer_provider = TracerProvider(trace_sampler, shutdown_on_exit=False)
+        self.span_exporter = InMemorySpanExporter()
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.span_exporter))
+        self.metric_reader = InMemoryMetricReader()
+        self.meter_provider = MeterProvider([self.metric_reader], shutdown_on_exit=False)
+        self.tracer = self.tracer_provider.get_tracer("otel_keyaudit.testing")
+        self._strict = strict
+        self._keep_rows = keep_rows
         self._undo = ExitStack()
 
     def __enter__(self) -> Recorder:
-        """Begin to record what is logged."""
+        """Begin to record log records."""
         handler = _LogHandler(self.logs)
         logging.getLogger().addHandler(handler)
         self._undo.callback(logging.getLogger().removeHandler, handler)
@@ -86,45 +106,95 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Uninstrument; what was recorded can still be read."""
+        """Uninstrument; the records remain readable."""
         self._undo.close()
 
     def instrument(self, **options: Any) -> None:
-        """Instrument, strictly unless told otherwise: in a test, a target that cannot be found is an error.
+        """Call ``KeyAuditInstrumentor().instrument()`` with these options and the recorder's providers.
 
         Args:
-            **options: Those of ``KeyAuditInstrumentor().instrument()``. The modules of audit targets are imported.
+            **options: The options of ``KeyAuditInstrumentor().instrument()``.
 
         Raises:
             ConfigurationError: An option is wrong.
-            RuntimeError: It is instrumented already.
+            RuntimeError: The library is instrumented already.
         """
         instrumentor = KeyAuditInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             raise RuntimeError("keyaudit is instrumented already, so nothing would be recorded here")
-        observers = [RowObserver(target, self.rows) for target in resolve(options, os.environ).audit_targets]
+        targets = resolve(options, os.environ).audit_targets if self._keep_rows else ()
+        observers = [RowObserver(target, self.rows) for target in targets]
         self._install([observer for observer in observers if not observer.is_outside])
         providers = {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
-        instrumentor.instrument(**{"strict": True, **options, **providers})
-        self._undo.callback(instrumentor.uninstrument)
+        instrumentor.instrument(**{"strict": self._strict, **providers, **options})
+        self._undo.callback(self.uninstrument)
         self._install([observer for observer in observers if observer.is_outside])
+
+    def uninstrument(self) -> None:
+        """Restore the application before the end of the block."""
+        instrumentor = KeyAuditInstrumentor()
+        if instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.uninstrument()
 
     def _install(self, observers: Iterable[RowObserver]) -> None:
         for observer in observers:
-            with suppress(WrongTargetError):  # which instrument() reports
+            with suppress(WrongTargetError):  # instrument() reports it
                 self._undo.callback(observer.install().undo)
+
+    def status(self) -> dict[str, TargetStatus]:
+        """Return the status of each target, by the target as written."""
+        return {status.target: status for status in KeyAuditInstrumentor().status()}
+
+    @contextmanager
+    def request(self, name: str = "GET /") -> Iterator[Span]:
+        """Run a block as a request, for code that no server calls: inside a server span.
+
+        Args:
+            name: The name of the span.
+        """
+        with self.tracer.start_as_current_span(name, kind=SpanKind.SERVER) as span:
+            yield span
 
     @property
     def spans(self) -> list[ReadableSpan]:
         """The spans that have ended, in the order of their ends."""
-        return list(self._exporter.get_finished_spans())
+        return list(self.span_exporter.get_finished_spans())
+
+    def server_span(self) -> dict[str, Any]:
+        """Return this library's attributes on the server span.
+
+        Raises:
+            AssertionError: Not exactly one server span has ended.
+        """
+        spans = [span for span in self.spans if span.kind is SpanKind.SERVER]
+        if len(spans) != 1:
+            raise AssertionError(f"{len(spans)} server spans have ended, not one")
+        return keyaudit_attributes(spans[0])
+
+    def audit_spans(self) -> list[ReadableSpan]:
+        """Return the spans of audit writes that have ended."""
+        return [span for span in self.spans if span.name.split()[0] == "audit"]
 
     @property
     def metrics(self) -> list[Metric]:
         """The metrics as they are now."""
-        data = self._reader.get_metrics_data()
+        data = self.metric_reader.get_metrics_data()
         resources = [] if data is None else data.resource_metrics
         return [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+
+    def counters(self) -> dict[tuple[str, frozenset[tuple[str, Any]]], int]:
+        """Return the value of each counter by its name and attributes."""
+        return {
+            (metric.name, frozenset((point.attributes or {}).items())): int(cast("Any", point).value)
+            for metric in self.metrics
+            if isinstance(metric.data, Sum)
+            for point in metric.data.data_points
+        }
+
+    def count(self, metric: str, attributes: Mapping[str, Any] | None = None) -> int:
+        """Return the sum of a counter over all points that have at least these attributes."""
+        wanted = set((attributes or {}).items())
+        return sum(value for (name, found), value in self.counters().items() if name == metric and wanted <= found)
 
     def writes(self) -> dict[str, int]:
         """Return the number of calls of audit targets: ``attributed``, ``ambiguous``, ``none``, ``failed``."""
@@ -136,21 +206,38 @@ class Recorder:
         return {names.ACCEPTED: 0, names.DENIED: 0} | self._counts(names.METRIC_AUTHENTICATIONS, names.OUTCOME)
 
     def degraded(self) -> dict[str, int]:
-        """Return how often something went wrong, by stage; empty when nothing did."""
+        """Return the number of failures by stage; an empty dict if there were none."""
         return self._counts(names.METRIC_DEGRADED, names.STAGE)
+
+    def errors(self) -> dict[tuple[str, str], int]:
+        """Return the number of failures by stage and ``error.type``."""
+        points = [
+            (dict(found), value) for (name, found), value in self.counters().items() if name == names.METRIC_DEGRADED
+        ]
+        return {(found[names.STAGE], found[names.ERROR_TYPE]): value for found, value in points}
+
+    def clear(self) -> None:
+        """Forget the rows, spans and log records so far; counters go on."""
+        self.rows.clear()
+        self.logs.clear()
+        self.span_exporter.clear()
 
     def _counts(self, metric: str, attribute: str) -> dict[str, int]:
         counts: dict[str, int] = {}
-        for point in [point for found in self.metrics if found.name == metric for point in found.data.data_points]:
-            value = str((point.attributes or {})[attribute])
-            counts[value] = counts.get(value, 0) + int(cast("Any", point).value)
+        for (name, attributes), value in self.counters().items():
+            if name == metric:
+                kind = str(dict(attributes)[attribute])
+                counts[kind] = counts.get(kind, 0) + value
         return counts
 
     def assert_no_secret(self, *secrets: str | bytes) -> None:
-        """Assert that no span, metric, log record or row holds a secret, in whatever form (see ``secret_search``).
+        """Assert that no span, metric, log record or row contains a secret, plain or encoded (see ``secret_search``).
 
         Args:
-            *secrets: Of at least four bytes each. A failure names them by number.
+            *secrets: Secrets of at least four bytes each. A failure names them by number.
+
+        Raises:
+            AssertionError: An output contains a secret.
         """
         outputs = [
             *((f"span {span.name!r}", _parts_of_span(span)) for span in self.spans),
@@ -163,6 +250,11 @@ class Recorder:
             for where, text in texts:
                 if form := form_in(text):
                     raise AssertionError(f"secret {number} is in {where}, {form}")
+
+
+def keyaudit_attributes(span: ReadableSpan) -> dict[str, Any]:
+    """Return this library's attributes of a span."""
+    return {name: value for name, value in (span.attributes or {}).items() if name.startswith("keyaudit.")}
 
 
 def _parts_of_span(span: ReadableSpan) -> list[Any]:
@@ -193,6 +285,6 @@ else:
 
     @pytest.fixture
     def keyaudit_recorder() -> Iterator[Recorder]:
-        """A recorder for one test: call ``instrument()`` on it; it uninstruments in the end."""
+        """A recorder for one test, which uninstruments at the end: call ``instrument()`` on it."""
         with Recorder() as recorder:
             yield recorder

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.trace import SpanKind
 
+from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.modules import LoadModule, Modules
 
@@ -21,6 +22,15 @@ class KeyAudit(Recorder):
 
     def __init__(self, trace_sampler: Sampler | None = None) -> None:
         super().__init__(strict=False, keep_rows=False, trace_sampler=trace_sampler)
+
+    def instrument(self, **options: Any) -> None:
+        """Instrument, also a second time."""
+        providers = {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
+        KeyAuditInstrumentor().instrument(**{**providers, **options})
+
+    def uninstrument(self) -> None:
+        """Uninstrument, also a second time."""
+        KeyAuditInstrumentor().uninstrument()
 
     @property
     def exporter(self) -> InMemorySpanExporter:

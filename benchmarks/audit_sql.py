@@ -28,7 +28,7 @@ from otel_keyaudit import ApiKey
 if str(ROOT / "tests") not in sys.path:
     sys.path.append(str(ROOT / "tests"))
 
-from sql.databases import QUESTIONS, Database, Postgresql, Row, Sqlite
+from integration.sql.databases import QUESTIONS, Database, Postgresql, Row, Sqlite
 from support import postgresql
 
 KEYLESS, AMBIGUOUS = 10, 1000

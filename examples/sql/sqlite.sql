@@ -128,7 +128,8 @@ GROUP BY key_id, digest;
 -- Keys whose snapshot changed, and in which row the new one came first.
 CREATE VIEW key_changes AS
 SELECT
-    c.key_id, c.first_id AS id, r.at, c.previous_digest, c.digest,
+    c.key_id, c.first_id AS id, (SELECT r.at FROM audit_log AS r WHERE r.id = c.first_id) AS at,
+    c.previous_digest, c.digest,
     coalesce(
         (SELECT f.member FROM full_rows AS f WHERE f.digest = c.previous_digest LIMIT 1),
         (SELECT f.subject FROM key_rows AS f WHERE f.resource_type = 'api_key' AND f.subject_id = c.key_id
@@ -145,7 +146,6 @@ FROM (
         lag(digest) OVER (PARTITION BY key_id ORDER BY first_id, last_id) AS previous_digest
     FROM key_snapshots
 ) AS c
-JOIN audit_log AS r ON r.id = c.first_id
 WHERE c.previous_digest IS NOT NULL;
 
 -- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.

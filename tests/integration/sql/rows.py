@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from otel_keyaudit import ApiKey
-from sql.databases import Row
+from integration.sql.databases import Row
 
 SCOPES = [f"crate:{name}" for name in ("create", "read", "update", "delete", "list")]
 

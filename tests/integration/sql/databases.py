@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import psycopg
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "sql"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "sql"
 if str(EXAMPLE) not in sys.path:
     sys.path.append(str(EXAMPLE))  # an example, not part of the wheel
 
@@ -43,6 +43,9 @@ class Database(Protocol):
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a query by column, JSON as objects."""
+
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Change rows."""
 
     def plan(self, sql: str) -> str:
         """Return how the database would answer a query."""
@@ -89,6 +92,10 @@ class Sqlite:
         names = [column[0] for column in cursor.description or ()]
         return [{name: _parsed(name, value) for name, value in zip(names, row, strict=True)} for row in cursor]
 
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Change rows."""
+        self.connection.execute(sql, parameters)
+
     def drop_indexes(self) -> None:
         """Remove the indexes."""
         for index in INDEXES:
@@ -106,13 +113,15 @@ class Postgresql:
     Args:
         connection: To the server, in autocommit mode.
         kind: Type of the column with the additional fields.
+        at: Type of the column with the time.
     """
 
     scans_the_table = re.compile(r"Seq Scan on (public\.)?audit_log")
 
-    def __init__(self, connection: psycopg.Connection[Any], kind: str) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], kind: str, at: str = "TEXT") -> None:
         self.connection = connection
         table = TABLE.replace("id INTEGER PRIMARY KEY", "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+        table = table.replace("at TEXT", f"at {at}")
         connection.execute(table.replace("additional_fields TEXT", f"additional_fields {kind}").encode())
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -131,6 +140,10 @@ class Postgresql:
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Change rows."""
+        self.connection.execute(re.sub(r":(\w+)", r"%(\1)s", sql).encode(), parameters)
+
     def drop_indexes(self) -> None:
         """Remove the indexes."""
         for index in INDEXES:
@@ -140,6 +153,33 @@ class Postgresql:
         """Explain."""
         literal = sql.replace(":key", "'k_1'").replace(":row", "1")
         return "\n".join(row["QUERY PLAN"] for row in self.query(f"EXPLAIN {literal}"))
+
+
+class Partitioned(Postgresql):
+    """A table in PostgreSQL with a partition for each month.
+
+    Args:
+        connection: To the server, in autocommit mode.
+        months: Months with a partition, as dates in them.
+    """
+
+    scans_the_table = re.compile(r"Seq Scan on audit_log_[0-9]{4}")
+
+    def __init__(self, connection: psycopg.Connection[Any], months: Iterable[str]) -> None:
+        self.connection = connection
+        connection.execute((EXAMPLE / "partitioned.sql").read_bytes())
+        for month in months:
+            connection.execute(b"CALL keyaudit_add_month(%s)", [month])
+
+    def plan(self, sql: str) -> str:
+        """Explain, with the names of the table's indexes in place of those of its partitions."""
+        plan = super().plan(sql)
+        parents = self.query(
+            "SELECT i.relname AS index, p.relname AS parent FROM pg_inherits JOIN pg_class AS i ON i.oid = inhrelid "
+            "JOIN pg_class AS p ON p.oid = inhparent WHERE i.relkind = 'i'"
+        )
+        names = {row["index"]: row["parent"] for row in parents}
+        return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), plan)
 
 
 def _parsed(column: str, value: Any) -> Any:

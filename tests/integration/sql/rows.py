@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from otel_keyaudit import ApiKey
 from integration.sql.databases import Row
+from otel_keyaudit import ApiKey
 
 SCOPES = [f"crate:{name}" for name in ("create", "read", "update", "delete", "list")]
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from otel_keyaudit import ApiKey
 from integration.sql.databases import EXAMPLE, INDEXES, QUESTIONS, Database, question
 from integration.sql.rows import many, member, row
+from otel_keyaudit import ApiKey
 from warehouse import a_day
 
 BOT = ApiKey("k_bot", "ci-bot", ["crate:*", "shelf:read"], ["shelf:*"])

@@ -38,13 +38,23 @@ def _runs(module: ModuleType, _: Jobs) -> Undo:
     """Patch the method that calls ``run``, since many a class has a ``run`` of its own."""
 
     def run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        job = vars(args[0]).pop(_JOB, None)
+        thread = args[0]
+        job = vars(thread).pop(_JOB, None)
         if job is None:
             return original(*args, **kwargs)
-        with job:
+        call: Callable[..., Any] = getattr(getattr(thread, "_context", None), "run", _call)
+        call(job.__enter__)
+        try:
             return original(*args, **kwargs)
+        finally:
+            call(job.__exit__, None, None, None)
 
     return around(module, "Thread._bootstrap_inner", run)
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function; since Python 3.14, a thread runs in a context of its own, which does this."""
+    return function(*args)
 
 
 PRESET = Preset(

@@ -37,15 +37,14 @@ class _Interrupt:
     """
 
     def __init__(self, at: int, modules: tuple[str, ...]) -> None:
+        self.is_on = False
         self.count = 0
         self._at = at
         self._modules = modules
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_globals.get("__name__") not in self._modules:
-            return self.trace if event == "call" else None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
+        if self.is_on and event == "opcode" and frame.f_globals.get("__name__") in self._modules:
             self.count += 1
             if self.count == self._at:
                 sys.settrace(None)
@@ -59,6 +58,8 @@ def _interrupted(at: int, work: Callable[[], None], modules: tuple[str, ...]) ->
     before = sys.gettrace()
     sys.settrace(interrupt.trace)
     try:
+        work()  # since Python 3.12, the instructions of a function are traced from its second call on
+        interrupt.is_on = True
         with suppress(KeyboardInterrupt):
             work()
     finally:

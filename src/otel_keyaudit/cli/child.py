@@ -1,0 +1,88 @@
+"""Run the user's command under ``opentelemetry-instrument``, with one function of ours started in every process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.usage import WrongUseError
+from otel_keyaudit.errors import shown
+
+_LAUNCH = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def records() -> Iterator[Path]:
+    """Create a temporary directory for the records of a command."""
+    with TemporaryDirectory(prefix="keyaudit-") as directory:
+        yield Path(directory)
+
+
+def run_instrumented(command: Sequence[str], directory: Path, function: str) -> int:
+    """Run a command until it ends. Signals are passed on to the processes of the command.
+
+    Args:
+        command: The command with its arguments.
+        directory: Directory of the records.
+        function: ``module:name`` of the function that each process calls before the instrumentors are loaded.
+
+    Returns:
+        The exit status of the command; negative if a signal ended it.
+
+    Raises:
+        WrongUseError: There is no such command.
+    """
+    if shutil.which(command[0]) is None:
+        raise WrongUseError(f"there is no command {shown(command[0])} to run; check its name and your PATH")
+    python_path = _python_path(_distribution(directory, function))
+    environment = {**os.environ, DIRECTORY: str(directory), "PYTHONPATH": python_path}
+    for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+        environment.setdefault(exporter, "none")  # no collector is needed to observe calls
+    # The command's output goes to standard error, because standard output has the result. Its own process group
+    # receives each signal once: those of the terminal would reach it a second time.
+    child = subprocess.Popen(  # noqa: S603 - the user's own command
+        [sys.executable, "-c", _LAUNCH, *command], env=environment, stdout=sys.stderr.fileno(), start_new_session=True
+    )
+    with _passed_on(child):
+        return child.wait()
+
+
+def _distribution(directory: Path, function: str) -> Path:
+    """Write a distribution whose entry point ``opentelemetry-instrument`` calls in every process."""
+    metadata = directory / "site" / "keyaudit_command-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: keyaudit-command\nVersion: 1\n", encoding="utf-8")
+    entry_point = f"[opentelemetry_pre_instrument]\nkeyaudit_command = {function}\n"
+    (metadata / "entry_points.txt").write_text(entry_point, encoding="utf-8")
+    return metadata.parent
+
+
+def _python_path(first: Path) -> str:
+    existing = os.environ.get("PYTHONPATH")
+    return str(first) if not existing else os.pathsep.join((str(first), existing))
+
+
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass signals on to all processes of the command, as a terminal does."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if child.poll() is None:
+            os.killpg(child.pid, number)
+
+    before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

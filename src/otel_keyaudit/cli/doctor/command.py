@@ -1,0 +1,93 @@
+"""``otel-keyaudit doctor``: check the configuration, and observe a command that runs with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+
+from otel_keyaudit.cli.child import records, run_instrumented
+from otel_keyaudit.cli.doctor.findings import FINDINGS, PENDING, WRONG, Finding, find
+from otel_keyaudit.cli.doctor.observations import Observations, read_observations
+from otel_keyaudit.cli.doctor.options import check_options
+from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS
+from otel_keyaudit.cli.doctor.rendering import as_document, print_report
+from otel_keyaudit.cli.output import print_json
+from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
+from otel_keyaudit.errors import hint, shown
+
+
+@click.command(
+    cls=OneLineCommand,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: otel-keyaudit doctor -- uvicorn shop.main:app",
+)
+@click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
+@click.option("--allow", metavar="FINDING,...", default="", help="Ignore these findings.")
+@click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+def doctor(is_json: bool, allow: str, command: tuple[str, ...]) -> None:
+    """Check the options of the environment, and observe a command that runs with them.
+
+    Without a command, the modules of the targets are imported. With a command, it runs under opentelemetry-instrument
+    until it ends or you press Ctrl-C; send requests meanwhile. Findings: pending, wrong, silent (never called), outside
+    (a key outside of every request), ambiguous, failed, degraded.
+    """
+    allowed = _allowed(allow)
+    settings, findings = check_options()
+    observations = Observations(0, [])
+    if settings is not None and (settings.targets or settings.presets):
+        observations, more = _observe(command) if command else _import_modules()
+        findings += more
+    findings = [finding for finding in findings if finding.finding not in allowed]
+    if is_json:
+        print_json(as_document(observations, findings))
+    else:
+        print_report(observations, findings, has_run=bool(command))
+    sys.exit(1 if findings else 0)
+
+
+def _allowed(text: str) -> set[str]:
+    names = {name.strip() for name in text.split(",")} if text else set()
+    for name in sorted(names):
+        if name not in FINDINGS:
+            allowed = ", ".join(FINDINGS)
+            raise WrongUseError(f"--allow has {shown(name)}; allowed are {allowed}{hint(name, FINDINGS)}")
+    return names
+
+
+def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
+    """Run the command until it ends."""
+    with records() as directory:
+        click.echo("keyaudit: send requests to your service now, and press Ctrl-C when done", err=True)
+        status = run_instrumented(command, directory, "otel_keyaudit.cli.doctor.probe:start")
+        observations = read_observations(directory)
+    findings = list(find(observations.targets, has_run=True))
+    if not observations.processes:
+        detail = f"the command ended with status {status}, and no process of it loaded the library"
+        remedy = "run it in the environment in which otel-keyaudit is installed, and read its output"
+        findings.append(Finding(WRONG, None, detail, remedy))
+    return observations, findings
+
+
+def _import_modules() -> tuple[Observations, list[Finding]]:
+    """Import the modules of all targets in a process of its own."""
+    with records() as directory:
+        program = [sys.executable, "-m", "otel_keyaudit.cli.doctor.imports"]
+        done = subprocess.run(  # noqa: S603 - this interpreter
+            program, env={**os.environ, DIRECTORY: str(directory)}, stdout=sys.stderr.fileno(), check=False
+        )
+        observations = read_observations(directory)
+        errors = directory / IMPORT_ERRORS
+        failed = json.loads(errors.read_text(encoding="utf-8")) if errors.exists() else None
+    findings = list(find(observations.targets, has_run=False))
+    if failed is None:
+        detail = f"the import of the modules ended the process with status {done.returncode}"
+        findings.append(Finding(WRONG, None, detail, "read its output; import the modules of the targets by hand"))
+    for module, error in (failed or {}).items():
+        remedy = f"run `python -c 'import {module}'` to see why"
+        findings.append(Finding(PENDING, None, f"the import of {module} raised {error}", remedy))
+    return observations, findings

@@ -1,0 +1,85 @@
+"""The findings of the doctor, each with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from otel_keyaudit.cli.doctor.observations import TargetReport
+
+PENDING: Final = "pending"
+WRONG: Final = "wrong"
+SILENT: Final = "silent"
+OUTSIDE: Final = "outside"
+AMBIGUOUS: Final = "ambiguous"
+FAILED: Final = "failed"
+DEGRADED: Final = "degraded"
+FINDINGS: Final = (PENDING, WRONG, SILENT, OUTSIDE, AMBIGUOUS, FAILED, DEGRADED)
+
+NO_REQUEST: Final = "NoRequestError"
+"""Name under which a key that was accepted outside of every request is counted."""
+
+REMEDIES: Final = {
+    PENDING: "import the module in the process that serves requests, or correct its name in the target",
+    WRONG: "correct the target as the reason says",
+    SILENT: "send a request that reaches the function; if it was sent, another function does the work: "
+    "find it with `otel-keyaudit discover -- COMMAND`",
+    OUTSIDE: "install the OpenTelemetry instrumentation of the framework, or put `with use_key(key):` around the work",
+    AMBIGUOUS: "give the target of the second key role=actor, or name only the function that authenticates the caller",
+    FAILED: "read the first warning of this target in the log: a place that cannot take the fields needs another "
+    "fields=, and work that outlives its request needs `with use_key(current_key()):`",
+    DEGRADED: "name where the value is, as in id=key_id, or leave the field out",
+}
+
+
+class Finding(NamedTuple):
+    """One finding.
+
+    Attributes:
+        finding: One of the names.
+        target: The target as written; ``None`` for the options as a whole.
+        detail: What was seen.
+        remedy: What to do.
+    """
+
+    finding: str
+    target: str | None
+    detail: str
+    remedy: str
+
+
+def find(targets: Iterable[TargetReport], *, has_run: bool) -> Iterator[Finding]:
+    """Return the findings of all targets.
+
+    Args:
+        targets: The targets.
+        has_run: A command has run, so that targets can have been called.
+    """
+    targets = list(targets)
+    used_presets = {target.preset for target in targets if target.calls}
+    for target in targets:
+        yield from (Finding(name, target.target, detail, REMEDIES[name]) for name, detail in _of(target))
+        # a preset names many functions of a library, of which an application uses some
+        if has_run and target.state == "active" and not target.calls and target.preset is None:
+            yield Finding(SILENT, target.target, "it was never called", REMEDIES[SILENT])
+    for preset in dict.fromkeys(target.preset for target in targets if target.preset is not None):
+        if has_run and preset not in used_presets:
+            detail = f"no function of preset {preset} was called"
+            yield Finding(SILENT, next(one.target for one in targets if one.preset == preset), detail, REMEDIES[SILENT])
+
+
+def _of(target: TargetReport) -> Iterator[tuple[str, str]]:
+    if target.state in (PENDING, WRONG):
+        yield target.state, target.reason
+    outside = target.unreadable.get(NO_REQUEST, 0)
+    if outside:
+        yield OUTSIDE, f"{outside} keys were accepted outside of every request, so no row and no span names them"
+    for outcome in (AMBIGUOUS, FAILED):
+        if target.kind == "audit" and target.outcomes.get(outcome):
+            yield outcome, f"{target.outcomes[outcome]} of {target.calls} writes"
+    unreadable = {name: count for name, count in target.unreadable.items() if name != NO_REQUEST}
+    if unreadable:
+        yield (
+            DEGRADED,
+            "unreadable: " + ", ".join(f"{name} {count} times" for name, count in sorted(unreadable.items())),
+        )

@@ -1,0 +1,42 @@
+"""Instrument the targets and import their modules, in a process of its own: applications do things when imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS, Probe
+from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.guard.guard import Guard
+
+
+class _Imports(Guard):
+    """Imports modules; an exception is recorded by its class, because its message can hold a secret."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, str] = {}
+
+    def report(self, module: str, error: BaseException) -> None:
+        """Record an exception."""
+        self.errors[module] = type(error).__name__
+
+
+def main() -> None:
+    """Write the status of every target after the import of its module."""
+    directory = Path(os.environ[DIRECTORY])
+    sys.path.insert(0, str(Path.cwd()))
+    probe, imports = Probe(directory), _Imports()
+    instrumentor = KeyAuditInstrumentor()
+    instrumentor.instrument()
+    for module in dict.fromkeys(status.target.partition(":")[0] for status in instrumentor.status()):
+        imports.guarded(module, import_module, module)
+    (directory / IMPORT_ERRORS).write_text(json.dumps(imports.errors), encoding="utf-8")
+    probe.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Record what happens in the processes of a command, for the command of ours that started it.
+
+Every process appends JSON lines to a file of its own; each line has the totals so far. A thread writes them, so that
+processes that a signal ends are counted, too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+DIRECTORY = "_OTEL_KEYAUDIT_RECORDS"
+"""Environment variable with the directory of the files."""
+
+INTERVAL = 0.1
+"""Seconds between two looks at the totals."""
+
+
+class Recorder:
+    """Records the totals of this process, and of processes that are forked from it.
+
+    Args:
+        directory: Directory of the files.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._last = ""
+        self._start_file()
+
+    def totals(self) -> Any:
+        """Return the totals so far as JSON; an empty value if there is nothing to record."""
+        raise NotImplementedError
+
+    def forked(self) -> None:
+        """Forget the totals of the parent process."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Write whenever the totals have changed, at the exit, and in forked processes."""
+        atexit.register(self.write)
+        os.register_at_fork(after_in_child=self._begin_in_child)
+        self._start_thread()
+
+    def write(self) -> None:
+        """Append the totals, if they have changed."""
+        totals = self.totals()
+        line = json.dumps(totals, default=_refused)
+        if totals and line != self._last:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            self._last = line
+
+    def _start_file(self) -> None:
+        self._file = self._directory / f"{os.getpid()}-{time.time_ns()}.jsonl"
+        self._last = ""
+
+    def _start_thread(self) -> None:
+        Thread(target=self._run, args=(Event(),), name="keyaudit-recorder", daemon=True).start()
+
+    def _run(self, never: Event) -> None:
+        while not never.wait(INTERVAL):
+            self.write()
+
+    def _begin_in_child(self) -> None:
+        self.forked()
+        self._start_file()
+        self._start_thread()
+        if "multiprocessing.util" in sys.modules:  # its processes skip atexit
+            from multiprocessing import util  # noqa: PLC0415 - only where the application has it
+
+            util.register_after_fork(self, Recorder._write_at_worker_exit)
+
+    def _write_at_worker_exit(self) -> None:
+        from multiprocessing import util  # noqa: PLC0415 - only where the application has it
+
+        util.Finalize(None, self.write, exitpriority=100)
+
+
+def read_records(directory: Path) -> Iterator[Any]:
+    """Yield the totals of each process, the one that wrote last at the end."""
+    for path in sorted(directory.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
+        complete = path.read_text(encoding="utf-8").split("\n")[:-1]
+        if complete:
+            yield json.loads(complete[-1])
+
+
+def directory_of_records() -> Path | None:
+    """Return the directory that the command of ours named; ``None`` if there is none."""
+    directory = os.environ.get(DIRECTORY)
+    return Path(directory) if directory else None
+
+
+def _refused(_: object) -> None:
+    """Replace a value that is not JSON."""

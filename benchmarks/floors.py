@@ -23,7 +23,7 @@ from benchmarks.figures import Figure
 from benchmarks.measure import Effort, cpu_per_call, interleaved
 from otel_keyaudit import ApiKey, names
 from otel_keyaudit.key.snapshot import Snapshot
-from otel_keyaudit.patching.code_exchange import trampoline
+from otel_keyaudit.patching.code_exchange import Hook, handled_code
 
 CALLS = 10
 """How many times the calls of an effort: a floor is a small thing."""
@@ -62,7 +62,7 @@ def _parts() -> dict[str, Callable[[], Any]]:
     def exchanged(action: str, kind: str, name: str, fields: Any = None) -> Any:
         return fields
 
-    exchanged.__code__ = trampoline(exchanged, lambda args, kwargs: plain(*args, **kwargs))  # type: ignore[arg-type]
+    exchanged.__code__ = handled_code(exchanged.__code__, Hook(lambda args, kwargs: plain(*args, **kwargs)))
     wrapped = wrapt.FunctionWrapper(plain, lambda function, instance, args, kwargs: function(*args, **kwargs))
 
     def set_and_reset() -> None:

@@ -131,9 +131,9 @@ def test_what_cannot_be_reached_is_said(keyaudit: KeyAudit, modules: Modules, ca
     keyaudit.instrument(auth_targets=[target])
     status = keyaudit.status()[target]
     assert status.state == "active"
-    assert "3 reference(s)" in status.reason
+    assert "3 earlier references" in status.reason
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert [target in warning and "3 reference(s)" in warning for warning in warnings] == [True]
+    assert [target in warning and "3 earlier references" in warning for warning in warnings] == [True]
     service.held[0][0]("k_1")
     assert keyaudit.count("keyaudit.authentications") == 0
     service.verify("k_1")

@@ -152,10 +152,8 @@ class Installation:
         else:
             self._wrap_once(found, self._observe(found))
         self._state, self._reason = ACTIVE, "every call of it is observed"
-        if unreached := sum(one.unreached for one, _ in self._wraps):
-            self._reason = (
-                f"called through {unreached} reference(s) taken before, in tuples or compiled code, it is not observed"
-            )
+        if limits := [limit for one, _ in self._wraps for limit in one.limits]:
+            self._reason = "; ".join(dict.fromkeys(limits))
             _say(WARNING, "keyaudit target %s: %s", self.target.written, self._reason)
 
     def _implemented(self, found: Found) -> None:

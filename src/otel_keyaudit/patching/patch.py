@@ -28,13 +28,14 @@ from otel_keyaudit.patching.kinds.events import ModelEvent, listener_of
 from otel_keyaudit.patching.kinds.references import count_kept
 from otel_keyaudit.patching.kinds.replacement import Passes, Replaced, Replacement
 from otel_keyaudit.patching.modules import namespace
-from otel_keyaudit.patching.resolve import Found, find
+from otel_keyaudit.patching.resolve import Found, NotLoadedError, find
 from otel_keyaudit.patching.wrappers import Observation, Observe
 
 __all__ = [
     "Exchange",
     "Found",
     "Handler",
+    "NotLoadedError",
     "Patch",
     "WrongTargetError",
     "find",
@@ -51,6 +52,14 @@ _LOCK = RLock()
 
 one_pass = Passes.block
 """A context manager: one pass at its end finds all objects that were replaced or restored inside it."""
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    """Return a weak reference to an object, or a strong one if there are no weak ones to it."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return lambda: value
 
 
 class _Site(Protocol):
@@ -72,17 +81,18 @@ class _Site(Protocol):
 
 
 class Patch:
-    """One observer of a function, until it is undone.
-
-    Attributes:
-        identity: As that of the ``Found``.
-    """
+    """One observer of a function, until it is undone. It does not keep the function alive."""
 
     def __init__(self, found: Found, site: _Site, observer: Observer) -> None:
-        self.identity = found.identity
+        self._identity = _reference(found.identity)
         self._limits = found.limits
         self._site = site
         self._observer = observer
+
+    @property
+    def identity(self) -> Any:
+        """As that of the ``Found``; ``None`` if the function is gone."""
+        return self._identity()
 
     @property
     def unreached(self) -> int:
@@ -174,9 +184,10 @@ def _site(found: Found) -> _Site:
 
 
 def _accepts(receiver: Any) -> Callable[[tuple[Any, ...]], bool]:
+    only = _reference(receiver)  # the code that will hold it is no part of the cycles that the collector sees
     if issubclass(type(receiver), type):
-        return lambda args: bool(args) and any(cls is receiver for cls in _class_of(args[0]).__mro__)
-    return lambda args: bool(args) and args[0] is receiver
+        return lambda args: bool(args) and any(cls is only() for cls in _class_of(args[0]).__mro__)
+    return lambda args: bool(args) and args[0] is only()
 
 
 def _class_of(value: Any) -> type:
@@ -253,28 +264,25 @@ class _ObjectSite(_FunctionSite):
 
     def __init__(self, found: Found) -> None:
         function = found.function
-        self._replaced: Replaced | None = None
         if type(function) is Replacement:
-            self._proxy = function
+            replaced: Replaced = function._self_replaced
         else:
-            self._proxy = Replacement(function)
-            pairs = [(function, self._proxy)]
-            if found.value is not function:
-                pairs.append((found.value, type(found.value)(self._proxy)))
-            self._proxy._self_replaced = Replaced(pairs, found.place)
+            replaced = Replaced(function, found.value, found.place)
             if found.hands_out and found.place is not None:
-                self._proxy._self_replaced.unreached = count_kept(found.place.holder, found.place.key)
-            Passes.run(self._proxy._self_replaced, back=False)
-        super().__init__(self._proxy._self_function)
+                replaced.unreached = count_kept(found.place.holder, found.place.key)
+            Passes.run(replaced, back=False)
+        self._replaced = weakref.ref(replaced)  # the replacement keeps it
+        super().__init__(replaced.function)
 
     @property
     def unreached(self) -> int:  # type: ignore[override]
-        replaced: Replaced = self._proxy._self_replaced
-        return replaced.unreached
+        replaced = self._replaced()
+        return 0 if replaced is None else replaced.unreached
 
     def release(self) -> None:
-        if not observers_of(self._proxy._self_function.__code__):
-            Passes.run(self._proxy._self_replaced, back=True)
+        replaced = self._replaced()
+        if replaced is not None and not observers_of(replaced.function.__code__):
+            Passes.run(replaced, back=True)
 
 
 # Handlers.

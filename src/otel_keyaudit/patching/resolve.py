@@ -69,7 +69,7 @@ class Found(Own):
             return function.model
         if type(function) is Definition:
             return function.code
-        return function._self_function if type(function) is Replacement else function
+        return function.__wrapped__ if type(function) is Replacement else function
 
     @property
     def free_variables(self) -> tuple[str, ...]:

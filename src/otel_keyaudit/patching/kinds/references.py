@@ -75,10 +75,11 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
     """
     found = [References([], 0) for _ in wanted]
     position = {id(one): number for number, one in enumerate(wanted)}
-    ignored = {id(one) for one in (wanted, position, besides, *besides)}
+    objects = tuple(wanted)  # passed on as it is, and so known
+    ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
     ignored |= {id(_slot(one, "__dict__")) for one in besides} - {id(None)}
     namespaces: list[tuple[dict[Any, Any], Any, int]] = []
-    for holder in gc.get_referrers(*wanted):
+    for holder in gc.get_referrers(*objects):
         if issubclass(type(holder), (FrameType, Own)) or id(holder) in ignored:
             continue
         places = list(_places(holder, position))

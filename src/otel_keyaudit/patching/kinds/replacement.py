@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -43,12 +44,11 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         super().__init__(original)
         called, positional, keywords = flattened(original)
         shape: Any = called if type(called) is FunctionType else _any_arguments
-        code = calling_code(shape.__code__, kind_of(called), PASS_THROUGH)
+        code = calling_code(_named_as(called, shape.__code__), kind_of(called), PASS_THROUGH)
         self._self_function = _passing_function(called, shape, code)
         self._self_call = partial(self._self_function, *positional, **keywords)
-        begin = Hook(partial(_begin_as, self._self_function))
-        self._self_code = calling_code(_any_arguments.__code__, "sync", begin)
-        self._self_replaced = Replaced([(original, self)], None)
+        self._self_code: CodeType | None = None
+        self._self_replaced: Any = None
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Become a method if the original does; observe the callable that any other descriptor hands out."""
@@ -62,7 +62,11 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         """Return a proxy for the callable that a descriptor hands out; a call has the object as its first argument."""
         if not callable(bound):
             return bound
-        handed_out = _HandedOut(bound, instance, self)
+        if self._self_code is None:
+            begin = Hook(partial(_begin_as, self._self_function))
+            shape = _named_as(self.__wrapped__, _any_arguments.__code__)
+            self._self_code = calling_code(shape, "sync", begin)
+        handed_out = _HandedOut(bound, instance, self._self_code)
         attributes = getattr(instance, "__dict__", None)
         if type(attributes) is dict:  # some descriptors keep the callable there, and the next access would find it
             for name in [name for name, value in attributes.items() if value is bound]:
@@ -87,10 +91,10 @@ class _HandedOut(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
 
     __call__: Any = property(attrgetter("_self_call"))
 
-    def __init__(self, bound: Any, instance: object, replacement: Replacement) -> None:
+    def __init__(self, bound: Any, instance: object, code: CodeType) -> None:
         super().__init__(bound)
         called, positional = (bound, ()) if instance is None else (partial(_without_first, bound), (instance,))
-        self._self_call = partial(_passing_function(called, _any_arguments, replacement._self_code), *positional)
+        self._self_call = partial(_passing_function(called, _any_arguments, code), *positional)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__wrapped__.__reduce_ex__(protocol)
@@ -104,6 +108,15 @@ def _begin_as(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, A
     """Begin the observation of a call as another function does."""
     hook = hook_of(function.__code__)
     return hook and hook(args, kwargs, original)
+
+
+def _named_as(called: Callable[..., Any], shape: CodeType) -> CodeType:
+    """Return a code with the name and the place of the Python function inside a callable, if there is one."""
+    code = getattr(inspect.unwrap(called), "__code__", None)
+    if type(code) is not CodeType:
+        return shape
+    place: dict[str, Any] = {"co_filename": code.co_filename, "co_firstlineno": code.co_firstlineno}
+    return shape.replace(co_name=code.co_name, **place)
 
 
 def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) -> FunctionType:
@@ -120,16 +133,26 @@ def _any_arguments(*_: Any, **__: Any) -> None: ...
 class Replaced(Own):
     """A callable and its replacement.
 
+    Args:
+        original: The callable.
+        value: The callable, or the static or class method around it.
+        place: The place where the value was found, which is changed in any case.
+
     Attributes:
-        pairs: Each an object and its replacement: the callable, then the static or class method around it.
-        place: The place where the last one was found, which is changed in any case.
+        pairs: Each an object and its replacement: the callable, then the method object around it.
+        function: The function that the calls of the replacement pass.
         unreached: The number of references that cannot be changed.
     """
 
-    __slots__ = ("pairs", "place", "unreached")
+    __slots__ = ("__weakref__", "function", "pairs", "place", "unreached")
 
-    def __init__(self, pairs: list[tuple[Any, Any]], place: Place | None) -> None:
-        self.pairs = pairs
+    def __init__(self, original: Any, value: Any, place: Place | None) -> None:
+        replacement = Replacement(original)
+        replacement._self_replaced = self
+        self.function = replacement._self_function
+        self.pairs = [(original, replacement)]
+        if value is not original:
+            self.pairs.append((value, type(value)(replacement)))
         self.place = place
         self.unreached = 0
 

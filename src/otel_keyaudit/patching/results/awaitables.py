@@ -25,7 +25,7 @@ GENERATORS = frozenset((GeneratorType, AsyncGeneratorType))
 def follow(observation: Observed, result: Any, original: Callable[..., Any] | None) -> Any:
     """Conclude a call with its result, or follow the result until that ends."""
     kind = type(result)
-    if kind in GENERATORS and _is_made_inside(original, result):
+    if kind in GENERATORS and not inspect.isawaitable(result) and _is_made_inside(original, result):
         observation.pause()
         if kind is GeneratorType:
             return iterate(Relay(result, observation))

@@ -124,7 +124,7 @@ def test_a_function_made_while_observed_is_described_as_before(shop: ModuleType)
     with observed(shop, "require_scope.<locals>.dependency"):
         after = shop.require_scope("a")
         assert [after.__name__, after.__qualname__, after.__doc__, after.__defaults__, after.__kwdefaults__] == told
-        assert asyncio.iscoroutinefunction(after)
+        assert inspect.iscoroutinefunction(after)
         assert after.__code__.co_firstlineno == 5
 
 

@@ -10,6 +10,7 @@ import time
 import types
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import suppress
 from contextvars import ContextVar
 from types import CoroutineType, SimpleNamespace
 from typing import Any
@@ -42,7 +43,17 @@ class Own:
         yield self.key
 
 
+def plain(make: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a plain function that returns what another one makes."""
+
+    def verify(key: str) -> Any:
+        return make(key)
+
+    return verify
+
+
 def as_future(key: str) -> asyncio.Future[str]:
+    """Return a Future that the event loop completes."""
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def conclude() -> None:
@@ -57,6 +68,7 @@ def as_future(key: str) -> asyncio.Future[str]:
 
 @types.coroutine
 def generated(key: str) -> Generator[Any, Any, str]:
+    """Return the key as a coroutine of ``types`` does."""
     return (yield from look_up(key).__await__())
 
 
@@ -67,20 +79,20 @@ def slowly(key: str) -> str:
 
 
 KINDS: dict[str, Callable[[str], Awaitable[str]]] = {
-    "coroutine": lambda key: look_up(key),
+    "coroutine": look_up,
     "task": lambda key: asyncio.get_running_loop().create_task(look_up(key)),
     "future": as_future,
     "executor": lambda key: asyncio.get_running_loop().run_in_executor(None, slowly, key),
     "gathered": lambda key: asyncio.shield(look_up(key)),
     "own": Own,
-    "generator": lambda key: generated(key),
+    "generator": generated,
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_result_of_an_awaitable_is_the_result_of_the_call(kind: str) -> None:
     """The call is not concluded before that."""
-    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+    module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:
         awaitable = module.verify("k_1")
@@ -97,7 +109,7 @@ def test_the_result_of_an_awaitable_is_the_result_of_the_call(kind: str) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exception_of_an_awaitable_is_the_exception_of_the_call(kind: str) -> None:
     """The application gets the very same one."""
-    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+    module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:
         with pytest.raises(PermissionError) as caught:
@@ -113,7 +125,7 @@ def test_the_exception_of_an_awaitable_is_the_exception_of_the_call(kind: str) -
 @pytest.mark.parametrize("kind", ["task", "future", "coroutine", "own"])
 def test_a_cancelled_awaitable_is_seen_as_cancelled(kind: str) -> None:
     """A cancellation reaches the application and is no result."""
-    module = SimpleNamespace(verify=lambda key: KINDS[kind](key))
+    module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:
         task = asyncio.ensure_future(module.verify("k_1"))
@@ -156,12 +168,13 @@ def test_a_future_is_the_very_future() -> None:
 
 def test_a_done_future_is_concluded_at_once() -> None:
     """Awaiting it does not pause, so that nothing may come later."""
-    module = SimpleNamespace(verify=lambda key: _done(key))
 
-    def _done(key: str) -> asyncio.Future[str]:
+    def done(key: str) -> asyncio.Future[str]:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         future.set_result(key)
         return future
+
+    module = SimpleNamespace(verify=done)
 
     async def main() -> None:
         future = module.verify("k_1")
@@ -220,7 +233,7 @@ def test_an_exception_that_nobody_retrieves_is_still_reported(caplog: pytest.Log
 
 def test_a_coroutine_looks_like_the_coroutine_that_it_follows() -> None:
     """By its class, its name, its code and its state, to ``inspect``, ``asyncio`` and the abstract classes."""
-    module = SimpleNamespace(verify=lambda key: look_up(key))
+    module = SimpleNamespace(verify=plain(look_up))
     with observed(module, "verify"):
         coroutine = module.verify("k_1")
         assert isinstance(coroutine, CoroutineType)
@@ -238,7 +251,7 @@ def test_a_coroutine_looks_like_the_coroutine_that_it_follows() -> None:
 
 def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
     """The first use by ``await`` concludes the call; further ones, attributes and iteration are the object's."""
-    module = SimpleNamespace(verify=Own)
+    module = SimpleNamespace(verify=plain(Own))
 
     async def main() -> None:
         query = module.verify("k_1")
@@ -247,7 +260,6 @@ def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
         assert [key async for key in query] == ["k_1"]
         assert [await query, await query] == ["k_1", "k_1"]
 
-    module.verify = lambda key: Own(key)
     with observed(module, "verify") as observer:
         asyncio.run(main())
     assert observer.calls[0].results == ["k_1"]
@@ -256,7 +268,7 @@ def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
 @pytest.mark.parametrize("end", ["close", "throw", "forget"])
 def test_a_coroutine_that_never_begins_ends_as_it_would(end: str) -> None:
     """It is closed without a word, raises what is thrown, or is warned of once; nothing runs."""
-    module = SimpleNamespace(verify=lambda key: look_up(key))
+    module = SimpleNamespace(verify=plain(look_up))
     with observed(module, "verify") as observer:
         coroutine = module.verify("k_1")
         if end == "close":
@@ -280,16 +292,14 @@ def test_nothing_is_left_in_a_cycle(kind: str) -> None:
         __slots__ = ("__weakref__",)
 
     alive: list[weakref.ref[Argument]] = []
-    module = SimpleNamespace(verify=lambda key: KINDS[kind](str(key)))
+    module = SimpleNamespace(verify=plain(lambda key: KINDS[kind](str(key))))
 
     async def main() -> None:
         for text in ("k_1", "wrong"):
             key = Argument(text)
             alive.append(weakref.ref(key))
-            try:
+            with suppress(PermissionError):
                 await module.verify(key)
-            except PermissionError:
-                pass
             del key
         await asyncio.sleep(0)
 

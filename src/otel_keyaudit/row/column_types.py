@@ -77,44 +77,47 @@ def _of_type(kind: Any) -> str:
     return "dict" if issubclass(kind, Mapping) else UNKNOWN
 
 
+def _is_one_of(column: Any, *names: str) -> bool:
+    """Return whether a class of the column's type, or one that it is derived from, has one of these names."""
+    return not {base.__name__ for base in type(column).__mro__}.isdisjoint(names)
+
+
 def _of_sqlalchemy(column: Any) -> str:
-    if type(column).__name__ == "PickleType":
+    if _is_one_of(column, "JSON", "PickleType"):
         return "dict"
+    if _is_one_of(column, "Enum"):
+        return UNKNOWN
     with suppress(NotImplementedError):
         found = _of_type(column.python_type)
-        return found if found != UNKNOWN else _of_type(getattr(column, "impl", None) and column.impl.python_type)
+        if found != UNKNOWN:
+            return found
     implementation = getattr(column, "impl", None)  # of a TypeDecorator
     return UNKNOWN if implementation is None else _of_sqlalchemy(implementation)
 
 
 def _of_django(field: Any) -> str:
-    names = {base.__name__ for base in type(field).__mro__}
-    if "JSONField" in names:
+    if _is_one_of(field, "JSONField"):
         return "dict"
-    if names & {"TextField", "CharField", "FilePathField"}:
+    if _is_one_of(field, "TextField", "CharField", "FilePathField"):
         return "text"
-    return "bytes" if "BinaryField" in names else UNKNOWN
+    return "bytes" if _is_one_of(field, "BinaryField") else UNKNOWN
 
 
 def _of_peewee(field: Any) -> str:
-    stored = str(getattr(field, "field_type", "")).upper()
-    if "JSON" in stored:
+    if _is_one_of(field, "JSONField"):
         return "dict"
+    stored = str(getattr(field, "field_type", "")).upper()
     if stored in ("TEXT", "VARCHAR", "CHAR"):
         return "text"
     return "bytes" if stored in ("BLOB", "BYTEA") else UNKNOWN
 
 
 def _of_tortoise(field: Any) -> str:
-    if "JSONField" in {base.__name__ for base in type(field).__mro__}:
-        return "dict"
-    return _of_type(getattr(field, "field_type", None))
+    return "dict" if _is_one_of(field, "JSONField") else _of_type(getattr(field, "field_type", None))
 
 
 def _of_piccolo(column: Any) -> str:
-    if {"JSON", "JSONB"} & {base.__name__ for base in type(column).__mro__}:
-        return "dict"
-    return _of_type(getattr(column, "value_type", None))
+    return "dict" if _is_one_of(column, "JSON") else _of_type(getattr(column, "value_type", None))
 
 
 def _of_pony(attribute: Any) -> str:

@@ -20,9 +20,9 @@ def copy_back(
 ) -> None:
     """Copy back what was added to a copied mapping, changed in it or removed from it, except reserved names."""
     now = copied if type(copied) is dict else contents(copied)
-    is_same = is_ if now is copied else _is_same
-    if len(now) == len(before) and all(map(is_, now, before)) and all(map(is_same, now.values(), before.values())):
+    if len(now) == len(before) and all(map(is_, now, before)) and all(map(is_, now.values(), before.values())):
         return
+    is_same = is_ if now is copied else _is_same
     for name in before:
         if name not in now and name not in reserved and name in original:
             del original[name]

@@ -57,14 +57,13 @@ class EmptyFields:
         return self._last or "dict"
 
     def _kind_in_class(self, owner: Any, name: str) -> str | None:
-        kind = owner if isinstance(owner, type) else type(owner)
+        found = self._kind_of(owner if isinstance(owner, type) else type(owner), name)
+        model = getattr(owner, "model", None) if found is None and name == self._parameter else None
+        return self._kind_of(model, name) if isinstance(model, type) else found  # of a manager of Django's
+
+    def _kind_of(self, kind: type, name: str) -> str | None:
         known = self._class
         if known is None or known[0]() is not kind or known[1] != name:
-            known = self._class = ref(kind), name, _kind_in(kind, name)
-            if known[2] is None and name == self._parameter and isinstance(getattr(owner, "model", None), type):
-                return _kind_in(owner.model, name)  # a manager of Django's
+            found = kind_of_attribute(kind, name) or kind_of_column(kind, name)
+            known = self._class = ref(kind), name, found
         return known[2]
-
-
-def _kind_in(kind: type, name: str) -> str | None:
-    return kind_of_attribute(kind, name) or kind_of_column(kind, name)

@@ -110,14 +110,27 @@ class FieldPlace(Place):
         """
         if self._parameter is None or self._steps:
             return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
+        fields = self._read(call)
+        if type(fields) is not dict:
+            return self._put_other(call, merge)
+        if self._last_kind is not dict:
+            self._note(fields)
+        merged = merge.into(fields)
+        if merged is fields:
+            return None
+        self._write(call, merged)
+        return partial(copy_back, fields, merged, merged.copy(), merge.members)
+
+    def _put_other(self, call: Call, merge: Merge) -> After | None:
+        """Merge into an argument that is no plain dict."""
         fields = self._argument(call)
         merged = self._merged(merge, fields, call.self, None)
         if merged is fields:
             return None
         self._write(call, merged)
-        if not isinstance(fields, MutableMapping):
+        if isinstance(fields, (str, bytes)) or not isinstance(fields, MutableMapping):
             return None
-        return partial(copy_back, fields, merged, contents(merged), merge.members.keys())
+        return partial(copy_back, fields, merged, contents(merged), merge.members)
 
     def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
         """Return the result of a call with the additional fields in it changed, in a copy."""

@@ -50,10 +50,11 @@ class Merge:
         failed: Elements of a list or iterator that could not be changed.
         moved: Foreign members of a reserved name that were renamed.
         is_lazy: The rows are elements of an iterator, so the numbers are final only after the call.
+        has_members: There is a member to write.
     """
 
     rows = kept = failed = moved = 0
-    is_lazy = False
+    is_lazy = has_members = False
     _json_cache: str | None = None
     _contents: dict[str, dict[str, Any]] | None = None
 
@@ -61,19 +62,15 @@ class Merge:
         self.members = members
         self._written = written
         self._request = object() if request is None else request
-        self._added = {name: member for name, member in members.items() if member is not None}
-        for member in self._added.values():
-            written.note_content(self._request, member)
-
-    @property
-    def has_members(self) -> bool:
-        """Return whether there is a member to write."""
-        return bool(self._added)
+        for member in members.values():
+            if member is not None:
+                self.has_members = True
+                written.recent.append((self._request, member))
 
     @property
     def names_every_row(self) -> bool:
         """Return whether every row received or keeps a member of the request's name."""
-        is_written = next(iter(self.members), None) in self._added
+        is_written = next(iter(self.members.values()), None) is not None
         return not self.failed and (is_written or 0 < self.kept == self.rows)
 
     def into(self, fields: Any, kind: Callable[[], Kind] | None = None) -> Any:
@@ -94,7 +91,7 @@ class Merge:
         if type(fields) is str:
             return self._into_text(fields, fields)
         if fields is None:
-            return self._into_nothing("dict" if kind is None or not self._added else kind())
+            return self._into_nothing("dict" if kind is None or not self.has_members else kind())
         if isinstance(fields, str):
             text = str.__str__(fields)  # the string itself, whatever the methods of its class do
             merged = self._into_text(text, fields)
@@ -111,26 +108,30 @@ class Merge:
 
     def _objects(self, without: Container[str] = _NONE) -> dict[str, Any]:
         objects: dict[str, Any] = {}
-        for name, member in self._added.items():
-            if name not in without:
+        for name, member in self.members.items():
+            if member is not None and name not in without:
                 objects[name] = added = member.as_object()
                 self._written.note(added, self._request)
         return objects
 
+    def _authors(self) -> dict[str, Any]:
+        """Return the request of each added member by name."""
+        return {name: self._request for name, member in self.members.items() if member is not None}
+
     def _into_nothing(self, kind: Kind) -> Any:
-        if not self._added:
+        if not self.has_members:
             return None
         if kind == "dict":
             return self._objects()
         text = f"{{{self._json()}}}"
         after = text if kind == "text" else text.encode()
-        self._note(after, dict.fromkeys(self._added, self._request))
+        self._note(after, self._authors())
         return after
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         if not self.members.keys().isdisjoint(fields):
             return self._into_dict_with_reserved_names(fields)
-        return {**fields, **self._objects()} if self._added else fields
+        return {**fields, **self._objects()} if self.has_members else fields
 
     def _into_dict_with_reserved_names(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         after: dict[Any, Any] = {}
@@ -151,7 +152,7 @@ class Merge:
 
     def _into_mapping(self, fields: Mapping[Any, Any]) -> Mapping[Any, Any]:
         reserved = [name for name in self.members if name in fields]
-        if not reserved and not self._added:
+        if not reserved and not self.has_members:
             return fields
         copied = changeable_copy(fields)
         kept = {name for name in reserved if self._clear(copied, name)}
@@ -235,11 +236,11 @@ class Merge:
         except orjson.JSONDecodeError:
             content = None
         if type(content) is dict and self.members.keys().isdisjoint(content):
-            return self._spliced(text, has_members=bool(content)), dict.fromkeys(self._added, self._request)
+            return self._spliced(text, bool(content)), self._authors()
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
-            merged = f"{before}{{{self._json()}}}{after}" if self._added else text
-            return merged, dict.fromkeys(self._added, self._request)
+            merged = f"{before}{{{self._json()}}}{after}" if self.has_members else text
+            return merged, self._authors()
         return self._unusual_text(text, self._written.request_of(held) or {})
 
     def _unusual_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -250,8 +251,7 @@ class Merge:
         has_members = bool(found)
         if any(one.name in self.members and one.name not in kept for one in found):
             text, has_members = self._without_reserved_names(text, found, authors)
-        text = self._spliced(text, has_members=has_members, without=kept)
-        return text, {**dict.fromkeys(self._added, self._request), **authors, **kept}
+        return self._spliced(text, has_members, kept), {**self._authors(), **authors, **kept}
 
     def _without_reserved_names(
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
@@ -287,20 +287,22 @@ class Merge:
         except orjson.JSONDecodeError:  # Python's json reads more than the library writes
             return False
 
-    def _spliced(self, text: str, *, has_members: bool, without: Container[str] = _NONE) -> str:
+    def _spliced(self, text: str, has_members: bool, without: Container[str] = _NONE) -> str:
         added = self._json(without)
         return spliced(text, added, has_members) if added else text
 
     def _json(self, without: Container[str] = _NONE) -> str:
         """Return the added members as JSON, without the braces of an object."""
-        if without is not _NONE:
-            return ",".join(self._json_members(without))
-        if self._json_cache is None:
-            self._json_cache = ",".join(self._json_members())
-        return self._json_cache
-
-    def _json_members(self, without: Container[str] = _NONE) -> list[str]:
-        return [f"{quoted(name)}:{one.as_json()}" for name, one in self._added.items() if name not in without]
+        if without is _NONE and self._json_cache is not None:
+            return self._json_cache
+        added = []
+        for name, member in self.members.items():
+            if member is not None and name not in without:
+                added.append(f"{quoted(name)}:{member.as_json()}")
+        joined = ",".join(added)
+        if without is _NONE:
+            self._json_cache = joined
+        return joined
 
 
 def spliced(text: str, added: str, has_members: bool) -> str:

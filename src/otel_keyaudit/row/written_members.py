@@ -38,13 +38,16 @@ class WrittenMembers:
     """Remembers what the library has written since ``instrument()``.
 
     Without a lock, because a fork could leave it locked.
+
+    Attributes:
+        recent: The members written last, each with its request, for recognition by content.
     """
 
     def __init__(self) -> None:
         self._held: dict[int, _Entry] = {}
         self._size = 0
         self._next_sweep = SLACK
-        self._recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MOST_RECENT)
+        self.recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MOST_RECENT)
 
     def note(self, passed_on: object, request: Any, size: int = 1_000) -> None:
         """Remember the object that is being passed on with a member.
@@ -59,10 +62,6 @@ class WrittenMembers:
         if self._size > self._next_sweep:
             self._sweep()
 
-    def note_content(self, request: Request, member: SnapshotMember) -> None:
-        """Remember the content of a member that a request writes."""
-        self._recent.append((request, member))
-
     def request_of(self, passed_on: object) -> Any:
         """Return the request that was noted with this very object, else ``None``."""
         entry = self._held.get(id(passed_on))
@@ -70,7 +69,7 @@ class WrittenMembers:
 
     def contents(self, request: Request) -> dict[str, dict[str, Any]]:
         """Return the members that a request wrote lately, by span id, else by digest."""
-        members = [member.as_object() for by, member in tuple(self._recent) if by == request]
+        members = [member.as_object() for by, member in tuple(self.recent) if by == request]
         return {member.get("span_id") or member.get("digest", ""): member for member in members}
 
     def _sweep(self) -> None:

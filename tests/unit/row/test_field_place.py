@@ -1,6 +1,7 @@
 """Where additional fields can be: each place is found, given its members, and nothing of the caller's is changed."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -9,9 +10,16 @@ from otel_keyaudit import ApiKey, use_key
 from support.keyaudit import KeyAudit, LoadModule
 
 APP = """
+from __future__ import annotations
+import functools, typing
 from collections import OrderedDict, namedtuple
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
+
+if TYPE_CHECKING:
+    from elsewhere import Hidden
 
 ROWS = []
 UNSET = object()
@@ -96,6 +104,74 @@ class Writer:
 class MappingWriter(dict):
     def write(self, action):
         ROWS.append(self["meta"])
+
+class Labelled:
+    labels: Optional[dict[str, str]] = None
+
+class WithDetails(dict):
+    __getattr__ = dict.__getitem__
+
+Text = Optional[str]
+_save = ROWS.append
+
+def annotated(attributes: dict[str, Any] | None = None):
+    ROWS.append(attributes)
+
+def build():
+    return MAKE()
+
+def optional_text(extra: Optional[str] = None): _save(extra)
+def union_text(extra: Union[str, None] = None): _save(extra)
+def string_text(extra: "str | None" = None): _save(extra)
+def annotated_text(extra: Annotated[Optional[str], "json"] = None): _save(extra)
+def aliased(extra: Text = None): _save(extra)
+def hidden_text(extra: str | Hidden | None = None): _save(extra)
+def optional_bytes(extra: bytes | None = None): _save(extra)
+def optional_dict(extra: typing.Dict[str, Any] | None = None): _save(extra)
+def any_mapping(extra: Mapping[str, Any] | None = None): _save(extra)
+def either(extra: str | dict | None = None): _save(extra)
+def unknown(extra: Hidden | None = None): _save(extra)
+def nothing_said(extra=None): _save(extra)
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+@traced
+def wrapped(extra: str | None = None): _save(extra)
+
+@traced
+@functools.lru_cache
+def untyped_wrapper(extra: str | None = None): _save(extra)
+
+class TextEvent:
+    details: str | None = None
+
+    @classmethod
+    def create(cls, **values):
+        ROWS.append(values)
+
+class InitEvent:
+    def __init__(self, details: str | None = None):
+        self.details = details
+
+@dataclass
+class DataEvent(TextEvent):
+    more: int = 0
+
+class PropertyEvent:
+    _details = None
+    @property
+    def details(self) -> str | None:
+        return self._details
+    @details.setter
+    def details(self, value):
+        self._details = value
+
+class DictEvent:
+    details: dict[str, Any] | None = None
 """
 KEY = ApiKey("k_1")
 OURS = "request_api_key"
@@ -309,3 +385,144 @@ def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
         writer.write("create")
     assert app.module.ROWS == [{"a": 1}]
     assert app.wrote("failed")
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "expected"),
+    [
+        ("args.event['labels']['keyaudit']", {}, ["labels", "keyaudit"]),
+        ("args.event['labels']['keyaudit']", None, ["labels", "keyaudit"]),
+        ("args.event['labels']['keyaudit']", {"labels": None}, ["labels", "keyaudit"]),
+        ("args.event.labels.keyaudit", {}, ["labels", "keyaudit"]),
+        ("args.event['labels']", None, ["labels"]),
+        ("args.event['a'].b['c']", None, ["a", "b", "c"]),
+    ],
+)
+def test_missing_mappings_are_made(app: Application, place: str, given: Any, expected: list[str]) -> None:
+    """On the way, for a ``None`` argument too; the caller's are unchanged, and without a key nothing is made."""
+    app.audit(f"write?fields={place}")
+    before = copy.deepcopy(given)
+    row = app.row("write", given)
+    for name in expected:
+        assert list(row) == [name]
+        row = row[name]
+    assert names(row) == [OURS]
+    assert given == before
+    app.module.write(given)
+    assert app.module.ROWS[-1] is given
+    assert app.keyaudit.degraded() == {}
+
+
+def test_missing_mapping_of_an_attribute_is_made(app: Application) -> None:
+    """If its annotation says so, or an item is looked for."""
+    app.audit("write?fields=args.event.labels.keyaudit")
+    row = app.row("write", app.module.Labelled())
+    assert names(row.labels["keyaudit"]) == [OURS]
+    assert app.wrote("attributed")
+
+
+def test_parameter_annotated_as_a_mapping_is_made(app: Application) -> None:
+    """Also for a path that could lead to an attribute."""
+    app.audit("annotated?fields=args.attributes.keyaudit")
+    assert names(app.row("annotated")["keyaudit"]) == [OURS]
+
+
+def test_object_is_not_replaced_by_a_mapping(app: Application) -> None:
+    """``None`` where an object may be expected stays ``None``, and the write counts as failed."""
+    app.audit("write?fields=args.event.details")
+    assert app.row("write", None) is None
+    assert app.wrote("failed")
+
+
+@pytest.mark.parametrize(
+    ("build", "read"),
+    [
+        ("lambda: Event({'a': 1})", lambda result: result.details),
+        ("lambda: {'details': {'a': 1}}", lambda result: result["details"]),
+        ("lambda: Frozen({'a': 1})", lambda result: result.details),
+        ("lambda: Pair('n', {'a': 1})", lambda result: result.details),
+        ("lambda: WithDetails(a=Event({'a': 1})).a", lambda result: result.details),
+    ],
+)
+def test_result_has_the_key(app: Application, build: str, read: Any) -> None:
+    """``return.details``: the result is a changed copy; the application's own result and details are unchanged."""
+    app.audit("build?fields=return.details")
+    kept: list[Any] = []
+    made = eval(build, vars(app.module))  # noqa: S307
+
+    def make() -> Any:
+        kept.append(made())
+        return kept[-1]
+
+    app.module.MAKE = make
+    with use_key(KEY):
+        result = app.module.build()
+    assert names(read(result)) == ["a", OURS]
+    assert type(result) is type(kept[0])
+    assert read(kept[0]) == {"a": 1}
+    assert app.wrote("attributed")
+    app.module.build()
+    assert read(kept[-1]) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("optional_text", str), ("union_text", str), ("string_text", str), ("annotated_text", str), ("aliased", str),
+        ("hidden_text", str), ("optional_bytes", bytes), ("optional_dict", dict), ("any_mapping", dict),
+        ("either", dict), ("unknown", dict), ("nothing_said", dict), ("wrapped", str), ("untyped_wrapper", str),
+    ],
+)  # fmt: skip
+def test_none_becomes_the_annotated_kind(app: Application, function: str, expected: type) -> None:
+    """Given or omitted; a name that only a type checker imports is no obstacle."""
+    app.audit(f"{function}?fields=args.extra")
+    for arguments in ((), (None,)):
+        row: Any = app.row(function, *arguments)
+        assert type(row).__name__ == expected.__name__
+        assert OURS in (row if expected is dict else json.loads(row))
+        getattr(app.module, function)(*arguments)
+        assert app.module.ROWS[-1] is None
+    assert app.keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize("word", ["text", "bytes", "dict"])
+def test_fields_as_comes_first(app: Application, word: str) -> None:
+    """Before any annotation."""
+    app.audit(f"optional_text?fields=args.extra&fields_as={word}")
+    assert type(app.row("optional_text")).__name__ == {"text": "str"}.get(word, word)
+
+
+@pytest.mark.parametrize(("last", "expected"), [('{"a":1}', str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)])
+def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected: type) -> None:
+    """If nothing else is known, the place takes what it took before."""
+    app.audit("record?fields=args.extra")
+    app.module.record("create", last)
+    assert type(app.row("record", "create")) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("TextEvent", str),
+        ("InitEvent", str),
+        ("DataEvent", str),
+        ("PropertyEvent", str),
+        ("DictEvent", dict),
+        ("Event", dict),
+    ],
+)
+def test_none_in_an_attribute_becomes_the_annotated_kind(app: Application, kind: str, expected: type) -> None:
+    """By the class, its bases, a property, or the parameter of ``__init__``."""
+    app.audit("write?fields=args.event.details")
+    event = getattr(app.module, kind)()
+    assert type(app.row("write", event).details) is expected
+
+
+def test_argument_of_a_method_becomes_the_kind_of_its_class(app: Application) -> None:
+    """``create(**values)`` of a class whose attribute of that name takes a string."""
+    app.audit("TextEvent.create?fields=args.details")
+    app.module.TextEvent.create(action="create")
+    with use_key(KEY):
+        app.module.TextEvent.create(action="create")
+    assert "details" not in app.module.ROWS[0]
+    assert json.loads(app.module.ROWS[1]["details"]).keys() == {OURS}

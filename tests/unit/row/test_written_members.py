@@ -295,7 +295,7 @@ def test_content_is_remembered_for_the_last_members_only() -> None:
     """A number of them, of all requests together."""
     written = WrittenMembers()
     for span in count(1):
-        written.note_content(1, SnapshotMember(NEW.encoded, None, location(span)))
+        written.recent.append((1, SnapshotMember(NEW.encoded, None, location(span))))
         if span == 2 * written_members.MOST_RECENT:
             break
     assert len(written.contents(1)) == written_members.MOST_RECENT

@@ -1,0 +1,262 @@
+"""Rows in real SQLite databases: an empty text column receives JSON, whatever way the row takes there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from support.keyaudit import KeyAudit, LoadModule
+
+KEY = ApiKey("k_1")
+OURS = "request_api_key"
+
+SQLITE = """
+import sqlite3
+
+db = sqlite3.connect(":memory:")
+db.execute("create table audit (action text, extra text)")
+
+def record(action: str, extra: str | None = None):
+    db.execute("insert into audit values (?, ?)", (action, extra))
+
+def record_bytes(action: str, extra: "bytes | None" = None):
+    db.execute("insert into audit values (?, ?)", (action, extra))
+
+def record_all(rows: list[str | None]):
+    db.executemany("insert into audit values ('x', ?)", [(row,) for row in rows])
+"""
+
+SQLALCHEMY = """
+from typing import Any, Optional
+from sqlalchemy import JSON, Column, Integer, LargeBinary, String, Text, create_engine, insert, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declarative_base, mapped_column
+from sqlalchemy.pool import StaticPool
+
+class Base(DeclarativeBase):
+    pass
+
+class MappedText(Base):
+    __tablename__ = "mapped_text"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    extra: Mapped[Optional[str]] = mapped_column(Text)
+
+class MappedString(Base):
+    __tablename__ = "mapped_string"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    extra: Mapped[Any] = mapped_column(String(5000), nullable=True)
+
+class MappedJson(Base):
+    __tablename__ = "mapped_json"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    extra: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+
+class PlainText(Base):
+    __tablename__ = "plain_text"
+    id = Column(Integer, primary_key=True)
+    extra = Column(Text)
+
+class PlainBytes(Base):
+    __tablename__ = "plain_bytes"
+    id = Column(Integer, primary_key=True)
+    extra = Column(LargeBinary)
+
+class PlainJson(Base):
+    __tablename__ = "plain_json"
+    id = Column(Integer, primary_key=True)
+    extra = Column(JSON)
+
+engine = create_engine("sqlite://", poolclass=StaticPool)
+Base.metadata.create_all(engine)
+
+def save(session, row):
+    session.add(row)
+
+def save_all(session, rows):
+    session.add_all(rows)
+
+class Repository:
+    def __init__(self, model):
+        self.model = model
+
+    def create(self, session, **values):
+        session.add(self.model(**values))
+
+def stored(model):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"select extra from {model.__tablename__}").scalars().all()
+"""
+
+SQLMODEL = """
+from typing import Any, Optional
+from sqlalchemy import JSON, Column, Text
+from sqlalchemy.pool import StaticPool
+from sqlmodel import Field, Session, SQLModel, create_engine
+
+class AnnotatedText(SQLModel, table=True):
+    id: Optional[int] = Field(default=None, primary_key=True)
+    extra: Optional[str] = None
+
+class ColumnText(SQLModel, table=True):
+    id: Optional[int] = Field(default=None, primary_key=True)
+    extra: Any = Field(default=None, sa_column=Column(Text))
+
+class ColumnJson(SQLModel, table=True):
+    id: Optional[int] = Field(default=None, primary_key=True)
+    extra: Optional[dict] = Field(default=None, sa_column=Column(JSON))
+
+engine = create_engine("sqlite://", poolclass=StaticPool)
+SQLModel.metadata.create_all(engine)
+
+def save(session, row):
+    session.add(row)
+
+def stored(model):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"select extra from {model.__tablename__}").scalars().all()
+"""
+
+PEEWEE = """
+import peewee
+
+db = peewee.SqliteDatabase(":memory:")
+
+class Base(peewee.Model):
+    class Meta:
+        database = db
+
+class PlainText(Base):
+    extra = peewee.TextField(null=True)
+
+class Varchar(Base):
+    extra = peewee.CharField(null=True, max_length=5000)
+
+class Bytes(Base):
+    extra = peewee.BlobField(null=True)
+
+db.create_tables([PlainText, Varchar, Bytes])
+
+def save(row):
+    row.save()
+
+def stored(model):
+    return [row[0] for row in db.execute_sql(f'select extra from "{model._meta.table_name}"')]
+"""
+
+
+def load(keyaudit: KeyAudit, load_module: LoadModule, source: str, *targets: str) -> Any:
+    """Return the application with its targets instrumented."""
+    app = load_module(source)
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}" for target in targets])
+    return app
+
+
+def names(stored: Any) -> list[str]:
+    """Return the names in what a column holds, which is JSON."""
+    return list(json.loads(stored))
+
+
+@pytest.fixture(autouse=True)
+def no_failures(keyaudit: KeyAudit) -> Iterator[None]:
+    """Every write of these tests gets its member."""
+    yield
+    assert keyaudit.degraded() == {}
+    assert keyaudit.writes()["failed"] == 0
+
+
+def test_parameters_of_the_driver(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """A function that passes its parameter to ``sqlite3``, annotated plainly and as a string."""
+    app = load(keyaudit, load_module, SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
+    with use_key(KEY):
+        app.record("a")
+        app.record("b", None)
+        app.record_bytes("c")
+        app.record("d", '{"x":1}')
+    app.record("e")
+    rows = app.db.execute("select extra from audit").fetchall()
+    assert [None if row is None else names(row) for (row,) in rows] == [[OURS]] * 3 + [["x", OURS], None]
+    with pytest.raises(sqlite3.ProgrammingError):
+        app.db.execute("insert into audit values (?, ?)", ("x", {}))  # so a dict would have failed
+    app.db.close()
+
+
+@pytest.mark.parametrize("way", ["save", "create", "save_all"])
+@pytest.mark.parametrize("model", ["MappedText", "MappedString", "MappedJson", "PlainText", "PlainBytes", "PlainJson"])
+def test_sqlalchemy(keyaudit: KeyAudit, load_module: LoadModule, model: str, way: str) -> None:
+    """Text, String, LargeBinary and JSON, with and without ``Mapped``; the transaction commits."""
+    pytest.importorskip("sqlalchemy")
+    app = load(
+        keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
+        "save_all?fields=args.rows[].extra",
+    )  # fmt: skip
+    kind = getattr(app, model)
+    with app.Session(app.engine) as session, session.begin(), use_key(KEY):
+        if way == "save":
+            app.save(session, kind())
+        elif way == "create":
+            app.Repository(kind).create(session)
+        else:
+            app.save_all(session, [kind(), kind()])
+    rows = app.stored(kind)
+    assert [names(row) for row in rows] == [[OURS]] * (2 if way == "save_all" else 1)
+    app.engine.dispose()
+
+
+def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """In the same request: after a flush, after a commit that expires it, and with other fields."""
+    pytest.importorskip("sqlalchemy")
+    app = load(keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    with keyaudit.request(), use_key(KEY), app.Session(app.engine) as session:
+        for model in (app.MappedText, app.PlainJson):
+            row = model()
+            app.save(session, row)
+            session.flush()
+            app.save(session, row)
+            session.commit()
+            assert names(app.stored(model)[0]) == [OURS]
+            row.extra = '{"x": 1}' if model is app.MappedText else {"x": 1}
+            app.save(session, row)
+            session.commit()
+            assert names(app.stored(model)[0]) == ["x", OURS]
+    assert keyaudit.degraded() == {}
+    app.engine.dispose()
+
+
+@pytest.mark.parametrize("model", ["AnnotatedText", "ColumnText", "ColumnJson"])
+def test_sqlmodel(keyaudit: KeyAudit, load_module: LoadModule, model: str) -> None:
+    """By the annotation and by the column."""
+    pytest.importorskip("sqlmodel")
+    app = load(keyaudit, load_module, SQLMODEL, "save?fields=args.row.extra")
+    kind = getattr(app, model)
+    with app.Session(app.engine) as session, use_key(KEY):
+        app.save(session, kind())
+        session.commit()
+    assert names(app.stored(kind)[0]) == [OURS]
+    app.SQLModel.metadata.clear()
+    app.engine.dispose()
+
+
+@pytest.mark.parametrize("way", ["save", "create", "init"])
+@pytest.mark.parametrize("model", ["PlainText", "Varchar", "Bytes"])
+def test_peewee(keyaudit: KeyAudit, load_module: LoadModule, model: str, way: str) -> None:
+    """Peewee would store the ``repr`` of a dict."""
+    pytest.importorskip("peewee")
+    app = load(
+        keyaudit, load_module, PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
+        f"{model}.__init__?fields=args.extra",
+    )  # fmt: skip
+    kind = getattr(app, model)
+    with keyaudit.request(), use_key(KEY):
+        if way == "save":
+            app.save(kind())
+        elif way == "create":
+            kind.create()
+        else:
+            row = kind()
+            row.save()
+    assert names(app.stored(kind)[0]) == [OURS]
+    app.db.close()

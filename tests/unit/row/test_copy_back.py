@@ -1,0 +1,226 @@
+"""What the audit function does to the copies reaches the caller's own objects, without the library's members."""
+
+import asyncio
+from collections import OrderedDict, UserDict
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+DO = None
+OUTBOX = []
+
+def record(action, additional_fields=None, fails=False):
+    DO(additional_fields)
+    if fails:
+        raise LookupError
+
+async def arecord(action, additional_fields=None, fails=False):
+    DO(additional_fields)
+    if fails:
+        raise LookupError
+
+def grecord(action, additional_fields=None, fails=False):
+    DO(additional_fields)
+    yield 1
+    if fails:
+        raise LookupError
+
+def write(event):
+    DO(event)
+
+def write_all(records):
+    for record in records:
+        DO(record)
+
+def flush(records):
+    OUTBOX.extend(records)
+    records.clear()
+
+class Event:
+    def __init__(self, details):
+        self.details = details
+"""
+KEY = ApiKey("k_1")
+OURS = "request_api_key"
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application whose audit function does what a test wants."""
+    return load_module(APP)
+
+
+def audit(keyaudit: KeyAudit, app: Any, target: str) -> None:
+    """Instrument one function."""
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}"])
+
+
+def _add(fields: Any) -> None:
+    fields["audit_id"] = 42
+
+
+def _change(fields: Any) -> None:
+    fields["a"] = 2
+
+
+def _remove(fields: Any) -> None:
+    del fields["a"]
+
+
+def _replace_all(fields: Any) -> None:
+    fields.clear()
+    fields["b"] = 3
+
+
+def _sort(fields: Any) -> None:
+    fields["a"] = fields.pop("a")
+
+
+def _take_member(fields: Any) -> None:
+    fields.pop(OURS, None)
+
+
+CHANGES = [_add, _change, _remove, _replace_all, _sort, _take_member]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict])
+@pytest.mark.parametrize("function", ["record", "arecord", "grecord"])
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("key", [KEY, None], ids=["key", "none"])
+def test_changes_reach_the_caller(
+    keyaudit: KeyAudit, app: Any, change: Any, kind: Any, function: str, fails: bool, key: Any
+) -> None:
+    """Added, changed and removed members, as without the library; sync, async and generators, also if they raise."""
+    audit(keyaudit, app, function)
+    app.DO = change
+    fields, expected = kind({"a": 1}), {"a": 1}
+    change(expected)
+    with use_key(key):
+        result = None
+        try:
+            result = getattr(app, function)("create", fields, fails)
+            if function == "arecord":
+                asyncio.run(result)
+            elif function == "grecord":
+                list(result)
+        except LookupError:
+            assert fails
+    assert dict(fields) == expected
+    assert keyaudit.degraded() == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "wrap"),
+    [
+        ("args.event['labels']['keyaudit']", lambda fields: {"labels": {"keyaudit": fields}, "a": 1}),
+        ("args.event.details", lambda fields: OrderedDict(details=fields)),
+        ("args.event[0].details", lambda fields: [{"details": fields}]),
+        ("args.event[][0]", lambda fields: [[fields], [{}]]),
+    ],
+)
+def test_changes_at_every_level_reach_the_caller(keyaudit: KeyAudit, app: Any, place: str, wrap: Any) -> None:
+    """Of the fields and of every mapping and list on the way."""
+    audit(keyaudit, app, f"write?fields={place}")
+
+    def change(event: Any) -> None:
+        level = event
+        while isinstance(level, (dict, list)):
+            following = next(iter(level if isinstance(level, list) else level.values()), None)
+            if isinstance(level, list):
+                level.append("more")
+            else:
+                level["audit_id"] = 42
+            level = following
+
+    app.DO = change
+    fields, expected = {"x": 1}, wrap({"x": 1})
+    event = wrap(fields)
+    change(expected)
+    with use_key(KEY):
+        app.write(event)
+    assert event == expected
+    assert fields == {"x": 1, "audit_id": 42}
+
+
+def test_changes_of_an_attributes_dict_reach_its_owner(keyaudit: KeyAudit, app: Any) -> None:
+    """The dict that the application gave to the object."""
+    audit(keyaudit, app, "write?fields=args.event.details")
+    app.DO = lambda event: _add(event.details)
+    details: dict[str, Any] = {}
+    with use_key(KEY):
+        app.write(app.Event(details))
+    assert details == {"audit_id": 42}
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, lambda records: (record for record in records)])
+def test_changes_of_each_element_reach_the_caller(keyaudit: KeyAudit, app: Any, make: Any) -> None:
+    """Lists, tuples and iterators."""
+    audit(keyaudit, app, "write_all?fields=args.records[]")
+    app.DO = _add
+    records = [{"a": 1}, {}]
+    with use_key(KEY):
+        app.write_all(make(records))
+    assert records == [{"a": 1, "audit_id": 42}, {"audit_id": 42}]
+
+
+def test_a_buffer_that_the_function_empties_is_empty(keyaudit: KeyAudit, app: Any) -> None:
+    """Otherwise the application would write its rows again and again."""
+    audit(keyaudit, app, "flush?fields=args.records[]")
+    records = [{"a": 1}, {}]
+    with use_key(KEY):
+        app.flush(records)
+    assert records == []
+    assert [list(row) for row in app.OUTBOX] == [["a", OURS], [OURS]]
+
+
+def test_the_callers_own_elements_stay_in_its_list(keyaudit: KeyAudit, app: Any) -> None:
+    """A list that the function changes holds the caller's objects, not the copies."""
+    audit(keyaudit, app, "write?fields=args.event[]")
+    first: dict[str, Any] = {"a": 1}
+    second: dict[str, Any] = {}
+    app.DO = lambda event: event.reverse()
+    records = [first, second]
+    with use_key(KEY):
+        app.write(records)
+    assert records[0] is second
+    assert records[1] is first
+    assert first == {"a": 1}
+
+
+def test_a_copy_that_the_function_puts_elsewhere_is_the_callers(keyaudit: KeyAudit, app: Any) -> None:
+    """The caller finds its own mapping there."""
+    audit(keyaudit, app, "write?fields=args.event.details")
+
+    def change(event: Any) -> None:
+        event["again"] = event["details"]
+
+    app.DO = change
+    event: dict[str, Any] = {"details": {"a": 1}}
+    with use_key(KEY):
+        app.write(event)
+    assert event["again"] is event["details"]
+    assert event["details"] == {"a": 1}
+
+
+def test_values_are_compared_by_identity(keyaudit: KeyAudit, app: Any) -> None:
+    """No method of the application's values is called."""
+
+    class Touchy:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError
+
+    audit(keyaudit, app, "record")
+    app.DO = lambda fields: fields.update(b=Touchy())
+    fields: dict[str, Any] = {"a": Touchy(), "b": Touchy()}
+    old = fields["b"]
+    with use_key(KEY):
+        app.record("create", fields)
+    assert fields["b"] is not old
+    assert OURS not in fields

@@ -23,7 +23,19 @@ SECONDS = 300
 """How long the tests of one sabotage may take."""
 
 # a property that fails is tried again and again, for the smallest example
-PYTEST = ("-m", "pytest", "-q", "-rf", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider", "-m", "not hypothesis")
+PYTEST = (
+    "-m",
+    "pytest",
+    "-q",
+    "-rfE",
+    "--tb=line",
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not hypothesis",
+)
 FAILED_ASSERTION = re.compile(r"^FAILED tests/(\S+?::\w+).* - (?:assert\b|AssertionError|Failed: )", re.MULTILINE)
 """A summary line of pytest for a failed assertion of a test, not for an error in its set-up."""
 

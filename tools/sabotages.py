@@ -41,7 +41,7 @@ SABOTAGES = (
         folder="guard",
         found=r"^( +)except Exception as error:\n( +)if is_raised",
         replaced=r"\1except BaseException as error:\n\2if is_raised",
-        tests=("promises/test_base_exceptions.py", "unit/guard"),
+        tests=("promises/test_base_exceptions.py",),
     ),
     Sabotage(
         name="log the text of any exception",
@@ -49,7 +49,7 @@ SABOTAGES = (
         folder="guard",
         found=r'f": \{error\}" if isinstance\(error, UnreadableError\) else ""',
         replaced=r'f": {error}"',
-        tests=("unit/guard", "promises/test_faults.py"),
+        tests=("promises/test_faults.py",),
     ),
     Sabotage(
         name="skip the copy of the dict",

@@ -258,5 +258,5 @@ def test_only_so_many_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> N
     """Each kind once, and not more kinds than anybody reads."""
     faults = Faults(Metrics())
     for number in range(MOST_OCCASIONS + 20):
-        faults.degraded("shop:verify", "authentication", f"Refused{number}", "")
+        faults.count("shop:verify", "authentication", type(f"Refused{number}", (Exception,), {})())
     assert len(caplog.records) == MOST_OCCASIONS

@@ -22,7 +22,7 @@ AT_ONCE = 2
 SECONDS = 300
 """How long the tests of one sabotage may take."""
 
-# a property that fails is tried again and again, for the smallest example
+MARKED = ("-m", "not hypothesis")  # a property that fails is tried again and again, for the smallest example
 PYTEST = (
     "-m",
     "pytest",

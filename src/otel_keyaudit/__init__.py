@@ -1,6 +1,6 @@
 """Which API key did this, with what power, and where is its trace: OpenTelemetry instrumentation for API keys.
 
-The public names are imported when they are first used: an application that only asks for ``current_key`` pays for that.
+The public names are imported at first use, so that an application pays for the parts that it uses.
 """
 
 from importlib import import_module
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otel_keyaudit.errors import ConfigurationError
-    from otel_keyaudit.installation.target import TargetStatus
+    from otel_keyaudit.installation.status import TargetStatus
     from otel_keyaudit.instrumentor import KeyAuditInstrumentor
     from otel_keyaudit.key.api_key import ApiKey
+    from otel_keyaudit.key.decision import Decision
     from otel_keyaudit.key.snapshot import Detail
-    from otel_keyaudit.observers.sampling import AuditEvent
+    from otel_keyaudit.observers.audit_event import AuditEvent
     from otel_keyaudit.request.context import current_key
     from otel_keyaudit.request.use_key import use_key
     from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget
@@ -24,6 +25,7 @@ __all__ = [
     "AuthTarget",
     "AuthzTarget",
     "ConfigurationError",
+    "Decision",
     "Detail",
     "KeyAuditInstrumentor",
     "SubjectTarget",
@@ -32,30 +34,31 @@ __all__ = [
     "use_key",
 ]
 
-_HOMES = {
+_MODULES = {
     "ApiKey": "key.api_key",
-    "AuditEvent": "observers.sampling",
+    "AuditEvent": "observers.audit_event",
     "AuditTarget": "targets.target",
     "AuthTarget": "targets.target",
     "AuthzTarget": "targets.target",
     "ConfigurationError": "errors",
+    "Decision": "key.decision",
     "Detail": "key.snapshot",
     "KeyAuditInstrumentor": "instrumentor",
     "SubjectTarget": "targets.target",
-    "TargetStatus": "installation.target",
+    "TargetStatus": "installation.status",
     "current_key": "request.context",
     "use_key": "request.use_key",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
+    """Import a public name at first use (PEP 562)."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     return value
 
 
 def __dir__() -> list[str]:
-    """Show the public names, also those that nobody has asked for yet."""
+    """List all public names, also those that are not imported yet."""
     return sorted({*globals(), *__all__})

@@ -157,9 +157,6 @@ POINTS = {
 }
 """Where the application can be made to fail, and the stage as which that counts."""
 
-SHOWN_BY = {"server span": 2}
-"""How many calls of a request such a fault degrades, where both the authentication and the write are."""
-
 
 class UnprintableError(Exception):
     """Has no text, and raises when asked for it."""

@@ -33,7 +33,7 @@ def key_member(
 
 def ambiguous_member(*ids: str, span: int | None = 1) -> SnapshotMember:
     """Return the member for a request that showed several keys."""
-    return SnapshotMember(ambiguous(ids, 128), None, location(span))
+    return SnapshotMember(ambiguous(ids, len(ids)), None, location(span))
 
 
 def location(span: int | None) -> Location | None:

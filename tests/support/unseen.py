@@ -8,21 +8,11 @@ from opentelemetry.context import get_current
 from otel_keyaudit.request.call_stack import task_or_thread
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, new_request
 from otel_keyaudit.request.running import leave
-from otel_keyaudit.request.state import RequestState
-
-
-class _NoSpans:
-    """Shows nothing."""
-
-    def show(self, state: RequestState) -> None:
-        """Show nothing."""
-
-    show_alone = show
 
 
 def unseen_state() -> Request:
     """Return the state of a request that nobody runs in."""
-    return new_request(_NoSpans())
+    return new_request(None)
 
 
 @contextmanager

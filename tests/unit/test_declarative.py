@@ -88,7 +88,7 @@ def test_a_file_without_targets_says_so_once(program: Program) -> None:
     """Nothing configured is one line here, too."""
     ended = program.run(with_file(program, "{}"))
     (line,) = ended.log
-    assert "does nothing" in line
+    assert "nothing is instrumented" in line
 
 
 @pytest.fixture

@@ -1,282 +1,437 @@
-"""The second moment: what happens around a call that writes an audit row."""
+"""The third moment: the application writes an audit row, which receives the key.
+
+The story of a write is :data:`_WRITE`. A function that builds the additional fields has its row after the call;
+otherwise the row is complete before the application writes it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError
-from otel_keyaudit.guard.guard import Step, boxed
+from otel_keyaudit.guard.guard import boxed
 from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.changes import Changes, changes
+from otel_keyaudit.key.decision import Decision
 from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
-from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_TELEMETRY
-from otel_keyaudit.observers.audit_plan import AuditPlan, audit_event, event_attributes, last_write_attributes
-from otel_keyaudit.observers.observed_call import ObservedCall
-from otel_keyaudit.observers.sampling import AuditEvent
-from otel_keyaudit.request.attribution import NOTHING
+from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
+from otel_keyaudit.observers.audit_event import AuditEvent
+from otel_keyaudit.observers.audit_span import AuditSpan, Location, location_of
+from otel_keyaudit.observers.audit_target import EVENT_FIELDS, CompiledAuditTarget, Event
+from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.observed_call import ObservedCall, Observer
+from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
 from otel_keyaudit.request.context import current_attribution, current_request
-from otel_keyaudit.request.server_span import AuditSpan, ambiguous_attributes, location_of, shown_beside
+from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ambiguous_attributes, with_delegation
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.row.snapshot_member import Location, SnapshotMember, ambiguous
-from otel_keyaudit.targets.presented_credential import Credentials, without_credentials
+from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
+from otel_keyaudit.targets.presented_credential import without_credentials
 
-_numbers = count(1)
-_request_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_FULL = Detail.FULL  # looking up a member of an enum takes longer
 
 
-class AuditMoment(ObservedCall):
-    """One call of an audit target: its row is given the key before the application writes it.
+class Audit(CompiledAuditTarget):
+    """An audit target that observes the calls of its function."""
 
-    What is done, and in which order, is up to the target: see :mod:`otel_keyaudit.observers.audit_steps`.
-    """
+    def observer(self) -> Observer:
+        """Return the function that begins the observation of a write."""
+        when = None if self.when_needs_end else self.when
+        steps = _WRITE if not self.builds_fields else () if self.when_needs_end else _BEFORE_BUILDING
 
-    watched: AuditPlan
+        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> AuditWrite | None:
+            if not self.is_on:
+                return None
+            write = AuditWrite(self, positional, keywords, function)
+            if when is not None and not write.holds(STAGE_AUDIT, when):
+                return None
+            write.run(steps, write)
+            return write
+
+        return observe
+
+
+class AuditWrite(ObservedCall):
+    """One call of an audit target."""
+
+    target: Audit
+    stage = STAGE_AUDIT
     lasts = True
     _request: RequestState | None = None
     _attribution = NOTHING
-    presented: Credentials = ()
-    _snapshot: Snapshot | None = None
+    _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
     _subject: ApiKey | None = None
-    written_in_full: AuditEvent | None = None
-    span: AuditSpan | None = None
-    _fields: Any = None
-    _is_incomplete = False
-    _keeps_members = False
+    _changes: Changes | None = None
+    _snapshot: Snapshot | None = None
+    _detail = _FULL
+    _asked: AuditEvent | None = None
+    _span: AuditSpan | None = None
+    _merge: Merge | None = None
     _copy_back: Callable[[], None] | None = None
-    is_counted = False
-    _paused = False
-    _is_over = False
-    event: dict[str, Any]
-    _detail = Detail.FULL
+    _has_failed_part = False
+    _is_complete = False
+    """The row has received everything that it should."""
+    _has_returned = False
+
+    # Around the application's call
 
     def __enter__(self) -> None:
-        """Make the span the current one while the application writes."""
-        if self.span is not None:
-            self.run(_ENTER, self)
+        """Make the audit span the current one while the application writes."""
+        if self._span is not None:
+            self.guarded(STAGE_TELEMETRY, self._span.enter)
+
+    def returned(self, result: Any) -> Any:
+        """Record the result; if it holds the additional fields, return it with the members."""
+        target = self.target
+        self.result = result
+        if target.builds_fields:
+            if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
+                return result
+            self.run(_BUILT, self)
+        if target.result_values:
+            self.run(_RESULT, self)
+        self._has_returned = True
+        return self.result
+
+    def pause(self) -> None:
+        """Leave without an end: the write goes on later."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take note of how the write ended, unless it goes on later."""
+        """Leave, and end the write if it has returned or raised."""
+        if self._span is not None:
+            self.guarded(STAGE_TELEMETRY, self._span.leave, error)
         self.exc = error
-        if self._copy_back is not None and not self._paused:
-            self.guarded(STAGE_MERGE, self._copy_back)
-        was_paused, self._paused = self._paused, False
-        if self._is_over or (was_paused if error is None else self._was_not_meant()):
-            self.run(_LEAVE, self)
-            return
-        if not self.is_counted:
-            self.run(_SETTLE, self)
-        self.run(self.watched.when_returned if error is None else self.watched.when_raised, self)
+        if self._has_returned or (error is not None and not self._is_passed_on()):
+            if not self._has_returned and self.target.builds_fields:
+                self.run(_NOT_BUILT, self)
+            self.run(_END, self)
+            self._copy_back = self._span = self._request = self._merge = None
+            self.forget()
+        self.exc = None
 
-    def pause(self) -> None:
-        """Leave without an end: the write goes on later."""
-        self._paused = True
-
-    def returned(self, result: Any) -> Any:
-        """Take note of the result; where it is the additional fields, return them with their members."""
-        self.result = self._fields = result
-        plan = self.watched
-        if not plan.builds_fields:
-            return result
-        if plan.when_needs_result and plan.when is not None and not self.holds(STAGE_AUDIT, plan.when):
-            self._is_over = True
-            return result
-        self.run(plan.when_built, self)
-        return self._fields
-
-    def _was_not_meant(self) -> bool:
-        """Say whether a function that would have looked at the result knows without it that the call is not meant."""
-        when = self.watched.when if self.watched.when_is_function and self.watched.when_needs_result else None
+    def _is_passed_on(self) -> bool:
+        """Say whether a ``when`` that would have read the result knows without it that the call is not meant."""
+        target = self.target
+        when = target.when if target.when_needs_end and target.when_is_function else None
         return when is not None and not self.may_hold(when)
 
-    # What is known of the write.
+    # The steps of a write
 
-    def find_key(self) -> None:
-        """Find out whose the write is."""
-        self.event = {}
-        self._request = request = current_request()
-        self._attribution = current_attribution(request)
-        if request is not None:
-            self.presented = request.presented
+    def identify(self) -> None:
+        """Find out whose request it is, which event, and which key it is about."""
+        target = self.target
+        request = self._request = current_request()
+        self._attribution = attribution = current_attribution(request)
+        credentials = () if request is None else request.presented
+        self._event = target.read_event(self, credentials)
+        if target.read_subject is not None:
+            self._read_subject(credentials)
+        if attribution.key is not None:
+            self._snapshot = target.components.snapshots.of(attribution.key)
 
-    def renew_event(self) -> None:
-        """Go on with an event of its own: the server span shows the one there was."""
-        self.event = {**self.event}
+    def complete_event(self) -> None:
+        """Read the fields of the event that only the end of the call tells."""
+        self._event = {**self._event, **self.target.read_late(self, self._credentials())}
 
-    def read_subject(self) -> None:
-        """Read the key that the row is about, if it is about one."""
-        plan = self.watched
-        subject = None if plan.subject is None else plan.subject(self, None)
-        reader = None if subject is None else plan.subject_reader(subject)
-        found = None if reader is None else reader.read(self, subject, self._unreadable)
-        self._subject = None if found is None else without_credentials(found, self.presented, self._unreadable)
-
-    def _unreadable(self, error: BaseException) -> None:
-        self.report(STAGE_AUDIT, error)
-
-    def encode(self) -> None:
-        """Encode the key, which is done once per content; take the detail that is always taken."""
-        runtime, key = self.watched.runtime, self._attribution.key
-        if key is not None:
-            self._snapshot = runtime.snapshots.of(key)
-        if runtime.sampler.constant is not None:
-            self._detail = runtime.sampler.constant
-
-    def ask_sampler(self) -> None:
-        """Ask once for both keys. Where that fails, the row is full."""
-        key, subject, sampler = self._attribution.key, self._subject, self.watched.runtime.sampler
+    def choose(self) -> None:
+        """Choose the detail of the row: the full snapshot, or a reference to it."""
+        key, subject, sampler = self._attribution.key, self._subject, self.target.components.sampler
         if key is None and subject is None:
             return
-        event = self.written_in_full = audit_event(self.event, key, subject)
-        self._detail = sampler.choose(event)
-        if self._detail is Detail.MINIMAL:
-            self.written_in_full = None
-
-    # What is shown.
-
-    def show_on_server_span(self) -> None:
-        """Show the write on the server span."""
-        request = self._request
-        if request is not None and request.is_open:
-            full_key = None if self.written_in_full is None else self._attribution.key
-            request.wrote(last_write_attributes(self.event), full_key)
-
-    def show_on_audit_span(self) -> None:
-        """Show it on a span of its own, which begins, or is changed."""
-        if self.span is not None:
-            self.span.change(self._attributes())
+        if sampler.constant is not None:
+            self._detail = sampler.constant
             return
-        server_span = None if self._request is None else self._request.server_span
-        self.span = AuditSpan(self.watched.runtime.tracer, server_span, self._attributes())
+        event, delegation = self._event, self._attribution.delegation
+        event_fields = [event.get(name) for name in EVENT_FIELDS]
+        self._asked = AuditEvent(*event_fields, key, subject, tuple(self._decisions()), delegation.on_behalf_of)
+        self._detail = sampler.choose(self._asked)
 
-    def _attributes(self) -> Attributes:
-        attributes: Attributes = {**event_attributes(self.event)}
-        if self._snapshot is not None:
-            attributes |= shown_beside(self._request, self._snapshot, self._detail)
-        elif self._attribution.is_ambiguous:
-            attributes |= ambiguous_attributes(self._attribution.ids, self.watched.runtime.settings.max_items)
-        if self._subject is not None:
-            attributes[names.SUBJECT_ID] = self._subject.id
-        return attributes
+    def show(self) -> None:
+        """Show the write on the server span and on a span of its own."""
+        request, target = self._request, self.target
+        if request is not None and request.is_open:
+            is_news = self._asked is not None and self._detail is _FULL
+            last_write = NO_ATTRIBUTES if target.has_span else _without_outcome(self._event)
+            request.wrote(last_write, self._attribution.key if is_news else None)
+        if self._span is not None:
+            self._span.change(self._attributes())
+        elif target.has_span:
+            server_span = None if request is None else request.server_span
+            self._span = AuditSpan(target.components.tracer, server_span, self._attributes())
 
-    # What is written.
+    def merge(self) -> None:
+        """Merge the members into the additional fields, and set the places that receive a single value."""
+        target, location, request = self.target, self._location(), self._request
+        if target.place is not None:
+            number = None if request is None else request.number
+            merge = self._merge = Merge(self._members(location), target.components.written_members, number)
+            if target.builds_fields:
+                self.result = self._attempt(target.place.put_result, self, merge, self._attempt, otherwise=self.result)
+            else:
+                self._copy_back = self._attempt(target.place.put, self, merge, self._attempt)
+        for field, place in target.argument_values:
+            after = self._attempt(place.set, self, self._single_value(field, location), self._attempt)
+            if after is not None:
+                self._copy_back = _in_turn(after, self._copy_back)
+        self._is_complete = not self._has_failed_part
 
-    def _location(self) -> Location | None:
-        located = None if self.span is None else location_of(self.span.span)
-        return located or (None if self._request is None else location_of(self._request.server_span))
+    def set_results(self) -> None:
+        """Set the places of the result that receive a single value."""
+        location = self._location()
+        for field, place in self.target.result_values:
+            value = self._single_value(field, location)
+            self.result = self._attempt(place.set_result, self, value, self._attempt, otherwise=self.result)
+        self._is_complete = not self._has_failed_part
 
-    def _members(self) -> dict[str, SnapshotMember | None]:
-        """Return what the row is given by reserved name: the ids of an ambiguous request, or the snapshots."""
-        runtime, members = self.watched.runtime, self.watched.no_members.copy()
-        settings = runtime.settings
-        if self._snapshot is not None:
-            members[settings.request_field] = SnapshotMember(self._snapshot.form(self._detail), None, self._location())
-        elif self._attribution.is_ambiguous:
-            ids = ambiguous(self._attribution.ids, settings.max_items)
-            members[settings.request_field] = SnapshotMember(ids, None, self._location())
-        if self._subject is not None:
-            members[settings.subject_field] = SnapshotMember(runtime.snapshots.of(self._subject).form(self._detail))
-        return members
+    def end(self) -> None:
+        """End the write: count it, and remember the key that it changed."""
+        target, attribution, merge = self.target, self._attribution, self._merge
+        target.calls.increment()
+        target.counters[self._kind(), self._detail].increment()
+        if attribution.has_ended:
+            target.warn_of_end()
+        if merge is not None and merge.moved:
+            self.report(STAGE_COLLISION, CollisionError("a foreign member of a reserved name was renamed"))
+        if self._subject is not None and self._request is not None and self.exc is None:
+            self._request.remember_subject(self._subject, replaces=True)
 
-    def _merge(self, put: Callable[..., Any]) -> Any:
-        """Have the members put into additional fields by what knows where these are."""
-        self._is_incomplete = True
-        number = None if self._request is None else _request_numbers.setdefault(self._request, next(_numbers))
-        merge = Merge(self._members(), self.watched.runtime.written_members, number)
-        done = put(self, merge, self._attempt)
-        self._keeps_members = merge.names_every_row
-        if merge.moved:
-            self.report(STAGE_COLLISION, CollisionError("a member of a reserved name is kept as _unverified"))
-        self._is_incomplete = False
-        return done
+    def _kind(self) -> str:
+        """Return the attribution under which the write counts: what its rows received, or kept from another request."""
+        kind, merge = self._attribution.kind, self._merge
+        if kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST):
+            return kind if self._is_complete and (merge is None or not merge.failed) else names.FAILED
+        return names.ATTRIBUTED if merge is not None and merge.names_every_row else kind
 
-    def merge_into_argument(self) -> None:
-        """Give the row its members in an argument."""
-        place = self.watched.place
-        if place is not None:
-            self._copy_back = self._merge(place.put)
-
-    def merge_into_result(self) -> None:
-        """Give it its members in what the function returned."""
-        place = self.watched.place
-        if place is not None:
-            self._fields = self._merge(place.put_result)
-
-    def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
-        """Return what one of several parts of the merge gives; where it fails, others go on."""
-        done = self.guarded(STAGE_MERGE, boxed, work, *args)
-        if done is not None:
-            return done[0]
-        self._lose()
-        return otherwise
-
-    def _lose(self) -> None:
-        """Take note that the row has not been given all it should have."""
-        self._attribution = self._attribution.failed()
-        self.written_in_full = None
-
-    def count(self) -> None:
-        """Count the call, by what its row could be given."""
-        self.is_counted = True
-        if self._is_incomplete:
-            self._lose()
-        kind = self._attribution.kind
-        if kind == names.NO_KEY and self._keeps_members:
-            kind = names.ATTRIBUTED
-        self.watched.counters[kind, self._detail is Detail.FULL]()
-        if self._attribution.has_ended:
-            self.watched.warn_of_end()
-
-    # How it ended.
-
-    def _enter_span(self) -> None:
-        if self.span is not None:
-            self.span.enter()
-
-    def _leave_span(self) -> None:
-        if self.span is not None:
-            self.span.leave(self.exc)
-
-    def settle(self) -> None:
-        """Count what could not be counted before: the application raised before there were fields, or we failed."""
-        self._lose()
-        self.count()
+    def copy_back(self) -> None:
+        """Give the caller's dict the members that the function added to its copy."""
+        if self._copy_back is not None:
+            self._copy_back()
 
     def confirm(self) -> None:
-        """Tell the sampler that a full row was written."""
-        if self.written_in_full is not None:
-            self.watched.runtime.sampler.written(self.written_in_full)
+        """Tell the sampler that a full row was written; a row that failed must not be referred to."""
+        sampler = self.target.components.sampler
+        asked = self._asked if sampler.takes_note and self._detail is _FULL else None
+        if asked is not None and self._is_complete and self.exc is None:
+            sampler.written(asked)
 
-    def _late(self) -> dict[str, Any]:
-        return {name: self.event[name] for name in self.watched.late if name in self.event}
+    def show_end(self) -> None:
+        """End the audit span, and send the log event, with the fields that only the end tells."""
+        target, events = self.target, self.target.components.events
+        late = {} if target.builds_fields or not target.late else target.read_late(self, self._credentials())
+        if late:
+            self._event = {**self._event, **late}
+            if not target.has_span and self._request is not None and self._request.is_open:
+                self._request.wrote(_without_outcome(self._event), None)
+        if self._span is not None:
+            self._span.end(_shown(late), self.exc)
+        if events is not None:
+            events.written(self._attributes(lists=self._detail is _FULL), self.exc, self._span and self._span.span)
 
-    def show_late_on_server_span(self) -> None:
-        """Show what only the end told."""
-        if self._late().keys() - {names.AUDIT_OUTCOME}:
-            self.show_on_server_span()
+    # Details
 
-    def show_late_on_audit_span(self) -> None:
-        """Show it on a span of its own, if there is none yet."""
-        if self.span is None:
-            self.show_on_audit_span()
+    def _credentials(self) -> tuple[str, ...]:
+        return () if self._request is None else self._request.presented
 
-    def end_span(self) -> None:
-        """End the span of the write."""
-        if self.span is not None:
-            self.span.end(event_attributes(self._late()) if self.watched.late else {}, self.exc)
+    def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
+        """Return the result of one part of the merge; if it fails, the others still go on."""
+        done = self.guarded(STAGE_MERGE, boxed, work, *args)
+        if done is None:
+            self._has_failed_part = True
+            return otherwise
+        return done[0]
+
+    def _read_subject(self, credentials: tuple[str, ...]) -> None:
+        """Read the key that the row is about, if it is about one, and its earlier snapshot."""
+        target = self.target
+        subject = self.guarded(STAGE_AUDIT, target.read_subject, self, None)  # type: ignore[arg-type]
+        self._subject = key = self._read_key(subject, credentials)
+        if key is None:
+            return
+        if target.read_subject_before is not None:
+            before = self._read_key(
+                self.guarded(STAGE_AUDIT, target.read_subject_before, self, None), credentials, is_key=True
+            )
+        else:
+            before = None if self._request is None else self._request.earlier_subject(key.id)
+            before = None if before == key else before
+        if before is not None:
+            self._changes = changes(before, key, target.components.catalog)
+
+    def _read_key(self, subject: Any, credentials: tuple[str, ...], *, is_key: bool = False) -> ApiKey | None:
+        """Return the snapshot of a key that the row is about, ``None`` if it is about something else."""
+        reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
+        if reader is None:
+            return None
+        key = reader.read(self, subject, self.report_unreadable)
+        if key is not None and credentials:
+            key = without_credentials(key, credentials, self.report_unreadable)
+        return key
+
+    def _decisions(self) -> list[Decision]:
+        """Return the decisions of the request so far, and last the check that the row is written in."""
+        log = None if self._request is None else self._request.decisions
+        listed = [] if log is None else log.listed
+        check = current_check()
+        if check is not None:
+            listed = [*listed[-(MAX_DECISIONS - 1) :], check.so_far(has_failed=self._has_failed())]
+        return listed
+
+    def _has_failed(self) -> bool:
+        return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
+
+    def _attributes(self, *, lists: bool | None = None) -> Attributes:
+        """Return the attributes of the audit span.
+
+        Args:
+            lists: Add the lists of the key; by default, if the server span does not have them.
+        """
+        attributes: Attributes = _shown(self._event)
+        snapshot, attribution = self._snapshot, self._attribution
+        if snapshot is not None:
+            if self._detail is not _FULL:
+                key_attributes = snapshot.shown_minimal
+            elif lists is None and self._request is not None and self._request.shows_lists_of == snapshot.digest:
+                key_attributes = snapshot.shown_without_lists
+            else:
+                key_attributes = snapshot.shown_full
+            attributes |= with_delegation(key_attributes, attribution.delegation)
+        elif attribution.kind == names.AMBIGUOUS_REQUEST:
+            attributes |= ambiguous_attributes(attribution)
+        if self._subject is not None:
+            attributes[names.SUBJECT_ID] = self._subject.id
+        return attributes | self._decision_attributes() | self._change_attributes()
+
+    def _decision_attributes(self) -> Attributes:
+        request, check = self._request, current_check()
+        decision = None if request is None or request.decisions is None else request.decisions.outstanding
+        if check is not None and self._attribution.kind != names.NO_KEY:
+            open_check = check.so_far(has_failed=self._has_failed())
+            decision = open_check if decision is None or open_check.outcome is not None else decision
+        max_items = self.target.components.settings.max_items
+        return {} if decision is None else decision_attributes(decision, max_items)
+
+    def _change_attributes(self) -> Attributes:
+        found = self._changes
+        if found is None or self._detail is not _FULL:
+            return {}
+        max_items = self.target.components.settings.max_items
+        attributes: Attributes = {names.CHANGE_POWER: found.power}
+        for name, entries in ((names.CHANGE_GAINED, found.gained), (names.CHANGE_LOST, found.lost)):
+            if entries:
+                attributes[name] = entries[:max_items]
+        return attributes
+
+    def _location(self) -> Location | None:
+        """Return the span in which the row is written: the audit span, else the server span."""
+        located = None if self._span is None else location_of(self._span.span)
+        return located or (None if self._request is None else location_of(self._request.server_span))
+
+    def _members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
+        """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""
+        components, members = self.target.components, dict(self.target.reserved)
+        settings = components.settings
+        if self._snapshot is not None:
+            encoded = self._snapshot.encoded(self._detail)
+            members[settings.request_field] = SnapshotMember(encoded, self._context_members(), location)
+        elif self._attribution.kind == names.AMBIGUOUS_REQUEST:
+            encoded = ambiguous(self._attribution.ids, self._attribution.ids_count)
+            members[settings.request_field] = SnapshotMember(encoded, None, location)
+        if self._subject is not None:
+            encoded = components.snapshots.of(self._subject).encoded(self._detail)
+            with_changes = self._changes is not None and self._detail is _FULL
+            extra = {"changes": self._changes.members(settings.max_items)} if with_changes else None  # type: ignore[union-attr]
+            members[settings.subject_field] = SnapshotMember(encoded, extra, None)
+        return members
+
+    def _context_members(self) -> dict[str, Any] | None:
+        """Return the decisions and the delegation, ``None`` without both."""
+        decisions, delegation = self._decisions(), self._attribution.delegation
+        if not decisions and delegation is NO_DELEGATION:
+            return None
+        members: dict[str, Any] = {}
+        max_items = self.target.components.settings.max_items
+        if decisions:
+            members["decisions"] = [decision.members(max_items) for decision in decisions]
+            log = None if self._request is None else self._request.decisions
+            count = (0 if log is None else log.count) + (current_check() is not None)
+            if count > len(decisions):
+                members["decisions_count"] = count
+        if delegation.on_behalf_of is not None:
+            members["on_behalf_of"] = delegation.on_behalf_of
+        if delegation.actors:
+            members["actors"] = list(delegation.actors)
+            if delegation.actors_count > len(delegation.actors):
+                members["actors_count"] = delegation.actors_count
+        return members
+
+    def _single_value(self, field: str, location: Location | None) -> str | None:
+        if field == "trace_id_to":
+            return None if location is None else location[0]
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None
+        if field == "digest_to":
+            return snapshot.digest
+        return snapshot.key.id if field == "id_to" else snapshot.key.name
 
 
-_ENTER: list[Step] = [(STAGE_TELEMETRY, AuditMoment._enter_span)]
-"""What is done when the original is about to be called, or goes on."""
+def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:
+    """Return a function that calls both: the changes of the last place are copied back first."""
+    if then is None:
+        return first
 
-_SETTLE: list[Step] = [(STAGE_AUDIT, AuditMoment.settle)]
-"""What is done first at the end of a call that has not been counted."""
+    def both() -> None:
+        first()
+        then()
 
-_LEAVE: list[Step] = [(STAGE_TELEMETRY, AuditMoment._leave_span)]
-"""What is done when a write goes on later, or was none."""
+    return both
+
+
+def _shown(event: Event) -> Attributes:
+    """Return the attributes of an event; an outcome is shown as a string."""
+    outcome = event.get(names.AUDIT_OUTCOME)
+    if outcome is None:
+        return {**event}
+    shown = ("true" if outcome else "false") if isinstance(outcome, bool) else str(outcome)
+    return {**event, names.AUDIT_OUTCOME: shown}
+
+
+def _without_outcome(event: Event) -> Event:
+    return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}
+
+
+_WRITE = (
+    (STAGE_AUDIT, AuditWrite.identify),
+    (STAGE_SAMPLING, AuditWrite.choose),
+    (STAGE_TELEMETRY, AuditWrite.show),
+    (STAGE_MERGE, AuditWrite.merge),
+)
+_BEFORE_BUILDING = (
+    (STAGE_AUDIT, AuditWrite.identify),
+    (STAGE_TELEMETRY, AuditWrite.show),
+)
+_BUILT = (
+    (STAGE_AUDIT, AuditWrite.identify),
+    (STAGE_AUDIT, AuditWrite.complete_event),
+    (STAGE_SAMPLING, AuditWrite.choose),
+    (STAGE_TELEMETRY, AuditWrite.show),
+    (STAGE_MERGE, AuditWrite.merge),
+)
+_RESULT = ((STAGE_MERGE, AuditWrite.set_results),)
+_NOT_BUILT = (
+    (STAGE_AUDIT, AuditWrite.identify),
+    (STAGE_AUDIT, AuditWrite.complete_event),
+    (STAGE_TELEMETRY, AuditWrite.show),
+)
+_END = (
+    (STAGE_MERGE, AuditWrite.copy_back),
+    (STAGE_AUDIT, AuditWrite.end),
+    (STAGE_SAMPLING, AuditWrite.confirm),
+    (STAGE_TELEMETRY, AuditWrite.show_end),
+)

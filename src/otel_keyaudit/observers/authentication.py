@@ -1,246 +1,357 @@
-"""The first moment: what happens around a call that authenticates."""
+"""The first moment: an authentication target is called, and accepts a key, denies, or finds nobody.
+
+The story of a call is :data:`_CONCLUSION`, in the order in which it happens once the call has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping
+from logging import WARNING
+from types import FunctionType, TracebackType
 from typing import Any
 
 from otel_keyaudit import names
-from otel_keyaudit.errors import MissingError, class_name
+from otel_keyaudit.errors import MissingError, NoRequestError, class_name
 from otel_keyaudit.guard.collection import Setting, Variable
-from otel_keyaudit.guard.guard import Step, boxed
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
-from otel_keyaudit.observers.components import Runtime
-from otel_keyaudit.observers.observed_call import ObservedCall, Plan
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.delegation import DelegationReader
+from otel_keyaudit.observers.factories import is_factory_call
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.observers.refusals import is_denied_access
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.patching.wrappers import Observe
-from otel_keyaudit.request.context import current_request
+from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
+from otel_keyaudit.request.context import current_request, used_key
+from otel_keyaudit.request.outside import missing_instrumentation_hint
 from otel_keyaudit.request.state import RequestState
-from otel_keyaudit.targets import presented_credential
-from otel_keyaudit.targets.call import Call, Reader
-from otel_keyaudit.targets.expression import Expression
+from otel_keyaudit.targets.call import Reader
+from otel_keyaudit.targets.expression import Expression, ObjectReference
 from otel_keyaudit.targets.key_classes import is_generic_class
-from otel_keyaudit.targets.key_source import KeySource, is_relative
-from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource
-from otel_keyaudit.targets.target import AuthTarget, Source
+from otel_keyaudit.targets.key_source import is_relative
+from otel_keyaudit.targets.presented_credential import CredentialSource, merge, without_credentials
+from otel_keyaudit.targets.target import AuthTarget
 
 _UNREAD = object()
-"""Stands for a key object that has not been looked for."""
+"""The key object has not been read."""
 
 _UNREADABLE = object()
-"""Stands for a key object that cannot be read: there is a key, and nobody can say which."""
+"""The key object cannot be read: there may be a key, but it cannot be named."""
 
-_CURRENT: Variable[AuthenticationMoment] = Variable("otel_keyaudit_authentication")
+_CURRENT: Variable[AuthenticationCall] = Variable("otel_keyaudit_authentication")
 
 
-class Authentication(Plan):
-    """A target that authenticates, compiled for the function it was found to be.
+class Authentication(CompiledTarget):
+    """An authentication target, compiled for the function that it names.
 
     Attributes:
-        conclude: What is done when a call has ended.
+        reads_key_early: The key is stored during the call (``key=flask:g.api_key``), so it can be read before the end.
     """
 
-    conclude: Sequence[Step] = ()
-
-    def __init__(self, runtime: Runtime, target: AuthTarget, binding: Binding) -> None:
-        super().__init__(runtime, target, binding)
-        sources = target.sources
-        key, when, valid = (sources.get(name) for name in ("key", "when", "valid"))
+    def __init__(self, components: Components, target: AuthTarget, binding: Binding) -> None:
+        super().__init__(components, target, binding)
+        key, when, valid = (self.source(name) for name in ("key", "when", "valid"))
         self.key = self.reader(key)
-        self.key_from_exception = isinstance(key, Expression) and "exc" in key.roots
+        self.key_reads_exception = isinstance(key, Expression) and "exc" in key.roots
         self.when_needs_key = isinstance(when, Expression) and None in when.roots
-        self.when_needs_result = _needs_result(when, key)
+        self.when_comes_first = when is not None and not (self.when_needs_end or self.when_needs_key)
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
-        fields = target.key_sources()
-        self.key_source = KeySource(
-            fields, fields.keys() & sources.keys(), runtime.key_types, deferred=runtime.deferred, target=target.written
-        )
+        self.reads_key_early = _is_stored(key) and not (self.needs_end(valid) or self.when_needs_end)
+        self.key_source = self.source_of_keys(target.key_sources())
+        self.delegation = DelegationReader.of(self)
+        self.is_actor = target.is_actor
         self.credentials = CredentialSource(binding)
-        self.count_accepted = runtime.metrics.authentications.counter(names.ACCEPTED, None).increment
-        self.last_class: type = type(None)
-        """The class of the last key object: nearly always that of the next one."""
+        tally = components.metrics.authentications
+        self.accepted = tally.counter(names.ACCEPTED, None)
+        self.denied = tally.counter(names.DENIED, None)
+        self.denials_by_error: dict[str, int] = {}
+        self.known_class: type = type(None)
+        """The class of the last key object, which is nearly always that of the next one."""
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Number of calls by outcome."""
+        return {
+            names.ACCEPTED: self.accepted.value,
+            names.DENIED: self.denied.value + sum(self.denials_by_error.values()),
+        }
+
+    def close(self) -> None:
+        """Observe no more calls."""
+        super().close()
+        self.components.metrics.authentications.close([self.accepted, self.denied])
+
+    def observer(self) -> Observer:
+        """Return the function that begins the observation of a call."""
+
+        def observe(
+            positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
+        ) -> AuthenticationCall | None:
+            if not self.is_on:
+                return None
+            call = AuthenticationCall(self, positional, keywords, function)
+            if self.when_comes_first and not call.holds(STAGE_AUTHENTICATION, self.when):  # type: ignore[arg-type]
+                return None
+            self.calls.increment()
+            return call
+
+        return observe
 
 
-def observer(plan: Authentication) -> Observe:
-    """Return what observes the calls of an authentication target."""
-    plan.conclude = _CONCLUDE
+def _is_stored(key: object) -> bool:
+    """Say whether a key is stored by the application, not returned: it may be there before the call has ended.
 
-    def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> AuthenticationMoment | None:
-        return AuthenticationMoment(plan, args, kwargs) if plan.is_on else None
-
-    return observe
-
-
-def _needs_result(source: Source | None, base: Source | None) -> bool:
-    """Say whether an expression can only be read once there is a result; ``base`` is where relative paths start."""
-    if not isinstance(source, Expression):
-        return False
-    return "return" in source.roots or (None in source.roots and (base is None or _needs_result(base, None)))
+    A bare parameter may hold the key before it is checked.
+    """
+    if isinstance(key, Expression):
+        return all(path.root not in (None, "return", "exc") and bool(path.steps) for path in key.paths)
+    return isinstance(key, ObjectReference)
 
 
-class AuthenticationMoment(ObservedCall):
+class AuthenticationCall(ObservedCall):
     """One call of an authentication target."""
 
-    watched: Authentication
+    target: Authentication
+    stage = STAGE_AUTHENTICATION
     lasts = False
-    within: AuthenticationMoment | None = None
-    _found: Any = _UNREAD
-    _was_meant = False
+    within: AuthenticationCall | None = None
+    accepted_id: str | None = None
+    accepted_inside: dict[AcceptedKey, None] | None = None
+    source: Any = None
+    _before: Setting = None
+    _has_ended = False
+    _is_reading = False
+    _key_object: Any = _UNREAD
     _verdict: str | None = None
     _reason = ""
-    _state: RequestState | None = None
-    _presented: Credentials = ()
-    _snapshot: ApiKey | None = None
-    _before: Setting | None = None
+    _request: RequestState | None = None
+    _presented: tuple[str, ...] = ()
+    _key: ApiKey | None = None
+    _delegation: Delegation = NO_DELEGATION
 
     def __enter__(self) -> None:
-        """Be the authentication inside which others may happen."""
-        self.within = _CURRENT.get()
+        """Become the authentication inside which others may happen."""
+        outer = _CURRENT.get()
+        self.within = outer if outer is not None and not outer._has_ended else None
         self._before = _CURRENT.set(self)
+        if self.target.reads_key_early:
+            request = current_request()
+            if request is not None and request.is_open:
+                self._request = request
+                request.watch(self)
+
+    def returned(self, result: Any) -> Any:
+        """Conclude with a result, which the caller receives unchanged."""
+        self.result = result
+        self._conclude()
+        return result
+
+    def pause(self) -> None:
+        """Leave without an end: the call goes on later."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take note of an exception; a cancellation or an exit is no outcome."""
-        if self._before is not None:
-            _CURRENT.reset(self._before)
-        if error is not None and isinstance(error, Exception):
-            self.exc = error
-            self.run(self.watched.conclude, self)
+        """Leave, and conclude with an exception. A cancellation or an exit is no outcome."""
+        _CURRENT.reset(self._before)
+        self._before = None
+        if error is not None:
+            if isinstance(error, Exception):
+                self.exc = error
+                self._conclude()
+            self._end()
 
-    def pause(self) -> None:
-        """Leave without an outcome."""
+    def _conclude(self) -> None:
+        if not self._has_ended:
+            if self._verdict is None:  # else the key was read, and used, before the end
+                self.run(_CONCLUSION, self)
+            self._end()
 
-    def returned(self, result: Any) -> Any:
-        """Take note of the result, which the caller gets as it is."""
-        self.result = result
-        self.run(self.watched.conclude, self)
-        return result
+    def _end(self) -> None:
+        """Let go of the call: a context that was copied inside it keeps this object for as long as it lasts."""
+        self._has_ended = True
+        if self.target.reads_key_early and self._request is not None:
+            self._request.unwatch(self)
+        if self.accepted_inside and self._request is not None:
+            self._request.settle(self)
+        self.within = self._request = self._key_object = self.source = None
+        self._presented = ()
+        self.forget()
 
-    # The outcome.
-
-    def _judge(self) -> None:
-        """Tell whether the call is meant, in which request it is, and how it ended."""
-        plan = self.watched
-        if plan.when is not None and not self._is_meant(plan.when):
+    def read_early(self) -> None:
+        """Accept the key that the call has stored so far, because it is needed now; without one, wait for the end."""
+        if self._has_ended or self._is_reading or self._verdict is not None:
             return
-        self._was_meant = True
-        key = self._found = self.result if plan.key is None else self._key()
-        request = current_request()
-        if request is not None and request.is_open:
-            self._state = request
+        self._is_reading = True
+        found = quietly(self.target.key, self, None)  # type: ignore[arg-type]
+        if found is not None and found is not False and quietly(self._is_early_key, found):
+            self._key_object = found
+            self.run(_CONCLUSION, self)
+        self._is_reading = False
+
+    def _is_early_key(self, key: Any) -> bool:
+        target = self.target
+        is_meant = target.when is None or target.when_comes_first or bool(target.when(self, key))
+        return is_meant and (target.valid is None or bool(target.valid(self, key)))
+
+    # The steps of the conclusion
+
+    def judge(self) -> None:
+        """Decide whether the call is meant, in which request it is, and how it ended."""
+        target = self.target
+        if target.when is not None and not (target.when_comes_first or self._is_meant(target.when)):
+            return
+        key = self._key_object = self._read_key_object()
+        if self._request is None:
+            request = current_request()
+            if request is not None and request.is_open:
+                self._request = request
         reason = self._denial(key)
         if reason is not None:
             self._verdict, self._reason = names.DENIED, reason
-            plan.runtime.metrics.authentications.add(names.DENIED, None if self.exc is None else reason)
-        elif key is not None:
+        elif key is not None and not self._is_applications_error() and not self._is_factory():
             self._verdict = names.ACCEPTED
-            plan.count_accepted()
 
-    def _find_presented(self) -> None:
-        """Tell what was presented as the credential, which is never written out."""
-        state = self._state
-        if state is not None:
-            self._presented = self.watched.credentials.read(self, state.scope)
-            if self._presented:
-                state.presented = presented_credential.merge(state.presented, self._presented)
-
-    def _read_key(self) -> None:
-        """Read the snapshot of the key object, without what was presented as the credential."""
-        if not self._has_key():
+    def read_key(self) -> None:
+        """Read the snapshot of the key, without what the request presented as its credential."""
+        if self._verdict is None:
             return
-        reader = self.watched.key_source.reader_for(type(self._found))
-        snapshot = reader.read(self, self._found, self._unreadable)
+        target, request, key = self.target, self._request, self._key_object
+        if request is not None:
+            presented = self._presented = target.credentials.read(self, request.scope)
+            if presented and presented != request.presented:
+                request.present(merge(request.presented, presented))
+        if key is None or key is _UNREADABLE or self._reason == "false":
+            return
+        kind = type(key)
+        self.source = target if isinstance(key, Mapping) else kind
+        snapshot = target.key_source.reader_for(kind).read(self, key, self.report_unreadable)
         if snapshot is not None and self._presented:
-            snapshot = presented_credential.without_credentials(snapshot, self._presented, self._unreadable)
-        self._snapshot = snapshot
+            snapshot = without_credentials(snapshot, self._presented, self.report_unreadable)
+        self._key = snapshot
+        if target.delegation is not None:
+            self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key)
 
-    def _unreadable(self, error: BaseException) -> None:
-        self.report(STAGE_AUTHENTICATION, error)
-
-    def _tell(self) -> None:
-        """Tell the request, which shows it on its server span."""
-        state = self._state
-        if state is None or self._verdict is None:
-            return
+    def count(self) -> None:
+        """Count the outcome."""
+        target = self.target
         if self._verdict is names.ACCEPTED:
-            state.accept(self._snapshot, self)
-            return
-        withdrawn = state.withdraw(self)
-        refused = self._snapshot or withdrawn
-        state.deny(self._reason, None if refused is None else refused.id)
+            target.accepted.increment()
+        elif self._verdict is names.DENIED and self.exc is None:
+            target.denied.increment()
+        elif self._verdict is names.DENIED:
+            target.components.metrics.authentications.add(names.DENIED, self._reason)
+            target.denials_by_error[self._reason] = target.denials_by_error.get(self._reason, 0) + 1
 
-    def _remember_class(self) -> None:
-        """Remember what class API keys are of: an audit row may be about one."""
-        authentication, kind = self.watched, type(self._found)
-        if not self._was_meant or self.exc is not None or kind is authentication.last_class:
-            return
-        classes = authentication.runtime.key_classes
-        if not is_generic_class(kind) and kind not in classes:
-            classes[kind] = authentication.key_source
-        authentication.last_class = kind
+    def record(self) -> None:
+        """Record the outcome in the request, which shows it on its server span."""
+        request, verdict, key = self._request, self._verdict, self._key
+        events = self.target.components.events
+        if verdict is names.ACCEPTED:
+            if request is None:
+                self._warn_of_no_request()
+                return
+            self.accepted_id = None if key is None else key.id
+            request.accept(key, self, self._delegation, as_actor=self.target.is_actor)
+            if events is not None and key is not None:
+                events.used(key)
+        elif verdict is names.DENIED:
+            refused = key if request is None else request.deny(self, self._reason, key)
+            check = current_check()
+            if check is not None and refused is not None:
+                check.refused_key = refused
+            if events is not None:
+                events.denied(self._reason, refused)
 
-    def _has_key(self) -> bool:
-        """Say whether there is a key to be read: one that was accepted, or one that was refused all the same."""
-        key = self._found
-        if key is None or key is _UNREADABLE or self._verdict is None:
-            return False
-        return self._verdict is names.ACCEPTED or (self._state is not None and self._reason != "false")
+    def learn_class(self) -> None:
+        """Remember the class of key objects: an audit row may be about one."""
+        target, kind = self.target, type(self._key_object)
+        if self._verdict is None or self.exc is not None or kind is target.known_class:
+            return
+        classes = target.components.key_classes
+        if self._key_object is not _UNREADABLE and kind not in classes and not is_generic_class(kind):
+            classes[kind] = target.key_source
+        target.known_class = kind
+
+    # Details
 
     def _is_meant(self, when: Reader) -> bool:
-        """Say whether the call is meant; what cannot be read is counted and passed through."""
-        authentication = self.watched
-        if self.exc is not None and authentication.when_is_function:
+        target = self.target
+        if self.exc is not None and target.when_is_function:
             return self.may_hold(when)
-        if self.exc is not None and authentication.when_needs_result:
+        if self.exc is not None and target.when_needs_end:
             return True
-        key = self._key() if authentication.when_needs_key else None
+        key = self._read_key_object() if target.when_needs_key else None
         return key is not _UNREADABLE and self.holds(STAGE_AUTHENTICATION, when, key)
 
-    def _key(self) -> Any:
+    def _read_key_object(self) -> Any:
         """Return the key object, which is read once."""
-        if self._found is _UNREAD:
-            read = self.watched.key
-            self._found = self.result if read is None else self._find_key(read)  # no result after an exception
-        return self._found
+        if self._key_object is _UNREAD:
+            read = self.target.key
+            self._key_object = self.result if read is None else self._find_key_object(read)
+        return self._key_object
 
-    def _find_key(self, read: Reader) -> Any:
-        """Find the key object; after an exception, one that the exception leads to."""
-        if self.exc is None:
-            found = self.guarded(STAGE_AUTHENTICATION, boxed, read, self, None)
-            return _UNREADABLE if found is None else found[0]
-        return self.guarded(STAGE_AUTHENTICATION, _if_there, read, self) if self.watched.key_from_exception else None
+    def _find_key_object(self, read: Reader) -> Any:
+        if self.exc is not None and not (self.target.key_reads_exception or self.target.reads_key_early):
+            return None
+        if self.exc is not None or self.target.reads_key_early:
+            return self.guarded(STAGE_AUTHENTICATION, _if_present, read, self)
+        found = self.guarded(STAGE_AUTHENTICATION, _boxed, read, self)
+        return _UNREADABLE if found is None else found[0]
 
     def _denial(self, key: Any) -> str | None:
-        """Return why the authentication denied, or ``None``."""
-        authentication = self.watched
+        """Return the reason of a denial, ``None`` if there was none."""
+        target = self.target
         if self.exc is not None:
-            return class_name(self.exc)
+            return None if self._is_applications_error() else class_name(self.exc)
         if self.result is False or key is False:
             return "false"
-        if authentication.valid is None or (key is None and authentication.valid_needs_key):
+        if target.valid is None or (key is None and target.valid_needs_key):
             return None
-        if key is _UNREADABLE and authentication.valid_needs_key:
+        if key is _UNREADABLE and target.valid_needs_key:
             return "valid"
-        return None if self.holds(STAGE_AUTHENTICATION, authentication.valid, key) else "valid"
+        return None if self.holds(STAGE_AUTHENTICATION, target.valid, key) else "valid"
+
+    def _is_applications_error(self) -> bool:
+        """Say whether a middleware or decorator passed on an exception of the application that it called."""
+        return self.exc is not None and self.target.reads_key_early and not is_denied_access(self.exc)
+
+    def _is_factory(self) -> bool:
+        return type(self.result) is not self.target.known_class and is_factory_call(self, self.result)
+
+    def _warn_of_no_request(self) -> None:
+        if used_key() is not None:
+            return
+        self.report(STAGE_AUTHENTICATION, NoRequestError())
+        self.faults.warn_once(
+            (self.written, "outside"),
+            "%s accepted a key outside of every request, so no row or span names it; %s",
+            self.written,
+            missing_instrumentation_hint(),
+            level=WARNING,
+        )
 
 
-def _if_there(read: Reader, call: Call) -> Any:
-    """Return what is read, or ``None`` where it leads to nothing: not every exception leads to a key."""
+def _if_present(read: Reader, call: AuthenticationCall) -> Any:
+    """Return a value, ``None`` if its path leads nowhere: not every exception, and not every request, has a key."""
     try:
         return read(call, None)
     except MissingError:
         return None
 
 
-_CONCLUDE: list[Step] = [
-    (STAGE_AUTHENTICATION, AuthenticationMoment._judge),
-    (STAGE_AUTHENTICATION, AuthenticationMoment._find_presented),
-    (STAGE_AUTHENTICATION, AuthenticationMoment._read_key),
-    (STAGE_TELEMETRY, AuthenticationMoment._tell),
-    (STAGE_AUTHENTICATION, AuthenticationMoment._remember_class),
-]
-"""What is done when an authentication has ended."""
+def _boxed(read: Reader, call: AuthenticationCall) -> tuple[Any]:
+    """Return a value in a tuple, which tells ``None`` from a failure."""
+    return (read(call, None),)
+
+
+_CONCLUSION = (
+    (STAGE_AUTHENTICATION, AuthenticationCall.judge),
+    (STAGE_AUTHENTICATION, AuthenticationCall.read_key),
+    (STAGE_AUTHENTICATION, AuthenticationCall.count),
+    (STAGE_TELEMETRY, AuthenticationCall.record),
+    (STAGE_AUTHENTICATION, AuthenticationCall.learn_class),
+)

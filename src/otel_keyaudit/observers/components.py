@@ -1,28 +1,37 @@
-"""What one ``instrument()`` put together, for everything that works until ``uninstrument()``."""
+"""The parts that observers share between ``instrument()`` and ``uninstrument()``."""
 
 from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
 
 from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
+from otel_keyaudit.key.scope_catalog import ScopeCatalog
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling import Sampler
 from otel_keyaudit.row.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.key_source import KeySource, KeyTypes
 
+if TYPE_CHECKING:
+    from otel_keyaudit.observers.events import Events
+
 
 @dataclass(frozen=True)
-class Runtime:
-    """The parts that a call of a target needs.
+class Components:
+    """The parts that the call of a target needs.
 
     Attributes:
+        catalog: The scope catalog in force.
+        sampler: Chooses the detail of each row.
+        events: Sends log events; ``None`` if none are configured.
         key_types: Classes of known libraries' keys.
-        key_classes: Classes of the objects that authentication targets returned, and how their fields are read.
+        written_members: Recognizes the members that the library wrote.
+        key_classes: Classes of the objects that authentication targets returned, with the source of their fields.
         deferred: Packages need not be importable yet (``opentelemetry-instrument``).
     """
 
@@ -31,8 +40,10 @@ class Runtime:
     metrics: Metrics
     faults: Faults
     snapshots: Snapshots
+    catalog: ScopeCatalog | None
     sampler: Sampler
     deferred: bool
+    events: Events | None = None
     key_types: KeyTypes = field(default_factory=KeyTypes)
     written_members: WrittenMembers = field(default_factory=WrittenMembers)
     key_classes: weakref.WeakKeyDictionary[type, KeySource] = field(default_factory=weakref.WeakKeyDictionary)

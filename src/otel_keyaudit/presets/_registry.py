@@ -91,9 +91,13 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
     return found
 
 
-def targets(chosen: Mapping[str, Preset]) -> tuple[Target, ...]:
-    """Return the targets of some presets, each once."""
-    return tuple(dict.fromkeys(target for one in chosen.values() for target in one.targets))
+def targets(chosen: Mapping[str, Preset]) -> list[tuple[Target, str]]:
+    """Return the targets of some presets, each once, with the name of the first preset that has it."""
+    found: dict[Target, str] = {}
+    for name, one in chosen.items():
+        for target in one.targets:
+            found.setdefault(target, name)
+    return list(found.items())
 
 
 def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:

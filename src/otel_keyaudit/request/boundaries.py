@@ -22,6 +22,7 @@ from otel_keyaudit.request.context import (
     SPAN_MARK,
     USED_KEY,
     Request,
+    attribution_of,
     current_call,
     is_open,
     new_request,
@@ -30,8 +31,8 @@ from otel_keyaudit.request.context import (
 from otel_keyaudit.request.entry_points import Arguments, EntryPoint
 from otel_keyaudit.request.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.running import await_inside, run_inside
+from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.request.shared_workers import putting, putting_later, taking, taking_later
-from otel_keyaudit.request.state import Spans
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
 
@@ -48,7 +49,7 @@ class Boundaries:
         spans: Shows a request's state on its server span.
     """
 
-    def __init__(self, spans: Spans) -> None:
+    def __init__(self, spans: ServerSpans) -> None:
         self._request_spans = spans
         self._spans_make_requests = False
 
@@ -227,7 +228,7 @@ class Boundaries:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
         call, used = current_call(), used_key()
-        key = used.key if used is not None and used.holds() else None
+        key = attribution_of(used) if used is not None and used.holds() else None
         if call is not None and kind is _SERVER:
             if call.server_span is None:
                 call.opened(span, key)

@@ -15,10 +15,11 @@ from opentelemetry import trace
 from otel_keyaudit import names
 from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution
+from otel_keyaudit.request.attribution import ENDED, NO_DELEGATION, NOTHING, Attribution, Delegation
 from otel_keyaudit.request.call_stack import is_run_by_framework, task_or_thread
 from otel_keyaudit.request.reports import report_shared_worker
-from otel_keyaudit.request.state import RequestState, Spans
+from otel_keyaudit.request.server_span import ServerSpans
+from otel_keyaudit.request.state import RequestState
 
 SPAN_MARK: Final = "otel_keyaudit_request"
 """Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
@@ -88,29 +89,17 @@ class Ended(Request):
     """
 
     def __init__(self, attribution: Attribution) -> None:
-        super().__init__(_NO_SPANS)
+        super().__init__(None)
         self.close()
         self.attribution = attribution
         self.process = _process
 
 
-def new_request(spans: Spans, scope: Any = None) -> Request:
+def new_request(spans: ServerSpans | None, scope: Any = None) -> Request:
     """Return the state of a request that begins in this process."""
     request = Request(spans, scope)
     request.process = _process
     return request
-
-
-class _NoSpans:
-    """Shows a request nowhere."""
-
-    def show(self, state: RequestState) -> None:
-        """Show nothing."""
-
-    show_alone = show
-
-
-_NO_SPANS = _NoSpans()
 
 
 class UsedKey:
@@ -118,8 +107,7 @@ class UsedKey:
 
     Args:
         key: The key.
-        on_behalf_of: For whom it acts.
-        actors: Through whom it acts, the current actor first.
+        delegation: For whom and through whom it acts.
         request: The request in which it was set.
         is_job: It was set in a task or thread of its own, which may outlive the request; else it ends with the request.
 
@@ -130,21 +118,19 @@ class UsedKey:
     """
 
     __slots__ = (
-        "actors", "is_job", "is_left", "is_withdrawn", "key", "on_behalf_of", "outer", "process", "request",
+        "delegation", "is_job", "is_left", "is_withdrawn", "key", "outer", "process", "request",
     )  # fmt: skip
 
     def __init__(
         self,
         key: ApiKey,
-        on_behalf_of: str | None = None,
-        actors: tuple[str, ...] = (),
+        delegation: Delegation = NO_DELEGATION,
         *,
         request: Request | None = None,
         is_job: bool = False,
     ) -> None:
         self.key = key
-        self.on_behalf_of = on_behalf_of
-        self.actors = actors
+        self.delegation = delegation
         self.request = request
         self.is_job = is_job
         self.process = _process
@@ -258,6 +244,8 @@ def current_attribution(request: Request | None) -> Attribution:
             return ENDED
     if request is None:
         return NOTHING
+    if request.open_authentications:
+        request.read_open_keys()
     if request.attribution is SHARED:
         report_shared_worker()
     return request.attribution
@@ -265,7 +253,7 @@ def current_attribution(request: Request | None) -> Attribution:
 
 def attribution_of(used: UsedKey) -> Attribution:
     """Return the answer that a key set by hand gives."""
-    return Attribution(names.ATTRIBUTED, used.key)
+    return Attribution(names.ATTRIBUTED, used.key, (), 0, used.delegation)
 
 
 def current_key() -> ApiKey | None:
@@ -279,7 +267,11 @@ def current_key() -> ApiKey | None:
     if used is not None and used.holds():
         return used.key
     request = current_request()
-    return None if request is None or (used is not None and used.is_shared()) else request.attribution.key
+    if request is None or (used is not None and used.is_shared()):
+        return None
+    if request.open_authentications:
+        request.read_open_keys()
+    return request.attribution.key
 
 
 def used_for_job(request: Request | None) -> UsedKey | None:
@@ -290,8 +282,11 @@ def used_for_job(request: Request | None) -> UsedKey | None:
     """
     used = used_key()
     if used is not None and used.holds():
-        return UsedKey(used.key, used.on_behalf_of, used.actors, request=request or used.request, is_job=True)
+        return UsedKey(used.key, used.delegation, request=request or used.request, is_job=True)
     if request is None or (used is not None and used.is_shared()):
         return None
-    key = request.attribution.key
-    return None if key is None else UsedKey(key, request=request, is_job=True)
+    if request.open_authentications:
+        request.read_open_keys()
+    attribution = request.attribution
+    key = attribution.key
+    return None if key is None else UsedKey(key, attribution.delegation, request=request, is_job=True)

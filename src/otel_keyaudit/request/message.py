@@ -9,6 +9,7 @@ import orjson
 
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.key.api_key import READERS, ApiKey
+from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.request.context import UsedKey
 
 MAX_BYTES = 32_768
@@ -24,7 +25,7 @@ def packed(used: UsedKey, names: Iterable[str] = READERS) -> str:
         UnreadableError: The string is too long.
     """
     known: dict[str, Any] = {name: value for name in names if (value := getattr(used.key, name)) is not None}
-    known |= {name: value for name in _DELEGATION if (value := getattr(used, name))}
+    known |= {name: value for name in _DELEGATION if (value := getattr(used.delegation, name))}
     text = orjson.dumps(known)
     if len(text) > MAX_BYTES:
         raise UnreadableError(f"a key of more than {MAX_BYTES:,} bytes is not handed over as a whole")
@@ -45,7 +46,7 @@ def unpacked(text: object) -> UsedKey:
     on_behalf_of, actors = members.pop("on_behalf_of", None), members.pop("actors", [])
     if not _is_string(on_behalf_of, None) or not isinstance(actors, list) or not all(map(_is_string, actors)):
         raise UnreadableError("on_behalf_of is a string, and actors are a list of strings")
-    used = UsedKey(ApiKey(**members), on_behalf_of, tuple(actors), is_job=True)
+    used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), len(actors)), is_job=True)
     if packed(used) != text:
         raise UnreadableError("a key has the form in which it was handed over")
     return used

@@ -7,7 +7,7 @@ line to its last, and never to the thread that runs it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import Token
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,10 @@ from typing import Any
 from opentelemetry import context, trace
 
 from otel_keyaudit.guard.faults import Faults, GuardedCall
-from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import Exchange, find
 from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
 from otel_keyaudit.request.first_request import come_first
-from otel_keyaudit.request.reports import report_to, report_to_nobody
-from otel_keyaudit.request.simple_queue import observe_simple_queues, restore_simple_queues
 
 Undo = Callable[[], object]
 
@@ -118,37 +114,3 @@ def around(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
         The function that undoes it.
     """
     return Exchange(find(module, name).value, lambda original: partial(call, original)).undo
-
-
-class JobsInstallation:
-    """The carriers, each patched when its module is imported.
-
-    Args:
-        jobs: Hands keys over.
-        carriers: The carriers.
-        watch: Reports executed modules.
-    """
-
-    def __init__(self, jobs: Jobs, carriers: Iterable[Carrier], watch: ModuleWatch) -> None:
-        self._jobs = jobs
-        self._carriers = tuple(carriers)
-        self._watch = watch
-        self._undo: list[Undo] = []
-
-    def install(self) -> None:
-        """Patch every carrier, now or when its module is imported; import nothing."""
-        report_to(self._jobs.faults)
-        observe_simple_queues()
-        for carrier in self._carriers:
-            self._watch.tell(carrier.module, partial(self._jobs.guarded, self._apply, carrier))
-
-    def uninstall(self) -> None:
-        """Undo every patch."""
-        for undo in reversed(self._undo):
-            quietly(undo)
-        self._undo.clear()
-        restore_simple_queues()
-        report_to_nobody()
-
-    def _apply(self, carrier: Carrier, module: ModuleType) -> None:
-        self._undo.append(carrier.patch(module, self._jobs))

@@ -1,167 +1,321 @@
-"""The state of one request: its key, outcome and last write, and what its server span shows of them."""
+"""The state of one request: its keys, the outcome of its authentication, its decisions, and its server span.
+
+It is the only state that the moments of a request share, and only its own methods change it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import count
 from threading import RLock
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from opentelemetry import trace
 
 from otel_keyaudit import names
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.request.attribution import ENDED, NOTHING, Acceptance, Attribution, attribution_of, with_one_more
+from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.request.attribution import (
+    ENDED,
+    NO_DELEGATION,
+    NOTHING,
+    AcceptedKeys,
+    Attribution,
+    Delegation,
+    OpenAuthentication,
+)
+from otel_keyaudit.request.decisions import DecisionLog
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ServerSpan, ServerSpans
 
+_numbers = count(1)
 
-class Spans(Protocol):
-    """Shows requests on their server spans."""
+_Lock = type(RLock())  # RLock itself is a Python function before 3.13
 
-    def show(self, state: RequestState) -> None:
-        """Show what is true of a request now; what fails is the caller's to count."""
-
-    def show_alone(self, state: RequestState) -> None:
-        """Do the same outside of any call of a target; nothing fails."""
-
-
-_Lock = type(RLock())  # RLock itself is a function around it, which costs more than it does
-
-NOTHING_SHOWN: Final[Mapping[str, Any]] = MappingProxyType({})
-NOTHING_SHOWN_YET: Final = (NOTHING_SHOWN, NOTHING_SHOWN, NOTHING_SHOWN)
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
+
+MAX_SUBJECTS = 1_024
+"""Most stored keys of one request whose first snapshot is remembered."""
 
 
 class RequestState:
-    """What is known of one request.
+    """The state of one request.
 
     Args:
-        spans: Shows every change on the server span, under the lock.
+        spans: Serializes keys for server spans; ``None`` for a request that appears on none.
         scope: The ASGI scope or WSGI environ.
-        within: The request inside whose call this one was made by a CONSUMER span.
 
     Attributes:
-        aliases: What others made of the scope for a mounted application.
-        lasts: It goes on after its call has returned, as its body is still read.
-        has_consumers: Spans inside the call have made requests of their own.
-        attribution: Whose the request is.
-        presented: The credentials that it presented, as long as it is open.
-        used_key: A key that was set by hand around or inside it.
-        outcome: What the server span shows of how the last authentication ended.
-        last_write: What it shows of the last audit write.
-        full_key_id: Id of a key whose whole snapshot a row was given.
+        number: Identifies the request in this process.
+        is_open: The request has not ended.
+        lasts: It goes on after its call has returned, because its body is still being read.
+        aliases: Scopes that were derived from the request's own, for a mounted application.
+        attribution: Whose row a write in this request is.
+        presented: The credentials that the request has presented, while it is open.
+        used_key: The key that :class:`use_key` set around or in the request.
         server_span: The server span.
-        recorded_span: The same, if it was recorded when it was opened.
-        shown: The attributes that it shows: of the key, the outcome and the last write.
-        shown_for: The attribution with which those of the key were found, ``None`` when they are to be found anew.
+        decisions: The decisions so far, ``None`` before the first.
+        open_authentications: Calls whose key may be stored before they end.
     """
 
-    # Slots, each set for every request: a class's default is found more slowly, and there is one of these per request.
-    __slots__ = (
-        "__weakref__", "_accepted", "_spans", "aliases", "attribution", "full_key_id", "has_consumers",
-        "is_open", "last_write", "lasts", "lock", "outcome", "presented", "recorded_span", "scope", "server_span",
-        "shown", "shown_for", "used_key", "within",
-    )  # fmt: skip
+    # Class defaults: an ordinary request sets few of them.
+    is_open = True
+    lasts = False
+    aliases: tuple[Any, ...] = ()
+    attribution = NOTHING
+    presented: tuple[str, ...] = ()
+    used_key: Attribution | None = None
+    server_span: trace.Span | None = None
+    decisions: DecisionLog | None = None
+    open_authentications: tuple[Any, ...] = ()
+    _shown: ServerSpan | None = None
+    _only: tuple[ApiKey, Delegation, Any] | None = None
+    _keys: AcceptedKeys | None = None
+    _actor_keys: AcceptedKeys | None = None
+    _subjects: dict[str, ApiKey] | None = None
+    _full_key_id: str | None = None
+    _outcome: Mapping[str, Any] = NO_ATTRIBUTES
+    _last_write: Mapping[str, Any] = NO_ATTRIBUTES
 
-    def __init__(self, spans: Spans, scope: Any = None, within: RequestState | None = None) -> None:
+    def __init__(self, spans: ServerSpans | None, scope: Any = None) -> None:
         self._spans = spans
         self.scope = scope
-        self.within = within
-        self.lock = _Lock()
-        self.is_open = True
-        self.lasts = self.has_consumers = False
-        self.attribution = NOTHING
-        self.used_key: ApiKey | None = None
-        self.full_key_id: str | None = None
-        self.server_span: trace.Span | None = None
-        self.recorded_span: trace.Span | None = None
-        self.outcome = self.last_write = NOTHING_SHOWN
-        self.shown: tuple[Mapping[str, Any], ...] = NOTHING_SHOWN_YET
-        self.shown_for: Attribution | None = None
-        self.aliases: tuple[Any, ...] = ()
-        self.presented: tuple[str, ...] = ()
-        self._accepted: Sequence[tuple[ApiKey | None, Any]] = ()
+        self.number = next(_numbers)
+        self._lock = _Lock()
 
     def __repr__(self) -> str:
-        """Show whether it is open, nothing of what it holds."""
+        """Show whether the request is open, and none of its contents."""
         return f"<RequestState {'open' if self.is_open else 'ended'}>"
 
-    def accept(self, key: ApiKey | None, authentication: Any) -> None:
-        """Take note of a key that an authentication returned; ``None`` for one whose id cannot be read.
+    # Authentication
+
+    def accept(
+        self,
+        key: ApiKey | None,
+        authentication: OpenAuthentication,
+        delegation: Delegation = NO_DELEGATION,
+        *,
+        as_actor: bool = False,
+    ) -> None:
+        """Record a key that an authentication accepted, ``None`` if its id is unreadable.
 
         Args:
             key: The key.
-            authentication: The call that returned it, whose attribute ``within`` is the one around it.
+            authentication: The call that accepted it.
+            delegation: For whom and through whom the key acts.
+            as_actor: The target has ``role=actor``.
         """
-        with self.lock:
-            if self._accepted or key is None:
-                self._accepted = accepted = with_one_more(self._acceptances(), key, authentication)
-                self.attribution = attribution_of(accepted)
-            else:  # the only one so far, as nearly always
-                self._accepted = ((key, authentication.within),)
-                self.attribution = Attribution(names.ATTRIBUTED, key, (key.id,))
-            self.outcome = _ACCEPTED
-            if self.recorded_span is not None:
-                self._spans.show(self)
+        with self._lock:
+            only = self._only
+            if only is not None and only[0] is key and only[1] is delegation:
+                pass  # the same key once more, as in most applications
+            elif only is None and self._keys is None and _is_simple(key, authentication) and not as_actor:
+                self._only = (key, delegation, authentication.source)  # type: ignore[assignment]
+                if self._actor_keys is None:
+                    self.attribution = Attribution(names.ATTRIBUTED, key, (), 0, delegation)
+                else:
+                    self._all_keys()
+                    self._attribute()
+            else:
+                keys = self._all_actor_keys() if as_actor else self._all_keys()
+                keys.add(key, delegation, authentication)
+                self._settle(authentication)
+                self._attribute()
+            self._outcome = _ACCEPTED
+            self._show()
 
-    def _acceptances(self) -> list[Acceptance]:
-        return [Acceptance(*one) for one in self._accepted]
+    def settle(self, authentication: OpenAuthentication) -> None:
+        """Keep the keys that were accepted inside an authentication without an outcome."""
+        if authentication.accepted_inside:
+            with self._lock:
+                self._settle(authentication)
+                self._attribute()
 
-    def withdraw(self, authentication: object) -> ApiKey | None:
-        """Forget what was accepted inside an authentication that then denied; return the last key among it."""
-        with self.lock:
-            accepted = self._acceptances()
-            withdrawn = [one for one in accepted if one.is_within(authentication)]
-            if withdrawn:
-                self._accepted = accepted = [one for one in accepted if not one.is_within(authentication)]
-                self.attribution = attribution_of(accepted)
-            return next((one.key for one in reversed(withdrawn) if one.key is not None), None)
-
-    def deny(self, reason: str, key_id: str | None) -> None:
-        """Take note of an authentication that denied; the last outcome stands.
+    def deny(self, authentication: OpenAuthentication, reason: str, refused: ApiKey | None) -> ApiKey | None:
+        """Record a denial; the last outcome of a request stands.
 
         Args:
+            authentication: The call that denied. The keys that were accepted inside it are withdrawn.
             reason: Class of the exception, ``valid`` or ``false``.
-            key_id: Id of a key that was found all the same.
+            refused: The key that was found all the same.
+
+        Returns:
+            The key that was refused or withdrawn, if there was one.
         """
-        shown = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
-        with self.lock:
-            self.outcome = shown if key_id is None else {**shown, names.DENIED_KEY_ID: key_id}
-            self._spans.show(self)
+        with self._lock:
+            if authentication.accepted_inside or authentication.accepted_id is not None:
+                withdrawn = self._withdraw(authentication)
+                refused = refused or withdrawn
+                self._attribute()
+            self._outcome = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
+            if refused is not None:
+                self._outcome[names.DENIED_KEY_ID] = refused.id
+            self._show()
+            return refused
+
+    def _withdraw(self, authentication: OpenAuthentication) -> ApiKey | None:
+        withdrawn = None
+        for keys in (self._keys, self._actor_keys):
+            if keys is not None:
+                withdrawn = keys.withdraw(authentication) or withdrawn
+        return withdrawn
+
+    def _settle(self, authentication: OpenAuthentication) -> None:
+        for keys in (self._keys, self._actor_keys):
+            if keys is not None:
+                keys.settle(authentication)
+
+    def _attribute(self) -> None:
+        self.attribution = self._all_keys().attribution(self._actor_keys)
+
+    def _all_keys(self) -> AcceptedKeys:
+        if self._keys is None:
+            self._keys = AcceptedKeys(self._max_ids)
+            if self._only is not None:
+                key, delegation, source = self._only
+                self._keys.add(key, delegation, _Ended(source))
+                self._only = None
+        return self._keys
+
+    def _all_actor_keys(self) -> AcceptedKeys:
+        if self._actor_keys is None:
+            self._actor_keys = AcceptedKeys(self._max_ids)
+        return self._actor_keys
+
+    @property
+    def _max_ids(self) -> int:
+        return 0 if self._spans is None else self._spans.max_items
+
+    def present(self, credentials: tuple[str, ...]) -> None:
+        """Record the credentials that the request has presented so far."""
+        self.presented = credentials
+
+    def watch(self, authentication: Any) -> None:
+        """Record an open authentication whose key may be stored before it ends."""
+        with self._lock:
+            self.open_authentications += (authentication,)
+
+    def read_open_keys(self) -> None:
+        """Accept the keys that open authentications have stored so far, because an answer is needed now."""
+        for authentication in self.open_authentications:
+            authentication.read_early()
+
+    def unwatch(self, authentication: Any) -> None:
+        """Forget it when it ends."""
+        with self._lock:
+            self.open_authentications = tuple(one for one in self.open_authentications if one is not authentication)
+
+    # Decisions
+
+    def decide(self, decision: Decision, *, max_items: int) -> None:
+        """Record a decision about a key, and show it on the server span.
+
+        Args:
+            decision: The decision.
+            max_items: Longest list written out.
+        """
+        with self._lock:
+            if self.decisions is None:
+                self.decisions = DecisionLog()
+            self.decisions.add(decision, max_items)
+            if decision.outcome != names.GRANTED and self.attribution.key is not None:
+                self._full_key_id = self.attribution.key.id
+            self._show()
+
+    # Stored keys that the request changes
+
+    def remember_subject(self, key: ApiKey, *, replaces: bool) -> None:
+        """Remember the snapshot of a stored key: the first one, or the one of the last row about it."""
+        with self._lock:
+            subjects = self._subjects = {} if self._subjects is None else self._subjects
+            if replaces or key.id not in subjects:
+                subjects[key.id] = key
+                if len(subjects) > MAX_SUBJECTS:
+                    del subjects[next(iter(subjects))]
+
+    def earlier_subject(self, key_id: str) -> ApiKey | None:
+        """Return the snapshot that is remembered of a stored key."""
+        return None if self._subjects is None else self._subjects.get(key_id)
+
+    # Audit writes
 
     def wrote(self, last_write: Mapping[str, Any], full_key: ApiKey | None) -> None:
-        """Take note of an audit write, and of a key whose whole snapshot its row was given."""
-        self.last_write = last_write
-        if full_key is None and self.recorded_span is None:
+        """Record an audit write.
+
+        Args:
+            last_write: The attributes that show it on the server span, if it has no span of its own.
+            full_key: The key whose full snapshot the row received.
+        """
+        if full_key is None and last_write is self._last_write:
             return
-        with self.lock:
+        with self._lock:
+            self._last_write = last_write
             if full_key is not None:
-                shown = self.attribution.key or self.used_key
-                self.full_key_id = full_key.id if shown is not None and shown.id == full_key.id else self.full_key_id
-                self.shown_for = None
-            self._spans.show(self)
+                shown = self.attribution.key or (self.used_key and self.used_key.key)
+                if shown is not None and shown.id == full_key.id:
+                    self._full_key_id = full_key.id
+            self._show()
 
-    def use(self, key: ApiKey | None) -> None:
-        """Take note of a key that was set by hand."""
-        with self.lock:
-            self.used_key = key
-            self.shown_for = None
-            self._spans.show_alone(self)
+    # The server span, and the end
 
-    def opened(self, server_span: trace.Span | None, used: ApiKey | None) -> None:
-        """Take note of the server span, and of the key that was set by hand around it."""
-        with self.lock:
+    def use(self, used_key: Attribution | None) -> None:
+        """Record the key that :class:`use_key` set."""
+        with self._lock:
+            self.used_key = used_key
+            self._show_guarded()
+
+    def opened(self, server_span: trace.Span | None, used_key: Attribution | None) -> None:
+        """Record the server span, and the key that :class:`use_key` set around it."""
+        with self._lock:
             self.server_span = server_span
-            self.used_key = used
+            self.used_key = used_key
             if server_span is not None and server_span.is_recording():
-                self.recorded_span = server_span
-            if used is not None or self.outcome or self.last_write:
-                self._spans.show_alone(self)
+                self._shown = ServerSpan(server_span)
+                if used_key is not None or self._outcome or self._last_write:
+                    self._show_guarded()
+
+    def _show_guarded(self) -> None:
+        if self._spans is not None:
+            self._spans.guarded(self._show)
+
+    @property
+    def shows_lists_of(self) -> str | None:
+        """The digest of the key whose lists are on the server span."""
+        return None if self._shown is None else self._shown.lists_digest
+
+    def _show(self) -> None:
+        shown = self._shown
+        if shown is not None and self._spans is not None:
+            attribution = self.attribution
+            if self.used_key is not None and attribution is NOTHING:
+                attribution = self.used_key
+            key = attribution.key
+            decision = NO_ATTRIBUTES if self.decisions is None else self.decisions.shown
+            is_full = key is not None and self._full_key_id == key.id
+            key_attributes = self._spans.of_key(attribution, is_full=is_full)
+            shown.show((key_attributes, self._outcome, self._last_write, decision))
 
     def close(self) -> None:
-        """End the request: from now on its key is given to nothing, and nothing of it is kept alive."""
-        with self.lock:
+        """End the request: its key is given to nothing new, and nothing of the request is kept alive."""
+        with self._lock:
             self.is_open = False
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
-            self.scope = self.server_span = self.recorded_span = self.used_key = None
-            self.aliases = self._accepted = self.presented = ()
+            self.scope = self.server_span = self._shown = self.used_key = None
+            self._only = self._keys = self._actor_keys = self._subjects = None
+            self.aliases = self.presented = self.open_authentications = ()
+
+
+def _is_simple(key: ApiKey | None, authentication: OpenAuthentication) -> bool:
+    return key is not None and authentication.within is None and authentication.accepted_inside is None
+
+
+class _Ended:
+    """An authentication that has ended, as far as its key needs it."""
+
+    within: OpenAuthentication | None = None
+    accepted_id: str | None = None
+    accepted_inside: dict[Any, None] | None = None
+
+    def __init__(self, source: Any) -> None:
+        self.source = source

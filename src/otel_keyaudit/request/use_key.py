@@ -8,7 +8,8 @@ from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.request.context import USED_KEY, Request, UsedKey, current_request, used_key
+from otel_keyaudit.request.attribution import Delegation
+from otel_keyaudit.request.context import USED_KEY, Request, UsedKey, attribution_of, current_request, used_key
 from otel_keyaudit.request.first_request import come_first
 from otel_keyaudit.request.reports import report_left_elsewhere
 
@@ -39,8 +40,8 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         if on_behalf_of is not None and not isinstance(on_behalf_of, str):
             raise TypeError(f"on_behalf_of takes a string or None, not {type(on_behalf_of).__name__}")
         self._key = key
-        self._on_behalf_of = on_behalf_of
-        self._actors = _checked(actors)
+        through = _checked(actors)
+        self._delegation = Delegation(on_behalf_of, through, len(through))
         self._entered: list[tuple[UsedKey, UsedKey | None, Any]] = []
 
     def __enter__(self) -> ApiKey | None:
@@ -51,12 +52,12 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
             used = self._used(self._key, request)
             self._entered.append((used, used_key(), USED_KEY.set(used)))
             if request is not None and request.is_open:
-                request.use(used.key)
+                request.use(attribution_of(used))
         return self._key
 
     def _used(self, key: ApiKey, request: Request | None) -> UsedKey:
         is_job = request is not None and not (request.is_open and quietly(request.is_own_flow))
-        return UsedKey(key, self._on_behalf_of, self._actors, request=request, is_job=is_job)
+        return UsedKey(key, self._delegation, request=request, is_job=is_job)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from otel_keyaudit.key.encoded_object import EncodedObject, cut
+from otel_keyaudit.key.encoded_object import EncodedObject
 
 Location = tuple[str, str]
 """Trace id and span id of the span in which a row is written, as lower-case hex of 32 and 16 digits."""
@@ -49,8 +49,14 @@ class SnapshotMember:
         return f'{head},"trace_id":"{trace_id}","span_id":"{span_id}"}}'
 
 
-def ambiguous(ids: tuple[str, ...], max_items: int) -> EncodedObject:
-    """Return the snapshot of an ambiguous request: the ids of its keys, and nothing that would choose one of them."""
-    members: dict[str, Any] = {"ambiguous": True}
-    cut(members, "ids", ids, max_items)
+def ambiguous(ids: tuple[str, ...], count: int) -> EncodedObject:
+    """Return the snapshot of an ambiguous request: the ids of its keys, and nothing that would choose one of them.
+
+    Args:
+        ids: The ids, cut to the longest list.
+        count: The number of all ids.
+    """
+    members: dict[str, Any] = {"ambiguous": True, "ids": ids}
+    if count > len(ids):
+        members["ids_count"] = count
     return EncodedObject(members)

@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.installation.target import TargetStatus
+from otel_keyaudit.installation.status import TargetStatus
 from otel_keyaudit.instrumentor import KeyAuditInstrumentor
 from otel_keyaudit.settings import resolve
 from otel_keyaudit.testing import secret_search

@@ -53,8 +53,8 @@ def test_each_stage_that_fails_counts_once_in_a_call(counted: Any, caplog: pytes
             assert call.guarded(stage, fail, ValueError("secret")) is None
     assert counted.degraded == [("authentication", "ValueError"), ("telemetry", "ValueError")] * 2
     assert caplog.messages == [
-        "app:verify: authentication degraded by ValueError",
-        "app:verify: telemetry degraded by ValueError",
+        "keyaudit: app:verify: authentication failed with ValueError",
+        "keyaudit: app:verify: telemetry failed with ValueError",
     ]
 
 
@@ -65,7 +65,9 @@ def test_each_target_and_kind_is_logged_once(counted: Any, caplog: pytest.LogCap
         for error in (ValueError(), KeyError(), ValueError()):
             GuardedCall(faults, target).guarded("merge", fail, error)
     assert caplog.messages == [
-        f"{target}: merge degraded by {kind}" for target in ("app:a", "app:b") for kind in ("ValueError", "KeyError")
+        f"keyaudit: {target}: merge failed with {kind}"
+        for target in ("app:a", "app:b")
+        for kind in ("ValueError", "KeyError")
     ]
     assert len(counted.degraded) == 6
 
@@ -75,7 +77,7 @@ def test_our_own_errors_explain_themselves(counted: Any, caplog: pytest.LogCaptu
     GuardedCall(Faults(counted), "app:record").guarded("audit", fail, UnreadableError("Event has no 'verb'"))
     (record,) = caplog.records
     kind = "otel_keyaudit.errors.UnreadableError"
-    assert record.getMessage() == f"app:record: audit degraded by {kind} (Event has no 'verb')"
+    assert record.getMessage() == f"keyaudit: app:record: audit failed with {kind}: Event has no 'verb'"
     assert (record.name, record.levelno) == ("otel_keyaudit", logging.WARNING)
     assert counted.degraded == [("audit", kind)]
 
@@ -118,5 +120,7 @@ def test_a_target_is_named_as_it_was_written(
     with keyaudit.request():
         app.verify("k")
         app.verify("k")
-    assert [message for message in caplog.messages if message.startswith(f"{target}: authentication degraded by")]
+    assert [
+        message for message in caplog.messages if message.startswith(f"keyaudit: {target}: authentication failed with")
+    ]
     assert len(caplog.messages) == 1

@@ -140,4 +140,4 @@ def test_what_cannot_be_put_on_is_counted_once(
 
     assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.WrongTargetError"): 1}
     (message,) = caplog.messages
-    assert message.startswith(f"{service.__name__}:Middleware.run: authentication degraded by ")
+    assert message.startswith(f"keyaudit: {service.__name__}:Middleware.run: authentication failed with ")

@@ -183,11 +183,12 @@ def test_a_module_that_instruments_itself_before_it_is_complete(keyaudit: KeyAud
         before = KeyAuditInstrumentor().status()[0]
         def verify(key):
             return {"id": key}
-        after = KeyAuditInstrumentor().status()[0]
         """
     )
-    assert (module.before.state, module.after.state) == ("pending", "active")
-    assert module.before.reason == f"module {module.__name__!r} has no 'verify' so far"
+    assert module.before.state == "pending"
+    assert module.before.reason == f"module {module.__name__!r} has not defined 'verify' yet"
+    with keyaudit.request():
+        assert keyaudit.status()[f"{module.__name__}:verify?id=id"].state == "active"
 
 
 def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
@@ -204,7 +205,7 @@ def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.
     )
     module = importlib.import_module(name)
     assert warnings(caplog) == []
-    with keyaudit.tracer_provider.get_tracer("tests").start_as_current_span("x"):
+    with keyaudit.request():
         module.verify("k_1")
     assert [status.state for status in KeyAuditInstrumentor().status()] == ["active", "wrong"]
 
@@ -213,13 +214,13 @@ def test_what_is_pending_at_the_first_request_is_warned_about_once(
     keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A target that still waits then is probably a mistake."""
-    keyaudit.instrument(auth_targets=["email.no_such:verify"])
+    keyaudit.instrument(auth_targets=["email.mime.audio:verify"])
     assert warnings(caplog) == []
     for _ in range(3):
         with keyaudit.request():
             pass
     (warning,) = warnings(caplog)
-    assert "email.no_such:verify" in warning
+    assert "email.mime.audio:verify" in warning
     assert "not imported yet" in warning
 
 
@@ -265,7 +266,7 @@ def test_two_targets_may_name_one_function(keyaudit: KeyAudit, modules: Modules)
     assert keyaudit.server_span()["keyaudit.key.id"] == "b_k"
     module.verify("k", "ab")
     module.verify("k", "c")
-    assert keyaudit.count("keyaudit.authentications") == 3
+    assert keyaudit.count("keyaudit.authentications") == 2
 
 
 def test_other_import_hooks_are_left_alone(

@@ -33,7 +33,7 @@ def test_a_target_that_can_never_fire_is_said_so_once(
         "it has no parameter 'additional_fields'; add fields=… with the place of the additional fields, or fields=none"
     )
     keyaudit.instrument(audit_targets=[f"{name}:record?action=args.action"])
-    assert said(caplog) == [("WARNING", f"keyaudit target {name}:record?action=args.action can never fire: {reason}")]
+    assert said(caplog) == [("WARNING", f"keyaudit: target {name}:record?action=args.action is wrong: {reason}")]
     assert statuses() == [("wrong", reason)]
     with keyaudit.request():
         pass
@@ -49,11 +49,13 @@ def test_a_package_is_named_alone(keyaudit: KeyAudit, caplog: pytest.LogCaptureF
 
 def test_what_waits_at_the_first_request_is_said(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
     """With the target as written and what it waits for."""
-    keyaudit.instrument(auth_targets=["email.no_such:verify"])
+    keyaudit.instrument(auth_targets=["email.mime.audio:verify"])
     with keyaudit.request():
         pass
-    reason = "module 'email.no_such' is not imported yet"
-    assert said(caplog) == [("WARNING", f"keyaudit target email.no_such:verify does not fire yet: {reason}")]
+    reason = "module 'email.mime.audio' is not imported yet"
+    assert said(caplog) == [
+        ("WARNING", f"keyaudit: target email.mime.audio:verify is not active at the first request: {reason}")
+    ]
 
 
 @pytest.mark.parametrize(("strict", "level"), [(False, "WARNING"), (True, "ERROR")])
@@ -67,7 +69,7 @@ def test_what_turns_out_later_is_said_with_its_level(
     __import__(name)
     ((found, message),) = said(caplog)
     assert found == level
-    assert message.startswith(f"keyaudit target {name}:missing can never fire: ")
+    assert message.startswith(f"keyaudit: target {name}:missing is wrong: ")
 
 
 def test_references_that_stay_are_said_and_pass_calls_through_afterwards(
@@ -87,10 +89,12 @@ def test_references_that_stay_are_said_and_pass_calls_through_afterwards(
     )
     target = f"{app.__name__}:verify"
     keyaudit.instrument(auth_targets=[target])
-    reason = "called through 1 reference(s) taken before, in tuples or compiled code, it is not observed"
+    reason = (
+        "1 earlier reference (in a tuple or compiled code) could not be replaced; calls through it are not recorded"
+    )
     with keyaudit.request():
         assert statuses() == [("active", reason)]
-    assert said(caplog) == [("WARNING", f"keyaudit target {target}: {reason}")]
+    assert said(caplog) == [("WARNING", f"keyaudit: target {target}: {reason}")]
 
 
 @pytest.mark.parametrize("comes_first", [True, False])

@@ -50,7 +50,7 @@ def test_what_comes_later_is_put_on_when_it_is_asked_for(keyaudit: KeyAudit, sta
     """Until then it is pending, and says what it waits for."""
     main = start("")
     keyaudit.instrument(auth_targets=["keyaudit_shop.worker:verify"], skip_dep_check=True)
-    assert status() == ("pending", "module 'keyaudit_shop.worker' has no 'verify' so far")
+    assert status() == ("pending", "module 'keyaudit_shop.worker' has not defined 'verify' yet")
     exec(SECURITY, vars(main))  # noqa: S102 - the source above
     assert status()[0] == "active"
 
@@ -68,7 +68,7 @@ def test_what_is_not_there_at_first_use_is_wrong(
     (record,) = caplog.records
     assert record.levelno == (logging.ERROR if strict else logging.WARNING)
     assert record.getMessage() == (
-        "keyaudit target keyaudit_shop.worker:verify can never fire: module '__main__' has no 'verify'"
+        "keyaudit: target keyaudit_shop.worker:verify is wrong: module '__main__' has no 'verify'"
     )
 
 

@@ -67,9 +67,9 @@ def test_a_result_or_a_key_of_false_is_a_denial(keyaudit: KeyAudit, app: Any, us
     assert keyaudit.degraded() == {}
 
 
-def test_a_key_that_cannot_be_found_counts_as_authentication(keyaudit: KeyAudit, app: Any) -> None:
-    """The request showed a key that cannot be named."""
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?key=args.user.key"])
+def test_key_object_that_cannot_be_read_counts_as_authentication(keyaudit: KeyAudit, app: Any) -> None:
+    """The request presented a key that cannot be named."""
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?key=return.key"])
     with keyaudit.request():
         app.verify(app.Key(), True)
     assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}

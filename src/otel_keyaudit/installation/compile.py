@@ -1,0 +1,38 @@
+"""Compile a target for the function that was found, and check that the function has everything that it reads."""
+
+from __future__ import annotations
+
+from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.observers.audit import Audit
+from otel_keyaudit.observers.authentication import Authentication
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.decision import Authorization
+from otel_keyaudit.observers.observed_call import CompiledTarget
+from otel_keyaudit.observers.subject import StoredKey
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.patching.resolve import Found
+from otel_keyaudit.targets.signature_check import explain_mismatch
+from otel_keyaudit.targets.target import Target
+
+_COMPILED: dict[str, type[CompiledTarget]] = {
+    "auth": Authentication,
+    "audit": Audit,
+    "authz": Authorization,
+    "subject": StoredKey,
+}
+
+
+def compile_target(components: Components, target: Target, binding: Binding) -> CompiledTarget:
+    """Return a target compiled for a function."""
+    return _COMPILED[target.kind](components, target, binding)
+
+
+def check(target: Target, found: Found) -> None:
+    """Check that a function has every parameter and free variable that the target reads.
+
+    Raises:
+        WrongTargetError: It does not; the reason gives the nearest name that it has.
+    """
+    reason = explain_mismatch(target, found.binding(), found.free_variables)
+    if reason is not None:
+        raise WrongTargetError(reason)

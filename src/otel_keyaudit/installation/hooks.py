@@ -1,0 +1,62 @@
+"""The entry points of requests and the places that hand jobs over, each patched when its module is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import FunctionType, ModuleType
+
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.patching.patch import Exchange, find
+from otel_keyaudit.request.boundaries import Boundaries
+from otel_keyaudit.request.entry_points import EntryPoint
+from otel_keyaudit.request.propagation import Carrier, Jobs
+from otel_keyaudit.request.reports import report_to, report_to_nobody
+from otel_keyaudit.request.simple_queue import observe_simple_queues, restore_simple_queues
+
+Undo = Callable[[], object]
+
+
+class Hooks:
+    """Patches of library functions that wait for their module.
+
+    Args:
+        watch: Tells when a module has been executed.
+    """
+
+    def __init__(self, watch: ModuleWatch) -> None:
+        self._watch = watch
+        self._undo: list[Undo] = []
+        self._functions: list[FunctionType] = []
+
+    def add_entry_points(self, boundaries: Boundaries, entry_points: Iterable[EntryPoint]) -> None:
+        """Delimit requests where they come in; nothing is imported."""
+        for entry_point in entry_points:
+            module, _, name = entry_point.path.partition(":")
+            self._watch.tell(module, partial(quietly, self._delimit, boundaries, entry_point, name))
+
+    def add_carriers(self, jobs: Jobs, carriers: Iterable[Carrier]) -> None:
+        """Carry keys into jobs, and notice workers that serve several requests; nothing is imported."""
+        report_to(jobs.faults)
+        observe_simple_queues()
+        for carrier in carriers:
+            self._watch.tell(carrier.module, partial(jobs.guarded, self._carry, jobs, carrier))
+
+    def undo(self) -> None:
+        """Restore everything, in reverse order."""
+        for undo in reversed(self._undo):
+            quietly(undo)
+        self._undo.clear()
+        self._functions.clear()
+        restore_simple_queues()
+        report_to_nobody()
+
+    def _delimit(self, boundaries: Boundaries, entry_point: EntryPoint, name: str, module: ModuleType) -> None:
+        function = find(module, name).value
+        if type(function) is FunctionType and all(known is not function for known in self._functions):
+            self._functions.append(function)
+            self._undo.append(Exchange(function, partial(boundaries.handler, entry_point)).undo)
+
+    def _carry(self, jobs: Jobs, carrier: Carrier, module: ModuleType) -> None:
+        self._undo.append(carrier.patch(module, jobs))

@@ -1,0 +1,221 @@
+"""One target between ``instrument()`` and ``uninstrument()``: it waits for its module, observes, or proves wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from logging import ERROR, WARNING
+from typing import Any
+
+from otel_keyaudit.errors import ConfigurationError, WrongTargetError
+from otel_keyaudit.guard.faults import GuardedCall
+from otel_keyaudit.guard.guard import Guard, log, quietly
+from otel_keyaudit.installation.compile import check, compile_target
+from otel_keyaudit.installation.method_overrides import Implementations, ImplementedTarget
+from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
+from otel_keyaudit.observers.audit_target import CompiledAuditTarget
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.observed_call import CompiledTarget
+from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.patching.module_search import explain_missing
+from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, runs_as_main
+from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
+from otel_keyaudit.patching.resolve import Found, NotLoadedError, find
+from otel_keyaudit.targets.target import Target
+
+_OBSERVED = "every call of it is observed"
+
+_MAX_TARGETS = 1_000_000
+
+_ORDER = ("authz", "audit", "auth", "subject")
+"""Kinds from the outermost observer of a function to the innermost: a check is explained with the key it withdrew."""
+
+
+class InstalledTarget:
+    """One target.
+
+    Args:
+        components: The parts that its calls need.
+        target: The target.
+        watch: Tells when its module has been executed.
+        position: Its position among all targets; an earlier one has the calls of a function that both reach.
+        preset: The preset that it belongs to.
+    """
+
+    def __init__(
+        self, components: Components, target: Target, watch: ModuleWatch, position: int, preset: str | None
+    ) -> None:
+        self.target = target
+        self.preset = preset
+        self.compiled: list[CompiledTarget] = []
+        self._components = components
+        self._watch = watch
+        self._rank = _ORDER.index(target.kind) * _MAX_TARGETS + position
+        self._is_on = True
+        self._patches: list[tuple[Patch, object]] = []
+        self._seen: list[object] = []
+        self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
+
+    @property
+    def status(self) -> TargetStatus:
+        """The status as it is now."""
+        problem = next((one.problem for one in self.compiled if one.problem is not None), None)
+        state, reason = (self._state, self._limits or self._reason) if problem is None else (WRONG, problem)
+        calls = sum(one.calls.value for one in self.compiled)
+        return TargetStatus(self.target.written, self.target.kind, state, reason, calls, self.preset)
+
+    def install(self) -> None:
+        """Instrument the target in the modules that are loaded, and wait for those that will be."""
+        self._watch.add(self.target.module, self._executed)
+        self._look()
+        if not self._candidates():
+            reason = explain_missing(self.target.module, deferred=self._components.deferred)
+            if reason is not None:
+                self._mark_wrong(reason)
+
+    def first_request(self) -> None:
+        """Look again in the module that was started, which no import reports; warn of a target that still waits."""
+        before = self._state
+        self._look(final=True)
+        if self._state == PENDING:
+            log(WARNING, "target %s is not active at the first request: %s", self.target.written, self._reason)
+        elif self._state != before:
+            self.report()
+
+    def report(self) -> None:
+        """Log a target that can never match, and calls that cannot be observed."""
+        if self._limits:
+            log(WARNING, "target %s: %s", self.target.written, self._limits)
+        if self._state == WRONG:
+            level = ERROR if self._components.settings.strict else WARNING
+            log(level, "target %s is wrong: %s", self.target.written, self._reason)
+
+    def uninstall(self) -> None:
+        """Restore the functions; references that cannot be restored pass their calls through."""
+        self._is_on = False
+        for compiled in self.compiled:
+            compiled.close()
+        for patch, _ in reversed(self._patches):
+            quietly(patch.undo)
+        self._patches.clear()
+        self._seen.clear()
+
+    def _candidates(self) -> list[object]:
+        """Return the target's module, and the started module if it is the same."""
+        module, main = sys.modules.get(self.target.module), sys.modules.get("__main__")
+        found: list[object] = [] if module is None else [module]
+        if main is not module and runs_as_main(main, self.target.module):
+            found.append(main)
+        return found
+
+    def _look(self, *, final: bool = False) -> None:
+        """Instrument the target in the modules that are loaded.
+
+        Args:
+            final: A module that lacks the name now will not define it later.
+        """
+        for module in self._candidates():
+            is_unfinished = module is sys.modules.get("__main__") or is_initialising(module)
+            if any(seen is module for seen in self._seen):
+                continue
+            if final or not is_unfinished or self._is_in(module):
+                self._instrument(module)
+            else:
+                self._reason = f"module {self.target.module!r} has not defined {self.target.qualified_name!r} yet"
+
+    def _is_in(self, module: object) -> bool:
+        found = quietly(lookup, module, self.target.qualified_name.partition(".<locals>")[0])
+        return found is not None and found is not MISSING
+
+    def _executed(self, module: object) -> None:
+        """Instrument the target in a module that was imported, or executed again, which defined its functions again."""
+        if self._is_on:
+            self._instrument(module)
+            self.report()
+
+    def _instrument(self, module: object) -> None:
+        self._seen.append(module)
+        _Reporting(self._mark_wrong).guarded("", self._resolve, module)
+
+    def _resolve(self, module: object, **loaded: Any) -> None:
+        """Observe the function that the target names in a module.
+
+        Args:
+            module: The module.
+            **loaded: ``first``: the value of the first name, which the module has just loaded (PEP 562).
+        """
+        try:
+            found = find(module, self.target.qualified_name, **loaded)
+        except NotLoadedError as error:
+            self._reason = str(error)
+            waiting = when_loaded(module, self.target.qualified_name, partial(self._loaded, module))
+            self._patches.append((waiting, None))
+            return
+        if isinstance(self.target, ImplementedTarget):
+            guard = partial(GuardedCall, self._components.faults, self.target.written)
+            overrides = Implementations(self.target.method, self._found_override, guard)
+            self._patch_once(found, overrides.observe, group=object())
+        else:
+            self._observe(found)
+        self._state, self._reason = ACTIVE, _OBSERVED
+
+    def _loaded(self, module: object, value: Any) -> None:
+        if self._is_on:
+            _Reporting(self._mark_wrong).guarded("", partial(self._resolve, module, first=value))
+
+    def _found_override(self, found: Found) -> None:
+        if self._is_on:
+            self._observe(found)
+
+    def _observe(self, found: Found) -> None:
+        check(self.target, found)
+        compiled = compile_target(self._components, self.target, found.binding())
+        if self._patch_once(found, compiled.observer(), group=self.target.kind):
+            self.compiled.append(compiled)
+            self._warn_without_action(compiled)
+
+    def _patch_once(self, found: Found, observe: Callable[..., Any], *, group: object) -> bool:
+        identity = found.identity
+        if any(patch.identity is identity and receiver is found.receiver for patch, receiver in self._patches):
+            return False
+        self._patches.append((wrap(found, observe, group=group, rank=self._rank), found.receiver))
+        return True
+
+    @property
+    def _limits(self) -> str:
+        """The calls that cannot be observed, an empty string if all can."""
+        return "; ".join(dict.fromkeys(limit for patch, _ in self._patches for limit in patch.limits))
+
+    def observes(self, identity: object) -> bool:
+        """Say whether the target observes a function."""
+        return any(patch.identity is identity for patch, _ in self._patches)
+
+    def _warn_without_action(self, compiled: CompiledTarget) -> None:
+        is_by_action = self._components.settings.sampler == "actions"
+        if is_by_action and isinstance(compiled, CompiledAuditTarget) and not compiled.can_have_action:
+            log(
+                WARNING,
+                "target %s has no action, so sampler 'actions' keeps all of its rows full; name one with action=",
+                self.target.written,
+            )
+
+    def _mark_wrong(self, reason: str) -> None:
+        if self._state != ACTIVE:
+            self._state, self._reason = WRONG, reason
+
+
+class _Reporting(Guard):
+    """Marks a target as wrong instead of failing an import of the application.
+
+    Args:
+        mark_wrong: Receives the reason.
+    """
+
+    def __init__(self, mark_wrong: Callable[[str], None]) -> None:
+        self._mark_wrong = mark_wrong
+
+    def report(self, _: str, error: BaseException) -> None:
+        """Mark the target as wrong."""
+        is_ours = isinstance(error, (WrongTargetError, ConfigurationError))
+        self._mark_wrong(str(error) if is_ours else f"it cannot be instrumented ({type(error).__name__}: {error})")

@@ -1,0 +1,148 @@
+"""Everything that is on between ``instrument()`` and ``uninstrument()``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from logging import INFO
+from typing import Any
+
+from opentelemetry.trace import get_tracer
+
+from otel_keyaudit.errors import ConfigurationError
+from otel_keyaudit.guard.collection import unwatch_collections, watch_collections
+from otel_keyaudit.guard.faults import Faults
+from otel_keyaudit.guard.guard import log
+from otel_keyaudit.guard.metrics import metrics_for
+from otel_keyaudit.installation.hooks import Hooks
+from otel_keyaudit.installation.installed_target import InstalledTarget
+from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.snapshot import Snapshots
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.events import EventLogger, Events
+from otel_keyaudit.observers.sampling import Sampler
+from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.patching.patch import one_pass
+from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.request.boundaries import Boundaries
+from otel_keyaudit.request.entry_points import ENTRY_POINTS
+from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
+from otel_keyaudit.request.propagation import Jobs
+from otel_keyaudit.request.server_span import ServerSpans
+from otel_keyaudit.settings import Settings
+from otel_keyaudit.version import __version__
+
+
+class Session:
+    """The targets, the entry points of requests, and all that they share.
+
+    Args:
+        settings: The options.
+        sampler: Chooses the detail of each row.
+        deferred: Packages need not be importable yet (``opentelemetry-instrument``).
+        tracer_provider: Provides the tracer of audit spans; ``None`` for the global one.
+        meter_provider: Provides the counters; ``None`` for the global one.
+        logger_provider: Provides the logger of events; ``None`` for the global one.
+
+    Raises:
+        ConfigurationError: A preset does not exist, or cannot work here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sampler: Sampler,
+        *,
+        deferred: bool,
+        tracer_provider: Any = None,
+        meter_provider: Any = None,
+        logger_provider: Any = None,
+    ) -> None:
+        self.settings = settings
+        chosen = presets.usable(settings.presets, strict=settings.strict)
+        metrics = metrics_for(meter_provider)
+        faults = Faults(metrics)
+        events = None
+        if settings.events:
+            events = Events(settings.events, EventLogger(logger_provider, faults), settings.max_items)
+        self._components = components = Components(
+            settings=settings,
+            tracer=get_tracer("otel_keyaudit", __version__, tracer_provider),
+            metrics=metrics,
+            faults=faults,
+            snapshots=Snapshots(settings.scope_catalog, settings.max_items),
+            catalog=settings.scope_catalog,
+            sampler=sampler,
+            events=events,
+            deferred=deferred,
+            key_types=presets.key_types(chosen),
+        )
+        self._watch = ModuleWatch()
+        self._hooks = Hooks(self._watch)
+        targets = [(target, None) for target in settings.targets]
+        targets += [(target, name) for target, name in presets.targets(chosen)]
+        self.targets = [
+            InstalledTarget(components, target, self._watch, position, name)
+            for position, (target, name) in enumerate(targets)
+        ]
+        self._carriers = presets.carriers(chosen)
+        always_full = components.sampler.is_constant_full
+        self._boundaries = Boundaries(ServerSpans(components.snapshots, always_full=always_full, faults=faults))
+
+    @property
+    def status(self) -> list[TargetStatus]:
+        """The status of each target."""
+        return [target.status for target in self.targets]
+
+    def start(self) -> None:
+        """Instrument everything.
+
+        Raises:
+            ConfigurationError: With ``strict``, a target can never match.
+        """
+        catalog = self.settings.scope_catalog
+        ApiKey.catalog_version = None if catalog is None else catalog.version
+        watch_collections()
+        self._watch.start()
+        self._hooks.add_entry_points(self._boundaries, ENTRY_POINTS)
+        self._hooks.add_carriers(Jobs(self._components.faults), self._carriers)
+        with one_pass():
+            for target in self.targets:
+                target.install()
+        for target in self.targets:
+            status = target.status
+            if status.state == WRONG and self.settings.strict:
+                raise ConfigurationError(f"target {status.target!r} is wrong: {status.reason}")
+            target.report()
+        before_first_use(self._first_request)
+        self._log_start()
+
+    def stop(self) -> None:
+        """Restore everything, in reverse order."""
+        never_before_first_use()
+        self._watch.stop()
+        with one_pass():
+            for target in reversed(self.targets):
+                target.uninstall()
+        self._hooks.undo()
+        if self._components.events is not None:
+            self._components.events.close()
+        unwatch_collections()
+        ApiKey.catalog_version = None
+
+    def _first_request(self) -> None:
+        for target in self.targets:
+            target.first_request()
+
+    def _log_start(self) -> None:
+        counts = Counter(status.state for status in self.status)
+        sampler = self.settings.sampler
+        log(
+            INFO,
+            "%d targets active, %d pending, %d wrong; sampler %s; version %s",
+            counts[ACTIVE],
+            counts[PENDING],
+            counts[WRONG],
+            sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__),
+            __version__,
+        )

@@ -1,0 +1,93 @@
+"""The span of one audit write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode, Tracer
+
+from otel_keyaudit import names
+from otel_keyaudit.errors import class_name
+from otel_keyaudit.guard.collection import CHANGES_CONTEXT_IN_COLLECTION, current_collection
+from otel_keyaudit.request.running import AUDIT_SPAN_MARK
+
+Location = tuple[str, str]
+"""Trace and span id, in lower-case hex of 32 and 16 digits (W3C trace context)."""
+
+
+def location_of(span: Span | None) -> Location | None:
+    """Return trace and span id of a span, recorded or not; ``None`` without a span."""
+    if span is None:
+        return None
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return context.trace_id.to_bytes(16, "big").hex(), context.span_id.to_bytes(8, "big").hex()
+
+
+class AuditSpan:
+    """The span of one audit write: started before the row is built, current while the application writes it.
+
+    Args:
+        tracer: Starts it.
+        server_span: The server span of the request, whose trace it belongs to even after that span has ended.
+        attributes: Its attributes.
+    """
+
+    __slots__ = ("_token", "span")
+
+    def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
+        self.span = tracer.start_span(_name(attributes), context=_parent(server_span), attributes=attributes)
+        self._token: Token[context_api.Context] | None = None
+        if self.span.is_recording():  # any other may be shared: the one of a tracer that is off, or its parent
+            setattr(self.span, AUDIT_SPAN_MARK, True)
+
+    def enter(self) -> None:
+        """Make it the current span."""
+        if CHANGES_CONTEXT_IN_COLLECTION or current_collection() is None:
+            self._token = context_api.attach(trace.set_span_in_context(self.span))
+
+    def leave(self, error: BaseException | None) -> None:
+        """Make the outer span current again; abandoned code may be cleaned up in another context."""
+        token, self._token = self._token, None
+        if token is not None and (type(error) is not GeneratorExit or trace.get_current_span() is self.span):
+            context_api.detach(token)
+
+    def change(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes that became known after its start."""
+        if attributes and self.span.is_recording():
+            self.span.set_attributes(attributes)
+            if names.ACTION in attributes:
+                self.span.update_name(_name(attributes))
+
+    def end(self, attributes: Mapping[str, Any], error: BaseException | None) -> None:
+        """End it; an exception is named by its class alone."""
+        try:
+            if error is not None:
+                self.span.set_status(Status(StatusCode.ERROR))
+                attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
+            self.change(attributes)
+        finally:
+            self.span.end()
+
+
+def _name(attributes: Mapping[str, Any]) -> str:
+    action = attributes.get(names.ACTION)
+    return f"audit {action}" if action else "audit"
+
+
+def _parent(server_span: Span | None) -> context_api.Context | None:
+    """Return the context in which to start the span: the current one if it is in the trace of the request."""
+    if server_span is None:
+        return None
+    current = trace.get_current_span()
+    if current is server_span:
+        return None
+    wanted = server_span.get_span_context()
+    if not wanted.is_valid or current.get_span_context().trace_id == wanted.trace_id:
+        return None
+    return trace.set_span_in_context(server_span)

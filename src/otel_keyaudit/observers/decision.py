@@ -1,0 +1,275 @@
+"""The second moment: an authorization check grants or denies. The library decides nothing, it explains the answer.
+
+Checks nest: only the outermost is a decision. The story of a check is :data:`_CONCLUSION`.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType, TracebackType
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.errors import class_name
+from otel_keyaudit.guard.collection import Setting, Variable
+from otel_keyaudit.key import canonical
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.coverage import explain
+from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.factories import is_factory_call
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.observers.refusals import is_refusal
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.request.context import current_attribution, current_request
+from otel_keyaudit.targets.call import Reader
+from otel_keyaudit.targets.expression import Expression, parse
+from otel_keyaudit.targets.target import AuthzTarget, Source
+
+_CURRENT: Variable[Check] = Variable("otel_keyaudit_check")
+
+_REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
+"""Parameters that hold the requirement if the target does not say, in the order in which they are looked for."""
+
+
+def current_check() -> Check | None:
+    """Return the outermost open check that this code runs in."""
+    check = _CURRENT.get()
+    return None if check is None or check.has_ended else check.outermost
+
+
+class Authorization(CompiledTarget):
+    """An authorization target, compiled for the function that it names.
+
+    Attributes:
+        supplies_requirement: It returns the requirement of the check around it, and is no check itself.
+        has_requirement: It knows its requirement, and does not take it over from the checks inside it.
+    """
+
+    def __init__(self, components: Components, target: AuthzTarget, binding: Binding) -> None:
+        super().__init__(components, target, binding)
+        required = self._requirement()
+        self.supplies_requirement = isinstance(required, Expression) and "return" in required.roots
+        self.required = self.reader(required)
+        self.resource_type, self.resource_id, self.action = (
+            self.reader(self.source(name) or self._parameter(name))
+            for name in ("resource_type", "resource_id", "action")
+        )
+        self.has_requirement = self.required is not None or not (self.resource_type is None or self.action is None)
+        self.any_of, self.granted, self.denied = (
+            self.reader(self.source(name)) for name in ("any_of", "granted", "denied")
+        )
+        self._outcomes: dict[str, int] = {}
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Number of decisions by outcome."""
+        return dict(self._outcomes)
+
+    def count(self, outcome: str, cause: str | None) -> None:
+        """Count one decision."""
+        self.components.metrics.decisions.add(outcome, cause)
+        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+
+    def observer(self) -> Observer:
+        """Return the function that begins the observation of a call."""
+        when = None if self.when_needs_end else self.when
+
+        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Check | None:
+            if not self.is_on:
+                return None
+            check = Check(self, positional, keywords, function)
+            if when is not None and not check.holds(STAGE_DECISION, when):
+                return None
+            self.calls.increment()
+            return check
+
+        return observe
+
+    def _requirement(self) -> Source | None:
+        given = self.source("required")
+        if given is not None:
+            return given
+        return next((source for name in _REQUIREMENTS if (source := self._parameter(name)) is not None), None)
+
+    def _parameter(self, name: str) -> Source | None:
+        return parse(f"args.{name}", emitted=True) if self.binding.declares(name) else None
+
+
+class Check(ObservedCall):
+    """One call of an authorization target.
+
+    Attributes:
+        outermost: The check around all others.
+        refused_key: The key that an authentication inside the check refused or withdrew.
+    """
+
+    target: Authorization
+    lasts = True
+    outermost: Check
+    has_ended = False
+    refused_key: ApiKey | None = None
+    _outer: Check | None = None
+    _before: Setting = None
+    _required: tuple[str, ...] | None = None
+    _outcome: str | None = None
+    _reason: str | None = None
+    _decision: Decision | None = None
+    _key: ApiKey | None = None
+    _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
+
+    def __enter__(self) -> None:
+        """Become the check inside which others may be made."""
+        outer = _CURRENT.get()
+        self._outer = outer = None if outer is None or outer.has_ended else outer
+        self.outermost = self if outer is None else outer.outermost
+        self._before = _CURRENT.set(self)
+
+    def returned(self, result: Any) -> Any:
+        """Conclude with a result, which the caller receives unchanged."""
+        self.result = result
+        if not is_factory_call(self, result):
+            self._conclude()
+        self._end()
+        return result
+
+    def pause(self) -> None:
+        """Leave without an end: the call goes on later."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave, and conclude with an exception. A cancellation is no outcome."""
+        _CURRENT.reset(self._before)
+        self._before = None
+        if error is not None and not self.has_ended:
+            if isinstance(error, Exception):
+                self.exc = error
+                self._conclude()
+            self._end()
+
+    def _conclude(self) -> None:
+        target = self.target
+        if target.when_needs_end and target.when is not None and not self._is_meant(target.when):
+            return
+        if target.supplies_requirement:
+            self._supply()
+        else:
+            self.run(_CONCLUSION, self)
+
+    def _is_meant(self, when: Reader) -> bool:
+        if self.exc is not None:
+            return self.may_hold(when) if self.target.when_is_function else True
+        return self.holds(STAGE_DECISION, when)
+
+    def _supply(self) -> None:
+        """Pass the requirement to the check around this call, unless an outer requirement function uses it."""
+        outer = self._outer
+        if self.exc is None and outer is not None and not outer.target.supplies_requirement:
+            outer.add_inner(self.required, names.GRANTED)
+
+    def _end(self) -> None:
+        self.has_ended = True
+        self._outer = self.refused_key = self._key = None
+        self.forget()
+
+    # The steps of the conclusion
+
+    def judge(self) -> None:
+        """Decide between granted, denied and error, as the application does."""
+        target, error = self.target, self.exc
+        if error is None:
+            is_granted = (
+                self.result is not False if target.granted is None else self.holds(STAGE_DECISION, target.granted)
+            )
+            self._outcome = names.GRANTED if is_granted else names.DENIED
+            return
+        self._reason = class_name(error)
+        is_denied = is_refusal(error) if target.denied is None else self.holds(STAGE_DECISION, target.denied)
+        self._outcome = names.DENIED if is_denied else names.ERROR
+
+    def explain(self) -> None:
+        """Find the scope that explains the answer, unless the check belongs to another one."""
+        outcome, outer = self._outcome, self._outer
+        if outcome is None:
+            return
+        if outer is not None:
+            outer.add_inner(self.required, outcome)
+            return
+        target = self.target
+        key = current_attribution(current_request()).key
+        self._key = key = key if key is not None else self.refused_key
+        required = self.required
+        any_of = target.any_of is not None and self.holds(STAGE_DECISION, target.any_of)
+        resource = self.resource
+        found = explain(outcome, required, any_of, resource, key, target.components.catalog)
+        self._decision = Decision(required, outcome, found.cause, found.scopes, found.missing, resource, self._reason)
+
+    def record(self) -> None:
+        """Count the decision, and record it in the request, which shows it on its server span."""
+        decision = self._decision
+        if decision is None or decision.outcome is None:
+            return
+        components, request = self.target.components, current_request()
+        self.target.count(decision.outcome, decision.cause)
+        if components.events is not None:
+            components.events.decided(decision, self._key)
+        if request is not None and request.is_open:
+            attribution = request.attribution
+            has_key = self._key is not None or attribution.kind != names.NO_KEY or request.used_key is not None
+            if has_key:
+                request.decide(decision, max_items=components.settings.max_items)
+
+    # Details
+
+    def add_inner(self, required: tuple[str, ...], outcome: str) -> None:
+        """Take over the requirement of a check inside this one."""
+        self._inner += ((required, outcome),)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The required permissions; those of the checks inside, if the target has no requirement of its own."""
+        if self.target.has_requirement:
+            if self._required is None:
+                self._required = self.guarded(STAGE_DECISION, self._read_required) or ()
+            return self._required
+        granted = self._outcome == names.GRANTED
+        taken = (one for one, outcome in self._inner if not (granted and outcome == names.DENIED))
+        return tuple(dict.fromkeys(permission for required in taken for permission in required))
+
+    def _read_required(self) -> tuple[str, ...]:
+        target = self.target
+        if target.required is not None:
+            value = target.required(self, None)
+            return () if value is None else canonical.as_strings(value)
+        kind, action = (_string(read, self) for read in (target.resource_type, target.action))
+        return () if kind is None or action is None else (f"{kind}:{action}",)
+
+    @property
+    def resource(self) -> str | None:
+        """The resource as ``type:id``, ``None`` if it is unknown."""
+        target = self.target
+        kind, identity = (
+            self.guarded(STAGE_DECISION, _string, read, self) for read in (target.resource_type, target.resource_id)
+        )
+        return None if kind is None or identity is None else f"{kind}:{identity}"
+
+    def so_far(self, *, has_failed: bool) -> Decision:
+        """Return the open check as a row inside it shows it.
+
+        Args:
+            has_failed: The outcome of the row counts as failed.
+        """
+        return Decision(self.required, names.DENIED if has_failed else None, resource=self.resource)
+
+
+def _string(read: Reader | None, check: Check) -> str | None:
+    value = None if read is None else read(check, None)
+    return None if value is None else canonical.as_string(value)
+
+
+_CONCLUSION = (
+    (STAGE_DECISION, Check.judge),
+    (STAGE_DECISION, Check.explain),
+    (STAGE_TELEMETRY, Check.record),
+)

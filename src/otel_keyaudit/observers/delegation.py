@@ -1,0 +1,56 @@
+"""Reads for whom and through whom a key acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit.key import canonical
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
+from otel_keyaudit.request.attribution import Delegation
+from otel_keyaudit.targets.call import Reader
+
+
+class DelegationReader:
+    """Reads ``on_behalf_of`` and ``actors`` of an authentication target.
+
+    Args:
+        on_behalf_of: Reads for whom the key acts, ``None`` if the target does not say.
+        actors: Reads through whom.
+        max_items: Longest list.
+    """
+
+    def __init__(self, on_behalf_of: Reader | None, actors: Reader | None, max_items: int) -> None:
+        self._on_behalf_of = on_behalf_of
+        self._actors = actors
+        self._max_items = max_items
+
+    @classmethod
+    def of(cls, target: CompiledTarget) -> DelegationReader | None:
+        """Return the reader of a target, ``None`` if it has neither field."""
+        on_behalf_of, actors = (target.reader(target.source(name)) for name in ("on_behalf_of", "actors"))
+        if on_behalf_of is None and actors is None:
+            return None
+        return cls(on_behalf_of, actors, target.components.settings.max_items)
+
+    def read(self, call: ObservedCall, stage: str, key: Any) -> Delegation:
+        """Return the delegation of a key; an unreadable field is unknown, and counted."""
+        on_behalf_of = actors = None
+        if self._on_behalf_of is not None:
+            on_behalf_of = call.guarded(stage, _string, self._on_behalf_of, call, key)
+        if self._actors is not None:
+            actors = call.guarded(stage, _list, self._actors, call, key)
+        names, count = actors or ((), 0)
+        return Delegation(on_behalf_of, names[: self._max_items], count)
+
+
+def _string(read: Reader, call: ObservedCall, key: Any) -> str | None:
+    value = read(call, key)
+    return None if value is None else canonical.as_string(value)
+
+
+def _list(read: Reader, call: ObservedCall, key: Any) -> tuple[tuple[str, ...], int] | None:
+    value = read(call, key)
+    if value is None:
+        return None
+    names = canonical.as_strings(value)
+    return names, getattr(value, "full_count", len(names))

@@ -1,0 +1,73 @@
+"""A stored API key is returned: its snapshot is what a row about that key in the same request is compared with."""
+
+from __future__ import annotations
+
+from types import FunctionType, TracebackType
+from typing import Any
+
+from otel_keyaudit.names import STAGE_AUDIT
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.request.context import current_request
+from otel_keyaudit.targets.target import SubjectTarget
+
+
+class StoredKey(CompiledTarget):
+    """A subject target, compiled for the function that it names."""
+
+    def __init__(self, components: Components, target: SubjectTarget, binding: Binding) -> None:
+        super().__init__(components, target, binding)
+        self.key = self.reader(self.source("key"))
+        self.key_source = self.source_of_keys(target.key_sources())
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """A subject target has no outcome."""
+        return {}
+
+    def observer(self) -> Observer:
+        """Return the function that begins the observation of a call."""
+
+        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Lookup | None:
+            return Lookup(self, positional, keywords, function) if self.is_on else None
+
+        return observe
+
+
+class Lookup(ObservedCall):
+    """One call of a subject target."""
+
+    target: StoredKey
+    stage = STAGE_AUDIT
+    lasts = False
+
+    def __enter__(self) -> None:
+        """Do nothing: only the result counts."""
+
+    def returned(self, result: Any) -> Any:
+        """Remember the snapshot of the key, which the caller receives unchanged."""
+        self.result = result
+        self.guarded(STAGE_AUDIT, self._remember)
+        self.forget()
+        return result
+
+    def pause(self) -> None:
+        """Leave without an end: the call goes on later."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Forget a call that raised."""
+
+    def _remember(self) -> None:
+        target, request = self.target, current_request()
+        if target.when is not None and not self.holds(STAGE_AUDIT, target.when):
+            return
+        target.calls.increment()
+        found = self.result if target.key is None else target.key(self, None)
+        if found is None or request is None or not request.is_open:
+            return
+        key = target.key_source.reader_for(type(found)).read(self, found, self.report_unreadable)
+        if key is not None:
+            request.remember_subject(key, replaces=False)

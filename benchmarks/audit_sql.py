@@ -1,7 +1,8 @@
-"""The questions of examples/sql among many audit rows, with and without its indexes, in SQLite and PostgreSQL.
+"""Answer the questions of examples/sql among many audit rows, in SQLite and PostgreSQL, with and without the indexes.
 
-The rows are those of a day (``day.py``) with the sampler ``on_change``; one in ten has no key, and about one in a
-thousand is ambiguous. What is asked about is the first key that was changed. A question that takes too long is stopped.
+In PostgreSQL, the table is one, and then has a partition for each month. The library writes the rows of a day
+(``day.py``) with the sampler ``on_change``; one in ten has no key, and about one in a thousand is ambiguous. The
+questions are about the first key that was changed. A question that takes too long is stopped.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from otel_keyaudit import ApiKey
 if str(ROOT / "tests") not in sys.path:
     sys.path.append(str(ROOT / "tests"))
 
-from integration.sql.databases import QUESTIONS, Database, Postgresql, Row, Sqlite
+from integration.sql.databases import QUESTIONS, Database, Partitioned, Postgresql, Row, Sqlite
 from support import postgresql
 
 KEYLESS, AMBIGUOUS = 10, 1000
 """One row in so many."""
+
+MONTHS = range(1, 13)
+"""The months with a partition."""
 
 Limited = Callable[[float], AbstractContextManager[Any]]
 """Within it, what takes longer than so many seconds is stopped with a TimeoutError."""
@@ -70,6 +74,18 @@ def postgresql_figures(sqlite: Sqlite, effort: Effort) -> Iterator[Figure]:
             database = Postgresql(connection, "jsonb")
             database.add(row[1:] for row in sqlite.connection.execute("SELECT * FROM audit_log ORDER BY id"))
             yield from answered("postgresql", database, limited, effort)
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            partitioned = Partitioned(connection, [f"2026-{month:02}-01" for month in MONTHS])
+            partitioned.add(over_a_year(sqlite, effort.sql_rows))
+            yield from answered("partitioned", partitioned, limited, effort)
+
+
+def over_a_year(sqlite: Sqlite, number: int) -> Iterator[Row]:
+    """Return the same rows, spread over the months of a year."""
+    for row in sqlite.connection.execute("SELECT * FROM audit_log ORDER BY id"):
+        month = MONTHS[(row[0] - 1) * len(MONTHS) // number]
+        yield (f"2026-{month:02}-15T12:00:00Z", *row[2:])
 
 
 def rows(number: int) -> Iterator[Row]:

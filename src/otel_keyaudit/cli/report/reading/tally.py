@@ -33,8 +33,6 @@ class Tally:
         keys: The tally of each key by id.
         rows: Rows in the period.
         unreadable: Rows or lines that could not be read.
-        first: Time of the first row or event in the period, infinite without one.
-        last: Time of the last one, likewise.
         keyless: Rows without a key.
         ambiguous: Rows of requests with several keys.
         ambiguous_ids: The ids of those keys.
@@ -54,8 +52,8 @@ class Tally:
         self.keys: dict[str, KeyTally] = {}
         self.rows = 0
         self.unreadable = 0
-        self.first = math.inf
-        self.last = -math.inf
+        self._first = math.inf
+        self._last = -math.inf
         self.keyless = Occurrences()
         self.ambiguous = Occurrences()
         self.ambiguous_ids: set[str] = set()
@@ -103,18 +101,18 @@ class Tally:
         fields = parse(additional_fields)
         member: Any = fields.get(self._request_field) if fields else None
         place = (number, time, action, resource_type, resource_id, member)
-        if time is not None:
-            if time < self._since:
-                self._add_history(place, fields or {})
-                return
-            self._extend(time)
+        if time is not None and time < self._since:
+            self._add_history(place, fields or {})
+            return
         self.rows += 1
         if fields is None:
             self.unreadable += 1
+            self._extend(time)
             return
         key = self._key(member)
         if key is None:
             self._add_nameless(place, member)
+            self._extend(time)
         else:
             self._add_request(key, place, member, outcome)
         if self._subject_field in fields:
@@ -122,27 +120,39 @@ class Tally:
         if self._moved_request in fields or self._moved_subject in fields:
             self._add_forged(place, fields, key)
 
-    def _extend(self, time: float) -> None:
-        """Extend the time that the input covers."""
-        if time > self.last:  # noqa: PLR1730 - max() takes twice the time, a million times
-            self.last = time
-        if time < self.first:  # noqa: PLR1730
-            self.first = time
+    def _extend(self, time: float | None) -> None:
+        """Extend the time that the input covers beyond the rows with a key."""
+        if time is not None:
+            self._first = min(self._first, time)
+            self._last = max(self._last, time)
+
+    @property
+    def first(self) -> float:
+        """Time of the first row or event in the period, infinite without one."""
+        return min([self._first, *(key.first_used for key in self.keys.values())])
+
+    @property
+    def last(self) -> float:
+        """Time of the last row or event in the period, minus infinite without one."""
+        return max([self._last, *(key.last_used for key in self.keys.values())])
 
     def _key(self, member: Any) -> KeyTally | None:
         """Return the tally of the key that a member names."""
-        key_id = member.get("id") if isinstance(member, dict) else None
+        try:
+            return self.keys[member["id"]]
+        except (KeyError, TypeError):  # a new key, or no member of the library
+            key_id = member.get("id") if isinstance(member, dict) else None
         if not key_id or not isinstance(key_id, str):
             return None
-        key = self.keys.get(key_id)
-        if key is None:
-            key = self.keys[key_id] = KeyTally(key_id)
-        return key
+        return self.keys.setdefault(key_id, KeyTally(key_id))
 
     def _add_request(self, key: KeyTally, place: Seen, member: dict[str, Any], outcome: Any) -> None:
         """Add the key of the request."""
         _, time, action, resource_type, resource_id, _ = place
-        mention = key.mention(member, place)
+        digest = member.get("digest")
+        mention = key.mentions.get(digest) if isinstance(digest, str) else None
+        if mention is None or member.get("detail") == "full":
+            mention = key.mention(member, place)
         mention.rows += 1
         if time is not None:
             if time > mention.last:  # noqa: PLR1730
@@ -204,31 +214,18 @@ class Tally:
 
     def _decide(self, key: KeyTally, decision: Any, place: Seen) -> None:
         """Add a decision; a malformed one is skipped."""
-        kind = self._kind(decision)
-        if kind is not None:
-            use = key.decide(kind, place[1])
-            if use.is_remarkable:
-                self._count(use, key, decision, place)
-
-    def _kind(self, decision: Any) -> DecisionKind | None:
         if not isinstance(decision, dict):
-            return None
-        read = decision.get
-        required, missing, scopes = read("required"), read("missing"), read("scopes")
+            return
         try:
-            members = (
-                read("outcome"),
-                read("cause"),
-                tuple(required) if required else (),
-                tuple(missing) if missing else (),
-                tuple(scopes) if scopes else (),
-            )
+            members = _members(decision)
             kind = self._kinds.get(members)
-        except TypeError:
-            return None
+        except TypeError:  # not hashable
+            return
         if kind is None:
             kind = self._kinds[members] = DecisionKind(*members)
-        return kind
+        use = key.decide(kind, place[1])
+        if use.is_remarkable:
+            self._count(use, key, decision, place)
 
     def _count(self, use: DecisionUse, key: KeyTally, decision: dict[str, Any], place: Seen) -> None:
         """Count a decision once a request, because each row has all decisions of its request so far."""
@@ -261,7 +258,7 @@ class Tally:
     def _covers(self, time: float | None) -> bool:
         """Check whether the period has a time, and note that the input reaches it."""
         is_covered = time is None or self._since <= time < self._until
-        if is_covered and time is not None:
+        if is_covered:
             self._extend(time)
         return is_covered
 
@@ -270,4 +267,17 @@ def _is_about_key(resource_type: Any, resource_id: Any, member: Any) -> bool:
     """Check whether a row is about the key in its member."""
     return isinstance(member, dict) and (
         resource_type is None or resource_id == member.get("id") or bool(_ABOUT_A_KEY.search(str(resource_type)))
+    )
+
+
+def _members(decision: dict[str, Any]) -> tuple[Any, Any, tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
+    """Return the members of a :class:`DecisionKind`."""
+    read = decision.get
+    required, missing, scopes = read("required"), read("missing"), read("scopes")
+    return (
+        read("outcome"),
+        read("cause"),
+        tuple(required) if required else (),
+        tuple(missing) if missing else (),
+        tuple(scopes) if scopes else (),
     )

@@ -115,12 +115,11 @@ def _legend() -> Element:
 
 def _key(key: KeyUse, report: Report, jaeger: str | None) -> Element:
     name = tag("span", key.name, class_="name") if key.name else None
-    concerns = sum(finding.key_id == key.id for finding in report.findings)
     last = f"last used {_time(key.last_used)[:10]}" if key.last_used is not None else "never used"
     title = tag(
         "summary",
         tag("span", tag("span", key.id, class_="id"), " ", name, class_="title"),
-        tag("span", f"{concerns} finding{'' if concerns == 1 else 's'}", class_="concerns") if concerns else None,
+        tag("span", _concerns(key, report), class_="concerns"),
         tag("span", last, class_="last"),
         _bar(key),
     )
@@ -135,6 +134,11 @@ def _key(key: KeyUse, report: Report, jaeger: str | None) -> Element:
     )
     is_open = "open" if len(report.keys) <= _OPEN else None
     return tag("details", title, body, class_="key", id=_anchor(key.id), open=is_open)
+
+
+def _concerns(key: KeyUse, report: Report) -> str:
+    number = sum(finding.key_id == key.id for finding in report.findings)
+    return f"{number:,} finding{'' if number == 1 else 's'}" if number else ""
 
 
 def _bar(key: KeyUse) -> Element:

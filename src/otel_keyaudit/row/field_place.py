@@ -70,6 +70,7 @@ class Place:
             changed = edit.changed(value, self._steps, in_mapping=self._annotated == "dict")
             if changed is not value:
                 self._write(call, changed)
+        edit.release()
         return edit.restore if edit.has_copies else None
 
     def _change_result(self, call: Call, edit: PathEdit) -> Any:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Mapping
-from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
 
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.names import UNVERIFIED
 from otel_keyaudit.row.json_object import MemberPosition, members_of
 from otel_keyaudit.row.mapping_copy import changeable_copy, layers, pop_values, put_values
+from otel_keyaudit.row.reserved_names import NamesAside, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
 from otel_keyaudit.row.written_members import WrittenMembers
@@ -28,9 +27,6 @@ Kind = Literal["text", "bytes", "dict"]
 Author = Literal["client", "this request", "another request"]
 
 _WHITE_SPACE = " \t\n\r"
-
-_MOST_NAMES = 100
-"""Duplicates of a reserved name that get a name of their own; with one for each, names would outgrow the text."""
 
 _NONE: frozenset[str] = frozenset()
 
@@ -139,7 +135,7 @@ class Merge:
         for name, value in fields.items():
             author = self._author(value) if name in self.members else None
             if author == "client":
-                after[_free(name, fields, after, self.members)] = value
+                after[free_name(name, fields, after, self.members)] = value
                 self.moved += 1
             elif author != "this request":
                 after[name] = value
@@ -174,7 +170,7 @@ class Merge:
             authors = [self._author(value) for value in values]
             foreign = [value for value, author in zip(values, authors, strict=True) if author == "client"]
             if foreign:
-                put_values(layer, _free(name, copied, self.members), foreign)
+                put_values(layer, free_name(name, copied, self.members), foreign)
                 self.moved += len(foreign)
             if not stays and "another request" in authors:
                 layer[name] = values[authors.index("another request")]
@@ -257,7 +253,7 @@ class Merge:
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
     ) -> tuple[str, bool]:
         """Rename foreign members of the reserved names and remove those that this request wrote."""
-        aside = _NamesAside({one.name for one in found}.union(self.members))
+        aside = NamesAside({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
         has_members = False
@@ -303,44 +299,3 @@ class Merge:
         if without is _NONE:
             self._json_cache = joined
         return joined
-
-
-def spliced(text: str, added: str, has_members: bool) -> str:
-    """Return the text of an object with more members at its end."""
-    brace = text.rindex("}")
-    return f"{text[:brace]}{',' if has_members else ''}{added}{text[brace:]}"
-
-
-@lru_cache
-def quoted(name: str) -> str:
-    """Return a reserved name as JSON."""
-    return orjson.dumps(name).decode()
-
-
-class _NamesAside:
-    """Gives the foreign members of reserved names in one text other names.
-
-    Args:
-        taken: The names that are not free.
-    """
-
-    def __init__(self, taken: set[str]) -> None:
-        self.moved = 0
-        self._taken = taken
-        self._given: dict[str, str] = {}
-
-    def name_for(self, name: str) -> str:
-        """Return the name for one more member of a reserved name."""
-        self.moved += 1
-        if self.moved <= _MOST_NAMES or name not in self._given:
-            self._given[name] = _free(self._given.get(name, name), self._taken)
-            self._taken.add(self._given[name])
-        return self._given[name]
-
-
-def _free(name: str, *taken: Container[Any]) -> str:
-    """Return the name followed by ``_unverified``, repeated until it is free."""
-    while True:
-        name += UNVERIFIED
-        if not any(name in names for names in taken):
-            return name

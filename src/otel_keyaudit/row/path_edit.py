@@ -21,6 +21,7 @@ from operator import is_
 from typing import Any, ClassVar, Literal
 
 from otel_keyaudit.errors import MissingError, UnchangeableError
+from otel_keyaudit.guard.guard import boxed, quietly
 from otel_keyaudit.row.annotations import kind_of_attribute
 from otel_keyaudit.row.copy_back import copy_back, copy_list_back
 from otel_keyaudit.row.frozen_copy import is_frozen, with_attribute
@@ -38,6 +39,12 @@ Part = Literal["item", "attribute", "element"]
 
 _FAILED = object()
 """Stands for an element that could not be changed."""
+
+
+def _attempt_quietly(work: Callable[..., Any], *args: Any, otherwise: Any) -> Any:
+    """Return the result of some work after the call, ``otherwise`` if it fails."""
+    done = quietly(boxed, work, *args)
+    return otherwise if done is None else done[0]
 
 
 class PathEdit:
@@ -66,9 +73,14 @@ class PathEdit:
         """Return whether there is something that :meth:`restore` may have to copy back."""
         return bool(self._copies or self._elements)
 
+    def release(self) -> None:
+        """Let go of the call, which would otherwise hold itself through its arguments."""
+        self._attempt = _attempt_quietly
+
     def restore(self) -> None:
         """Copy what the function changed in the copies back to the caller's objects."""
         for edit in self._elements:
+            edit.release()  # elements that are yielded from now on are changed all the same
             edit.restore()
         while self._copies:
             original, copied, before, reserved = self._copies.pop()

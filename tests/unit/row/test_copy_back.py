@@ -1,6 +1,8 @@
 """What the audit function does to the copies reaches the caller's own objects, without the library's members."""
 
 import asyncio
+import gc
+import weakref
 from collections import OrderedDict, UserDict
 from typing import Any
 
@@ -224,3 +226,37 @@ def test_values_are_compared_by_identity(keyaudit: KeyAudit, app: Any) -> None:
         app.record("create", fields)
     assert fields["b"] is not old
     assert OURS not in fields
+
+
+class Marker(dict[str, Any]):
+    """A mapping that can be referenced weakly."""
+
+
+@pytest.mark.parametrize(
+    ("target", "make"),
+    [
+        ("record?fields=args.additional_fields", lambda marker: ("create", {"a": marker})),
+        ("write?fields=args.event.details", lambda marker: ({"details": {"a": marker}},)),
+        ("write_all?fields=args.records[]", lambda marker: ([{"a": marker}],)),
+        ("write_all?fields=args.records[]", lambda marker: (iter([{"a": marker}]),)),
+        ("write_all?fields=args.records[]", lambda marker: (({"a": one} for one in [marker]),)),
+        ("write?fields=args.event[]", lambda marker: (iter([{"a": marker}]),)),
+    ],
+    ids=["dict", "nested", "list", "iter", "generator", "not consumed"],
+)
+def test_nothing_of_a_call_is_left_in_a_cycle(keyaudit: KeyAudit, app: Any, target: str, make: Any) -> None:
+    """With the garbage collector off, everything is freed at the end of the call."""
+    audit(keyaudit, app, target)
+    app.DO = lambda _: None
+    gc.collect()
+    gc.disable()
+    try:
+        with use_key(KEY):
+            marker = Marker()
+            alive = weakref.ref(marker)
+            arguments = make(marker)
+            getattr(app, target.partition("?")[0])(*arguments)
+            del marker, arguments
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,55 @@
+"""Names of foreign members, and members at the end of a JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from otel_keyaudit.names import UNVERIFIED
+
+_MOST_NAMES = 100
+"""Duplicates of a reserved name that get a name of their own; with one for each, names would outgrow the text."""
+
+
+def spliced(text: str, added: str, has_members: bool) -> str:
+    """Return the text of an object with more members at its end."""
+    brace = text.rindex("}")
+    return f"{text[:brace]}{',' if has_members else ''}{added}{text[brace:]}"
+
+
+@lru_cache
+def quoted(name: str) -> str:
+    """Return a reserved name as JSON."""
+    return orjson.dumps(name).decode()
+
+
+class NamesAside:
+    """Gives the foreign members of reserved names in one text other names.
+
+    Args:
+        taken: The names that are not free.
+    """
+
+    def __init__(self, taken: set[str]) -> None:
+        self.moved = 0
+        self._taken = taken
+        self._given: dict[str, str] = {}
+
+    def name_for(self, name: str) -> str:
+        """Return the name for one more member of a reserved name."""
+        self.moved += 1
+        if self.moved <= _MOST_NAMES or name not in self._given:
+            self._given[name] = free_name(self._given.get(name, name), self._taken)
+            self._taken.add(self._given[name])
+        return self._given[name]
+
+
+def free_name(name: str, *taken: Container[Any]) -> str:
+    """Return the name followed by ``_unverified``, repeated until it is free."""
+    while True:
+        name += UNVERIFIED
+        if not any(name in names for names in taken):
+            return name

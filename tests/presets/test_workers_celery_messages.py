@@ -14,6 +14,8 @@ from celery.signals import before_task_publish, task_postrun, task_prerun
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.request.context import used_key
+from otel_keyaudit.request.message import packed
 from support import bare
 from support.keyaudit import KeyAudit
 
@@ -206,3 +208,32 @@ def test_it_is_taken_off_again(celery: Celery, write: Task, keyaudit: KeyAudit) 
     ]
     assert [receiver for receiver in listening if "otel_keyaudit" in getattr(receiver[1], "__module__", "")] == []
     assert "otel_keyaudit" not in Task.apply.__code__.co_filename
+
+
+def test_a_key_that_a_task_sets_by_hand_and_does_not_leave(celery: Celery, write: Task) -> None:
+    """It ends with the task, with and without a header; the next task of the worker has its own key or none."""
+
+    def leaves_behind(action: str) -> None:
+        use_key(ApiKey("left")).__enter__()
+        bare.record(action)
+
+    task = celery.task(leaves_behind, name="leaves_behind", shared=False)
+    _run(task, "one")
+    _run(write, "two")
+    _run(task, "three", **{HEADER: '{"id":"k1"}'})
+    _run(write, "four", **{HEADER: '{"id":"k2"}'})
+    _run(write, "five")
+
+    assert bare.named() == {"one": "left", "two": None, "three": "left", "four": "k2", "five": None}
+
+
+def test_delegation_travels_with_the_key(write: Task) -> None:
+    """For whom and through whom the key acts is part of the header."""
+    used: list[Any] = []
+
+    def keep(action: str) -> None:
+        used.append(used_key())
+
+    header = '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'
+    _run(write.app.task(keep, name="keep", shared=False), "one", **{HEADER: header})
+    assert packed(used[0]) == header

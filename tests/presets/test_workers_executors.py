@@ -16,8 +16,10 @@ import httpx
 import pytest
 from opentelemetry import trace
 
-from otel_keyaudit import ApiKey, current_key
+from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.request.context import used_key
+from otel_keyaudit.request.message import packed
 from otel_keyaudit.request.propagation import Carrier, Jobs, around
 from support import bare
 from support.keyaudit import KeyAudit, Modules
@@ -292,3 +294,25 @@ def test_hundreds_of_requests_and_one_pool(keyaudit: KeyAudit) -> None:
     assert bare.named() == {name + part: key or None for name, key in credentials.items() for part in "abcd"}
     assert set(left) == {trace.INVALID_SPAN}
     assert keyaudit.writes()["failed"] == 0
+
+
+def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+    """It ends with the job: the thread that runs the next one keeps nothing."""
+
+    def leaves_behind() -> None:
+        use_key(ApiKey("left")).__enter__()
+
+    pool.submit(leaves_behind).result()
+    assert pool.submit(current_key).result() is None
+    with keyaudit.request():
+        bare.verify("k1")
+        pool.submit(leaves_behind).result()
+    assert pool.submit(current_key).result() is None
+
+
+def test_delegation_goes_with_the_job(pool: ThreadPoolExecutor) -> None:
+    """For whom and through whom the key acts goes where the key goes."""
+    with use_key(ApiKey("k1"), on_behalf_of="user:7", actors=["gateway"]):
+        used = pool.submit(used_key).result()
+    assert used is not None
+    assert packed(used) == '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'

@@ -14,6 +14,7 @@ from otel_keyaudit.errors import class_name
 from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.observers.termination import Termination
 from otel_keyaudit.observers.usage import Usage
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.request.decisions import decision_attributes
@@ -54,6 +55,12 @@ class EventLogger:
             context=context,
         )
 
+    def flush(self) -> None:
+        """Have the provider export its buffered records."""
+        provider = self._provider or get_logger_provider()
+        if hasattr(provider, "force_flush"):  # the SDK's has it, the API's has not
+            provider.force_flush()
+
 
 def _server_span() -> Span | None:
     """Return the server span of the request, ``None`` if the current span is of its trace."""
@@ -79,11 +86,18 @@ class Events:
         self._logger = logger
         self._max_items = max_items
         self._usage = Usage(self._used) if "usage" in kinds else None
+        self._termination = Termination(self._flush)
 
     def close(self) -> None:
         """Send the usage so far."""
+        self._termination.close()
         if self._usage is not None:
             self._usage.close()
+
+    def _flush(self) -> None:
+        if self._usage is not None:
+            self._usage.flush()
+        self._logger.flush()
 
     def used(self, key: ApiKey) -> None:
         """Count an accepted authentication."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
-from inspect import CO_VARARGS
+from inspect import CO_OPTIMIZED, CO_VARARGS
 from types import FrameType
-from typing import Any
 
 
 def is_raised_by_signal_handler(error: BaseException) -> bool:
@@ -26,17 +25,13 @@ def is_raised_by_signal_handler(error: BaseException) -> bool:
 
 
 def _is_handler(frame: FrameType) -> bool:
-    interrupted = frame.f_back
-    if interrupted is None:
+    interrupted, code = frame.f_back, frame.f_code
+    if interrupted is None or not code.co_flags & CO_OPTIMIZED or not (code.co_argcount or code.co_flags & CO_VARARGS):
         return False
-    arguments = list(_arguments(frame))
-    return any(value is interrupted for value in arguments) and any(isinstance(value, int) for value in arguments)
-
-
-def _arguments(frame: FrameType) -> Iterator[Any]:
-    """Yield the positional arguments of a frame, also those in ``*args``."""
-    code, values = frame.f_code, frame.f_locals
-    for name in code.co_varnames[: code.co_argcount]:
-        yield values.get(name)
+    values = frame.f_locals
+    arguments = [values.get(name) for name in code.co_varnames[: code.co_argcount]]
     if code.co_flags & CO_VARARGS:
-        yield from values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
+        arguments += values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
+    if sys.version_info < (3, 13):
+        values.clear()  # the frame keeps this copy, in which a local exception would close a cycle
+    return any(value is interrupted for value in arguments) and any(isinstance(value, int) for value in arguments)

@@ -29,6 +29,11 @@ def readable(value: Any) -> Any:
     return value if loaded is None else LoadedView(value, loaded)
 
 
+def original(value: Any) -> Any:
+    """Return the mapped object of a view, and any other value as it is."""
+    return value._keyaudit_target if type(value) is LoadedView else value
+
+
 class LoadedView:
     """A mapped object without its unloaded attributes.
 
@@ -53,7 +58,7 @@ class LoadedView:
         kind = type(target)
         value = self._keyaudit_loaded(target, name)
         if value is not _MISSING:
-            return readable(value)
+            return _readable_elements(value) if isinstance(value, (list, set)) else readable(value)
         found = _class_attribute(kind, name)
         if found is _MISSING:
             raise AttributeError(name)
@@ -83,6 +88,12 @@ def _loaded_value(kind: type) -> LoadedValue | None:
     return None
 
 
+def _readable_elements(values: Iterable[Any]) -> Iterable[Any]:
+    """Return related objects as views, because a property or method of the object may read them."""
+    views = map(readable, values)
+    return {*views} if isinstance(values, set) else _Prefetched(views)
+
+
 def _of_sqlalchemy(target: Any, name: str) -> Any:
     """Return a loaded attribute, or a part of the primary key, which the identity of a persistent object has."""
     held = vars(target)
@@ -105,11 +116,11 @@ def _of_django(target: Any, name: str) -> Any:
     if name in fetched:
         return fetched[name]
     prefetched = held.get("_prefetched_objects_cache", {})
-    return _Prefetched(elements(prefetched[name])) if name in prefetched else _MISSING
+    return [*elements(prefetched[name])] if name in prefetched else _MISSING
 
 
 class _Prefetched(list[Any]):
-    """Related objects that were prefetched. As with their manager, ``all()`` returns them."""
+    """Related objects that were fetched. As with Django's manager of them, ``all()`` returns them."""
 
     def all(self) -> _Prefetched:
         """Return all of them."""

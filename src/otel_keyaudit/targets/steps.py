@@ -145,6 +145,8 @@ def _settled(value: Any, *, is_created: bool, is_used: bool) -> Any:
         UnreadableError: The application would find its iterator consumed or its awaitable awaited.
     """
     kind = type(value)
+    if kind is loaded_values.LoadedView:
+        return loaded_values.original(value)
     if is_used and issubclass(kind, Iterator):
         if is_created and sys.getrefcount(value) <= _our_references:
             return _elements(value)

@@ -36,6 +36,7 @@ class Scope(Base):
     __tablename__ = "scope"
     name = orm.mapped_column(sqlalchemy.String, primary_key=True)
     key_id = orm.mapped_column(sqlalchemy.ForeignKey("key.id"), primary_key=True)
+    key = orm.relationship("Key", overlaps="grants")
 
 
 class Key(Base):
@@ -63,6 +64,9 @@ class Key(Base):
 
     def scopes(self) -> list[str]:
         return sorted(grant.name for grant in self.grants)
+
+    def first_owner(self) -> Any:
+        return self.grants[0].key.owner.name
 
     @staticmethod
     def kind() -> str:
@@ -140,6 +144,23 @@ def test_related_objects_that_are_loaded_are_read(session: Any, statements: list
     statements.clear()
     texts = ["owner.name", "owner_name", "grants[].name", "scopes()", "notes"]
     assert [read(text, key) for text in texts] == ["ada", "ada", ["b", "a"], ["a", "b"], "n"]
+    assert statements == []
+
+
+def test_the_object_itself_is_the_value_of_a_path(session: Any) -> None:
+    """A target may find its key or its subject in another mapped object."""
+    key = loaded(session, orm.joinedload(Key.owner), orm.selectinload(Key.grants))
+    assert type(read("owner", key)) is Owner
+    assert type(read("grants[0]", key)) is Scope
+
+
+def test_a_method_cannot_load_through_related_objects(session: Any, statements: list[str]) -> None:
+    """They are read in the same way."""
+    key = loaded(session, orm.selectinload(Key.grants).load_only(Scope.key_id))
+    statements.clear()
+    assert read("scopes()", key) == ["a", "b"]  # the identity has the names
+    with pytest.raises(NotLoadedError):
+        read("first_owner()", key)
     assert statements == []
 
 

@@ -16,7 +16,8 @@ def is_raised_by_signal_handler(error: BaseException) -> bool:
     """
     if threading.current_thread() is not threading.main_thread():
         return False
-    traceback = error.__traceback__
+    # The first frame is the guard's own. Its locals hold the error, and reading them would keep both alive in a cycle.
+    traceback = error.__traceback__ and error.__traceback__.tb_next
     while traceback is not None:
         if _is_handler(traceback.tb_frame):
             return True

@@ -167,8 +167,8 @@ class _Notice:
         if not missing:
             return []
         return [
-            f"{self._class} has no {', '.join(missing)}, so they are unknown in its rows and spans",
-            f"add {'&'.join(f'{name}=…' for name in missing)} to the target to name them",
+            f"{self._class} has no {', '.join(missing)}, so rows and spans lack {'it' if len(missing) == 1 else 'them'}",
+            f"add {'&'.join(f'{name}=…' for name in missing)} to the target if the key has them under other names",
             f"{self._class} has {', '.join(public_names(key)) or 'no public attribute'}",
         ]
 

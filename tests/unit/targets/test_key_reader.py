@@ -1,14 +1,23 @@
 """Key objects: only declared fields are read, each on its own, and a key is converted once."""
 
+import asyncio
+import gc
+import sys
 import threading
+import tracemalloc
+import weakref
 from collections.abc import Callable, Iterator, Set
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 
 import pytest
 
-from otel_keyaudit import ApiKey
+from otel_keyaudit import ApiKey, AuthTarget
 from otel_keyaudit.key.api_key import READERS
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_reader import KeyReader
+from otel_keyaudit.targets.key_source import KeySource, KeyTypes
 from support.keyaudit import KeyAudit, LoadModule
 from support.reading import APP, Application
 
@@ -508,3 +517,242 @@ def test_every_form_of_a_field_is_read_of_every_key_of_a_class(app: Application)
         ["2", "two", ["c"], ["w:2"], "a_2"],
         ["3", "never", [], ["w:3"], "a_3"],
     ]
+
+
+# Costs, and what must not be left behind.
+
+
+class Ordinary:
+    """A key without an allow list, as many are."""
+
+    def __init__(self, id_: Any = "k_1", **attributes: Any) -> None:
+        self.id, self.name, self.scopes = id_, "ci", ["a:read"]
+        vars(self).update(attributes)
+
+
+class Asynchronous:
+    id = "k_1"
+
+    def __init__(self) -> None:
+        self.held = self.later()
+
+    @property
+    async def name(self) -> str:
+        return "ci"
+
+    async def later(self) -> list[str]:
+        return ["a"]
+
+    def held_scopes(self) -> Any:
+        return self.held
+
+
+def key_reader(kind: type, **fields: str) -> KeyReader:
+    """Return the reader of a class for a target with these fields."""
+    target = AuthTarget("m:f", **fields)
+    return KeySource(target.key_sources(), target.sources, KeyTypes(), deferred=False).reader_for(kind)
+
+
+def read_with(reader: KeyReader, key: Any) -> tuple[ApiKey | None, list[str]]:
+    """Return the snapshot and the classes of the errors that were reported."""
+    errors: list[str] = []
+    call = Call(Binding(len), ("x",), {})
+    return reader.read(call, key, lambda error: errors.append(type(error).__name__)), errors
+
+
+def instructions(work: Callable[[], object]) -> int:
+    """Return how many bytecodes some work executes."""
+    count = 0
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        (Ordinary(), {}),
+        (Ordinary(allow_list=[]), {}),
+        ({"id": "k_1", "scope": "a b"}, {"scopes": "scope|split"}),
+        (Ordinary(until=datetime(2027, 1, 1)), {"expires_at": "until"}),  # noqa: DTZ001 - without a zone on purpose
+        (Ordinary(tags={"b", "a"}), {"allow_list": "tags"}),
+        (Ordinary(team="t"), {"owner": "team ?? name"}),
+        (Ordinary(), {"owner": "team ?? name"}),
+    ],
+)
+def test_a_known_key_is_looked_up_in_a_few_instructions(key: Any, fields: dict[str, str]) -> None:
+    """However many fields it has, and whichever it lacks."""
+    reader = key_reader(type(key), **fields)
+    first = read_with(reader, key)
+    call = Call(Binding(len), ("x",), {})
+    assert instructions(lambda: reader.read(call, key, pytest.fail)) < 130
+    assert reader.read(call, key, pytest.fail) is first[0]
+    assert first[1] == []
+
+
+def test_a_missing_default_raises_nothing() -> None:
+    """An exception for each call would cost more than everything else."""
+    reader = key_reader(Ordinary)
+    raised = []
+    read_with(reader, Ordinary())
+    before = sys.gettrace()
+
+    call = Call(Binding(len), ("x",), {})
+
+    def watch(frame: Any, event: str, argument: Any) -> Any:
+        if event == "exception":
+            raised.append(argument[0])
+        return watch
+
+    sys.settrace(watch)
+    try:
+        reader.read(call, Ordinary(), pytest.fail)
+    finally:
+        sys.settrace(before)
+    assert raised == []
+
+
+def test_long_contents_are_converted_once(converted: list[str]) -> None:
+    """A key with 5,000 scopes would cost milliseconds in each request."""
+    reader = key_reader(Ordinary)
+    key = Ordinary(scopes=[f"workspace:{number}" for number in range(5_000)])
+    first = read_with(reader, key)[0]
+    converted.clear()
+    assert read_with(reader, Ordinary(scopes=[*key.scopes]))[0] is first
+    assert converted == []
+
+
+def test_many_keys_are_remembered(converted: list[str]) -> None:
+    """A service with thousands of keys converts none of them again."""
+    reader = key_reader(Ordinary)
+    keys = [Ordinary(f"k_{number}") for number in range(8_192)]
+    snapshots = [read_with(reader, key)[0] for key in keys]
+    converted.clear()
+    assert all(read_with(reader, key)[0] is snapshot for key, snapshot in zip(keys, snapshots, strict=True))
+    assert converted == []
+
+
+def test_of_too_many_keys_the_oldest_are_forgotten() -> None:
+    """Nothing grows without end, and the newest are still known."""
+    reader = key_reader(Ordinary)
+    first = read_with(reader, Ordinary("k_0"))[0]
+    for number in range(1, 20_000):
+        last = read_with(reader, Ordinary(f"k_{number}"))[0]
+    assert read_with(reader, Ordinary("k_19999"))[0] is last
+    assert read_with(reader, Ordinary("k_0"))[0] is not first
+
+
+def test_a_remembered_key_is_small() -> None:
+    """Content and snapshot together, with six scopes and four entries in the allow list."""
+    reader = key_reader(Ordinary)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(1_000):
+            scopes = [f"workspace{scope}:read" for scope in range(6)]
+            allowed = [f"workspace:{number:04}{entry}" for entry in range(4)]
+            read_with(reader, Ordinary(f"k_{number}", scopes=scopes, allow_list=allowed))
+        gc.collect()
+        assert (tracemalloc.get_traced_memory()[0] - before) / 1_000 < 2_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_list_that_changes_between_serializing_and_converting_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread may change it, and a wrong snapshot must not stand for the content for ever."""
+    reader, key = key_reader(Ordinary), Ordinary()
+    convert = READERS["scopes"]
+
+    def converting(value: Any) -> Any:
+        key.scopes.append("later")
+        return convert(value)
+
+    monkeypatch.setitem(READERS, "scopes", converting)
+    read_with(reader, key)
+    monkeypatch.setitem(READERS, "scopes", convert)
+    found = read_with(reader, Ordinary())[0]
+    assert found is not None
+    assert found.scopes == ("a:read",)
+
+
+def test_values_of_different_kinds_are_different_contents() -> None:
+    """A set, a list, a mapping and a time are not taken for one another."""
+    reader = key_reader(Ordinary, expires_at="until")
+    found = [
+        read_with(reader, Ordinary(scopes=scopes))[0]
+        for scopes in ({"b", "a"}, ["b", "a"], {"set": ["a", "b"]}, ["set", "a", "b"], "a", ["a"])
+    ]
+    assert [None if key is None else key.scopes for key in found] == [
+        ("a", "b"), ("b", "a"), None, ("set", "a", "b"), ("a",), ("a",),
+    ]  # fmt: skip
+    zone = timezone(timedelta(hours=1))
+    times = [datetime(2027, 1, 1), datetime(2027, 1, 1, tzinfo=zone), "2027-01-01T00:00:00Z"]  # noqa: DTZ001
+    expiry = [read_with(reader, Ordinary(until=time))[0] for time in (*times, *times)]
+    assert [key and key.expires_at for key in expiry] == [
+        "2027-01-01T00:00:00Z", "2026-12-31T23:00:00Z", "2027-01-01T00:00:00Z",
+    ] * 2  # fmt: skip
+
+
+def test_asynchronous_values_are_refused_and_nothing_warns() -> None:
+    """A coroutine that exists because it was read is closed, one that the application holds is left alone."""
+    key = Asynchronous()
+    reader = key_reader(Asynchronous, scopes="later()", allow_list="held_scopes()", owner="held")
+    for _ in range(50):
+        snapshot, errors = read_with(reader, key)
+        assert snapshot == ApiKey("k_1")
+        assert errors == ["UnreadableError"] * 4
+    gc.collect()
+    assert asyncio.run(key.held) == ["a"]
+
+
+def test_an_asynchronous_property_is_counted_once_a_call(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    """The row has the other fields, and Python has nothing to warn about."""
+    app.instrument("?scopes=later()")
+    key = Asynchronous()
+    for _ in range(3):
+        assert app.row(key)["id"] == "k_1"
+    gc.collect()
+    assert app.keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 3}
+    assert "would have to be awaited" in caplog.text
+    key.held.close()
+
+
+class Failing(Ordinary):
+    @property
+    def owner(self) -> str:
+        raise LookupError("s3cret")
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"owner": "owner"}, {"owner": "nothing"}, {"owner": "scopes"}, {"id": "nothing"}]
+)
+def test_reading_leaves_nothing_for_the_garbage_collector(fields: dict[str, str]) -> None:
+    """An upload of the request would stay open until it runs."""
+    reader = key_reader(Failing, **fields)
+    read_with(reader, Failing())
+    gc.collect()
+    gc.disable()
+    try:
+        keys = [Failing(f"k_{number}") for number in range(20)]
+        alive = [weakref.ref(key) for key in keys]
+        for key in keys:
+            read_with(reader, key)
+        del keys, key
+        assert [one for one in alive if one() is not None] == []
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

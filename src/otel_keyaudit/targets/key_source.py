@@ -166,8 +166,9 @@ class _Notice:
         missing = [name for name in defaults if not _is_there(key, fields[name].source)]
         if not missing:
             return []
+        lost = "it" if len(missing) == 1 else "them"
         return [
-            f"{self._class} has no {', '.join(missing)}, so rows and spans lack {'it' if len(missing) == 1 else 'them'}",
+            f"{self._class} has no {', '.join(missing)}, so rows and spans lack {lost}",
             f"add {'&'.join(f'{name}=…' for name in missing)} to the target if the key has them under other names",
             f"{self._class} has {', '.join(public_names(key)) or 'no public attribute'}",
         ]

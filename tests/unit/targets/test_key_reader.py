@@ -425,7 +425,7 @@ def test_the_snapshot_does_not_change_with_the_key(app: Application) -> None:
         id = "k_1"
         scopes: ClassVar[list[str]] = ["a"]
 
-    app.module.KEYS["key"] = Key
+    app.module.KEYS["key"] = Key()
     with app.keyaudit.request():
         app.module.verify("key")
         Key.scopes.append("b")
@@ -742,15 +742,15 @@ class Failing(Ordinary):
 )
 def test_reading_leaves_nothing_for_the_garbage_collector(fields: dict[str, str]) -> None:
     """An upload of the request would stay open until it runs."""
-    reader = key_reader(Failing, **fields)
-    read_with(reader, Failing())
+    reader, call = key_reader(Failing, **fields), Call(Binding(len), ("x",), {})
+    reader.read(call, Failing(), lambda error: None)
     gc.collect()
     gc.disable()
     try:
         keys = [Failing(f"k_{number}") for number in range(20)]
         alive = [weakref.ref(key) for key in keys]
         for key in keys:
-            read_with(reader, key)
+            reader.read(call, key, lambda error: None)
         del keys, key
         assert [one for one in alive if one() is not None] == []
         assert gc.collect() == 0

@@ -25,6 +25,7 @@ PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 ONCE = ("tests/isolation", "tests/integration/jaeger", "tests/integration/tiers", "tests/project", "tests/docs")
 """Slow tests that do not depend on the version of Python: MAIN runs them."""
+IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1580601600"}
 """2020-02-02, the default of hatchling: two builds have the same bytes."""
@@ -116,8 +117,7 @@ def tests(session: nox.Session) -> None:
         session.skip("orjson has no wheel for Python 3.15 yet, and building it needs Rust")
     synchronize(session, "dev")
     install_package(session)
-    skipped = [] if session.python == MAIN or session.posargs else [f"--ignore={folder}" for folder in ONCE]
-    run_pytest(session, *skipped, *session.posargs)
+    run_pytest(session, *(() if session.python == MAIN or session.posargs else IGNORE_ONCE), *session.posargs)
 
 
 @nox.session(python=["3.10", "3.14"], requires=["build"])
@@ -125,7 +125,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies, on the oldest Python and the newest that has wheels of them."""
     synchronize(session, "oldest")
     install_package(session)
-    run_pytest(session, *(f"--ignore={folder}" for folder in ONCE), *session.posargs)
+    run_pytest(session, *(session.posargs or IGNORE_ONCE))
 
 
 @nox.session(python=PRESETS, requires=["build"])

@@ -14,7 +14,9 @@ import atheris  # type: ignore[import-untyped]
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-with atheris.instrument_imports(include=["otel_keyaudit.row.merge", "otel_keyaudit.row.json_object", "otel_keyaudit.row.text_encoding"]):
+MODULES = ["otel_keyaudit.row.merge", "otel_keyaudit.row.json_object", "otel_keyaudit.row.text_encoding"]
+
+with atheris.instrument_imports(include=MODULES):
     from support.members import ambiguous_member, key_member, merge_of
     from support.merge_properties import TOKENS, check
 

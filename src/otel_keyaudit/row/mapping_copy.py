@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import suppress
 from typing import Any
+
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 
 _READERS = ("getall", "getlist", "get_list")
 """Methods that return all values of a name: multidict, aiohttp, webob; werkzeug, Django, starlette; httpx."""
@@ -28,10 +29,13 @@ def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
     if type(mapping) is dict:
         return mapping.copy()
     for make in (_chain_copy, _dict_copy, _own_copy, _store_copy, _rebuilt):
-        with suppress(*_REFUSALS):
+        try:
             copied: MutableMapping[Any, Any] | None = make(mapping)
             if copied is not None and _is_independent(copied, mapping):
                 return copied
+        except _REFUSALS as error:  # noqa: PERF203 - a handful of attempts
+            if is_raised_by_signal_handler(error):
+                raise
     read = values_reader(mapping)
     return {name: mapping[name] if read is None else list(read(name)) for name in mapping}
 

@@ -27,6 +27,7 @@ from otel_keyaudit.row.copy_back import copy_back, copy_list_back
 from otel_keyaudit.row.frozen_copy import is_frozen, with_attribute
 from otel_keyaudit.row.mapping_copy import changeable_copy, contents
 from otel_keyaudit.row.merge import Merge
+from otel_keyaudit.targets.loaded_values import is_column, readable
 from otel_keyaudit.targets.steps import Step
 
 Attempt = Callable[..., Any]
@@ -230,6 +231,8 @@ def _part(value: Any, step: Step) -> tuple[Any, Part]:
         return value.get(name), "item"
     if step.kind != "name":
         return _element_at(value, name), "element"
+    if is_column(type(value), name):
+        getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
         return getattr(value, name), "attribute"
     except AttributeError:

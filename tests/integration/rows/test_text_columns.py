@@ -33,7 +33,7 @@ def record_all(rows: list[str | None]):
 
 SQLALCHEMY = """
 from typing import Any, Optional
-from sqlalchemy import JSON, Column, Integer, LargeBinary, String, Text, create_engine, insert, select
+from sqlalchemy import JSON, Column, Integer, LargeBinary, String, Text, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declarative_base, mapped_column
 from sqlalchemy.pool import StaticPool
 
@@ -161,11 +161,12 @@ def names(stored: Any) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def no_failures(keyaudit: KeyAudit) -> Iterator[None]:
-    """Every write of these tests gets its member."""
+def no_failures(keyaudit: KeyAudit, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every write of these tests gets its member, except of a row that is not loaded."""
     yield
-    assert keyaudit.degraded() == {}
-    assert keyaudit.writes()["failed"] == 0
+    if "expired" not in request.node.name:
+        assert keyaudit.degraded() == {}
+        assert keyaudit.writes()["failed"] == 0
 
 
 def test_parameters_of_the_driver(keyaudit: KeyAudit, load_module: LoadModule) -> None:
@@ -223,6 +224,23 @@ def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(keyaudit: KeyAudit,
             session.commit()
             assert names(app.stored(model)[0]) == ["x", OURS]
     assert keyaudit.degraded() == {}
+    app.engine.dispose()
+
+
+def test_an_expired_row_is_not_loaded(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Reading its fields would run SQL: the row in the database keeps its member."""
+    pytest.importorskip("sqlalchemy")
+    app = load(keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    with keyaudit.request(), use_key(KEY), app.Session(app.engine) as session:
+        row = app.PlainText()
+        app.save(session, row)
+        session.commit()
+        statements: list[object] = []
+        app.event.listen(app.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        app.save(session, row)
+        assert statements == []
+    assert names(app.stored(app.PlainText)[0]) == [OURS]
+    assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.NotLoadedError"): 1}
     app.engine.dispose()
 
 

@@ -60,8 +60,9 @@ class Usage:
     def __init__(self, send: Callable[[ApiKey, Mapping[str, Any]], None]) -> None:
         self._send = send
         self._closed = threading.Event()
+        self._is_sent_at_exit = False
+        self._keys: dict[str, KeyUsage]
         self._start()
-        atexit.register(self.flush)
 
     def close(self) -> None:
         """Send what has been counted, and stop."""
@@ -102,6 +103,7 @@ class Usage:
     def _of(self, key: ApiKey) -> KeyUsage:
         used = self._keys.get(key.id)
         if used is None:
+            self._send_at_exit()
             if len(self._keys) >= MAX_KEYS:
                 keys, self._keys = self._keys, {}
                 for earlier in keys.values():
@@ -109,6 +111,16 @@ class Usage:
             used = self._keys[key.id] = KeyUsage(key, time.time())
         used.key = key
         return used
+
+    def _send_at_exit(self) -> None:
+        """Send the last usage at exit.
+
+        Exit functions run in the opposite order, so this one is registered at the first use: after the shutdown of the
+        logger provider, even if the application configures it after ``instrument()``.
+        """
+        if not self._is_sent_at_exit:
+            self._is_sent_at_exit = True
+            atexit.register(self.flush)
 
     def _lock_of_this_process(self) -> threading.Lock:
         """Return the lock; a forked child has a lock, counts and a thread of its own."""
@@ -119,7 +131,7 @@ class Usage:
     def _start(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._keys: dict[str, KeyUsage] = {}
+        self._keys = {}
         UsageThread(target=self._flush_regularly, name="otel-keyaudit usage", daemon=True).start()
 
     def _flush_regularly(self) -> None:

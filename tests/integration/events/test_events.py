@@ -209,6 +209,35 @@ def check(found: list[Event], sent: Sent) -> None:
     }
 
 
+LATE_PROVIDER = f"""
+from opentelemetry import _logs, trace
+from opentelemetry.exporter.otlp.json.file._log_exporter import FileLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from otel_keyaudit import KeyAuditInstrumentor
+from {SERVICE} import verify
+
+KeyAuditInstrumentor().instrument(auth_targets=["{SERVICE}:verify"], events="usage")
+provider = LoggerProvider()
+provider.add_log_record_processor(BatchLogRecordProcessor(FileLogExporter(), schedule_delay_millis=3_600_000))
+_logs.set_logger_provider(provider)
+tracer = TracerProvider().get_tracer("shop")
+with tracer.start_as_current_span("POST", kind=trace.SpanKind.SERVER):
+    verify("k_ci")
+"""
+
+
+def test_usage_is_sent_at_exit_to_a_provider_configured_later() -> None:
+    """At exit the usage reaches a logger provider that the application configured after `instrument()`."""
+    environment = {**os.environ, "PYTHONPATH": ENVIRONMENT["PYTHONPATH"]}
+    command = [sys.executable, "-c", LATE_PROVIDER]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert used([event for line in done.stdout.splitlines() for event in events(json.loads(line))]) == {"k_ci": 1}
+
+
 def test_sigterm_loses_no_event_of_two_workers(tmp_path: Path) -> None:
     """Each request that two uvicorn workers answered is in the events once, after SIGTERM."""
     with serving(tmp_path, uvicorn_with_workers) as server:

@@ -1,39 +1,50 @@
-"""What the keys that a request showed come to: one, several, or none that can be named."""
+"""The answer that the keys of a request give: one, several, or none that can be named."""
 
 from __future__ import annotations
+
+import time
 
 import pytest
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.request.attribution import (
     ENDED,
+    NO_DELEGATION,
     NOTHING,
     UNNAMED,
-    Acceptance,
+    AcceptedKey,
+    AcceptedKeys,
     Attribution,
-    attribution_of,
-    with_one_more,
+    Delegation,
 )
 
 ONE, OTHER = ApiKey("k_1", name="one"), ApiKey("k_2")
+MAX_IDS = 3
 
 
 class Authentication:
-    """A call of an authentication, inside another one."""
+    """The call of an authentication target, inside another one."""
 
-    def __init__(self, within: Authentication | None = None) -> None:
+    def __init__(self, within: Authentication | None = None, source: object = "Key") -> None:
         self.within = within
+        self.source = source
+        self.accepted_id: str | None = None
+        self.accepted_inside: dict[AcceptedKey, None] | None = None
 
 
-OUTERMOST = Authentication()
-
-
-def accepted(*keys: ApiKey | None) -> list[Acceptance]:
-    """Return what has been accepted after one authentication for each key, none inside another."""
-    acceptances: list[Acceptance] = []
+def accepted(*keys: ApiKey | None) -> AcceptedKeys:
+    """Return the keys after one authentication for each, none inside another."""
+    found = AcceptedKeys(MAX_IDS)
     for key in keys:
-        acceptances = with_one_more(acceptances, key, OUTERMOST)
-    return acceptances
+        accept(found, key, Authentication())
+    return found
+
+
+def accept(keys: AcceptedKeys, key: ApiKey | None, authentication: Authentication) -> None:
+    """Accept a key as a request does."""
+    keys.add(key, NO_DELEGATION, authentication)
+    keys.settle(authentication)
+    authentication.accepted_id = None if key is None else key.id
 
 
 @pytest.mark.parametrize(
@@ -42,75 +53,111 @@ def accepted(*keys: ApiKey | None) -> list[Acceptance]:
         ((), NOTHING),
         ((None,), UNNAMED),
         ((None, None), UNNAMED),
-        ((ONE,), Attribution("attributed", ONE, ("k_1",))),
-        ((ONE, ONE), Attribution("attributed", ONE, ("k_1",))),
-        ((ONE, None), Attribution("ambiguous", None, ("k_1",))),
-        ((None, ONE), Attribution("ambiguous", None, ("k_1",))),
-        ((ONE, OTHER), Attribution("ambiguous", None, ("k_1", "k_2"))),
-        ((OTHER, ONE, OTHER), Attribution("ambiguous", None, ("k_2", "k_1"))),
+        ((ONE,), Attribution("attributed", ONE)),
+        ((ONE, ONE), Attribution("attributed", ONE)),
+        ((ONE, None), Attribution("ambiguous", None, ("k_1",), 1)),
+        ((None, ONE), Attribution("ambiguous", None, ("k_1",), 1)),
+        ((ONE, OTHER), Attribution("ambiguous", None, ("k_1", "k_2"), 2)),
+        ((OTHER, ONE, OTHER), Attribution("ambiguous", None, ("k_2", "k_1"), 2)),
     ],
 )
-def test_what_keys_come_to(keys: tuple[ApiKey | None, ...], expected: Attribution) -> None:
-    """One id is a key, two are ambiguous, and so is a key beside one that cannot be named."""
-    found = attribution_of(accepted(*keys))
-    assert found == expected
-    assert found.is_ambiguous == (expected.kind == "ambiguous")
+def test_one_id_is_a_key_and_two_are_ambiguous(keys: tuple[ApiKey | None, ...], expected: Attribution) -> None:
+    """A key beside one without a readable id is ambiguous, too."""
+    assert accepted(*keys).attribution() == expected
 
 
-def test_the_same_id_later_replaces_what_it_knows_and_keeps_the_rest() -> None:
-    """An authentication that knows less of a key takes nothing away, whether it stands beside the first or inside."""
+def test_ids_are_bounded_and_their_number_is_exact() -> None:
+    """The first ids are named."""
+    found = accepted(*(ApiKey(f"k_{number}") for number in range(10))).attribution()
+    assert (found.ids, found.ids_count) == (("k_0", "k_1", "k_2"), 10)
+
+
+def test_each_key_takes_the_same_time() -> None:
+    """However many keys the request has accepted."""
+
+    def seconds(count: int) -> float:
+        keys = accepted(*(ApiKey(f"k_{number}") for number in range(count)))
+        start = time.perf_counter()
+        for number in range(200):
+            accept(keys, ApiKey(f"more_{number}"), Authentication())
+            keys.attribution()
+        return time.perf_counter() - start
+
+    assert min(seconds(4_000) for _ in range(3)) < 5 * min(seconds(100) for _ in range(3))
+
+
+def test_later_snapshot_replaces_and_keeps_the_rest() -> None:
+    """An authentication that knows less of a key takes nothing away."""
     later = ApiKey("k_1", scopes=["a"])
     both = ApiKey("k_1", name="one", scopes=["a"])
-    assert attribution_of(accepted(ONE, later)) == Attribution("attributed", both, ("k_1",))
-    outer = Authentication()
-    inside = with_one_more([], ONE, Authentication(outer))
-    assert attribution_of(with_one_more(inside, later, outer)) == Attribution("attributed", both, ("k_1",))
-    apart = [Acceptance(ONE, Authentication()), Acceptance(later, Authentication())]
-    assert attribution_of(apart) == Attribution("attributed", both, ("k_1",))
+    assert accepted(ONE, later).attribution().key == both
+    assert accepted(ONE, ApiKey("k_1", name="renamed")).attribution().key == ApiKey("k_1", name="renamed")
+    keys, outer = AcceptedKeys(MAX_IDS), Authentication()
+    accept(keys, ONE, Authentication(outer))
+    accept(keys, later, outer)
+    assert keys.attribution().key == both
 
 
-def test_another_snapshot_of_a_key_wins() -> None:
-    """What both know is as the later one has it."""
-    renamed = ApiKey("k_1", name="renamed")
-    assert attribution_of(accepted(ONE, renamed)).key == renamed
-    assert attribution_of([Acceptance(ONE, Authentication()), Acceptance(renamed, None)]).key == renamed
-
-
-def test_what_is_found_inside_an_authentication_may_still_be_denied() -> None:
-    """It belongs to the calls around it, however deep, until they have accepted."""
-    outer = Authentication()
+def test_denial_withdraws_the_keys_inside_it() -> None:
+    """However deep they were accepted; a key that was accepted elsewhere stays."""
+    keys, outer = AcceptedKeys(MAX_IDS), Authentication()
     inner = Authentication(outer)
-    (found,) = with_one_more([], ONE, Authentication(inner))
-    assert found.within is inner
-    assert [found.is_within(one) for one in (inner, outer, Authentication())] == [True, True, False]
-    (settled,) = with_one_more([found], ONE, inner)
-    assert settled.within is outer
-    assert [settled.is_within(one) for one in (inner, outer)] == [False, True]
-    (final,) = with_one_more([settled], ONE, outer)
-    assert final.within is None
-    assert not final.is_within(outer)
+    accept(keys, OTHER, Authentication())
+    accept(keys, ONE, Authentication(inner))
+    accept(keys, ONE, inner)
+    assert keys.attribution().kind == "ambiguous"
+    assert keys.withdraw(outer) == ONE
+    assert keys.attribution() == Attribution("attributed", OTHER)
+    assert keys.withdraw(outer) is None
 
 
-def test_what_was_found_elsewhere_stays_where_it_was() -> None:
-    """An authentication that accepts settles what was found inside it, and nothing else."""
-    first, second = Authentication(), Authentication()
-    found = with_one_more([], ONE, Authentication(first))
-    both = with_one_more(found, OTHER, Authentication(second))
-    assert [one.within for one in both] == [first, second]
-    settled = with_one_more(both, OTHER, second)
-    assert [(one.key, one.within) for one in settled] == [(ONE, first), (OTHER, None)]
+def test_accepted_authentication_settles_the_keys_inside_it() -> None:
+    """Its own later denial, or one inside it, withdraws nothing any more."""
+    keys, outer = AcceptedKeys(MAX_IDS), Authentication()
+    inner = Authentication(outer)
+    accept(keys, ONE, inner)
+    accept(keys, ONE, outer)
+    for denied in (inner, outer):
+        assert keys.withdraw(denied) is None
+    assert keys.attribution().key == ONE
 
 
-def test_a_key_without_a_name_is_one_however_often_it_comes() -> None:
-    """And it is not taken for one that has a name."""
-    assert accepted(None, None) == [Acceptance(None, None)]
-    assert accepted(ONE, None, ONE, None) == [Acceptance(ONE, None), Acceptance(None, None)]
+def test_unnamed_key_inside_a_denial_is_withdrawn() -> None:
+    """A key without a readable id is no key afterwards."""
+    keys, outer = AcceptedKeys(MAX_IDS), Authentication()
+    accept(keys, None, Authentication(outer))
+    keys.withdraw(outer)
+    assert keys.attribution() is NOTHING
 
 
-def test_a_row_that_could_not_be_given_its_key_has_failed() -> None:
-    """Unless there was none to give."""
-    assert NOTHING.failed() is NOTHING
-    for one in (Attribution("attributed", ONE, ("k_1",)), Attribution("ambiguous", None, ("k_1", "k_2")), ENDED):
-        assert one.failed() == one._replace(kind="failed")
-    assert ENDED.has_ended
-    assert not UNNAMED.has_ended
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        ((ApiKey("1"), "Key"), (ApiKey("1"), "Key"), True),
+        ((ApiKey("1"), "Key"), (ApiKey("1"), "User"), False),
+        ((ApiKey("k"), "Key"), (ApiKey("k"), "User"), True),
+        ((ApiKey("k", owner="a"), "Key"), (ApiKey("k", owner="b"), "Key"), False),
+        ((ApiKey("k", owner="a"), "Key"), (ApiKey("k"), "Key"), True),
+    ],
+)
+def test_identity_of_a_key(first: tuple[ApiKey, object], second: tuple[ApiKey, object], is_same: bool) -> None:
+    """Ids of digits are unique within a table; owners must not differ."""
+    keys = AcceptedKeys(MAX_IDS)
+    for key, source in (first, second):
+        accept(keys, key, Authentication(source=source))
+    assert (keys.attribution().key is not None) == is_same
+
+
+def test_actor_is_put_in_front_of_the_actors() -> None:
+    """While there is no other key, it is the request's own."""
+    actors = AcceptedKeys(MAX_IDS)
+    accept(actors, OTHER, Authentication())
+    assert AcceptedKeys(MAX_IDS).attribution(actors).key == OTHER
+    keys = AcceptedKeys(MAX_IDS)
+    keys.add(ONE, Delegation("user:7", ("job",), 1), Authentication())
+    assert keys.attribution(actors) == Attribution("attributed", ONE, (), 0, Delegation("user:7", ("k_2", "job"), 2))
+
+
+def test_ended_request_is_told_apart() -> None:
+    """A row after the end of a request has another remedy than an unreadable id."""
+    assert (ENDED.kind, ENDED.has_ended, UNNAMED.has_ended) == ("failed", True, False)

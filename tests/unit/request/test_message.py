@@ -6,6 +6,7 @@ import pytest
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.request.context import UsedKey
 from otel_keyaudit.request.message import MAX_BYTES, packed, unpacked
 
@@ -27,10 +28,10 @@ def test_a_key_arrives_as_it_was(key: ApiKey) -> None:
 
 def test_delegation_arrives_with_the_key() -> None:
     """The user and the actors are part of the same header, also if only some fields of the key are."""
-    text = packed(UsedKey(FULL, "user:7", ("gateway", "job")), ("id",))
+    text = packed(UsedKey(FULL, Delegation("user:7", ("gateway", "job"), 2)), ("id",))
     assert text == '{"id":"k_1","on_behalf_of":"user:7","actors":["gateway","job"]}'
     arrived = unpacked(text)
-    assert (arrived.key, arrived.on_behalf_of, arrived.actors) == (ApiKey("k_1"), "user:7", ("gateway", "job"))
+    assert (arrived.key, arrived.delegation) == (ApiKey("k_1"), Delegation("user:7", ("gateway", "job"), 2))
 
 
 def test_some_fields_may_be_left_behind() -> None:

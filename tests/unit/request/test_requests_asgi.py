@@ -81,7 +81,6 @@ def test_copied_scope_is_the_same_request(credential: str, keyaudit: KeyAudit) -
     _test_client(app, ("/m/a", ""))
     assert set(bare.named().values()) == {credential or None}
     assert keyaudit.server_span().get("keyaudit.key.id") == (credential or None)
-    assert keyaudit.server_span()["keyaudit.action"] == bare.rows[-1]["action"]
 
 
 def test_request_started_in_the_context_of_another() -> None:

@@ -107,7 +107,7 @@ def rows(number: int) -> Iterator[Row]:
 def answered(name: str, database: Database, limited: Limited, effort: Effort) -> Iterator[Figure]:
     """Ask every question several times with the indexes, and once without."""
     started = time.perf_counter()
-    database.read_in()
+    database.create_views()
     building = time.perf_counter() - started
     parameters = first_changed(database)
     repeats = range(min(effort.processes, 5))

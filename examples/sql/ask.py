@@ -1,4 +1,4 @@
-"""Asks the questions in `queries.sql` about a day of audit rows, in SQLite."""
+"""Run the queries of `queries.sql` on a day of audit rows in SQLite."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def questions() -> dict[str, str]:
-    """Return the queries by the questions that stand over them."""
+    """Return the queries by the question in the comment above each."""
     text = (HERE / "queries.sql").read_text()
     return dict(re.findall(r"^-- (.*\?)\n([^;]*;)", text, re.MULTILINE))
 

@@ -1,4 +1,4 @@
--- An audit table in PostgreSQL (12 or newer) with one partition for each month. Read this first, then postgresql.sql.
+-- An audit table in PostgreSQL (12 or newer) with a partition for each month. Run this first, then postgresql.sql.
 -- An existing table becomes a partition of the new one with ALTER TABLE ... ATTACH PARTITION.
 
 CREATE SEQUENCE IF NOT EXISTS audit_log_id;

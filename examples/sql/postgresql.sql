@@ -1,19 +1,19 @@
--- Which key did what: indexes and views over an audit table in PostgreSQL (12 or newer).
--- Put your names in the place of audit_log and its columns; additional_fields may be jsonb, json or text. The table itself
--- does not change; run this again at will. On a table that is being written, create the indexes CONCURRENTLY.
+-- Indexes and views over an audit table in PostgreSQL (12 or newer): which key did what.
+-- Replace audit_log and its columns by your names; additional_fields may be jsonb, json or text. The script does not change
+-- the table and can run again. On a table in use, create the indexes CONCURRENTLY.
 
--- The fields as jsonb, whatever type the column has. Of jsonb nothing remains of this: the planner puts it in line.
+-- Return the fields as jsonb for any type of the column. For jsonb the planner inlines the function, so it costs nothing.
 CREATE OR REPLACE FUNCTION keyaudit_json(fields jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS 'SELECT fields';
 
--- Text that is no JSON, or that jsonb cannot hold (NaN, \u0000), has no key; an error would make PostgreSQL refuse the row.
+-- Text that is not JSON, or that jsonb cannot hold (NaN, \u0000), has no key. An error here would refuse the row.
 CREATE OR REPLACE FUNCTION keyaudit_json(fields text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE
 AS 'BEGIN RETURN fields::jsonb; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
 
 CREATE OR REPLACE FUNCTION keyaudit_json(fields json) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE
 AS 'BEGIN RETURN fields::text::jsonb; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
 
--- What the library wrote into each row. An index is used for an expression that is written here as it is written there.
+-- The library's members of each row. PostgreSQL uses an index only for exactly the expression that is indexed.
 CREATE OR REPLACE VIEW key_rows AS
 SELECT
     id, at, actor, action, resource_type, resource_id, outcome,
@@ -45,7 +45,7 @@ CREATE INDEX IF NOT EXISTS keyaudit_full ON audit_log (
 WHERE keyaudit_json(additional_fields) #>> '{request_api_key,detail}' = 'full';
 CREATE INDEX IF NOT EXISTS keyaudit_ambiguous ON audit_log (id)
 WHERE keyaudit_json(additional_fields) #>> '{request_api_key,ambiguous}' = 'true';
--- api_key is reserved only where an audit target has a subject: name the rows that such a target writes, and no others
+-- The member api_key is reserved only on audit targets with a subject. The condition must select the rows that they write.
 CREATE INDEX IF NOT EXISTS keyaudit_subject ON audit_log (
     (keyaudit_json(additional_fields) #>> '{api_key,id}'), (keyaudit_json(additional_fields) #>> '{api_key,digest}'), id
 )
@@ -57,7 +57,7 @@ SELECT digest, member
 FROM key_rows
 WHERE detail = 'full';
 
--- What was done with a key. The snapshot is the row's own when it is full, else that of a full row with its digest.
+-- Actions of keys. The snapshot comes from the row itself if it is full, else from a full row with the same digest.
 CREATE OR REPLACE VIEW key_actions AS
 SELECT
     id, at, actor, action, resource_type, resource_id, outcome,
@@ -70,7 +70,7 @@ SELECT
 FROM key_rows AS r
 WHERE key_id IS NOT NULL;
 
--- What was done to a key, and with which.
+-- Changes of keys, with the key that made them.
 CREATE OR REPLACE VIEW key_subjects AS
 SELECT
     id, at, actor, action, outcome,
@@ -78,19 +78,19 @@ SELECT
 FROM key_rows
 WHERE resource_type = 'api_key' AND subject_id IS NOT NULL;
 
--- Requests in which more than one key was accepted: key_ids has all of them.
+-- Rows of requests in which several keys were accepted; key_ids lists them.
 CREATE OR REPLACE VIEW ambiguous_actions AS
 SELECT id, at, actor, action, resource_type, resource_id, outcome, key_ids, trace_id, span_id
 FROM key_rows
 WHERE ambiguous = 'true';
 
--- What was done without a key.
+-- Rows without a key.
 CREATE OR REPLACE VIEW keyless_actions AS
 SELECT id, at, actor, action, resource_type, resource_id, outcome
 FROM key_rows
 WHERE key_id IS NULL AND ambiguous IS NULL;
 
--- Every snapshot once: the first and the last row that names it. It leaps through the index from digest to digest.
+-- Every snapshot once, with the first and the last row that names it. The query jumps from digest to digest in the index.
 CREATE OR REPLACE VIEW key_snapshots AS
 WITH RECURSIVE
 leap (digest) AS (
@@ -116,7 +116,7 @@ SELECT key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id
 FROM named
 GROUP BY key_id, digest;
 
--- Keys whose snapshot changed, and in which row the new one came first.
+-- Changes of snapshots, with the first row that names the new one.
 CREATE OR REPLACE VIEW key_changes AS
 SELECT
     c.key_id, c.first_id AS id, (SELECT r.at FROM audit_log AS r WHERE r.id = c.first_id) AS at,
@@ -139,7 +139,7 @@ FROM (
 ) AS c
 WHERE c.previous_digest IS NOT NULL;
 
--- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
+-- Values that were added or removed in each change. A snapshot that no row has in full is not compared.
 CREATE OR REPLACE VIEW key_differences AS
 SELECT c.key_id, c.id, c.at, c.previous_digest, c.digest, min(side.change) AS change, m.field, i.value
 FROM key_changes AS c

@@ -1,4 +1,4 @@
--- The questions, for SQLite and PostgreSQL alike, once sqlite.sql or postgresql.sql has been read in.
+-- The questions, for SQLite and PostgreSQL. Run sqlite.sql or postgresql.sql first.
 
 -- What was done with a key, the latest first?
 SELECT id, at, action, resource_type, resource_id, detail, digest, trace_id

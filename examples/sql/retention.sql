@@ -1,5 +1,4 @@
--- Delete the audit rows before a time, for SQLite and PostgreSQL alike, once sqlite.sql or postgresql.sql has been read
--- in. For each digest that a later row names and no later row has in full, the last full row stays.
+-- Delete the audit rows before a time, in SQLite and PostgreSQL. Run sqlite.sql or postgresql.sql first. For each digest that a later row names and no later row has in full, the last full row stays.
 DELETE FROM audit_log
 WHERE at < :before AND id NOT IN (
     SELECT max(f.id)

@@ -1,5 +1,5 @@
--- Which key did what: indexes and views over an audit table in SQLite (3.25 or newer, with its JSON functions).
--- Put your names in the place of audit_log and its columns. The table itself does not change; run this again at will.
+-- Indexes and views over an audit table in SQLite (3.25 or newer, with its JSON functions): which key did what.
+-- Replace audit_log and its columns by your names. The script does not change the table and can run again.
 
 DROP VIEW IF EXISTS key_differences;
 DROP VIEW IF EXISTS key_changes;
@@ -11,8 +11,8 @@ DROP VIEW IF EXISTS key_actions;
 DROP VIEW IF EXISTS full_rows;
 DROP VIEW IF EXISTS key_rows;
 
--- What the library wrote into each row. Rows whose fields are no JSON have nothing; without json_valid the indexes would
--- make SQLite refuse them. An index is used for an expression that is written here as it is written there.
+-- The library's members of each row. Without json_valid, SQLite would refuse rows whose fields are not JSON, because the
+-- indexes could not be computed. SQLite uses an index only for exactly the expression that is indexed.
 CREATE VIEW key_rows AS
 SELECT
     id, at, actor, action, resource_type, resource_id, outcome,
@@ -45,7 +45,7 @@ CREATE INDEX IF NOT EXISTS keyaudit_ambiguous ON audit_log (
     CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END, id
 )
 WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END = 1;
--- api_key is reserved only where an audit target has a subject: name the rows that such a target writes, and no others
+-- The member api_key is reserved only on audit targets with a subject. The condition must select the rows that they write.
 CREATE INDEX IF NOT EXISTS keyaudit_subject ON audit_log (
     CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.id') END,
     CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.api_key.digest') END,
@@ -54,7 +54,7 @@ CREATE INDEX IF NOT EXISTS keyaudit_subject ON audit_log (
 WHERE resource_type = 'api_key';
 ANALYZE audit_log;
 
--- Partial indexes are found only by a condition that is not taken from another view: hence the long form, here and below.
+-- SQLite finds a partial index only if the condition does not come from another view, so it is repeated here and below.
 CREATE VIEW full_rows AS
 SELECT
     CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.digest') END AS digest,
@@ -62,7 +62,7 @@ SELECT
 FROM audit_log
 WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.detail') END = 'full';
 
--- What was done with a key. The snapshot is the row's own when it is full, else that of a full row with its digest.
+-- Actions of keys. The snapshot comes from the row itself if it is full, else from a full row with the same digest.
 CREATE VIEW key_actions AS
 SELECT
     id, at, actor, action, resource_type, resource_id, outcome,
@@ -75,7 +75,7 @@ SELECT
 FROM key_rows AS r
 WHERE key_id IS NOT NULL;
 
--- What was done to a key, and with which.
+-- Changes of keys, with the key that made them.
 CREATE VIEW key_subjects AS
 SELECT
     id, at, actor, action, outcome,
@@ -83,7 +83,7 @@ SELECT
 FROM key_rows
 WHERE resource_type = 'api_key' AND subject_id IS NOT NULL;
 
--- Requests in which more than one key was accepted: key_ids has all of them.
+-- Rows of requests in which several keys were accepted; key_ids lists them.
 CREATE VIEW ambiguous_actions AS
 SELECT
     id, at, actor, action, resource_type, resource_id, outcome,
@@ -93,13 +93,13 @@ SELECT
 FROM audit_log
 WHERE CASE WHEN json_valid(additional_fields) THEN json_extract(additional_fields, '$.request_api_key.ambiguous') END = 1;
 
--- What was done without a key.
+-- Rows without a key.
 CREATE VIEW keyless_actions AS
 SELECT id, at, actor, action, resource_type, resource_id, outcome
 FROM key_rows
 WHERE key_id IS NULL AND ambiguous IS NULL;
 
--- Every snapshot once: the first and the last row that names it. It leaps through the index from digest to digest.
+-- Every snapshot once, with the first and the last row that names it. The query jumps from digest to digest in the index.
 CREATE VIEW key_snapshots AS
 WITH RECURSIVE
 leap (digest) AS (
@@ -125,7 +125,7 @@ SELECT key_id, digest, min(first_id) AS first_id, max(last_id) AS last_id
 FROM named
 GROUP BY key_id, digest;
 
--- Keys whose snapshot changed, and in which row the new one came first.
+-- Changes of snapshots, with the first row that names the new one.
 CREATE VIEW key_changes AS
 SELECT
     c.key_id, c.first_id AS id, (SELECT r.at FROM audit_log AS r WHERE r.id = c.first_id) AS at,
@@ -148,7 +148,7 @@ FROM (
 ) AS c
 WHERE c.previous_digest IS NOT NULL;
 
--- What changed in each: one row for each value that came or went. A snapshot that no row has in full is not compared.
+-- Values that were added or removed in each change. A snapshot that no row has in full is not compared.
 CREATE VIEW key_differences AS
 SELECT
     c.key_id, c.id, c.at, c.previous_digest, c.digest, min(side.change) AS change,

@@ -1,4 +1,4 @@
-"""A service with an audit table, and a day of it: what `ask.py` has questions about."""
+"""A service with an audit table, and a day of its audit rows."""
 
 import json
 import sqlite3
@@ -31,7 +31,7 @@ class Key:
 
 
 def verify(key: Key) -> Key:
-    """Return the key of a credential: the authentication target."""
+    """Authentication target: return the key of a credential."""
     return key
 
 
@@ -48,7 +48,7 @@ class AuditLog:
         subject: Key | None = None,  # noqa: ARG002 - otel-keyaudit reads it
         additional_fields: str | None = None,
     ) -> None:
-        """Write a row: the audit target."""
+        """Audit target: write a row."""
         self.length += 1
         at = f"2026-11-23T16:{self.length:02}:00Z"
         row = (at, "dana", action, resource_type, resource_id, "ok", additional_fields)
@@ -83,7 +83,7 @@ def a_day() -> sqlite3.Connection:
 
 @contextmanager
 def instrumented() -> Iterator[Any]:
-    """Have otel-keyaudit on; yields what makes a request, in which some keys are accepted."""
+    """Instrument this module; yield a function that opens a request in which some keys are accepted."""
     provider = TracerProvider()
     tracer = provider.get_tracer("warehouse")
 

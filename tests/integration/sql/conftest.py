@@ -1,4 +1,4 @@
-"""SQLite everywhere; PostgreSQL, with each type that the column may have, where its server is installed."""
+"""SQLite everywhere; PostgreSQL with each type of the column where its server is installed."""
 
 from __future__ import annotations
 

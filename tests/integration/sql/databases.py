@@ -1,4 +1,4 @@
-"""The two databases of examples/sql behind one interface: fill an audit table, read in the views, ask."""
+"""The databases of examples/sql behind one interface: fill an audit table, create the views, query them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Database(Protocol):
     """An audit table with the views of the example.
 
     Attributes:
-        scans_the_table: Found in a plan that reads every row.
+        scans_the_table: Matches a plan that reads every row.
     """
 
     scans_the_table: re.Pattern[str]
@@ -38,8 +38,8 @@ class Database(Protocol):
     def add(self, rows: Iterable[Row]) -> None:
         """Insert rows: the columns of the table without its id."""
 
-    def read_in(self) -> None:
-        """Make the indexes and views."""
+    def create_views(self) -> None:
+        """Create the indexes and views."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a query by column, JSON as objects."""
@@ -48,14 +48,14 @@ class Database(Protocol):
         """Change rows."""
 
     def plan(self, sql: str) -> str:
-        """Return how the database would answer a query."""
+        """Return the plan for a query."""
 
     def drop_indexes(self) -> None:
         """Remove the example's indexes."""
 
 
 def question(start: str) -> str:
-    """Return the query of the question that begins so."""
+    """Return the query of the question with this beginning."""
     (found,) = [query for asked, query in QUESTIONS.items() if asked.startswith(start)]
     return found
 
@@ -64,7 +64,7 @@ class Sqlite:
     """SQLite.
 
     Args:
-        path: Of the file; in memory without it.
+        path: Path of the file; in memory without it.
     """
 
     scans_the_table = re.compile(r"SCAN (audit_log|r|f|key_rows)$", re.MULTILINE)
@@ -74,7 +74,7 @@ class Sqlite:
         self.connection.execute(TABLE)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the connection."""
         self.connection.close()
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -82,12 +82,12 @@ class Sqlite:
         places = ", ".join("?" * len(COLUMNS))
         self.connection.executemany(f"INSERT INTO audit_log ({', '.join(COLUMNS)}) VALUES ({places})", rows)  # noqa: S608 - constants
 
-    def read_in(self) -> None:
-        """Make the indexes and views."""
+    def create_views(self) -> None:
+        """Create the indexes and views."""
         self.connection.executescript((EXAMPLE / "sqlite.sql").read_text(encoding="utf-8"))
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Ask."""
+        """Return the rows of a query."""
         cursor = self.connection.execute(sql, parameters or {})
         names = [column[0] for column in cursor.description or ()]
         return [{name: _parsed(name, value) for name, value in zip(names, row, strict=True)} for row in cursor]
@@ -102,7 +102,7 @@ class Sqlite:
             self.connection.execute(f"DROP INDEX {index}")
 
     def plan(self, sql: str) -> str:
-        """Explain."""
+        """Return the plan for a query."""
         parameters = dict.fromkeys(re.findall(r":(\w+)", sql), "k_1")
         return "\n".join(row["detail"] for row in self.query(f"EXPLAIN QUERY PLAN {sql}", parameters))
 
@@ -130,12 +130,12 @@ class Postgresql:
             for row in rows:
                 copy.write_row(row)
 
-    def read_in(self) -> None:
-        """Make the indexes and views."""
+    def create_views(self) -> None:
+        """Create the indexes and views."""
         self.connection.execute((EXAMPLE / "postgresql.sql").read_bytes())
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Ask."""
+        """Return the rows of a query."""
         cursor = self.connection.execute(re.sub(r":(\w+)", r"%(\1)s", sql).encode(), parameters)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -150,7 +150,7 @@ class Postgresql:
             self.connection.execute(f"DROP INDEX {index}".encode())
 
     def plan(self, sql: str) -> str:
-        """Explain."""
+        """Return the plan for a query."""
         literal = sql.replace(":key", "'k_1'").replace(":row", "1")
         return "\n".join(row["QUERY PLAN"] for row in self.query(f"EXPLAIN {literal}"))
 

@@ -1,4 +1,4 @@
-"""Audit rows as the library writes them, in any number."""
+"""Audit rows as the library writes them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SCOPES = [f"crate:{name}" for name in ("create", "read", "update", "delete", "li
 
 
 def row(fields: Any, resource_type: str = "crate") -> Row:
-    """Return a row whose additional fields are this text, or this object as JSON."""
+    """Return a row with additional fields: a JSON text, or an object."""
     text = fields if isinstance(fields, str | None) else json.dumps(fields)
     return ("2026-11-23T16:00:00Z", "dana", "create", resource_type, "c_1", "ok", text)
 
 
 def member(key: ApiKey, *, full: bool = True, **more: Any) -> dict[str, Any]:
-    """Return what the library writes of a key."""
+    """Return the member that the library writes for a key."""
     found: dict[str, Any] = {
         "id": key.id,
         "name": key.name,

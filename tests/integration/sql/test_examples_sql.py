@@ -26,12 +26,12 @@ def day(database: Database) -> Database:
     connection = a_day()
     database.add([found[1:] for found in connection.execute("SELECT * FROM audit_log ORDER BY id")])
     connection.close()
-    database.read_in()
+    database.create_views()
     return database
 
 
 def test_the_readme_shows_what_the_example_prints() -> None:
-    """Every line of the output is in the README, but for the trace ids."""
+    """The README shows the output; only the trace ids differ."""
     done = subprocess.run(
         [sys.executable, "-B", EXAMPLE / "ask.py"], capture_output=True, text=True, check=False, timeout=60
     )
@@ -41,7 +41,7 @@ def test_the_readme_shows_what_the_example_prints() -> None:
 
 
 def test_actions_of_a_key(day: Database) -> None:
-    """All rows of the key, the latest first, and no row of another one or of an ambiguous request."""
+    """All rows of the key, the latest first, without those of other keys and of ambiguous requests."""
     found = day.query(question("What was done with a key"), KEY)
     assert [(one["id"], one["detail"], one["digest"]) for one in found] == [
         (6, "minimal", NARROW.digest),
@@ -52,7 +52,7 @@ def test_actions_of_a_key(day: Database) -> None:
 
 
 def test_full_snapshot_behind_a_minimal_row(day: Database) -> None:
-    """It comes from another row with the same digest: what the key was allowed then, not now."""
+    """It comes from another row with the same digest and shows the permissions at that time."""
     (before,) = day.query(question("What was the key of a row allowed"), {"row": 3})
     (after,) = day.query(question("What was the key of a row allowed"), {"row": 6})
     assert (before["detail"], before["snapshot"]) == ("minimal", member(BOT))
@@ -60,14 +60,14 @@ def test_full_snapshot_behind_a_minimal_row(day: Database) -> None:
 
 
 def test_snapshot_of_a_full_row_is_its_own(day: Database) -> None:
-    """The member as it stands in the row, with the trace."""
+    """The member of the row itself, with the trace."""
     (found,) = day.query("SELECT snapshot FROM key_actions WHERE id = 1")
     assert found["snapshot"]["scopes"] == ["api_key:*", "crate:*"]
     assert len(found["snapshot"]["trace_id"]) == 32
 
 
 def test_who_changed_a_key(day: Database) -> None:
-    """The rows about the key name the key with which it was done."""
+    """The rows about the key name the key that made the change."""
     found = day.query(question("Who created or changed"), KEY)
     assert [(one["id"], one["action"], one["subject_digest"], one["by_key_id"]) for one in found] == [
         (1, "create", BOT.digest, "k_ops"),
@@ -87,7 +87,7 @@ def test_keys_that_changed(day: Database) -> None:
 
 
 def test_what_changed_in_a_key(day: Database) -> None:
-    """Each value that came or went, and none of those that stayed."""
+    """Each value that was added or removed, and no other."""
     found = day.query(question("What changed in a key"), KEY)
     assert [(one["change"], one["field"], one["value"]) for one in found] == [
         ("removed", "allow_list", "shelf:*"),
@@ -104,7 +104,7 @@ def test_rows_without_a_key(day: Database) -> None:
 
 
 def test_ambiguous_rows(day: Database) -> None:
-    """With all keys that it can have been."""
+    """Each lists all accepted keys."""
     (found,) = day.query(question("Where is it not certain"))
     assert (found["id"], found["key_ids"]) == (7, ["k_bot", "k_ops"])
 
@@ -115,7 +115,7 @@ def test_other_fields_that_change(database: Database) -> None:
     old = member(ApiKey("k_bot", "ci", ["a:b"]), effective_scope=effective)
     new = member(ApiKey("k_bot", "cd", ["a:b"], []), owner="lee", effective_scope=effective | {"catalog": "2"})
     database.add([row({"request_api_key": old}), row({"request_api_key": new})])
-    database.read_in()
+    database.create_views()
     found = database.query(question("What changed in a key"), KEY)
     assert [(one["change"], one["field"], one["value"]) for one in found] == [
         ("added", "allow_list", "[]"),
@@ -128,18 +128,18 @@ def test_other_fields_that_change(database: Database) -> None:
 
 
 def test_a_snapshot_that_no_row_has_in_full_is_not_compared(database: Database) -> None:
-    """The change is there; what changed is unknown, and not that everything did."""
+    """The change is listed; its differences are unknown."""
     database.add([row({"request_api_key": member(BOT)}), row({"request_api_key": member(NARROW, full=False)})])
-    database.read_in()
+    database.create_views()
     (change,) = database.query(question("Which keys changed"))
     assert change["digest"] == NARROW.digest
     assert database.query(question("What changed in a key"), KEY) == []
     assert database.query("SELECT snapshot FROM key_actions WHERE id = 2") == [{"snapshot": None}]
 
 
-def test_fields_that_are_no_json_can_still_be_written(database: Database, kind: str) -> None:
-    """The indexes refuse no row that the table takes; without a key of ours it is one without a key."""
-    database.read_in()
+def test_fields_that_are_not_json_can_still_be_written(database: Database, kind: str) -> None:
+    """The indexes refuse no row that the table accepts. Such rows have no key."""
+    database.create_views()
     odd = [None, "{}", "[1]", '"text"', "17", '{"request_api_key": "their own"}', '{"request_api_key": null}']
     if kind in ("sqlite", "text"):
         odd += ["", "plain text", '{"cut', '{"ratio": NaN, "request_api_key": {"id": "k_bot"}']
@@ -151,25 +151,25 @@ def test_fields_that_are_no_json_can_still_be_written(database: Database, kind: 
 
 
 def test_a_forged_subject_is_no_snapshot(database: Database) -> None:
-    """A client's own api_key, in a row that is not about a key, is never taken for what a key was allowed."""
+    """A client's own member in a row that is not about a key is never used as a snapshot."""
     forged = member(BOT) | {"scopes": ["everything:*"]}
     database.add([row({"request_api_key": member(BOT, full=False), "api_key": forged})])
-    database.read_in()
+    database.create_views()
     assert database.query("SELECT snapshot FROM key_actions") == [{"snapshot": None}]
     assert database.query("SELECT * FROM key_subjects") == []
 
 
-def test_reading_in_again_changes_nothing(day: Database) -> None:
-    """After an update of the file it is simply read in again."""
+def test_running_the_script_again_changes_nothing(day: Database) -> None:
+    """An updated script can simply be run again."""
     before = [day.query(query, {"key": "k_bot", "row": 3}) for query in QUESTIONS.values()]
-    day.read_in()
+    day.create_views()
     assert [day.query(query, {"key": "k_bot", "row": 3}) for query in QUESTIONS.values()] == before
 
 
 def test_indexes_are_used(database: Database) -> None:
-    """Among many rows every question is answered by an index, none reads the whole table, and each index is of use."""
+    """Every query uses an index and does not read the whole table; each index is used by a query."""
     database.add(many(20_000, keys=400))
-    database.read_in()
+    database.create_views()
     plans = [database.plan(query) for query in QUESTIONS.values()]
     for plan in plans:
         assert any(index in plan for index in INDEXES), plan
@@ -178,9 +178,9 @@ def test_indexes_are_used(database: Database) -> None:
 
 
 def test_answers_do_not_depend_on_the_indexes(database: Database) -> None:
-    """Every question has the same answer without them."""
+    """Every query has the same result without them."""
     database.add(many(200, keys=10))
-    database.read_in()
+    database.create_views()
     parameters = {"key": "k_3", "row": 5}
     with_them = [database.query(query, parameters) for query in QUESTIONS.values()]
     database.drop_indexes()

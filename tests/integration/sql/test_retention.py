@@ -73,7 +73,7 @@ def partitioned(request: pytest.FixtureRequest) -> Iterator[Partitioned]:
 def test_retention_keeps_snapshots_of_later_rows(database: Database) -> None:
     """One full row for each digest that later rows name and do not have in full."""
     database.add(history())
-    database.read_in()
+    database.create_views()
     assert snapshots(database) == EXPECTED
     delete = (EXAMPLE / "retention.sql").read_text(encoding="utf-8")
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_retention_keeps_snapshots_of_later_rows(database: Database) -> None:
 def test_dropped_month_leaves_snapshots_of_later_rows(partitioned: Partitioned) -> None:
     """They move to the default partition; the partition itself is gone."""
     partitioned.add(history())
-    partitioned.read_in()
+    partitioned.create_views()
     assert snapshots(partitioned) == EXPECTED
     partitioned.connection.execute("CALL keyaudit_drop_month('2026-09-01')")
     assert [found["id"] for found in partitioned.query("SELECT id FROM audit_log ORDER BY id")] == [1, 6, 8, 9, 10, 11]
@@ -97,7 +97,7 @@ def test_dropped_month_leaves_snapshots_of_later_rows(partitioned: Partitioned) 
 def test_rows_of_a_month_without_partition_are_not_lost(partitioned: Partitioned) -> None:
     """They are in the default partition, and the views see them."""
     partitioned.add([at("2030-01-01T00:00:00Z", row({"request_api_key": member(BOT)}))])
-    partitioned.read_in()
+    partitioned.create_views()
     assert [found["key_id"] for found in partitioned.query("SELECT key_id FROM key_actions")] == ["k_bot"]
 
 
@@ -110,7 +110,7 @@ def months(number: int, keys: int) -> Iterator[Row]:
 def test_partitions_use_the_indexes(partitioned: Partitioned) -> None:
     """No question reads a whole partition, and each index is of use."""
     partitioned.add(months(30_000, keys=400))
-    partitioned.read_in()
+    partitioned.create_views()
     plans = [partitioned.plan(query) for query in QUESTIONS.values()]
     for plan in plans:
         assert any(index in plan for index in (*INDEXES, "audit_log_pkey")), plan
@@ -122,12 +122,12 @@ def test_partitions_give_the_same_answers(partitioned: Partitioned) -> None:
     """As one table with the same rows."""
     rows = list(months(600, keys=10))
     partitioned.add(rows)
-    partitioned.read_in()
+    partitioned.create_views()
     parameters = {"key": "k_3", "row": 5}
     answers = [partitioned.query(query, parameters) for query in QUESTIONS.values()]
     partitioned.connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     plain = Postgresql(partitioned.connection, "jsonb", at="timestamptz")
     plain.add(rows)
-    plain.read_in()
+    plain.create_views()
     assert [plain.query(query, parameters) for query in QUESTIONS.values()] == answers
     assert all(answers)

@@ -1,0 +1,343 @@
+"""Decisions: which check counts, its outcome, the cause, and where each is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, AuthzTarget, KeyAuditInstrumentor, use_key
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+
+APP = """
+class Forbidden(Exception):
+    pass
+
+class Teapot(Exception):
+    status_code = 418
+
+class Outage(Exception):
+    status_code = 503
+
+class Key:
+    def __init__(self, id, scopes=("workspace:read",), allow_list=None):
+        self.id, self.name, self.scopes, self.allow_list = id, "ci", scopes, allow_list
+
+ROWS = []
+
+def verify(key):
+    return key
+
+def require(permission, resource_type=None, resource_id=None, error=None):
+    if error is not None:
+        raise error
+
+def ask(permissions, answer):
+    return answer
+
+def outer(inner, error=None):
+    inner()
+    if error is not None:
+        raise error
+
+def outer_with(permission, inner):
+    inner()
+
+def needed():
+    return ["workspace:update"]
+
+async def require_later(permission, error=None):
+    await asyncio.sleep(0)
+    if error is not None:
+        raise error
+
+def check_and_write(permission, outcome):
+    record("check", outcome=outcome)
+
+def authenticate_and_check(key, permission):
+    verify(key)
+    raise Forbidden("no")
+
+def scoped(scope):
+    def check(user):
+        return None
+    return check
+
+def record(action, additional_fields=None, outcome=None):
+    ROWS.append(additional_fields)
+    return additional_fields
+
+import asyncio
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application with checks."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: Any, *authz: str, **options: Any) -> None:
+    """Instrument the application with some checks."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify"],
+        audit_targets=[f"{name}:record"],
+        authz_targets=[f"{name}:{one}" for one in authz],
+        **options,
+    )
+
+
+def refused(call: Any, *args: Any) -> None:
+    """Call a check that raises."""
+    with pytest.raises(Exception):  # noqa: B017, PT011 - any that the check raises
+        call(*args)
+
+
+def decisions(row: Any) -> list[dict[str, Any]]:
+    """Return the decisions of a row."""
+    found: list[dict[str, Any]] = row["request_api_key"]["decisions"]
+    return found
+
+
+def test_granted_by_a_scope(keyaudit: KeyAudit, app: Any) -> None:
+    """Row, both spans and the counter have the permission, the outcome, the cause and the deciding scope."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1", ["workspace:*", "workspace:read"]))
+        app.require("workspace:read")
+        row = app.record("create")
+    assert decisions(row) == [
+        {"required": ["workspace:read"], "outcome": "granted", "cause": "scope", "scopes": ["workspace:*"]}
+    ]
+    assert "decisions_count" not in row["request_api_key"]
+    for shown in (keyaudit.server_span(), keyaudit_attributes(keyaudit.audit_spans()[0])):
+        assert shown["keyaudit.decision.outcome"] == "granted"
+        assert shown["keyaudit.decision.cause"] == "scope"
+        assert shown["keyaudit.decision.required"] == ("workspace:read",)
+    assert keyaudit.count("keyaudit.decisions", {"keyaudit.decision.outcome": "granted"}) == 1
+
+
+def test_first_covering_scope_decides(keyaudit: KeyAudit, app: Any) -> None:
+    """A scope of the same name that comes later does not decide."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1", ["workspace:*", "workspace:read"]))
+        app.require("workspace:read")
+        assert decisions(app.record("create"))[0]["scopes"] == ["workspace:*"]
+
+
+def test_denied_for_a_missing_scope(keyaudit: KeyAudit, app: Any) -> None:
+    """The row written afterwards names the missing permission and the class of the exception."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        refused(app.require, "workspace:delete", None, None, app.Forbidden())
+        row = app.record("delete")
+    assert decisions(row) == [
+        {
+            "required": ["workspace:delete"],
+            "outcome": "denied",
+            "cause": "scope",
+            "missing": ["workspace:delete"],
+            "reason": f"{app.__name__}.Forbidden",
+        }
+    ]
+    assert keyaudit.server_span()["keyaudit.decision.missing"] == ("workspace:delete",)
+
+
+def test_denied_by_the_allow_list(keyaudit: KeyAudit, app: Any) -> None:
+    """The scopes cover the permission, the allow list does not have the resource."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1", ["workspace:read"], ["workspace:1"]))
+        refused(app.require, "workspace:read", "workspace", 2, PermissionError())
+        (decision,) = decisions(app.record("read"))
+    assert (decision["cause"], decision["resource"], decision["reason"]) == (
+        "allow_list",
+        "workspace:2",
+        "PermissionError",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [("Forbidden", "denied"), ("Teapot", "denied"), ("Outage", "error"), (None, "error")]
+)
+def test_outcome_of_an_exception(keyaudit: KeyAudit, app: Any, error: str | None, outcome: str) -> None:
+    """A client error or a refusing class denied; any other exception is an error, which has no cause."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        refused(app.require, "workspace:read", None, None, RuntimeError() if error is None else getattr(app, error)())
+        (decision,) = decisions(app.record("read"))
+    assert decision["outcome"] == outcome
+    assert ("cause" in decision) is (outcome == "denied")
+
+
+def test_cancelled_check_is_no_decision(keyaudit: KeyAudit, app: Any) -> None:
+    """A cancellation has no outcome and is not counted."""
+    instrument(keyaudit, app, "require_later")
+    with keyaudit.request(), pytest.raises(asyncio.CancelledError):
+        asyncio.run(app.require_later("a:b", asyncio.CancelledError()))
+    assert keyaudit.count("keyaudit.decisions") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(True, "granted"), (None, "granted"), (0, "granted"), (False, "denied")]
+)
+def test_outcome_of_a_result(keyaudit: KeyAudit, app: Any, answer: object, outcome: str) -> None:
+    """Only ``False`` denies by default."""
+    instrument(keyaudit, app, "ask")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.ask(["workspace:read"], answer)
+        assert decisions(app.record("read"))[0]["outcome"] == outcome
+
+
+def test_only_the_outermost_check_decides(keyaudit: KeyAudit, app: Any) -> None:
+    """Without a requirement of its own it takes over those inside, except of one that denied where it granted."""
+    instrument(keyaudit, app, "outer", "require", "ask")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+
+        def either() -> None:
+            app.ask(["workspace:delete"], False)
+            app.require("workspace:read")
+
+        app.outer(either)
+        refused(app.outer, either, app.Forbidden())
+        granted, denied = decisions(app.record("read"))
+    assert (granted["required"], granted["outcome"]) == (["workspace:read"], "granted")
+    assert (denied["required"], denied["outcome"]) == (["workspace:delete", "workspace:read"], "denied")
+    assert keyaudit.count("keyaudit.decisions") == 2
+
+
+def test_own_requirement_ignores_those_inside(keyaudit: KeyAudit, app: Any) -> None:
+    """A check that says what it requires means that."""
+    instrument(keyaudit, app, "outer_with", "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.outer_with("workspace:read", lambda: app.require("workspace:delete"))
+        assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]
+
+
+def test_requirement_function_is_no_check(keyaudit: KeyAudit, app: Any) -> None:
+    """A target whose ``required`` reads its result supplies the requirement of the check around it."""
+    instrument(keyaudit, app, "outer", "needed?required=return")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.outer(app.needed)
+        app.needed()
+        assert decisions(app.record("read"))[0]["required"] == ["workspace:update"]
+    assert keyaudit.count("keyaudit.decisions") == 1
+
+
+def test_row_inside_a_check_shows_it_without_a_cause(keyaudit: KeyAudit, app: Any) -> None:
+    """The outcome is known only where the row itself counts as failed."""
+    instrument(keyaudit, app, "check_and_write")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.check_and_write("workspace:delete", "denied")
+        app.check_and_write("workspace:read", "ok")
+    assert [decisions(row)[-1] for row in app.ROWS] == [
+        {"required": ["workspace:delete"], "outcome": "denied"},
+        {"required": ["workspace:read"]},
+    ]
+
+
+def test_denial_is_explained_with_the_key_that_it_withdrew(keyaudit: KeyAudit, app: Any) -> None:
+    """A function may authenticate and check; the key it refused explains the decision, on the server span too."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify", f"{name}:authenticate_and_check"],
+        authz_targets=[f"{name}:authenticate_and_check"],
+    )
+    with keyaudit.request():
+        refused(app.authenticate_and_check, app.Key("k_1"), "workspace:delete")
+    shown = keyaudit.server_span()
+    assert shown["keyaudit.denied.key.id"] == "k_1"
+    assert (shown["keyaudit.decision.outcome"], shown["keyaudit.decision.cause"]) == ("denied", "scope")
+
+
+def test_without_a_key_only_the_counter_knows(keyaudit: KeyAudit, app: Any) -> None:
+    """A decision without a key is on no span and in no row."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.require("workspace:read")
+        assert app.record("read") is None
+    assert keyaudit.server_span() == {}
+    assert keyaudit.count("keyaudit.decisions", {"keyaudit.decision.cause": "unknown"}) == 1
+
+
+def test_at_most_eight_decisions_and_denials_stay(keyaudit: KeyAudit, app: Any) -> None:
+    """Each distinct decision once; a new denial replaces the oldest grant; the count is of all."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1", ["*"]))
+        for number in range(10):
+            app.require(f"a:{number}")
+        refused(app.require, "z:z", None, None, app.Forbidden())
+        member = app.record("read")["request_api_key"]
+    assert [one["required"][0] for one in member["decisions"]] == [*(f"a:{number}" for number in range(1, 8)), "z:z"]
+    assert member["decisions_count"] == 11
+
+
+def test_refusal_makes_the_row_full(keyaudit: KeyAudit, app: Any) -> None:
+    """With ``on_change``, a row after a denied decision is full, and the server span has the lists."""
+    instrument(keyaudit, app, "require", sampler="on_change")
+    with keyaudit.request(), use_key(ApiKey("k_1", scopes=["a:b"])):
+        app.record("read")
+    with keyaudit.request():
+        app.verify(app.Key("k_2"))
+        app.record("read")
+    with keyaudit.request():
+        app.verify(app.Key("k_2"))
+        assert app.record("read")["request_api_key"]["detail"] == "minimal"
+        refused(app.require, "workspace:delete", None, None, app.Forbidden())
+        assert app.record("read")["request_api_key"]["detail"] == "full"
+    assert "keyaudit.key.scopes" in keyaudit_attributes(keyaudit.spans()[-1])
+
+
+def test_any_of_and_granted_by_something_else(keyaudit: KeyAudit, app: Any, tmp_path: Path) -> None:
+    """One permission is enough with ``any_of``; a grant beyond the scopes is ``other`` if the catalog knows all."""
+    catalog = tmp_path / "scopes.json"
+    catalog.write_text(json.dumps({"version": "1", "resources": {"workspace": ["read", "delete"]}}))
+    target = AuthzTarget(f"{app.__name__}:ask", any_of=lambda call: True)
+    keyaudit.instrument(
+        auth_targets=[f"{app.__name__}:verify"],
+        audit_targets=[f"{app.__name__}:record"],
+        authz_targets=[target, f"{app.__name__}:require"],
+        scope_catalog=str(catalog),
+    )
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.ask(["workspace:read", "workspace:delete"], True)
+        app.require("workspace:delete")
+        first, second = decisions(app.record("read"))
+    assert (first["cause"], first["scopes"]) == ("scope", ["workspace:read"])
+    assert (second["outcome"], second["cause"], second["missing"]) == ("granted", "other", ["workspace:delete"])
+
+
+def test_factory_as_a_check_is_wrong(keyaudit: KeyAudit, app: Any) -> None:
+    """It decides nothing, and the reason names the function that checks."""
+    instrument(keyaudit, app, "scoped")
+    app.scoped("a:b")
+    status = next(one for one in KeyAuditInstrumentor().status() if one.kind == "authz")
+    assert status.state == "wrong"
+    assert f"{app.__name__}:scoped.<locals>.check" in status.reason
+    assert keyaudit.count("keyaudit.decisions") == 0
+
+
+def test_closure_of_a_factory_is_a_check(keyaudit: KeyAudit, app: Any) -> None:
+    """A requirement in a free variable is read, also for a function made before."""
+    source = "def scoped(scope):\n    def check(user):\n        return scope\n    return check\n"
+    exec(compile(source, app.__file__, "exec"), vars(app))  # noqa: S102 - the factory of this test
+    check = app.scoped("workspace:read")
+    instrument(keyaudit, app, "scoped.<locals>.check?required=closure.scope")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        check("u_1")
+        assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]

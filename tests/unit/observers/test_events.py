@@ -1,0 +1,138 @@
+"""Log events, through the SDK's own logger provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+
+from support.keyaudit import KeyAudit, LoadModule
+
+try:
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
+except ImportError:  # its name before SDK 1.43
+    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter  # type: ignore[no-redef]
+
+APP = """
+class Key:
+    id, name, scopes, allow_list = "k_1", "ci", ["a:read"], []
+
+def verify(key):
+    if key is None:
+        raise PermissionError
+    return key
+
+def require(permission, error=None):
+    if error is not None:
+        raise error
+
+def record(action, additional_fields=None, error=None):
+    if error is not None:
+        raise error
+    return additional_fields
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application with checks and an audit log."""
+    return load_module(APP)
+
+
+class Events:
+    """Instruments with a logger provider, and returns the records."""
+
+    def __init__(self, keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+        self.exporter = InMemoryLogRecordExporter()
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
+        name = app.__name__
+        keyaudit.instrument(
+            auth_targets=[f"{name}:verify"],
+            audit_targets=[f"{name}:record"],
+            authz_targets=[f"{name}:require"],
+            logger_provider=provider,
+            **options,
+        )
+
+    @property
+    def records(self) -> list[Any]:
+        """The records so far."""
+        return [one.log_record for one in self.exporter.get_finished_logs()]
+
+
+def test_denied_authentication(keyaudit: KeyAudit, app: Any) -> None:
+    """A warning in the trace of the request, with the reason and no body."""
+    events = Events(keyaudit, app, events="denials")
+    with keyaudit.request() as span, pytest.raises(PermissionError):
+        app.verify(None)
+    (record,) = events.records
+    assert (record.event_name, record.severity_number, record.body) == ("keyaudit.denial", SeverityNumber.WARN, None)
+    assert dict(record.attributes) == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "PermissionError"}
+    assert record.trace_id == span.get_span_context().trace_id
+
+
+@pytest.mark.parametrize(("error", "severity"), [(PermissionError(), "WARN"), (RuntimeError(), "ERROR")])
+def test_refused_decision(keyaudit: KeyAudit, app: Any, error: Exception, severity: str) -> None:
+    """A denial is a warning, a failed check an error; both name the key and the decision."""
+    events = Events(keyaudit, app, events=["denials"])
+    with keyaudit.request():
+        app.verify(app.Key())
+        app.require("a:read")
+        with pytest.raises(type(error)):
+            app.require("a:delete", error)
+    (record,) = events.records
+    assert record.severity_number is SeverityNumber[severity]
+    assert record.attributes["keyaudit.key.id"] == "k_1"
+    assert tuple(record.attributes["keyaudit.decision.required"]) == ("a:delete",)
+
+
+def test_audit_write(keyaudit: KeyAudit, app: Any) -> None:
+    """The attributes of the audit span, with the lists of a full row; a write that raises is an error."""
+    events = Events(keyaudit, app, events="audits")
+    with keyaudit.request():
+        app.verify(app.Key())
+        app.record("create")
+        with pytest.raises(LookupError):
+            app.record("delete", None, LookupError())
+    first, second = events.records
+    assert (first.event_name, first.severity_number) == ("keyaudit.audit", SeverityNumber.INFO)
+    assert first.attributes["keyaudit.action"] == "create"
+    assert tuple(first.attributes["keyaudit.key.scopes"]) == ("a:read",)
+    assert (second.severity_number, second.attributes["error.type"]) == (SeverityNumber.ERROR, "LookupError")
+    assert first.span_id == keyaudit.audit_spans()[0].context.span_id
+
+
+def test_usage_is_sent_when_the_library_is_removed(keyaudit: KeyAudit, app: Any) -> None:
+    """Per key: requests, and decisions by permission and outcome in parallel lists."""
+    events = Events(keyaudit, app, events="usage")
+    for _ in range(3):
+        with keyaudit.request():
+            app.verify(app.Key())
+            app.require("a:read")
+            with pytest.raises(PermissionError):
+                app.require("a:delete", PermissionError())
+    assert events.records == []
+    keyaudit.uninstrument()
+    (record,) = events.records
+    attributes = dict(record.attributes)
+    assert record.event_name == "keyaudit.usage"
+    assert (attributes["keyaudit.key.id"], attributes["keyaudit.usage.requests"]) == ("k_1", 3)
+    pairs = zip(*(attributes[f"keyaudit.usage.{name}"] for name in ("permissions", "outcomes", "counts")), strict=True)
+    assert sorted(pairs) == [("a:delete", "denied", 3), ("a:read", "granted", 3)]
+    assert attributes["keyaudit.usage.from"].endswith("Z")
+
+
+def test_missing_provider_is_logged_once(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a logger provider nothing is sent, and one line says so."""
+    name = app.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify"], events="denials")
+    for _ in range(2):
+        with keyaudit.request(), pytest.raises(PermissionError):
+            app.verify(None)
+    assert [one for one in caplog.messages if "logger provider" in one] == [
+        "keyaudit: no logger provider is configured, so no event is sent"
+    ]

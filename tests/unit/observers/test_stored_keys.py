@@ -1,0 +1,185 @@
+"""Keys that a call stores before it ends: a middleware, a decorator, a hook."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import current_key
+from support.keyaudit import KeyAudit, LoadModule
+
+APP = """
+import functools
+
+class Key:
+    name, scopes, allow_list = "ci", ["a:b"], []
+    def __init__(self, id, active=True):
+        self.id, self.active = id, active
+
+class Denied(Exception):
+    status_code = 401
+
+STORE = type("Store", (), {})()
+
+class Middleware:
+    async def dispatch(self, request, call_next):
+        request.state.api_key = request.key
+        return await call_next(request)
+
+    def __call__(self, request):
+        if request.key is None:
+            raise Denied
+        request.api_key = request.key
+        return request.view()
+
+def guarded(view):
+    @functools.wraps(view)
+    def wrapper(key, *args):
+        STORE.api_key = key
+        return view(*args)
+    return wrapper
+
+def parameter(key, work):
+    return work()
+
+def record(action, additional_fields=None):
+    return additional_fields
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that stores its keys."""
+    return load_module(APP)
+
+
+def instrument(keyaudit: KeyAudit, app: ModuleType, *auth: str) -> None:
+    """Instrument the application with some authentication targets."""
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:{one.format(app=name)}" for one in auth], audit_targets=[f"{name}:record"]
+    )
+
+
+def asgi(key: Any) -> Any:
+    """Return a request of an ASGI framework."""
+    return SimpleNamespace(state=SimpleNamespace(), key=key)
+
+
+def test_middleware_that_sets_the_state(keyaudit: KeyAudit, app: Any) -> None:
+    """Rows of the endpoint, ``current_key()`` and the server span have the key."""
+    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+
+    async def endpoint(request: Any) -> Any:
+        assert current_key() is not None
+        return app.record("create")
+
+    with keyaudit.request():
+        row = asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
+    assert row["request_api_key"]["id"] == "k_1"
+    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
+    assert keyaudit.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
+
+
+def test_key_that_nobody_needed_is_accepted_at_the_end(keyaudit: KeyAudit, app: Any) -> None:
+    """Without a write inside, the end of the call reads the key."""
+    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+
+    async def endpoint(request: Any) -> None:
+        """Write nothing."""
+
+    with keyaudit.request():
+        asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
+        assert app.record("late")["request_api_key"]["id"] == "k_1"
+
+
+def test_request_without_a_key_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+    """Neither ``None`` nor a missing attribute is an outcome, and nothing is counted as degraded."""
+    instrument(
+        keyaudit,
+        app,
+        "Middleware.dispatch?key=args.request.state.api_key",
+        "guarded.<locals>.wrapper?key={app}:STORE.api_key",
+    )
+
+    async def endpoint(request: Any) -> Any:
+        return app.record("create")
+
+    with keyaudit.request():
+        assert asyncio.run(app.Middleware().dispatch(asgi(None), endpoint)) is None
+    assert keyaudit.server_span() == {}
+    assert keyaudit.degraded() == {}
+    assert keyaudit.writes()["none"] == 1
+
+
+def test_exception_of_the_endpoint_denies_nothing(keyaudit: KeyAudit, app: Any) -> None:
+    """It is the application's own; the key was used and stays."""
+    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+
+    async def endpoint(request: Any) -> None:
+        app.record("create")
+        raise LookupError
+
+    with keyaudit.request(), pytest.raises(LookupError):
+        asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
+    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+
+
+def test_refusal_of_a_middleware_is_a_denial(keyaudit: KeyAudit, app: Any) -> None:
+    """Status 401 before any key was used."""
+    instrument(keyaudit, app, "Middleware.__call__?key=args.request.api_key")
+    with keyaudit.request(), pytest.raises(app.Denied):
+        app.Middleware()(SimpleNamespace(key=None))
+    assert keyaudit.server_span() == {
+        "keyaudit.outcome": "denied",
+        "keyaudit.denied.reason": f"{app.__name__}.Denied",
+    }
+
+
+def test_decorator_that_stores_the_key_in_a_module(keyaudit: KeyAudit, app: Any) -> None:
+    """The value of ``module:name`` is looked up each time, also for views decorated before."""
+    view = app.guarded(lambda: app.record("create"))
+    instrument(keyaudit, app, "guarded.<locals>.wrapper?key={app}:STORE.api_key")
+    for key_id in ("k_1", "k_2"):
+        with keyaudit.request():
+            assert view(app.Key(key_id))["request_api_key"]["id"] == key_id
+
+
+def test_bare_parameter_is_read_at_the_end(keyaudit: KeyAudit, app: Any) -> None:
+    """It may be there before it is checked."""
+    instrument(keyaudit, app, "parameter?key=args.key")
+    with keyaudit.request():
+        assert app.parameter(app.Key("k_1"), lambda: app.record("create")) is None
+        assert app.record("create")["request_api_key"]["id"] == "k_1"
+
+
+def test_invalid_key_waits_for_the_end(keyaudit: KeyAudit, app: Any) -> None:
+    """A key whose ``valid`` is not truthy while the call is open is given to no row, and denied at the end."""
+    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key&valid=active")
+
+    async def endpoint(request: Any) -> Any:
+        return app.record("create")
+
+    with keyaudit.request():
+        assert asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1", active=False)), endpoint)) is None
+    shown = keyaudit.server_span()
+    assert (shown["keyaudit.outcome"], shown["keyaudit.denied.key.id"]) == ("denied", "k_1")
+
+
+def test_nested_authentication_of_the_same_key(keyaudit: KeyAudit, app: Any) -> None:
+    """A key of another class with the same number, accepted inside the call, is the same key."""
+    sys.modules[app.__name__].Other = type("Other", (), {"id": 1, "name": "other"})
+    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key", "parameter?key=return")
+
+    async def endpoint(request: Any) -> Any:
+        app.record("first")
+        app.parameter(None, app.Other)
+        return app.record("second")
+
+    with keyaudit.request():
+        row = asyncio.run(app.Middleware().dispatch(asgi(app.Key(1)), endpoint))
+    assert row["request_api_key"]["id"] == "1"

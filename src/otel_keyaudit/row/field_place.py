@@ -113,7 +113,7 @@ class FieldPlace(Place):
             return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
         fields = self._read(call)
         if type(fields) is not dict:
-            return self._put_other(call, merge)
+            return self._put_other(call, merge, fields)
         if self._last_kind is not dict:
             self._note(fields)
         merged = merge.into(fields)
@@ -122,9 +122,10 @@ class FieldPlace(Place):
         self._write(call, merged)
         return partial(copy_back, fields, merged, merged.copy(), merge.members)
 
-    def _put_other(self, call: Call, merge: Merge) -> After | None:
+    def _put_other(self, call: Call, merge: Merge, fields: Any) -> After | None:
         """Merge into an argument that is no plain dict."""
-        fields = self._argument(call)
+        if fields is self._default:
+            fields = self._argument(call)
         merged = self._merged(merge, fields, call.self, None)
         if merged is fields:
             return None

@@ -126,6 +126,21 @@ async def handle(scope):
     Journal.add(SimpleNamespace(action="create", metadata={}))
 """
 )
+LIBRARY = (
+    KEY
+    + """
+import sys
+from pathlib import Path
+folder = Path(__file__).parent / "site-packages"
+folder.mkdir(exist_ok=True)
+(folder / "orm.py").write_text("def from_db(kind, values): return kind()")
+sys.path.insert(0, str(folder))
+import orm
+def resolve(presented): return orm.from_db(Key, (presented,)) if presented else None
+async def handle(scope):
+    resolve(header(scope))
+"""
+)
 NOTHING = (
     KEY
     + """
@@ -194,6 +209,12 @@ def test_the_right_functions_come_first(
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:
     """A function that was not given the credential, and one without a place for fields, are no candidates."""
     assert targets(tmp_path, PLAIN) == {"auth": ["shop:verify"], "audit": ["shop:record"]}
+
+
+def test_a_library_does_not_replace_the_service(tmp_path: Path) -> None:
+    """An ORM also receives the credential, and returns the key; it comes after the function of the service."""
+    found = targets(tmp_path, LIBRARY)
+    assert found == {"auth": ["shop:resolve", "orm:from_db"], "audit": []}
 
 
 def test_lines_for_people(tmp_path: Path) -> None:

@@ -41,8 +41,12 @@ def attributes(value: object) -> dict[str, Any]:
 
 def declared(kind: type) -> list[str]:
     """Return the public names that a class declares: slots, fields of named tuples, properties and columns."""
-    names = [name for one in kind.__mro__[:-1] for name, content in vars(one).items() if not callable(content)]
+    names = [name for one in kind.__mro__[:-1] for name, content in vars(one).items() if not _is_method(content)]
     return [name for name in names if _is_public(name)]
+
+
+def _is_method(content: object) -> bool:
+    return callable(content) or isinstance(content, (classmethod, staticmethod))
 
 
 def _is_public(name: object) -> bool:

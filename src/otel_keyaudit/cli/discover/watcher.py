@@ -140,7 +140,8 @@ class Watcher(Recorder):
             self._note_built(frame, value)
         found = None if call.has_inner else describe_key(function, value, call.strength)
         if found is not None:
-            self._mark_outer(frame, call.strength)
+            if not function.is_library:  # a library's function is the right one only if no function of the service is
+                self._mark_outer(frame, call.strength)
             if function.found is None or found["score"] > function.found["score"]:
                 function.found = found
 

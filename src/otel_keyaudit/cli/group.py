@@ -10,7 +10,7 @@ from otel_keyaudit.cli.usage import WrongUseError
 from otel_keyaudit.errors import hint, shown
 from otel_keyaudit.version import __version__
 
-_COMMANDS = ("discover", "explain", "presets", "report")
+_COMMANDS = ("doctor", "discover", "explain", "presets", "report")
 """Names of the commands. Each is an object of that name in ``otel_keyaudit.cli.<name>.command``."""
 
 
@@ -40,7 +40,7 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Group, invoke_without_command=True, epilog="Example: otel-keyaudit discover -- uvicorn shop.main:app")
+@click.group(cls=_Group, invoke_without_command=True, epilog="Example: otel-keyaudit doctor -- uvicorn shop.main:app")
 @click.version_option(__version__, prog_name="otel-keyaudit")
 @click.pass_context
 def group(context: click.Context) -> None:

@@ -102,8 +102,6 @@ class ApiKey:
             object.__setattr__(self, "_emitted", joined)
         return joined
 
-    written = emitted  # the earlier name, until its users have moved
-
     def updated_by(self, later: ApiKey) -> ApiKey:
         """Return the later snapshot of the same key; fields that it does not know keep their earlier value."""
         known = {name: value for name in READERS if (value := getattr(later, name)) is not None}

@@ -135,6 +135,3 @@ def as_time(value: object) -> datetime:
         except ValueError:  # a day that does not exist, such as 30 February
             pass
     raise RefusedValueError("a time or an RFC 3339 string", value)
-
-
-text, moment = as_string, as_time  # the earlier names, until their users have moved

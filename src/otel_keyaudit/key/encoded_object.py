@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,13 +20,11 @@ class EncodedObject:
     Attributes:
         members: The same object.
         json: Compact JSON without the closing brace, so that more members can follow.
-        fingerprint: Short hash of the content.
     """
 
-    __slots__ = ("fingerprint", "json", "members")
+    __slots__ = ("json", "members")
 
     json: str
-    fingerprint: bytes
 
     def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
@@ -35,13 +32,10 @@ class EncodedObject:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Encode at the first use: Python asks here for slots that have no value yet."""
+            """Encode at the first use: Python asks here for a slot that has no value yet."""
             if name == "json":
                 self.json = to_json(self.members)[:-1]
                 return self.json
-            if name == "fingerprint":
-                self.fingerprint = fingerprint(self.members)
-                return self.fingerprint
             raise AttributeError(name)
 
     def copy(self) -> dict[str, Any]:
@@ -72,20 +66,8 @@ def to_json(members: dict[str, Any]) -> str:
     return text if text.isprintable() else json.dumps(members, separators=(",", ":"))
 
 
-def fingerprint(members: dict[str, Any]) -> bytes:
-    """Hash the content of an object, regardless of the order of its members.
-
-    Raises:
-        TypeError: The object has a value that is not JSON.
-    """
-    return blake2b(orjson.dumps(members, _plain, orjson.OPT_SORT_KEYS), digest_size=16).digest()
-
-
 def _plain(value: Any) -> Any:
     """Return the list for a subclass of tuple, which orjson does not know."""
     if isinstance(value, tuple):
         return list(value)
     raise TypeError
-
-
-Form = EncodedObject  # the earlier name, until its users have moved

@@ -92,8 +92,6 @@ class Snapshot:
         """Return the members of a row in a detail."""
         return self.full if detail is Detail.FULL else self.minimal
 
-    form = encoded
-
     def _encode_full(self) -> EncodedObject:
         key, members = self.key, self._head(Detail.FULL)
         self._add_list(members, "scopes", key.scopes)

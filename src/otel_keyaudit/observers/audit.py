@@ -338,15 +338,19 @@ class AuditWrite(ObservedCall):
         settings = components.settings
         if self._snapshot is not None:
             encoded = self._snapshot.encoded(self._detail)
-            members[settings.request_field] = SnapshotMember(encoded, self._context_members(), location)
+            row_member = SnapshotMember(encoded, self._context_members(), location)
+            members[settings.request_field] = self.target.last_member = row_member
         elif self._attribution.kind == names.AMBIGUOUS_REQUEST:
             encoded = ambiguous(self._attribution.ids, self._attribution.ids_count)
-            members[settings.request_field] = SnapshotMember(encoded, None, location)
+            row_member = SnapshotMember(encoded, None, location)
+            members[settings.request_field] = self.target.last_member = row_member
         if self._subject is not None:
             encoded = components.snapshots.of(self._subject).encoded(self._detail)
             with_changes = self._changes is not None and self._detail is _FULL
             extra = {"changes": self._changes.members(settings.max_items)} if with_changes else None  # type: ignore[union-attr]
-            members[settings.subject_field] = SnapshotMember(encoded, extra, None)
+            row_member = SnapshotMember(encoded, extra, None)
+            members[settings.subject_field] = row_member
+            self.target.last_member = self.target.last_member or row_member
         return members
 
     def _context_members(self) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
-from otel_keyaudit.key.canonical import is_list, moment, text
+from otel_keyaudit.key.canonical import as_string, as_time, is_list
 
 LONGEST = 1_000_000
 """How many characters or elements ``head`` and ``tail`` keep at most."""
@@ -175,7 +175,7 @@ def _prefix(name: str, argument: str | None) -> Filter:
 
 
 def _local(value: Any) -> datetime:
-    time = moment(value)
+    time = as_time(value)
     return time.astimezone() if time.utcoffset() is None else time
 
 
@@ -210,7 +210,7 @@ def _text(value: Any) -> str:
         return value.decode()
     if type(value).__module__ in _TEXT_MODULES or isinstance(value, (bool, float)):
         return str(value)
-    return text(value)
+    return as_string(value)
 
 
 class Actors(list[str]):

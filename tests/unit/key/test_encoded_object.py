@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.key.encoded_object import EncodedObject, cut, fingerprint
+from otel_keyaudit.key.encoded_object import EncodedObject, cut
 
 
 @pytest.mark.parametrize(
@@ -38,27 +38,6 @@ def test_rows_share_no_list_and_no_dict() -> None:
     assert encoded.copy() == {"scopes": ["a"], "effective_scope": {"permissions": ["a:read"], "catalog": "1"}}
 
 
-def test_a_fingerprint_depends_on_the_content() -> None:
-    """The order of members does not count; any other difference does."""
-    content: dict[str, Any] = {"id": "k_1", "scopes": ["a", "b"]}
-    assert (
-        fingerprint(content) == fingerprint({"scopes": ["a", "b"], "id": "k_1"}) == EncodedObject(content).fingerprint
-    )
-    others: list[dict[str, Any]] = [
-        {},
-        {"id": "k_2", "scopes": ["a", "b"]},
-        {"id": "k_1", "scopes": ["b", "a"]},
-        {"id": "k_1"},
-    ]
-    assert len({fingerprint(one) for one in [content, *others]}) == 5
-
-
-def test_other_values_than_json_have_no_fingerprint() -> None:
-    """The library never writes such values."""
-    with pytest.raises(TypeError):
-        fingerprint({"id": object()})
-
-
 def test_long_lists_are_cut() -> None:
     """The first elements are kept, and the full length stands beside them if some are left out."""
     members: dict[str, Any] = {}
@@ -71,5 +50,4 @@ def test_encodings_are_made_once() -> None:
     """Each is the same object at every use; other names are unknown."""
     encoded = EncodedObject({"id": "k_1"})
     assert encoded.json is encoded.json
-    assert encoded.fingerprint is encoded.fingerprint
     assert not hasattr(encoded, "xml")

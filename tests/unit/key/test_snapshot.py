@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, Detail
 from otel_keyaudit.key.scope_catalog import ScopeCatalog, load_catalog
 from otel_keyaudit.key.snapshot import Snapshot, Snapshots
-from otel_keyaudit.row.snapshot_member import Location, SnapshotMember, ambiguous
+from otel_keyaudit.row.snapshot_member import Location, SnapshotMember
 
 CATALOG = ScopeCatalog(
     version="2026-11",
@@ -157,21 +156,6 @@ def test_location() -> None:
     assert list(located)[-2:] == ["trace_id", "span_id"]
     assert (located["trace_id"], located["span_id"]) == LOCATION
     assert SnapshotMember(snapshot.minimal).as_object() == snapshot.minimal.copy()
-
-
-@pytest.mark.parametrize(
-    ("max_items", "location", "expected"),
-    [
-        (2, LOCATION, {"ids": ["k_1", "k_2"], "trace_id": LOCATION[0], "span_id": LOCATION[1]}),
-        (2, None, {"ids": ["k_1", "k_2"]}),
-        (1, None, {"ids": ["k_1"], "ids_count": 2}),
-    ],
-)
-def test_ambiguous(max_items: int, location: Location | None, expected: dict[str, Any]) -> None:
-    """A request with several keys names all of them and chooses none."""
-    member = SnapshotMember(ambiguous(("k_1", "k_2"), max_items), None, location)
-    assert member.as_object() == {"ambiguous": True, **expected}
-    assert json.loads(member.as_json()) == member.as_object()
 
 
 def test_equal_keys_share_a_snapshot() -> None:

@@ -219,7 +219,7 @@ def test_only_so_many_credentials_are_remembered() -> None:
 def test_a_key_that_has_been_checked_is_as_it_was() -> None:
     """What is remembered of its texts is no part of it."""
     key, other = ApiKey("k_1", "n", ["a"], ["b"], "o"), ApiKey("k_1", "n", ["a"], ["b"], "o")
-    assert key.written == "k_1\nn\no\na\nb"
+    assert key.emitted == "k_1\nn\no\na\nb"
     assert (key, repr(key), hash(key), key.digest) == (other, repr(other), hash(other), other.digest)
 
 

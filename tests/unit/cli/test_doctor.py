@@ -1,0 +1,274 @@
+"""``otel-keyaudit doctor``: the options, the modules of the targets, and the calls of a command."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOP = """
+class Key:
+    def __init__(self, id, **more):
+        self.id, self.name, self.scopes, self.allow_list = id, "ci", ["a:read"], []
+        self.__dict__.update(more)
+
+def verify(raw):
+    if raw == "bad":
+        raise PermissionError("bad")
+    return Key(raw)
+
+def record(action, additional_fields=None):
+    return additional_fields
+
+def unused(action, additional_fields=None):
+    return additional_fields
+"""
+SERVICE = """
+import shop
+from otel_keyaudit import ApiKey, use_key
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    try:
+        shop.verify(dict(scope["headers"])[b"x-api-key"].decode())
+        status = 200
+    except PermissionError:
+        status = 401
+    shop.record("create", {})
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+"""
+FORKS = """
+import multiprocessing, os, time
+import shop
+from otel_keyaudit import ApiKey, use_key
+
+def work(count):
+    with use_key(ApiKey("k_1")):
+        for _ in range(count):
+            shop.record("create", {})
+
+if __name__ == "__main__":
+    work(1)
+    child = os.fork()
+    if child == 0:
+        work(20)
+        time.sleep(0.5)
+        os._exit(0)
+    os.waitpid(child, 0)
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(300,))
+    worker.start()
+    worker.join()
+    shop.verify("k_2")
+"""
+KEYS = ("finding", "target", "detail", "remedy")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the application."""
+    for name, source in (("shop", SHOP), ("service", SERVICE), ("forks", FORKS)):
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    return tmp_path
+
+
+def environment(**options: str) -> dict[str, str]:
+    """Return an environment with options."""
+    variables = {f"OTEL_PYTHON_KEYAUDIT_{name.upper()}": value for name, value in options.items()}
+    return {**os.environ, **variables, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "django,celery,flask,fastapi,starlette"}
+
+
+def doctor(folder: Path, *arguments: str, **options: str) -> tuple[int, Any, str]:
+    """Run the command; return its status, its JSON document and its standard error."""
+    program = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", *arguments]
+    done = subprocess.run(
+        program, cwd=folder, env=environment(**options), capture_output=True, text=True, check=False, timeout=120
+    )
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def findings(document: Any) -> list[tuple[str, str | None]]:
+    """Return the findings with their targets; each has a detail and a remedy."""
+    assert all(tuple(one) == KEYS and one["detail"] and one["remedy"] for one in document["findings"])
+    return [(one["finding"], one["target"]) for one in document["findings"]]
+
+
+def test_right_targets_have_no_findings(folder: Path) -> None:
+    """Their modules are imported and their states are shown; nothing can have been called."""
+    status, document, _ = doctor(folder, auth_targets="shop:verify", audit_targets="shop:record")
+    assert (status, document["format"], findings(document)) == (0, "keyaudit-doctor/1", [])
+    assert [(one["target"], one["kind"], one["state"], one["calls"]) for one in document["targets"]] == [
+        ("shop:verify", "auth", "active", 0),
+        ("shop:record", "audit", "active", 0),
+    ]
+    assert document["targets"][0].keys() == {
+        "target", "kind", "state", "reason", "preset", "calls", "outcomes", "unreadable", "last_member",
+    }  # fmt: skip
+
+
+def test_wrong_names_are_findings(folder: Path) -> None:
+    """Module, function and parameter are checked, and the nearest name is given."""
+    targets = ["shop:verfy", "shop:record?fields=args.aditional_fields", "shp:record"]
+    status, document, _ = doctor(folder, auth_targets=targets[0], audit_targets=",".join(targets[1:]))
+    assert status == 1
+    assert {("wrong", target) for target in targets} <= set(findings(document))
+    details = {one["target"]: one["detail"] for one in document["findings"]}
+    assert "verify" in details[targets[0]]
+    assert "additional_fields" in details[targets[1]]
+
+
+def test_findings_can_be_allowed(folder: Path) -> None:
+    """They are left out, and do not change the exit status."""
+    status, document, _ = doctor(folder, "--allow", "wrong, pending", auth_targets="shop:verfy")
+    assert (status, findings(document)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "detail"),
+    [
+        ({"sampler": "action", "auth_targets": "shop:verify"}, "did you mean 'actions'?"),
+        ({"presets": "pyjtw"}, "did you mean 'pyjwt'?"),
+        ({}, "no targets and no presets are configured"),
+        ({"auth_target": "shop:verify"}, "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS"),
+        ({"auth_targets": "shop:verify", "sampler": "rules", "sampler_arg": "no.json"}, "No such file"),
+    ],
+)
+def test_wrong_options_are_findings(folder: Path, options: dict[str, str], detail: str) -> None:
+    """The option and the remedy are named; nothing of the application is imported."""
+    (folder / "shop.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    status, document, error = doctor(folder, **options)
+    assert status == 1
+    assert ("wrong", None) in findings(document)
+    assert any(detail in one["detail"] for one in document["findings"])
+    assert ("imported" in error) == ("auth_targets" in options and options["sampler"] == "")
+
+
+def test_a_module_that_cannot_be_imported_is_a_finding(folder: Path) -> None:
+    """The class of its exception is named, and its message is not: it can hold a secret."""
+    (folder / "shop.py").write_text("raise RuntimeError('s3cret')", encoding="utf-8")
+    status, document, _ = doctor(folder, auth_targets="shop:verify")
+    assert status == 1
+    assert {name for name, _ in findings(document)} == {"pending"}
+    assert any("RuntimeError" in one["detail"] for one in document["findings"])
+    assert "s3cret" not in json.dumps(document)
+
+
+def test_an_import_that_ends_the_process_is_a_finding(folder: Path) -> None:
+    """A script without a guard around its main part does this."""
+    (folder / "shop.py").write_text("import os; print('output', flush=True); os._exit(3)", encoding="utf-8")
+    status, document, error = doctor(folder, auth_targets="shop:verify")
+    assert (status, findings(document)) == (1, [("wrong", None)])
+    assert "status 3" in document["findings"][0]["detail"]
+    assert "output" in error  # standard output has the report only
+
+
+def test_all_processes_are_added_up(folder: Path) -> None:
+    """The first process, a fork and a worker that end without ``atexit``; the key outside of requests is a finding."""
+    status, document, error = doctor(
+        folder, "--", sys.executable, "forks.py", auth_targets="shop:verify", audit_targets="shop:record,shop:unused"
+    )
+    verify, record, unused = document["targets"]
+    assert (verify["calls"], verify["outcomes"]["accepted"]) == (1, 1), error
+    assert (record["calls"], record["outcomes"]["attributed"]) == (321, 321)
+    assert record["last_member"]["id"] == "k_1"
+    assert (unused["calls"], unused["last_member"]) == (0, None)
+    assert document["processes"] == 3
+    assert status == 1
+    assert findings(document) == [("outside", "shop:verify"), ("silent", "shop:unused")]
+
+
+def test_a_missing_command_is_wrong_use(folder: Path) -> None:
+    """One line names it."""
+    status, document, error = doctor(folder, "--", "no-such-command", auth_targets="shop:verify")
+    assert (status, document) == (2, None)
+    assert error.splitlines()[-1].startswith("keyaudit: there is no command 'no-such-command' to run")
+
+
+def test_an_unknown_finding_is_wrong_use(folder: Path) -> None:
+    """The nearest name is given."""
+    status, document, error = doctor(folder, "--allow", "silnt")
+    assert (status, document) == (2, None)
+    assert error.strip().endswith("did you mean 'silent'?")
+
+
+@contextmanager
+def served(folder: Path, *command: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Run a server under the doctor; yield its port and the process of the doctor."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", "--", *command, "--port", str(port)]
+    options = environment(auth_targets="shop:verify", audit_targets="shop:record")
+    with subprocess.Popen(
+        program, cwd=folder, env=options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield port, process
+        finally:
+            process.kill()
+
+
+def send(port: int, key: str) -> int:
+    """Send a request, as soon as the server listens; return its status."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"X-API-Key": key})
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
+                return int(response.status)
+        except urllib.error.HTTPError as error:  # noqa: PERF203 - until it listens
+            with error:
+                return error.code
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(port)
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signals, workers: int) -> None:
+    """The signal is passed on to the server, and its answers count, whichever worker gave them."""
+    command = [sys.executable, "-m", "uvicorn", "service:app", "--workers", str(workers)]
+    with served(folder, *command) as (port, process):
+        statuses = [send(port, key) for key in ("k_1", "k_2", "bad") * 4]
+        process.send_signal(number)
+        output, error = process.communicate(timeout=60)
+    assert statuses == [200, 200, 401] * 4
+    document = json.loads(output)
+    assert findings(document) == [], error
+    assert process.returncode == 0
+    verify, record = document["targets"]
+    assert (verify["calls"], verify["outcomes"]) == (12, {"accepted": 8, "denied": 4})
+    assert (record["calls"], record["outcomes"]) == (12, {"attributed": 8, "none": 4})
+    assert record["last_member"]["id"] in ("k_1", "k_2")
+    assert 1 <= document["processes"] <= workers + 2
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        pytest.fail("the server still listens")
+
+
+def test_lines_for_people(folder: Path) -> None:
+    """Each target has its state, its calls and its last member; each finding has a remedy; a pipe has no colors."""
+    program = [sys.executable, "-m", "otel_keyaudit", "doctor", "--", sys.executable, "forks.py"]
+    options = environment(auth_targets="shop:verify", audit_targets="shop:record")
+    done = subprocess.run(program, cwd=folder, env=options, capture_output=True, text=True, check=False, timeout=120)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert "active auth shop:verify" in lines
+    assert "  321 calls: attributed 321" in lines
+    assert any(line.startswith('  last member: {"id": "k_1"') for line in lines)
+    assert any(line.startswith("outside shop:verify: 1 keys were accepted outside of every request") for line in lines)
+    assert lines[-1].startswith("  remedy: ")
+    assert "\x1b" not in done.stdout

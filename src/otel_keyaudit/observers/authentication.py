@@ -25,7 +25,7 @@ from otel_keyaudit.observers.refusals import is_denied_access
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
 from otel_keyaudit.request.context import current_request, used_key
-from otel_keyaudit.request.outside import missing_instrumentation_hint
+from otel_keyaudit.request.missing_instrumentation import missing_instrumentation_hint
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expression import Expression, ObjectReference

@@ -23,10 +23,10 @@ _INSTRUMENTATIONS: Final = {
 
 def missing_instrumentation_hint() -> str:
     """Return the remedy for a key that was accepted outside of every request, as the end of a sentence."""
-    remedies = [
-        f"install and activate {instrumentation} ({module} is imported)"
-        for module, instrumentation in _INSTRUMENTATIONS.items()
-        if module in sys.modules
+    by_hand = "put `with use_key(key):` around the work"
+    found = [
+        f"{package} ({module} is imported)" for module, package in _INSTRUMENTATIONS.items() if module in sys.modules
     ]
-    remedies.append("put `with use_key(key):` around the work")
-    return ", or ".join(remedies)
+    if not found:
+        return f"{by_hand}, or serve the application by ASGI or WSGI"
+    return f"install and enable {' or '.join(found)}, or {by_hand}"

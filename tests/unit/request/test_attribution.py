@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from otel_keyaudit.request.attribution import (
     AcceptedKeys,
     Attribution,
     Delegation,
+    OpenAuthentication,
 )
 
 ONE, OTHER = ApiKey("k_1", name="one"), ApiKey("k_2")
@@ -25,9 +27,9 @@ MAX_IDS = 3
 class Authentication:
     """The call of an authentication target, inside another one."""
 
-    def __init__(self, within: Authentication | None = None, source: object = "Key") -> None:
+    def __init__(self, within: OpenAuthentication | None = None, source: object = "Key") -> None:
         self.within = within
-        self.source = source
+        self.source: Any = source
         self.accepted_id: str | None = None
         self.accepted_inside: dict[AcceptedKey, None] | None = None
 

@@ -162,7 +162,7 @@ def test_child_that_goes_on_with_the_request(keyaudit: KeyAudit) -> None:
     reading, writing = os.pipe()
     with unseen_request() as request:
         bare.verify("parent")
-        with request._lock if hasattr(request, "_lock") else request.lock:
+        with request._lock:
             pid = os.fork()
             if pid == 0:
                 signal.alarm(SECONDS)
@@ -187,7 +187,7 @@ def test_lock_that_another_thread_holds_is_not_waited_for() -> None:
         bare.verify("parent")
 
         def hold() -> None:
-            with request._lock if hasattr(request, "_lock") else request.lock:
+            with request._lock:
                 held.set()
                 done.wait(SECONDS)
 

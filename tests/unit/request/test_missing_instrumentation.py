@@ -18,7 +18,8 @@ def _nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_use_key_is_always_a_remedy() -> None:
     """A script has no framework."""
-    assert missing_instrumentation_hint() == "put `with use_key(key):` around the work"
+    hint = missing_instrumentation_hint()
+    assert hint == "put `with use_key(key):` around the work, or serve the application by ASGI or WSGI"
 
 
 @pytest.mark.parametrize(
@@ -36,4 +37,4 @@ def test_instrumentation_of_an_imported_framework(
     """Its distribution is named, and the module that shows why."""
     monkeypatch.setitem(sys.modules, module, ModuleType(module))
     hint = missing_instrumentation_hint()
-    assert hint.startswith(f"install and activate {distribution} ({module} is imported), or put `with use_key(key):`")
+    assert hint.startswith(f"install and enable {distribution} ({module} is imported), or put `with use_key(key):`")

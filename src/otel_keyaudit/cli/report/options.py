@@ -87,7 +87,7 @@ class Options:
         return options
 
     def selects(self, key_id: str | None) -> bool:
-        """Check whether a key, or ``None`` for what is about no key, is reported."""
+        """Check whether the report includes a key; ``None`` stands for findings that are about no key."""
         return self.key is None or (key_id is not None and fnmatchcase(key_id, self.key))
 
 

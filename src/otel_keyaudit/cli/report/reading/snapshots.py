@@ -53,7 +53,7 @@ class Snapshot:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes, without what is no string."""
+        """The scopes; elements that are not strings are skipped."""
         return tuple(dict.fromkeys(_strings(self.member.get("scopes"))))
 
     @property

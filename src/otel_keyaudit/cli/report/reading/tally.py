@@ -77,9 +77,10 @@ class Tally:
             entries: The entries.
             progress: Is called with the number of rows, now and then.
         """
+        add_row = self._add_row
         for entry in entries:
             if isinstance(entry, tuple):
-                self._add_row(*entry)
+                add_row(*entry)
                 if not self._number % 10_000:
                     progress(self._number)
             elif isinstance(entry, Unreadable):

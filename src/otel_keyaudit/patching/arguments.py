@@ -213,7 +213,8 @@ def _own_parameters(function: Callable[..., Any]) -> Parameters:
         bare = bare_function(function.__code__)
         bare.__defaults__, bare.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
         return _parameters_of(bare)
-    return _parameters_of(function, unknown=_ANY)
+    parameters = _parameters_of(function, unknown=_ANY)
+    return _ANY if hasattr(function, "__code__") and not parameters else parameters  # mypyc declares none
 
 
 def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:

@@ -88,8 +88,8 @@ class Found(Own):
         limits = []
         if self.hands_out:
             limits.append("methods taken from an object before instrument() are not recorded")
-        module = sys.modules.get(getattr(self.function, "__module__", None) or "")
-        is_compiled = (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
+        names = self.place.holder if self.place is not None and self.place.kind == "item" else {}
+        is_compiled = str(names.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
         if is_compiled and type(self.function) is not FunctionType:
             limits.append("calls from inside its compiled module are not recorded")
         return limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from types import CoroutineType
@@ -43,21 +44,18 @@ def traced(shape: Shape, arguments: Any, steps: Any, *, fails: bool) -> list[Any
 
 def description(function: Any) -> list[Any]:
     """Return what others ask a callable about itself."""
-    tests = (
-        inspect.iscoroutinefunction,
-        inspect.isgeneratorfunction,
-        inspect.isasyncgenfunction,
-        asyncio.iscoroutinefunction,
-    )
+    tests = [inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction]
+    if sys.version_info < (3, 14):  # deprecated since
+        tests.append(asyncio.iscoroutinefunction)
     names = [getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")]
     return [[test(function) for test in tests], str(inspect.signature(function)), names]
 
 
-def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: Any, *, fails: bool, lasts: bool) -> None:
-    """Compare a call of a function with the same call of the same function, observed."""
+def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: Any, *, fails: bool, how: str) -> None:
+    """Compare a call of a function with the same call of the same function, which is observed or passes through."""
     plain, other = Shape(form, kind, of), Shape(form, kind, of)
     expected = traced(plain, arguments, steps, fails=fails)
-    with observed(other.module, other.name, lasts=lasts) as observer:
+    with observed(other.module, other.name, lasts=how == "lasts", passes=how == "passes") as observer:
         assert traced(other, arguments, steps, fails=fails) == expected
         assert description(other.reach()) == description(plain.reach())
         assert all(call.depth == 0 for call in observer.calls)
@@ -69,9 +67,9 @@ def test_no_difference_for_any_signature(form: str, kind: str) -> None:
     """Any signature called in any way, right or wrong, however the function is bound and of whatever kind it is."""
 
     @settings(max_examples=examples(1_000, quick=25), deadline=None)
-    @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.booleans())
-    def compare(of: Any, arguments: Any, steps: Any, fails: bool, lasts: bool) -> None:
-        check(form, kind, of, arguments, steps, fails=fails, lasts=lasts)
+    @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.sampled_from(["first", "lasts", "passes"]))
+    def compare(of: Any, arguments: Any, steps: Any, fails: bool, how: str) -> None:
+        check(form, kind, of, arguments, steps, fails=fails, how=how)
 
     with few_objects():
         compare()

@@ -46,12 +46,15 @@ class Seen(Observation):
 class Observer:
     """Sees the calls of one target."""
 
-    def __init__(self, *, lasts: bool = False) -> None:
+    def __init__(self, *, lasts: bool = False, passes: bool = False) -> None:
         self.calls: list[Seen] = []
         self.keeps = True
         self._lasts = lasts
+        self._passes = passes
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Seen:
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Seen | None:
+        if self._passes:
+            return None
         seen = Seen(args, kwargs, lasts=self._lasts)
         seen.keeps = self.keeps
         if self.keeps:
@@ -63,9 +66,9 @@ class Observer:
 
 
 @contextmanager
-def observed(module: Any, name: str, *, lasts: bool = False) -> Iterator[Observer]:
+def observed(module: Any, name: str, *, lasts: bool = False, passes: bool = False) -> Iterator[Observer]:
     """Observe the calls of one target during a block."""
-    observer = Observer(lasts=lasts)
+    observer = Observer(lasts=lasts, passes=passes)
     one = observer.put_on(module, name)
     try:
         yield observer

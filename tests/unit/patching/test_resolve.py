@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import operator
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import wrapt
 
 from otel_keyaudit.patching.patch import WrongTargetError, find
-from support.observers import observed
+from support.keyaudit import Modules
+from support.observers import Observer, observed
 
 KEY = {"id": "k_1"}
 
@@ -290,3 +293,141 @@ def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> N
     (call,) = observer.calls
     for binding in (first, again):
         assert [binding.read(call, name) for name in ("action", "additional_fields")] == ["create", KEY]
+
+
+class Sink(abc.ABC):
+    """Something to implement."""
+
+    @abc.abstractmethod
+    def record(self, action: str) -> None:
+        """Record."""
+
+    @classmethod
+    @abc.abstractmethod
+    def open(cls) -> None:
+        """Open."""
+
+    def close(self) -> None:
+        """Close."""
+        raise NotImplementedError("close")
+
+
+class DbSink(Sink):
+    """An implementation."""
+
+    def record(self, action: str) -> None:
+        """Record."""
+
+    @classmethod
+    def open(cls) -> None:
+        """Open."""
+
+    def close(self) -> None:
+        """Close."""
+
+
+class Recorder(Protocol):
+    """Something of that form."""
+
+    def record(self, action: str) -> None:
+        """Record."""
+
+
+@pytest.mark.parametrize("name", ["Sink.record", "Sink.open", "Sink.close", "Recorder.record"])
+def test_an_abstract_method_is_wrong(name: str) -> None:
+    """Its implementations do not call it; the reason names one."""
+    with pytest.raises(WrongTargetError) as caught:
+        find(SimpleNamespace(Sink=Sink, Recorder=Recorder), name)
+    example = f", as in {__name__}:DbSink.{name.split('.')[1]}" if name.startswith("Sink") else ""
+    assert str(caught.value) == f"{name} is abstract; name the method that implements it{example}"
+
+
+class Keeping:
+    """A decorator for methods that keeps the callable that it hands out in the object."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        function = self.__wrapped__  # type: ignore[attr-defined]
+        if instance is None:
+            return function
+        return instance.__dict__.setdefault(self.name, functools.partial(function, instance))
+
+
+class Store:
+    """A class with methods under descriptors that hand out callables of their own."""
+
+    @Keeping
+    def kept(self, key: str, more: int = 1) -> tuple[str, int]:
+        """Return what it got."""
+        return key, more
+
+    @functools.singledispatchmethod
+    def dispatched(self, key: str, more: int = 1) -> tuple[str, int]:
+        """Return what it got."""
+        return key, more
+
+    def _general(self, more: int, key: str) -> tuple[str, int]:
+        return key, more
+
+    partly = functools.partialmethod(_general, 1)
+
+
+@pytest.mark.parametrize("name", ["kept", "dispatched", "partly"])
+def test_a_callable_that_a_descriptor_hands_out_is_observed(name: str) -> None:
+    """Each time, also if the object keeps it, and also by way of the class."""
+    used, raw = Store(), vars(Store)[name]
+    getattr(used, name)("early")
+    module = SimpleNamespace(Store=Store)
+    patch_limits = "methods taken from an object before instrument() are not recorded"
+    observer = Observer()
+    patch = observer.put_on(module, f"Store.{name}")
+    store = Store()
+    calls = [getattr(store, name), getattr(store, name), functools.partial(getattr(Store, name), store)]
+    assert [call("k_1") for call in calls] == [("k_1", 1)] * 3
+    assert [call.positional for call in observer.calls] == [(store, "k_1")] * 3
+    assert patch.limits[-1] == patch_limits
+    assert patch.unreached == (name == "kept")
+    assert "self" in find(module, f"Store.{name}").binding() or name == "partly"
+    patch.undo()
+    assert vars(Store)[name] is raw
+    assert getattr(store, name)("k_2") == ("k_2", 1)
+    assert len(observer.calls) == 3
+
+
+ANNOTATED = """
+import functools
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from nowhere import Session
+def decorate(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs): return function(*args, **kwargs)
+    return wrapper
+def plain(raw, session: Session = None) -> Session: return raw
+cached = functools.lru_cache(plain)
+decorated = decorate(plain)
+partly = functools.partial(plain, session=None)
+class Checker:
+    def __call__(self, raw, session: Session = None): return raw
+checker = Checker()
+def make(session: Session):
+    def made(raw: Session, session: Session = None): return raw
+    return made
+made = make(None)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated late since Python 3.14")
+@pytest.mark.parametrize("name", ["plain", "cached", "decorated", "partly", "checker", "make.<locals>.made"])
+def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
+    """Their names may exist for type checkers only."""
+    module = modules.load(ANNOTATED)
+    assert {"raw", "session"} <= set(find(module, name).binding().names)
+    with observed(module, name) as observer:
+        assert getattr(module, name.rpartition(".")[2])("k_1") == "k_1"
+    assert len(observer.calls) == 1

@@ -80,7 +80,7 @@ def run_tests(one: Sabotage | None, tests: list[str] | tuple[str, ...]) -> tuple
         if one is not None:
             edit(copy / PACKAGE / one.folder, one)
         environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"}
-        command = [sys.executable, *PYTEST, *(["-x"] if one else []), *(f"tests/{path}" for path in tests)]
+        command = [sys.executable, *PYTEST, *(["-x"] if one else ["-n", "2"]), *(f"tests/{path}" for path in tests)]
         seconds = SECONDS if one else SECONDS * len(SABOTAGES)
         done = subprocess.run(
             command, cwd=copy, env=environment, timeout=seconds, capture_output=True, text=True, check=False

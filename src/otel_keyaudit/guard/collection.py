@@ -32,7 +32,15 @@ _LastEvent.start = _LastEvent.stop = _LastEvent.info  # type: ignore[attr-define
 
 _last_event = _LastEvent()
 _last_event.info = None  # type: ignore[attr-defined]
-_this_thread = local()
+
+
+class _ThisThread(local):
+    """Keeps the information on the last collection that this thread has started."""
+
+    start: dict[str, Any] | None = None
+
+
+_this_thread = _ThisThread()
 _CALLBACKS = (partial(setattr, _last_event), partial(setattr, _this_thread))
 
 
@@ -55,7 +63,7 @@ def current_collection() -> dict[str, Any] | None:
     The last event in the process is the start of a collection in this thread: other threads go on beside it.
     """
     info: dict[str, Any] | None = _last_event.info  # type: ignore[attr-defined]
-    return info if info is not None and info is getattr(_this_thread, "start", None) else None
+    return info if info is _this_thread.start else None
 
 
 class _Variable(Generic[Value]):

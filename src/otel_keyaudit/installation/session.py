@@ -30,6 +30,7 @@ from otel_keyaudit.request.first_request import before_first_use, never_before_f
 from otel_keyaudit.request.propagation import Jobs
 from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.settings import Settings
+from otel_keyaudit.targets.target import Target
 from otel_keyaudit.version import __version__
 
 
@@ -79,7 +80,7 @@ class Session:
         )
         self._watch = ModuleWatch()
         self._hooks = Hooks(self._watch)
-        targets = [(target, None) for target in settings.targets]
+        targets: list[tuple[Target, str | None]] = [(target, None) for target in settings.targets]
         targets += [(target, name) for target, name in presets.targets(chosen)]
         self.targets = [
             InstalledTarget(components, target, self._watch, position, name)

@@ -20,7 +20,7 @@ from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
 from otel_keyaudit.observers.audit_event import AuditEvent
 from otel_keyaudit.observers.audit_span import AuditSpan, Location, location_of
-from otel_keyaudit.observers.audit_target import EVENT_FIELDS, CompiledAuditTarget, Event
+from otel_keyaudit.observers.audit_target import CompiledAuditTarget, Event
 from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.observers.observed_call import ObservedCall, Observer
 from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
@@ -148,8 +148,16 @@ class AuditWrite(ObservedCall):
             self._detail = sampler.constant
             return
         event, delegation = self._event, self._attribution.delegation
-        event_fields = [event.get(name) for name in EVENT_FIELDS]
-        self._asked = AuditEvent(*event_fields, key, subject, tuple(self._decisions()), delegation.on_behalf_of)
+        self._asked = AuditEvent(
+            action=event.get(names.ACTION),
+            resource_type=event.get(names.RESOURCE_TYPE),
+            resource_id=event.get(names.RESOURCE_ID),
+            outcome=event.get(names.AUDIT_OUTCOME),
+            request_key=key,
+            subject_key=subject,
+            decisions=tuple(self._decisions()),
+            on_behalf_of=delegation.on_behalf_of,
+        )
         self._detail = sampler.choose(self._asked)
 
     def show(self) -> None:
@@ -190,16 +198,20 @@ class AuditWrite(ObservedCall):
         self._is_complete = not self._has_failed_part
 
     def end(self) -> None:
-        """End the write: count it, and remember the key that it changed."""
+        """End the write: copy the function's changes back, count, and remember what was written."""
         target, attribution, merge = self.target, self._attribution, self._merge
+        if self._copy_back is not None:
+            self.guarded(STAGE_MERGE, self._copy_back)
         target.calls.increment()
         target.counters[self._kind(), self._detail].increment()
         if attribution.has_ended:
             target.warn_of_end()
         if merge is not None and merge.moved:
             self.report(STAGE_COLLISION, CollisionError("a foreign member of a reserved name was renamed"))
-        if self._subject is not None and self._request is not None and self.exc is None:
+        if self.exc is None and self._subject is not None and self._request is not None:
             self._request.remember_subject(self._subject, replaces=True)
+        if self.exc is None and self._asked is not None and self._is_complete and self._detail is _FULL:
+            self.guarded(STAGE_SAMPLING, target.components.sampler.written, self._asked)
 
     def _kind(self) -> str:
         """Return the attribution under which the write counts: what its rows received, or kept from another request."""
@@ -207,18 +219,6 @@ class AuditWrite(ObservedCall):
         if kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST):
             return kind if self._is_complete and (merge is None or not merge.failed) else names.FAILED
         return names.ATTRIBUTED if merge is not None and merge.names_every_row else kind
-
-    def copy_back(self) -> None:
-        """Give the caller's dict the members that the function added to its copy."""
-        if self._copy_back is not None:
-            self._copy_back()
-
-    def confirm(self) -> None:
-        """Tell the sampler that a full row was written; a row that failed must not be referred to."""
-        sampler = self.target.components.sampler
-        asked = self._asked if sampler.takes_note and self._detail is _FULL else None
-        if asked is not None and self._is_complete and self.exc is None:
-            sampler.written(asked)
 
     def show_end(self) -> None:
         """End the audit span, and send the log event, with the fields that only the end tells."""
@@ -231,7 +231,9 @@ class AuditWrite(ObservedCall):
         if self._span is not None:
             self._span.end(_shown(late), self.exc)
         if events is not None:
-            events.written(self._attributes(lists=self._detail is _FULL), self.exc, self._span and self._span.span)
+            events.written(
+                self._attributes(lists=self._detail is _FULL), self.exc, None if self._span is None else self._span.span
+            )
 
     # Details
 
@@ -334,7 +336,8 @@ class AuditWrite(ObservedCall):
 
     def _members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
         """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""
-        components, members = self.target.components, dict(self.target.reserved)
+        components = self.target.components
+        members: dict[str, SnapshotMember | None] = {**self.target.reserved}
         settings = components.settings
         if self._snapshot is not None:
             encoded = self._snapshot.encoded(self._detail)
@@ -407,6 +410,8 @@ def _shown(event: Event) -> Attributes:
 
 
 def _without_outcome(event: Event) -> Event:
+    if names.AUDIT_OUTCOME not in event:
+        return event
     return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}
 
 
@@ -434,8 +439,6 @@ _NOT_BUILT = (
     (STAGE_TELEMETRY, AuditWrite.show),
 )
 _END = (
-    (STAGE_MERGE, AuditWrite.copy_back),
     (STAGE_AUDIT, AuditWrite.end),
-    (STAGE_SAMPLING, AuditWrite.confirm),
     (STAGE_TELEMETRY, AuditWrite.show_end),
 )

@@ -126,9 +126,8 @@ class CompiledAuditTarget(CompiledTarget):
         if pick is not None:
             attributes, positions = pick
             values = positions(call.positional)
-            event = {name: value for name, value in zip(attributes, values, strict=True) if value is not None}
-            if _are_plain(event.values(), credentials):
-                return event
+            if _are_plain(values, credentials):
+                return dict(zip(attributes, values, strict=True))
         return self._read(self._early, call, credentials)
 
     def read_late(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:

@@ -53,4 +53,4 @@ def _list(read: Reader, call: ObservedCall, key: Any) -> tuple[tuple[str, ...], 
     if value is None:
         return None
     names = canonical.as_strings(value)
-    return names, getattr(value, "full_count", len(names))
+    return names, getattr(value, "total", len(names))

@@ -75,10 +75,16 @@ class OpenAuthentication(Protocol):
         accepted_inside: The keys accepted inside it, which are withdrawn if it denies; an ordered set.
     """
 
-    within: OpenAuthentication | None
-    source: Any
     accepted_id: str | None
     accepted_inside: dict[AcceptedKey, None] | None
+
+    @property
+    def within(self) -> OpenAuthentication | None:
+        """As above."""
+
+    @property
+    def source(self) -> Any:
+        """As above."""
 
 
 class AcceptedKey:

@@ -78,10 +78,8 @@ def with_delegation(attributes: Mapping[str, Any], delegation: Delegation) -> Ma
     return {**attributes, **added}
 
 
-Parts = tuple[Mapping[str, Any], ...]
-"""The attributes of a server span: of the key, the outcome, the last write and the decision."""
-
-_NOTHING_SHOWN: Parts = (NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES)
+KEY, OUTCOME, WRITE, DECISION = range(4)
+"""The parts of a server span's attributes."""
 
 
 class ServerSpan:
@@ -91,15 +89,23 @@ class ServerSpan:
         span: The span.
     """
 
-    __slots__ = ("_has_ample_room", "_parts", "_span")
+    __slots__ = ("_changed", "_has_ample_room", "_parts", "_span")
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self._parts = _NOTHING_SHOWN
+        self._parts = [NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES]
+        self._changed: dict[str, Any] = {}
         self._has_ample_room = False
 
-    def show(self, parts: Parts) -> None:
-        """Set the attributes that changed, in one call. Outdated ones are overwritten: the API cannot remove any.
+    def put(self, part: int, attributes: Mapping[str, Any]) -> None:
+        """Replace the attributes of a part. Outdated ones become empty values: the API cannot remove any."""
+        before = self._parts[part]
+        if attributes is not before:
+            self._parts[part] = attributes
+            self._changed |= _difference(attributes, before) if before else attributes
+
+    def show(self) -> None:
+        """Set the attributes that changed, in one call.
 
         During a garbage collection nothing is set, since the interrupted code may hold the span's lock; the next change
         shows it.
@@ -107,31 +113,22 @@ class ServerSpan:
         Raises:
             FullSpanError: The span had no room for all attributes.
         """
-        before, span = self._parts, self._span
-        if current_collection() is not None or not span.is_recording():
+        changed, span = self._changed, self._span
+        if not changed or current_collection() is not None or not span.is_recording():
             return
-        if before is _NOTHING_SHOWN:
-            key, outcome, write, decision = parts
-            changed = {**key, **outcome, **write, **decision}
-        else:
-            changed = {}
-            for now, earlier in zip(parts, before, strict=True):
-                if now is not earlier:
-                    changed |= _difference(now, earlier)
-        if not changed:
-            return
+        self._changed = {}
         left_out = () if self._has_ample_room else self._without_room(changed)
-        if left_out:
-            span.set_attributes(_without(left_out, changed))
-            self._parts = tuple(_without(left_out, part) for part in parts)
-            raise FullSpanError(f"the span is full; {len(left_out)} attributes were left out")
-        span.set_attributes(changed)
-        self._parts = parts
+        if not left_out:
+            span.set_attributes(changed)
+            return
+        span.set_attributes(_without(left_out, changed))
+        self._parts = [_without(left_out, part) for part in self._parts]
+        raise FullSpanError(f"the span is full; {len(left_out)} attributes were left out")
 
     @property
     def lists_digest(self) -> str | None:
         """The digest of the key whose lists the span has."""
-        key = self._parts[0]
+        key = self._parts[KEY]
         return key[names.KEY_DIGEST] if key.get(names.DETAIL) == "full" else None
 
     def _without_room(self, changed: Mapping[str, Any]) -> Collection[str]:

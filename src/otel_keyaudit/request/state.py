@@ -26,7 +26,15 @@ from otel_keyaudit.request.attribution import (
     OpenAuthentication,
 )
 from otel_keyaudit.request.decisions import DecisionLog
-from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ServerSpan, ServerSpans
+from otel_keyaudit.request.server_span import (
+    DECISION,
+    KEY,
+    NO_ATTRIBUTES,
+    OUTCOME,
+    WRITE,
+    ServerSpan,
+    ServerSpans,
+)
 
 _numbers = count(1)
 
@@ -122,7 +130,11 @@ class RequestState:
                 self._settle(authentication)
                 self._attribute()
             self._outcome = _ACCEPTED
-            self._show()
+            shown = self._shown
+            if shown is not None:
+                self._put_key(shown)
+                shown.put(OUTCOME, _ACCEPTED)
+                shown.show()
 
     def settle(self, authentication: OpenAuthentication) -> None:
         """Keep the keys that were accepted inside an authentication without an outcome."""
@@ -254,7 +266,10 @@ class RequestState:
                 shown = self.attribution.key or (self.used_key and self.used_key.key)
                 if shown is not None and shown.id == full_key.id:
                     self._full_key_id = full_key.id
-            self._show()
+                self._show()
+            elif self._shown is not None:
+                self._shown.put(WRITE, last_write)
+                self._shown.show()
 
     # The server span, and the end
 
@@ -284,16 +299,24 @@ class RequestState:
         return None if self._shown is None else self._shown.lists_digest
 
     def _show(self) -> None:
+        """Show everything that holds now."""
         shown = self._shown
-        if shown is not None and self._spans is not None:
-            attribution = self.attribution
-            if self.used_key is not None and attribution is NOTHING:
-                attribution = self.used_key
-            key = attribution.key
-            decision = NO_ATTRIBUTES if self.decisions is None else self.decisions.shown
-            is_full = key is not None and self._full_key_id == key.id
-            key_attributes = self._spans.of_key(attribution, is_full=is_full)
-            shown.show((key_attributes, self._outcome, self._last_write, decision))
+        if shown is not None:
+            self._put_key(shown)
+            shown.put(OUTCOME, self._outcome)
+            shown.put(WRITE, self._last_write)
+            if self.decisions is not None:
+                shown.put(DECISION, self.decisions.shown)
+            shown.show()
+
+    def _put_key(self, shown: ServerSpan) -> None:
+        attribution = self.attribution
+        if self.used_key is not None and attribution is NOTHING:
+            attribution = self.used_key
+        key = attribution.key
+        is_full = key is not None and self._full_key_id == key.id
+        if self._spans is not None:
+            shown.put(KEY, self._spans.of_key(attribution, is_full=is_full))
 
     def close(self) -> None:
         """End the request: its key is given to nothing new, and nothing of the request is kept alive."""

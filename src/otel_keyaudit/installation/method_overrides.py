@@ -1,7 +1,7 @@
-"""Methods that an application implements for a library: each is found when the library's own method leads to it.
+"""Observe methods that an application implements for a library, whose names a preset cannot know.
 
-They have no name that a preset could know. The library's method that calls them runs for every request, so an
-application that was built before ``instrument()`` is reached as well.
+The library's method that calls them runs for every request. It leads to the class that implements the method, which is
+then patched, also in an application that was built before ``instrument()``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 class ImplementedTarget(AuthTarget):
-    """A method that authenticates, which an application implements for a library.
+    """A method that authenticates and that an application implements for a library.
 
     Args:
-        path: The library's method that calls it, as ``package.module:Qualified.name``.
-        method: The method, from the ``self`` of that one: ``name``, or ``attribute.name``.
-        **fields: Those of an ``AuthTarget``, for the calls of the implementation.
+        path: The library's method that calls the implementation, as ``package.module:Qualified.name``.
+        method: The implementation, seen from ``self`` of the library's method: ``name`` or ``attribute.name``.
+        **fields: The fields of an ``AuthTarget``, for the calls of the implementation.
     """
 
     method: str
@@ -34,12 +34,12 @@ class ImplementedTarget(AuthTarget):
 
 
 class Implementations:
-    """Puts a target on the implementations, one for each class that a call leads to.
+    """Patches the implementation in each class that a call leads to.
 
     Args:
-        method: As the target says.
-        put_on: Puts the target on one.
-        guard: Makes what counts that one could not be found.
+        method: As in the target.
+        put_on: Patches an implementation.
+        guard: Returns the guard that counts an implementation that cannot be found.
     """
 
     def __init__(self, method: str, put_on: Callable[[Found], None], guard: Callable[[], Guard]) -> None:
@@ -50,14 +50,14 @@ class Implementations:
         self._lock = RLock()
 
     def observe(self, args: tuple[Any, ...], _: dict[str, Any], __: object) -> None:
-        """Look at who implements the method in a call that begins; the call itself is passed through."""
+        """Find the implementation that a call leads to; the call itself passes through."""
         self._guard().guarded(STAGE_AUTHENTICATION, self._look, args)
 
     def _look(self, args: tuple[Any, ...]) -> None:
         owner = getattr(args[0], self._attribute) if self._attribute else args[0]
         if type(owner) in self._known:
             return
-        with self._lock:  # another thread goes on only when the target is on; a finalizer in this one goes on at once
+        with self._lock:  # another thread waits until the method is patched
             if type(owner) not in self._known:
                 try:
                     self._put_on(_implementation(owner, self._name))
@@ -66,5 +66,5 @@ class Implementations:
 
 
 def _implementation(owner: Any, name: str) -> Found:
-    """Return a method where it is defined, so that it is observed once for all classes that inherit it."""
+    """Return the method of the class that defines it, so that it is patched once for all subclasses."""
     return find(next((one for one in type(owner).__mro__ if name in vars(one)), owner), name)

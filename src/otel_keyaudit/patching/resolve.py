@@ -83,6 +83,13 @@ class Found(Own):
         return self.has_self and type(getattr(type(self.function), "__get__", None)) is FunctionType
 
     @property
+    def is_memoized(self) -> bool:
+        """Whether results are cached by arguments, which must be hashable (``lru_cache``, ``cachetools``)."""
+        return any(
+            hasattr(self.function, name) for name in ("cache_info", "cache_clear", "cache_key", "cache_parameters")
+        )
+
+    @property
     def limits(self) -> list[str]:
         """What cannot be observed of the callable, as sentences for the status of a target."""
         limits = []

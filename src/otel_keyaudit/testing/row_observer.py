@@ -1,4 +1,4 @@
-"""For tests: sees the rows of an audit target as they are after this package was there, and changes nothing."""
+"""Keep the rows that an audit target receives after the library has changed them, for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from otel_keyaudit.guard.guard import run_silently
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.patch import Patch, find, wrap
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
@@ -44,7 +44,7 @@ class RowObserver:
         def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> _Building | None:
             if self.is_outside:
                 return _Building(self._rows, args, kwargs)
-            run_silently(self._keep, Call(binding, args, kwargs))
+            quietly(self._keep, Call(binding, args, kwargs))
             return None
 
         return wrap(found, observe, rank=-sys.maxsize if self.is_outside else sys.maxsize)

@@ -431,3 +431,12 @@ def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
     with observed(module, name) as observer:
         assert getattr(module, name.rpartition(".")[2])("k_1") == "k_1"
     assert len(observer.calls) == 1
+
+
+@pytest.mark.parametrize(("name", "is_memoized"), [("Base.cached", True), ("Base.check", False), ("Base.id_of", False)])
+def test_a_memoized_function_is_known(name: str, is_memoized: bool) -> None:
+    """Its arguments must stay hashable."""
+    found = find(MODULE, name)
+    assert found.is_memoized is is_memoized
+    with observed(MODULE, name):
+        assert find(MODULE, name).is_memoized is is_memoized

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from logging import ERROR, WARNING
 from typing import Any
@@ -39,19 +39,25 @@ class InstalledTarget:
         components: The parts that its calls need.
         target: The target.
         watch: Tells when its module has been executed.
-        position: Its position among all targets; an earlier one has the calls of a function that both reach.
+        others: The targets before this one, to which it is added: they have the calls of a function that both reach.
         preset: The preset that it belongs to.
     """
 
     def __init__(
-        self, components: Components, target: Target, watch: ModuleWatch, position: int, preset: str | None
+        self,
+        components: Components,
+        target: Target,
+        watch: ModuleWatch,
+        others: Sequence[InstalledTarget],
+        preset: str | None,
     ) -> None:
         self.target = target
         self.preset = preset
         self.compiled: list[CompiledTarget] = []
         self._components = components
         self._watch = watch
-        self._rank = _ORDER.index(target.kind) * _MAX_TARGETS + position
+        self._others = others
+        self._rank = _ORDER.index(target.kind) * _MAX_TARGETS + len(others)
         self._is_on = True
         self._patches: list[tuple[Patch, object]] = []
         self._seen: list[object] = []
@@ -61,9 +67,32 @@ class InstalledTarget:
     def status(self) -> TargetStatus:
         """The status as it is now."""
         problem = next((one.problem for one in self.compiled if one.problem is not None), None)
-        state, reason = (self._state, self._limits or self._reason) if problem is None else (WRONG, problem)
+        state, reason = (self._state, self._explain()) if problem is None else (WRONG, problem)
         calls = sum(one.calls.value for one in self.compiled)
         return TargetStatus(self.target.written, self.target.kind, state, reason, calls, self.preset)
+
+    def _explain(self) -> str:
+        """Return the reason of the state: which calls are observed, and which are not."""
+        if self._state != ACTIVE:
+            return self._reason
+        parts = [self._limits or self._reason]
+        earlier = self._earlier()
+        if earlier is not None:
+            parts.append(f"{earlier.target.written}, which names the same function, comes first")
+        passed = sum(one.passed.value for one in self.compiled)
+        if passed:
+            parts.append(f"its 'when' passed {passed} call{'s' if passed > 1 else ''} on")
+        return "; ".join(parts)
+
+    def _earlier(self) -> InstalledTarget | None:
+        """Return the target that has the calls of the same function before this one."""
+        identities = [patch.identity for patch, _ in self._patches]
+        for other in self._others:
+            if other is self:
+                break
+            if other.target.kind == self.target.kind and any(map(other.observes, identities)):
+                return other
+        return None
 
     def install(self) -> None:
         """Instrument the target in the modules that are loaded, and wait for those that will be."""
@@ -189,7 +218,7 @@ class InstalledTarget:
 
     def observes(self, identity: object) -> bool:
         """Say whether the target observes a function."""
-        return any(patch.identity is identity for patch, _ in self._patches)
+        return identity is not None and any(patch.identity is identity for patch, _ in self._patches)
 
     def _warn_without_action(self, compiled: CompiledTarget) -> None:
         is_by_action = self._components.settings.sampler == "actions"

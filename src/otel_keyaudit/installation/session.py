@@ -82,10 +82,9 @@ class Session:
         self._hooks = Hooks(self._watch)
         targets: list[tuple[Target, str | None]] = [(target, None) for target in settings.targets]
         targets += [(target, name) for target, name in presets.targets(chosen)]
-        self.targets = [
-            InstalledTarget(components, target, self._watch, position, name)
-            for position, (target, name) in enumerate(targets)
-        ]
+        self.targets: list[InstalledTarget] = []
+        for target, name in targets:
+            self.targets.append(InstalledTarget(components, target, self._watch, self.targets, name))
         self._carriers = presets.carriers(chosen)
         always_full = components.sampler.is_constant_full
         self._boundaries = Boundaries(ServerSpans(components.snapshots, always_full=always_full, faults=faults))

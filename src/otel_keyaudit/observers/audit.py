@@ -48,6 +48,7 @@ class Audit(CompiledAuditTarget):
                 return None
             write = AuditWrite(self, positional, keywords, function)
             if when is not None and not write.holds(STAGE_AUDIT, when):
+                self.passed.increment()
                 return None
             write.run(steps, write)
             return write
@@ -90,6 +91,7 @@ class AuditWrite(ObservedCall):
         self.result = result
         if target.builds_fields:
             if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
+                target.passed.increment()
                 return result
             self.run(_BUILT, self)
         if target.result_values:

@@ -94,8 +94,8 @@ class Authentication(CompiledTarget):
                 return None
             call = AuthenticationCall(self, positional, keywords, function)
             if self.when_comes_first and not call.holds(STAGE_AUTHENTICATION, self.when):  # type: ignore[arg-type]
+                self.passed.increment()
                 return None
-            self.calls.increment()
             return call
 
         return observe
@@ -203,7 +203,9 @@ class AuthenticationCall(ObservedCall):
         """Decide whether the call is meant, in which request it is, and how it ended."""
         target = self.target
         if target.when is not None and not (target.when_comes_first or self._is_meant(target.when)):
+            target.passed.increment()
             return
+        target.calls.increment()
         key = self._key_object = self._read_key_object()
         if self._request is None:
             request = current_request()

@@ -80,8 +80,8 @@ class Authorization(CompiledTarget):
                 return None
             check = Check(self, positional, keywords, function)
             if when is not None and not check.holds(STAGE_DECISION, when):
+                self.passed.increment()
                 return None
-            self.calls.increment()
             return check
 
         return observe
@@ -151,7 +151,9 @@ class Check(ObservedCall):
     def _conclude(self) -> None:
         target = self.target
         if target.when_needs_end and target.when is not None and not self._is_meant(target.when):
+            target.passed.increment()
             return
+        target.calls.increment()
         if target.supplies_requirement:
             self._supply()
         else:

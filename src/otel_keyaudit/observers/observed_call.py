@@ -35,6 +35,7 @@ class CompiledTarget:
         when: Reads whether a call is meant; ``None`` if every call is.
         when_needs_end: Only the result, or the exception, tells that.
         calls: Number of observed calls.
+        passed: Number of calls that ``when`` passed on.
         unreadable: Number of failures by the name of their field or error, for ``doctor``.
         last_member: The last member that a row received, for ``doctor``.
         problem: Why the target proved wrong, ``None`` if it did not.
@@ -51,6 +52,7 @@ class CompiledTarget:
         self.faults: Faults = components.faults
         self.written = target.written
         self.calls = Count()
+        self.passed = Count()
         self.unreadable: Counter[str] = Counter()
         source = target.sources.get("when")
         self.when = self.reader(source)

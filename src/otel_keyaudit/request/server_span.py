@@ -127,9 +127,9 @@ class ServerSpan:
 
     @property
     def lists_digest(self) -> str | None:
-        """The digest of the key whose lists the span has."""
+        """The digest of the key whose lists the span has: none while a change could not be shown yet."""
         key = self._parts[KEY]
-        return key[names.KEY_DIGEST] if key.get(names.DETAIL) == "full" else None
+        return None if self._changed or key.get(names.DETAIL) != "full" else key[names.KEY_DIGEST]
 
     def _without_room(self, changed: Mapping[str, Any]) -> Collection[str]:
         """Return the attributes that have no room: a full span drops its oldest attributes, which are not ours.

@@ -106,7 +106,7 @@ def test_a_client_that_goes_away_costs_no_row(keyaudit: KeyAudit, app: Any) -> N
 
 
 def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app: Any) -> None:
-    """It counts when it is called; other requests go on, and uninstrumenting does not wait for it."""
+    """Other requests go on, uninstrumenting does not wait for it, and it is counted when it ends."""
     instrument(keyaudit, app)
     entered, released = threading.Semaphore(0), threading.Event()
 
@@ -125,10 +125,10 @@ def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app:
         for thread in threads:
             thread.start()
         assert all(entered.acquire(timeout=60) for _ in threads)
-        assert keyaudit.writes()["attributed"] == 3
         with keyaudit.request():
             app.verify(app.Key("k_2"))
             app.record({})
+        assert keyaudit.writes()["attributed"] == 1
         assert app.ROWS[0]["request_api_key"]["id"] == "k_2"
         keyaudit.uninstrument()
     finally:
@@ -137,6 +137,25 @@ def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app:
             thread.join()
     assert keyaudit.writes() == {"attributed": 4, "ambiguous": 0, "none": 0, "failed": 0}
     assert [row["request_api_key"]["id"] for row in app.ROWS] == ["k_2", "k_1", "k_1", "k_1"]
+
+
+def test_an_authentication_that_ends_after_uninstrument_is_counted(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """It was observed from its beginning; a later call is not."""
+    app = load_module("async def verify(key, pause):\n    await pause()\n    return {'id': key}\n")
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+
+    async def off() -> None:
+        keyaudit.uninstrument()
+
+    async def nothing() -> None: ...
+
+    async def run() -> None:
+        with keyaudit.request():
+            await app.verify("k_1", off)
+            await app.verify("k_1", nothing)
+
+    asyncio.run(run())
+    assert keyaudit.authentications() == {"accepted": 1, "denied": 0}
 
 
 class DownSpans(SpanExporter):

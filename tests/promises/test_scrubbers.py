@@ -2,24 +2,33 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otel_keyaudit import ApiKey, names
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from support.keyaudit import KeyAudit, LoadModule
 
 APP = """
 from otel_keyaudit import ApiKey
 
 KEYS = {}
 
-def verify(name):
+class Denied(PermissionError):
+    def __init__(self, key):
+        self.key = key
+
+def verify(name, user=None, actors=()):
     if name == "denied":
-        raise PermissionError(name)
+        raise Denied(KEYS["two"])
     return KEYS[name]
 
-def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None):
+def check(required, resource_type, resource_id):
+    if required.endswith("delete"):
+        raise PermissionError
+
+def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None, old=None):
     if outcome == "raises":
         raise LookupError
 """
@@ -27,31 +36,46 @@ LISTS = [f"workspace:{number}" for number in range(200)]
 
 
 @pytest.fixture
-def shown(keyaudit: KeyAudit, load_module: LoadModule) -> dict[str, Any]:
-    """Every attribute that this library sets, from the spans of requests that make it set them."""
+def shown(keyaudit: KeyAudit, load_module: LoadModule, tmp_path: Path) -> dict[str, Any]:
+    """Every attribute that the library sets, from the spans of requests that make it set them."""
+    catalog = tmp_path / "catalog.json"
+    resources = {"workspace": [str(number) for number in range(200)], "key": ["read", "delete"]}
+    catalog.write_text(json.dumps({"version": "1", "resources": resources, "all": ["ops:all"]}))
     app = load_module(APP)
+    name = app.__name__
     keyaudit.instrument(
-        auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record?subject=args.subject"]
+        auth_targets=[f"{name}:verify?key=return??exc.key&on_behalf_of=args.user&actors=args.actors"],
+        audit_targets=[f"{name}:record?subject=args.subject&subject_before=args.old"],
+        authz_targets=[f"{name}:check"],
+        scope_catalog=str(catalog),
     )
-    app.KEYS["one"] = ApiKey("k_1", "ci-bot", LISTS, LISTS, "o_1", "2026-11-23T16:00:00Z")
-    app.KEYS["two"] = ApiKey("k_2")
-    for key_names in (["one"], ["one", "two"], ["denied"]):
+    app.KEYS["one"] = ApiKey("k_1", "ci-bot", [*LISTS, "key:read"], LISTS, "o_1", "2026-11-23T16:00:00Z")
+    app.KEYS["two"] = ApiKey("k_2", scopes=["key:read"])
+    requests = [
+        (["one"], "key:delete"),
+        (["one", "two"], "key:delete"),
+        (["denied"], "key:delete"),
+        (["one"], "key:read"),
+    ]
+    for key_names, required in requests:
         with keyaudit.request():
-            for name in key_names:
+            for key_name in key_names:
                 with suppress(PermissionError):
-                    app.verify(name)
-            app.record("create", "workspace", "w_1", "ok", {}, app.KEYS["two"])
+                    app.verify(key_name, "u_1", [f"a_{number}" for number in range(200)])
+            with suppress(PermissionError):
+                app.check(required, "key", "k_2")
+            old = ApiKey("k_2", scopes=["key:delete"])
+            app.record("create", "workspace", "w_1", "ok", {}, app.KEYS["two"], old)
             with pytest.raises(LookupError):
                 app.record("create", outcome="raises")
-    return {name: value for span in keyaudit.spans() for name, value in keyaudit_attributes(span).items()}
+    return {name: value for span in keyaudit.spans() for name, value in (span.attributes or {}).items()}
 
 
-def test_the_attributes_are_nearly_all_there_are(shown: dict[str, Any]) -> None:
-    """Only those of a catalog and of a key that was found and denied are missing."""
-    known = {value for name, value in vars(names).items() if name.isupper() and str(value).startswith("keyaudit.")}
-    metrics = {value for name, value in vars(names).items() if name.startswith(("METRIC_", "STAGE", "ATTRIBUTION"))}
-    missing = {names.KEY_PERMISSIONS, names.KEY_PERMISSIONS_COUNT, names.DENIED_KEY_ID}
-    assert known - metrics - missing == shown.keys()
+def test_every_attribute_is_shown(shown: dict[str, Any]) -> None:
+    """The requests above set each one; metrics and events have attributes of their own."""
+    others = ("METRIC_", "STAGE", "ATTRIBUTION", "EVENT_", "USAGE_")
+    attributes = {value for name, value in vars(names).items() if name.isupper() and not name.startswith(others)}
+    assert {name for name in attributes if str(name).startswith("keyaudit.")} | {names.ERROR_TYPE} == shown.keys()
 
 
 def test_logfire_leaves_them_alone(shown: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from threading import local
 from typing import Any, Generic, TypeVar
@@ -126,6 +127,8 @@ class _VariableBefore312(_Variable[Value]):
             super().reset(token)
 
 
+_CHANGES_IN_COLLECTION = sys.version_info >= (3, 12)
+
 if sys.version_info >= (3, 12):
     Variable = _Variable
 else:
@@ -134,5 +137,15 @@ else:
 Setting = Any
 """What ``Variable.set`` returns, for ``Variable.reset``."""
 
-CHANGES_CONTEXT_IN_COLLECTION = sys.version_info >= (3, 12)
-"""The context may be changed during a collection."""
+
+def may_change_context() -> bool:
+    """Say whether the context may be changed here: before Python 3.12, not during a collection."""
+    return _CHANGES_IN_COLLECTION or current_collection() is None
+
+
+def isolated(work: Callable[..., Value]) -> Callable[..., Value]:
+    """Return some work, such that it cannot change the context where that would crash the process.
+
+    Span processors and log processors set context variables. During a collection they do so in a copy.
+    """
+    return work if may_change_context() else partial(copy_context().run, work)

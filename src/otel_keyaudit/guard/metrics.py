@@ -21,6 +21,10 @@ OTHER = "_OTHER"
 """The ``error.type`` of all further combinations (OpenTelemetry semantic conventions)."""
 
 
+Values = tuple[str | None, ...]
+"""A combination of attribute values."""
+
+
 class Count:
     """A number that many threads increment without a lock: ``next`` of a C iterator is atomic.
 
@@ -49,8 +53,9 @@ class Tally:
 
     def __init__(self, *attributes: str) -> None:
         self._attributes = attributes
-        self._counts: dict[tuple[str | None, ...], list[Count]] = {}
-        self._closed: dict[tuple[str | None, ...], int] = {}
+        self._counts: dict[Values, list[Count]] = {}
+        self._shared: dict[Values, Count] = {}
+        self._closed: dict[Values, int] = {}
 
     def counter(self, *values: str | None) -> Count:
         """Return a new count for a combination of values; ``None`` stands for an absent attribute.
@@ -59,6 +64,15 @@ class Tally:
         """
         counter = Count()
         self._counts.setdefault(values, []).append(counter)
+        return counter
+
+    def shared(self, *values: str | None) -> Count:
+        """Return the count of a combination that belongs to no target; there is one."""
+        counter = self._shared.get(values)
+        if counter is None:
+            if len(self._shared) >= MOST_COUNTS and values[-1] is not None:
+                values = (*values[:-1], OTHER)
+            counter = self._shared.setdefault(values, Count())
         return counter
 
     def close(self, counters: Iterable[Count]) -> None:
@@ -71,22 +85,16 @@ class Tally:
 
     def add(self, *values: str | None) -> None:
         """Add one."""
-        counts = self._counts.get(values)
-        if not counts:
-            if len(self._counts) >= MOST_COUNTS and values[-1] is not None:
-                values = (*values[:-1], OTHER)
-            counts = self._counts.setdefault(values, [])
-            if not counts:
-                counts.append(Count())
-        counts[0].increment()
+        self.shared(*values).increment()
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Yield every sum, for an observable counter."""
-        for values, counts in self._counts.copy().items():
-            known = {name: value for name, value in zip(self._attributes, values, strict=True) if value is not None}
-            total = self._closed.get(values, 0) + sum(counter.value for counter in counts.copy())
+        for values in dict.fromkeys((*self._counts.copy(), *self._shared.copy())):
+            counts = [*self._counts.get(values, ()), *filter(None, [self._shared.get(values)])]
+            total = self._closed.get(values, 0) + sum(counter.value for counter in counts)
             if total:
-                yield Observation(total, known)
+                known = zip(self._attributes, values, strict=True)
+                yield Observation(total, {name: value for name, value in known if value is not None})
 
 
 class Metrics:

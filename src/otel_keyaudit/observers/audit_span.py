@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
-from otel_keyaudit.guard.collection import CHANGES_CONTEXT_IN_COLLECTION, current_collection
+from otel_keyaudit.guard.collection import isolated, may_change_context
 from otel_keyaudit.request.running import AUDIT_SPAN_MARK
 
 Location = tuple[str, str]
@@ -41,20 +41,22 @@ class AuditSpan:
     __slots__ = ("_token", "span")
 
     def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
-        self.span = tracer.start_span(_name(attributes), context=_parent(server_span), attributes=attributes)
+        self.span = isolated(tracer.start_span)(_name(attributes), context=_parent(server_span), attributes=attributes)
         self._token: Token[context_api.Context] | None = None
         if self.span.is_recording():  # any other may be shared: the one of a tracer that is off, or its parent
             setattr(self.span, AUDIT_SPAN_MARK, True)
 
     def enter(self) -> None:
         """Make it the current span."""
-        if CHANGES_CONTEXT_IN_COLLECTION or current_collection() is None:
+        if may_change_context():
             self._token = context_api.attach(trace.set_span_in_context(self.span))
 
     def leave(self, error: BaseException | None) -> None:
         """Make the outer span current again; abandoned code may be cleaned up in another context."""
         token, self._token = self._token, None
-        if token is not None and (type(error) is not GeneratorExit or trace.get_current_span() is self.span):
+        if token is None or not may_change_context():
+            return
+        if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
             context_api.detach(token)
 
     def change(self, attributes: Mapping[str, Any]) -> None:
@@ -72,7 +74,7 @@ class AuditSpan:
                 attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
             self.change(attributes)
         finally:
-            self.span.end()
+            isolated(self.span.end)()
 
 
 def _name(attributes: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.canonical import MAX_LENGTH
@@ -79,11 +80,7 @@ class CompiledAuditTarget(CompiledTarget):
         ]  # fmt: skip
         self.reserved: Mapping[str, None] = dict.fromkeys(reserved)
         writes = components.metrics.writes
-        self.counters = {
-            (kind, detail): writes.counter(kind, detail.value if kind == names.ATTRIBUTED else None)
-            for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
-            for detail in Detail
-        }
+        self.counters = _counters(writes.counter)
         self._early: dict[str, Reader] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
@@ -105,7 +102,9 @@ class CompiledAuditTarget(CompiledTarget):
     def close(self) -> None:
         """Observe no more calls."""
         super().close()
-        self.components.metrics.writes.close(self.counters.values())
+        writes, counters = self.components.metrics.writes, self.counters
+        self.counters = _counters(writes.shared)  # for writes that have not ended
+        writes.close(counters.values())
 
     def needs_end(self, source: Source | None) -> bool:
         """Say whether a source can be read only after the call; a function waits only where the result is the row."""
@@ -205,6 +204,15 @@ class CompiledAuditTarget(CompiledTarget):
             "`with use_key(current_key()):` around work that outlives its request",
             self.written,
         )
+
+
+def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:
+    """Return a count by attribution and detail; the detail is an attribute of attributed writes only."""
+    return {
+        (kind, detail): counter(kind, detail.value if kind == names.ATTRIBUTED else None)
+        for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
+        for detail in Detail
+    }
 
 
 def _are_plain(values: Any, credentials: tuple[str, ...]) -> bool:

@@ -82,7 +82,11 @@ class Authentication(CompiledTarget):
     def close(self) -> None:
         """Observe no more calls."""
         super().close()
-        self.components.metrics.authentications.close([self.accepted, self.denied])
+        tally, counters = self.components.metrics.authentications, [self.accepted, self.denied]
+        self.accepted, self.denied = (  # for calls that have not ended
+            tally.shared(outcome, None) for outcome in (names.ACCEPTED, names.DENIED)
+        )
+        tally.close(counters)
 
     def observer(self) -> Observer:
         """Return the function that begins the observation of a call."""

@@ -1,126 +1,131 @@
-"""What becomes of a failure of our own: counted once per stage and call, logged once per target, never raised."""
+"""Our own work never raises into the application, and a log line cannot be forged."""
 
 import logging
 from typing import Any
 
 import pytest
 
-from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.faults import Faults, GuardedCall
-from otel_keyaudit.guard.guard import run_silently
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.guard.guard import Guard, boxed, log, quietly
 
 
-class Tally(list[tuple[str, str]]):
-    """Shows what is counted."""
-
-    def add(self, stage: str, kind: str) -> None:
-        self.append((stage, kind))
-
-
-class Counted:
-    """Stands where the metrics are."""
+class Reporting(Guard):
+    """Keeps the stage and the class of every error."""
 
     def __init__(self) -> None:
-        self.degraded = Tally()
+        self.reported: list[tuple[str, type]] = []
+
+    def report(self, stage: str, error: BaseException) -> None:
+        """Keep the stage and the class."""
+        self.reported.append((stage, type(error)))
 
 
-@pytest.fixture
-def counted() -> Any:
-    """Return metrics that can be looked at."""
-    return Counted()
-
-
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     """Raise the error."""
     raise error
 
 
-def test_work_that_succeeds_returns_its_result(counted: Any) -> None:
-    """With the arguments as given, and nothing counted."""
-    call = GuardedCall(Faults(counted), "app:verify")
-    assert call.guarded("merge", divmod, 7, 2) == (3, 1)
-    assert run_silently(divmod, 7, 2) == (3, 1)
-    assert counted.degraded == []
+def test_guarded_work_returns_its_result() -> None:
+    """The work receives its arguments, and nothing is reported."""
+    guard = Reporting()
+    assert guard.guarded("merge", divmod, 7, 2) == (3, 1)
+    assert quietly(divmod, 7, 2) == (3, 1)
+    assert guard.reported == []
 
 
-def test_each_stage_that_fails_counts_once_in_a_call(counted: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Also when another one fails in between; another call counts anew, and the log has one line for each stage."""
-    faults = Faults(counted)
-    for _ in range(2):
-        call = GuardedCall(faults, "app:verify")
-        for stage in ("authentication", "telemetry", "authentication", "telemetry"):
-            assert call.guarded(stage, fail, ValueError("secret")) is None
-    assert counted.degraded == [("authentication", "ValueError"), ("telemetry", "ValueError")] * 2
-    assert caplog.messages == [
-        "keyaudit: app:verify: authentication failed with ValueError",
-        "keyaudit: app:verify: telemetry failed with ValueError",
-    ]
+def test_failed_work_returns_none_and_is_reported_under_its_stage() -> None:
+    """The error does not reach the caller."""
+    guard = Reporting()
+    assert guard.guarded("merge", fail, ValueError("secret")) is None
+    assert guard.reported == [("merge", ValueError)]
 
 
-def test_each_target_and_kind_is_logged_once(counted: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What is new in any of the three is another occasion; each is counted."""
-    faults = Faults(counted)
-    for target in ("app:a", "app:b"):
-        for error in (ValueError(), KeyError(), ValueError()):
-            GuardedCall(faults, target).guarded("merge", fail, error)
-    assert caplog.messages == [
-        f"keyaudit: {target}: merge failed with {kind}"
-        for target in ("app:a", "app:b")
-        for kind in ("ValueError", "KeyError")
-    ]
-    assert len(counted.degraded) == 6
+def test_steps_after_a_failed_step_still_run() -> None:
+    """Each failure is reported under the stage of its step; the order is kept."""
+    guard, done = Reporting(), []
+    guard.run(
+        (("audit", done.append), ("sampling", lambda _: fail(KeyError())), ("merge", done.append)),
+        "write",
+    )
+    assert done == ["write", "write"]
+    assert guard.reported == [("sampling", KeyError)]
 
 
-def test_our_own_errors_explain_themselves(counted: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The text of an error of ours names types only, so it stands in the log; that of a foreign one never does."""
-    GuardedCall(Faults(counted), "app:record").guarded("audit", fail, UnreadableError("Event has no 'verb'"))
-    (record,) = caplog.records
-    kind = "otel_keyaudit.errors.UnreadableError"
-    assert record.getMessage() == f"keyaudit: app:record: audit failed with {kind}: Event has no 'verb'"
-    assert (record.name, record.levelno) == ("otel_keyaudit", logging.WARNING)
-    assert counted.degraded == [("audit", kind)]
-
-
-def test_a_warning_comes_once_for_its_occasion(counted: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """With its arguments put in, and from another ``instrument()`` again."""
-    for faults in (Faults(counted), Faults(counted)):
-        for _ in range(3):
-            faults.warn_once(("late", "app:record"), "%s wrote %d rows late", "app:record", 2)
-    assert caplog.messages == ["app:record wrote 2 rows late"] * 2
-
-
-def test_work_without_an_audience_fails_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither an exception nor a log line."""
-    assert run_silently(fail, ValueError("secret")) is None
+def test_silent_work_fails_without_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither an exception nor a record."""
+    assert quietly(fail, ValueError("secret")) is None
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_is_no_exception_goes_through(counted: Any, kind: type[BaseException]) -> None:
-    """It belongs to the application, and is not counted."""
-
-    def leave() -> None:
-        raise kind
-
+def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> None:
+    """They are not reported either."""
+    guard = Reporting()
     with pytest.raises(kind):
-        GuardedCall(Faults(counted), "app:verify").guarded("merge", leave)
+        guard.guarded("merge", fail, kind())
     with pytest.raises(kind):
-        run_silently(leave)
-    assert counted.degraded == []
+        guard.run((("merge", fail),), kind())
+    with pytest.raises(kind):
+        quietly(fail, kind())
+    assert guard.reported == []
 
 
-def test_a_target_is_named_as_it_was_written(
-    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log line leads to the line of the configuration that is wrong for the call."""
-    app = load_module("def verify(key): return object()\n")
-    target = f"{app.__name__}:verify?name=token.name"
-    keyaudit.instrument(auth_targets=[target])
-    with keyaudit.request():
-        app.verify("k")
-        app.verify("k")
-    assert [
-        message for message in caplog.messages if message.startswith(f"keyaudit: {target}: authentication failed with")
-    ]
-    assert len(caplog.messages) == 1
+def test_a_box_tells_none_from_a_failure() -> None:
+    """A failure is ``None``, a result of ``None`` is in a tuple."""
+    assert quietly(boxed, lambda: None) == (None,)
+    assert quietly(boxed, fail, ValueError()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Err\nWARNING:root:admin logged in", r"Err\nWARNING:root:admin logged in"),
+        ("Err\r\x1b[2Kall well", r"Err\r\x1b[2Kall well"),
+        ("Err\u2028WARNING", r"Err\u2028WARNING"),
+        ("Err\u202eNRAW", r"Err\u202eNRAW"),
+        ("Größe", "Größe"),
+    ],
+)
+def test_a_log_line_is_printable(name: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Line breaks, terminal sequences and invisible characters are escaped; letters stay."""
+    log(logging.WARNING, "%s failed", name)
+    assert caplog.messages == [f"keyaudit: {shown} failed"]
+    assert caplog.messages[0].isprintable()
+
+
+def test_a_percent_sign_without_arguments_is_no_placeholder(caplog: pytest.LogCaptureFixture) -> None:
+    """A finished message, or an argument, may contain one."""
+    log(logging.WARNING, "100 %s of it")
+    log(logging.WARNING, "%s of it", "100 %d")
+    assert caplog.messages == ["keyaudit: 100 %s of it", "keyaudit: 100 %d of it"]
+
+
+def test_a_disabled_level_formats_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The arguments are not turned into strings."""
+
+    class Costly:
+        def __str__(self) -> str:
+            raise AssertionError
+
+    caplog.set_level(logging.WARNING, "otel_keyaudit")
+    log(logging.INFO, "%s", Costly())
+    assert caplog.records == []
+
+
+def test_a_log_handler_that_raises_does_no_harm() -> None:
+    """Its exception ends in the guard."""
+
+    class Failing(logging.Handler):
+        calls = 0
+
+        def emit(self, record: logging.LogRecord) -> None:
+            type(self).calls += 1
+            raise OSError
+
+    handler: Any = Failing()
+    logger = logging.getLogger("otel_keyaudit")
+    logger.addHandler(handler)
+    try:
+        log(logging.WARNING, "it is wrong")
+    finally:
+        logger.removeHandler(handler)
+    assert Failing.calls == 1

@@ -109,13 +109,37 @@ def test_active_audit_targets(keyaudit: KeyAudit, modules: Modules, name: str) -
 
 
 def test_a_package_that_does_not_exist_is_wrong(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
-    """It cannot come; a module that is missing in a package may."""
-    keyaudit.instrument(auth_targets=["keyaudit_no_such.security:verify"])
+    """It can never be imported, and the reason names the package alone."""
+    keyaudit.instrument(auth_targets=["keyaudit_no_such.deep.security:verify"])
     assert only_status() == ("wrong", "there is no package 'keyaudit_no_such'")
-    keyaudit.uninstrument()
-    keyaudit.instrument(auth_targets=["email.no_such:verify"], strict=True)
-    assert only_status() == ("pending", "module 'email.no_such' is not imported yet")
     assert len(warnings(caplog)) == 1
+
+
+MISSING_MODULES = [
+    ("email.no_such", "package 'email' has no module 'no_such'"),
+    ("email.mime.adio", "package 'email.mime' has no module 'adio'; did you mean 'audio'?"),
+    ("keyaudit_depot.atuh", "package 'keyaudit_depot' has no module 'atuh'; did you mean 'auth'?"),
+    ("keyaudit_depot.auth.deep", "package 'keyaudit_depot.auth' has no module 'deep'"),
+]
+
+
+@pytest.mark.parametrize(("module", "reason"), MISSING_MODULES)
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_a_misspelt_submodule_is_wrong(
+    keyaudit: KeyAudit, modules: Modules, module: str, reason: str, is_imported: bool
+) -> None:
+    """The reason gives the nearest name, ``strict`` makes it an error, and nothing is imported early."""
+    modules.write("1 / 0", "keyaudit_depot.auth")
+    if is_imported:
+        importlib.import_module(module.rpartition(".")[0].partition(".auth")[0])
+    before = set(sys.modules)
+    keyaudit.instrument(auth_targets=[f"{module}:verify"])
+    assert only_status() == ("wrong", reason)
+    keyaudit.uninstrument()
+    with pytest.raises(ConfigurationError) as caught:
+        keyaudit.instrument(auth_targets=[f"{module}:verify"], strict=True)
+    assert str(caught.value) == f"target '{module}:verify' is wrong: {reason}"
+    assert not any(name.startswith(("email.no", "keyaudit_depot.auth")) for name in set(sys.modules) - before)
 
 
 def test_a_package_may_come_later_under_opentelemetry_instrument(keyaudit: KeyAudit, modules: Modules) -> None:
@@ -169,7 +193,7 @@ def test_an_import_never_fails_because_of_us(
     with pytest.raises(ZeroDivisionError):
         importlib.import_module(broken)
     states = {status.target: (status.state, status.reason) for status in KeyAuditInstrumentor().status()}
-    assert states[f"{hostile}:verify"] == ("wrong", f"module {hostile!r} has not loaded 'verify' so far")
+    assert states[f"{hostile}:verify"] == ("pending", f"module {hostile!r} has not loaded 'verify' so far")
     assert states[f"{broken}:verify"][0] == "pending"
     assert "secret" not in caplog.text
 

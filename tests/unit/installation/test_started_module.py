@@ -46,13 +46,17 @@ def test_what_is_there_is_put_on(keyaudit: KeyAudit, start: Start, name: str) ->
     assert keyaudit.count("keyaudit.authentications") == 1
 
 
-def test_what_comes_later_is_put_on_when_it_is_asked_for(keyaudit: KeyAudit, start: Start) -> None:
-    """Until then it is pending, and says what it waits for."""
+def test_a_function_defined_later_is_active_at_the_first_use(keyaudit: KeyAudit, start: Start) -> None:
+    """Until then it is pending, and ``status()`` changes nothing."""
     main = start("")
     keyaudit.instrument(auth_targets=["keyaudit_shop.worker:verify"], skip_dep_check=True)
     assert status() == ("pending", "module 'keyaudit_shop.worker' has not defined 'verify' yet")
     exec(SECURITY, vars(main))  # noqa: S102 - the source above
-    assert status()[0] == "active"
+    code = main.verify.__code__
+    assert status()[0] == "pending"
+    assert main.verify.__code__ is code
+    with keyaudit.request():
+        assert status()[0] == "active"
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -1,0 +1,340 @@
+"""Code that the garbage collector runs is recognized, and changes nothing of the context that it interrupted."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.guard import collection
+from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
+from support import abandoned
+from support.keyaudit import KeyAudit, LoadModule
+from support.unseen import unseen_request
+
+CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
+
+APP = """
+from opentelemetry import trace
+
+ROWS = []
+
+def verify(key):
+    return key
+
+def record(action, additional_fields=None):
+    ROWS.append((additional_fields, trace.get_current_span()))
+
+class Finalized:
+    def __init__(self):
+        self.cycle = self
+
+    def __del__(self):
+        record("create", {})
+"""
+
+
+class Collecting(list[str]):
+    """An attribute's value that runs the collector while a span takes it over."""
+
+    def __iter__(self) -> Iterator[str]:
+        gc.collect()
+        return super().__iter__()
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+    """An instrumented application with an object that writes a row when it is collected."""
+    app = load_module(APP)
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    return app
+
+
+def in_a_collection(work: Callable[[], object]) -> None:
+    """Have a finalizer do some work during a collection."""
+
+    class Finalized:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            work()
+
+    Finalized()
+    gc.collect()
+
+
+@pytest.fixture
+def _watched() -> Iterator[None]:
+    """The collector reports its collections."""
+    collection.watch_collections()
+    yield
+    collection.unwatch_collections()
+
+
+@pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer"])
+def test_a_process_survives_abandoned_calls(name: str) -> None:
+    """They are cleaned up in the middle of anything. Before Python 3.12 most of these were a segmentation fault."""
+    tests = str(Path(__file__).parents[2])
+    ended = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-m", "support.abandoned", name],
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    writes = 0 if name == "authentication" else CALLS
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{writes} {writes} {{}}\n", "")
+
+
+def test_the_callbacks_of_the_collector_are_c_functions(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """A Python function there would lose the exception of a signal handler; none is left after ``uninstrument()``."""
+    before = list(gc.callbacks)
+    keyaudit.instrument(auth_targets=[f"{load_module(APP).__name__}:verify"])
+    added = [callback for callback in gc.callbacks if callback not in before]
+    assert added != []
+    assert all(type(callback.func) is type(setattr) for callback in added)  # type: ignore[attr-defined]
+    keyaudit.uninstrument()
+    assert gc.callbacks == before
+
+
+@pytest.mark.usefixtures("_watched")
+def test_a_collection_is_recognized_by_the_code_that_it_runs() -> None:
+    """Before and after it there is none."""
+    seen: list[bool] = [current_collection() is not None]
+    in_a_collection(lambda: seen.append(current_collection() is not None))
+    seen.append(current_collection() is not None)
+    assert seen == [False, True, False]
+
+
+@pytest.mark.usefixtures("_watched")
+@pytest.mark.parametrize("generation", [0, 1, 2])
+def test_each_generation_is_recognized(generation: int) -> None:
+    """A collection has its own information, which is new each time."""
+    seen: list[Any] = []
+
+    class Finalized:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            seen.append(current_collection())
+
+    for _ in range(2):
+        Finalized()
+        gc.collect(generation)
+    gc.collect()
+    assert len(seen) == 2
+    assert None not in seen
+    assert seen[0] is not seen[1]
+
+
+@pytest.mark.usefixtures("_watched")
+def test_other_threads_go_on_beside_a_collection() -> None:
+    """They set their variables as usual."""
+    variable: Any = _VariableBefore312("variable")
+    seen: list[object] = []
+
+    def elsewhere() -> None:
+        variable.set("elsewhere")
+        seen.extend([current_collection(), variable.get(), variable._variable.get()])
+
+    def during() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        seen.append(current_collection() is not None)
+
+    in_a_collection(during)
+    assert seen == [None, "elsewhere", "elsewhere", True]
+
+
+@pytest.mark.usefixtures("_watched")
+def test_a_value_set_during_a_collection_ends_with_it() -> None:
+    """The context is not touched, because the collection may have interrupted a change of it (before Python 3.12)."""
+    variable: Any = _VariableBefore312("variable")
+    seen: list[object] = []
+
+    def work() -> None:
+        seen.append(variable.get())
+        outer = variable.set("outer")
+        inner = variable.set("inner")
+        seen.extend([variable.get(), variable._variable.get()])
+        variable.reset(inner)
+        seen.append(variable.get())
+        variable.reset(outer)
+        seen.append(variable.get())
+        variable.reset(before)
+        variable.set("left behind")
+        seen.append(variable.get())
+
+    before = variable.set("before")
+    in_a_collection(work)
+    assert seen == ["before", "inner", "before", "outer", "before", "left behind"]
+    assert variable.get() == "before"
+    in_a_collection(lambda: seen.append(variable.get()))
+    assert seen[-1] == "before"
+    variable.reset(before)
+    assert variable.get() is None
+
+
+@pytest.mark.usefixtures("_watched")
+def test_isolated_work_changes_a_copy_of_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Span processors set context variables; outside of collections they do so as usual."""
+    monkeypatch.setattr(collection, "_CHANGES_IN_COLLECTION", False)
+    variable: ContextVar[str] = ContextVar("variable", default="before")
+    seen: list[object] = []
+
+    def work(value: str, *, suffix: str) -> str:
+        variable.set(value + suffix)
+        return variable.get()
+
+    in_a_collection(lambda: seen.extend([isolated(work)("inside", suffix="."), variable.get()]))
+    assert [*seen, variable.get()] == ["inside.", "before", "before"]
+    assert [isolated(work)("outside", suffix="."), variable.get()] == ["outside.", "outside."]
+
+
+@pytest.mark.parametrize("kind", [Variable, _VariableBefore312])
+def test_a_variable_is_restored_in_the_context_of_its_set_only(kind: Any) -> None:
+    """An abandoned generator is cleaned up in another context, where the value stays."""
+    variable = kind("variable")
+    token = copy_context().run(variable.set, "elsewhere")
+    variable.set("here")
+    variable.reset(token)
+    assert variable.get() == "here"
+    variable.set(None)
+
+
+def test_unwatched_during_a_collection_it_has_ended() -> None:
+    """Nobody reports its end."""
+    seen: list[bool] = []
+
+    def work() -> None:
+        seen.append(current_collection() is not None)
+        collection.unwatch_collections()
+        seen.append(current_collection() is not None)
+
+    collection.watch_collections()
+    in_a_collection(work)
+    assert (seen, current_collection()) == ([True, False], None)
+    collection.unwatch_collections()
+
+
+def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(keyaudit: KeyAudit, app: Any) -> None:
+    """The audit span is a child of the server span, which stays the current one afterwards."""
+    with keyaudit.request() as span:
+        app.verify({"id": "k_1"})
+        app.Finalized()
+        gc.collect()
+        assert current_collection() is None
+    ((fields, current),), (written,) = app.ROWS, keyaudit.audit_spans()
+    assert fields["request_api_key"]["id"] == "k_1"
+    assert fields["request_api_key"]["span_id"] == format(written.context.span_id, "016x")
+    assert written.parent == span.get_span_context()
+    is_current = collection._CHANGES_IN_COLLECTION
+    assert current.get_span_context() == (written.context if is_current else span.get_span_context())
+    assert keyaudit.writes()["attributed"] == 1
+    assert keyaudit.degraded() == {}
+
+
+def test_a_key_set_by_hand_in_a_finalizer_wins(keyaudit: KeyAudit, app: Any) -> None:
+    """The interrupted request keeps its own key for its other rows."""
+
+    def work() -> None:
+        with use_key(ApiKey("k_2")):
+            app.record("close", {})
+
+    with keyaudit.request():
+        app.verify({"id": "k_1"})
+        in_a_collection(work)
+        app.record("create", {})
+    assert [fields["request_api_key"]["id"] for fields, _ in app.ROWS] == ["k_2", "k_1"]
+    assert keyaudit.writes()["attributed"] == 2
+
+
+def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any) -> None:
+    """The interrupted request keeps its key."""
+
+    def work() -> None:
+        with unseen_request():
+            app.verify({"id": "k_2"})
+            app.record("close", {})
+
+    with keyaudit.request():
+        app.verify({"id": "k_1"})
+        in_a_collection(work)
+        app.record("create", {})
+    assert [fields["request_api_key"]["id"] for fields, _ in app.ROWS] == ["k_2", "k_1"]
+
+
+@pytest.mark.parametrize("moment", ["authentication", "write"])
+def test_a_collection_that_interrupts_a_span_does_not_wait_for_its_lock(
+    moment: str, keyaudit: KeyAudit, app: Any
+) -> None:
+    """The SDK holds the span's lock while it takes a value over; the next change shows what could not be shown."""
+
+    def finalize() -> None:
+        if moment == "authentication":
+            app.verify({"id": "k_1"})
+        else:
+            app.record("create", {})
+
+    def request() -> None:
+        class Finalized:
+            def __init__(self) -> None:
+                self.cycle = self
+
+            def __del__(self) -> None:
+                finalize()
+
+        with keyaudit.request() as span:
+            Finalized()
+            span.set_attribute("numbers", Collecting("12"))
+            app.verify({"id": "k_1"})
+            app.record("create", {})
+
+    thread = threading.Thread(target=request, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
+    assert sum(keyaudit.writes().values()) == (1 if moment == "authentication" else 2)
+
+
+@pytest.mark.usefixtures("_watched")
+def test_a_signal_during_a_collection_is_not_lost() -> None:
+    """Its exception arrives at the next instruction of the application, not in a callback of the collector."""
+
+    class LimitError(Exception):
+        pass
+
+    def raise_limit(number: int, frame: object) -> None:
+        raise LimitError
+
+    before = signal.signal(signal.SIGALRM, raise_limit)
+    heap = [[number] for number in range(200_000)]
+    gc.collect()
+    caught = 0
+    try:
+        for _ in range(20):
+            with suppress(LimitError):
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                gc.collect()  # it takes longer than that
+                time.sleep(0.1)
+                caught -= 1
+            caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (caught, len(heap)) == (20, 200_000)

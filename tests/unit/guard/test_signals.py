@@ -1,0 +1,253 @@
+"""An exception of a signal handler is told from our own errors, whatever shape the handler has."""
+
+import functools
+import gc
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.guard.guard import Guard
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class SoftLimitError(Exception):
+    """The limit of a job."""
+
+
+class Job:
+    """Its methods, or itself, are handlers."""
+
+    def on_alarm(self, number: int, frame: FrameType | None) -> None:
+        """Raise."""
+        raise SoftLimitError
+
+    @staticmethod
+    def static(number: int, frame: FrameType | None) -> None:
+        """Raise."""
+        raise SoftLimitError
+
+    @classmethod
+    def of_class(cls, number: int, frame: FrameType | None) -> None:
+        """Raise."""
+        raise SoftLimitError
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise."""
+        raise SoftLimitError
+
+
+def function(number: int, frame: FrameType | None) -> None:
+    """Raise."""
+    raise SoftLimitError
+
+
+def variadic(*_: object) -> None:
+    """Raise."""
+    raise SoftLimitError
+
+
+def half_variadic(number: int, *_: object) -> None:
+    """Raise."""
+    raise SoftLimitError
+
+
+def with_defaults(number: int, frame: FrameType | None, job: str = "job", *, hard: bool = False) -> None:
+    """Raise."""
+    raise SoftLimitError
+
+
+def closing(number: int, frame: FrameType | None) -> None:
+    """Raise from a function inside, which uses the frame."""
+
+    def inside() -> FrameType | None:
+        raise SoftLimitError
+        return frame
+
+    inside()
+
+
+def chained(number: int, frame: FrameType | None) -> None:
+    """Raise from another exception."""
+    try:
+        {}["job"]
+    except KeyError as error:
+        raise SoftLimitError from error
+
+
+def bare(job: str, number: int, frame: FrameType | None) -> None:
+    """Raise; the job is bound by ``functools.partial``."""
+    raise SoftLimitError
+
+
+@functools.wraps(function)
+def decorated(*args: Any, **kwargs: Any) -> None:
+    """Call a handler."""
+    function(*args, **kwargs)
+
+
+HANDLERS: dict[str, Handler] = {
+    "function": function,
+    "method": Job().on_alarm,
+    "static method": Job.static,
+    "class method": Job.of_class,
+    "callable object": Job(),
+    "variadic": variadic,
+    "half variadic": half_variadic,
+    "with defaults": with_defaults,
+    "with a function inside": closing,
+    "chained": chained,
+    "partial": functools.partial(bare, "job"),
+    "decorated": decorated,
+}
+
+
+@pytest.fixture
+def handle() -> Iterator[Callable[[Handler], None]]:
+    """Set the handler of SIGUSR1 for one test."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield lambda handler: signal.signal(signal.SIGUSR1, handler) and None
+    signal.signal(signal.SIGUSR1, before)
+
+
+class Reporting(Guard):
+    """Counts what it reports."""
+
+    count = 0
+
+    def report(self, _: str, error: BaseException) -> None:
+        """Count."""
+        self.count += 1
+
+
+def slow_scopes(depth: int = 0) -> list[str]:
+    """Return scopes; the signal arrives meanwhile."""
+    if depth:
+        return slow_scopes(depth - 1)
+    signal.raise_signal(signal.SIGUSR1)
+    return ["a:read"]
+
+
+@pytest.mark.parametrize("depth", [0, 5])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_the_exception_of_a_handler_reaches_the_application(name: str, depth: int, handle: Any) -> None:
+    """Whatever the handler is, and however deep the interrupted code; nothing is reported."""
+    handle(HANDLERS[name])
+    guard = Reporting()
+    with pytest.raises(SoftLimitError):
+        guard.guarded("authentication", slow_scopes, depth)
+    with pytest.raises(SoftLimitError):
+        guard.run((("authentication", slow_scopes),), depth)
+    assert guard.count == 0
+
+
+def test_a_handler_interrupts_the_guard_itself(handle: Any) -> None:
+    """The signal arrives in a C function that the guard calls, so the handler's caller is the guard's frame."""
+    handle(function)
+    guard = Reporting()
+    with pytest.raises(SoftLimitError):
+        guard.guarded("authentication", signal.raise_signal, signal.SIGUSR1)
+    assert guard.count == 0
+
+
+def _raises() -> None:
+    raise ValueError
+
+
+def _takes_a_number(number: int) -> None:
+    raise ValueError
+
+
+def _takes_its_own_frame(number: int, frame: object) -> None:
+    raise ValueError
+
+
+def _is_handed_the_frame_of_nobody(number: int, frame: None) -> None:
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        _raises,
+        functools.partial(_takes_a_number, 14),
+        functools.partial(_takes_its_own_frame, 14, "frame"),
+        functools.partial(_is_handed_the_frame_of_nobody, 14, None),
+        functools.partial(int, "no number"),
+        functools.partial(exec, "raise ValueError"),
+    ],
+)
+def test_an_error_of_ours_is_reported(work: Callable[[], None]) -> None:
+    """An exception that no handler raised, also from functions that look like one."""
+    guard = Reporting()
+    assert guard.guarded("merge", work) is None
+    assert guard.count == 1
+
+
+def test_a_handler_that_handles_its_exception_changes_nothing(handle: Any) -> None:
+    """An error after it is our own."""
+
+    def quiet(number: int, frame: FrameType | None) -> None:
+        with suppress(SoftLimitError):
+            function(number, frame)
+
+    def work() -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        raise ValueError
+
+    handle(quiet)
+    guard = Reporting()
+    assert guard.guarded("merge", work) is None
+    assert guard.count == 1
+
+
+def test_no_handler_runs_in_another_thread() -> None:
+    """Python runs handlers in the main thread only, so the frames of other threads are not looked at."""
+    answers: list[bool] = []
+
+    def work() -> None:
+        try:
+            function(14, None)
+        except SoftLimitError as error:
+            answers.append(is_raised_by_signal_handler(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [False]
+
+
+def test_an_error_without_a_traceback_is_no_handlers() -> None:
+    """It was never raised."""
+    assert is_raised_by_signal_handler(ValueError()) is False
+
+
+def test_a_failure_keeps_no_argument_alive() -> None:
+    """With the collector off, nothing of the failed work is left in a cycle, however deep it failed."""
+
+    class Credential:
+        pass
+
+    def work(raw: Credential, depth: int) -> None:
+        if depth:
+            work(raw, depth - 1)
+        raise ValueError
+
+    credential = Credential()
+    reference = weakref.ref(credential)
+    gc.collect()
+    gc.disable()
+    try:
+        Reporting().guarded("authentication", work, credential, 3)
+        del credential
+        is_alive = reference() is not None
+    finally:
+        gc.enable()
+    assert not is_alive

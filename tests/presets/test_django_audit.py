@@ -172,7 +172,7 @@ def test_what_the_application_adds_to_the_context_of_pghistory_stays(recorder_on
     from presets.django_project.models import TrackedNote  # noqa: PLC0415 - when it is set up
 
     recorder_on_postgresql.instrument(presets="pghistory")
-    with pghistory.context(origin="application") as context:
+    with recorder_on_postgresql.request(), pghistory.context(origin="application") as context:
         with use_key(ApiKey("key-1")):
             TrackedNote.objects.create(title="tea")
         pghistory.context(more=1)

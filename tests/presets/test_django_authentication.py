@@ -61,9 +61,9 @@ def test_a_key_is_read_without_a_question_to_the_database(model: str, recorder: 
     assert kind is not None
 
     with CaptureQueriesContext(connection) as queries:
-        for read in kind.readers.values():
+        for field in kind.fields.values():
             with suppress(MissingError):
-                read(Call(Binding(len, has_self=False), (), {}), key)
+                field.read(Call(Binding(len, has_self=False), (), {}), key)
 
     assert queries.captured_queries == []
 

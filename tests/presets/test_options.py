@@ -75,8 +75,8 @@ def test_a_library_that_is_not_installed_is_one_warning_and_the_rest_goes_on(
     keyaudit.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
 
     assert [status.state for status in keyaudit.status().values()] == ["active"]
-    (warning,) = caplog.messages
-    assert warning == ("keyaudit preset knox is off: it needs no-such-library 2.0 or newer, which is not installed")
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == "keyaudit: preset knox is off: it needs no-such-library 2.0 or newer, which is not installed"
 
 
 def test_a_library_that_is_too_old_is_reported_with_what_was_found(
@@ -88,7 +88,7 @@ def test_a_library_that_is_too_old_is_reported_with_what_was_found(
     keyaudit.instrument(presets="knox")
 
     found = version("pytest")
-    assert caplog.messages[0] == f"keyaudit preset knox is off: it needs pytest 999 or newer; found is {found}"
+    assert caplog.messages[0] == f"keyaudit: preset knox is off: it needs pytest 999 or newer; found is {found}"
 
 
 def test_with_strict_a_library_that_is_not_there_is_an_error(keyaudit: KeyAudit, other_preset: list[Preset]) -> None:

@@ -12,7 +12,7 @@ from otel_keyaudit.errors import ConfigurationError, WrongTargetError
 from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.installation.compile import check, compile_target
-from otel_keyaudit.installation.method_overrides import Implementations, ImplementedTarget
+from otel_keyaudit.installation.method_overrides import MethodOverrides
 from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
 from otel_keyaudit.observers.audit_target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
@@ -22,6 +22,7 @@ from otel_keyaudit.patching.module_search import explain_missing
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, runs_as_main
 from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
 from otel_keyaudit.patching.resolve import Found, NotLoadedError, find
+from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
 
 _OBSERVED = "every call of it is observed"
@@ -181,9 +182,9 @@ class InstalledTarget:
             waiting = when_loaded(module, self.target.qualified_name, partial(self._loaded, module))
             self._patches.append((waiting, None))
             return
-        if isinstance(self.target, ImplementedTarget):
+        if isinstance(self.target, OverrideTarget):
             guard = partial(GuardedCall, self._components.faults, self.target.written)
-            overrides = Implementations(self.target.method, self._found_override, guard)
+            overrides = MethodOverrides(self.target.method, self._found_override, guard)
             self._patch_once(found, overrides.observe, group=object())
         else:
             self._observe(found)

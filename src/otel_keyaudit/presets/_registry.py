@@ -6,10 +6,11 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
+from logging import WARNING
 
 import otel_keyaudit.presets as presets_package
 from otel_keyaudit.errors import ConfigurationError, shown
-from otel_keyaudit.guard.guard import logger, run_silently
+from otel_keyaudit.guard.guard import log
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.propagation import Carrier
 from otel_keyaudit.targets.key_source import KeyType, KeyTypes
@@ -87,7 +88,7 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
         elif strict:
             raise ConfigurationError(f"preset {name!r} can never work: {shortcoming}")
         else:
-            run_silently(logger.warning, "keyaudit preset %s is off: %s", name, shortcoming)
+            log(WARNING, "preset %s is off: %s", name, shortcoming)
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from otel_keyaudit.installation.method_overrides import ImplementedTarget
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_source import KeyType
 
@@ -32,7 +32,7 @@ PRESET = Preset(
     "`name`, else `display_name`; `scopes` of the credentials; `allow_list`",
     never="the connection; a user that is a text",
     targets=(
-        ImplementedTarget(
+        OverrideTarget(
             "starlette.middleware.authentication:AuthenticationMiddleware.__call__",
             method="backend.authenticate",
             key=_user,

@@ -1,4 +1,4 @@
-"""Targets on methods that an application implements for a library, which calls them by a method of its own."""
+"""Targets on methods that an application overrides for a library, which calls them from a method of its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
-from otel_keyaudit.installation.method_overrides import ImplementedTarget
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._override import OverrideTarget
 from support.keyaudit import KeyAudit, LoadModule
 
 SERVICE = """
@@ -71,11 +71,11 @@ SERVICE = """
 
 @pytest.fixture
 def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A service, and the library on with a preset for its middleware."""
+    """A service, instrumented with a preset for its middleware."""
     module = load_module(SERVICE)
     targets = (
-        ImplementedTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
-        ImplementedTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
+        OverrideTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
+        OverrideTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
     )
     made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
     monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one
@@ -84,7 +84,7 @@ def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("backend", ["Backend", "Inheriting", "Static", "Assigned", "Callable"])
-def test_whatever_implements_the_method_is_found(backend: str, keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_every_kind_of_override_is_observed(backend: str, keyaudit: KeyAudit, service: ModuleType) -> None:
     """A method, an inherited or a static one, an attribute of the object, an object that can be called."""
     middleware = service.Middleware(getattr(service, backend)())
 
@@ -97,16 +97,16 @@ def test_whatever_implements_the_method_is_found(backend: str, keyaudit: KeyAudi
     assert keyaudit.degraded() == {}
 
 
-def test_one_that_is_not_there_is_counted_and_changes_nothing(keyaudit: KeyAudit, service: ModuleType) -> None:
-    """The application fails, or does not, as it would without us."""
+def test_missing_override_is_counted_and_the_call_goes_on(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The application handles the missing attribute as before."""
     with keyaudit.request():
         assert service.Without().run() == "no backend"
 
     assert keyaudit.degraded() == {("authentication", "AttributeError"): 1}
 
 
-def test_one_that_was_found_is_as_it_was_afterwards(keyaudit: KeyAudit, service: ModuleType) -> None:
-    """Taking the library off takes it off what was found on the way."""
+def test_uninstrument_restores_an_override(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The override has its own code again."""
     before = service.Backend.authenticate.__code__
     service.Middleware(service.Backend()).run()
     assert service.Backend.authenticate.__code__ is not before
@@ -116,25 +116,25 @@ def test_one_that_was_found_is_as_it_was_afterwards(keyaudit: KeyAudit, service:
     assert service.Backend.authenticate.__code__ is before
 
 
-def test_every_object_of_a_class_is_observed(keyaudit: KeyAudit, service: ModuleType) -> None:
-    """The one that led to the class is one of many."""
+def test_override_is_observed_for_every_object_of_its_class(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """Two objects of one class authenticate."""
     for _ in range(2):
         service.Middleware(service.Backend()).run()
 
     assert keyaudit.count("keyaudit.authentications") == 2
 
 
-def test_a_method_of_the_object_itself_is_read_as_the_target_says(keyaudit: KeyAudit, service: ModuleType) -> None:
-    """A library may have the application inherit what it calls, and the fields are those of any target."""
+def test_fields_of_the_target_apply_to_a_method_of_the_object_itself(keyaudit: KeyAudit, service: ModuleType) -> None:
+    """The library's class calls its own abstract method."""
     with keyaudit.request():
         service.Own().run()
         assert service.record()["request_api_key"]["id"] == "p_1"
 
 
-def test_what_cannot_be_put_on_is_counted_once(
+def test_override_that_cannot_be_observed_is_counted_once(
     keyaudit: KeyAudit, service: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """For its class; the application is served as ever."""
+    """The application is served as before, and later calls of the class count nothing."""
     for _ in range(3):
         assert service.Middleware(service.Unfit()).run().id == "k_1"
 

@@ -28,7 +28,7 @@ def instrument() -> Callable[[], str]:
 
     def report() -> str:
         return json.dumps(
-            [[one.target, one.state, one.reason, getattr(one, "calls", 1)] for one in instrumentor.status()]
+            [[one.target, one.state, one.reason, one.calls] for one in instrumentor.status()]
         )
 
     return report

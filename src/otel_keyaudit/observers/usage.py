@@ -6,7 +6,8 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,7 +23,7 @@ MAX_PERMISSIONS = 128
 """Number of permissions from which on the usage of a key is sent early."""
 
 MAX_KEYS = 16_384
-"""Number of keys from which on all usage is sent early."""
+"""Number of keys above which all usage is sent early."""
 
 
 class KeyUsage:
@@ -74,6 +75,8 @@ class Usage:
         """Count an accepted authentication."""
         with self._lock_of_this_process():
             self._of(key).requests += 1
+            full = self._take_full(key)
+        self._emit(full)
 
     def decided(self, key: ApiKey, decision: Decision) -> None:
         """Count a decision for each required permission."""
@@ -84,33 +87,34 @@ class Usage:
                 count = used.counts.setdefault((permission, outcome), [0, now])
                 count[0] += 1
                 count[1] = now
-            is_full = len(used.counts) >= MAX_PERMISSIONS
-            if is_full:
-                del self._keys[key.id]
-        if is_full:
-            self._emit(used)
+            full = self._take_full(key)
+        self._emit(full)
 
     def flush(self) -> None:
         """Send what has been counted so far."""
         with self._lock_of_this_process():
-            keys, self._keys = self._keys, {}
-        for used in keys.values():
-            self._emit(used)
-
-    def _emit(self, used: KeyUsage) -> None:
-        quietly(self._send, used.key, used.attributes(time.time()))
+            taken, self._keys = self._keys, {}
+        self._emit(taken.values())
 
     def _of(self, key: ApiKey) -> KeyUsage:
         used = self._keys.get(key.id)
         if used is None:
             self._send_at_exit()
-            if len(self._keys) >= MAX_KEYS:
-                keys, self._keys = self._keys, {}
-                for earlier in keys.values():
-                    self._emit(earlier)
             used = self._keys[key.id] = KeyUsage(key, time.time())
         used.key = key
         return used
+
+    def _take_full(self, key: ApiKey) -> Collection[KeyUsage]:
+        """Remove and return what has to be sent early after the use of a key."""
+        if len(self._keys) > MAX_KEYS:
+            taken, self._keys = self._keys, {}
+            return taken.values()
+        return (self._keys.pop(key.id),) if len(self._keys[key.id].counts) >= MAX_PERMISSIONS else ()
+
+    def _emit(self, taken: Collection[KeyUsage]) -> None:
+        """Send usage, without the lock: an exporter of the application's may use a key itself."""
+        for used in taken:
+            quietly(self._send, used.key, used.attributes(time.time()))
 
     def _send_at_exit(self) -> None:
         """Send the last usage at exit.
@@ -122,7 +126,7 @@ class Usage:
             self._is_sent_at_exit = True
             atexit.register(self.flush)
 
-    def _lock_of_this_process(self) -> threading.Lock:
+    def _lock_of_this_process(self) -> AbstractContextManager[Any]:
         """Return the lock; a forked child has a lock, counts and a thread of its own."""
         if self._process != os.getpid():
             self._start()
@@ -130,7 +134,7 @@ class Usage:
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler or finalizer may use a key meanwhile
         self._keys = {}
         UsageThread(target=self._flush_regularly, name="otel-keyaudit usage", daemon=True).start()
 
@@ -141,7 +145,7 @@ class Usage:
 
 
 class UsageThread(threading.Thread):
-    """Sends usage events: a class of its own, so that the presets for threads leave it alone."""
+    """Sends usage events: a class of its own, so that it is easily told from the application's threads."""
 
 
 def _rfc_3339(seconds: float) -> str:

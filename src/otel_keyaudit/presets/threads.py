@@ -11,7 +11,7 @@ from otel_keyaudit.presets import executors
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.propagation import Carrier, Jobs, Undo, around, begin_job
 
-_POOLS = ("anyio", "multiprocessing")
+_POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
 """Packages with classes of threads that serve everybody."""
 
 _JOB = "_otel_keyaudit_job"

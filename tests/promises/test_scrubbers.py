@@ -63,7 +63,7 @@ def shown(keyaudit: KeyAudit, load_module: LoadModule, tmp_path: Path) -> dict[s
                 with suppress(PermissionError):
                     app.verify(key_name, "u_1", [f"a_{number}" for number in range(200)])
             with suppress(PermissionError):
-                app.check(required, "key", "k_2")
+                app.check(required, "workspace", "1")
             old = ApiKey("k_2", scopes=["key:delete"])
             app.record("create", "workspace", "w_1", "ok", {}, app.KEYS["two"], old)
             with pytest.raises(LookupError):

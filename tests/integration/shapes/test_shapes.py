@@ -1,0 +1,149 @@
+"""The usual shapes of authentication, each configured by environment variables only and on its usual server."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from integration.shapes.apps.common import SECRET
+from presets.processes import COMMANDS, Served, serving, wait_until
+from support.installed import need_package
+
+APPS = "integration.shapes.apps"
+WSGI = ("wsgiref", "waitress")
+ASGI = ("uvicorn",)
+SERVERS = {
+    "wsgiref": "python -m integration.shapes.wsgi_server {app} {port}",
+    "waitress": "waitress-serve --listen 127.0.0.1:{port} {app}",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An application, and the target that names its authentication.
+
+    Attributes:
+        servers: The servers it runs on.
+        app: The module of the application.
+        target: The auth target.
+        reason: Why the wrong key is denied.
+        path: Where requests go.
+        variables: Further environment variables.
+    """
+
+    servers: tuple[str, ...]
+    app: str
+    target: str
+    reason: str
+    path: str = "notes"
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+FORBIDDEN = "werkzeug.exceptions.Forbidden"
+SHAPES = {
+    "flask decorator factory": Shape(
+        WSGI, "flask_decorator", "require_api_key.<locals>.decorate.<locals>.wrapper?key=flask:g.api_key", FORBIDDEN
+    ),
+    "flask before_request": Shape(WSGI, "flask_before_request", "authenticate?key=flask:g.api_key", FORBIDDEN),
+    "fastapi dependency factory": Shape(
+        ASGI, "fastapi_dependencies", "require_scope.<locals>.check", "fastapi.exceptions.HTTPException"
+    ),
+    "fastapi class instance": Shape(
+        ASGI, "fastapi_dependencies", "KeyChecker.__call__", "fastapi.exceptions.HTTPException", "class/notes"
+    ),
+    "starlette middleware": Shape(
+        ASGI,
+        "starlette_middleware",
+        "KeyMiddleware.dispatch?key=args.request.state.api_key",
+        "starlette.exceptions.HTTPException",
+    ),
+    "django middleware": Shape(
+        WSGI,
+        "django_middleware",
+        "KeyMiddleware.__call__?key=args.request.api_key",
+        "django.core.exceptions.PermissionDenied",
+        variables={"DJANGO_SETTINGS_MODULE": f"{APPS}.django_settings"},
+    ),
+}
+CASES = [(shape, server) for shape in SHAPES for server in SHAPES[shape].servers]
+
+
+@pytest.mark.parametrize(("name", "server"), CASES)
+def test_row_server_span_and_counters(name: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An allowed, a denied and an anonymous request: only the first one's row and span name the key."""
+    shape = SHAPES[name]
+    for package in ("opentelemetry.distro", "opentelemetry.exporter.otlp.json.file", shape.app.partition("_")[0]):
+        need_package(package)
+    need_package(server)
+    for known, command in SERVERS.items():
+        monkeypatch.setitem(COMMANDS, known, command)
+    variables = {
+        "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS": f"{APPS}.{shape.app}:{shape.target}",
+        "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": f"{APPS}.common:record",
+        "OTEL_METRICS_EXPORTER": "otlp_json_file",
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+        **shape.variables,
+    }
+    with serving(server, f"{APPS}.{shape.app}:app", tmp_path, variables) as served:
+        wrong = f"{SECRET[:-4]}AAAA"
+        headers: list[dict[str, str]] = [{"X-API-Key": SECRET}, {"X-API-Key": wrong}, {}]
+        answers = [httpx.post(f"{served.address}/{shape.path}", headers=one, timeout=60) for one in headers]
+        assert [answer.status_code for answer in answers] == [200, 403, 200], served.output()
+        wait_until(lambda: len(served.server_spans()) >= 3 and sum(_counters(served).values()) >= 4)
+        _check(served, shape)
+    assert SECRET not in served.output()
+    assert wrong not in served.output()
+
+
+def _check(served: Served, shape: Shape) -> None:
+    allowed_row, anonymous_row = served.rows()
+    member = allowed_row.pop("request_api_key")
+    assert allowed_row == anonymous_row == {"by": "application"}
+    assert (member["id"], member["name"], member["detail"]) == ("k_ci", "ci", "full")
+    assert (member["scopes"], member["allow_list"]) == (["note:create"], ["note:n_1"])
+
+    allowed, denied, anonymous = (_ours(span) for span in served.server_spans())
+    assert allowed == {
+        "keyaudit.outcome": "accepted",
+        "keyaudit.detail": "full",
+        "keyaudit.key.id": "k_ci",
+        "keyaudit.key.name": "ci",
+        "keyaudit.key.digest": member["digest"],
+        "keyaudit.key.scopes": ["note:create"],
+        "keyaudit.key.allow_list": ["note:n_1"],
+    }
+    assert denied == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": shape.reason}
+    assert anonymous == {}
+    assert {span["trace_id"] for span in served.server_spans()} >= {member["trace_id"]}
+
+    assert _counters(served) == {
+        ("keyaudit.authentications", "accepted", None): 1,
+        ("keyaudit.authentications", "denied", shape.reason): 1,
+        ("keyaudit.audit.writes", "attributed", "full"): 1,
+        ("keyaudit.audit.writes", "none", None): 1,
+    }
+
+
+def _ours(span: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in span["attributes"].items() if name.startswith("keyaudit.")}
+
+
+def _counters(served: Served) -> Counter[tuple[str, str, str | None]]:
+    """Return the counters of the last export: by name, outcome or attribution, and error or detail."""
+    counters: Counter[tuple[str, str, str | None]] = Counter()
+    lines = [line for line in (served.folder / "log").read_text().splitlines() if line.startswith('{"resourceMetrics"')]
+    if not lines:
+        return counters
+    for scope in json.loads(lines[-1])["resourceMetrics"][0]["scopeMetrics"]:
+        for metric in scope["metrics"] if scope["scope"]["name"] == "otel_keyaudit" else ():
+            for point in metric["sum"]["dataPoints"]:
+                values = {one["key"].rpartition(".")[2]: one["value"]["stringValue"] for one in point["attributes"]}
+                kind = values.get("outcome") or values.get("attribution") or values["stage"]
+                counters[metric["name"], kind, values.get("type") or values.get("detail")] += int(point["asInt"])
+    return counters

@@ -1,4 +1,4 @@
-"""Show what otel-keyaudit adds: the same requests to the same service, first without it, then with it."""
+"""Send the same requests to the same service, first without otel-keyaudit, then with it, and show the difference."""
 
 import argparse
 import importlib.util
@@ -23,9 +23,11 @@ except ModuleNotFoundError as missing:
 LOCAL_JAEGER = "http://localhost:4318"
 KEYAUDIT = {
     "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS": "shop.security:verify_api_key?key=return ?? exc.key",
+    "OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS": "shop.main:authorize",
+    "OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS": "shop.main:known_key",
     "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "shop.audit:record?subject=args.subject",
-    "OTEL_PYTHON_KEYAUDIT_SAMPLER": "actions",
-    "OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG": "create,delete,api_key.*",
+    "OTEL_PYTHON_KEYAUDIT_SAMPLER": "rules",
+    "OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG": "rules.json",
     "OTEL_PYTHON_KEYAUDIT_SCOPE_CATALOG": "scopes.json",
 }
 TRACING = {
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def demonstrate(options: argparse.Namespace) -> None:
-    """Run the service twice, check what it left behind, and show it."""
+    """Run the service twice, check its rows and spans, and show them."""
     if importlib.util.find_spec("otel_keyaudit") is None:
         raise DemoError(
             "otel-keyaudit is not installed in this Python: run `make demo`, or `pip install otel-keyaudit`"
@@ -66,12 +68,14 @@ def demonstrate(options: argparse.Namespace) -> None:
         after = play(Path(folder) / "after", instrumented(uvicorn_command()), settings, receiver, before)
         check_secrets(after, json.dumps(receiver.document()))
         _write(options.json, json.dumps(receiver.document(), indent=1) + "\n")
-        console = report.new_console(picture=options.svg is not None)
+        console = report.new_console()
+        _pass_on(console, receiver, after, options)
         show(console, before, after, receiver.spans())
         if options.svg is not None:
-            _write(options.svg, report.picture(console))
-        console.print(f"\nThe traces are in {options.json}: Jaeger's search page opens it, under Upload.")
-        _pass_on(console, receiver, after, options)
+            deleted = after.number_of("release-bot", "DELETE")
+            picture = report.picture(before, after, receiver.spans(), deleted, _trace_id(after, deleted))
+            _write(options.svg, picture)
+        console.print(f"\nAll traces are in {options.json}. To open it: Jaeger, Search, Upload.")
 
 
 def play(
@@ -85,10 +89,10 @@ def play(
 
     Args:
         folder: Takes the database and the log.
-        command: What starts the service.
+        command: Starts the service.
         settings: Its environment variables.
-        receiver: Where the spans arrive, for the instrumented run.
-        before: The run without instrumentation, which the instrumented run is checked against.
+        receiver: Receives the spans of the instrumented run.
+        before: The run without instrumentation, with which the instrumented run is compared.
     """
     _say(f"starting the service {'under opentelemetry-instrument' if receiver else 'as it is'} …")
     folder.mkdir()
@@ -109,27 +113,40 @@ def play(
 
 
 def check_spans(spans: Sequence[Span]) -> None:
-    """Make sure that the server spans say what the demo says they say."""
-    outcomes = [span.attributes.get("keyaudit.outcome") for span in spans if span.kind == SERVER]
+    """Make sure that the server spans name the two refused keys and the one refused permission."""
+    servers = [span.attributes for span in spans if span.kind == SERVER]
+    outcomes = [attributes.get("keyaudit.outcome") for attributes in servers]
     if outcomes.count("denied") != 2 or outcomes.count("accepted") != len(outcomes) - 2:
-        raise DemoError(f"the server spans do not tell accepted from denied ({outcomes}): see the service's log above")
+        raise DemoError(f"wrong outcomes on the server spans ({outcomes}): see the service's log above")
+    missing = [attributes.get("keyaudit.decision.missing") for attributes in servers]
+    if missing.count(["workspace:delete"]) != 1:
+        raise DemoError(f"wrong missing permissions on the server spans ({missing}): see the service's log above")
 
 
 def show(console: Console, before: Story, after: Story, spans: Sequence[Span]) -> None:
     """Print the report."""
+    deleted, refused = after.number_of("release-bot", "DELETE"), after.number_of("acme-partner", "DELETE")
     report.print_settings(console, "opentelemetry-instrument uvicorn shop.main:app", KEYAUDIT)
-    report.print_requests(console, after.requests)
+    report.print_requests(console, before, after)
     report.print_audit_log(console, before, after)
-    deleted = next(row for row in after.rows if (row["action"], row["resource_id"]) == ("delete", "search"))
-    report.print_row(console, before.rows[deleted["id"] - 1], deleted)
-    trace_id = deleted["additional_fields"]["request_api_key"]["trace_id"]
-    report.print_trace(console, "That row's trace_id leads to its request", spans, trace_id)
-    denied = next(span for span in spans if span.attributes.get("keyaudit.outcome") == "denied")
-    report.print_trace(console, "A revoked key: refused, and known all the same", spans, denied.trace_id)
+    report.print_row(console, before, after, deleted)
+    report.print_trace(console, f"The trace of request {deleted}", spans, _trace_id(after, deleted))
+    report.print_row(console, before, after, refused, ("decisions",))
+    report.print_trace(
+        console, f"The trace of request {refused}: which scope was missing", spans, _trace_id(after, refused)
+    )
+    report.print_row(console, before, after, after.number_of("ops-admin", "PATCH"), ("changes",))
+    revoked = next(span for span in spans if span.attributes.get("keyaudit.outcome") == "denied")
+    report.print_trace(console, "A revoked key: no row, but the span names it", spans, revoked.trace_id)
+
+
+def _trace_id(story: Story, number: int) -> str:
+    trace_id: str = story.row_of(number)["additional_fields"]["request_api_key"]["trace_id"]
+    return trace_id
 
 
 def _pass_on(console: Console, receiver: Receiver, after: Story, options: argparse.Namespace) -> None:
-    """Send the spans on to Jaeger, where there is one, and print where to find them in it."""
+    """Send the spans to Jaeger, if one listens, and print links of its search page."""
     target: str = options.otlp or LOCAL_JAEGER
     if not options.otlp and not is_listening(LOCAL_JAEGER):
         return
@@ -138,41 +155,46 @@ def _pass_on(console: Console, receiver: Receiver, after: Story, options: argpar
         receiver.pass_on(target)
     except OSError as error:
         if not options.otlp:
-            _say(f"what listens at {target} does not take OTLP ({error}): left alone")
+            _say(f"the server at {target} does not accept OTLP ({error}): nothing was sent")
             return
         reason = getattr(error, "reason", error)
-        raise DemoError(f"{target} did not take the spans ({reason}): give --otlp an OTLP/HTTP address") from error
+        raise DemoError(f"{target} did not accept the spans ({reason}): give --otlp an OTLP/HTTP address") from error
+    release_bot = {"keyaudit.key.id": after.key_ids["release-bot"]}
     searches = {
-        "All that release-bot did": {"keyaudit.key.id": after.key_ids["release-bot"]},
-        "All that was deleted": {"keyaudit.action": "delete"},
-        "What release-bot deleted": {"keyaudit.key.id": after.key_ids["release-bot"], "keyaudit.action": "delete"},
+        "Requests of release-bot": release_bot,
+        "Deletions by release-bot": {**release_bot, "keyaudit.action": "delete"},
+        "Deletions": {"keyaudit.action": "delete"},
+        "Refused requests": {"keyaudit.decision.outcome": "denied"},
     }
-    console.print(f"They were also sent to {target}.")
-    report.print_links(console, options.jaeger_ui or f"http://{urlsplit(target).hostname}:16686", searches)
+    ui = options.jaeger_ui or f"http://{urlsplit(target).hostname}:16686"
+    deleted = _trace_id(after, after.number_of("release-bot", "DELETE"))
+    report.print_links(console, ui, deleted, searches)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo.py",
         description=__doc__,
-        epilog="Everything else is set by the demo itself, and it talks to nothing but loopback unless told otherwise."
-        " Exit status: 0 when the audit rows and spans say what they should, 1 when not.",
+        epilog="The demo sets everything else itself and uses only loopback, unless an option names another address."
+        " Exit status: 0 if the audit rows and spans are as expected, 1 if not.",
     )
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
         default=Path("demo-trace.json"),
-        help="where the traces go, as OTLP JSON that the Jaeger UI opens (default: %(default)s, in this folder)",
+        help="file for the traces, as OTLP JSON that the Jaeger UI opens (default: %(default)s)",
     )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the report as an SVG picture, too")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="also draw the audit log and a trace as an SVG picture"
+    )
     parser.add_argument(
         "--otlp",
         metavar="URL",
         type=_http_url,
         default=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
-        help="send the traces to this OTLP/HTTP address, too (default: OTEL_EXPORTER_OTLP_ENDPOINT,"
-        f" else {LOCAL_JAEGER} when something listens there)",
+        help="also send the traces to this OTLP/HTTP address (default: OTEL_EXPORTER_OTLP_ENDPOINT,"
+        f" else {LOCAL_JAEGER} if a server listens there)",
     )
     parser.add_argument(
         "--jaeger-ui",

@@ -1,4 +1,4 @@
-"""A tiny OTLP/HTTP receiver: it keeps what the service exports, as OTLP JSON, and can pass it on."""
+"""A small OTLP/HTTP receiver: it keeps the exported spans as OTLP JSON, and can send them to another endpoint."""
 
 import base64
 import socket
@@ -23,7 +23,7 @@ SEND_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Span:
-    """What the report needs of a span."""
+    """The parts of a span that the report shows."""
 
     trace_id: str
     span_id: str
@@ -36,7 +36,7 @@ class Span:
 
 
 class Receiver:
-    """Listens on a free loopback port as long as it is entered."""
+    """Listens on a free loopback port while its `with` block runs."""
 
     def __init__(self) -> None:
         self._exports: list[tuple[bytes, dict[str, str]]] = []
@@ -52,7 +52,7 @@ class Receiver:
         self._server.server_close()
 
     def wait_for(self, requests: int) -> None:
-        """Wait until the server span of each request is here; it ends last, so the rest of its trace is here too."""
+        """Wait for the server span of each request; it ends last, so the rest of its trace has arrived before."""
         end = time.monotonic() + WAIT_SECONDS
         while (arrived := sum(span.kind == SERVER for span in self.spans())) < requests:
             if time.monotonic() > end:
@@ -62,7 +62,7 @@ class Receiver:
             time.sleep(0.05)
 
     def document(self) -> dict[str, Any]:
-        """Return everything received as one OTLP JSON document."""
+        """Return all received spans as one OTLP JSON document."""
         exports = [_to_json(body) for body, _ in list(self._exports)]
         return {"resourceSpans": [spans for export in exports for spans in export.get("resourceSpans", [])]}
 
@@ -71,7 +71,7 @@ class Receiver:
         return [_span(span) for span in _span_members(self.document())]
 
     def pass_on(self, endpoint: str) -> None:
-        """Send everything received to another OTLP/HTTP endpoint."""
+        """Send all received spans to another OTLP/HTTP endpoint."""
         for body, headers in self._exports:
             url = f"{endpoint.rstrip('/')}/v1/traces"
             request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 (http or https: checked)
@@ -80,7 +80,7 @@ class Receiver:
 
 
 def is_listening(endpoint: str) -> bool:
-    """Tell whether something answers at the host and port of a URL."""
+    """Return whether a server answers at the host and port of a URL."""
     parts = urlsplit(endpoint)
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 4318), timeout=1):

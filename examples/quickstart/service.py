@@ -21,10 +21,10 @@ STOP_SECONDS = 10.0
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is one line that says what to do.
+    """The demo cannot continue; the message is one line with the remedy.
 
     Attributes:
-        log: The last lines of the service's log, where they explain it.
+        log: The last lines of the service's log, if they explain the error.
     """
 
     def __init__(self, message: str, log: str = "") -> None:
@@ -33,7 +33,7 @@ class DemoError(Exception):
 
 
 def uvicorn_command() -> list[str]:
-    """Return what starts the service; uvicorn picks a free port itself, so no other process can take it before."""
+    """Return the command that starts the service on a free port that uvicorn chooses."""
     return [
         sys.executable,
         "-B",
@@ -65,8 +65,8 @@ def running(command: list[str], settings: Mapping[str, str], log: Path) -> Itera
 
     Args:
         command: What to start.
-        settings: Environment variables on top of the caller's own, of which those of OpenTelemetry are left out.
-        log: The file that takes the service's output.
+        settings: Environment variables added to the caller's own, except those of OpenTelemetry.
+        log: The file that receives the service's output.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -97,8 +97,7 @@ def call(method: str, url: str, key: str, body: Mapping[str, Any] | None = None)
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as refused:
         with refused:
-            refused.read()
-        return refused.code, None
+            return refused.code, json.loads(refused.read() or b"null")
     except OSError as error:
         raise DemoError(f"the service did not answer {method} {url} ({error}): run the demo again") from error
 
@@ -109,7 +108,7 @@ def last_lines(log: Path, count: int = 15) -> str:
 
 
 def _environment() -> dict[str, str]:
-    # Only the variables the demo names may configure the service. Headers are for the endpoint spans are passed on to.
+    # Only the demo's own variables may configure the service. The headers are for the endpoint that receives the spans.
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -119,7 +118,7 @@ def _environment() -> dict[str, str]:
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Wait until the service says where it listens."""
+    """Wait until the service logs its address, and return the address."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         listening = re.search(r"running on (http://[\d.]+:\d+)", log.read_text(encoding="utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""What the demo does with the service: its keys, its requests, and the audit rows they leave."""
+"""The story of the demo: its keys, its requests, and the audit rows that they leave."""
 
 import hashlib
 import json
@@ -17,35 +17,54 @@ LEE = "lee"
 
 @dataclass(frozen=True)
 class Sent:
-    """One request that was sent, by the name of its key, and the status of the answer."""
+    """One request, the name of its key, and its answer."""
 
     key: str
     method: str
     path: str
     status: int
+    answer: Any
 
 
 @dataclass
 class Story:
-    """Everything that one run of the requests left behind.
+    """The results of one run of the requests.
 
     Attributes:
         requests: The requests, in order.
         rows: The audit log, with `additional_fields` decoded.
-        row_keys: For each audit row, the id of the key that really made the request.
-        key_ids: The keys by name.
-        secrets: What must appear nowhere: the secret of each key, and its hash.
+        row_requests: For each audit row, the number of the request that wrote it, from 1.
+        key_ids: The ids of the keys by name.
+        secrets: The secret of each key and its hash, which must appear nowhere.
     """
 
     requests: list[Sent] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    row_keys: list[str] = field(default_factory=list)
+    row_requests: list[int] = field(default_factory=list)
     key_ids: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
 
+    def row_of(self, number: int) -> dict[str, Any]:
+        """Return the audit row that a request wrote."""
+        return self.rows[self.row_requests.index(number)]
+
+    def number_of(self, key: str, method: str) -> int:
+        """Return the number of the only request with this key and method."""
+        (number,) = [n for n, sent in enumerate(self.requests, 1) if (sent.key, sent.method) == (key, method)]
+        return number
+
+    def answers(self) -> list[str]:
+        """Return status and body of each answer, with names in place of the random ids and secrets of keys."""
+        text = json.dumps([(sent.status, sent.answer) for sent in self.requests])
+        for name, key_id in self.key_ids.items():
+            text = text.replace(key_id, name)
+        for secret in self.secrets:
+            text = text.replace(secret, "secret")
+        return [json.dumps(answer) for answer in json.loads(text)]
+
 
 class Visitor:
-    """Plays the story against one running service and its database."""
+    """Sends the requests of the story to one running service and reads its database."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -94,12 +113,12 @@ class Visitor:
 
     def _send(self, key: str, method: str, path: str, expected: int, body: Mapping[str, Any] | None = None) -> Any:
         status, answer = call(method, self._base + path, self._keys[key], body)
-        self.story.requests.append(Sent(key, method, path, status))
+        self.story.requests.append(Sent(key, method, path, status, answer))
         if status != expected:
             raise DemoError(f"{method} {path} with {key} was answered {status}, not {expected}: see the service's log")
         known = len(self.story.rows)
         self.story.rows = _audit_rows(self._database)
-        self.story.row_keys += [self.story.key_ids[key]] * (len(self.story.rows) - known)
+        self.story.row_requests += [len(self.story.requests)] * (len(self.story.rows) - known)
         return answer
 
     def _remember(self, name: str, presented: str) -> None:
@@ -110,10 +129,13 @@ class Visitor:
 
 
 def check_rows(before: Story, after: Story) -> None:
-    """Make sure that the instrumented run shows what the demo says it shows."""
+    """Make sure that the instrumented run has the same answers, and rows that name the right key."""
+    if before.answers() != after.answers():
+        raise DemoError("an answer with the library differs from the answer without it: please report this")
     if len(before.rows) != len(after.rows):
         raise DemoError(f"the same requests left {len(before.rows)} audit rows without and {len(after.rows)} with it")
-    for plain, row, key_id in zip(before.rows, after.rows, after.row_keys, strict=True):
+    for plain, row, number in zip(before.rows, after.rows, after.row_requests, strict=True):
+        key_id = after.key_ids[after.requests[number - 1].key]
         fields = dict(row["additional_fields"])
         request_key, subject = fields.pop("request_api_key", None), fields.pop("api_key", None)
         name = f"audit row {row['id']} ({row['resource_type']}.{row['action']})"
@@ -124,11 +146,25 @@ def check_rows(before: Story, after: Story) -> None:
         if row["resource_type"] == "api_key" and (subject or {}).get("id") != row["resource_id"]:
             raise DemoError(f"{name} does not carry the key it is about as api_key")
         if fields != plain["additional_fields"]:
-            raise DemoError(f"{name} has other additional fields than it had without instrumentation")
+            raise DemoError(f"{name} has other additional fields than without instrumentation")
+    _check_explanations(after)
+
+
+def _check_explanations(after: Story) -> None:
+    """Make sure that the refused request names the missing permission, and the narrowed key what it lost."""
+    refused = after.row_of(after.number_of("acme-partner", "DELETE"))["additional_fields"]["request_api_key"]
+    if (refused["decisions"][-1]["required"], refused["decisions"][-1].get("outcome")) != (
+        ["workspace:delete"],
+        "denied",
+    ):
+        raise DemoError("the row of the refused request does not name the missing permission")
+    narrowed = after.row_of(after.number_of("ops-admin", "PATCH"))["additional_fields"]["api_key"]
+    if narrowed.get("changes", {}).get("power") != "narrowed":
+        raise DemoError("the row about the narrowed key does not name the lost permissions")
 
 
 def check_secrets(after: Story, spans: str) -> None:
-    """Make sure that no secret, and no hash of one, got into a row or a span."""
+    """Make sure that no row and no span contains a secret or the hash of a secret."""
     everything = json.dumps(after.rows) + spans
     if any(secret in everything for secret in after.secrets):
         raise DemoError("a key's secret appears in an audit row or a span: please report this")

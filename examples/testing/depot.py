@@ -1,4 +1,4 @@
-"""A depot with API keys and an audit log: small enough to be read in a minute."""
+"""A small service with API keys and an audit log."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What the audit log of the depot says, tested."""
+"""Tests of the audit rows of the depot."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The option ``presets``, and the page about them: what needs none of the libraries."""
+"""The option ``presets``: tests that need none of the libraries."""
 
 import platform
 import re
@@ -9,7 +9,6 @@ import pytest
 
 from otel_keyaudit import ConfigurationError
 from otel_keyaudit.presets import _registry as presets
-from otel_keyaudit.presets.__main__ import table
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.target import AuditTarget
 from support.keyaudit import KeyAudit, LoadModule
@@ -154,18 +153,3 @@ def test_an_audit_preset_says_where_its_fields_are() -> None:
     for preset in KNOWN.values():
         for target in preset.targets:
             assert not (isinstance(target, AuditTarget) and target.has_fields) or "fields" in target.places
-
-
-def test_the_page_about_presets_is_up_to_date() -> None:
-    """It is made by a command: python -m otel_keyaudit.presets > docs/presets.md."""
-    page = Path(__file__).parents[2] / "docs" / "presets.md"
-
-    assert page.read_text(encoding="utf-8") == table()
-
-
-def test_the_example_of_a_preset_is_one() -> None:
-    """CONTRIBUTING.md shows a file as it is."""
-    root = Path(__file__).parents[2]
-    source = (root / "src/otel_keyaudit/presets/litestar_api_auth.py").read_text(encoding="utf-8")
-
-    assert f"```python\n{source}```" in (root / "CONTRIBUTING.md").read_text(encoding="utf-8")

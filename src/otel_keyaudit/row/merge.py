@@ -1,4 +1,4 @@
-"""Add members to additional fields and lose nothing: every other byte and value stays (docs/reference.md, section 4).
+"""Add members to additional fields and lose nothing: every other byte and value stays (docs/reference/row.md).
 
 JSON is never serialized again. orjson proves quickly that a string is an object without the reserved names; then the
 members are inserted before the last brace. If orjson refuses the string or would change it (``NaN``, long numbers,

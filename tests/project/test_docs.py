@@ -1,0 +1,145 @@
+"""The documentation is true: its code runs, its target strings are valid, its reference is complete, its links work."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import otel_keyaudit
+from otel_keyaudit import ApiKey, environment_variables, names
+from otel_keyaudit.settings import EVENTS, Settings
+from otel_keyaudit.targets.filters import _FILTERS
+from otel_keyaudit.targets.secret_names import SECRET_NAMES
+from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {str(page.relative_to(DOCS)): page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
+REFERENCE = "".join(text for name, text in PAGES.items() if name.startswith("reference/"))
+PREFIX = "OTEL_PYTHON_KEYAUDIT_"
+KINDS: dict[str, type[Target]] = {
+    "AUTH_TARGETS": AuthTarget,
+    "AUDIT_TARGETS": AuditTarget,
+    "AUTHZ_TARGETS": AuthzTarget,
+    "SUBJECT_TARGETS": SubjectTarget,
+}
+
+
+def programs() -> list[tuple[str, str]]:
+    """Return the Python blocks that are marked to run, each with its page."""
+    return [
+        (name, block)
+        for name, text in PAGES.items()
+        for block in re.findall(r"^<!-- run -->\n```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def run(program: str) -> str:
+    """Run a program without configuration and return its output."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    command = [sys.executable, "-B", "-W", "error", "-c", program]
+    done = subprocess.run(command, env=inherited, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def exported() -> list[tuple[str, str, str]]:
+    """Return page, name and value of each variable of the library that a page exports."""
+    words = [
+        (name, word)
+        for name, text in PAGES.items()
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("export ")
+        for word in shlex.split(line)[1:]
+    ]
+    return [(name, *word[len(PREFIX) :].split("=", 1)) for name, word in words if word.startswith(PREFIX)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("page", "program"), programs())
+def test_marked_code_runs(page: str, program: str) -> None:
+    """Each marked block is a program that ends without an error or a warning."""
+    run(program)
+
+
+def test_digest_of_the_reference_is_the_digest_of_the_library() -> None:
+    """The program in the reference prints the digest that the library computes."""
+    (program,) = [program for page, program in programs() if page == "reference/row.md"]
+
+    assert run(program).strip() == ApiKey("k_7Qm", name="ci-bot", scopes=["template:read"]).digest
+
+
+def test_exported_variables_exist() -> None:
+    """Each exported variable is an environment variable of the library."""
+    known = {name.removeprefix(PREFIX) for name in dir(environment_variables) if name.startswith(PREFIX)}
+
+    assert {name for _, name, _ in exported()} <= known
+
+
+@pytest.mark.parametrize(
+    ("kind", "string"),
+    [(name, target) for _, name, value in exported() if name in KINDS for target in value.split(",")],
+)
+def test_target_strings_are_valid(kind: str, string: str) -> None:
+    """Each target string in an export line can be parsed."""
+    assert parse_target(KINDS[kind], string).written == string
+
+
+def test_options_page_has_every_option() -> None:
+    """Each option has a section or a row with its name and its variable."""
+    page = PAGES["reference/options.md"]
+    for name in Settings.__dataclass_fields__:
+        assert f"`{name}`" in page, name
+        assert f"`{name.upper()}`" in page, name
+
+
+def test_reference_has_every_name() -> None:
+    """Each public name, field, filter, event, metric and attribute is in the reference."""
+    fields = {field for kind in KINDS.values() for field in kind.fields}
+    for name in (*otel_keyaudit.__all__, *fields, *_FILTERS, *EVENTS):
+        assert re.search(rf"\b{name}\b", REFERENCE), name
+    for name in vars(names).values():
+        if isinstance(name, str) and name.startswith("keyaudit."):
+            assert name in REFERENCE or f"`.{name.rpartition('.')[2]}`" in REFERENCE, name
+
+
+def test_reference_lists_the_secret_names() -> None:
+    """The list of secret names in the reference is complete."""
+    blocks = re.findall(r"^```text\n(.*?)^```", PAGES["reference/targets.md"], re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if "rawkey" in block]
+
+    assert set(block.split()) == SECRET_NAMES
+
+
+def test_presets_page_is_current() -> None:
+    """The page of presets is the output of its generator."""
+    spec = importlib.util.spec_from_file_location("_presets", DOCS / "_presets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+
+    assert PAGES["presets.md"] == generator.page(), "run: python docs/_presets.py"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "../README.md", "../CONTRIBUTING.md"])
+def test_links_lead_to_files(page: str) -> None:
+    """Each relative link leads to a file of the repository."""
+    path = (DOCS / page).resolve()
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """Each page is in the navigation of the site."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+    assert [page for page in PAGES if f": {page}\n" not in navigation] == []

@@ -55,12 +55,15 @@ class Guard:
 
 def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
     """Return the result of some work, ``None`` if it fails; for work whose failure nobody needs to know."""
-    return _SILENT.guarded("", work, *args)
+    try:
+        return work(*args)
+    except Exception as error:
+        if is_raised_by_signal_handler(error):
+            raise
+        return None
 
 
-_SILENT = Guard()
 run_silently = quietly
-SILENT = ""
 
 
 def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:

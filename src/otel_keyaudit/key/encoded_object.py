@@ -22,12 +22,13 @@ class EncodedObject:
         json: Compact JSON without the closing brace, so that more members can follow.
     """
 
-    __slots__ = ("json", "members")
+    __slots__ = ("_containers", "json", "members")
 
     json: str
 
     def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
+        self._containers = tuple(name for name, value in members.items() if isinstance(value, (tuple, dict)))
 
     if not TYPE_CHECKING:
 
@@ -40,17 +41,16 @@ class EncodedObject:
 
     def copy(self) -> dict[str, Any]:
         """Return the members as a dict that shares no list and no dict with any other row."""
-        return _copy(self.members)
+        copied = self.members.copy()
+        for name in self._containers:
+            copied[name] = _copy(copied[name])
+        return copied
 
 
-def _copy(members: dict[str, Any]) -> dict[str, Any]:
-    copied = members.copy()
-    for name, value in members.items():
-        if isinstance(value, tuple):
-            copied[name] = list(value)
-        elif type(value) is dict:
-            copied[name] = _copy(value)
-    return copied
+def _copy(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return {name: _copy(inner) for name, inner in value.items()} if type(value) is dict else value
 
 
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:

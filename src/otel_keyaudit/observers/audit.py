@@ -73,7 +73,6 @@ class AuditWrite(ObservedCall):
     _span: AuditSpan | None = None
     _merge: Merge | None = None
     _copy_back: Callable[[], None] | None = None
-    _has_failed_part = False
     _is_complete = False
     """The row has received everything that it should."""
     _has_returned = False
@@ -184,12 +183,12 @@ class AuditWrite(ObservedCall):
             if target.builds_fields:
                 self.result = self._attempt(target.place.put_result, self, merge, self._attempt, otherwise=self.result)
             else:
-                self._copy_back = self._attempt(target.place.put, self, merge, self._attempt)
+                self._copy_back = self.guarded(STAGE_MERGE, target.place.put, self, merge, self._attempt)
         for field, place in target.argument_values:
             after = self._attempt(place.set, self, self._single_value(field, location), self._attempt)
             if after is not None:
                 self._copy_back = _in_turn(after, self._copy_back)
-        self._is_complete = not self._has_failed_part
+        self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def set_results(self) -> None:
         """Set the places of the result that receive a single value."""
@@ -197,23 +196,28 @@ class AuditWrite(ObservedCall):
         for field, place in self.target.result_values:
             value = self._single_value(field, location)
             self.result = self._attempt(place.set_result, self, value, self._attempt, otherwise=self.result)
-        self._is_complete = not self._has_failed_part
+        self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def end(self) -> None:
         """End the write: copy the function's changes back, count, and remember what was written."""
-        target, attribution, merge = self.target, self._attribution, self._merge
+        target, merge = self.target, self._merge
         if self._copy_back is not None:
             self.guarded(STAGE_MERGE, self._copy_back)
         target.calls.increment()
         target.counters[self._kind(), self._detail].increment()
-        if attribution.has_ended:
+        if self._attribution.has_ended:
             target.warn_of_end()
         if merge is not None and merge.moved:
             self.report(STAGE_COLLISION, CollisionError("a foreign member of a reserved name was renamed"))
-        if self.exc is None and self._subject is not None and self._request is not None:
+        if self.exc is None:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Remember the key that the row is about, and that the sampler's full row was written."""
+        if self._subject is not None and self._request is not None:
             self._request.remember_subject(self._subject, replaces=True)
-        if self.exc is None and self._asked is not None and self._is_complete and self._detail is _FULL:
-            self.guarded(STAGE_SAMPLING, target.components.sampler.written, self._asked)
+        if self._asked is not None and self._is_complete and self._detail is _FULL:
+            self.guarded(STAGE_SAMPLING, self.target.components.sampler.written, self._asked)
 
     def _kind(self) -> str:
         """Return the attribution under which the write counts: what its rows received, or kept from another request."""
@@ -245,10 +249,7 @@ class AuditWrite(ObservedCall):
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return the result of one part of the merge; if it fails, the others still go on."""
         done = self.guarded(STAGE_MERGE, boxed, work, *args)
-        if done is None:
-            self._has_failed_part = True
-            return otherwise
-        return done[0]
+        return otherwise if done is None else done[0]
 
     def _read_subject(self, credentials: tuple[str, ...]) -> None:
         """Read the key that the row is about, if it is about one, and its earlier snapshot."""
@@ -282,9 +283,9 @@ class AuditWrite(ObservedCall):
         log = None if self._request is None else self._request.decisions
         listed = [] if log is None else log.listed
         check = current_check()
-        if check is not None:
-            listed = [*listed[-(MAX_DECISIONS - 1) :], check.so_far(has_failed=self._has_failed())]
-        return listed
+        if check is None:
+            return listed
+        return [*listed[-(MAX_DECISIONS - 1) :], check.so_far(has_failed=self._has_failed())]
 
     def _has_failed(self) -> bool:
         return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed

@@ -26,7 +26,7 @@ def location_of(span: Span | None) -> Location | None:
     context = span.get_span_context()
     if not context.is_valid:
         return None
-    return context.trace_id.to_bytes(16, "big").hex(), context.span_id.to_bytes(8, "big").hex()
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
 
 
 class AuditSpan:

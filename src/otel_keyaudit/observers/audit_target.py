@@ -23,7 +23,7 @@ from otel_keyaudit.row.field_place import CodePlace, FieldPlace, PlacedTarget, V
 from otel_keyaudit.targets.call import Call, Reader, plain_parameter
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.key_reader import KeyReader
-from otel_keyaudit.targets.presented_credential import check
+from otel_keyaudit.targets.presented_credential import check, contains
 from otel_keyaudit.targets.target import AuditTarget, Source
 
 EVENT_FIELDS = {
@@ -222,7 +222,7 @@ def _are_plain(values: Any, credentials: tuple[str, ...]) -> bool:
     joined = "\n".join(values)
     if len(joined) > MAX_LENGTH or not joined.isascii():
         return False
-    return not credentials or not any(credential in joined for credential in credentials)
+    return not contains(joined, credentials)
 
 
 _STRINGS = {str}

@@ -5,7 +5,6 @@ The story of a call is :data:`_CONCLUSION`, in the order in which it happens onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from logging import WARNING
 from types import FunctionType, TracebackType
 from typing import Any
@@ -132,7 +131,6 @@ class AuthenticationCall(ObservedCall):
     _verdict: str | None = None
     _reason = ""
     _request: RequestState | None = None
-    _presented: tuple[str, ...] = ()
     _key: ApiKey | None = None
     _delegation: Delegation = NO_DELEGATION
 
@@ -182,7 +180,6 @@ class AuthenticationCall(ObservedCall):
         if self.accepted_inside and self._request is not None:
             self._request.settle(self)
         self.within = self._request = self._key_object = self.source = None
-        self._presented = ()
         self.forget()
 
     def read_early(self) -> None:
@@ -218,71 +215,74 @@ class AuthenticationCall(ObservedCall):
         reason = self._denial(key)
         if reason is not None:
             self._verdict, self._reason = names.DENIED, reason
-        elif key is not None and not self._is_applications_error() and not self._is_factory():
+        elif key is not None and self.exc is None and not self._is_factory():
             self._verdict = names.ACCEPTED
 
     def read_key(self) -> None:
         """Read the snapshot of the key, without what the request presented as its credential."""
         if self._verdict is None:
             return
-        target, request, key = self.target, self._request, self._key_object
+        target, request, key, presented = self.target, self._request, self._key_object, ()
         if request is not None:
-            presented = self._presented = target.credentials.read(self, request.scope)
+            presented = target.credentials.read(self, request.scope)
             if presented and presented != request.presented:
                 request.present(merge(request.presented, presented))
         if key is None or key is _UNREADABLE or self._reason == "false":
             return
         kind = type(key)
-        self.source = target if isinstance(key, Mapping) else kind
-        snapshot = target.key_source.reader_for(kind).read(self, key, self.report_unreadable)
-        if snapshot is not None and self._presented:
-            snapshot = without_credentials(snapshot, self._presented, self.report_unreadable)
+        reader = target.key_source.reader_for(kind)
+        self.source = target if reader.is_of_mappings else kind
+        snapshot = reader.read(self, key, self.report_unreadable)
+        if snapshot is not None and presented:
+            snapshot = without_credentials(snapshot, presented, self.report_unreadable)
         self._key = snapshot
         if target.delegation is not None:
             self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key)
-
-    def count(self) -> None:
-        """Count the outcome."""
-        target = self.target
-        if self._verdict is names.ACCEPTED:
-            target.accepted.increment()
-        elif self._verdict is names.DENIED and self.exc is None:
-            target.denied.increment()
-        elif self._verdict is names.DENIED:
-            target.components.metrics.authentications.add(names.DENIED, self._reason)
-            target.denials_by_error[self._reason] = target.denials_by_error.get(self._reason, 0) + 1
+        if kind is not target.known_class and self.exc is None:
+            self._learn(kind)
 
     def record(self) -> None:
-        """Record the outcome in the request, which shows it on its server span."""
-        request, verdict, key = self._request, self._verdict, self._key
-        events = self.target.components.events
-        if verdict is names.ACCEPTED:
-            if request is None:
-                self._warn_of_no_request()
-                return
-            self.accepted_id = None if key is None else key.id
-            request.accept(key, self, self._delegation, as_actor=self.target.is_actor)
-            if events is not None and key is not None:
-                events.used(key)
-        elif verdict is names.DENIED:
-            refused = key if request is None else request.deny(self, self._reason, key)
-            check = current_check()
-            if check is not None and refused is not None:
-                check.refused_key = refused
-            if events is not None:
-                events.denied(self._reason, refused)
+        """Count the outcome, and record it in the request, which shows it on its server span."""
+        if self._verdict is names.ACCEPTED:
+            self._record_acceptance()
+        elif self._verdict is names.DENIED:
+            self._record_denial()
 
-    def learn_class(self) -> None:
+    # Details
+
+    def _learn(self, kind: type) -> None:
         """Remember the class of key objects: an audit row may be about one."""
-        target, kind = self.target, type(self._key_object)
-        if self._verdict is None or self.exc is not None or kind is target.known_class:
-            return
+        target = self.target
         classes = target.components.key_classes
-        if self._key_object is not _UNREADABLE and kind not in classes and not is_generic_class(kind):
+        if kind not in classes and not is_generic_class(kind):
             classes[kind] = target.key_source
         target.known_class = kind
 
-    # Details
+    def _record_acceptance(self) -> None:
+        target, request, key = self.target, self._request, self._key
+        target.accepted.increment()
+        if request is None:
+            self._warn_of_no_request()
+            return
+        if key is not None:
+            self.accepted_id = key.id
+        request.accept(key, self, self._delegation, as_actor=target.is_actor)
+        if target.components.events is not None and key is not None:
+            target.components.events.used(key)
+
+    def _record_denial(self) -> None:
+        target, request, reason = self.target, self._request, self._reason
+        if self.exc is None:
+            target.denied.increment()
+        else:
+            target.components.metrics.authentications.add(names.DENIED, reason)
+            target.denials_by_error[reason] = target.denials_by_error.get(reason, 0) + 1
+        refused = self._key if request is None else request.deny(self, reason, self._key)
+        check = current_check()
+        if check is not None and refused is not None:
+            check.refused_key = refused
+        if target.components.events is not None:
+            target.components.events.denied(reason, refused)
 
     def _is_meant(self, when: Reader) -> bool:
         target = self.target
@@ -357,7 +357,5 @@ def _boxed(read: Reader, call: AuthenticationCall) -> tuple[Any]:
 _CONCLUSION = (
     (STAGE_AUTHENTICATION, AuthenticationCall.judge),
     (STAGE_AUTHENTICATION, AuthenticationCall.read_key),
-    (STAGE_AUTHENTICATION, AuthenticationCall.count),
     (STAGE_TELEMETRY, AuthenticationCall.record),
-    (STAGE_AUTHENTICATION, AuthenticationCall.learn_class),
 )

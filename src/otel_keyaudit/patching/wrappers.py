@@ -14,6 +14,9 @@ from typing import Any
 from otel_keyaudit.patching.results.awaitables import GENERATORS, follow
 from otel_keyaudit.patching.results.generators import AsyncRelay, Relay
 
+_VALUES = frozenset({bool, bytes, dict, float, int, list, str, tuple, type(None)})
+"""Classes of ordinary results, which cannot be awaited."""
+
 
 class Observation:
     """One observed call. It is entered around the call, as a context manager, and again whenever the call goes on.
@@ -38,8 +41,10 @@ class Observation:
         Returns:
             The result for the caller.
         """
-        kind = type(result)  # the conditions are here, because every call of a plain function meets them
-        if hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind in GENERATORS:
+        kind = type(result)
+        if kind not in _VALUES and (
+            hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind in GENERATORS
+        ):
             return follow(self, result, original)
         return self.returned(result)
 

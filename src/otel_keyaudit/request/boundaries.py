@@ -79,7 +79,7 @@ class Boundaries:
         if first_request.waiting:
             first_request.come_first()
         current = CALL.get()
-        if current is not None and is_open(current) and _goes_on(current, scope):
+        if current is not None and (current.scope is scope or (is_open(current) and _goes_on(current, scope))):
             return None
         return new_request(self._request_spans, scope)
 
@@ -90,10 +90,7 @@ class Boundaries:
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             scope = scope_of(args)
-            call = CALL.get()
-            if (call is not None and call.scope is scope) or not _is_request(scope):
-                return original(*args, **kwargs)
-            request = self.begin(scope)
+            request = self.begin(scope) if _is_request(scope) else None
             return original(*args, **kwargs) if request is None else await_inside(request, original, *args, **kwargs)
 
         return handler

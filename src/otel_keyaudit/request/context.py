@@ -218,7 +218,7 @@ def _or_ended(request: Request) -> Request:
 def current_call() -> Request | None:
     """Return the open ASGI or WSGI call this code runs in."""
     call = CALL.get()
-    return call if call is not None and is_open(call) else None
+    return call if call is not None and call.is_open and call.process is _process else None
 
 
 def is_any_open() -> bool:

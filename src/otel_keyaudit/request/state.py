@@ -114,17 +114,10 @@ class RequestState:
             as_actor: The target has ``role=actor``.
         """
         with self._lock:
-            only = self._only
-            if only is not None and only[0] is key and only[1] is delegation:
-                pass  # the same key once more, as in most applications
-            elif only is None and self._keys is None and _is_simple(key, authentication) and not as_actor:
+            if self._is_first(key, authentication) and not as_actor:
                 self._only = (key, delegation, authentication.source)  # type: ignore[assignment]
-                if self._actor_keys is None:
-                    self.attribution = Attribution(names.ATTRIBUTED, key, (), 0, delegation)
-                else:
-                    self._all_keys()
-                    self._attribute()
-            else:
+                self.attribution = Attribution(names.ATTRIBUTED, key, (), 0, delegation)
+            elif self._only is None or self._only[0] is not key or self._only[1] is not delegation:
                 keys = self._all_actor_keys() if as_actor else self._all_keys()
                 keys.add(key, delegation, authentication)
                 self._settle(authentication)
@@ -135,6 +128,17 @@ class RequestState:
                 self._put_key(shown)
                 shown.put(OUTCOME, _ACCEPTED)
                 shown.show()
+
+    def _is_first(self, key: ApiKey | None, authentication: OpenAuthentication) -> bool:
+        """Say whether a key is the first of the request, accepted by an authentication that stands alone."""
+        return (
+            key is not None
+            and self._only is None
+            and self._keys is None
+            and self._actor_keys is None
+            and authentication.within is None
+            and authentication.accepted_inside is None
+        )
 
     def settle(self, authentication: OpenAuthentication) -> None:
         """Keep the keys that were accepted inside an authentication without an outcome."""
@@ -327,10 +331,6 @@ class RequestState:
             self.scope = self.server_span = self._shown = self.used_key = None
             self._only = self._keys = self._actor_keys = self._subjects = None
             self.aliases = self.presented = self.open_authentications = ()
-
-
-def _is_simple(key: ApiKey | None, authentication: OpenAuthentication) -> bool:
-    return key is not None and authentication.within is None and authentication.accepted_inside is None
 
 
 class _Ended:

@@ -112,25 +112,13 @@ class FieldPlace(Place):
         if self._parameter is None or self._steps:
             return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
         fields = self._read(call)
-        if type(fields) is not dict:
-            return self._put_other(call, merge, fields)
-        if self._last_kind is not dict:
-            self._note(fields)
-        merged = merge.into(fields)
-        if merged is fields:
-            return None
-        self._write(call, merged)
-        return partial(copy_back, fields, merged, merged.copy(), merge.members)
-
-    def _put_other(self, call: Call, merge: Merge, fields: Any) -> After | None:
-        """Merge into an argument that is no plain dict."""
         if fields is self._default:
             fields = self._argument(call)
-        merged = self._merged(merge, fields, call.self, None)
+        merged = self._merged(merge, fields, call.self if fields is None else None, None)
         if merged is fields:
             return None
         self._write(call, merged)
-        if isinstance(fields, (str, bytes)) or not isinstance(fields, MutableMapping):
+        if type(fields) is not dict and (type(fields) is str or not isinstance(fields, MutableMapping)):
             return None
         return partial(copy_back, fields, merged, contents(merged), merge.members)
 

@@ -50,18 +50,20 @@ class Merge:
     """
 
     rows = kept = failed = moved = 0
-    is_lazy = has_members = False
+    is_lazy = False
     _json_cache: str | None = None
     _contents: dict[str, dict[str, Any]] | None = None
 
     def __init__(self, members: Mapping[str, SnapshotMember | None], written: WrittenMembers, request: Any) -> None:
         self.members = members
         self._written = written
-        self._request = object() if request is None else request
-        for member in members.values():
+        self._request = by = object() if request is None else request
+        self._authors: dict[str, Any] = {}
+        for name, member in members.items():
             if member is not None:
-                self.has_members = True
-                written.recent.append((self._request, member))
+                self._authors[name] = by
+                written.recent.append((by, member))
+        self.has_members = bool(self._authors)
 
     @property
     def names_every_row(self) -> bool:
@@ -110,10 +112,6 @@ class Merge:
                 self._written.note(added, self._request)
         return objects
 
-    def _authors(self) -> dict[str, Any]:
-        """Return the request of each added member by name."""
-        return {name: self._request for name, member in self.members.items() if member is not None}
-
     def _into_nothing(self, kind: Kind) -> Any:
         if not self.has_members:
             return None
@@ -121,7 +119,7 @@ class Merge:
             return self._objects()
         text = f"{{{self._json()}}}"
         after = text if kind == "text" else text.encode()
-        self._note(after, self._authors())
+        self._note(after, self._authors)
         return after
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
@@ -198,7 +196,7 @@ class Merge:
     # JSON
 
     def _into_text(self, text: str, held: Any) -> str:
-        mark = BOM if text[:1] == BOM else ""
+        mark = BOM if text.startswith(BOM) else ""
         body = text[1:] if mark else text
         merged, authors = self._text_with_members(body, held)
         if merged is body:
@@ -232,11 +230,11 @@ class Merge:
         except orjson.JSONDecodeError:
             content = None
         if type(content) is dict and self.members.keys().isdisjoint(content):
-            return self._spliced(text, bool(content)), self._authors()
+            return self._spliced(text, bool(content)), self._authors
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
             merged = f"{before}{{{self._json()}}}{after}" if self.has_members else text
-            return merged, self._authors()
+            return merged, self._authors
         return self._unusual_text(text, self._written.request_of(held) or {})
 
     def _unusual_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -247,7 +245,7 @@ class Merge:
         has_members = bool(found)
         if any(one.name in self.members and one.name not in kept for one in found):
             text, has_members = self._without_reserved_names(text, found, authors)
-        return self._spliced(text, has_members, kept), {**self._authors(), **authors, **kept}
+        return self._spliced(text, has_members, kept), {**self._authors, **authors, **kept}
 
     def _without_reserved_names(
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
@@ -289,13 +287,16 @@ class Merge:
 
     def _json(self, without: Container[str] = _NONE) -> str:
         """Return the added members as JSON, without the braces of an object."""
-        if without is _NONE and self._json_cache is not None:
-            return self._json_cache
-        added = []
-        for name, member in self.members.items():
-            if member is not None and name not in without:
-                added.append(f"{quoted(name)}:{member.as_json()}")
-        joined = ",".join(added)
-        if without is _NONE:
-            self._json_cache = joined
-        return joined
+        if without:
+            return self._joined(without)
+        if self._json_cache is None:
+            self._json_cache = self._joined()
+        return self._json_cache
+
+    def _joined(self, without: Container[str] = _NONE) -> str:
+        members = self.members
+        return ",".join([
+            f"{quoted(name)}:{member.as_json()}"
+            for name, member in members.items()
+            if member is not None and name not in without
+        ])  # fmt: skip

@@ -49,11 +49,15 @@ class KeyReader:
         kind: The class.
         fields: How each field is read.
         notice: Is told of each key object that was converted, with its snapshot.
+
+    Attributes:
+        is_of_mappings: The class is a mapping, which any target may return.
     """
 
     def __init__(
         self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
     ) -> None:
+        self.is_of_mappings = issubclass(kind, Mapping)
         self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
         self._fields = fields
         self._notice = notice

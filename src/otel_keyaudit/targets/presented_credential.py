@@ -63,12 +63,13 @@ class CredentialSource:
             headers = scope.get("headers")
             if headers is None:
                 _add_environ(scope, found)
+                query = scope.get("QUERY_STRING")
             else:
                 _add_headers(headers, found)
-            query = scope.get("query_string" if headers is not None else "QUERY_STRING")
+                query = scope.get("query_string")
             if query:
                 _add_query(query, found)
-        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found))
 
 
 def merge(earlier: Credentials, later: Credentials) -> Credentials:
@@ -84,7 +85,7 @@ def check(text: str, credentials: Credentials) -> None:
     Raises:
         CredentialError: It contains one.
     """
-    if _contains(text, credentials):
+    if contains(text, credentials):
         raise CredentialError
 
 
@@ -98,16 +99,17 @@ def without_credentials(
         credentials: The credentials that the request has presented.
         report: Counts the refusal.
     """
-    if not _contains(key.emitted, credentials):
+    if not contains(key.emitted, credentials):
         return key
     report(CredentialError())
-    if _contains(key.id, credentials):
+    if contains(key.id, credentials):
         return None
-    refused = {one.name: None for one in fields(key) if _contains(_joined(getattr(key, one.name)), credentials)}
+    refused = {one.name: None for one in fields(key) if contains(_joined(getattr(key, one.name)), credentials)}
     return replace(key, **refused)  # type: ignore[arg-type]
 
 
-def _contains(text: str, credentials: Credentials) -> bool:
+def contains(text: str, credentials: Credentials) -> bool:
+    """Say whether a string contains one of the credentials."""
     for credential in credentials:  # noqa: SIM110 - a generator costs more than the search
         if credential in text:
             return True

@@ -241,7 +241,7 @@ def mutation(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
     """Measure what the library costs (`check`: compare with benchmarks/baseline.json)."""
-    is_short = {"check", "profile", "--quick"} & {*session.posargs}  # without the peers and PostgreSQL
+    is_short = {"check", "baseline", "--quick"} & {*session.posargs}  # without the peers and PostgreSQL
     synchronize(session, "dev" if is_short else "bench")
     session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "src"})
 

@@ -8,18 +8,15 @@ from typing import Any
 
 from otel_keyaudit import ApiKey
 
-SCOPES = 6
-ALLOWED = 4
-
-CREDENTIAL = "kq_0f9a71c4d27be3855f61c09e"  # as long as one is, since the library looks for it in what it writes
+CREDENTIAL = "kq_0f9a71c4d27be3855f61c09e"  # long enough to be searched for in everything that is written
 
 
 @dataclass
 class Key:
-    """An API key as an application has it.
+    """An API key of the application.
 
     Attributes:
-        digest: Known beforehand, so that code written by hand need not work it out for each row.
+        digest: Known beforehand, so that code by hand does not compute it for each row.
     """
 
     id: str
@@ -27,15 +24,21 @@ class Key:
     scopes: list[str]
     allow_list: list[str]
     digest: str
-    secret: str = "not-for-anybody"  # noqa: S105 - bait: nothing may read it
+    secret: str = "not-for-anybody"  # noqa: S105 - nothing may read it
 
 
-def make_key(times: int = 1, number: int = 0) -> Key:
-    """Return a key with six scopes and an allow list of four, or several times as many."""
-    scopes = [f"workspace:action_{index}" for index in range(SCOPES * times)]
-    allow_list = [f"workspace:{number:04x}{index:04x}" for index in range(ALLOWED * times)]
-    key = ApiKey(f"k_{number}", f"ci-bot-{number}", scopes, allow_list)
-    return Key(key.id, f"ci-bot-{number}", scopes, allow_list, key.digest)
+def make_key(number: int = 0, *, scopes: int = 6, allowed: int = 4) -> Key:
+    """Return a key.
+
+    Args:
+        number: Distinguishes it from others.
+        scopes: The number of its scopes.
+        allowed: The number of entries in its allow list.
+    """
+    scope_list = [f"workspace:action_{index}" for index in range(scopes)]
+    allow_list = [f"workspace:{number:04x}{index:04x}" for index in range(allowed)]
+    snapshot = ApiKey(f"k_{number}", f"ci-bot-{number}", scope_list, allow_list)
+    return Key(snapshot.id, f"ci-bot-{number}", scope_list, allow_list, snapshot.digest)
 
 
 FIELDS = {f"field_{index}": f"value {index} of the row's" for index in range(9)}
@@ -47,7 +50,7 @@ _KEYS: dict[str, Key] = {}
 
 
 def present(key: Key) -> None:
-    """Make this the key that every credential stands for."""
+    """Make this the key of every credential."""
     _KEYS["current"] = key
 
 

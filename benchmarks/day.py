@@ -1,10 +1,8 @@
-"""A simulated day of audit rows: how much smaller they are when a snapshot is written once, and that nothing is lost.
+"""Measure the size of a day's audit rows under samplers, and recover every full snapshot from the rows alone.
 
-A thousand keys: half with one scope and one id, 40 % with three composites and ten ids, 10 % with seven and 128. They
-are used as Zipf's law has it, and some are changed during the day. Creating or changing a key is an audited action
-about that key, so its row holds the whole snapshot under every sampler. At the end the full snapshot behind every row
-is recovered from the rows alone, and compared with what the key was when the row was written. A quick day is shorter
-and has fewer keys: it proves as much, but its bytes say little.
+Of a thousand keys, half have one scope and one id, 40 % three composites and ten ids, 10 % seven composites and 128
+ids. Their use follows Zipf's law, and some are changed during the day. The row about a key that is created or changed
+holds the full snapshot under every sampler. In a quick day, first uses weigh more, so its sizes say little.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import json
 import random
 import tempfile
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -24,17 +22,16 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
-from benchmarks.calls import tracer_provider
-from benchmarks.figures import Figure
-from benchmarks.measure import Effort
-from otel_keyaudit import ApiKey, KeyAuditInstrumentor
+from benchmarks.figure import Figure
+from benchmarks.variants import instrumented, tracer_provider
+from otel_keyaudit import ApiKey
 
 ROWS_PER_KEY = 100
 ROWS_PER_CHANGE = 300
 SEED = 20261123
 SAMPLERS = {"on_change": None, "actions": "create,delete,api_key.*"}
 USES = {"read": 70, "update": 20, "start": 4, "stop": 4, "create": 1, "delete": 1}
-"""What keys are used for, per hundred rows."""
+"""Rows of each action, per hundred."""
 
 RESOURCES = ("workspace", "template", "volume", "image", "secret", "network", "account", "job")
 ACTIONS = ("read", "create", "update", "delete")
@@ -51,7 +48,13 @@ CATALOG = {
 
 @dataclass(frozen=True)
 class Event:
-    """One row to be written: by which key, and about which when it is about one."""
+    """One row to be written.
+
+    Attributes:
+        key: The key of the request.
+        action: The action.
+        subject: The key that the row is about, if it is about one.
+    """
 
     key: ApiKey
     action: str
@@ -59,7 +62,7 @@ class Event:
 
     @property
     def resource_type(self) -> str:
-        """What the row is about."""
+        """The type of the resource."""
         return "workspace" if self.subject is None else "api_key"
 
 
@@ -73,23 +76,25 @@ def record(action: str, resource_type: str, resource_id: str, subject: Any, addi
     return additional_fields
 
 
-def day_figures(effort: Effort) -> Iterator[Figure]:
-    """Write the day under each sampler, count its bytes, and recover every snapshot."""
-    events = list(day(effort.rows))
-    full = written(events, "always_full", None)
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Write the day under each sampler, add up its bytes, and recover every snapshot."""
+    events = list(day(2_000 if quick else 100_000))
+    own = _bytes(_fields(number) for number in range(len(events)))
+    full = written(events, "always_full")
     check_recovery(events, full)
     for sampler, argument in SAMPLERS.items():
         rows = written(events, sampler, argument)
         recovered = check_recovery(events, rows)
+        added, added_full = (_bytes(of) - own for of in (rows, full))
         yield Figure(
             f"day.{sampler}",
-            f"bytes that a key adds to an audit row, {sampler} against always_full",
-            _added(events, rows) / _added(events, full),
-            1 / 8 if effort.full else None,
+            f"bytes that the key adds to a row, {sampler} against always_full",
+            added / added_full,
+            None if quick else 1 / 8,
             details={
-                "bytes added per row": round(_added(events, rows)),
-                "bytes added per row, always_full": round(_added(events, full)),
-                "ratio of whole rows": round(_bytes(rows) / _bytes(full), 4),
+                "bytes a row": added / len(rows),
+                "always_full": added_full / len(rows),
+                "whole rows": _bytes(rows) / _bytes(full),
                 "rows": len(rows),
                 "snapshots recovered": recovered,
             },
@@ -97,11 +102,11 @@ def day_figures(effort: Effort) -> Iterator[Figure]:
 
 
 def day(rows: int) -> Iterator[Event]:
-    """Return the events of a day, always the same ones."""
+    """Yield the same events for each number of rows."""
     chance = random.Random(SEED)
     admin = ApiKey("k_admin", "admin", ["api_key:*"], ["*:*"])
     keys = [_key(chance, number, of=rows // ROWS_PER_KEY) for number in range(rows // ROWS_PER_KEY)]
-    chance.shuffle(keys)  # how much a key is used has nothing to do with its size
+    chance.shuffle(keys)  # the use of a key does not depend on its size
     shares = list(accumulate(1 / rank for rank in range(1, len(keys) + 1)))
     yield Event(admin, "create", admin)
     for key in keys:
@@ -138,29 +143,18 @@ def _uuid(chance: random.Random) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def written(events: list[Event], sampler: str, argument: str | None) -> list[str]:
+def written(events: list[Event], sampler: str, argument: str | None = None) -> list[str]:
     """Return the rows that the application writes under a sampler, each in a request of its own."""
     with writing(sampler, argument) as write:
         return [write(number, event) for number, event in enumerate(events)]
 
 
 @contextmanager
-def writing(sampler: str, argument: str | None) -> Iterator[Callable[..., str]]:
-    """Have the library on; yields what writes the row of an event, in a request in which some keys are accepted."""
-    provider = tracer_provider("dropped")  # trace and span ids are in the rows all the same
+def writing(sampler: str, argument: str | None = None) -> Iterator[Callable[..., str]]:
+    """Yield a function that writes the row of an event, in a request that has accepted some keys."""
+    provider = tracer_provider("dropped")  # rows have trace and span ids all the same
     tracer = trace.get_tracer("benchmarks", tracer_provider=provider)
     options = {} if argument is None else {"sampler_arg": argument}
-    with tempfile.TemporaryDirectory() as folder:
-        catalog = Path(folder, "scopes.json")
-        catalog.write_text(json.dumps(CATALOG))
-        KeyAuditInstrumentor().instrument(
-            auth_targets=["benchmarks.day:verify"],
-            audit_targets=["benchmarks.day:record?subject=args.subject"],
-            sampler=sampler,
-            scope_catalog=str(catalog),
-            tracer_provider=provider,
-            **options,
-        )
 
     def write(number: int, event: Event, keys: Sequence[ApiKey] | None = None) -> str:
         with tracer.start_as_current_span("request", kind=SpanKind.SERVER):
@@ -169,17 +163,29 @@ def writing(sampler: str, argument: str | None) -> Iterator[Callable[..., str]]:
             kind = event.resource_type
             return record(event.action, kind, f"{kind}_{number}", event.subject, _fields(number))
 
-    try:
-        yield write
-    finally:
-        KeyAuditInstrumentor().uninstrument()
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = Path(folder, "scopes.json")
+        catalog.write_text(json.dumps(CATALOG))
+        with instrumented(
+            provider,
+            auth_targets=["benchmarks.day:verify"],
+            audit_targets=["benchmarks.day:record?subject=args.subject"],
+            sampler=sampler,
+            scope_catalog=str(catalog),
+            **options,
+        ):
+            yield write
 
 
 def check_recovery(events: list[Event], rows: list[str]) -> int:
-    """Recover the full snapshot behind every row from the rows alone; return how many different ones there were.
+    """Recover the full snapshot of every row from the rows alone.
+
+    Returns:
+        The number of different snapshots.
 
     Raises:
-        AssertionError: One cannot be recovered, or is not what the key was.
+        KeyError: A snapshot is missing.
+        AssertionError: A snapshot differs from the key at the time of its row.
     """
     parsed = [json.loads(row) for row in rows]
     full = {
@@ -202,11 +208,11 @@ def _check(key: ApiKey, member: dict[str, Any]) -> None:
     wanted = {"id": key.id, "name": key.name, "scopes": key.scopes, "allow_list": key.allow_list}
     found = {name: tuple(value) if isinstance(value := member[name], list) else value for name in wanted}
     if found != wanted or "permissions" not in member["effective_scope"]:
-        raise AssertionError(f"the snapshot of {key.id} is not what was written")
+        raise AssertionError(f"the snapshot of {key.id} differs from the key")
 
 
 def _digest(member: dict[str, Any]) -> str:
-    """Return the digest of a recovered snapshot, worked out as anyone could."""
+    """Return the digest of a recovered snapshot, computed from the row alone."""
     content = {
         "id": member["id"],
         "name": member["name"],
@@ -219,14 +225,9 @@ def _digest(member: dict[str, Any]) -> str:
 
 
 def _fields(number: int) -> str:
-    """Return what the application itself has to say in a row."""
+    """Return the application's own additional fields."""
     return json.dumps({"name": f"row-{number}", "build": number, "reason": "requested by user"})
 
 
-def _bytes(rows: list[str]) -> int:
+def _bytes(rows: Iterable[str]) -> int:
     return sum(len(row.encode()) for row in rows)
-
-
-def _added(events: list[Event], rows: list[str]) -> float:
-    """Return how many bytes the library added to a row."""
-    return (_bytes(rows) - _bytes([_fields(number) for number in range(len(events))])) / len(rows)

@@ -1,16 +1,19 @@
-"""What others charge for comparable work, where they are installed (``requirements/bench.txt``): measured, not quoted.
+"""Measure what other products charge for comparable work, where they are installed (``requirements/bench.txt``).
 
-None of them does the same. Each is given one request's worth of what it can do: to say who it was, on a span.
+None of them does the same. Each gets one request's worth of what it can do: show who it was, on a span.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from statistics import median
+from timeit import Timer
 from typing import Any
 
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -18,34 +21,37 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span
 
 from benchmarks.application import Key, make_key
-from benchmarks.figures import Figure, Skipped
-from benchmarks.measure import Effort, cpu_per_call, interleaved
+from benchmarks.figure import Figure
+from benchmarks.requests import run
 
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
-"""The work, and the same without what is to be measured."""
+"""The work, and the same without the part that is measured."""
 
 
-def peer_figures(effort: Effort) -> Iterator[Figure | Skipped]:
+def figures(*, quick: bool) -> Iterator[Figure]:
     """Measure each peer that is installed."""
     key = make_key()
+    rounds, calls = (3, 10) if quick else (31, 100)
     for name, title, make in (
-        ("contrib", "contrib's server_request_hook with four attributes", contrib_hook),
-        ("logfire", "Logfire's span with four attributes", logfire_span),
-        ("ddtrace", "Datadog's track_user with metadata", datadog_track_user),
+        ("contrib", "contrib's server_request_hook with four attributes (no row, no counters)", contrib_hook),
+        ("logfire", "Logfire's span with four attributes (no row, no server span)", logfire_span),
+        ("ddtrace", "Datadog's track_user with metadata (no row, no span of its own)", datadog_track_user),
     ):
         try:
             work, without = make(key)
         except ImportError as error:
-            yield Skipped(f"peer.{name}", f"{error.name} is not installed (requirements/bench.txt)")
+            print(f"skipped: {error.name} is not installed (requirements/bench.txt)", file=sys.stderr)
             continue
-        pair = {"work": work, "without": without}
-        batches = {variant: partial(cpu_per_call, function, effort.calls) for variant, function in pair.items()}
-        times = interleaved(batches, effort.rounds)
-        yield Figure(f"peer.{name}", title, round(median(times["work"]) - median(times["without"]), 2), unit="µs")
+        differences = [_microseconds(work, calls) - _microseconds(without, calls) for _ in range(rounds)]
+        yield Figure(f"peer.{name}", f"CPU time of {title}, µs", median(differences))
+
+
+def _microseconds(work: Callable[[], Any], calls: int) -> float:
+    return Timer(work, timer=time.process_time).timeit(calls) / calls * 1e6
 
 
 def attributes_of(key: Key) -> dict[str, Any]:
-    """Return what each peer is to show."""
+    """Return the attributes that each peer shows."""
     return {"key.id": key.id, "key.name": key.name, "key.scopes": key.scopes, "key.allow_list": key.allow_list}
 
 
@@ -62,10 +68,7 @@ def contrib_hook(key: Key) -> Pair:
 
     def request(middleware: OpenTelemetryMiddleware) -> None:
         scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "server": ("localhost", 80)}
-        try:
-            middleware(scope, None, None).send(None)  # type: ignore[arg-type]
-        except StopIteration:
-            return
+        run(middleware(scope, None, None))  # type: ignore[arg-type]
 
     with_hook = OpenTelemetryMiddleware(application, tracer_provider=provider, server_request_hook=hook)
     without = OpenTelemetryMiddleware(application, tracer_provider=provider)

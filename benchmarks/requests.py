@@ -1,9 +1,8 @@
 """One request, as a server makes it: every measured call has a request of its own.
 
-A request is an ASGI call that comes through a framework's entry point and opens a SERVER span, as tracing middleware
-does, and then runs the endpoint. The whole request is measured, and what it costs with an endpoint that does nothing
-of the kind is subtracted. So what the library does where requests begin, end and open spans counts as its own cost; a
-measured region inside the request would hide it.
+A request is an ASGI call that passes a framework's entry point, opens a SERVER span as tracing middleware does, and
+runs the endpoint. The whole request is measured, and the plain request is subtracted. So the work of the library where
+requests begin, end and open spans counts as its own cost.
 """
 
 from __future__ import annotations
@@ -32,30 +31,20 @@ def asgi_request(tracer: Tracer, endpoint: Endpoint) -> Request:
             scope["row"] = endpoint()
 
     async def channel(*_: Any) -> Any:
-        """Stand in for what the server gives; nothing is received or sent."""
+        """Receive and send nothing."""
 
     application = Starlette()
     application.middleware_stack = middleware  # the entry point alone: routing costs the same with and without us
 
     def request() -> Any:
         scope: dict[str, Any] = {**_SCOPE, "headers": _HEADERS.copy()}
-        _run(application(scope, channel, channel))
+        run(application(scope, channel, channel))
         return scope["row"]
 
     return request
 
 
-def span_request(tracer: Tracer, endpoint: Endpoint) -> Request:
-    """Return a request that is a server span and nothing else, as a consumer or an unknown framework makes it."""
-
-    def request() -> Any:
-        with tracer.start_as_current_span("POST /workspaces", kind=SpanKind.SERVER):
-            return endpoint()
-
-    return request
-
-
-def _run(coroutine: Any) -> None:
+def run(coroutine: Any) -> None:
     """Run a coroutine that never waits, without an event loop."""
     try:
         coroutine.send(None)

@@ -1,105 +1,79 @@
-"""What starting costs: the import of the package, and ``instrument()`` among many modules. Each in a fresh process.
+"""Measure the import of the package and ``instrument()`` among many modules, each in a process of its own.
 
-As a program it measures one of them: ``python -m benchmarks.startup import|instrument``.
+As a program: ``python -m benchmarks.startup import|instrument``. It prints milliseconds of CPU time.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
-import json
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from statistics import median
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.children import result_of
-from benchmarks.figures import Figure
-from benchmarks.measure import Effort
+from benchmarks.figure import Figure
 
-MODULES = 2000
-BEFORE = ("opentelemetry.sdk.trace", "opentelemetry.sdk.metrics", "opentelemetry.instrumentation.asgi")
-INSTRUMENTOR = "KeyAuditInstrumentor"
-
-SOURCE = """
-from functools import lru_cache
+MODULES: Final = 2_000
+BEFORE: Final = ("opentelemetry.sdk.trace", "opentelemetry.sdk.metrics", "opentelemetry.instrumentation.asgi")
+SOURCE: Final = """
 class Service:
     def get(self, name): return name
-    def put(self, name, value): return value
 def first(one, two=None): return one
 def second(*args, **kwargs): return args
 TABLE = {"first": first, "second": second, "service": Service}
-LISTED = [first, second, Service]
 """
 
 
-def startup_figures(effort: Effort) -> Iterator[Figure]:
-    """Measure both, several times."""
-    imports = [result_of("benchmarks.startup", "import") for _ in range(effort.processes + 1)][1:]  # the first compiles
-    times = {name: round(median(one[name] for one in imports), 2) for name in imports[0]}
-    title = "import over that of the SDK and -asgi"
-    yield Figure("startup.import", title, times.pop("otel_keyaudit"), 20, unit="ms", details=times)
-    found = [result_of("benchmarks.startup", "instrument") for _ in range(effort.processes)]
-    functions, cached = (median(one[kind] for one in found) for kind in ("functions", "cached"))
-    title = f"instrument() among {MODULES} modules"
-    yield Figure("startup.instrument", title, round(functions, 2), 50, unit="ms")
-    title += ", a target without Python code"
-    yield Figure("startup.instrument_cached", title, round(cached, 2), 50, unit="ms")
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Measure both several times."""
+    for what, title, goal in (
+        ("import", "import of KeyAuditInstrumentor beyond the SDK and contrib's asgi, CPU ms", None),
+        ("instrument", f"instrument() among {MODULES:,} modules, CPU ms", 50),
+    ):
+        yield Figure(f"startup.{what}", title, median(_measured(what) for _ in range(1 if quick else 7)), goal)
 
 
-def import_time() -> dict[str, float]:
-    """Return milliseconds of CPU time that the import of the package adds, and then that of its names, one by one."""
+def _measured(what: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.startup", what], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return float(done.stdout)
+
+
+def import_time() -> float:
+    """Return the CPU time of the import, in milliseconds."""
     for name in BEFORE:
         importlib.import_module(name)
-    package = _time_of(lambda: importlib.import_module("otel_keyaudit"))
-    keyaudit = importlib.import_module("otel_keyaudit")
-    later = {f"then {name}, ms": _time_of(partial(getattr, keyaudit, name)) for name in ("use_key", INSTRUMENTOR)}
-    return {"otel_keyaudit": package, **later}
-
-
-def _time_of(work: Callable[[], object]) -> float:
     started = time.process_time()
-    work()
+    importlib.import_module("otel_keyaudit").KeyAuditInstrumentor  # noqa: B018 - names are imported at first use
     return (time.process_time() - started) * 1000
 
 
-def instrument_time() -> dict[str, float]:
-    """Return milliseconds of CPU time of ``instrument()`` with targets that many modules have captured."""
-    application = _module("benchmarks_shop", "def verify(key): return key\ndef record(additional_fields=None): ...\n")
-    vars(application)["cached"] = functools.lru_cache(vars(application)["verify"])
+def instrument_time() -> float:
+    """Return the CPU time of ``instrument()`` with functions that some modules have imported, in milliseconds."""
+    shop = _module("benchmarks_shop", "def verify(key): return key\ndef record(additional_fields=None): ...\n")
     for number in range(MODULES - len(sys.modules)):
         module = _module(f"benchmarks_module_{number}", SOURCE)
         if number % 100 == 0:
-            vars(module).update(verify=vars(application)["verify"], table={"cached": vars(application)["cached"]})
-    return {
-        "functions": _time("benchmarks_shop:verify"),
-        "cached": _time("benchmarks_shop:cached"),
-    }
+            vars(module)["verify"] = vars(shop)["verify"]
+    instrumentor: Any = importlib.import_module("otel_keyaudit").KeyAuditInstrumentor()
+    started = time.process_time()
+    instrumentor.instrument(auth_targets=["benchmarks_shop:verify"], audit_targets=["benchmarks_shop:record"])
+    milliseconds = (time.process_time() - started) * 1000
+    states = {status.state for status in instrumentor.status()}
+    if states != {"active"}:
+        raise AssertionError(f"the targets are {states}")
+    return milliseconds
 
 
 def _module(name: str, source: str) -> ModuleType:
     module = sys.modules[name] = ModuleType(name)
-    exec(compile(source, name, "exec"), vars(module))  # noqa: S102 - the sources stand above
+    exec(compile(source, name, "exec"), vars(module))  # noqa: S102 - the sources are above
     return module
 
 
-def _time(target: str) -> float:
-    # not at the top: the import is what the other half measures
-    from otel_keyaudit import KeyAuditInstrumentor  # noqa: PLC0415
-
-    instrumentor: Any = KeyAuditInstrumentor()
-    started = time.process_time()
-    instrumentor.instrument(auth_targets=[target], audit_targets=["benchmarks_shop:record"])
-    elapsed = (time.process_time() - started) * 1000
-    states = {status.state for status in instrumentor.status()}
-    instrumentor.uninstrument()
-    if states != {"active"}:
-        raise AssertionError(f"{target} is not active")
-    return elapsed
-
-
 if __name__ == "__main__":
-    print(json.dumps(import_time() if sys.argv[1] == "import" else instrument_time()))
+    print(import_time() if sys.argv[1] == "import" else instrument_time())

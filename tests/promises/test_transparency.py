@@ -6,7 +6,7 @@ import asyncio
 import gc
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from types import CoroutineType
 from typing import Any
@@ -44,7 +44,11 @@ def traced(shape: Shape, arguments: Any, steps: Any, *, fails: bool) -> list[Any
 
 def description(function: Any) -> list[Any]:
     """Return what others ask a callable about itself."""
-    tests = [inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction]
+    tests: list[Callable[[Any], object]] = [
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+    ]
     if sys.version_info < (3, 14):  # deprecated since
         tests.append(asyncio.iscoroutinefunction)
     names = [getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")]

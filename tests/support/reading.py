@@ -18,6 +18,11 @@ def record(action, additional_fields=None, subject=None):
 """
 
 
+def not_expected(error: BaseException) -> None:
+    """Fail where a test expects no failure to be reported."""
+    raise error
+
+
 class Application:
     """An application with an authentication target and an audit target, whose keys a test makes."""
 

@@ -27,9 +27,7 @@ def instrument() -> Callable[[], str]:
     instrumentor.instrument(tracer_provider=TracerProvider(), meter_provider=meter_provider, **options)
 
     def report() -> str:
-        return json.dumps(
-            [[one.target, one.state, one.reason, one.calls] for one in instrumentor.status()]
-        )
+        return json.dumps([[one.target, one.state, one.reason, one.calls] for one in instrumentor.status()])
 
     return report
 

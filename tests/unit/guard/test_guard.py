@@ -41,7 +41,8 @@ def test_failed_work_returns_none_and_is_reported_under_its_stage() -> None:
 
 def test_steps_after_a_failed_step_still_run() -> None:
     """Each failure is reported under the stage of its step; the order is kept."""
-    guard, done = Reporting(), []
+    guard = Reporting()
+    done: list[str] = []
     guard.run(
         (("audit", done.append), ("sampling", lambda _: fail(KeyError())), ("merge", done.append)),
         "write",

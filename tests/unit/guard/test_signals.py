@@ -68,7 +68,8 @@ def closing(number: int, frame: FrameType | None) -> None:
     """Raise from a function inside, which uses the frame."""
 
     def inside() -> FrameType | None:
-        raise SoftLimitError
+        if frame is not None:
+            raise SoftLimitError
         return frame
 
     inside()
@@ -77,8 +78,8 @@ def closing(number: int, frame: FrameType | None) -> None:
 def chained(number: int, frame: FrameType | None) -> None:
     """Raise from another exception."""
     try:
-        {}["job"]
-    except KeyError as error:
+        int("job")
+    except ValueError as error:
         raise SoftLimitError from error
 
 
@@ -113,7 +114,11 @@ HANDLERS: dict[str, Handler] = {
 def handle() -> Iterator[Callable[[Handler], None]]:
     """Set the handler of SIGUSR1 for one test."""
     before = signal.getsignal(signal.SIGUSR1)
-    yield lambda handler: signal.signal(signal.SIGUSR1, handler) and None
+
+    def handle(handler: Handler) -> None:
+        signal.signal(signal.SIGUSR1, handler)
+
+    yield handle
     signal.signal(signal.SIGUSR1, before)
 
 

@@ -14,7 +14,7 @@ from support.keyaudit import KeyAudit, LoadModule
 try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 except ImportError:  # its name before SDK 1.43
-    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter  # type: ignore[no-redef]
+    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
 
 APP = """
 class Key:
@@ -46,7 +46,7 @@ class Events:
     """Instruments with a logger provider, and returns the records."""
 
     def __init__(self, keyaudit: KeyAudit, app: Any, **options: Any) -> None:
-        self.exporter = InMemoryLogRecordExporter()
+        self.exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
         name = app.__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -172,7 +171,7 @@ def test_invalid_key_waits_for_the_end(keyaudit: KeyAudit, app: Any) -> None:
 
 def test_nested_authentication_of_the_same_key(keyaudit: KeyAudit, app: Any) -> None:
     """A key of another class with the same number, accepted inside the call, is the same key."""
-    sys.modules[app.__name__].Other = type("Other", (), {"id": 1, "name": "other"})
+    app.Other = type("Other", (), {"id": 1, "name": "other"})
     instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key", "parameter?key=return")
 
     async def endpoint(request: Any) -> Any:

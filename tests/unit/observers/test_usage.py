@@ -67,10 +67,10 @@ def test_an_exporter_may_use_a_key_itself(monkeypatch: pytest.MonkeyPatch) -> No
     def send(key: ApiKey, _: Mapping[str, Any]) -> None:
         sent.append(key.id)
         if len(sent) == 1:
-            counted.authenticated(ApiKey("exporter"))
+            uses.authenticated(ApiKey("exporter"))
 
-    counted = Usage(send)
-    counted.authenticated(ApiKey("k_1"))
-    counted.authenticated(ApiKey("k_2"))
-    counted.close()
+    uses = Usage(send)
+    uses.authenticated(ApiKey("k_1"))
+    uses.authenticated(ApiKey("k_2"))
+    uses.close()
     assert sorted(sent) == ["exporter", "k_1", "k_2"]

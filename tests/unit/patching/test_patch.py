@@ -88,6 +88,7 @@ def test_an_observer_gets_the_arguments_that_an_outer_one_has_changed() -> None:
     class Changing(Observer):
         def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Any:
             seen = super().__call__(args, kwargs, original)
+            assert seen is not None
             seen.positional = (args[0], f"{args[1]}!")
             return seen
 

@@ -346,13 +346,13 @@ class Keeping:
     """A decorator for methods that keeps the callable that it hands out in the object."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        function = self.__wrapped__  # type: ignore[attr-defined]
+        function = self.__wrapped__
         if instance is None:
             return function
         return instance.__dict__.setdefault(self.name, functools.partial(function, instance))

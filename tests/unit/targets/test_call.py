@@ -109,7 +109,8 @@ def test_free_variables_of_the_called_function_are_read() -> None:
         call = Call(Binding(function), ("secret",), {}, function)
         assert read("closure.scopes", call) is scopes
         assert call.closure("scopes") is scopes
-    assert read("closure.scopes.name", call) == "b"
+    function = make({"name": "b"})
+    assert read("closure.scopes.name", Call(Binding(function), ("secret",), {}, function)) == "b"
 
 
 @pytest.mark.parametrize("function", [make("a"), len, None])

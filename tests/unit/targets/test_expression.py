@@ -327,7 +327,7 @@ def test_a_member_of_a_mapping_is_no_item_a_second_time(kind: Any) -> None:
         read("return.noun", result=Keyed())
 
 
-@pytest.mark.parametrize("mapping", [{"a": 1}, UserDict(a=1), ChainMap({"a": 1}), defaultdict(list, a=1)])
+@pytest.mark.parametrize("mapping", [{"a": 1}, UserDict(a=1), ChainMap({"a": 1}), defaultdict(int, a=1)])
 @pytest.mark.parametrize("text", ["b", "['b']", "[0]", "b.c", "b[0]['c'].d", "b[].c", "b ?? c", "b | split"])
 def test_a_missing_item_of_a_mapping_is_none(mapping: Any, text: str) -> None:
     """Optional claims are usual, so that is no error, in whatever field."""

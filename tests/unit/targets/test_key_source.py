@@ -12,6 +12,7 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_source import MOST_CLASSES, KeySource, KeyType, KeyTypes
 from support.arguments import write
+from support.reading import not_expected
 
 
 class Token:
@@ -90,7 +91,7 @@ def test_what_starts_elsewhere_is_not_read_of_an_object_that_is_met_elsewhere() 
     learned = fields(owner="user.name", scopes="args.action", name="user.id")
     reader = fields(name="user.name").reader_for(Mine, learned)
     assert reader is not fields().reader_for(Mine)
-    snapshot = reader.read(call(), Mine(), pytest.fail)
+    snapshot = reader.read(call(), Mine(), not_expected)
     assert snapshot is not None
     assert (snapshot.owner, snapshot.scopes, snapshot.name) == ("ann", None, "ann")
 
@@ -223,7 +224,8 @@ def test_several_scopes_in_one_string_are_named_with_the_filter(
 ) -> None:
     """In the same line as the missing defaults, which are none here."""
     key = Custom(name="n", allow_list=[], scopes=scopes, permissions=scopes)
-    (line,) = notices(caplog, key, **({} if source is None else {"scopes": source}))
+    options: dict[str, Any] = {} if source is None else {"scopes": source}
+    (line,) = notices(caplog, key, **options)
     assert line.startswith("keyaudit: shop:verify: its scopes are one string that holds several; write ")
     assert advice in line
     assert "a:read" not in line

@@ -283,7 +283,7 @@ def test_expired_keys_are_told_apart(app: Any, keyaudit: KeyAudit, session: Any)
     keys = session.scalars(sqlalchemy.select(Key).order_by(Key.id)).all()
     session.commit()
     keyaudit.instrument(auth_targets=f"{app.__name__}:same", audit_targets=f"{app.__name__}:record")
-    rows = []
+    rows: list[Any] = []
     for key in [*keys, *keys]:
         with keyaudit.request():
             rows.append(app.record("create") if app.same(key) is key else None)
@@ -309,13 +309,13 @@ def models_of_django() -> SimpleNamespace:
     """Models without a database: whatever would run SQL fails."""
     set_up()
 
-    class Account(models.Model):
+    class Account(models.Model):  # type: ignore[misc]
         login = models.CharField(max_length=9)
 
         class Meta:
             app_label = "keyaudit_loaded_values"
 
-    class Token(models.Model):
+    class Token(models.Model):  # type: ignore[misc]
         name = models.CharField(max_length=9)
         secret_notes = models.CharField(max_length=9)
         account = models.ForeignKey(Account, models.CASCADE)

@@ -64,7 +64,7 @@ def running(command: list[str], settings: Mapping[str, str], log: Path) -> Itera
     """Run the service while the block runs, and give its address.
 
     Args:
-        command: What to start.
+        command: Starts the service.
         settings: Environment variables added to the caller's own, except those of OpenTelemetry.
         log: The file that receives the service's output.
     """

@@ -151,7 +151,7 @@ def check_rows(before: Story, after: Story) -> None:
 
 
 def _check_explanations(after: Story) -> None:
-    """Make sure that the refused request names the missing permission, and the narrowed key what it lost."""
+    """Make sure that the refused request names the missing permission, and the row of the narrowed key the loss."""
     refused = after.row_of(after.number_of("acme-partner", "DELETE"))["additional_fields"]["request_api_key"]
     if (refused["decisions"][-1]["required"], refused["decisions"][-1].get("outcome")) != (
         ["workspace:delete"],

@@ -143,3 +143,16 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
     assert [page for page in PAGES if f": {page}\n" not in navigation] == []
+
+
+def test_messages_of_the_troubleshooting_page_exist() -> None:
+    """Each part of a message in the table is in the sources, where an ellipsis or a word in capitals is a value."""
+    table = PAGES["troubleshooting.md"].split("## Messages")[1]
+    messages = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # adjacent string literals
+    parts = [part for message in messages for part in re.split(r"…|\b[A-Z]+\b(?=[ :])|N(?= )", message)]
+    parts = [re.sub(r"^\W+|\W+$", "", part) for part in parts]
+
+    assert len(messages) > 10
+    assert [part for part in parts if len(part) > 3 and part not in joined] == []

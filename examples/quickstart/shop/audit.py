@@ -1,4 +1,4 @@
-"""The audit log: who did what to which resource."""
+"""The audit log: one row for each action."""
 
 import json
 import sqlite3
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Named(Protocol):
-    """Anything that has a name to write beside its id."""
+    """An object with a name."""
 
     @property
     def name(self) -> str:
@@ -28,12 +28,12 @@ def record(
 
     Args:
         connection: The database.
-        actor: The person who answers for it.
-        action: What was done, such as "create".
-        resource_type: The kind of thing it was done to.
-        resource_id: Which one.
-        additional_fields: Anything else worth keeping, stored as JSON.
-        subject: The object the row is about, where it has a name.
+        actor: The owner of the key.
+        action: The action, such as "create".
+        resource_type: The kind of resource.
+        resource_id: The id of the resource.
+        additional_fields: More details, stored as JSON.
+        subject: The object that the row is about, if it has a name.
         outcome: "ok" or "denied".
     """
     name = None if subject is None else subject.name

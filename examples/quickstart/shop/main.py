@@ -83,7 +83,7 @@ def create_workspace(new: NewWorkspace, key: CurrentKey, connection: Connection)
 
 @app.get("/workspaces/{workspace_id}")
 def read_workspace(workspace_id: str, key: CurrentKey, connection: Connection) -> Workspace:
-    """Show one workspace."""
+    """Return one workspace."""
     authorize(connection, key, "workspace", "read", workspace_id)
     row = existing(connection, "SELECT id, template FROM workspaces WHERE id = ?", workspace_id)
     audit.record(connection, key.owner, "read", "workspace", workspace_id)
@@ -119,7 +119,7 @@ def list_templates(key: CurrentKey, connection: Connection) -> list[Template]:
 
 @app.put("/templates/{template_id}")
 def update_template(template_id: str, change: TemplateChange, key: CurrentKey, connection: Connection) -> Template:
-    """Give a template another image."""
+    """Change the image of a template."""
     authorize(connection, key, "template", "update", template_id)
     before = existing(connection, "SELECT id, image FROM templates WHERE id = ?", template_id)
     connection.execute("UPDATE templates SET image = ? WHERE id = ?", (change.image, template_id))
@@ -157,7 +157,7 @@ def delete_key(key_id: str, key: CurrentKey, connection: Connection) -> None:
 
 
 def authorize(connection: sqlite3.Connection, key: Key, resource_type: str, action: str, resource_id: str) -> None:
-    """Refuse, and record, what the key does not allow."""
+    """Refuse an action that the key does not allow, and record the refusal."""
     if not security.is_allowed(key, resource_type, action, resource_id):
         audit.record(connection, key.owner, action, resource_type, resource_id, outcome="denied")
         raise HTTPException(403, f"this API key does not allow {resource_type}:{action} on {resource_id}")

@@ -33,7 +33,7 @@ class Key:
 
 
 class KeyRefused(HTTPException):
-    """The presented API key was not accepted; `key` is the stored one where it was found."""
+    """The presented API key was not accepted; `key` is the stored key if it was found."""
 
     def __init__(self, reason: str, key: Key | None = None) -> None:
         super().__init__(status_code=401, detail=reason)
@@ -66,7 +66,7 @@ def create_key(
     allow_list: list[str],
     key_id: str | None = None,
 ) -> tuple[Key, str]:
-    """Store a new key and return it with the text to present, which is not stored anywhere."""
+    """Store a new key and return it with its credential, which is not stored."""
     secret = secrets.token_urlsafe(24)
     key = Key(key_id or f"k_{secrets.token_hex(4)}", name, owner, scopes, allow_list, _hash(secret))
     connection.execute(
@@ -94,7 +94,7 @@ def find_key(connection: sqlite3.Connection, key_id: str) -> Key | None:
 
 
 def narrow_key(connection: sqlite3.Connection, key: Key, scopes: list[str], allow_list: list[str]) -> None:
-    """Replace what a key may do."""
+    """Replace the scopes and the allow list of a key."""
     connection.execute(
         "UPDATE api_keys SET scopes = ?, allow_list = ? WHERE id = ?",
         (json.dumps(scopes), json.dumps(allow_list), key.id),
@@ -102,17 +102,17 @@ def narrow_key(connection: sqlite3.Connection, key: Key, scopes: list[str], allo
 
 
 def revoke_key(connection: sqlite3.Connection, key: Key) -> None:
-    """Refuse a key from now on, and keep its row."""
+    """Revoke a key and keep its row."""
     connection.execute("UPDATE api_keys SET revoked = 1 WHERE id = ?", (key.id,))
 
 
 def delete_key(connection: sqlite3.Connection, key: Key) -> None:
-    """Forget a key."""
+    """Delete a key."""
     connection.execute("DELETE FROM api_keys WHERE id = ?", (key.id,))
 
 
 def is_allowed(key: Key, resource_type: str, action: str, resource_id: str) -> bool:
-    """Tell whether the key's scopes grant the action and its allow list names the resource."""
+    """Return whether the key's scopes grant the action and its allow list names the resource."""
     granted = {permission for scope in key.scopes for permission in _permissions(scope)}
     listed = {"*:*", f"{resource_type}:*", f"{resource_type}:{resource_id}"} & set(key.allow_list)
     return f"{resource_type}:{action}" in granted and bool(listed)

@@ -33,12 +33,12 @@ def connect(path: str | None = None) -> sqlite3.Connection:
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables that are not there yet."""
+    """Create the missing tables."""
     connection.executescript(SCHEMA)
 
 
 def per_request() -> Iterator[sqlite3.Connection]:
-    """Give a request its connection and close it afterwards."""
+    """Open a connection for a request, and close it afterwards."""
     connection = connect()
     try:
         yield connection

@@ -20,7 +20,7 @@ FAMILIES = {
     "MCP": "fastmcp mcp",
     "Tokens, policies and services": "authlib casbin pyjwt unkey",
     "SQLAlchemy and PostgreSQL": "continuum postgresql-audit",
-    "Logging": "logging structlog",
+    "Logging": "logging loguru structlog",
     "Jobs": "celery executors threads",
 }
 """The sections of the page. A preset without a family is in the section *Others*."""
@@ -68,7 +68,8 @@ def _section(family: str, members: dict[str, Preset]) -> str:
 
 def _lines(members: dict[str, Preset]) -> Iterator[str]:
     for name, preset in members.items():
-        kinds = dict.fromkeys(KINDS[target.kind] for target in preset.targets)
+        targets = sum(preset.optional_targets.values(), preset.targets)
+        kinds = dict.fromkeys(KINDS[target.kind] for target in targets)
         used_for = ", ".join([*kinds, *["jobs"] * bool(preset.carriers)])
         yield f"\n### `{name}`\n\n"
         yield f"For {used_for}, with {preset.library} {preset.oldest} or newer.\n\n"

@@ -154,3 +154,58 @@ def test_structlog_over_the_standard_library_has_the_key_in_extra(keyaudit_recor
     assert [record["title"] for record in records] == ["tea"] * 3
     assert ["request_api_key" in record for record in records] == [True, False, False]
     assert keyaudit_recorder.degraded() == {}
+
+
+@pytest.fixture
+def loguru_lines() -> Iterator[list[dict[str, Any]]]:
+    """The records that a JSON sink of loguru receives."""
+    from loguru import logger  # noqa: PLC0415 - not everywhere
+
+    lines: list[dict[str, Any]] = []
+    logger.remove()
+    sink = logger.add(lambda message: lines.append(json.loads(message)["record"]), serialize=True, level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+def test_an_event_of_loguru_has_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:
+    """The preset "loguru": the key is in ``extra``; message and calling line are the application's."""
+    from loguru import logger  # noqa: PLC0415 - not everywhere
+
+    from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415
+
+    def write() -> None:
+        logger.bind(logger="shop.audit", action="note.create").info("a note {} {{}}", "tea", title="tea")
+        logger.bind(logger="shop.audit").debug("below the level")
+        logger.info("no audit log")
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "loguru"])
+    _sent(write, keyaudit_recorder)
+
+    assert {(line["function"], line["file"]["name"]) for line in loguru_lines} == {("write", "test_audit_logs.py")}
+    assert [line["message"] for line in loguru_lines] == ["a note tea {}", "no audit log"] * 3
+    extra = {"logger": "shop.audit", "action": "note.create", "title": "tea"}
+    rows = [line["extra"] for line in loguru_lines]
+    assert rows[1::2] == [{}] * 3
+    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows[::2], [extra] * 3, "note.create")
+
+
+def test_each_sink_of_loguru_receives_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:
+    """The sinks share the application's record, which is not changed."""
+    from loguru import logger  # noqa: PLC0415 - not everywhere
+
+    from otel_keyaudit import ApiKey, use_key  # noqa: PLC0415
+
+    received: list[Any] = []
+    sink = logger.add(received.append, format="{message} {extra}")
+    keyaudit_recorder.instrument(presets="loguru")
+    with keyaudit_recorder.request(), use_key(ApiKey("k_1")):
+        logger.bind(name="audit").info("a note")
+    logger.remove(sink)
+
+    assert_names(loguru_lines[0]["extra"], "k_1")
+    (message,) = received
+    assert_names(message.record["extra"], "k_1")
+    assert "'id': 'k_1'" in str(message)
+    assert keyaudit_recorder.writes()["attributed"] == 2
+    assert keyaudit_recorder.degraded() == {}

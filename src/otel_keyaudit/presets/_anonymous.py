@@ -1,4 +1,4 @@
-"""Tells a request that presents nothing from one that is denied, where a library raises for both."""
+"""Distinguish an anonymous request from a denied one, if the library raises for both."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from otel_keyaudit.targets.call import Call
 
 
 def unless_raised(*names: str) -> Callable[[Call], bool]:
-    """Return a ``when``: a call is not meant when it raised an exception of one of these class names."""
+    """Return a ``when`` that ignores calls which raised an exception of one of these class names."""
     return lambda call: type(call.exc).__name__ not in names

@@ -1,10 +1,11 @@
-"""Ready-made targets for a library: what a preset is, and whether its library is there."""
+"""Define a preset: ready-made targets for a library, as data."""
 
 from __future__ import annotations
 
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,23 +17,26 @@ _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 
 
 class SpanOnlyTarget(AuditTarget):
-    """A function that writes an audit row without a place for a key: the write is shown on spans and counted."""
+    """A function that writes an audit row without additional fields. Its writes are on spans and counted."""
 
     has_fields = False
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What there is to know about a library, as data.
+    """The targets for a library.
 
     Attributes:
-        library: Its distribution, as its package index knows it; or ``Python``.
-        oldest: The oldest release for which the targets are right.
-        records: What is recorded, for the documentation.
-        never: What is never touched, for the documentation.
-        targets: Its functions that authenticate or write audit rows.
-        key_types: Its classes of key objects, by ``module:Class``; known to every target, also without the preset.
-        carriers: Where it hands jobs over.
+        library: Name of the distribution in the package index, or ``Python``.
+        oldest: The oldest supported release.
+        former_library: An earlier name of the distribution.
+        records: The recorded values, for the documentation.
+        never: The values that are never read, for the documentation.
+        targets: The library's functions that authenticate, decide or write audit rows.
+        optional_targets: Targets that need another distribution too, by its name. Without it they are left out.
+        key_types: The library's classes of key objects by ``module:Class``. Every target knows them, also without the
+            preset.
+        carriers: Hooks that carry keys into jobs.
     """
 
     library: str
@@ -40,23 +44,37 @@ class Preset:
     records: str
     never: str
     targets: tuple[Target, ...]
+    optional_targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     key_types: Mapping[str, KeyType] = field(default_factory=dict)
     carriers: tuple[Carrier, ...] = ()
+    former_library: str = ""
 
     def shortcoming(self) -> str | None:
-        """Return why the preset cannot work here, ``None`` when it can."""
-        try:
-            found = platform.python_version() if self.library == "Python" else version(self.library)
-        except PackageNotFoundError:
+        """Return the reason why the preset cannot work here, ``None`` if it can."""
+        found = platform.python_version() if self.library == "Python" else _installed(self.library, self.former_library)
+        if found is None:
             return f"it needs {self.library} {self.oldest} or newer, which is not installed"
         if _release(found) < _release(self.oldest):
             return f"it needs {self.library} {self.oldest} or newer; found is {found}"
         return None
 
+    def installed_targets(self) -> tuple[Target, ...]:
+        """Return the targets whose distributions are installed."""
+        optional = (targets for library, targets in self.optional_targets.items() if _installed(library) is not None)
+        return sum(optional, self.targets)
 
-def _release(text: str) -> list[int]:
-    """Return the release of a version, as numbers without the zeros at its end."""
-    match = _RELEASE.search(text)
+
+def _installed(*names: str) -> str | None:
+    """Return the installed version of the first of several distributions, ``None`` if none is installed."""
+    for name in filter(None, names):
+        with suppress(PackageNotFoundError):
+            return version(name)
+    return None
+
+
+def _release(string: str) -> list[int]:
+    """Return the release of a version as numbers, without trailing zeros."""
+    match = _RELEASE.search(string)
     numbers = [int(number) for number in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
         numbers.pop()

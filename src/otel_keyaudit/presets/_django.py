@@ -1,24 +1,48 @@
-"""What presets read of Django's objects without a question to the database."""
+"""Read Django's objects without a database query."""
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any
 
 from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.targets.call import Call
 
 
 def type_of(model: Any) -> str:
-    """Return what a row calls the kind of an object: ``app.model``."""
+    """Return the resource type of a model or object: ``app.model``."""
     label: str = model._meta.label_lower
     return label
 
 
 def id_of(model: Any, primary_key: Any) -> str | None:
-    """Return an object's primary key as text; ``None`` where that is, or holds, a secret.
+    """Return an object's primary key as a string, ``None`` if it is or contains a secret.
 
-    An audit library that writes it into its row must not make us show it on a span.
+    An audit library may write such a key into its row, but it must not get onto a span.
     """
     known = presets.key_types({}).of(model)
     if primary_key is None or (known is not None and "pk" in known.hidden):
         return None
     return str(primary_key)
+
+
+def has_field(model: Any, name: str) -> bool:
+    """Say whether a model has a column of its own for a field."""
+    return any(field.name == name for field in model._meta.concrete_fields)
+
+
+BULK_CREATE = "django.db.models.query:QuerySet.bulk_create"
+"""The method behind ``objects.bulk_create`` and ``abulk_create`` of every model."""
+
+
+def creates_rows(call: Call) -> bool:
+    """Say whether a call of ``bulk_create`` has rows; those of an iterator are not known yet."""
+    rows = call.args["objs"]
+    return not isinstance(rows, Sized) or len(rows) > 0
+
+
+def common_value(call: Call, name: str) -> Any:
+    """Return the attribute that all rows of ``bulk_create`` agree in, ``None`` if they do not or are not known yet."""
+    rows = call.args["objs"]
+    values = [getattr(row, name, None) for row in rows] if isinstance(rows, (list, tuple)) else []
+    return values[0] if values and all(value == values[0] for value in values) else None

@@ -1,4 +1,4 @@
-"""Ready-made targets for libraries. Each module here is a preset: ``some_name`` the preset ``some-name``."""
+"""Find presets by name. Each public module of this package is a preset: ``some_name`` is the preset ``some-name``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from otel_keyaudit.targets.key_source import KeyType, KeyTypes
 from otel_keyaudit.targets.target import Target
 
 _NO_PRESETS = {
-    "fastapi": "FastAPI's security classes return the secret itself, before anybody has checked it: "
+    "fastapi": "the security classes of FastAPI return the secret before it is checked; "
     "name your own dependency in 'auth_targets'",
 }
-"""Names that are sensible, and what to do in their place."""
+"""Names that users may expect, with the advice for each."""
 
 _KNOWS_KEYS_OF = {
     "apikeyauth": "apikeyauth",
@@ -43,7 +43,7 @@ _KNOWS_KEYS_OF = {
     "rest_framework_simplejwt": "simplejwt",
     "starlette": "starlette",
 }
-"""The preset with the key types of a package, so that no other one is imported for them; a test compares the two."""
+"""The preset with the key types of each package, so that only this one is imported. A test compares the two."""
 
 
 @cache
@@ -60,10 +60,10 @@ def presets() -> dict[str, Preset]:
 
 
 def preset(name: str) -> Preset:
-    """Return a preset; nothing but its module is imported.
+    """Return a preset. Only its own module is imported.
 
     Raises:
-        ConfigurationError: There is none of that name; it says which there are, and which was probably meant.
+        ConfigurationError: There is no such preset. The message lists all names and the nearest one.
     """
     if name in names():
         found: Preset = import_module(f"{presets_package.__name__}.{name.replace('-', '_')}").PRESET
@@ -75,10 +75,10 @@ def preset(name: str) -> Preset:
 
 
 def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
-    """Return the presets of some names whose libraries are there; a warning says which are not.
+    """Return the named presets whose libraries are installed, and warn of the others.
 
     Raises:
-        ConfigurationError: With ``strict``, a library is not there.
+        ConfigurationError: With ``strict``, a library is not installed.
     """
     found = {}
     for name, one in {name: preset(name) for name in names}.items():
@@ -93,26 +93,26 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
 
 
 def targets(chosen: Mapping[str, Preset]) -> list[tuple[Target, str]]:
-    """Return the targets of some presets, each once, with the name of the first preset that has it."""
+    """Return the targets of presets, each once, with the name of the first preset that has it."""
     found: dict[Target, str] = {}
     for name, one in chosen.items():
-        for target in one.targets:
+        for target in one.installed_targets():
             found.setdefault(target, name)
     return list(found.items())
 
 
 def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
-    """Return where some presets hand jobs over, each once."""
+    """Return the hooks of presets that carry keys into jobs, each once."""
     return tuple(dict.fromkeys(carrier for one in chosen.values() for carrier in one.carriers))
 
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
-    """Return the key types of all libraries; those of some presets are in use."""
+    """Return the key types of all libraries. Those of the chosen presets are in use."""
     return KeyTypes(_key_type, [name for one in chosen.values() for name in one.key_types])
 
 
 def _key_type(name: str) -> KeyType | None:
-    """Return what is known of a class, by ``module:Class``; its preset is imported when the first is asked for."""
+    """Return the key type of a class by ``module:Class``. Its preset is imported at the first request for it."""
     package = name.partition(":")[0].partition(".")[0]
     return preset(_KNOWS_KEYS_OF[package]).key_types.get(name) if package in _KNOWS_KEYS_OF else None
 

@@ -1,10 +1,11 @@
-"""django-auditlog: its entries, as they are saved: an argument of ours would replace the application's data."""
+"""django-auditlog: its entries when they are written, after its own receivers have set ``additional_data``."""
 
 from __future__ import annotations
 
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_classes import class_names
 from otel_keyaudit.targets.target import AuditTarget
 
 _ACTIONS = ("create", "update", "delete", "access")
@@ -25,13 +26,25 @@ def _id(call: Call) -> str | None:
     return None if model is None else _django.id_of(model, call.self.object_pk)
 
 
+def _creates_entries(call: Call) -> bool:
+    """Say whether entries are created in bulk."""
+    is_entry = "auditlog.models:AbstractLogEntry" in class_names(call.self.model)
+    return is_entry and _django.creates_rows(call)
+
+
+def _common_action(call: Call) -> str | None:
+    action = _django.common_value(call, "action")
+    return None if action is None else _ACTIONS[action]
+
+
 PRESET = Preset(
     library="django-auditlog",
     oldest="3.4",
-    records="`LogEntry.additional_data`, behind what the application puts there; action, type and id of the object",
+    records="`LogEntry.additional_data`, after the application's members, also of `LogEntry.objects.bulk_create`; "
+    "action, type and id of the object",
     never="`changes`; the id of an object whose primary key is a secret",
     targets=(
-        # After the receivers of pre_save, which may set additional_data as a whole.
+        # Not `save`: receivers of pre_save may replace additional_data.
         AuditTarget(
             "auditlog.models:AbstractLogEntry._save_table",
             fields="self.additional_data",
@@ -39,6 +52,9 @@ PRESET = Preset(
             resource_type=_type,
             resource_id=_id,
             when="self._state.adding",
+        ),
+        AuditTarget(
+            _django.BULK_CREATE, fields="args.objs[].additional_data", action=_common_action, when=_creates_entries
         ),
     ),
 )

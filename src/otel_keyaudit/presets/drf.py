@@ -1,27 +1,87 @@
-"""Django REST framework: whatever authenticates a request there, seen in the one method through which it all goes."""
+"""Django REST framework: its method that authenticates every request, and its two methods that check permissions.
+
+The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are no decisions of their own.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.target import AuthTarget
+from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
+
+_USERS = frozenset(
+    {"django.contrib.auth.base_user:AbstractBaseUser", "django.contrib.auth.models:AnonymousUser", "builtins:str"}
+)
+_REFUSALS = frozenset({"django.core.exceptions:PermissionDenied", "django.http.response:Http404"})
 
 
-def _is_an_object(call: Call) -> bool:
-    """Say whether the credential is an object that tells its id; a text is the credential itself."""
+def _has_object(call: Call) -> bool:
+    """Say whether the credential is an object with an id; a string is the secret itself."""
     return not isinstance(call.self._auth, (str, bytes))
 
 
-# With the underscore: `auth` of a request that is not authenticated yet authenticates it.
+def _key(call: Call) -> Any:
+    """Return ``request.auth``, or the user if an authentication class returned ``(key, None)``."""
+    request = call.self
+    if request._auth is not None:
+        return request._auth
+    user = getattr(request, "_user", None)
+    return user if _USERS.isdisjoint(class_names(type(user))) else None
+
+
 REQUEST_AUTHENTICATION = AuthTarget(
-    "rest_framework.request:Request._authenticate", key="self._auth", when=_is_an_object
+    # The private attributes, because `request.auth` authenticates a request that is not authenticated yet.
+    "rest_framework.request:Request._authenticate",
+    key=_key,
+    when=_has_object,
+)
+
+
+def _is_decision(call: Call) -> bool:
+    """Say whether the request itself is checked, not a copy that asks which forms to show."""
+    return "method" not in vars(call.args["request"])
+
+
+def _is_refusal(call: Call) -> bool:
+    """Say whether the exception refuses; Django's ``Http404`` hides an object that may not be seen."""
+    status = getattr(call.exc, "status_code", None)
+    if isinstance(status, int):
+        return 400 <= status < 500
+    return not _REFUSALS.isdisjoint(class_names(type(call.exc)))
+
+
+def _object_type(call: Call) -> str | None:
+    checked = call.args["obj"]
+    return _django.type_of(checked) if hasattr(checked, "_meta") else None
+
+
+def _object_id(call: Call) -> str | None:
+    checked = call.args["obj"]
+    return _django.id_of(type(checked), checked.pk) if hasattr(checked, "_meta") else None
+
+
+PERMISSION_CHECKS = (
+    AuthzTarget("rest_framework.views:APIView.check_permissions", denied=_is_refusal, when=_is_decision),
+    AuthzTarget(
+        "rest_framework.views:APIView.check_object_permissions",
+        resource_type=_object_type,
+        resource_id=_object_id,
+        denied=_is_refusal,
+        when=_is_decision,
+    ),
 )
 
 PRESET = Preset(
     library="djangorestframework",
     oldest="3.15",
-    records="`request.auth`, where it is an object: the fields of the library that it comes from, "
-    "else `id`, `name`, `scopes`, `allow_list`",
-    never="`request.auth` where it is a text",
-    targets=(REQUEST_AUTHENTICATION,),
+    records="`request.auth`, or the user that is no Django user if an authentication class of your own returns "
+    "`(key, None)`: the fields of the library that it comes from, else `id`, `name`, `scopes`, `allow_list`. "
+    "The decisions of `check_permissions` and `check_object_permissions`, with type and id of a model's object; the "
+    "required permissions, if `oauth-toolkit` or `drf-scoped-permissions` is chosen too",
+    never="a `request.auth` that is a string; the id of an object whose primary key is a secret",
+    targets=(REQUEST_AUTHENTICATION, *PERMISSION_CHECKS),
 )

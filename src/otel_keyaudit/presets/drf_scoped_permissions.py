@@ -1,23 +1,30 @@
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.presets.drf import REQUEST_AUTHENTICATION
+from otel_keyaudit.presets.drf import PERMISSION_CHECKS, REQUEST_AUTHENTICATION
 from otel_keyaudit.presets.drf_api_key import HIDDEN
 from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _scopes(key: Any) -> Any:
-    """Return the scopes; a key without any is unrestricted there, which is the opposite of none."""
+    """Return the scopes; the library does not restrict a key without scopes."""
     return key.scopes or ["*"]
 
 
 PRESET = Preset(
     library="drf-scoped-permissions",
     oldest="0.3",
-    records="`id`: `prefix`; `name`; `scopes`, which are `*` for a key without any, as that is unrestricted there; "
-    "`expires_at`: `expiry_date`",
-    never="`id`, `pk`, `hashed_key`: they hold the hash; the key that was presented",
-    targets=(REQUEST_AUTHENTICATION,),
+    records="`id`: `prefix`; `name`; `scopes`, `*` for a key without scopes, because the library does not restrict it; "
+    "`expires_at`: `expiry_date`. Decisions as with `drf`, which require the scope that `HasAPIKeyOrGroupScope` "
+    "determines",
+    never="`id`, `pk`, `hashed_key`, which contain the hash; the presented key",
+    targets=(
+        REQUEST_AUTHENTICATION,
+        *PERMISSION_CHECKS,
+        AuthzTarget("drf_scoped_permissions.permissions:HasAPIKeyOrGroupScope.has_permission", granted="return"),
+        AuthzTarget("drf_scoped_permissions.permissions:HasAPIKeyOrGroupScope.get_required_scope", required="return"),
+    ),
     key_types={
         "drf_scoped_permissions.models:ScopedAPIKey": KeyType(
             hidden=HIDDEN, id="prefix", name="name", scopes=_scopes, expires_at="expiry_date"

@@ -1,5 +1,7 @@
+from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset, SpanOnlyTarget
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_classes import class_names
 
 _ACTIONS = {1: "create", 2: "update", 3: "delete", 4: "m2m_change", 5: "m2m_change"}
 
@@ -8,10 +10,22 @@ def _action(call: Call) -> str | None:
     return _ACTIONS.get(call.args["crud_info"].get("event_type"), "change")
 
 
+def _creates_events(call: Call) -> bool:
+    """Say whether events are created in bulk."""
+    return "easyaudit.models:CRUDEvent" in class_names(call.self.model) and _django.creates_rows(call)
+
+
+def _common_action(call: Call) -> str | None:
+    return _ACTIONS.get(_django.common_value(call, "event_type"))
+
+
 PRESET = Preset(
     library="django-easy-audit",
     oldest="1.3.7",
-    records="an audit span with the action, and the span's key; the row has no place for one",
-    never="`CRUDEvent`: its texts are what the admin shows; the id of the object",
-    targets=(SpanOnlyTarget("easyaudit.backends:ModelBackend.crud", action=_action),),
+    records="an audit span with the action and the key, because the row has no place for the key",
+    never="`CRUDEvent`, whose strings the admin shows; the id of the object",
+    targets=(
+        SpanOnlyTarget("easyaudit.backends:ModelBackend.crud", action=_action),
+        SpanOnlyTarget(_django.BULK_CREATE, action=_common_action, when=_creates_events),
+    ),
 )

@@ -1,9 +1,13 @@
-"""The MCP Python SDK, and fastmcp, which authenticates with it."""
+"""The MCP Python SDK, and fastmcp, which authenticates with it.
+
+The SDK compares scopes inside a middleware that then calls the application. So only refusals are observed: a target on
+the middleware would take failures of the application for decisions, and hide the checks inside it.
+"""
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_source import KeyType
-from otel_keyaudit.targets.target import AuthTarget
+from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _TOKEN = {
     "id": "client_id",
@@ -12,7 +16,7 @@ _TOKEN = {
     "allow_list": "resource",
     "expires_at": "expires_at|ts",
 }
-"""The fields of a token; an authenticated user holds one."""
+"""The fields of a token, which an authenticated user refers to."""
 
 
 def _is_presented(call: Call) -> bool:
@@ -20,11 +24,22 @@ def _is_presented(call: Call) -> bool:
     return authorization.lower().startswith("bearer ")
 
 
+def _is_about_scopes(call: Call) -> bool:
+    """Say whether the token is valid and lacks a scope; status 401 is an authentication that failed."""
+    return bool(call.args["status_code"] == 403)
+
+
+def refusal(path: str) -> AuthzTarget:
+    """Return the target for a method that sends refusals."""
+    return AuthzTarget(path, required="self.required_scopes", granted=lambda _: False, when=_is_about_scopes)
+
+
 PRESET = Preset(
     library="mcp",
     oldest="2.0",
-    records="`id`: `client_id`; `owner`: `subject`; `scopes`; `allow_list`: `resource`; `expires_at`",
-    never="`token`, `claims`",
+    records="`id`: `client_id`; `owner`: `subject`; `scopes`; `allow_list`: `resource`; `expires_at`. Each refusal "
+    "for a missing scope, as a denied decision that requires the server's `required_scopes`",
+    never="`token`; `claims`",
     targets=(
         AuthTarget(
             "mcp.server.auth.middleware.bearer_auth:BearerAuthBackend.authenticate",
@@ -32,6 +47,7 @@ PRESET = Preset(
             valid="return",
             when=_is_presented,
         ),
+        refusal("mcp.server.auth.middleware.bearer_auth:RequireAuthMiddleware._send_auth_error"),
     ),
     key_types={
         "mcp.server.auth.provider:AccessToken": KeyType(**_TOKEN),

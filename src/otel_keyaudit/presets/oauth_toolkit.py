@@ -1,33 +1,47 @@
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets.drf import PERMISSION_CHECKS
 from otel_keyaudit.targets.key_source import KeyType
-from otel_keyaudit.targets.target import AuthTarget
+from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 
 def _resources(token: Any) -> Any:
-    """Return what the token is confined to (RFC 8707); one without is good for everything, which is not none."""
+    """Return the resources of the token (RFC 8707); a token without resources is valid for all."""
     return getattr(token, "resource", None) or None
 
+
+_PERMISSIONS = "oauth2_provider.contrib.rest_framework.permissions"
+
+# `get_scopes` of the derived classes calls the one of the base class, whose result is then no requirement.
+_SCOPE_CHECKS = (
+    AuthzTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", granted="return"),
+    *(
+        AuthzTarget(f"{_PERMISSIONS}:{permission}.get_scopes", required="return")
+        for permission in ("TokenHasScope", "TokenHasReadWriteScope", "TokenHasResourceScope")
+    ),
+)
 
 PRESET = Preset(
     library="django-oauth-toolkit",
     oldest="3.0",
-    records="`id`; `name`: the application's `client_id`, where the token was fetched with it; `owner`: `user_id`; "
-    "`scopes`: `scope`; `allow_list`: `resource`, where there is one; `expires_at`: `expires`",
+    records="`id`; `name`: the application's `client_id`, if it was loaded with the token; `owner`: `user_id`; "
+    "`scopes`: `scope`; `allow_list`: `resource`, if it is set; `expires_at`: `expires`. With Django REST framework, "
+    "decisions as with `drf`, which require the result of `TokenHasScope.get_scopes`",
     never="`token`, `token_checksum`, `str()`",
     targets=(
         AuthTarget(
             "oauth2_provider.oauth2_validators:OAuth2Validator.validate_bearer_token",
             key="args.request.access_token",
-            when="args.token",  # without a token it says no, too, and nothing was denied
+            when="args.token",  # without a token it returns False too, which is no denial
         ),
     ),
+    optional_targets={"djangorestframework": (*PERMISSION_CHECKS, *_SCOPE_CHECKS)},
     key_types={
         "oauth2_provider.models:AbstractAccessToken": KeyType(
             hidden=("token_checksum",),
             id="id",
-            # From what is there already: the attribute `application` would ask the database.
+            # The loaded object, because the attribute `application` would query the database.
             name="_state.fields_cache.application.client_id",
             owner="user_id",
             scopes="scope|split",

@@ -1,31 +1,63 @@
-"""django-simple-history: its historical records, where their model has a JSON field named ``additional_fields``."""
+"""django-simple-history: its historical records, if their model has a JSON field named ``additional_fields``.
+
+The models of the records are made for each model of the application, and have no methods of their own that write. So
+the targets are Django's methods, for records that are saved and for records that the library creates in bulk.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.target import AuditTarget
 
+_FIELD = "additional_fields"
 _ACTIONS = {"+": "create", "~": "update", "-": "delete"}
 
 
-def _is_history(call: Call) -> bool:
-    """Say whether a model that is saved is a new historical record with a place for the key."""
-    record = call.self
-    if not hasattr(type(record), "history_object") or not record._state.adding:
-        return False
-    return any(field.name == "additional_fields" for field in record._meta.concrete_fields)
+def _is_history(model: Any) -> bool:
+    return hasattr(model, "history_object")
+
+
+def _is_new_record(call: Call) -> bool:
+    """Say whether the saved object is a new historical record."""
+    return _is_history(type(call.self)) and call.self._state.adding
+
+
+def _has_place(call: Call) -> bool:
+    return _is_new_record(call) and _django.has_field(call.self, _FIELD)
+
+
+def _creates_records(call: Call) -> bool:
+    """Say whether historical records are created in bulk."""
+    return _is_history(call.self.model) and _django.creates_rows(call)
+
+
+def _has_places(call: Call) -> bool:
+    return _creates_records(call) and _django.has_field(call.self.model, _FIELD)
+
+
+def _refuse(_: Call, change: Change) -> None:
+    """Fail if there is a member to write, because the records have no place for it."""
+    if change(None):
+        raise UnchangeableError(f"the historical model has no field {_FIELD!r}; add it to the bases of the records")
 
 
 def _action(call: Call) -> str | None:
     return _ACTIONS.get(call.self.history_type)
 
 
+def _common_action(call: Call) -> str | None:
+    return _ACTIONS.get(_django.common_value(call, "history_type"))
+
+
 def _type(call: Call) -> str:
-    return _django.type_of(call.self.instance_type)
+    model: Any = call.self if hasattr(call.self, "instance_type") else call.self.model
+    return _django.type_of(model.instance_type)
 
 
 def _id(call: Call) -> Any:
@@ -33,21 +65,21 @@ def _id(call: Call) -> Any:
     return _django.id_of(model, getattr(call.self, model._meta.pk.attname))
 
 
+_SAVE = "django.db.models.base:Model._save_table"
+_RECORD = {"action": _action, "resource_type": _type, "resource_id": _id}
+_RECORDS = {"action": _common_action, "resource_type": _type}
+
 PRESET = Preset(
     library="django-simple-history",
     oldest="3.7",
-    records="`additional_fields` of a historical record, where the base model that you give to `HistoricalRecords` has "
-    "such a JSON field; action, type and id of the object",
-    never="`history_change_reason`, a text of 100 characters; the id of an object whose primary key is a secret",
+    records="`additional_fields` of each historical record, also of `bulk_create_with_history` and "
+    "`bulk_update_with_history`, if the base model that you give to `HistoricalRecords` has such a JSON field; without "
+    "it the write counts as failed. Action, type and id of the object",
+    never="`history_change_reason`, a string of 100 characters; the id of an object whose primary key is a secret",
     targets=(
-        # The model of a record is made for each model of yours, and has no method of its own that saves.
-        AuditTarget(
-            "django.db.models.base:Model._save_table",
-            fields="self.additional_fields",
-            action=_action,
-            resource_type=_type,
-            resource_id=_id,
-            when=_is_history,
-        ),
+        AuditTarget(_SAVE, fields=f"self.{_FIELD}", when=_has_place, **_RECORD),
+        PlacedTarget(_SAVE, _refuse, when=_is_new_record, **_RECORD),
+        AuditTarget(_django.BULK_CREATE, fields=f"args.objs[].{_FIELD}", when=_has_places, **_RECORDS),
+        PlacedTarget(_django.BULK_CREATE, _refuse, when=_creates_records, **_RECORDS),
     ),
 )

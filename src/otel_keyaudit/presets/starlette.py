@@ -1,4 +1,7 @@
-"""Starlette's and FastAPI's ``AuthenticationMiddleware``: the backend that an application gives to it."""
+"""Starlette and FastAPI: the application's backend in ``AuthenticationMiddleware``, and the check inside ``requires``.
+
+The check is a target, not the decorated endpoint, because a failure of the endpoint denies nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _user(call: Call) -> Any:
-    """Return the user, where it is one and no text, which may be the credential itself."""
+    """Return the user, ``None`` if it is a string, which may be the secret itself."""
     user = None if call.result is None else call.result[1]
     return None if isinstance(user, (str, bytes)) or not getattr(user, "is_authenticated", True) else user
 
 
 def _first(user: Any, *names: str) -> Any:
-    """Return the first attribute that there is: a user need not implement what the base class declares."""
+    """Return the first existing attribute; a user need not implement all that the base class declares."""
     for name in names:
         with suppress(AttributeError, NotImplementedError):
             return getattr(user, name)
@@ -28,9 +32,10 @@ def _first(user: Any, *names: str) -> Any:
 PRESET = Preset(
     library="starlette",
     oldest="0.46",
-    records="what your backend's `authenticate` returns: `id`: the user's `id`, else `identity` or `display_name`; "
-    "`name`, else `display_name`; `scopes` of the credentials; `allow_list`",
-    never="the connection; a user that is a text",
+    records="the user that your backend's `authenticate` returns: `id`, else `identity` or `display_name`; "
+    "`name`, else `display_name`; `scopes` of the credentials; `allow_list`. The decisions of `requires`, which need "
+    "its scopes",
+    never="the connection; a user that is a string",
     targets=(
         OverrideTarget(
             "starlette.middleware.authentication:AuthenticationMiddleware.__call__",
@@ -38,6 +43,7 @@ PRESET = Preset(
             key=_user,
             scopes="return[0].scopes",
         ),
+        AuthzTarget("starlette.authentication:has_required_scope", required="args.scopes", granted="return"),
     ),
     key_types={
         "starlette.authentication:BaseUser": KeyType(

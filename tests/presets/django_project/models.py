@@ -3,6 +3,7 @@ from auditlog.registry import auditlog
 from django.db import models
 from django_tenant_apikeys.models import AbstractTenantAPIKey
 from field_audit import audit_fields
+from field_audit.models import AuditingManager
 from simple_history.models import HistoricalRecords
 
 
@@ -44,8 +45,16 @@ class HistoryNote(models.Model):
     history = HistoricalRecords(bases=[History])
 
 
+class PlainHistoryNote(models.Model):
+    """Its records have no place for more."""
+
+    title = models.CharField(max_length=100)
+    history = HistoricalRecords()
+
+
 class FieldAuditNote(models.Model):
     title = models.CharField(max_length=100)
+    objects = AuditingManager()
 
 
 @pghistory.track()

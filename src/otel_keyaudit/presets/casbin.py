@@ -1,0 +1,33 @@
+"""PyCasbin: its enforcers decide with a policy of the application."""
+
+from __future__ import annotations
+
+from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.target import AuthzTarget
+
+
+def _required(call: Call) -> str | None:
+    """Return ``object:action`` of a request, ``None`` if the model defines no such strings."""
+    values = list(call.args["rvals"])
+    definition = "r"
+    if values and type(values[0]).__name__ == "EnforceContext":
+        definition = values.pop(0).rtype
+    tokens = call.self.model["r"][definition].tokens
+    request = {token.partition("_")[2]: value for token, value in zip(tokens, values, strict=False)}
+    checked, action = request.get("obj"), request.get("act")
+    return f"{checked}:{action}" if isinstance(checked, str) and isinstance(action, str) else None
+
+
+PRESET = Preset(
+    library="pycasbin",
+    former_library="casbin",
+    oldest="1.43",
+    records="the decisions of `enforce`, `enforce_ex` and `batch_enforce`, which require `object:action` if the "
+    "request of the model has `obj` and `act` and both are strings",
+    never="the subject; policies",
+    targets=(
+        AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce", required=_required, granted="return"),
+        AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce_ex", required=_required, granted="return[0]"),
+    ),
+)

@@ -1,0 +1,604 @@
+"""Presets with authorization targets: allowed and denied checks and outages, each with the real library."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.testing import Recorder
+
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
+
+KEY = ApiKey("k_1", scopes=["note:read", "doc:read"], allow_list=["*:*"])
+
+
+class StoreError(Exception):
+    """The store of keys is down."""
+
+
+def decisions(recorder: Recorder) -> dict[tuple[str, str | None], int]:
+    """Return the number of decisions by outcome and cause."""
+    found: Counter[tuple[str, str | None]] = Counter()
+    for (name, attributes), value in recorder.counters().items():
+        if name == "keyaudit.decisions":
+            said = dict(attributes)
+            found[said["keyaudit.decision.outcome"], said.get("keyaudit.decision.cause")] += value
+    return dict(found)
+
+
+def decide(recorder: Recorder, check: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """Run a check in a request with a key; return its result or exception, and the decision on the server span."""
+    recorder.clear()
+    with recorder.request(), use_key(KEY):
+        try:
+            result = check()
+        except Exception as error:  # noqa: BLE001 - the tests look at it
+            result = error
+    span = recorder.server_span()
+    prefix = "keyaudit.decision."
+    return result, {name[len(prefix) :]: value for name, value in span.items() if name.startswith(prefix)}
+
+
+# Django REST framework
+
+
+def _view(*permissions: Any, **attributes: Any) -> Callable[..., Any]:
+    """Return a check of a view with these permission classes."""
+    from rest_framework.request import Request  # noqa: PLC0415 - not everywhere
+    from rest_framework.test import APIRequestFactory  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    view = type("View", (APIView,), {"permission_classes": permissions, **attributes})()
+    request = Request(APIRequestFactory().get("/"))
+    request._auth = attributes.get("auth")
+    request._user = SimpleNamespace(is_authenticated=True, is_superuser=False)
+
+    def check(checked: Any = None) -> None:
+        if checked is None:
+            view.check_permissions(request)
+        else:
+            view.check_object_permissions(request, checked)
+
+    return check
+
+
+def _permission(answer: Callable[[], bool]) -> Any:
+    from rest_framework.permissions import BasePermission  # noqa: PLC0415 - not everywhere
+
+    class Permission(BasePermission):
+        def has_permission(self, request: Any, view: Any) -> bool:
+            return answer()
+
+        def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
+            return answer()
+
+    return Permission
+
+
+def _outage() -> bool:
+    raise StoreError
+
+
+def test_drf_permission_classes_are_one_decision(recorder: Recorder) -> None:
+    """All classes of a view allow, or the first that refuses decides."""
+    recorder.instrument(presets="drf")
+    yes, no = _permission(lambda: True), _permission(lambda: False)
+
+    assert decide(recorder, _view(yes, yes))[1]["outcome"] == "granted"
+    assert decisions(recorder) == {("granted", "unknown"): 1}
+    assert decide(recorder, _view(yes, no))[1] == {
+        "outcome": "denied",
+        "cause": "unknown",
+        "reason": "rest_framework.exceptions.PermissionDenied",
+    }
+    assert decisions(recorder) == {("granted", "unknown"): 1, ("denied", "unknown"): 1}
+
+
+def test_drf_outage_is_an_error(recorder: Recorder) -> None:
+    """An exception that is no refusal denies nothing."""
+    recorder.instrument(presets="drf")
+
+    error, decision = decide(recorder, _view(_permission(_outage)))
+
+    assert isinstance(error, StoreError)
+    assert decision == {"outcome": "error", "reason": f"{__name__}.StoreError"}
+    assert decisions(recorder) == {("error", None): 1}
+
+
+@pytest.mark.parametrize("combine", [lambda a, b: a | b, lambda a, b: b | a])
+def test_drf_alternatives_are_one_decision(combine: Callable[[Any, Any], Any], recorder: Recorder) -> None:
+    """One part of ``A | B`` refuses, while the whole grants."""
+    recorder.instrument(presets="drf")
+
+    view = _view(combine(_permission(lambda: False), _permission(lambda: True)))
+
+    assert decide(recorder, view)[1]["outcome"] == "granted"
+    assert decisions(recorder) == {("granted", "unknown"): 1}
+
+
+def test_drf_conjunction_is_one_decision(recorder: Recorder) -> None:
+    """One part of ``A & B`` grants, while the whole refuses."""
+    recorder.instrument(presets="drf")
+
+    view = _view(_permission(lambda: True) & _permission(lambda: False))
+
+    assert decide(recorder, view)[1]["outcome"] == "denied"
+    assert decisions(recorder) == {("denied", "unknown"): 1}
+
+
+def test_drf_object_permission_names_the_object(recorder: Recorder) -> None:
+    """Type and id of a model's object are the resource of the decision."""
+    from presets.django_project.models import Note  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="drf")
+    view = _view(_permission(lambda: False))
+
+    assert decide(recorder, lambda: view(Note(pk=7)))[1]["resource"] == "django_project.note:7"
+    assert "resource" not in decide(recorder, lambda: view(object()))[1]
+
+
+def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
+    """``Http404`` hides that the object exists, and refuses nevertheless."""
+    from django.http import Http404  # noqa: PLC0415 - not everywhere
+
+    def hide() -> bool:
+        raise Http404
+
+    recorder.instrument(presets="drf")
+    view = _view(_permission(hide))
+
+    assert decide(recorder, lambda: view(object()))[1]["outcome"] == "denied"
+
+
+def test_drf_question_about_another_method_is_no_decision(recorder: Recorder) -> None:
+    """The browsable API asks which forms to show, and refuses nothing."""
+    from rest_framework.request import Request, clone_request  # noqa: PLC0415 - not everywhere
+    from rest_framework.test import APIRequestFactory  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    recorder.instrument(presets="drf")
+    view = type("View", (APIView,), {"permission_classes": [_permission(lambda: False)]})()
+    copy = clone_request(Request(APIRequestFactory().get("/")), "DELETE")
+
+    decide(recorder, lambda: view.check_permissions(copy))
+
+    assert decisions(recorder) == {}
+
+
+# django-oauth-toolkit and drf-scoped-permissions
+
+
+def _token(scope: str) -> Any:
+    from oauth2_provider.models import AccessToken  # noqa: PLC0415 - not everywhere
+
+    from presets.credential import EXPIRY  # noqa: PLC0415
+
+    return AccessToken(scope=scope, expires=EXPIRY)
+
+
+def test_oauth_toolkit_requires_the_scopes_of_the_view(recorder: Recorder) -> None:
+    """The result of ``get_scopes`` is the requirement."""
+    from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="oauth-toolkit")
+
+    allowed = _view(TokenHasScope, required_scopes=["note:read"], auth=_token("note:read"))
+    assert decide(recorder, allowed)[1] == {
+        "outcome": "granted",
+        "cause": "scope",
+        "required": ("note:read",),
+        "scopes": ("note:read",),
+    }
+    denied = _view(TokenHasScope, required_scopes=["note:delete"], auth=_token("note:read"))
+    assert decide(recorder, denied)[1] == {
+        "outcome": "denied",
+        "cause": "scope",
+        "required": ("note:delete",),
+        "missing": ("note:delete",),
+        "reason": "rest_framework.exceptions.PermissionDenied",
+    }
+    assert decisions(recorder) == {("granted", "scope"): 1, ("denied", "scope"): 1}
+
+
+def test_oauth_toolkit_ignores_intermediate_requirements(recorder: Recorder) -> None:
+    """``TokenHasResourceScope`` turns the result of its base class into another requirement."""
+    from oauth2_provider.contrib.rest_framework import TokenHasResourceScope  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="oauth-toolkit")
+    view = _view(TokenHasResourceScope, required_scopes=["note"], auth=_token("note:read"))
+
+    assert decide(recorder, view)[1]["required"] == ("note:read",)
+
+
+def test_oauth_toolkit_alternative_that_refused_is_no_requirement(recorder: Recorder) -> None:
+    """``A | B`` was granted by B, so only B's requirement explains it."""
+    from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
+
+    class NeedsDelete(TokenHasScope):
+        def has_permission(self, request: Any, view: Any) -> bool:
+            return bool(super().has_permission(request, SimpleNamespace(required_scopes=["note:delete"])))
+
+    recorder.instrument(presets="oauth-toolkit")
+    view = _view(NeedsDelete | TokenHasScope, required_scopes=["note:read"], auth=_token("note:read"))
+
+    assert decide(recorder, view)[1]["required"] == ("note:read",)
+    assert decisions(recorder) == {("granted", "scope"): 1}
+
+
+def test_oauth_toolkit_outage_is_an_error(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token cannot be checked."""
+    from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
+    from oauth2_provider.models import AccessToken  # noqa: PLC0415
+
+    recorder.instrument(presets="oauth-toolkit")
+    monkeypatch.setattr(AccessToken, "is_valid", lambda *_: _outage())
+
+    decision = decide(recorder, _view(TokenHasScope, required_scopes=["note:read"], auth=_token("")))[1]
+
+    assert (decision["outcome"], decision["required"]) == ("error", ("note:read",))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "required", "outcome"),
+    [(["note:read"], "note:read", "granted"), (["note:read"], "note:delete", "denied")],
+)
+def test_drf_scoped_permissions_requires_the_scope_of_the_view(
+    scopes: list[str], required: str, outcome: str, recorder: Recorder
+) -> None:
+    """The scope that the permission class determines is the requirement."""
+    from drf_scoped_permissions.models import ScopedAPIKey  # noqa: PLC0415 - not everywhere
+    from drf_scoped_permissions.permissions import HasAPIKeyOrGroupScope  # noqa: PLC0415
+
+    recorder.instrument(presets="drf-scoped-permissions")
+    view = _view(HasAPIKeyOrGroupScope, required_scope=required, auth=ScopedAPIKey(scopes=scopes))
+
+    decision = decide(recorder, view)[1]
+
+    assert (decision["outcome"], decision["cause"], decision["required"]) == (outcome, "scope", (required,))
+
+
+def test_drf_scoped_permissions_outage_is_an_error(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scopes cannot be read."""
+    from drf_scoped_permissions.models import ScopedAPIKey  # noqa: PLC0415 - not everywhere
+    from drf_scoped_permissions.permissions import HasAPIKeyOrGroupScope  # noqa: PLC0415
+
+    recorder.instrument(presets="drf-scoped-permissions")
+    monkeypatch.setattr(ScopedAPIKey, "has_scope", lambda *_: _outage())
+    view = _view(HasAPIKeyOrGroupScope, required_scope="note:read", auth=ScopedAPIKey(scopes=["x"]))
+
+    assert decide(recorder, view)[1]["outcome"] == "error"
+
+
+# Starlette
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_starlette_requires_decides_before_the_endpoint_runs(is_async: bool, keyaudit_recorder: Recorder) -> None:
+    """A failure of the endpoint denies nothing, and a connection without credentials is an error."""
+    import asyncio  # noqa: PLC0415
+    import inspect  # noqa: PLC0415
+
+    from starlette.authentication import AuthCredentials, requires  # noqa: PLC0415 - not everywhere
+    from starlette.exceptions import HTTPException  # noqa: PLC0415
+    from starlette.requests import Request  # noqa: PLC0415
+
+    async def endpoint(request: Request) -> None:
+        raise HTTPException(404)
+
+    def endpoint_in_thread(request: Request) -> None:
+        raise HTTPException(404)
+
+    def ask(scope: str, **auth: Any) -> tuple[Any, dict[str, Any]]:
+        view: Any = requires(scope)(endpoint if is_async else endpoint_in_thread)
+
+        def check() -> None:
+            answer = view(Request({"type": "http", "method": "GET", "headers": [], **auth}))
+            if inspect.isawaitable(answer):
+                asyncio.run(answer)  # type: ignore[arg-type]
+
+        return decide(keyaudit_recorder, check)
+
+    keyaudit_recorder.instrument(presets="starlette")
+    credentials = AuthCredentials(["note:read"])
+
+    error, decision = ask("note:read", auth=credentials)
+    assert (error.status_code, decision["outcome"], decision["cause"]) == (404, "granted", "scope")
+    error, decision = ask("note:delete", auth=credentials)
+    assert (error.status_code, decision["outcome"], decision["missing"]) == (403, "denied", ("note:delete",))
+    error, decision = ask("note:read")
+    assert isinstance(error, AssertionError)
+    assert decision["outcome"] == "error"
+
+
+# Litestar
+
+
+@pytest.mark.parametrize(
+    ("scopes", "match", "outcome"),
+    [
+        (["note:read"], "all", "granted"),
+        (["note:delete"], "all", "denied"),
+        (["note:read", "note:delete"], "any", "granted"),
+        (["note:read", "note:delete"], "all", "denied"),
+    ],
+)
+@pytest.mark.parametrize("is_made_before", [True, False])
+def test_litestar_api_auth_guard_requires_its_scopes(
+    scopes: list[str], match: Any, outcome: str, is_made_before: bool, keyaudit_recorder: Recorder
+) -> None:
+    """Guards made before and after ``instrument()`` are observed."""
+    from litestar_api_auth.guards import require_scope, require_scopes  # noqa: PLC0415 - not everywhere
+
+    guards = [require_scopes(*scopes, match=match)] + [require_scope(scopes[0])] * (len(scopes) == 1)
+    keyaudit_recorder.instrument(presets="litestar-api-auth")
+    if not is_made_before:
+        guards = [require_scopes(*scopes, match=match)]
+
+    for guard in guards:
+        decision = decide(keyaudit_recorder, lambda guard=guard: guard(_litestar_connection(), None))[1]  # type: ignore[misc]
+        assert (decision["outcome"], decision["cause"], decision["required"]) == (outcome, "scope", tuple(scopes))
+
+
+def test_litestar_api_auth_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+    """The state of the request cannot be read."""
+    from litestar_api_auth.guards import require_scope  # noqa: PLC0415 - not everywhere
+
+    keyaudit_recorder.instrument(presets="litestar-api-auth")
+    connection = SimpleNamespace(state=SimpleNamespace(get=lambda _: _outage()))
+
+    decision = decide(keyaudit_recorder, lambda: require_scope("note:read")(connection, None))[1]
+
+    assert (decision["outcome"], decision["required"]) == ("error", ("note:read",))
+
+
+def _litestar_connection() -> Any:
+    from datetime import datetime, timezone  # noqa: PLC0415
+
+    from litestar_api_auth.backends.base import APIKeyInfo  # noqa: PLC0415 - not everywhere
+
+    info = APIKeyInfo(
+        key_id="k_1", key_hash="", name="loader", scopes=["note:read"], is_active=True,
+        created_at=datetime.now(timezone.utc),
+    )  # fmt: skip
+    return SimpleNamespace(state={"api_key": info})
+
+
+# authx, keyshield
+
+
+@pytest.mark.parametrize(
+    ("required", "all_required", "outcome"),
+    [
+        (["note:read"], True, "granted"),
+        (["note:read", "note:delete"], True, "denied"),
+        (["note:read", "note:delete"], False, "granted"),
+    ],
+)
+def test_authx_requires_the_scopes_of_the_check(
+    required: list[str], all_required: bool, outcome: str, keyaudit_recorder: Recorder
+) -> None:
+    """The check of a token's scopes decides."""
+    from authx import TokenPayload  # noqa: PLC0415 - not everywhere
+
+    keyaudit_recorder.instrument(presets="authx")
+    payload = TokenPayload(sub="1", scopes=["note:read"])
+
+    result, decision = decide(keyaudit_recorder, lambda: payload.has_scopes(*required, all_required=all_required))
+
+    assert result is (outcome == "granted")
+    assert (decision["outcome"], decision["cause"], decision["required"]) == (outcome, "scope", tuple(required))
+
+
+def test_authx_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+    """The scopes of the token cannot be read."""
+    from authx._internal._scopes import has_required_scopes  # noqa: PLC0415 - not everywhere
+
+    class Broken(list[str]):
+        def __iter__(self) -> Any:
+            raise StoreError
+
+    keyaudit_recorder.instrument(presets="authx")
+
+    decision = decide(keyaudit_recorder, lambda: has_required_scopes(["note:read"], Broken("x")))[1]
+
+    assert decision["outcome"] == "error"
+
+
+def test_keyshield_requires_the_scopes_of_the_verification(keyaudit_recorder: Recorder) -> None:
+    """A missing scope is a denied decision, a wrong key is none, and an outage is an error."""
+    import asyncio  # noqa: PLC0415
+
+    from keyshield.hasher.argon2 import Argon2ApiKeyHasher  # noqa: PLC0415 - not everywhere
+    from keyshield.repositories.in_memory import InMemoryApiKeyRepository  # noqa: PLC0415
+    from keyshield.services.base import ApiKeyService  # noqa: PLC0415
+
+    repository = InMemoryApiKeyRepository()
+    service = ApiKeyService(repo=repository, hasher=Argon2ApiKeyHasher(pepper="pepper-of-16-bytes"))
+    _, presented = asyncio.run(service.create(name="loader", scopes=["note:read"]))
+    keyaudit_recorder.instrument(presets="keyshield")
+
+    def verify(key: str, *scopes: str) -> dict[str, Any]:
+        keyaudit_recorder.clear()
+        with keyaudit_recorder.request(), suppress(Exception):
+            asyncio.run(service.verify_key(key, required_scopes=list(scopes)))
+        return keyaudit_recorder.server_span()
+
+    span = verify(presented, "note:read")
+    assert (span["keyaudit.decision.outcome"], span["keyaudit.decision.cause"]) == ("granted", "scope")
+    verify(presented, "note:delete")
+    verify(presented)
+    verify(presented[:-3] + "AAA", "note:read")
+    assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "unknown"): 1}
+    repository.get_by_key_id = lambda *_: _outage()
+    verify(presented, "note:read")
+    assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "unknown"): 1, ("error", None): 1}
+
+
+# MCP
+
+
+@pytest.mark.parametrize(
+    ("preset", "path"),
+    [("mcp", "mcp.server.auth.middleware.bearer_auth"), ("fastmcp", "fastmcp.server.auth.middleware")],
+)
+def test_mcp_refusal_for_a_missing_scope_is_a_denied_decision(
+    preset: str, path: str, keyaudit_recorder: Recorder
+) -> None:
+    """A server that requires a scope refuses a token without it; a missing token is no decision."""
+    import asyncio  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
+
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser  # noqa: PLC0415 - not everywhere
+    from mcp.server.auth.provider import AccessToken  # noqa: PLC0415
+    from starlette.authentication import AuthCredentials  # noqa: PLC0415
+
+    keyaudit_recorder.instrument(presets=preset)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(*_: Any) -> None:
+        raise StoreError
+
+    def ask(required: str, **scope: Any) -> tuple[Any, dict[str, Any]]:
+        middleware = import_module(path).RequireAuthMiddleware(app, [required])
+        asgi = {"type": "http", "headers": [(b"authorization", b"Bearer x")], **scope}
+        return decide(keyaudit_recorder, lambda: asyncio.run(middleware(asgi, None, send)))
+
+    user = AuthenticatedUser(AccessToken(token="x", client_id="k_1", scopes=["note:read"]))
+    authenticated = {"user": user, "auth": AuthCredentials(["note:read"])}
+
+    decision = ask("note:delete", **authenticated)[1]
+    assert (decision["outcome"], decision["cause"], decision["missing"]) == ("denied", "scope", ("note:delete",))
+    ask("note:delete")
+    assert isinstance(ask("note:read", **authenticated)[0], StoreError)
+    assert decisions(keyaudit_recorder) == {("denied", "scope"): 1}
+    assert [message["status"] for message in sent if "status" in message] == [403, 401]
+
+
+def test_fastmcp_checks_of_a_component_are_one_decision(keyaudit_recorder: Recorder) -> None:
+    """The scopes of all checks that apply to the component are the requirement."""
+    import asyncio  # noqa: PLC0415
+
+    from fastmcp.exceptions import AuthorizationError  # noqa: PLC0415 - not everywhere
+    from fastmcp.server.auth import AccessToken, require_scopes, restrict_tag  # noqa: PLC0415
+    from fastmcp.utilities.authorization import AuthContext, run_auth_checks_with_shortfall  # noqa: PLC0415
+
+    keyaudit_recorder.instrument(presets="fastmcp")
+    token = AccessToken(token="x", client_id="k_1", scopes=["note:read"])
+    context: Any = AuthContext(token=token, component=SimpleNamespace(tags={"internal"}))
+
+    def ask(*checks: Any) -> tuple[Any, dict[str, Any]]:
+        return decide(keyaudit_recorder, lambda: asyncio.run(run_auth_checks_with_shortfall(list(checks), context)))
+
+    def refuse(_: Any) -> bool:
+        raise AuthorizationError
+
+    decision = ask(require_scopes("note:read"), restrict_tag("other", scopes=["note:delete"]))[1]
+    assert (decision["outcome"], decision["cause"], decision["required"]) == ("granted", "scope", ("note:read",))
+    result, decision = ask(require_scopes("note:read"), restrict_tag("internal", scopes=["note:delete"]))
+    assert result == (False, ["note:delete"])
+    assert (decision["outcome"], decision["required"]) == ("denied", ("note:read", "note:delete"))
+    assert ask(refuse)[1]["outcome"] == "denied"
+
+
+def test_fastmcp_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+    """A check that cannot name its missing scopes fails; fastmcp itself turns other failures into refusals."""
+    import asyncio  # noqa: PLC0415
+
+    from fastmcp.utilities.authorization import (  # noqa: PLC0415 - not everywhere
+        AuthContext,
+        _ScopeAwareCheck,
+        run_auth_checks_with_shortfall,
+    )
+
+    class Broken(_ScopeAwareCheck):
+        def __call__(self, ctx: Any) -> bool:
+            return False
+
+        def missing_scopes(self, ctx: Any) -> set[str]:
+            raise StoreError
+
+    keyaudit_recorder.instrument(presets="fastmcp")
+    context = AuthContext(token=None, component=SimpleNamespace(tags=set()))
+
+    decision = decide(keyaudit_recorder, lambda: asyncio.run(run_auth_checks_with_shortfall([Broken()], context)))[1]
+
+    assert decision["outcome"] == "error"
+
+
+# casbin
+
+MODEL = """
+[request_definition]
+r = {request}
+[policy_definition]
+p = sub, obj, act
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.sub == p.sub && r.obj == p.obj && r.act == p.act
+"""
+
+
+def _enforcer(request: str = "sub, obj, act", kind: str = "Enforcer") -> Any:
+    import casbin  # noqa: PLC0415 - not everywhere
+
+    model = casbin.Enforcer.new_model(text=MODEL.format(request=request))
+    enforcer = getattr(casbin, kind)(model)
+    enforcer.add_policy("alice", "note", "read")
+    enforcer.add_policy("alice", "note", "delete")
+    return enforcer
+
+
+@pytest.mark.parametrize("kind", ["Enforcer", "SyncedEnforcer", "FastEnforcer"])
+@pytest.mark.parametrize("method", ["enforce", "enforce_ex"])
+def test_casbin_decides_about_object_and_action(kind: str, method: str, keyaudit_recorder: Recorder) -> None:
+    """The result grants; the key's scopes explain it."""
+    keyaudit_recorder.instrument(presets="casbin")
+    enforce = getattr(_enforcer(kind=kind), method)
+
+    decision = decide(keyaudit_recorder, lambda: enforce("alice", "note", "read"))[1]
+    assert decision == {"outcome": "granted", "cause": "scope", "required": ("note:read",), "scopes": ("note:read",)}
+    decision = decide(keyaudit_recorder, lambda: enforce("alice", "note", "delete"))[1]
+    assert (decision["outcome"], decision["cause"]) == ("granted", "unknown")
+    decision = decide(keyaudit_recorder, lambda: enforce("bob", "note", "create"))[1]
+    assert (decision["outcome"], decision["cause"], decision["missing"]) == ("denied", "scope", ("note:create",))
+    assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("granted", "unknown"): 1, ("denied", "scope"): 1}
+
+
+def test_casbin_request_with_a_domain_names_object_and_action(keyaudit_recorder: Recorder) -> None:
+    """The model's request definition says which value is which."""
+    keyaudit_recorder.instrument(presets="casbin")
+    enforcer = _enforcer("sub, dom, obj, act")
+
+    assert decide(keyaudit_recorder, lambda: enforcer.enforce("alice", "eu", "note", "read"))[1]["required"] == (
+        "note:read",
+    )
+
+
+def test_casbin_object_that_is_no_string_is_no_requirement(keyaudit_recorder: Recorder) -> None:
+    """An object with attributes is not converted to a string."""
+    keyaudit_recorder.instrument(presets="casbin")
+
+    decision = decide(keyaudit_recorder, lambda: _enforcer().enforce("alice", SimpleNamespace(owner="x"), "read"))[1]
+
+    assert decision == {"outcome": "denied", "cause": "unknown"}
+    assert keyaudit_recorder.degraded() == {}
+
+
+def test_casbin_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+    """A function of the policy fails."""
+    keyaudit_recorder.instrument(presets="casbin")
+    enforcer = _enforcer()
+    enforcer.fm.get_functions = _outage
+
+    assert decide(keyaudit_recorder, lambda: enforcer.enforce("alice", "note", "read"))[1]["outcome"] == "error"
+    assert decisions(keyaudit_recorder) == {("error", None): 1}

@@ -81,7 +81,7 @@ class ApiKey:
 
     @property
     def digest(self) -> str:
-        """Digest under the scope catalog in force in this process; see :func:`digest`."""
+        """Digest under the scope catalog in force in this process."""
         return self.digest_under(ApiKey.catalog_version)
 
     def digest_under(self, catalog_version: str | None) -> str:

@@ -260,7 +260,7 @@ def current_key() -> ApiKey | None:
     """Return the key of the request this code runs in.
 
     Returns:
-        The key set by :class:`use_key`, else the request's own; ``None`` if the request has no key or several, and
+        The key set by ``use_key``, else the request's own; ``None`` if the request has no key or several, and
         after its end.
     """
     used = used_key()

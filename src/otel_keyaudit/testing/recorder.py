@@ -50,7 +50,7 @@ def assert_names_no_key(row: Any, *, member: str = "request_api_key") -> None:
     """Assert that a row names no key and is not ambiguous.
 
     Args:
-        row: Additional fields, as in :func:`assert_names`.
+        row: Additional fields, as in ``assert_names``.
         member: The member of the additional fields.
 
     Raises:

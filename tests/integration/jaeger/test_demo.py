@@ -81,6 +81,19 @@ def test_search_by_key_and_action(jaeger: Jaeger, demo: tuple[str, dict[str, Any
     assert len(found) == 1
 
 
+def test_search_by_denied_decision(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
+    """A search by denied decisions finds exactly the refused request."""
+    spans = spans_with(demo[1], "keyaudit.decision.outcome")
+    denied = {span["traceId"] for span, value in spans if value == {"stringValue": "denied"}}
+
+    assert len(denied) == 1
+    found = eventually(
+        lambda: found_traces(jaeger, {"keyaudit.decision.outcome": "denied"}), lambda found: found >= denied
+    )
+
+    assert found == denied
+
+
 def test_lists_are_lists(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
     """Scopes, allow list and permissions arrive as lists of strings."""
     (trace_id,) = eventually(lambda: found_traces(jaeger, {"keyaudit.key.id": "k_ci", "keyaudit.action": "create"}))
@@ -111,8 +124,11 @@ def test_search_by_unused_key_finds_nothing(jaeger: Jaeger, demo: tuple[str, dic
 
 
 def test_prints_the_link_of_the_search(jaeger: Jaeger, demo: tuple[str, dict[str, Any]]) -> None:
-    """The demo prints the link of the search page."""
-    assert f"{jaeger.query}/search?service={SERVICE}&tags=" in demo[0]
+    """The demo prints the links of the trace and of the search page, before everything else."""
+    links = demo[0].split("The unchanged service was started with")[0]
+
+    assert f"{jaeger.query}/trace/" in links
+    assert f"{jaeger.query}/search?service={SERVICE}&tags=" in links
 
 
 def found_traces(jaeger: Jaeger, tags: dict[str, str]) -> set[str]:

@@ -17,6 +17,8 @@ from functools import partial
 from threading import local
 from typing import Any, Generic, TypeVar
 
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+
 Value = TypeVar("Value")
 
 
@@ -86,10 +88,11 @@ class _Variable(Generic[Value]):
 
         An abandoned coroutine or generator is cleaned up in another context, where there is nothing to restore.
         """
-        try:  # noqa: SIM105 - a context manager costs more than the change
+        try:
             self._variable.reset(token)
-        except ValueError:
-            pass
+        except ValueError as error:
+            if is_raised_by_signal_handler(error):
+                raise
 
 
 class _VariableBefore312(_Variable[Value]):

@@ -14,7 +14,7 @@ def is_raised_by_signal_handler(error: BaseException) -> bool:
     Python runs handlers in the main thread, between any two instructions, with the signal's number and the interrupted
     frame as arguments. So a frame of the traceback that was given its own caller's frame is the frame of a handler.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:  # current_thread() would swallow a KeyError
         return False
     # The first frame is the guard's own. Its locals hold the error, and reading them would keep both alive in a cycle.
     traceback = error.__traceback__ and error.__traceback__.tb_next

@@ -106,7 +106,7 @@ class AuditWrite(ObservedCall):
     ) -> None:
         """Leave, and end the write if it has returned or raised."""
         if self._span is not None:
-            self.guarded(STAGE_TELEMETRY, self._span.leave, error)
+            self.guarded(STAGE_TELEMETRY, self._span.leave)
         self.exc = error
         if self._has_returned or (error is not None and not self._is_passed_on()):
             if not self._has_returned and self.target.builds_fields:

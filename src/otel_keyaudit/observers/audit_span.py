@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import Token
 from typing import Any
 
 from opentelemetry import context as context_api
@@ -38,26 +37,28 @@ class AuditSpan:
         attributes: Its attributes.
     """
 
-    __slots__ = ("_token", "span")
+    __slots__ = ("_outer", "span")
 
     def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
         self.span = isolated(tracer.start_span)(_name(attributes), context=_parent(server_span), attributes=attributes)
-        self._token: Token[context_api.Context] | None = None
+        self._outer: context_api.Context | None = None
         if self.span.is_recording():  # any other may be shared: the one of a tracer that is off, or its parent
             setattr(self.span, AUDIT_SPAN_MARK, True)
 
     def enter(self) -> None:
         """Make it the current span."""
         if may_change_context():
-            self._token = context_api.attach(trace.set_span_in_context(self.span))
+            self._outer = outer = context_api.get_current()
+            context_api.attach(trace.set_span_in_context(self.span, outer))
 
-    def leave(self, error: BaseException | None) -> None:
-        """Make the outer span current again; abandoned code may be cleaned up in another context."""
-        token, self._token = self._token, None
-        if token is None or not may_change_context():
-            return
-        if type(error) is not GeneratorExit or trace.get_current_span() is self.span:
-            context_api.detach(token)
+    def leave(self) -> None:
+        """Make the outer span current again; abandoned code may be cleaned up in another context.
+
+        The outer context is attached, because ``detach`` swallows the exception of a signal handler.
+        """
+        outer, self._outer = self._outer, None
+        if outer is not None and may_change_context() and trace.get_current_span() is self.span:
+            context_api.attach(outer)
 
     def change(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes that became known after its start."""

@@ -13,6 +13,7 @@ from otel_keyaudit import names
 from otel_keyaudit.errors import FullSpanError
 from otel_keyaudit.guard.collection import current_collection
 from otel_keyaudit.guard.faults import Faults, GuardedCall
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.snapshot import Attributes, Snapshots
 from otel_keyaudit.request.attribution import Attribution, Delegation
 
@@ -139,7 +140,9 @@ class ServerSpan:
         span: Any = self._span
         try:
             limit, present = span._limits.max_span_attributes, span.attributes
-        except AttributeError:
+        except AttributeError as error:
+            if is_raised_by_signal_handler(error):
+                raise
             limit, present = _LIMITS.max_span_attributes, getattr(span, "attributes", None)
         if limit is None or present is None or len(present) + len(changed) + AMPLE_ROOM <= limit:
             self._has_ample_room = True

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 
 from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.guard.guard import boxed, quietly
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.row.annotations import kind_of_attribute
 from otel_keyaudit.row.copy_back import copy_back, copy_list_back
 from otel_keyaudit.row.frozen_copy import is_frozen, with_attribute
@@ -235,7 +236,9 @@ def _part(value: Any, step: Step) -> tuple[Any, Part]:
         getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
         return getattr(value, name), "attribute"
-    except AttributeError:
+    except AttributeError as error:
+        if is_raised_by_signal_handler(error):
+            raise
         if is_mapping:
             return None, "item"
         if hasattr(type(value), name):
@@ -246,7 +249,9 @@ def _part(value: Any, step: Step) -> tuple[Any, Part]:
 def _element_at(value: Any, index: Any) -> Any:
     try:
         return value[index]
-    except (LookupError, TypeError):
+    except (LookupError, TypeError) as error:
+        if is_raised_by_signal_handler(error):
+            raise
         raise MissingError(str(index), value) from None
 
 

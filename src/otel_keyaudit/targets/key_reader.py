@@ -13,6 +13,7 @@ import orjson
 
 from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.guard.guard import Guard, boxed
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.targets.call import Call, Reader
@@ -166,8 +167,17 @@ def _serialized(values: list[Any]) -> bytes | None:
     """Return the serialized values, ``None`` if one of them is of a kind that is never written or never cached."""
     try:
         return orjson.dumps(values, _tagged, _OPTIONS)
-    except TypeError:
+    except TypeError as error:
+        if is_raised_by_signal_handler(error):
+            raise
+        if error.__cause__ is not None and _is_the_applications(error.__cause__):
+            raise error.__cause__ from None
         return None
+
+
+def _is_the_applications(cause: BaseException) -> bool:
+    """Say whether an interrupt, or an exception of a signal handler, arrived in the callback of orjson."""
+    return not isinstance(cause, Exception) or is_raised_by_signal_handler(cause)
 
 
 def _tagged(value: Any) -> orjson.Fragment:

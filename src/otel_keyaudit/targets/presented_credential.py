@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from otel_keyaudit.errors import CredentialError
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.patching.arguments import Binding
@@ -207,7 +208,9 @@ def _halves(encoded: str) -> Iterable[str]:
     """Return user name and password of ``Basic`` authentication (RFC 7617), those that are long enough."""
     try:
         user, _, password = b64decode(encoded).decode("latin-1").partition(":")
-    except ValueError:  # it is not base64
+    except ValueError as error:  # it is not base64
+        if is_raised_by_signal_handler(error):
+            raise
         return []
     return [half for half in (user, password) if len(half) >= SHORTEST]
 

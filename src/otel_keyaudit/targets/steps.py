@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from otel_keyaudit.errors import MissingError, UnreadableError
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.targets import loaded_values
 
 MOST_ELEMENTS = 100_000
@@ -74,8 +75,8 @@ def attribute(value: Any, name: str) -> Any:
     """
     try:
         return getattr(loaded_values.readable(value), name)
-    except AttributeError:
-        if hasattr(type(value), name):
+    except AttributeError as error:
+        if hasattr(type(value), name) or is_raised_by_signal_handler(error):
             raise
         raise MissingError(name, value) from None
 
@@ -90,7 +91,9 @@ def item(value: Any, name: str | int) -> Any:
         return None
     try:
         return value[name]
-    except (LookupError, TypeError):
+    except (LookupError, TypeError) as error:
+        if is_raised_by_signal_handler(error):
+            raise
         raise MissingError(str(name), value) from None
 
 
@@ -129,7 +132,9 @@ def _sorted(values: list[Any]) -> list[Any]:
     """Sort the elements of a set, so that one key has one snapshot. Elements without an order stay as they are."""
     try:
         return sorted(values)
-    except TypeError:
+    except TypeError as error:
+        if is_raised_by_signal_handler(error):
+            raise
         return values
 
 

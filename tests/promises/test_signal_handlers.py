@@ -1,0 +1,277 @@
+"""An exception that a signal handler raises reaches the application, at whatever moment the signal arrives."""
+
+from __future__ import annotations
+
+import gc
+import random
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from types import FrameType
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind
+
+from otel_keyaudit import ApiKey, current_key, use_key
+from support.effort import IS_FULL
+from support.keyaudit import KeyAudit, LoadModule
+from support.unseen import unseen_request
+
+SIGNALS = 4_000 if IS_FULL else 400
+LONGEST = 0.002
+"""Seconds after which a signal arrives at the latest: longer than a request takes."""
+
+APP = """
+import asyncio
+from functools import lru_cache
+
+class Denied(Exception):
+    status_code = 403
+
+class Key:
+    name = "ci"
+
+    def __init__(self, id):
+        self.id = id
+
+    @property
+    def scopes(self):
+        return [f"a:{number}" for number in range(20)]
+
+def verify(raw):
+    return Key(raw)
+
+async def averify(raw):
+    await asyncio.sleep(0)
+    return Key(raw)
+
+def verify_all(raw):
+    yield Key(raw)
+
+@lru_cache
+def verify_cached(raw):
+    return Key(raw)
+
+def require(permission):
+    if permission == "b:read":
+        raise Denied
+
+def record(action, additional_fields=None):
+    return additional_fields
+
+async def arecord(action, rows, resource=None):
+    await asyncio.sleep(0)
+    return list(rows)
+
+def build(action):
+    return {"action": action}
+
+def serve():
+    verify("k_1")
+    verify_cached("k_1")
+    list(verify_all("k_1"))
+    require("a:1")
+    try:
+        require("b:read")
+    except Denied:
+        pass
+    record("create", {"a": 1})
+    record("create", '{"a": 1}')
+    record("create", ["no object"])
+    build("create")
+
+async def aserve():
+    await averify("k_1")
+    await arecord("create", ({"a": number} for number in range(3)))
+"""
+
+KINDS: list[type[Exception]] = [
+    type(f"Limit{base.__name__}", (base,), {})
+    for base in (Exception, ValueError, AttributeError, KeyError, TypeError, RuntimeError)
+]
+
+
+@pytest.fixture
+def keyaudit() -> KeyAudit:
+    """The library with a tracer that records nothing, because the SDK swallows exceptions in its span processors."""
+    return KeyAudit(ALWAYS_OFF)
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+    """An instrumented application with functions of each kind."""
+    app = load_module(APP)
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:{verify}" for verify in ("verify", "averify", "verify_all", "verify_cached")],
+        authz_targets=[f"{name}:require"],
+        audit_targets=[f"{name}:record", f"{name}:arecord?fields=args.rows[]", f"{name}:build?fields=return"],
+        sampler="on_change",
+    )
+    return app
+
+
+class Alarm:
+    """Raises in the handler of a timer, and knows how often and where it did.
+
+    Args:
+        kind: The class of the exception.
+    """
+
+    def __init__(self, kind: type[Exception]) -> None:
+        self.kind = kind
+        self.raised = 0
+        self.place = ""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise."""
+        self.raised += 1
+        self.place = "".join(traceback.format_list(traceback.extract_stack(frame)[-4:]))
+        raise self.kind
+
+
+@pytest.fixture
+def set_alarm() -> Iterator[Callable[[Alarm], None]]:
+    """Set the handler of the timer for one test."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield lambda alarm: signal.signal(signal.SIGALRM, alarm) and None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
+    """Have a signal interrupt some work at random moments; return where an exception was lost."""
+    choose, lost = random.Random(1), []
+
+    def interrupted() -> None:
+        raised = alarm.raised
+        try:
+            signal.setitimer(signal.ITIMER_REAL, choose.uniform(0.00001, LONGEST))
+            while alarm.raised == raised:
+                work()
+        except alarm.kind:
+            return
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        lost.append(alarm.place)
+
+    gc.collect()  # what earlier tests left may have weak references with callbacks, which lose an exception
+    for _ in range(SIGNALS // len(KINDS)):
+        copy_context().run(interrupted)  # whatever an interrupted call leaves in the context is left in the copy
+    return lost
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_exception_of_a_handler_is_lost_in_a_request(
+    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+) -> None:
+    """Of whatever class: it arrives once for each signal, and the context is as before."""
+    alarm = Alarm(kind)
+    set_alarm(alarm)
+
+    def work() -> None:
+        with unseen_request():
+            app.serve()
+
+    assert storm(work, alarm) == []
+    with keyaudit.request():
+        app.verify("k_2")
+        assert app.record("create", {})["request_api_key"]["id"] == "k_2"
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[1]])
+def test_no_exception_of_a_handler_is_lost_in_a_coroutine(
+    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+) -> None:
+    """A coroutine is driven to its end by hand, so nothing but the library is around it."""
+    alarm = Alarm(kind)
+    set_alarm(alarm)
+
+    def work() -> None:
+        with unseen_request():
+            coroutine = app.aserve()
+            try:
+                while True:
+                    coroutine.send(None)
+            except StopIteration:
+                pass
+            finally:
+                coroutine.close()
+
+    assert storm(work, alarm) == []
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
+def test_no_exception_of_a_handler_is_lost_beside_our_targets(
+    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+) -> None:
+    """Garbage collections, imports, `use_key` and spans also run code of the library."""
+    alarm = Alarm(kind)
+    set_alarm(alarm)
+
+    def work() -> None:
+        with use_key(ApiKey("k_3")):
+            current_key()
+            cycle: list[Any] = []
+            cycle.append(cycle)
+            keyaudit.tracer.start_span("inner", kind=SpanKind.SERVER).end()
+            __import__("json.decoder")
+
+    assert storm(work, alarm) == []
+
+
+def test_an_exception_of_the_keys_own_property_is_swallowed(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """It is our failure to read, so it is counted, and the application does not see it."""
+    app = load_module(
+        """
+        class Key:
+            id = "k_1"
+
+            @property
+            def scopes(self):
+                raise TimeoutError
+
+        def verify(number, frame):
+            return Key()
+        """
+    )
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    with keyaudit.request():
+        app.verify(14, None)
+    assert keyaudit.degraded() == {("authentication", "TimeoutError"): 1}
+
+
+def test_a_soft_limit_in_a_slow_property_ends_the_job(
+    keyaudit: KeyAudit, load_module: LoadModule, set_alarm: Callable[[Alarm], None]
+) -> None:
+    """The limit of the job falls into our reading of the key."""
+    app = load_module(
+        """
+        import time
+
+        class Key:
+            id = "k_1"
+
+            @property
+            def scopes(self):
+                time.sleep(5)
+                return []
+
+        def verify(raw):
+            return Key()
+        """
+    )
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    alarm = Alarm(KINDS[0])
+    set_alarm(alarm)
+    begin = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    with pytest.raises(KINDS[0]), keyaudit.request():
+        app.verify("k_1")
+    assert time.monotonic() - begin < 4
+    assert keyaudit.degraded() == {}

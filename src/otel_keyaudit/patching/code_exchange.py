@@ -48,16 +48,28 @@ if not {k}:
     return (yield from {o}({direct}))
 with {k}:
     return {k}.returned((yield from {o}(*{k}.positional, **{k}.keywords)))""",
+    # Not ``yield from``, which would cut off a generator that ignores ``close()`` and goes on. A list holds an exception
+    # that is thrown into the generator, so that no frame keeps it.
     "generator": """\
 if not {k}:
-    return (yield from {o}({direct}))
+    {o} = {o}({direct})
+    {k} = []
+    {s} = None
+    while True:
+        try:
+            {v} = {o}.throw({k}.pop()) if {k} else {o}.send({s})
+        except StopIteration as {v}:
+            return {v}.value
+        try:
+            {s} = yield {v}
+        except BaseException as {v}:
+            {k}.append({v})
 {k} = {k}.generator({o}(*{k}.positional, **{k}.keywords))
 while {k}.advance():
     with {k}:
         {k}.sent = yield {k}.value
 return {k}.value""",
-    # There is no ``yield from`` for asynchronous generators. A list holds the next step, so that no frame keeps an
-    # exception that is thrown into the generator.
+    # As above, with a list that holds the next step.
     "async_generator": """\
 if not {k}:
     {o} = {o}({direct})
@@ -213,11 +225,11 @@ def _trampoline(
     """Compile a trampoline; an enclosing function gives it its free variables."""
     kind = kind or kind_of_code(old)
     free = (original,) if original else old.co_freevars
-    o, k, v = _unused_names({*old.co_varnames, *old.co_freevars, *old.co_names})
+    o, k, v, s = _unused_names({*old.co_varnames, *old.co_freevars, *old.co_names})
     parameters, args, kwargs, direct = _parameters(old)
     touched = "".join(f"if 0: {name}\n" for name in free)
     get_original = f"{o} = {original}\n" if original else f"def {o}():\n{_indented(touched or 'pass')}"
-    body = f"{k} = {_HOOK!r}\n" + body.format(o=o, k=k, v=v, args=args, kwargs=kwargs, direct=direct)
+    body = f"{k} = {_HOOK!r}\n" + body.format(o=o, k=k, v=v, s=s, args=args, kwargs=kwargs, direct=direct)
     doc = bare_function(old).__doc__
     inside = ("" if doc is None else f"{doc!r}\n") + touched + get_original + body
     prefix = "async " if kind in ("coroutine", "async_generator") else ""
@@ -250,9 +262,9 @@ def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualif
     return new.replace(**exchanged)
 
 
-def _unused_names(used: set[str]) -> tuple[str, str, str]:
+def _unused_names(used: set[str]) -> tuple[str, ...]:
     number = next(number for number in range(len(used) + 1) if not any(f"_keyaudit_{number}" in name for name in used))
-    return f"_keyaudit_{number}_o", f"_keyaudit_{number}_k", f"_keyaudit_{number}_v"
+    return tuple(f"_keyaudit_{number}_{letter}" for letter in "okvs")
 
 
 def _compiled(source: str, old: CodeType, name: str) -> CodeType:

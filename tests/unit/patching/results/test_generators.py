@@ -7,7 +7,9 @@ import gc
 import inspect
 import sys
 import types
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
 from functools import wraps
 from types import SimpleNamespace
 from typing import Any
@@ -247,3 +249,49 @@ def test_a_function_marked_as_coroutine_function_is_called_as_before() -> None:
         assert LOG == ["called"]
         assert asyncio.run(coroutine) == "key"
     assert observer.calls[0].results == ["key"]
+
+
+@pytest.mark.parametrize("how", ["first", "lasts", "passes"])
+def test_a_generator_that_ignores_close_goes_on(how: str) -> None:
+    """Python lets it, and so do we."""
+
+    def stubborn() -> Generator[str, Any, str]:
+        try:
+            yield "key"
+        except GeneratorExit:
+            yield "not yet"
+        return "end"
+
+    module = SimpleNamespace(f=stubborn)
+    with observed(module, "f", lasts=how == "lasts", passes=how == "passes"):
+        generator = module.f()
+        assert next(generator) == "key"
+        with pytest.raises(RuntimeError, match="generator ignored GeneratorExit"):
+            generator.close()
+        with pytest.raises(StopIteration) as stopped:
+            next(generator)
+    assert stopped.value.value == "end"
+
+
+@pytest.mark.parametrize("how", ["first", "lasts", "passes"])
+def test_an_exception_thrown_into_a_generator_is_left_in_no_cycle(how: str) -> None:
+    """With the collector off, it is gone when its handler ends."""
+
+    class ThrownError(Exception):
+        """Something thrown."""
+
+    module = SimpleNamespace(f=opened)
+    with observed(module, "f", lasts=how == "lasts", passes=how == "passes") as observer:
+        observer.keeps = False
+        gc.disable()
+        try:
+            generator = module.f()
+            next(generator)
+            error = ThrownError()
+            reference = weakref.ref(error)
+            with suppress(ThrownError):
+                generator.throw(error)
+            del error, generator
+            assert reference() is None
+        finally:
+            gc.enable()

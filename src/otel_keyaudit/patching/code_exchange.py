@@ -48,8 +48,8 @@ if not {k}:
     return (yield from {o}({direct}))
 with {k}:
     return {k}.returned((yield from {o}(*{k}.positional, **{k}.keywords)))""",
-    # Not ``yield from``, which would cut off a generator that ignores ``close()`` and goes on. A list holds an exception
-    # that is thrown into the generator, so that no frame keeps it.
+    # ``yield from`` would cut off a generator that ignores ``close()`` and goes on. A list holds an exception that is
+    # thrown into the generator, so that no frame keeps it.
     "generator": """\
 if not {k}:
     {o} = {o}({direct})

@@ -36,7 +36,7 @@ def test_every_attribute_is_on_the_page() -> None:
 
 def test_every_event_is_on_the_page() -> None:
     """Each event has a row in the table of events."""
-    table = PAGE.split("## Which event is what")[1]
+    table = PAGE.split("## Kinds of events")[1]
     assert {name for name in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE) if name.startswith("keyaudit.")} == {
         names.EVENT_DENIAL,
         names.EVENT_AUDIT,

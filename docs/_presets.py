@@ -15,7 +15,7 @@ FAMILIES = {
     " drf-scoped-permissions drf-simple-apikey drf-token keysmith knox ninja ninja-api-key oauth-toolkit simplejwt"
     " tenant-apikeys",
     "FastAPI and Starlette": "apikeyauth authx fastapi-users keygate keyshield starlette",
-    "Flask": "flask-httpauth flask-jwt-extended postgresql-audit-flask",
+    "Flask": "flask-httpauth flask-jwt-extended",
     "Litestar": "litestar litestar-api-auth litestar-jwt",
     "MCP": "fastmcp mcp",
     "Tokens, policies and services": "authlib casbin pyjwt unkey",

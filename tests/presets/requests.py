@@ -13,8 +13,8 @@ from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import Credential
 from presets.serving import serving_wsgi
 
-ABOUT_THE_ROW = {"digest", "detail", "trace_id", "span_id"}
-"""Members of a row that are no fields of the key."""
+ABOUT_THE_ROW = {"digest", "detail", "decisions", "trace_id", "span_id"}
+"""Members that are not fields of the key."""
 
 
 def django_requests(recorder: Recorder, path: str, *headers: Mapping[str, str]) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -92,3 +94,84 @@ def test_a_text_as_credential_is_no_key(recorder: Recorder) -> None:
     assert_names_no_key(recorder.rows[0])
     assert recorder.degraded() == {}
     recorder.assert_no_secret(*credential.secrets)
+
+
+class ServiceKey:
+    """A key object of the application."""
+
+    id = "k_service"
+    scopes = ("note:read",)
+    is_authenticated = True
+
+
+def _own_view(answer: Callable[[], Any], inside: Callable[[], None]) -> Callable[[], Any]:
+    """Return a call of a view with an authentication class of the application."""
+    from rest_framework.authentication import BaseAuthentication  # noqa: PLC0415 - not everywhere
+    from rest_framework.permissions import IsAuthenticated  # noqa: PLC0415
+    from rest_framework.response import Response  # noqa: PLC0415
+    from rest_framework.test import APIRequestFactory  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    class OwnAuthentication(BaseAuthentication):
+        def authenticate(self, request: Any) -> Any:
+            return answer()
+
+        def authenticate_header(self, request: Any) -> str:
+            return "Own"
+
+    class Own(APIView):
+        authentication_classes = (OwnAuthentication,)
+        permission_classes = (IsAuthenticated,)
+
+        def get(self, request: Any) -> Response:
+            inside()
+            return Response(status=200)
+
+    return lambda: Own.as_view()(APIRequestFactory().get("/"))
+
+
+def _refuse() -> Any:
+    from rest_framework.exceptions import AuthenticationFailed  # noqa: PLC0415 - not everywhere
+
+    raise AuthenticationFailed
+
+
+def _django_user() -> Any:
+    from django.contrib.auth.models import User  # noqa: PLC0415 - not everywhere
+
+    return User(pk=1, username="alice")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "outcome", "key_id"),
+    [
+        (lambda: (_django_user(), ServiceKey()), 200, "accepted", "k_service"),
+        (lambda: (ServiceKey(), None), 200, "accepted", "k_service"),
+        (lambda: (_django_user(), None), 200, None, None),
+        (lambda: (_django_user(), "own-s3cret-of-16-letters"), 200, None, None),
+        (lambda: (ServiceKey(), "own-s3cret-of-16-letters"), 200, None, None),
+        (lambda: None, 401, None, None),
+        (_refuse, 401, "denied", None),
+    ],
+    ids=["auth", "user", "django user", "secret", "secret of a key", "anonymous", "refused"],
+)
+def test_authentication_class_of_the_application(
+    answer: Callable[[], Any], status: int, outcome: str | None, key_id: str | None, recorder: Recorder
+) -> None:
+    """The key is ``request.auth``, or the user if it is no Django user and there is no ``request.auth``."""
+    from presets.django_project.audit import record  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="drf", audit_targets=["presets.django_project.audit:record"])
+    with recorder.request():
+        response = _own_view(answer, lambda: record("note.read", {"by": "application"}))()
+
+    assert response.status_code == status
+    span = recorder.server_span()
+    assert (span.get("keyaudit.outcome"), span.get("keyaudit.key.id")) == (outcome, key_id)
+    if key_id is not None:
+        (row,) = recorder.rows
+        assert row["request_api_key"]["id"] == key_id
+        assert [decision["outcome"] for decision in row["request_api_key"]["decisions"]] == ["granted"]
+    assert recorder.count("keyaudit.decisions") == (outcome != "denied")
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret("own-s3cret-of-16-letters")

@@ -52,6 +52,29 @@ def test_an_unknown_name_lists_the_known_ones_and_suggests_the_nearest(
     )
 
 
+def test_an_alias_is_the_same_preset() -> None:
+    """The name of a preset that is now part of another one."""
+    assert presets.preset("postgresql-audit-flask") is KNOWN["postgresql-audit"]
+    assert "postgresql-audit-flask" not in KNOWN
+
+
+def test_optional_targets_need_their_library() -> None:
+    """Targets for a second library are left out if it is not installed."""
+    first, second = AuditTarget("a:b", fields="none"), AuditTarget("c:d", fields="none")
+    for library, targets in {"pytest": (first, second), "no-such-library": (first,)}.items():
+        one = Preset("Python", "3", "", "", (first,), optional_targets={library: (second,)})
+        assert one.installed_targets() == targets
+        assert presets.targets({"one": one}) == [(target, "one") for target in targets]
+
+
+def test_a_former_name_of_the_library_is_accepted() -> None:
+    """The distribution was renamed."""
+    one = Preset("no-such-library", "1", "", "", (), former_library="pytest")
+    assert one.shortcoming() is None
+    too_old = Preset("no-such-library", "999", "", "", (), former_library="pytest")
+    assert f"found is {version('pytest')}" in str(too_old.shortcoming())
+
+
 def test_a_name_that_is_like_no_other_gets_no_suggestion(keyaudit: KeyAudit) -> None:
     """A guess that helps nobody is left out."""
     with pytest.raises(ConfigurationError, match=r"there is no preset 'xyzzy'; known are [a-z, -]+$"):

@@ -22,6 +22,9 @@ _NO_PRESETS = {
 }
 """Names that users may expect, with the advice for each."""
 
+_ALIASES = {"postgresql-audit-flask": "postgresql-audit"}
+"""Other names of presets."""
+
 _KNOWS_KEYS_OF = {
     "apikeyauth": "apikeyauth",
     "authlib": "authlib",
@@ -65,8 +68,9 @@ def preset(name: str) -> Preset:
     Raises:
         ConfigurationError: There is no such preset. The message lists all names and the nearest one.
     """
-    if name in names():
-        found: Preset = import_module(f"{presets_package.__name__}.{name.replace('-', '_')}").PRESET
+    own_name = _ALIASES.get(name, name)
+    if own_name in names():
+        found: Preset = import_module(f"{presets_package.__name__}.{own_name.replace('-', '_')}").PRESET
         return found
     known = presets()
     raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""postgresql-audit: the row of a transaction, where the application has given its model a JSONB column."""
+"""postgresql-audit: the row of a transaction, if the application has given its model a JSONB column."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ def _has_column(call: Call) -> bool:
 
 
 def _with_fields(call: Call, change: Change) -> Any:
-    """Return the values of the row with the fields changed: a copy, since the manager keeps its values."""
+    """Return the values of the row with changed fields, in a copy, because the manager keeps its values."""
     values = call.result
     fields = values.get(_COLUMN)
     changed = change(fields)
     return values if changed is fields else {**values, _COLUMN: changed}
 
 
-def target(manager: str) -> PlacedTarget:
-    """Return the target for a class of managers."""
+def _target(manager: str) -> PlacedTarget:
+    """Return the target for a class of managers. The one for Flask does not call its base class."""
     return PlacedTarget(f"{manager}.get_transaction_values", _with_fields, fields="return", when=_has_column)
 
-
-NEVER = "`Activity`: what was changed; action and object, since a transaction may change many"
-RECORDS = "`additional_fields` of a transaction, where the class that your manager makes for it has such a JSONB column"
 
 PRESET = Preset(
     library="postgresql-audit",
     oldest="0.17.1",
-    records=RECORDS,
-    never=NEVER,
-    targets=(target("postgresql_audit.base:VersioningManager"),),
+    records="`additional_fields` of a transaction, if the class that your manager creates for it has such a JSONB "
+    "column; also with the manager of `postgresql_audit.flask`",
+    never="`Activity`, which contains the changed values; action and object, because a transaction may change many",
+    targets=(_target("postgresql_audit.base:VersioningManager"),),
+    optional_targets={"Flask": (_target("postgresql_audit.flask:VersioningManager"),)},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -11,9 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import otel_keyaudit
 from otel_keyaudit import ApiKey, environment_variables, names
+from otel_keyaudit.key.scope_catalog import load_catalog
+from otel_keyaudit.observers.rules import load_rules
 from otel_keyaudit.settings import EVENTS, Settings
 from otel_keyaudit.targets.filters import _FILTERS
 from otel_keyaudit.targets.secret_names import SECRET_NAMES
@@ -41,6 +45,11 @@ def programs() -> list[tuple[str, str]]:
     ]
 
 
+def fenced(language: str, text: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def run(program: str) -> str:
     """Run a program without configuration and return its output."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
@@ -55,7 +64,7 @@ def exported() -> list[tuple[str, str, str]]:
     words = [
         (name, word)
         for name, text in PAGES.items()
-        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for block in fenced("sh", text)
         for line in block.splitlines()
         if line.startswith("export ")
         for word in shlex.split(line)[1:]
@@ -112,8 +121,7 @@ def test_reference_has_every_name() -> None:
 
 def test_reference_lists_the_secret_names() -> None:
     """The list of secret names in the reference is complete."""
-    blocks = re.findall(r"^```text\n(.*?)^```", PAGES["reference/targets.md"], re.MULTILINE | re.DOTALL)
-    (block,) = [block for block in blocks if "rawkey" in block]
+    (block,) = [block for block in fenced("text", PAGES["reference/targets.md"]) if "rawkey" in block]
 
     assert set(block.split()) == SECRET_NAMES
 
@@ -143,6 +151,38 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
     assert [page for page in PAGES if f": {page}\n" not in navigation] == []
+
+
+def complete_json(member: str) -> list[str]:
+    """Return the JSON blocks of all pages that are objects with a member of this name."""
+    blocks = [block for text in PAGES.values() for block in fenced("json", text) if block.startswith("{")]
+    return [block for block in blocks if member in json.loads(block)]
+
+
+@pytest.mark.parametrize("block", complete_json("rules"))
+def test_rule_files_are_valid(tmp_path: Path, block: str) -> None:
+    """Each rule file in the documentation can be loaded."""
+    file = tmp_path / "rules.json"
+    file.write_text(block, encoding="utf-8")
+
+    assert len(load_rules(file).rules) > 1
+
+
+@pytest.mark.parametrize("block", complete_json("resources"))
+def test_scope_catalogs_are_valid(tmp_path: Path, block: str) -> None:
+    """Each scope catalog in the documentation can be loaded."""
+    file = tmp_path / "scopes.json"
+    file.write_text(block, encoding="utf-8")
+
+    assert load_catalog(file).version == "2026-11"
+
+
+def test_options_in_yaml_exist() -> None:
+    """The YAML of the start page has only options of the library."""
+    (block,) = fenced("yaml", PAGES["start.md"])
+    options = yaml.safe_load(block)["instrumentation/development"]["python"]["keyaudit"]
+
+    assert set(options) <= set(Settings.__dataclass_fields__)
 
 
 def test_messages_of_the_troubleshooting_page_exist() -> None:

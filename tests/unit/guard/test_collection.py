@@ -76,10 +76,13 @@ def in_a_collection(work: Callable[[], object]) -> None:
 
 @pytest.fixture
 def _watched() -> Iterator[None]:
-    """The collector reports its collections."""
+    """The collector reports to the library alone: Hypothesis has a callback in Python, which loses signals."""
+    others = list(gc.callbacks)
+    gc.callbacks.clear()
     collection.watch_collections()
     yield
     collection.unwatch_collections()
+    gc.callbacks.extend(others)
 
 
 @pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer"])

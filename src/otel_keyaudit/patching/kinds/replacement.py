@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
@@ -130,6 +130,12 @@ def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) ->
 def _any_arguments(*_: Any, **__: Any) -> None: ...
 
 
+class _Pair(tuple[Any, Any], Own):
+    """An object and its replacement, also after both were undone and wait for the garbage collector."""
+
+    __slots__ = ()
+
+
 class Replaced(Own):
     """A callable and its replacement.
 
@@ -150,9 +156,9 @@ class Replaced(Own):
         replacement = Replacement(original)
         replacement._self_replaced = self
         self.function = replacement._self_function
-        self.pairs = [(original, replacement)]
+        self.pairs = [_Pair((original, replacement))]
         if value is not original:
-            self.pairs.append((value, type(value)(replacement)))
+            self.pairs.append(_Pair((value, type(value)(replacement))))
         self.place = place
         self.unreached = 0
 
@@ -199,7 +205,7 @@ class Passes:
             _change_all(pending)
 
 
-def _pairs(replaced: Replaced, *, back: bool) -> list[tuple[Any, Any]]:
+def _pairs(replaced: Replaced, *, back: bool) -> Sequence[tuple[Any, Any]]:
     return [pair[::-1] for pair in replaced.pairs] if back else replaced.pairs
 
 

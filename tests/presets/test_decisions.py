@@ -216,6 +216,37 @@ def test_oauth_toolkit_ignores_intermediate_requirements(recorder: Recorder) -> 
     assert decide(recorder, view)[1]["required"] == ("note:read",)
 
 
+def test_oauth_toolkit_requires_the_scopes_of_a_class_of_the_application(recorder: Recorder) -> None:
+    """``get_scopes`` is made to be overridden."""
+    from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
+
+    class Own(TokenHasScope):
+        def get_scopes(self, request: Any, view: Any) -> list[str]:
+            return ["note:delete"]
+
+    recorder.instrument(presets="oauth-toolkit")
+
+    for _ in range(2):
+        decision = decide(recorder, _view(Own, auth=_token("note:read")))[1]
+        assert (decision["outcome"], decision["missing"]) == ("denied", ("note:delete",))
+    recorder.uninstrument()
+    assert decide(recorder, _view(Own, auth=_token("note:read")))[1] == {}
+
+
+def test_oauth_toolkit_requirement_that_fails_is_an_error(recorder: Recorder) -> None:
+    """A view without scopes is an improper configuration, which denies nothing."""
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - not everywhere
+    from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415
+
+    recorder.instrument(presets="oauth-toolkit")
+
+    error, decision = decide(recorder, _view(TokenHasScope, auth=_token("note:read")))
+
+    assert isinstance(error, ImproperlyConfigured)
+    assert decision["outcome"] == "error"
+    assert recorder.degraded() == {}
+
+
 def test_oauth_toolkit_alternative_that_refused_is_no_requirement(recorder: Recorder) -> None:
     """``A | B`` was granted by B, so only B's requirement explains it."""
     from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere

@@ -14,6 +14,7 @@ from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.installation.compile import check, compile_target
 from otel_keyaudit.installation.method_overrides import MethodOverrides
 from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
+from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
 from otel_keyaudit.observers.audit_target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
@@ -184,7 +185,8 @@ class InstalledTarget:
             return
         if isinstance(self.target, OverrideTarget):
             guard = partial(GuardedCall, self._components.faults, self.target.written)
-            overrides = MethodOverrides(self.target.method, self._found_override, guard)
+            stage = STAGE_DECISION if self.target.kind == "authz" else STAGE_AUTHENTICATION
+            overrides = MethodOverrides(self.target.method, self._found_override, guard, stage)
             self._patch_once(found, overrides.observe, group=object())
         else:
             self._observe(found)

@@ -12,7 +12,6 @@ from typing import Any
 
 from otel_keyaudit.guard.guard import Guard
 from otel_keyaudit.key.cache import Cache
-from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.patching.resolve import Found, find
 
 MOST_CLASSES = 256
@@ -26,18 +25,20 @@ class MethodOverrides:
         method: The overridden method, as in :class:`OverrideTarget`.
         found: Receives each override, to observe it.
         guard: Returns the guard that counts an override that cannot be observed.
+        stage: The stage under which it is counted.
     """
 
-    def __init__(self, method: str, found: Callable[[Found], None], guard: Callable[[], Guard]) -> None:
+    def __init__(self, method: str, found: Callable[[Found], None], guard: Callable[[], Guard], stage: str) -> None:
         self._attribute, _, self._name = method.rpartition(".")
         self._found = found
         self._guard = guard
+        self._stage = stage
         self._known: Cache[type, bool] = Cache(lambda _: 1, entries=MOST_CLASSES)
         self._lock = RLock()
 
     def observe(self, args: tuple[Any, ...], _: dict[str, Any], __: object) -> None:
         """Find the override that a call of the library's method will use. The call itself is not observed."""
-        self._guard().guarded(STAGE_AUTHENTICATION, self._find, args)
+        self._guard().guarded(self._stage, self._find, args)
 
     def _find(self, args: tuple[Any, ...]) -> None:
         owner = getattr(args[0], self._attribute) if self._attribute else args[0]

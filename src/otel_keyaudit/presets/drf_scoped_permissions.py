@@ -1,6 +1,7 @@
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._override import AuthzOverrideTarget
 from otel_keyaudit.presets.drf import PERMISSION_CHECKS, REQUEST_AUTHENTICATION
 from otel_keyaudit.presets.drf_api_key import HIDDEN
 from otel_keyaudit.targets.key_source import KeyType
@@ -12,6 +13,8 @@ def _scopes(key: Any) -> Any:
     return key.scopes or ["*"]
 
 
+_CHECK = "drf_scoped_permissions.permissions:HasAPIKeyOrGroupScope.has_permission"
+
 PRESET = Preset(
     library="drf-scoped-permissions",
     oldest="0.3",
@@ -22,8 +25,8 @@ PRESET = Preset(
     targets=(
         REQUEST_AUTHENTICATION,
         *PERMISSION_CHECKS,
-        AuthzTarget("drf_scoped_permissions.permissions:HasAPIKeyOrGroupScope.has_permission", granted="return"),
-        AuthzTarget("drf_scoped_permissions.permissions:HasAPIKeyOrGroupScope.get_required_scope", required="return"),
+        AuthzTarget(_CHECK, granted="return"),
+        AuthzOverrideTarget(_CHECK, method="get_required_scope", required="return"),
     ),
     key_types={
         "drf_scoped_permissions.models:ScopedAPIKey": KeyType(

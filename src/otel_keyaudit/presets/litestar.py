@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_keyaudit.presets import litestar_jwt
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.presets._override import OverrideTarget
+from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_classes import class_names
 
@@ -37,7 +37,7 @@ PRESET = Preset(
     "`litestar-jwt`. A middleware that raises when nothing was presented denies such a request",
     never="the connection; `auth` or `user` where it is a text; sessions",
     targets=(
-        OverrideTarget(
+        AuthOverrideTarget(
             "litestar.middleware.authentication:AbstractAuthenticationMiddleware.__call__",
             method="authenticate_request",
             key=_key,

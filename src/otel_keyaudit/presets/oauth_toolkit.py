@@ -1,6 +1,7 @@
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._override import AuthzOverrideTarget
 from otel_keyaudit.presets.drf import PERMISSION_CHECKS
 from otel_keyaudit.targets.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
@@ -13,13 +14,10 @@ def _resources(token: Any) -> Any:
 
 _PERMISSIONS = "oauth2_provider.contrib.rest_framework.permissions"
 
-# `get_scopes` of the derived classes calls the one of the base class, whose result is then no requirement.
+# The library and applications override `get_scopes`. The result of a base class is then no requirement.
 _SCOPE_CHECKS = (
     AuthzTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", granted="return"),
-    *(
-        AuthzTarget(f"{_PERMISSIONS}:{permission}.get_scopes", required="return")
-        for permission in ("TokenHasScope", "TokenHasReadWriteScope", "TokenHasResourceScope")
-    ),
+    AuthzOverrideTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", method="get_scopes", required="return"),
 )
 
 PRESET = Preset(

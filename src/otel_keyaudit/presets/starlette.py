@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.presets._override import OverrideTarget
+from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_source import KeyType
 from otel_keyaudit.targets.target import AuthzTarget
@@ -37,7 +37,7 @@ PRESET = Preset(
     "its scopes",
     never="the connection; a user that is a string",
     targets=(
-        OverrideTarget(
+        AuthOverrideTarget(
             "starlette.middleware.authentication:AuthenticationMiddleware.__call__",
             method="backend.authenticate",
             key=_user,

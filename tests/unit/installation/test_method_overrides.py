@@ -8,7 +8,7 @@ import pytest
 
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.presets._override import OverrideTarget
+from otel_keyaudit.presets._override import AuthOverrideTarget
 from support.keyaudit import KeyAudit, LoadModule
 
 SERVICE = """
@@ -74,8 +74,8 @@ def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.Mon
     """A service, instrumented with a preset for its middleware."""
     module = load_module(SERVICE)
     targets = (
-        OverrideTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
-        OverrideTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
+        AuthOverrideTarget(f"{module.__name__}:Middleware.run", method="backend.authenticate"),
+        AuthOverrideTarget(f"{module.__name__}:Own.run", method="authenticate", id="prefix"),
     )
     made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
     monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one

@@ -12,7 +12,7 @@ from otel_keyaudit.observers.subject import StoredKey
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.resolve import Found
 from otel_keyaudit.targets.signature_check import explain_mismatch
-from otel_keyaudit.targets.target import Target
+from otel_keyaudit.targets.target import AuditTarget, Target
 
 _COMPILED: dict[str, type[CompiledTarget]] = {
     "auth": Authentication,
@@ -28,11 +28,16 @@ def compile_target(components: Components, target: Target, binding: Binding) -> 
 
 
 def check(target: Target, found: Found) -> None:
-    """Check that a function has every parameter and free variable that the target reads.
+    """Check that a function has every parameter and free variable that the target reads, and can receive the row.
 
     Raises:
         WrongTargetError: It does not; the reason gives the nearest name that it has.
     """
+    if found.is_memoized and isinstance(target, AuditTarget) and target.changes_arguments:
+        raise WrongTargetError(
+            "it caches results by its arguments, which a changed row would not fit; name the function that it wraps, "
+            "without the cache"
+        )
     reason = explain_mismatch(target, found.binding(), found.free_variables)
     if reason is not None:
         raise WrongTargetError(reason)

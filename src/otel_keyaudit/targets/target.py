@@ -278,6 +278,11 @@ class AuditTarget(Target):
         return place is not None and place.root == "return"
 
     @property
+    def changes_arguments(self) -> bool:
+        """Whether the function is called with changed arguments."""
+        return any(place.root == "args" for place in (self.fields_place, *self.places.values()) if place is not None)
+
+    @property
     def subject_sources_given(self) -> bool:
         """Whether the target names a field of its subject, which makes that an API key."""
         return any(f"subject_{name}" in self.sources for name in KEY_FIELDS)

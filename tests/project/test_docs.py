@@ -196,3 +196,14 @@ def test_messages_of_the_troubleshooting_page_exist() -> None:
 
     assert len(messages) > 10
     assert [part for part in parts if len(part) > 3 and part not in joined] == []
+
+
+def test_architecture_names_every_folder_and_only_files_that_exist() -> None:
+    """The map for maintainers has each folder of the package, and each file that it names exists."""
+    page = PAGES["architecture.md"]
+    package = ROOT / "src" / "otel_keyaudit"
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    files = {name for name in re.findall(r"`([\w/]+\.(?:py|md))`", page) if "<" not in name}
+
+    assert [folder for folder in sorted(folders) if f"| `{folder}/` |" not in page] == []
+    assert [file for file in sorted(files) if not (package / file).exists() and not (ROOT / file).exists()] == []

@@ -119,7 +119,8 @@ class Metrics:
 
 
 _GLOBAL = Metrics()
-_REGISTERED: weakref.WeakKeyDictionary[MeterProvider, Metrics] = weakref.WeakKeyDictionary()
+_registered: list[tuple[weakref.ref[MeterProvider], Metrics]] = []
+"""Providers are compared by identity, because some are equal to others or have no hash (Logfire's)."""
 
 
 def metrics_for(provider: MeterProvider | None) -> Metrics:
@@ -130,9 +131,12 @@ def metrics_for(provider: MeterProvider | None) -> Metrics:
     replaces the global provider at first passes its instruments on to the real one.
     """
     current = get_meter_provider()
-    provider = provider or current
-    metrics = _REGISTERED.get(provider)
-    if metrics is None:
-        metrics = _REGISTERED[provider] = _GLOBAL if provider is current else Metrics()
-        metrics.register(provider)
+    if provider is None:
+        provider = current
+    for known, metrics in _registered:
+        if known() is provider:
+            return metrics
+    metrics = _GLOBAL if provider is current else Metrics()
+    _registered[:] = [one for one in _registered if one[0]() is not None] + [(weakref.ref(provider), metrics)]
+    metrics.register(provider)
     return metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,13 +22,13 @@ class EncodedObject:
         json: Compact JSON without the closing brace, so that more members can follow.
     """
 
-    __slots__ = ("_containers", "json", "members")
+    __slots__ = ("_copiers", "json", "members")
 
     json: str
 
     def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
-        self._containers = tuple(name for name, value in members.items() if isinstance(value, (tuple, dict)))
+        self._copiers = tuple((name, copy) for name, value in members.items() if (copy := _copier(value)) is not None)
 
     if not TYPE_CHECKING:
 
@@ -42,15 +42,20 @@ class EncodedObject:
     def copy(self) -> dict[str, Any]:
         """Return the members as a dict that shares no list and no dict with any other row."""
         copied = self.members.copy()
-        for name in self._containers:
-            copied[name] = _copy(copied[name])
+        for name, copy in self._copiers:
+            copied[name] = copy(copied[name])
         return copied
 
 
-def _copy(value: Any) -> Any:
+def _copier(value: object) -> Callable[[Any], Any] | None:
+    """Return the function that copies a value, ``None`` for a value that cannot be changed."""
     if isinstance(value, tuple):
-        return list(value)
-    return {name: _copy(inner) for name, inner in value.items()} if type(value) is dict else value
+        return list
+    return _copy if type(value) is dict else None
+
+
+def _copy(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if (copy := _copier(value)) is None else copy(value) for name, value in members.items()}
 
 
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:

@@ -21,7 +21,7 @@ from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE
 from otel_keyaudit.observers.audit_event import AuditEvent
 from otel_keyaudit.observers.audit_span import AuditSpan, Location, location_of
 from otel_keyaudit.observers.audit_target import CompiledAuditTarget, Event
-from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.decision import Check, current_check
 from otel_keyaudit.observers.observed_call import ObservedCall, Observer
 from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
 from otel_keyaudit.request.context import current_attribution, current_request
@@ -63,6 +63,8 @@ class AuditWrite(ObservedCall):
     stage = STAGE_AUDIT
     lasts = True
     _request: RequestState | None = None
+    _check: Check | None = None
+    """The outermost open check that the row is written in."""
     _attribution = NOTHING
     _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
     _subject: ApiKey | None = None
@@ -112,7 +114,7 @@ class AuditWrite(ObservedCall):
             if not self._has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT, self)
             self.run(_END, self)
-            self._copy_back = self._span = self._request = self._merge = None
+            self._copy_back = self._span = self._request = self._check = self._merge = None
             self.forget()
         self.exc = None
 
@@ -128,6 +130,7 @@ class AuditWrite(ObservedCall):
         """Find out whose request it is, which event, and which key it is about."""
         target = self.target
         request = self._request = current_request()
+        self._check = current_check()
         self._attribution = attribution = current_attribution(request)
         credentials = () if request is None else request.presented
         self._event = target.read_event(self, credentials)
@@ -142,11 +145,12 @@ class AuditWrite(ObservedCall):
 
     def choose(self) -> None:
         """Choose the detail of the row: the full snapshot, or a reference to it."""
-        key, subject, sampler = self._attribution.key, self._subject, self.target.components.sampler
-        if key is None and subject is None:
-            return
+        sampler = self.target.components.sampler
         if sampler.constant is not None:
             self._detail = sampler.constant
+            return
+        key, subject = self._attribution.key, self._subject
+        if key is None and subject is None:
             return
         event, delegation = self._event, self._attribution.delegation
         self._asked = AuditEvent(
@@ -282,10 +286,9 @@ class AuditWrite(ObservedCall):
         """Return the decisions of the request so far, and last the check that the row is written in."""
         log = None if self._request is None else self._request.decisions
         listed = [] if log is None else log.listed
-        check = current_check()
-        if check is None:
+        if self._check is None:
             return listed
-        return [*listed[-(MAX_DECISIONS - 1) :], check.so_far(has_failed=self._has_failed())]
+        return [*listed[-(MAX_DECISIONS - 1) :], self._check.so_far(has_failed=self._has_failed())]
 
     def _has_failed(self) -> bool:
         return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
@@ -310,10 +313,11 @@ class AuditWrite(ObservedCall):
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:
             attributes[names.SUBJECT_ID] = self._subject.id
-        return attributes | self._decision_attributes() | self._change_attributes()
+        attributes |= self._decision_attributes()
+        return attributes if self._changes is None else attributes | self._change_attributes(self._changes)
 
     def _decision_attributes(self) -> Attributes:
-        request, check = self._request, current_check()
+        request, check = self._request, self._check
         decision = None if request is None or request.decisions is None else request.decisions.outstanding
         if check is not None and self._attribution.kind != names.NO_KEY:
             open_check = check.so_far(has_failed=self._has_failed())
@@ -321,9 +325,8 @@ class AuditWrite(ObservedCall):
         max_items = self.target.components.settings.max_items
         return {} if decision is None else decision_attributes(decision, max_items)
 
-    def _change_attributes(self) -> Attributes:
-        found = self._changes
-        if found is None or self._detail is not _FULL:
+    def _change_attributes(self, found: Changes) -> Attributes:
+        if self._detail is not _FULL:
             return {}
         max_items = self.target.components.settings.max_items
         attributes: Attributes = {names.CHANGE_POWER: found.power}
@@ -361,15 +364,16 @@ class AuditWrite(ObservedCall):
 
     def _context_members(self) -> dict[str, Any] | None:
         """Return the decisions and the delegation, ``None`` without both."""
-        decisions, delegation = self._decisions(), self._attribution.delegation
-        if not decisions and delegation is NO_DELEGATION:
+        log = None if self._request is None else self._request.decisions
+        delegation = self._attribution.delegation
+        if log is None and self._check is None and delegation is NO_DELEGATION:
             return None
         members: dict[str, Any] = {}
         max_items = self.target.components.settings.max_items
+        decisions = self._decisions()
         if decisions:
             members["decisions"] = [decision.members(max_items) for decision in decisions]
-            log = None if self._request is None else self._request.decisions
-            count = (0 if log is None else log.count) + (current_check() is not None)
+            count = (0 if log is None else log.count) + (self._check is not None)
             if count > len(decisions):
                 members["decisions_count"] = count
         if delegation.on_behalf_of is not None:

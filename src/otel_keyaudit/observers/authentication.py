@@ -30,7 +30,7 @@ from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expression import Expression, ObjectReference
 from otel_keyaudit.targets.key_classes import is_generic_class
 from otel_keyaudit.targets.key_source import is_relative
-from otel_keyaudit.targets.presented_credential import CredentialSource, merge, without_credentials
+from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource, without_credentials
 from otel_keyaudit.targets.target import AuthTarget
 
 _UNREAD = object()
@@ -222,11 +222,10 @@ class AuthenticationCall(ObservedCall):
         """Read the snapshot of the key, without what the request presented as its credential."""
         if self._verdict is None:
             return
-        target, request, key, presented = self.target, self._request, self._key_object, ()
-        if request is not None:
-            presented = target.credentials.read(self, request.scope)
-            if presented and presented != request.presented:
-                request.present(merge(request.presented, presented))
+        target, request, key = self.target, self._request, self._key_object
+        presented: Credentials = () if request is None else target.credentials.read(self, request.scope)
+        if request is not None and presented:
+            request.present(presented)
         if key is None or key is _UNREADABLE or self._reason == "false":
             return
         kind = type(key)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import FunctionType, TracebackType
+from types import AsyncGeneratorType, FunctionType, GeneratorType, TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.results.awaitables import GENERATORS, follow
+from otel_keyaudit.patching.results.awaitables import follow
 from otel_keyaudit.patching.results.generators import AsyncRelay, Relay
-
-_VALUES = frozenset({bool, bytes, dict, float, int, list, str, tuple, type(None)})
-"""Classes of ordinary results, which cannot be awaited."""
 
 
 class Observation:
@@ -41,10 +38,11 @@ class Observation:
         Returns:
             The result for the caller.
         """
-        kind = type(result)
-        if kind not in _VALUES and (
-            hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind in GENERATORS
-        ):
+        kind = type(result)  # it is compared by identity, because a metaclass may define equality
+        if result is None or kind is str or kind is dict:
+            return self.returned(result)
+        is_generator = kind is GeneratorType or kind is AsyncGeneratorType
+        if is_generator or hasattr(kind, "__await__") or hasattr(kind, "add_done_callback"):
             return follow(self, result, original)
         return self.returned(result)
 

@@ -40,20 +40,20 @@ class ServerSpans:
         self._faults = faults
         self.max_items = snapshots.max_items
 
-    def of_key(self, attribution: Attribution, *, is_full: bool) -> Mapping[str, Any]:
+    def of_key(self, attribution: Attribution, full_key_id: str | None) -> Mapping[str, Any]:
         """Return the attributes of a request's key.
 
         Args:
             attribution: Whose request it is.
-            is_full: Rows with the full snapshot have been written, or a decision was denied or failed.
+            full_key_id: The key of which full rows have been written, or about which a decision was denied or failed.
         """
         key = attribution.key
         if key is None:
             is_ambiguous = attribution.kind == names.AMBIGUOUS_REQUEST
             return ambiguous_attributes(attribution) if is_ambiguous else NO_ATTRIBUTES
         snapshot = self._snapshots.of(key)
-        attributes = snapshot.shown_full if is_full or self._always_full else snapshot.shown_minimal
-        return with_delegation(attributes, attribution.delegation)
+        is_full = self._always_full or key.id == full_key_id
+        return with_delegation(snapshot.shown_full if is_full else snapshot.shown_minimal, attribution.delegation)
 
     def guarded(self, show: Callable[[], None]) -> None:
         """Show a request outside of any call of a target; a failure is counted."""

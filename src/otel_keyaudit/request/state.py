@@ -42,6 +42,9 @@ _Lock = type(RLock())  # RLock itself is a Python function before 3.13
 
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
+MAX_CREDENTIALS = 8
+"""Most credentials of one request that are remembered."""
+
 MAX_SUBJECTS = 1_024
 """Most stored keys of one request whose first snapshot is remembered."""
 
@@ -114,10 +117,11 @@ class RequestState:
             as_actor: The target has ``role=actor``.
         """
         with self._lock:
-            if self._is_first(key, authentication) and not as_actor:
+            only = self._only
+            if only is None and not as_actor and self._is_first(key, authentication):
                 self._only = (key, delegation, authentication.source)  # type: ignore[assignment]
                 self.attribution = Attribution(names.ATTRIBUTED, key, (), 0, delegation)
-            elif self._only is None or self._only[0] is not key or self._only[1] is not delegation:
+            elif only is None or only[0] is not key or only[1] is not delegation:
                 keys = self._all_actor_keys() if as_actor else self._all_keys()
                 keys.add(key, delegation, authentication)
                 self._settle(authentication)
@@ -133,7 +137,6 @@ class RequestState:
         """Say whether a key is the first of the request, accepted by an authentication that stands alone."""
         return (
             key is not None
-            and self._only is None
             and self._keys is None
             and self._actor_keys is None
             and authentication.within is None
@@ -203,8 +206,10 @@ class RequestState:
         return 0 if self._spans is None else self._spans.max_items
 
     def present(self, credentials: tuple[str, ...]) -> None:
-        """Record the credentials that the request has presented so far."""
-        self.presented = credentials
+        """Record credentials. Of many, as on a socket that renews its token, the last ones are kept."""
+        if self.presented:
+            credentials = tuple(dict.fromkeys((*self.presented, *credentials)))
+        self.presented = credentials[-MAX_CREDENTIALS:]
 
     def watch(self, authentication: Any) -> None:
         """Record an open authentication whose key may be stored before it ends."""
@@ -315,12 +320,10 @@ class RequestState:
 
     def _put_key(self, shown: ServerSpan) -> None:
         attribution = self.attribution
-        if self.used_key is not None and attribution is NOTHING:
+        if attribution is NOTHING and self.used_key is not None:
             attribution = self.used_key
-        key = attribution.key
-        is_full = key is not None and self._full_key_id == key.id
         if self._spans is not None:
-            shown.put(KEY, self._spans.of_key(attribution, is_full=is_full))
+            shown.put(KEY, self._spans.of_key(attribution, self._full_key_id))
 
     def close(self) -> None:
         """End the request: its key is given to nothing new, and nothing of the request is kept alive."""

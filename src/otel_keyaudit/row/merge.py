@@ -119,7 +119,7 @@ class Merge:
             return self._objects()
         text = f"{{{self._json()}}}"
         after = text if kind == "text" else text.encode()
-        self._note(after, self._authors)
+        self._written.note(after, self._authors, len(after))
         return after
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
@@ -202,7 +202,8 @@ class Merge:
         if merged is body:
             return text
         after = mark + merged if mark else merged
-        self._note(after, authors)
+        if authors:
+            self._written.note(after, authors, len(after))
         return after
 
     def _into_bytes(self, fields: Bytes) -> Bytes:
@@ -211,12 +212,9 @@ class Merge:
         if merged is encoding.text:
             return fields
         after = encoding.encode(merged)
-        self._note(after, authors)
-        return after
-
-    def _note(self, after: Any, authors: dict[str, Any]) -> None:
         if authors:
             self._written.note(after, authors, len(after))
+        return after
 
     def _text_with_members(self, text: str, held: Any) -> tuple[str, dict[str, Any]]:
         """Return the text with the members, and the request of each member that is now in it.
@@ -230,7 +228,7 @@ class Merge:
         except orjson.JSONDecodeError:
             content = None
         if type(content) is dict and self.members.keys().isdisjoint(content):
-            return self._spliced(text, bool(content)), self._authors
+            return spliced(text, self._json(), bool(content)) if self.has_members else text, self._authors
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
             merged = f"{before}{{{self._json()}}}{after}" if self.has_members else text
@@ -287,16 +285,15 @@ class Merge:
 
     def _json(self, without: Container[str] = _NONE) -> str:
         """Return the added members as JSON, without the braces of an object."""
-        if without:
+        if without is not _NONE:
             return self._joined(without)
         if self._json_cache is None:
-            self._json_cache = self._joined()
+            self._json_cache = self._joined(_NONE)
         return self._json_cache
 
-    def _joined(self, without: Container[str] = _NONE) -> str:
-        members = self.members
+    def _joined(self, without: Container[str]) -> str:
         return ",".join([
             f"{quoted(name)}:{member.as_json()}"
-            for name, member in members.items()
+            for name, member in self.members.items()
             if member is not None and name not in without
         ])  # fmt: skip

@@ -24,9 +24,6 @@ from otel_keyaudit.targets.secret_names import holds_credential
 SHORTEST = 16
 """Characters of the shortest credential. A shorter string may well be a public id that a test uses as the key."""
 
-MOST_CREDENTIALS = 8
-"""How many credentials of one request are remembered."""
-
 Credentials = tuple[str, ...]
 
 _LIKELY = re.compile(
@@ -71,13 +68,6 @@ class CredentialSource:
             if query:
                 _add_query(query, found)
         return tuple(dict.fromkeys(found))
-
-
-def merge(earlier: Credentials, later: Credentials) -> Credentials:
-    """Return what a request has presented so far. Of many, as on a socket that renews its token, the last are kept."""
-    if not earlier or earlier == later:
-        return later[-MOST_CREDENTIALS:]
-    return tuple(dict.fromkeys((*earlier, *later)))[-MOST_CREDENTIALS:]
 
 
 def check(text: str, credentials: Credentials) -> None:

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from opentelemetry.metrics import CallbackOptions, get_meter_provider
+from opentelemetry.metrics import CallbackOptions, NoOpMeterProvider, get_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 
 from otel_keyaudit import ApiKey, AuditTarget, use_key
@@ -310,3 +312,25 @@ def test_the_global_provider_counts_every_write(steps: list[str], count: int) ->
     )
     assert done.stdout.splitlines() == [f"keyaudit.audit.writes [({{'keyaudit.attribution': 'none'}}, {count})]"]
     assert done.stderr == ""
+
+
+def test_meter_provider_without_hash_is_registered_once() -> None:
+    """Providers are told apart by identity: a dataclass, as in Logfire, has no hash and equals its copies."""
+
+    @dataclass
+    class Provider(NoOpMeterProvider):
+        name: str = "provider"
+
+    one, other = Provider(), Provider()
+    assert one == other
+    assert metrics_for(one) is metrics_for(one)
+    assert metrics_for(one) is not metrics_for(other)
+
+
+def test_meter_provider_is_not_kept_alive() -> None:
+    """Metrics of a provider that is gone are dropped when another one is registered."""
+    provider = NoOpMeterProvider()
+    gone = weakref.ref(provider)
+    metrics_for(provider)
+    del provider
+    assert gone() is None

@@ -116,3 +116,30 @@ def test_each_is_a_call_until_its_end() -> None:
     (first,), (second,) = one.calls, two.calls
     assert (first.pauses, first.results, first.errors, first.depth) == (3, [[None] * 3], [], 0)
     assert (second.pauses, second.results, second.errors, second.depth) == (4, [None], [], 0)
+
+
+class _Incomparable(type):
+    """A metaclass whose classes have no hash and cannot be compared."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(cls, other: object) -> bool:
+        raise AssertionError("nobody compares")
+
+
+class _Result(metaclass=_Incomparable):
+    pass
+
+
+def test_result_of_a_class_without_hash_is_returned() -> None:
+    """Classes of results are compared by identity alone, because a metaclass is the application's code."""
+
+    def give(value: object) -> object:
+        return value
+
+    functions = SimpleNamespace(give=give)
+    observer, result = Observer(), _Result()
+    patch = wrap(find(functions, "give"), observer)
+    assert functions.give(result) is result
+    patch.undo()
+    assert [call.results for call in observer.calls] == [[result]]

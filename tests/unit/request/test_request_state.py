@@ -16,6 +16,7 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
+from otel_keyaudit.request.state import MAX_CREDENTIALS, RequestState
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 from support.unseen import unseen_state
 
@@ -299,3 +300,12 @@ def test_threads_change_one_request_at_once(app: ModuleType, keyaudit: KeyAudit)
             assert not shown.get("keyaudit.key.id")
         else:
             assert shown["keyaudit.key.id"] == f"k{span.name}"
+
+
+def test_last_credentials_of_a_request_are_kept() -> None:
+    """A socket that renews its token for days keeps the last ones, each once."""
+    request = RequestState(None)
+    for number in range(3 * MAX_CREDENTIALS):
+        request.present((f"token {number}",))
+    request.present((f"token {3 * MAX_CREDENTIALS - 1}",))
+    assert request.presented == tuple(f"token {number}" for number in range(2 * MAX_CREDENTIALS, 3 * MAX_CREDENTIALS))

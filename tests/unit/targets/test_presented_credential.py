@@ -16,11 +16,9 @@ from otel_keyaudit import ApiKey
 from otel_keyaudit.errors import CredentialError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.presented_credential import (
-    MOST_CREDENTIALS,
     SHORTEST,
     CredentialSource,
     check,
-    merge,
     without_credentials,
 )
 from support.arguments import given
@@ -207,14 +205,6 @@ def test_what_is_no_credential_is_none(app: ModuleType, keyaudit: KeyAudit, head
     _ask_asgi(app, "http://test/?name=an-id-that-is-long-enough", headers, id="an-id-that-is-long-enough", name="n")
     assert app.ROWS[0]["request_api_key"]["id"] == "an-id-that-is-long-enough"
     assert keyaudit.degraded() == {}
-
-
-def test_only_so_many_credentials_are_remembered() -> None:
-    """A socket that renews its token for days keeps the last ones."""
-    presented: tuple[str, ...] = ()
-    for number in range(3 * MOST_CREDENTIALS):
-        presented = merge(presented, (f"token {number}",))
-    assert presented == tuple(f"token {number}" for number in range(2 * MOST_CREDENTIALS, 3 * MOST_CREDENTIALS))
 
 
 def test_a_key_that_has_been_checked_is_as_it_was() -> None:

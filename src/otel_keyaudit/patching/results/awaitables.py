@@ -19,13 +19,12 @@ import wrapt
 from otel_keyaudit.patching.code_exchange import closure_values
 from otel_keyaudit.patching.results.generators import AsyncRelay, Observed, Relay, iterate, iterate_async
 
-GENERATORS = frozenset((GeneratorType, AsyncGeneratorType))
-
 
 def follow(observation: Observed, result: Any, original: Callable[..., Any] | None) -> Any:
     """Conclude a call with its result, or follow the result until that ends."""
     kind = type(result)
-    if kind in GENERATORS and not inspect.isawaitable(result) and _is_made_inside(original, result):
+    is_generator = kind is GeneratorType or kind is AsyncGeneratorType
+    if is_generator and not inspect.isawaitable(result) and _is_made_inside(original, result):
         observation.pause()
         if kind is GeneratorType:
             return iterate(Relay(result, observation))

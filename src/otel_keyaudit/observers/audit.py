@@ -168,8 +168,8 @@ class AuditWrite(ObservedCall):
     def show(self) -> None:
         """Show the write on the server span and on a span of its own."""
         request, target = self._request, self.target
-        if request is not None and request.is_open:
-            is_news = self._asked is not None and self._detail is _FULL
+        is_news = self._asked is not None and self._detail is _FULL
+        if (is_news or not target.has_span) and request is not None and request.is_open:
             last_write = NO_ATTRIBUTES if target.has_span else _without_outcome(self._event)
             request.wrote(last_write, self._attribution.key if is_news else None)
         if self._span is not None:
@@ -239,7 +239,7 @@ class AuditWrite(ObservedCall):
             if not target.has_span and self._request is not None and self._request.is_open:
                 self._request.wrote(_without_outcome(self._event), None)
         if self._span is not None:
-            self._span.end(_shown(late), self.exc)
+            self._span.end(_shown(late) if late else NO_ATTRIBUTES, self.exc)
         if events is not None:
             events.written(
                 self._attributes(lists=self._detail is _FULL), self.exc, None if self._span is None else self._span.span
@@ -317,8 +317,11 @@ class AuditWrite(ObservedCall):
         return attributes if self._changes is None else attributes | self._change_attributes(self._changes)
 
     def _decision_attributes(self) -> Attributes:
-        request, check = self._request, self._check
-        decision = None if request is None or request.decisions is None else request.decisions.outstanding
+        check = self._check
+        log = None if self._request is None else self._request.decisions
+        if log is None and check is None:
+            return {}
+        decision = None if log is None else log.outstanding
         if check is not None and self._attribution.kind != names.NO_KEY:
             open_check = check.so_far(has_failed=self._has_failed())
             decision = open_check if decision is None or open_check.outcome is not None else decision

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import current_key
-from support.keyaudit import KeyAudit, LoadModule
+from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 APP = """
 import asyncio
@@ -281,3 +281,107 @@ def test_every_kind_of_function_authenticates(keyaudit: KeyAudit, app: Any, call
         key = current_key()
     assert key is not None
     assert key.id == "k_1"
+
+
+SERVICE = """
+class Key:
+    id = "k_1"
+
+class Refused(Exception):
+    @property
+    def key(self):
+        raise KeyError("secret")
+
+class Undecided:
+    def __bool__(self):
+        raise ValueError("secret")
+
+WHEN = True
+
+def verify(user, result):
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+def when(call):
+    return WHEN
+"""
+KEY = "keyaudit.key.id"
+OUTCOME = "keyaudit.outcome"
+
+
+@pytest.fixture
+def service(load_module: LoadModule) -> Any:
+    """An application whose function returns whether the user is let in, and whose argument is the key."""
+    return load_module(SERVICE)
+
+
+def shown(keyaudit: KeyAudit) -> dict[str, Any]:
+    """Return our attributes on the only server span."""
+    (span,) = keyaudit.spans()
+    return keyaudit_attributes(span)
+
+
+@pytest.mark.parametrize("result", [True, None, 1, "yes", object()])
+def test_a_key_argument_is_accepted_unless_the_result_is_false(
+    keyaudit: KeyAudit, service: Any, result: object
+) -> None:
+    """Any other result is no denial."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
+    with keyaudit.request():
+        assert service.verify(service.Key(), result) is result
+    assert (shown(keyaudit)[OUTCOME], shown(keyaudit)[KEY]) == ("accepted", "k_1")
+
+
+@pytest.mark.parametrize("user", [False, "key"])
+def test_a_result_or_a_key_of_false_is_a_denial(keyaudit: KeyAudit, service: Any, user: object) -> None:
+    """The key in the argument is not recorded."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
+    key = service.Key() if user else False
+    with keyaudit.request():
+        service.verify(key, bool(user) is False)
+    assert shown(keyaudit) == {OUTCOME: "denied", "keyaudit.denied.reason": "false"}
+    assert keyaudit.degraded() == {}
+
+
+def test_an_unreadable_key_object_is_counted(keyaudit: KeyAudit, service: Any) -> None:
+    """The request presented a key that cannot be named."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=return.key"])
+    with keyaudit.request():
+        service.verify(service.Key(), True)
+    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+    assert shown(keyaudit)[OUTCOME] == "accepted"
+    assert not shown(keyaudit).get(KEY)
+
+
+def test_an_exception_whose_key_is_unreadable_is_counted(keyaudit: KeyAudit, service: Any) -> None:
+    """The denial stands, with its reason and without a key."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=exc.key"])
+    with keyaudit.request(), pytest.raises(service.Refused):
+        service.verify(None, service.Refused())
+    assert keyaudit.degraded() == {("authentication", "KeyError"): 1}
+    assert shown(keyaudit) == {OUTCOME: "denied", "keyaudit.denied.reason": f"{service.__name__}.Refused"}
+
+
+@pytest.mark.parametrize(("when", "counted"), [(True, 1), (1, 1), (False, 0), (0, 0), ("", 0), (None, 0)], ids=repr)
+def test_a_when_function_decides_about_a_denial(keyaudit: KeyAudit, service: Any, when: object, counted: int) -> None:
+    """The truth of its answer counts, after an exception too."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
+    service.WHEN = when
+    with keyaudit.request(), pytest.raises(service.Refused):
+        service.verify(None, service.Refused())
+    assert keyaudit.count("keyaudit.authentications", {OUTCOME: "denied"}) == counted
+
+
+def test_an_unreadable_when_counts_as_truthy_after_an_exception(keyaudit: KeyAudit, service: Any) -> None:
+    """It may have needed the result. Without an exception it is counted, and the call is not observed."""
+    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
+    service.WHEN = service.Undecided()
+    with keyaudit.request():
+        with pytest.raises(service.Refused):
+            service.verify(None, service.Refused())
+        assert keyaudit.count("keyaudit.authentications", {OUTCOME: "denied"}) == 1
+        assert keyaudit.degraded() == {}
+        service.verify(None, service.Key())
+    assert keyaudit.count("keyaudit.authentications") == 1
+    assert keyaudit.degraded() == {("authentication", "ValueError"): 1}

@@ -6,13 +6,13 @@ import importlib
 import logging
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
-from otel_keyaudit import ConfigurationError, KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, Modules
+from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
+from support.keyaudit import KeyAudit, LoadModule, Modules
 
 SECURITY = """
 def verify(key):
@@ -75,7 +75,7 @@ def test_wrong_targets(
     reason: str,
     strict: bool,
 ) -> None:
-    """What can never fire is said with its reason: a warning and a status, with ``strict`` an error."""
+    """A target that can never match is a warning and a status with its reason; with ``strict`` an error."""
     target = f"{modules.load(SECURITY + AUDIT).__name__}:{name}"
     options = {f"{kind}_targets": [target], "strict": strict}
     if strict:
@@ -96,7 +96,7 @@ def test_wrong_targets(
 
 @pytest.mark.parametrize("name", ["verify", "Checker.check", "other?id=args.scope", "Checker.check?id=self.name"])
 def test_active_targets(keyaudit: KeyAudit, modules: Modules, name: str) -> None:
-    """What is there is active at once."""
+    """A function that exists is observed at once."""
     keyaudit.instrument(auth_targets=[f"{modules.load(SECURITY).__name__}:{name}"], strict=True)
     assert only_status() == ("active", "every call of it is observed")
 
@@ -153,7 +153,7 @@ def test_a_package_may_come_later_under_opentelemetry_instrument(keyaudit: KeyAu
     assert only_status()[0] == "active"
 
 
-def test_a_target_is_put_on_when_its_module_is_imported(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_target_is_active_when_its_module_is_imported(keyaudit: KeyAudit, modules: Modules) -> None:
     """Nothing is imported for our sake; the import puts it on, also for whoever imports the name in its course."""
     name = modules.write(SECURITY)
     keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
@@ -170,7 +170,7 @@ def test_a_target_is_put_on_when_its_module_is_imported(keyaudit: KeyAudit, modu
 
 
 @pytest.mark.parametrize(("strict", "level"), [(False, logging.WARNING), (True, logging.ERROR)])
-def test_what_turns_out_wrong_later_is_logged(
+def test_a_later_import_that_proves_a_target_wrong_goes_on(
     keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: int
 ) -> None:
     """An import goes on whatever the target lacks; with ``strict`` it is an error in the log."""
@@ -234,7 +234,7 @@ def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.
     assert [status.state for status in KeyAuditInstrumentor().status()] == ["active", "wrong"]
 
 
-def test_what_is_pending_at_the_first_request_is_warned_about_once(
+def test_a_target_pending_at_the_first_request_is_one_warning(
     keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A target that still waits then is probably a mistake."""
@@ -315,3 +315,177 @@ def test_other_import_hooks_are_left_alone(
     assert keyaudit.count("keyaudit.authentications") == 1
     assert Path(str(module.__file__)).parent == modules.folder
     keyaudit.uninstrument()
+
+
+EMPTY = "def verify(key):\n    return None\n\ndef record(action):\n    pass\n"
+
+
+def statuses() -> list[tuple[str, str]]:
+    """Return state and reason of each target."""
+    return [(status.state, status.reason) for status in KeyAuditInstrumentor().status()]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return the log lines, with their levels."""
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_a_wrong_target_is_logged_once(
+    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the target as written and the reason of its status."""
+    name = load_module(EMPTY).__name__
+    reason = (
+        "it has no parameter 'additional_fields'; add fields=… with the place of the additional fields, or fields=none"
+    )
+    keyaudit.instrument(audit_targets=[f"{name}:record?action=args.action"])
+    assert logged(caplog) == [("WARNING", f"keyaudit: target {name}:record?action=args.action is wrong: {reason}")]
+    assert statuses() == [("wrong", reason)]
+    with keyaudit.request():
+        pass
+    assert len(caplog.records) == 1
+
+
+def test_a_pending_target_is_logged_at_the_first_request(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+    """With the target as written and the module that it waits for."""
+    keyaudit.instrument(auth_targets=["email.mime.audio:verify"])
+    with keyaudit.request():
+        pass
+    reason = "module 'email.mime.audio' is not imported yet"
+    assert logged(caplog) == [
+        ("WARNING", f"keyaudit: target email.mime.audio:verify is not active at the first request: {reason}")
+    ]
+
+
+@pytest.mark.parametrize(("strict", "level"), [(False, "WARNING"), (True, "ERROR")])
+def test_a_target_that_proves_wrong_later_has_the_level_of_strict(
+    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
+) -> None:
+    """An error in the log where the user asked for one."""
+    name = modules.write(EMPTY)
+    keyaudit.instrument(auth_targets=[f"{name}:missing"], strict=strict)
+    assert caplog.records == []
+    __import__(name)
+    ((found, message),) = logged(caplog)
+    assert found == level
+    assert message.startswith(f"keyaudit: target {name}:missing is wrong: ")
+
+
+def test_references_that_cannot_be_replaced_are_logged(
+    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tuple cannot be changed: the line gives the number, and the target is active."""
+    app = load_module(
+        """
+        from functools import lru_cache
+
+        @lru_cache
+        def verify(key):
+            return None
+
+        KEPT = (verify,)
+        """
+    )
+    target = f"{app.__name__}:verify"
+    keyaudit.instrument(auth_targets=[target])
+    reason = (
+        "1 earlier reference (in a tuple or compiled code) could not be replaced; calls through it are not recorded"
+    )
+    with keyaudit.request():
+        assert statuses() == [("active", reason)]
+    assert logged(caplog) == [("WARNING", f"keyaudit: target {target}: {reason}")]
+
+
+def test_a_captured_replacement_is_not_observed_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """A reference to our proxy that somebody keeps calls the original and counts nothing."""
+    app = load_module(
+        """
+        from functools import lru_cache
+
+        class Denied(Exception):
+            pass
+
+        @lru_cache
+        def verify(key):
+            raise Denied
+        """
+    )
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    kept = (app.verify,)
+    with pytest.raises(app.Denied):
+        kept[0]("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 1
+    keyaudit.uninstrument()
+    with pytest.raises(app.Denied):
+        kept[0]("k_1")
+    assert keyaudit.count("keyaudit.authentications") == 1
+
+
+def test_a_copied_function_is_not_observed_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Other tools copy functions with the code that these have at the time: such a copy goes on to work."""
+    app = load_module("def verify(key):\n    return {'id': key}\n")
+    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?id=id"])
+    copy = FunctionType(app.verify.__code__, vars(app))
+    assert copy("k_1") == {"id": "k_1"}
+    keyaudit.uninstrument()
+    assert copy("k_2") == {"id": "k_2"}
+    assert keyaudit.count("keyaudit.authentications") == 1
+
+
+def test_a_target_of_the_started_module_and_of_an_imported_one(
+    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the module that was started is not the target's, it is left alone, whatever it is called."""
+    module = load_module(EMPTY)
+    main = load_module(EMPTY)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    code = main.verify.__code__
+    keyaudit.instrument(auth_targets=[f"{module.__name__}:verify"])
+    assert statuses()[0][0] == "active"
+    assert main.verify.__code__ is code
+    with keyaudit.request():
+        module.verify("k")
+    assert main.verify.__code__ is code
+
+
+def test_each_target_has_its_own_state(keyaudit: KeyAudit, modules: Modules) -> None:
+    """An active target does not keep others from being found, in the same module or another one."""
+    first, second = modules.load(EMPTY), modules.write(EMPTY)
+    keyaudit.instrument(auth_targets=[f"{first.__name__}:verify", f"{second}:verify", f"{first.__name__}:record"])
+    assert [state for state, _ in statuses()] == ["active", "pending", "active"]
+    __import__(second)
+    assert [state for state, _ in statuses()] == ["active"] * 3
+
+
+def test_a_logging_handler_that_raises_stops_no_target(
+    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is still in the status."""
+    module = load_module(EMPTY)
+
+    class Broken(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise OSError
+
+    handler: Any = Broken()
+    logger = logging.getLogger("otel_keyaudit")
+    logger.addHandler(handler)
+    try:
+        keyaudit.instrument(auth_targets=[f"{module.__name__}:missing", f"{module.__name__}:verify"])
+    finally:
+        logger.removeHandler(handler)
+    assert [state for state, _ in statuses()] == ["wrong", "active"]
+
+
+def test_fields_that_are_named_need_no_parameter_of_the_usual_name(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """What the option says beats what is looked for without it."""
+    app = load_module("def record(action, extra=None):\n    return extra\n")
+    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.extra"])
+    assert [state for state, _ in statuses()] == ["active"]
+
+
+def test_every_field_is_checked(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """Also those that come after one that is a function."""
+    name = load_module(EMPTY).__name__
+    keyaudit.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
+    assert statuses() == [("wrong", "field 'name' reads a parameter 'user', which it does not have")]

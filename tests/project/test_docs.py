@@ -207,3 +207,12 @@ def test_architecture_names_every_folder_and_only_files_that_exist() -> None:
 
     assert [folder for folder in sorted(folders) if f"| `{folder}/` |" not in page] == []
     assert [file for file in sorted(files) if not (package / file).exists() and not (ROOT / file).exists()] == []
+
+
+def test_frameworks_page_names_each_instrumentation() -> None:
+    """Each instrumentation that the warning about missing requests can name is on the page."""
+    source = (ROOT / "src/otel_keyaudit/request/missing_instrumentation.py").read_text(encoding="utf-8")
+    found = set(re.findall(r"opentelemetry-instrumentation-[a-z-]+", source))
+
+    assert len(found) > 5
+    assert sorted(name for name in found if f"`{name}`" not in PAGES["how-to/frameworks.md"]) == []

@@ -1,4 +1,4 @@
-"""The claims of a JSON Web Token that say who it is and what it may do; any of them may be absent, but for the id."""
+"""Read a key from the claims of a JSON Web Token. Each claim but the id may be absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORDS = (
 
 
 class Claims(dict[str, Any]):
-    """Claims, told by this class from any other mapping."""
+    """Claims, so that their class has a key type that other mappings do not have."""
 
 
 KEY_TYPES = {
@@ -30,5 +30,5 @@ KEY_TYPES = {
 
 
 def claims(find: Callable[[Any], Any]) -> Callable[[Call], Claims | None]:
-    """Return a ``key`` that finds the claims in a result, if there is one."""
+    """Return a ``key`` that finds the claims in the result of a call."""
     return lambda call: None if call.result is None else Claims(find(call.result))

@@ -12,8 +12,8 @@ def _is_presented(call: Call) -> bool:
 PRESET = Preset(
     library="apikeyauth",
     oldest="0.1",
-    records="`id` and `name`: `name`, as there is no id; `scopes`; `owner`",
-    never="the key that was presented; `metadata`",
+    records="`id` and `name`: `name`, because there is no id; `scopes`; `owner`",
+    never="the presented key; `metadata`",
     targets=(AuthTarget("apikeyauth.middleware:APIKeyAuth.__call__", when=_is_presented),),
     key_types={
         "apikeyauth.store:KeyInfo": KeyType(id="name", name="name", scopes="scopes", owner="owner"),

@@ -8,9 +8,9 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _expires_at(token: Any) -> Any:
-    """Return the end of a token that has one; the columns hold its beginning and its seconds."""
-    lasts = getattr(token, "expires_in", None)
-    return datetime.fromtimestamp(token.issued_at + lasts, timezone.utc) if lasts else None
+    """Return when a token expires, from its time of issue and its lifetime in seconds; ``None`` without a lifetime."""
+    lifetime = getattr(token, "expires_in", None)
+    return datetime.fromtimestamp(token.issued_at + lifetime, timezone.utc) if lifetime else None
 
 
 PRESET = Preset(

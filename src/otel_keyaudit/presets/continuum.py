@@ -1,7 +1,7 @@
-"""SQLAlchemy-Continuum: its transactions, where the plugin for their metadata is in use, which holds texts.
+"""SQLAlchemy-Continuum: the metadata of its transactions, which are strings, if the plugin for them is in use.
 
-A row of ours is none of the collection ``Transaction.meta``: an application that exchanges it after a flush must not
-come upon a row that was flushed already, which could not be removed from it.
+The library's row is not added to the collection ``Transaction.meta``. An application that replaces the collection after
+a flush could not remove a row that is flushed already.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-"""What was written for a transaction, by the names of its metadata."""
+"""The members that were written for each transaction, by the names of its metadata."""
 
 
 def _into_meta(call: Call, change: Change) -> None:
-    """Write rows of metadata for the transaction that is about to be flushed."""
+    """Write rows of metadata for the transaction that will be flushed."""
     transaction = call.argument("uow").current_transaction
-    taken = set(transaction.meta)  # it is read now, before there is a row of ours
+    taken = set(transaction.meta)  # loaded before the library adds its row
     written = _WRITTEN.setdefault(transaction, {})
     for name, member in (change(None) or {}).items():
         if name in written or name not in taken:
@@ -32,7 +32,7 @@ def _into_meta(call: Call, change: Change) -> None:
 
 
 def _write(call: Call, transaction: Any, name: str, member: dict[str, Any], written: dict[str, Any]) -> None:
-    """Write one row, once, unless another key has come since."""
+    """Write one row, and again only if the key has changed."""
     table = call.self.model_class.__table__
     value = {"value": json.dumps(member)}
     if name not in written:
@@ -52,8 +52,8 @@ def _key_of(member: dict[str, Any]) -> dict[str, Any]:
 PRESET = Preset(
     library="SQLAlchemy-Continuum",
     oldest="1.4.2",
-    records="a row of `TransactionMeta` for the transaction, as a JSON text, where `TransactionMetaPlugin` is in use",
-    never="the versions themselves; action and object, since a transaction may change many",
+    records="a row of `TransactionMeta` for the transaction, as a JSON string, if `TransactionMetaPlugin` is in use",
+    never="the versions themselves; action and object, because a transaction may change many",
     targets=(
         PlacedTarget("sqlalchemy_continuum.plugins.transaction_meta:TransactionMetaPlugin.before_flush", _into_meta),
     ),

@@ -1,4 +1,4 @@
-"""Django's admin log, whose change message is a list of what was done; a message that is a text stays as it is."""
+"""Django's admin log, if its change message is a list of changes. A message that is a string stays as it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ACTIONS = {1: "create", 2: "update", 3: "delete"}
 
 
 def _object(call: Call) -> Any:
-    """Return the one object, from a list of one; a query set would have to ask the database."""
+    """Return the only object of a list; a query set would query the database."""
     objects = call.args["queryset"]
     return objects[0] if isinstance(objects, (list, tuple)) and len(objects) == 1 else None
 
@@ -37,7 +37,7 @@ PRESET = Preset(
     oldest="5.2",
     records="each element of a `change_message` that is a list; action, type and id of a single object, "
     "which is the subject",
-    never="a `change_message` that is a text; the id of an object whose primary key is a secret",
+    never="a `change_message` that is a string; the id of an object whose primary key is a secret",
     targets=(
         AuditTarget(
             "django.contrib.admin.models:LogEntryManager.log_actions",

@@ -3,17 +3,17 @@ from otel_keyaudit.targets.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 HIDDEN = ("pk", "id")
-"""Both hold the hash, behind the prefix."""
+"""Both contain the hash, after the prefix."""
 
 PRESET = Preset(
     library="djangorestframework-api-key",
     oldest="3.0",
-    records="`id`: `prefix`; `name`; `expires_at`: `expiry_date`; `scopes` and `allow_list` of a model that has them",
-    never="`id`, `pk`, `hashed_key`: they hold the hash; the key that was presented",
+    records="`id`: `prefix`; `name`; `expires_at`: `expiry_date`; `scopes` and `allow_list` if the model has them",
+    never="`id`, `pk`, `hashed_key`, which contain the hash; the presented key",
     targets=(
         AuthTarget(
             "rest_framework_api_key.models:BaseAPIKeyManager.get_from_key",
-            valid="has_expired|if:,valid",  # it returns expired ones, which its caller then refuses
+            valid="has_expired|if:,valid",  # it returns expired keys, which its caller then refuses
         ),
     ),
     key_types={

@@ -7,7 +7,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _payload(call: Call) -> Mapping[str, Any]:
-    """Return what the key says of itself when it is decrypted: the row that it names is a local variable there."""
+    """Return the decrypted content of the key, because its row is only a local variable."""
     payload: Mapping[str, Any] = call.self.key_crypto.decrypt(call.args["key"])
     return payload
 
@@ -16,8 +16,8 @@ PRESET = Preset(
     library="drf-simple-apikey",
     oldest="2.4",
     records="`id`: the primary key in the encrypted key; `owner`: primary key of the entity; `expires_at`: its expiry",
-    never="`request.auth`, the parameter `key`: both are the key that was presented; name and addresses, "
-    "for which the database would have to be asked",
+    never="`request.auth` and the parameter `key`, which are the presented key; name and addresses, "
+    "which need a database query",
     targets=(
         AuthTarget(
             "drf_simple_apikey.backends:APIKeyAuthentication._authenticate_credentials",

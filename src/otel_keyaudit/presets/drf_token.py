@@ -5,8 +5,8 @@ from otel_keyaudit.targets.key_source import KeyType
 PRESET = Preset(
     library="djangorestframework",
     oldest="3.15",
-    records="`id`: 16 hex digits of the SHA-256 of the token, as it has no public id; `owner`: `user_id`",
-    never="`key`, `pk`, `str()`: each is the token itself",
+    records="`id`: 16 hex digits of the SHA-256 of the token, because it has no public id; `owner`: `user_id`",
+    never="`key`, `pk`, `str()`, which are the token itself",
     targets=(REQUEST_AUTHENTICATION,),
     key_types={
         "rest_framework.authtoken.models:Token": KeyType(hidden=("pk", "id"), id="key|sha256:16", owner="user_id"),

@@ -5,7 +5,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _is_presented(call: Call) -> bool:
-    """Say whether any of the backends was handed a token, in whichever argument."""
+    """Say whether one of the backends received a token."""
     names = [backend.name.replace("-", "_") for backend in call.self.backends]
     return any(call.args.get(name) is not None for name in names)
 
@@ -13,8 +13,8 @@ def _is_presented(call: Call) -> bool:
 PRESET = Preset(
     library="fastapi-users",
     oldest="15.0",
-    records="`id`: 16 hex digits of the SHA-256 of the token, as it has no public id; `owner`: the user's id",
-    never="`token`, which is the primary key of a stored one",
+    records="`id`: 16 hex digits of the SHA-256 of the token, because it has no public id; `owner`: the user's id",
+    never="`token`, which is the primary key of a stored token",
     targets=(
         AuthTarget(
             "fastapi_users.authentication.authenticator:Authenticator._authenticate",

@@ -6,15 +6,15 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _object(call: Call) -> Any:
-    """Return what your function returned, where that is more than a yes or a text, which may be the key itself."""
+    """Return the result of the application's function, if it is an object; a string may be the secret itself."""
     return None if isinstance(call.result, (bool, str, bytes)) else call.result
 
 
 PRESET = Preset(
     library="Flask-HTTPAuth",
     oldest="4.8",
-    records="what your `verify_token` returns, where it is an object: `id`, `name`, `scopes`, `allow_list`",
-    never="`auth.token`; a text that `verify_token` returns",
+    records="the result of your `verify_token`, if it is an object: `id`, `name`, `scopes`, `allow_list`",
+    never="`auth.token`; a string that `verify_token` returns",
     targets=(
         AuthTarget("flask_httpauth:HTTPTokenAuth.authenticate", key=_object, valid="return", when="args.auth.token"),
     ),

@@ -9,7 +9,7 @@ PRESET = Preset(
     library="Flask-JWT-Extended",
     oldest="4.6",
     records=RECORDS,
-    never="the token, `csrf`, all other claims",
+    never="the token; `csrf`; all other claims",
     targets=(
         AuthTarget(
             "flask_jwt_extended.view_decorators:verify_jwt_in_request",

@@ -12,7 +12,7 @@ PRESET = Preset(
     library="fastapi-keygate",
     oldest="0.5",
     records="`id`; `name`; `scopes`; `owner`: `owner_id`; `expires_at`",
-    never="the key that was presented, `key_hash`",
+    never="the presented key; `key_hash`",
     targets=(AuthTarget("keygate.gate:KeyGate.require", when=_is_presented),),
     key_types={
         "keygate.schemas:ApiKey": KeyType(

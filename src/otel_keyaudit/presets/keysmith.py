@@ -5,9 +5,9 @@ from otel_keyaudit.targets.target import AuditTarget, AuthTarget
 PRESET = Preset(
     library="django-keysmith",
     oldest="0.1.2",
-    records="`id`; `name`; `scopes`: code names of the permissions, where a manager of yours prefetches them; "
-    "`owner`: `user_id`; `expires_at`. In keysmith's own log, member of `extra`, with the token as subject",
-    never="`key`: the hash; the token that was presented",
+    records="`id`; `name`; `scopes`: code names of the permissions, if your manager prefetches them; "
+    "`owner`: `user_id`; `expires_at`. In the log of keysmith, member of `extra`, with the token as subject",
+    never="`key`, which is the hash; the presented token",
     targets=(
         AuthTarget("keysmith.auth.base:authenticate_token"),
         AuditTarget(
@@ -21,7 +21,7 @@ PRESET = Preset(
         "keysmith.models.base:AbstractToken": KeyType(
             id="id",
             name="name",
-            # From what is there already: `scopes.all()` would ask the database.
+            # The prefetched objects, because `scopes.all()` would query the database.
             scopes="_prefetched_objects_cache.scopes[].codename",
             owner="user_id",
             expires_at="expires_at",

@@ -1,4 +1,4 @@
-"""Litestar: the authentication middleware that an application derives from its abstract one, and its own for JWT."""
+"""Litestar: the authentication middleware that an application derives from the abstract one, and the one for JWT."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_classes import class_names
 
-_ITS_OWN = frozenset(
+_NO_OVERRIDES = frozenset(
     {
         "litestar.security.jwt.middleware:JWTAuthenticationMiddleware",
         "litestar.security.session_auth.middleware:SessionAuthMiddleware",
     }
 )
-"""The one has a target of its own, which tells when no token was presented; a session is no key."""
+"""The first has a target of its own, which recognizes anonymous requests; a session is no key."""
 
 
-def _is_the_applications(call: Call) -> bool:
-    return _ITS_OWN.isdisjoint(class_names(type(call.self)))
+def _is_own_middleware(call: Call) -> bool:
+    return _NO_OVERRIDES.isdisjoint(class_names(type(call.self)))
 
 
 def _key(call: Call) -> Any:
-    """Return what there is of ``auth`` and ``user``; a text may be the credential itself."""
+    """Return ``auth``, else ``user``, if it is an object; a string may be the secret itself."""
     found = () if call.result is None else (call.result.auth, call.result.user)
     return next((one for one in found if one is not None and not isinstance(one, (str, bytes))), None)
 
@@ -32,16 +32,16 @@ def _key(call: Call) -> Any:
 PRESET = Preset(
     library="litestar",
     oldest="2.22",
-    records="`auth`, else `user` of what your middleware's `authenticate_request` returns, where it is an object: "
+    records="`auth`, else `user` of the result of your middleware's `authenticate_request`, if it is an object: "
     "the fields of the library that it comes from, else `id`, `name`, `scopes`, `allow_list`; the tokens of "
-    "`litestar-jwt`. A middleware that raises when nothing was presented denies such a request",
-    never="the connection; `auth` or `user` where it is a text; sessions",
+    "`litestar-jwt`. If a middleware raises when no key was sent, the request is denied",
+    never="the connection; `auth` or `user` if it is a string; sessions",
     targets=(
         AuthOverrideTarget(
             "litestar.middleware.authentication:AbstractAuthenticationMiddleware.__call__",
             method="authenticate_request",
             key=_key,
-            when=_is_the_applications,
+            when=_is_own_middleware,
         ),
         *litestar_jwt.PRESET.targets,
     ),

@@ -7,7 +7,7 @@ PRESET = Preset(
     oldest="2.22",
     records="`id`: claim `jti`; `owner`: `sub`; `scopes`: `scope`, `scp` or `permissions` of the further claims; "
     "`expires_at`: `exp`",
-    never="the token, all other claims",
+    never="the token; all other claims",
     targets=(
         AuthTarget(
             "litestar.security.jwt.middleware:JWTAuthenticationMiddleware.authenticate_token", key="return.auth"

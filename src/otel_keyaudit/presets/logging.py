@@ -1,4 +1,4 @@
-"""Python's own logging: what is logged with ``extra`` to a logger for audit events."""
+"""Python's logging: records of audit loggers, with their ``extra``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def _extra(call: Call) -> Any:
 PRESET = Preset(
     library="Python",
     oldest="3.10",
-    records="member of `extra`, so an attribute of the record, for loggers with a part `audit` in their name, such as "
-    f"`audit` or `shop.audit`; {RECORDS}",
+    records="member of `extra`, that is an attribute of the record, for loggers with a part `audit` in their name, "
+    f"such as `audit` or `shop.audit`; {RECORDS}",
     never="the message and its arguments",
     targets=(
-        # Not `_log`, which looks for the line that logs: it would find one of ours.
+        # Not `_log`, because it looks for the calling line in the frames above it.
         AuditTarget("logging:Logger.makeRecord", fields="args.extra", when=_is_audit, **event_fields(_extra)),
     ),
 )

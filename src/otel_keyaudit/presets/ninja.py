@@ -1,4 +1,4 @@
-"""Django Ninja: whatever authenticates an operation there, where it leaves an object that is a key."""
+"""Django Ninja: the method that authenticates an operation, if it stores a key object in ``request.auth``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_keyaudit.targets.target import AuthTarget
 _NO_KEYS = frozenset(
     {"builtins:str", "builtins:bytes", "builtins:bool", "django.contrib.auth.base_user:AbstractBaseUser"}
 )
-"""What authentication functions often return in place of a key: the credential itself, a yes, or who has it."""
+"""Classes that authentication functions often return in place of a key: the secret itself, a bool or the user."""
 
 
 def _auth(call: Call) -> Any:
@@ -23,14 +23,14 @@ def _is_key(call: Call) -> bool:
     return _NO_KEYS.isdisjoint(class_names(type(_auth(call))))
 
 
-_VALID = "return|if:,valid"  # a response in place of nothing is a refusal
+_VALID = "return|if:,valid"  # a refusal is returned as a response
 
 PRESET = Preset(
     library="django-ninja",
     oldest="1.3",
-    records="`request.auth`, where it is an object that is no user: the fields of the library that it comes from, "
+    records="`request.auth`, if it is an object and no user: the fields of the library that it comes from, "
     "else `id`, `name`, `scopes`, `allow_list`",
-    never="`request.auth` where it is a text, or a user",
+    never="a `request.auth` that is a string or a user",
     targets=tuple(
         AuthTarget(f"ninja.operation:{operation}._run_authentication", key=_auth, valid=_VALID, when=_is_key)
         for operation in ("Operation", "AsyncOperation")

@@ -4,7 +4,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _prefix(call: Call) -> str:
-    """Return what stands before the point: the primary key of the row, which is a local variable there."""
+    """Return the prefix of the presented key: the primary key of the row, which is only a local variable."""
     prefix: str = call.args["api_key"].partition(".")[0]
     return prefix
 
@@ -13,9 +13,9 @@ PRESET = Preset(
     library="ninja-api-key",
     oldest="2.0",
     records="`id`: the prefix; `owner`: primary key of the user",
-    never="the key that was presented, `hashed_key`; label and expiry, for which the database would have to be asked",
+    never="the presented key; `hashed_key`; label and expiry, which need a database query",
     targets=(
-        # Nothing presented is False there too, and no denial.
+        # Without a key it returns False too, which is no denial.
         AuthTarget("ninja_apikey.security:check_apikey", id=_prefix, owner="return.pk", when="args.api_key"),
     ),
 )

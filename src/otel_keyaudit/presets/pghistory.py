@@ -1,4 +1,4 @@
-"""django-pghistory: triggers write its events, and the context that goes with each statement is what they share."""
+"""django-pghistory: the context that its triggers write into the events of a statement."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _WRITES = frozenset({*_ACTIONS, "merge", "with", "truncate", "copy", "call", "do
 def _verb(call: Call) -> str:
     """Return the first word of a statement."""
     statement = call.args["sql"]
-    text = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
-    return next(iter(text.split(None, 1)), "").lower()
+    string = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
+    return next(iter(string.split(None, 1)), "").lower()
 
 
 def _may_write(call: Call) -> bool:
@@ -29,7 +29,7 @@ def _action(call: Call) -> str | None:
 
 
 def _into_metadata(_: Call, change: Change) -> None:
-    """Change the metadata of this thread's context in place: it is pghistory's own, and others hold it, too."""
+    """Change the metadata of this thread's context in place, because pghistory and the application share it."""
     metadata: dict[str, Any] = sys.modules["pghistory.runtime"]._tracker.value.metadata
     changed = change(metadata)
     if changed is not metadata:
@@ -41,10 +41,10 @@ def _into_metadata(_: Call, change: Change) -> None:
 PRESET = Preset(
     library="django-pghistory",
     oldest="3.6",
-    records="`Context.metadata`, beside what the application puts there, of every event that a statement causes inside "
-    "`pghistory.context`, such as that of its middleware; each such statement that may write counts as a write, with "
-    "the action `create`, `update` or `delete`",
-    never="the events themselves, which hold what was changed; statements outside of `pghistory.context`",
+    records="`Context.metadata`, beside the application's members, of every event that a statement causes inside "
+    "`pghistory.context`, such as its middleware opens. Each such statement that may write counts as a write, with the "
+    "action `create`, `update` or `delete`",
+    never="the events, which contain the changed values; statements outside of `pghistory.context`",
     targets=(
         PlacedTarget("pghistory.runtime:_inject_history_context", _into_metadata, action=_action, when=_may_write),
     ),

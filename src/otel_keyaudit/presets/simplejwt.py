@@ -7,7 +7,7 @@ PRESET = Preset(
     oldest="5.3",
     records="`id`: claim `jti`; `owner`: `user_id`, else `sub`; `scopes`: `scope`, `scp` or `permissions`; "
     "`expires_at`: `exp`",
-    never="`token`, `str()`: the token itself",
+    never="`token`, `str()`, which are the token itself",
     targets=(REQUEST_AUTHENTICATION,),
     key_types={
         "rest_framework_simplejwt.tokens:Token": KeyType(

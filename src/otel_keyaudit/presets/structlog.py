@@ -1,6 +1,6 @@
-"""structlog: the events of a logger for audit events, as they are rendered.
+"""structlog: the events of audit logs when they are rendered.
 
-Rendering is the last step: the processors before it look for the line that logs, and would find one of ours.
+Rendering is the last step. The processors before it may look for the calling line in the frames above them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _event(call: Call) -> Any:
 
 
 def _is_audit(call: Call) -> bool:
-    """Say whether the logger's name, of the standard library or in the event, is that of an audit log."""
+    """Say whether the name of the logger, or a name in the event, is the name of an audit log."""
     logger, _, event = call.positional[-3:]
     names = getattr(logger, "name", None), event.get("logger"), event.get("logger_name")
     return any(map(is_audit_log, names))
@@ -35,10 +35,10 @@ def _is_audit(call: Call) -> bool:
 PRESET = Preset(
     library="structlog",
     oldest="24.1",
-    records="member of the event, for loggers with a part `audit` in the name, which is that of the standard library's "
-    f"logger, or the event's `logger` or `logger_name`; {RECORDS}; by the renderers to JSON, key and value, logfmt, "
-    "console and the standard library's `extra`",
-    never="the event's text",
+    records="member of the event, for loggers with a part `audit` in the name of the standard library's logger, or in "
+    f"the event's `logger` or `logger_name`; {RECORDS}. The renderers to JSON, key and value, logfmt, console and the "
+    "standard library's `extra` are supported",
+    never="the message of the event",
     targets=tuple(
         AuditTarget(f"structlog.{renderer}", fields="args.event_dict", when=_is_audit, **event_fields(_event))
         for renderer in _RENDERERS

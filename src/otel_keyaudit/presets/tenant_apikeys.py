@@ -6,7 +6,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _addresses(key: Any) -> Any:
-    """Return the addresses that a key is confined to; one without is good everywhere, which is not none."""
+    """Return the addresses of a key; a key without addresses is valid for all."""
     return key.allowed_ips or None
 
 
@@ -14,8 +14,8 @@ PRESET = Preset(
     library="django-tenant-apikeys",
     oldest="0.6",
     records="`id`: `prefix`; `name`; `scopes`; `allow_list`: `allowed_ips`; `owner`: `tenant_id`; `expires_at`; "
-    "also the id of a key that was found and refused",
-    never="`hashed_key`, the key that was presented",
+    "also the id of a refused key",
+    never="`hashed_key`; the presented key",
     targets=(AuthTarget("django_tenant_apikeys.core:authenticate_key", key="return ?? exc.api_key"),),
     key_types={
         "django_tenant_apikeys.models:AbstractTenantAPIKey": KeyType(

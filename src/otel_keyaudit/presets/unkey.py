@@ -5,8 +5,8 @@ PRESET = Preset(
     library="unkey-py",
     oldest="3.2",
     records="`id`: `key_id`; `name`; `scopes`: `permissions`; `owner`: the identity's `external_id`; "
-    "`expires_at`: `expires`; also the id of a key that was found and refused",
-    never="the key that was presented; `meta`",
+    "`expires_at`: `expires`; also the id of a refused key",
+    never="the presented key; `meta`",
     targets=tuple(
         AuthTarget(
             f"unkey.py.keys:Keys.{method}",
@@ -16,7 +16,7 @@ PRESET = Preset(
             scopes="permissions",
             owner="identity.external_id",
             expires_at="expires|ts:ms",
-            valid="valid",  # the service answers 200, whatever it found
+            valid="valid",  # the service answers 200 for a refused key too
         )
         for method in ("verify_key", "verify_key_async")
     ),

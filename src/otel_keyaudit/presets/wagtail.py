@@ -17,7 +17,7 @@ PRESET = Preset(
     library="wagtail",
     oldest="7.0",
     records="`data` of the log entry; action, such as `wagtail.publish`, type and id of the object, the subject",
-    never="the object's content; the id of an object whose primary key is a secret",
+    never="the content of the object; the id of an object whose primary key is a secret",
     targets=(
         AuditTarget(
             "wagtail.log_actions:LogActionRegistry.log",

@@ -18,6 +18,7 @@ import otel_keyaudit
 from otel_keyaudit import ApiKey, environment_variables, names
 from otel_keyaudit.key.scope_catalog import load_catalog
 from otel_keyaudit.observers.rules import load_rules
+from otel_keyaudit.presets._registry import presets
 from otel_keyaudit.settings import EVENTS, Settings
 from otel_keyaudit.targets.filters import _FILTERS
 from otel_keyaudit.targets.secret_names import SECRET_NAMES
@@ -216,3 +217,10 @@ def test_frameworks_page_names_each_instrumentation() -> None:
 
     assert len(found) > 5
     assert sorted(name for name in found if f"`{name}`" not in PAGES["how-to/frameworks.md"]) == []
+
+
+def test_decisions_page_names_each_preset_with_decisions() -> None:
+    """Each preset that observes permission checks is on the page about decisions."""
+    found = [name for name, preset in presets().items() if any(target.kind == "authz" for target in preset.targets)]
+
+    assert [name for name in found if f"`{name}`" not in PAGES["how-to/decisions.md"]] == []

@@ -228,6 +228,53 @@ def test_entry_of_auditlog_that_is_saved_again_keeps_its_key(recorder: Recorder)
     assert set(data) == {"origin", "more", "request_api_key"}
 
 
+def test_entry_of_auditlog_with_replaced_data_keeps_its_key_in_its_request(recorder: Recorder) -> None:
+    """The application replaces all data after the first save; a later request with another key writes no member."""
+    from auditlog.models import LogEntry  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="auditlog")
+    (entry,) = _entries(1)
+
+    def replace(value: int) -> None:
+        entry.additional_data = {"value": value}
+        entry.save()
+
+    def write() -> None:
+        entry.save()
+        replace(1)
+
+    _write(recorder, write)
+    data = LogEntry.objects.get(pk=entry.pk).additional_data
+    assert_names(data, "k_1")
+    assert data["value"] == 1
+    _counted(recorder, attributed=2)
+
+    _write(recorder, lambda: replace(2), "k_2")
+    assert LogEntry.objects.get(pk=entry.pk).additional_data == {"value": 2}
+    _counted(recorder, attributed=2)
+
+
+def test_record_of_history_with_replaced_fields_keeps_its_key_in_its_request(recorder: Recorder) -> None:
+    """The application replaces the additional fields of a record that was saved."""
+    from django.utils import timezone  # noqa: PLC0415 - not everywhere
+
+    from presets.django_project.models import HistoryNote  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="simple-history")
+
+    def write() -> None:
+        record = HistoryNote.history.model(title="tea", id=1, history_type="+", history_date=timezone.now())
+        record.save()
+        record.additional_fields = {"value": "tea"}
+        record.save()
+
+    _write(recorder, write)
+
+    (record,) = _history(HistoryNote, 1)
+    assert record.additional_fields["value"] == "tea"
+    assert_names(record.additional_fields, "k_1")
+
+
 def test_bulk_functions_of_field_audit_name_the_key(recorder: Recorder) -> None:
     """Each event has the context that the auditors return."""
     from field_audit.models import AuditAction, AuditEvent  # noqa: PLC0415 - not everywhere

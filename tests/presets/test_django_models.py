@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.testing import Recorder, assert_names
 from presets.requests import assert_rows_say_it, django_requests
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
@@ -27,6 +28,24 @@ def test_a_row_of_the_named_model_names_the_key(on_each: Recorder) -> None:
 
     rows = [row.additional_fields for row in AuditRow.objects.order_by("-pk")[:3]][::-1]
     assert_rows_say_it(on_each, credential, rows, [{"by": "application"}] * 3, "note.create")
+
+
+def test_rows_of_the_named_model_that_are_created_in_bulk_name_the_key(on_each: Recorder) -> None:
+    """The method of all models is the target, with the name of the model as its condition."""
+    from presets.django_project.models import AuditRow, Note  # noqa: PLC0415 - not everywhere
+
+    bulk = "django.db.models.query:QuerySet.bulk_create"
+    on_each.instrument(
+        audit_targets=[f"{bulk}?fields=args.objs[].additional_fields&when=self.model.__name__|is:AuditRow"]
+    )
+    with on_each.request(), use_key(ApiKey("k_1")):
+        AuditRow.objects.bulk_create([AuditRow(action="a"), AuditRow(action="b", additional_fields={"by": "import"})])
+        Note.objects.bulk_create([Note(title="tea")])
+
+    for row in AuditRow.objects.order_by("-pk")[:2]:
+        assert_names(row.additional_fields, "k_1")
+    assert on_each.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 0}
+    assert on_each.degraded() == {}
 
 
 def test_a_row_that_is_changed_stays_as_it_was_written(recorder: Recorder) -> None:

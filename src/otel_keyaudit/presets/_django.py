@@ -6,6 +6,7 @@ from collections.abc import Sized
 from typing import Any
 
 from otel_keyaudit.presets import _registry as presets
+from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.call import Call
 
 
@@ -29,6 +30,19 @@ def id_of(model: Any, primary_key: Any) -> str | None:
 def has_field(model: Any, name: str) -> bool:
     """Say whether a model has a column of its own for a field."""
     return any(field.name == name for field in model._meta.concrete_fields)
+
+
+def is_written_here(call: Call) -> bool:
+    """Say whether a saved row is new, or was new when this request saved it before.
+
+    A row of an earlier request keeps its member, so that it does not name a key that only changes it.
+    """
+    state, request = call.self._state, current_request()
+    number = None if request is None else request.number
+    if state.adding:
+        state.keyaudit_request = number
+        return True
+    return number is not None and getattr(state, "keyaudit_request", None) == number
 
 
 BULK_CREATE = "django.db.models.query:QuerySet.bulk_create"

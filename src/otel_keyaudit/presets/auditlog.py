@@ -51,7 +51,7 @@ PRESET = Preset(
             action=_action,
             resource_type=_type,
             resource_id=_id,
-            when="self._state.adding",
+            when=_django.is_written_here,
         ),
         AuditTarget(
             _django.BULK_CREATE, fields="args.objs[].additional_data", action=_common_action, when=_creates_entries

@@ -23,13 +23,13 @@ def _is_history(model: Any) -> bool:
     return hasattr(model, "history_object")
 
 
-def _is_new_record(call: Call) -> bool:
-    """Say whether the saved object is a new historical record."""
-    return _is_history(type(call.self)) and call.self._state.adding
+def _is_own_record(call: Call) -> bool:
+    """Say whether the saved object is a historical record of this request."""
+    return _is_history(type(call.self)) and _django.is_written_here(call)
 
 
 def _has_place(call: Call) -> bool:
-    return _is_new_record(call) and _django.has_field(call.self, _FIELD)
+    return _is_own_record(call) and _django.has_field(call.self, _FIELD)
 
 
 def _creates_records(call: Call) -> bool:
@@ -78,7 +78,7 @@ PRESET = Preset(
     never="`history_change_reason`, a string of 100 characters; the id of an object whose primary key is a secret",
     targets=(
         AuditTarget(_SAVE, fields=f"self.{_FIELD}", when=_has_place, **_RECORD),
-        PlacedTarget(_SAVE, _refuse, when=_is_new_record, **_RECORD),
+        PlacedTarget(_SAVE, _refuse, when=_is_own_record, **_RECORD),
         AuditTarget(_django.BULK_CREATE, fields=f"args.objs[].{_FIELD}", when=_has_places, **_RECORDS),
         PlacedTarget(_django.BULK_CREATE, _refuse, when=_creates_records, **_RECORDS),
     ),

@@ -186,13 +186,15 @@ def test_options_in_yaml_exist() -> None:
     assert set(options) <= set(Settings.__dataclass_fields__)
 
 
-def test_messages_of_the_troubleshooting_page_exist() -> None:
-    """Each part of a message in the table is in the sources, where an ellipsis or a word in capitals is a value."""
-    table = PAGES["troubleshooting.md"].split("## Messages")[1]
-    messages = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+@pytest.mark.parametrize("section", ["## A target is `wrong`", "## Messages"])
+def test_messages_of_the_troubleshooting_page_exist(section: str) -> None:
+    """Each part of a message is in the sources, where an ellipsis or a word in capitals is a value."""
+    table = PAGES["troubleshooting.md"].split(section)[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \| ", table, re.MULTILINE)
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", sources)  # adjacent string literals
-    parts = [part for message in messages for part in re.split(r"…|\b[A-Z]+\b(?=[ :])|N(?= )", message)]
+    parts = [part for message in messages for part in re.split(r"…|'\w+'|\b[A-Z]+\b(?=[ :])|N(?= )", message)]
     parts = [re.sub(r"^\W+|\W+$", "", part) for part in parts]
 
     assert len(messages) > 10

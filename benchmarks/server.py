@@ -28,7 +28,7 @@ _MESSAGE: Final = (
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Put both servers under load in each round."""
-    rounds, requests = (2, 10) if quick else (15, 60)
+    rounds, requests = (2, 10) if quick else (31, 15)
     rates: dict[str, list[float]] = {"F1": [], "ours": []}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -6,6 +6,7 @@ As a program: ``python -m benchmarks.startup import|instrument``. It prints mill
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -37,9 +38,9 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 
 def _measured(what: str) -> float:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.startup", what], check=True, stdout=subprocess.PIPE, text=True
-    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "benchmarks.startup", what]
+    done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)
 
 

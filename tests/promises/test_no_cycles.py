@@ -13,6 +13,7 @@ import pytest
 
 from otel_keyaudit import AuditTarget
 from support.keyaudit import KeyAudit, LoadModule
+from support.unseen import unseen_request
 
 APP = """
 from asyncio import sleep
@@ -345,3 +346,25 @@ def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
 
     with collector_off():
         assert asyncio.run(serve()) <= 2
+
+
+def test_requests_leave_no_object_of_ours_in_a_cycle(keyaudit: KeyAudit, app: Any) -> None:
+    """Authentications, nested checks, writes and the request itself are freed without the collector."""
+    instrument(keyaudit, app)
+
+    def serve() -> None:
+        with unseen_request():
+            app.verify_function("k_1", "plain")
+            for how in ("granted", "denied", "error"):
+                with suppress(Exception):
+                    app.require("k_1", "a:read", how)
+            app.record_function("k_1", "returns", {})
+            with suppress(LookupError):
+                app.record_function("k_1", "raises", {})
+
+    serve()
+    with collector_off():
+        for _ in range(20):
+            serve()
+        left = gc.collect()
+    assert left == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from logging import WARNING
 from types import FunctionType, TracebackType
 from typing import Any
+from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import MissingError, NoRequestError, class_name
@@ -39,7 +40,8 @@ _UNREAD = object()
 _UNREADABLE = object()
 """The key object cannot be read: there may be a key, but it cannot be named."""
 
-_CURRENT: Variable[AuthenticationCall] = Variable("otel_keyaudit_authentication")
+_CURRENT: Variable[ref[AuthenticationCall]] = Variable("otel_keyaudit_authentication")
+"""A weak reference, so that a call that an interrupt has kept from being left does not stay open for ever."""
 
 
 class Authentication(CompiledTarget):
@@ -136,9 +138,10 @@ class AuthenticationCall(ObservedCall):
 
     def __enter__(self) -> None:
         """Become the authentication inside which others may happen."""
-        outer = _CURRENT.get()
+        reference = _CURRENT.get()
+        outer = None if reference is None else reference()
         self.within = outer if outer is not None and not outer._has_ended else None
-        self._before = _CURRENT.set(self)
+        self._before = _CURRENT.set(ref(self))
         if self.target.reads_key_early:
             request = current_request()
             if request is not None and request.is_open:

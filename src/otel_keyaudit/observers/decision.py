@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from types import FunctionType, TracebackType
 from typing import Any
+from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
@@ -26,7 +27,8 @@ from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.target import AuthzTarget, Source
 
-_CURRENT: Variable[Check] = Variable("otel_keyaudit_check")
+_CURRENT: Variable[ref[Check]] = Variable("otel_keyaudit_check")
+"""A weak reference, so that a check that an interrupt has kept from being left does not stay open for ever."""
 
 _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 """Parameters that hold the requirement if the target does not say, in the order in which they are looked for."""
@@ -34,7 +36,8 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 
 def current_check() -> Check | None:
     """Return the outermost open check that this code runs in."""
-    check = _CURRENT.get()
+    reference = _CURRENT.get()
+    check = None if reference is None else reference()
     return None if check is None or check.has_ended else check.outermost
 
 
@@ -100,16 +103,15 @@ class Check(ObservedCall):
     """One call of an authorization target.
 
     Attributes:
-        outermost: The check around all others.
         refused_key: The key that an authentication inside the check refused or withdrew.
     """
 
     target: Authorization
     lasts = True
-    outermost: Check
     has_ended = False
     refused_key: ApiKey | None = None
     _outer: Check | None = None
+    _outermost: Check | None = None
     _before: Setting = None
     _required: tuple[str, ...] | None = None
     _outcome: str | None = None
@@ -120,10 +122,16 @@ class Check(ObservedCall):
 
     def __enter__(self) -> None:
         """Become the check inside which others may be made."""
-        outer = _CURRENT.get()
+        reference = _CURRENT.get()
+        outer = None if reference is None else reference()
         self._outer = outer = None if outer is None or outer.has_ended else outer
-        self.outermost = self if outer is None else outer.outermost
-        self._before = _CURRENT.set(self)
+        self._outermost = None if outer is None else outer.outermost
+        self._before = _CURRENT.set(ref(self))
+
+    @property
+    def outermost(self) -> Check:
+        """The check around all others."""
+        return self._outermost or self
 
     def returned(self, result: Any) -> Any:
         """Conclude with a result, which the caller receives unchanged."""
@@ -172,7 +180,7 @@ class Check(ObservedCall):
 
     def _end(self) -> None:
         self.has_ended = True
-        self._outer = self.refused_key = self._key = None
+        self._outer = self._outermost = self.refused_key = self._key = None
         self.forget()
 
     # The steps of the conclusion

@@ -1,0 +1,91 @@
+"""An interrupt at any instruction of ours leaves no authentication and no check open in the thread that goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.observers import authentication
+from otel_keyaudit.observers.decision import current_check
+from support.effort import IS_FULL
+from support.keyaudit import KeyAudit, LoadModule
+from support.unseen import unseen_request
+
+STEP = 1 if IS_FULL else 5
+MODULES = ("otel_keyaudit.observers.authentication", "otel_keyaudit.observers.decision")
+
+APP = """
+def verify(raw):
+    return {"id": raw}
+
+def require(permission):
+    return True
+
+def record(action, additional_fields=None):
+    return additional_fields
+"""
+
+
+def interrupted(at: int, work: Callable[[], object]) -> int:
+    """Interrupt some work at one instruction of ours; return the number of instructions that were executed."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode" and frame.f_globals.get("__name__") in MODULES:
+            count += 1
+            if count == at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with suppress(KeyboardInterrupt):
+            work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.fixture
+def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+    """An instrumented application."""
+    app = load_module(APP)
+    name = app.__name__
+    keyaudit.instrument(
+        auth_targets=[f"{name}:verify"], authz_targets=[f"{name}:require"], audit_targets=[f"{name}:record"]
+    )
+    return app
+
+
+def test_no_call_stays_open_after_an_interrupt(keyaudit: KeyAudit, app: Any) -> None:
+    """The next request of the thread has its own decision, and its row shows no open check."""
+
+    def work() -> None:
+        with unseen_request():
+            app.verify("k_1")
+            app.require("a:read")
+
+    for _ in range(3):
+        work()  # since Python 3.12, the instructions of a function are traced from its second call on
+    interrupted(-1, work)
+    total = interrupted(-1, work)
+    assert total > 200
+    for at in range(1, total + 1, STEP):
+        interrupted(at, work)
+        open_call = authentication._CURRENT.get()
+        assert (at, current_check(), open_call and open_call()) == (at, None, None)
+        with unseen_request():
+            app.verify("k_2")
+            app.require("a:write")
+            member = app.record("a", {})["request_api_key"]
+        assert (member["id"], [one["required"] for one in member["decisions"]]) == ("k_2", [["a:write"]])
+    authentication._CURRENT.set(None)

@@ -53,7 +53,7 @@ def _django() -> None:
 
 @pytest.fixture
 def recorder(_django: None, keyaudit_recorder: Recorder) -> Iterator[Recorder]:
-    """A recorder; connections to the database are closed behind it."""
+    """A recorder, after which the database connections are closed."""
     from django.db import connections  # noqa: PLC0415
 
     yield keyaudit_recorder

@@ -1,4 +1,4 @@
-"""Requests to an application over a socket, and what came of them."""
+"""Send requests to an application over a socket, and check rows, spans and counters."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def django_requests(recorder: Recorder, path: str, *headers: Mapping[str, str]) 
 
 
 def requests(server: AbstractContextManager[str], path: str, *headers: Mapping[str, str]) -> list[int]:
-    """Send requests, one after the other, each over a connection of its own; return the answers."""
+    """Send requests one after the other, each over its own connection; return the status codes."""
     with server as address:
         return [httpx.post(f"{address}/{path}", headers=dict(one)).status_code for one in headers]
 
 
 def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
-    """Return our attributes on each server span."""
+    """Return the library's attributes of each server span."""
     spans = [span for span in recorder.spans if span.kind is SpanKind.SERVER]
     return [
         {name: value for name, value in (span.attributes or {}).items() if name.startswith("keyaudit.")}
@@ -39,11 +39,11 @@ def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
     ]
 
 
-def assert_all_is_said(recorder: Recorder, credential: Credential, answers: list[int]) -> None:
-    """Assert what came of an allowed, a denied and an anonymous request.
+def assert_key_is_recorded(recorder: Recorder, credential: Credential, answers: list[int]) -> None:
+    """Assert the rows and spans of an allowed, a denied and an anonymous request.
 
-    Row and span of the first name the key, the span of the second says why, that of the third says nothing; and no
-    secret is anywhere.
+    Row and span of the first name the key. The span of the second has the reason, that of the third no attribute.
+    No secret is anywhere.
     """
     assert [answer // 100 for answer in answers] == [2, 4, 4], answers
     (row,) = [row for row in recorder.rows if row.get("by") == "application"]
@@ -60,7 +60,7 @@ def assert_all_is_said(recorder: Recorder, credential: Credential, answers: list
     recorder.assert_no_secret(*credential.secrets)
 
 
-def assert_rows_say_it(
+def assert_rows_name_the_key(
     recorder: Recorder,
     credential: Credential,
     rows: Sequence[Any],
@@ -68,10 +68,10 @@ def assert_rows_say_it(
     action: str | None = None,
     calls: int = 1,
 ) -> None:
-    """Assert what an allowed, a denied and an anonymous request wrote, each of which may write.
+    """Assert the rows of an allowed, a denied and an anonymous request, each of which may write.
 
-    Only the first row names the key, behind what the application put there; the spans of the writes, and of the
-    requests, say the same; and no secret is anywhere.
+    Only the first row names the key, after the application's members. The audit spans and the server spans agree with
+    the rows. No secret is anywhere.
     """
     with_key, denied, anonymous = rows
     said = assert_names(with_key, credential.snapshot["id"])

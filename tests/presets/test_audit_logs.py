@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
-from presets.requests import assert_rows_say_it, requests
+from presets.requests import assert_rows_name_the_key, requests
 from presets.serving import serving_wsgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 class Kept(logging.Handler):
@@ -73,7 +73,7 @@ def test_an_audit_logger_has_the_key_in_extra(keyaudit_recorder: Recorder, kept:
     names = {"action", "title", "request_api_key"}
     rows = [{name: vars(record)[name] for name in names & vars(record).keys()} for record in records]
     assert rows[1::2] == [extra] * 3
-    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows[::2], [extra] * 3, "note.create")
+    assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, rows[::2], [extra] * 3, "note.create")
     assert extra == {"action": "note.create", "title": "tea"}
 
 
@@ -116,7 +116,7 @@ def _structlog_write(renderer: str, output: StringIO) -> Callable[[], object]:
 
 
 def test_an_event_of_structlog_has_the_key(keyaudit_recorder: Recorder) -> None:
-    """The preset "structlog": before the event is rendered, and behind what looks for the line that logs."""
+    """The preset "structlog": the key is added after the calling line was found, before the event is rendered."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
 
     output = StringIO()
@@ -126,7 +126,7 @@ def test_an_event_of_structlog_has_the_key(keyaudit_recorder: Recorder) -> None:
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
     event = {"event": "a note", "logger": "shop.audit", "action": "note.create", "func_name": "write"}
     assert lines[1::2] == [{"event": "no audit log", "logger": "shop", "func_name": "write"}] * 3
-    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, lines[::2], [event] * 3, "note.create")
+    assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, lines[::2], [event] * 3, "note.create")
 
 
 @pytest.mark.parametrize("renderer", ["logfmt", "key and value", "console"])
@@ -187,7 +187,7 @@ def test_an_event_of_loguru_has_the_key(keyaudit_recorder: Recorder, loguru_line
     extra = {"logger": "shop.audit", "action": "note.create", "title": "tea"}
     rows = [line["extra"] for line in loguru_lines]
     assert rows[1::2] == [{}] * 3
-    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows[::2], [extra] * 3, "note.create")
+    assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, rows[::2], [extra] * 3, "note.create")
 
 
 def test_each_sink_of_loguru_receives_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder, assert_names
-from presets.requests import assert_rows_say_it, django_requests, server_spans
+from presets.requests import assert_rows_name_the_key, django_requests, server_spans
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 def _column(model: str, name: str) -> Callable[[], list[Any]]:
@@ -81,7 +81,7 @@ ON_POSTGRESQL: dict[str, Case] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_row_in_the_database_names_the_key(name: str, on_each: Recorder) -> None:
-    """Only the allowed request's row has the key, behind what the application put there; nothing else changes."""
+    """Only the allowed request's row has the key, after the application's members."""
     _assert_rows(name, on_each)
 
 
@@ -101,7 +101,7 @@ def _assert_rows(name: str, recorder: Recorder) -> None:
     answers = django_requests(recorder, "open", credential.allowed | write, credential.denied | write, write)
 
     assert answers == [201, 201, 201]
-    assert_rows_say_it(recorder, credential, rows(), application, action)
+    assert_rows_name_the_key(recorder, credential, rows(), application, action)
     spans = [span.attributes or {} for span in recorder.spans if span.name.startswith("audit")]
     assert [span.get("keyaudit.resource.type") for span in spans] == [kind] * 3
 
@@ -165,8 +165,8 @@ def test_an_object_whose_primary_key_is_a_secret_is_not_named_on_a_span(recorder
     recorder.assert_no_secret(token.key)
 
 
-def test_what_the_application_adds_to_the_context_of_pghistory_stays(recorder_on_postgresql: Recorder) -> None:
-    """Before a statement and after it; whoever holds the metadata sees the key of the last statement."""
+def test_members_that_the_application_adds_to_the_context_of_pghistory_stay(recorder_on_postgresql: Recorder) -> None:
+    """Members added before and after a statement stay; the shared metadata has the key of the last statement."""
     import pghistory  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import TrackedNote  # noqa: PLC0415 - when it is set up

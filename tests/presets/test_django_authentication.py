@@ -14,13 +14,13 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.presets._registry import key_types
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.testing import Recorder, assert_names_no_key
-from presets.requests import assert_all_is_said, django_requests
+from presets.requests import assert_key_is_recorded, django_requests
 
 NAMES = (
     "drf-token", "knox", "simplejwt", "oauth-toolkit", "drf-api-key", "drf-scoped-permissions", "drf-simple-apikey",
     "tenant-apikeys", "keysmith", "ninja", "ninja-api-key",
 )  # fmt: skip
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +33,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, recorder: Recorder) ->
 
     answers = django_requests(recorder, name, credential.allowed, credential.denied, {})
 
-    assert_all_is_said(recorder, credential, answers)
+    assert_key_is_recorded(recorder, credential, answers)
 
 
 MODELS = (
@@ -79,7 +79,7 @@ def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Reco
 
     answers = django_requests(recorder, "drf-token", credential.allowed, credential.denied, {})
 
-    assert_all_is_said(recorder, credential, answers)
+    assert_key_is_recorded(recorder, credential, answers)
 
 
 def test_a_text_as_credential_is_no_key(recorder: Recorder) -> None:

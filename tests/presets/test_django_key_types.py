@@ -12,7 +12,7 @@ from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import Credential
 from presets.requests import ABOUT_THE_ROW, server_spans
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 MODELS = {
     "drf-token": "rest_framework.authtoken.models:Token",
     "knox": "knox.models:AuthToken",

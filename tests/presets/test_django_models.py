@@ -6,9 +6,9 @@ import pytest
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder, assert_names
-from presets.requests import assert_rows_say_it, django_requests
+from presets.requests import assert_rows_name_the_key, django_requests
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 TARGET = (
     "presets.django_project.models:AuditRow._save_table"
@@ -27,7 +27,7 @@ def test_a_row_of_the_named_model_names_the_key(on_each: Recorder) -> None:
     assert django_requests(on_each, "open", credential.allowed, credential.denied, {}) == [201] * 3
 
     rows = [row.additional_fields for row in AuditRow.objects.order_by("-pk")[:3]][::-1]
-    assert_rows_say_it(on_each, credential, rows, [{"by": "application"}] * 3, "note.create")
+    assert_rows_name_the_key(on_each, credential, rows, [{"by": "application"}] * 3, "note.create")
 
 
 def test_rows_of_the_named_model_that_are_created_in_bulk_name_the_key(on_each: Recorder) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, bearer, fingerprint
-from presets.requests import assert_all_is_said, requests
+from presets.requests import assert_key_is_recorded, requests
 from presets.serving import serving_asgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 NOT_ALLOWED = "fastapi.exceptions.HTTPException"
 
 
@@ -96,7 +96,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
     answers = requests(server, name, credential.allowed, credential.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)
 
 
 def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> None:
@@ -114,4 +114,4 @@ def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> No
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
     answers = requests(server, "own", credential.allowed, credential.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)

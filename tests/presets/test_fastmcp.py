@@ -9,10 +9,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization
-from presets.requests import assert_all_is_said
+from presets.requests import assert_key_is_recorded
 from presets.serving import serving_asgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 CALL = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
 BEGIN = {
     "jsonrpc": "2.0",
@@ -59,7 +59,7 @@ def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(service: Any, keyaudit_
             for headers in (credential.allowed, credential.denied, {})
         ]
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)
 
 
 def test_each_session_keeps_to_its_client(service: Any, keyaudit_recorder: Recorder) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, Credential, authorization, bearer
-from presets.requests import assert_all_is_said, requests
+from presets.requests import assert_key_is_recorded, requests
 from presets.serving import serving_wsgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 def _httpauth(service: Any) -> Credential:
@@ -54,4 +54,4 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     server = serving_wsgi(flask_app.app, keyaudit_recorder)
     answers = requests(server, name, credential.allowed, credential.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)

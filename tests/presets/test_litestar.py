@@ -10,10 +10,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, bearer
-from presets.requests import assert_all_is_said, requests
+from presets.requests import assert_key_is_recorded, requests
 from presets.serving import serving_asgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 RECORD = "presets.apps.litestar_app:record"
 NOT_AUTHORIZED = "litestar.exceptions.http_exceptions.NotAuthorizedException"
 KEY = {"id": "k_3", "name": "loader", "scopes": ["note:create"]}
@@ -77,7 +77,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
     answers = requests(server, name, credential.allowed, credential.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)
 
 
 @pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
@@ -106,5 +106,5 @@ def test_the_general_preset_knows_the_tokens_of_the_library(keyaudit_recorder: R
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
     answers = requests(server, "litestar-jwt", credential.allowed, credential.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)
     assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 1}

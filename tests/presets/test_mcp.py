@@ -9,10 +9,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization
-from presets.requests import assert_all_is_said
+from presets.requests import assert_key_is_recorded
 from presets.serving import serving_asgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
@@ -51,4 +51,4 @@ def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(keyaudit_recorder: Reco
             for headers in (credential.allowed, credential.denied, {})
         ]
 
-    assert_all_is_said(keyaudit_recorder, credential, answers)
+    assert_key_is_recorded(keyaudit_recorder, credential, answers)

@@ -10,7 +10,7 @@ import pytest
 from otel_keyaudit.patching.patch import WrongTargetError, find
 from support.observers import observed
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 @pytest.fixture

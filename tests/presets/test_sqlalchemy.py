@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.requests import assert_rows_say_it, requests
+from presets.requests import assert_rows_name_the_key, requests
 from presets.serving import serving_wsgi
 from support.keyaudit import KeyAudit
 from support.postgresql import PostgreSQL
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 TARGET = "presets.apps.sqlalchemy_models:AuditLog.before_insert?fields=args.target.{}&action=args.target.action"
 
@@ -39,7 +39,7 @@ def test_a_row_of_the_named_model_names_the_key(column: str, url: str, keyaudit_
     requests(serving_wsgi(application, keyaudit_recorder), "open", credential.allowed, credential.denied, {})
 
     rows = sqlalchemy_models.rows(engine, column)[-3:]
-    assert_rows_say_it(keyaudit_recorder, credential, rows, [{"title": "tea"}] * 3, "note.create")
+    assert_rows_name_the_key(keyaudit_recorder, credential, rows, [{"title": "tea"}] * 3, "note.create")
 
 
 def test_uninstrumenting_takes_the_listener_off(keyaudit: KeyAudit) -> None:

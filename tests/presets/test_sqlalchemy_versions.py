@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from presets.requests import assert_rows_say_it, requests
+from presets.requests import assert_rows_name_the_key, requests
 from presets.serving import serving_wsgi
 from support.postgresql import PostgreSQL
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 def _sent(write: Callable[[], object], recorder: Recorder) -> None:
@@ -36,7 +36,7 @@ def test_continuum_names_the_key_in_the_metadata_of_a_transaction(tmp_path: Path
         rows = notes.rows()
 
     rows[0]["request_api_key"] = json.loads(rows[0]["request_api_key"])
-    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows, [{"origin": "application"}] * 3, calls=2)
+    assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, rows, [{"origin": "application"}] * 3, calls=2)
 
 
 def test_metadata_of_the_reserved_name_stays_the_applications(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
@@ -75,7 +75,7 @@ def test_postgresql_audit_names_the_key_in_the_row_of_a_transaction(
         _sent(notes.write, keyaudit_recorder)
         rows = notes.rows(lambda transaction: transaction.additional_fields)
 
-    assert_rows_say_it(keyaudit_recorder, CREDENTIAL, rows, [{"origin": "application"}] * 3)
+    assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, rows, [{"origin": "application"}] * 3)
     assert values == {"additional_fields": {"origin": "application"}}
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import Credential
-from presets.requests import assert_all_is_said, requests, server_spans
+from presets.requests import assert_key_is_recorded, requests, server_spans
 from presets.serving import serving_asgi
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 RECORD = "presets.apps.starlette_app:record"
 SNAPSHOT = {"id": "k_1", "name": "loader", "scopes": ["note:create"]}
 REASON = "starlette.authentication.AuthenticationError"
@@ -41,7 +41,7 @@ def test_the_key_is_on_the_row_and_on_the_span(starlette_app: Any, keyaudit_reco
     server = serving_asgi(starlette_app.app, keyaudit_recorder)
     answers = requests(server, "starlette", CREDENTIAL.allowed, CREDENTIAL.denied, {})
 
-    assert_all_is_said(keyaudit_recorder, CREDENTIAL, answers)
+    assert_key_is_recorded(keyaudit_recorder, CREDENTIAL, answers)
 
 
 def test_an_application_that_has_answered_requests_is_reached(starlette_app: Any, keyaudit_recorder: Recorder) -> None:

@@ -22,7 +22,7 @@ from otel_keyaudit.testing import Recorder
 from presets.serving import serving_wsgi
 from support import broker
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 FIRST, SECOND = ({name: f"celery-s3cret-{number}"} for name, number in (("X-API-Key", 1), ("X-Second-Key", 2)))
 SNAPSHOT = {"id": "k1", "name": "loader", "detail": "full", "scopes": ["note:create"], "allow_list": []}
 ROWS_OF = {

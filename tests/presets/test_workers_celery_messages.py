@@ -19,7 +19,7 @@ from otel_keyaudit.request.message import packed
 from support import bare
 from support.keyaudit import KeyAudit
 
-pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own are not ours to mend
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 HEADER = "keyaudit-key"
 KEY = ApiKey("k1", "loader", ["read"], [], "owner", "2027-01-01T00:00:00Z")
 WRITTEN = (

@@ -203,7 +203,7 @@ def test_no_decision_is_in_the_row_of_another_request(server: Any, keyaudit: Key
     with server(keyaudit) as address:
         asyncio.run(send(address, requests))
 
-    rows = {(nonce, place): fields.get("request_api_key") for nonce, place, fields in ROWS}
+    rows: dict[tuple[str, str], Any] = {(nonce, place): fields.get("request_api_key") for nonce, place, fields in ROWS}
     assert len(ROWS) == len(rows) == 2 * COUNT
     spans = _server_spans(keyaudit)
     for sent in requests:

@@ -334,7 +334,7 @@ def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
             future.add_done_callback(lambda _: renew())
         """
     )
-    app.SCHEDULE = getattr(app, schedule)
+    vars(app)["SCHEDULE"] = getattr(app, schedule)
     keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
 
     async def serve() -> int:

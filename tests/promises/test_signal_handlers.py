@@ -138,7 +138,11 @@ class Alarm:
 def set_alarm() -> Iterator[Callable[[Alarm], None]]:
     """Set the handler of the timer for one test."""
     before = signal.getsignal(signal.SIGALRM)
-    yield lambda alarm: signal.signal(signal.SIGALRM, alarm) and None
+
+    def set_handler(alarm: Alarm) -> None:
+        signal.signal(signal.SIGALRM, alarm)
+
+    yield set_handler
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 

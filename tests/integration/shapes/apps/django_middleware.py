@@ -20,7 +20,7 @@ class KeyMiddleware:
         presented = request.headers.get("X-API-Key")
         if presented is not None and presented not in KEYS:
             raise PermissionDenied
-        request.api_key = None if presented is None else KEYS[presented]  # type: ignore[attr-defined]
+        request.api_key = None if presented is None else KEYS[presented]
         return self.get_response(request)
 
 

@@ -295,9 +295,9 @@ def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
     keyaudit: KeyAudit, load_module: LoadModule, schedule: str
 ) -> None:
     """A callback, a timer, a task and a thread inherit the context of the call."""
-    app = load_module(
+    app: Any = load_module(
         """
-        import asyncio, threading, weakref
+        import asyncio, weakref
         from contextvars import copy_context
 
         ALIVE = []

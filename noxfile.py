@@ -16,7 +16,7 @@ import nox
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
 MAIN = "3.13"  # static checks, builds and everything else that needs one Python only
 CHECKS = "3.11"  # mypy and ruff; the presets' libraries have no Python in common with the oldest one
-MEASURED = ("3.10", MAIN)  # coverage slows the tests down, and other Pythons run few lines that these do not
+MEASURED = ("tests-3.10", f"tests-{MAIN}", "presets(newest)")  # coverage slows tests down, so not everywhere
 PRESETS = "3.13"  # not all of these libraries have releases for every Python
 
 ROOT = Path(__file__).parent
@@ -24,8 +24,8 @@ BUILD = ROOT / "build"
 COVERAGE = BUILD / "coverage"
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
-ONCE = ("tests/isolation", "tests/integration/jaeger", "tests/integration/tiers", "tests/project", "tests/docs")
-"""Slow tests that do not depend on the version of Python: MAIN runs them."""
+ONCE = ("tests/integration", "tests/isolation", "tests/presets", "tests/project")
+"""Slow tests, with servers and processes of their own: MAIN runs them."""
 IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1580601600"}
@@ -88,7 +88,7 @@ def build_distributions(session: nox.Session, folder: Path) -> None:
 
 def run_pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
     """Run tests against the installed wheel, and measure their coverage where that costs little or tells much."""
-    measure = ("coverage", "run", "-m") if session.python in MEASURED else ("python", "-m")
+    measure = ("coverage", "run", "-m") if session.name in MEASURED else ("python", "-m")
     COVERAGE.mkdir(parents=True, exist_ok=True)
     variables = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{session.name}"), "PYTHONDONTWRITEBYTECODE": "1"}
     session.run(*measure, "pytest", "-n", "2", *arguments, env=variables | (env or {}))
@@ -136,9 +136,13 @@ def presets(session: nox.Session, lock: str) -> None:
     """Run the tests of presets against the real libraries: their newest releases, and the oldest supported ones."""
     synchronize(session, lock)
     install_package(session)
-    folders = session.posargs or [f for f in ("tests/presets", "tests/integration", "tests/sql") if (ROOT / f).is_dir()]
-    folders += [f"--ignore={folder}" for folder in ONCE]
-    run_pytest(session, *folders, env={"KEYAUDIT_PRESETS": "1"})  # elsewhere these tests need not have their libraries
+    arguments = session.posargs or (
+        "tests/presets",
+        "tests/integration",
+        "--ignore=tests/integration/jaeger",
+        "--ignore=tests/integration/tiers",
+    )
+    run_pytest(session, *arguments, env={"KEYAUDIT_PRESETS": "1"})  # elsewhere these tests need not have their libraries
 
 
 @nox.session(python=MAIN)

@@ -142,7 +142,8 @@ def presets(session: nox.Session, lock: str) -> None:
         "--ignore=tests/integration/jaeger",
         "--ignore=tests/integration/tiers",
     )
-    run_pytest(session, *arguments, env={"KEYAUDIT_PRESETS": "1"})  # elsewhere these tests need not have their libraries
+    # elsewhere these tests need not have their libraries
+    run_pytest(session, *arguments, env={"KEYAUDIT_PRESETS": "1"})
 
 
 @nox.session(python=MAIN)

@@ -19,6 +19,7 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
 from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
 from support import abandoned
+from support.collector import without_python_callbacks
 from support.keyaudit import KeyAudit, LoadModule
 from support.unseen import unseen_request
 
@@ -76,13 +77,11 @@ def in_a_collection(work: Callable[[], object]) -> None:
 
 @pytest.fixture
 def _watched() -> Iterator[None]:
-    """The collector reports to the library alone: Hypothesis has a callback in Python, which loses signals."""
-    others = list(gc.callbacks)
-    gc.callbacks.clear()
-    collection.watch_collections()
-    yield
-    collection.unwatch_collections()
-    gc.callbacks.extend(others)
+    """The collector reports its collections."""
+    with without_python_callbacks():
+        collection.watch_collections()
+        yield
+        collection.unwatch_collections()
 
 
 @pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer"])

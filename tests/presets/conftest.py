@@ -17,6 +17,7 @@ collect_ignore_glob = []
 if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.environ:
     collect_ignore_glob = [
         "test_audit_logs.py",
+        "test_decisions.py",
         "test_django_*.py",
         "test_fastapi.py",
         "test_fastmcp.py",

@@ -37,7 +37,7 @@ def test_a_library_that_is_missing_or_too_old_is_reported(program: Program, stri
         assert [old in line for line in ended.log] == [True]
         assert ended.key_ids == [None, None]
     else:
-        missing = "keyaudit preset unkey is off: it needs unkey-py 3.2 or newer, which is not installed"
-        assert [f"keyaudit preset flask-httpauth is off: {old}" in ended.log[0], missing in ended.log[1]] == [True] * 2
+        missing = "preset unkey is off: it needs unkey-py 3.2 or newer, which is not installed"
+        assert [f"preset flask-httpauth is off: {old}" in ended.log[0], missing in ended.log[1]] == [True] * 2
         assert len(ended.log) == 2
         assert ended.key_ids == ["k_1", "k_1"]

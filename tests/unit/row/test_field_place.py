@@ -142,10 +142,6 @@ def traced(function):
 @traced
 def wrapped(extra: str | None = None): _save(extra)
 
-@traced
-@functools.lru_cache
-def untyped_wrapper(extra: str | None = None): _save(extra)
-
 class TextEvent:
     details: str | None = None
 
@@ -470,7 +466,7 @@ def test_result_has_the_key(app: Application, build: str, read: Any) -> None:
     [
         ("optional_text", str), ("union_text", str), ("string_text", str), ("annotated_text", str), ("aliased", str),
         ("hidden_text", str), ("optional_bytes", bytes), ("optional_dict", dict), ("any_mapping", dict),
-        ("either", dict), ("unknown", dict), ("nothing_said", dict), ("wrapped", str), ("untyped_wrapper", str),
+        ("either", dict), ("unknown", dict), ("nothing_said", dict), ("wrapped", str),
     ],
 )  # fmt: skip
 def test_none_becomes_the_annotated_kind(app: Application, function: str, expected: type) -> None:

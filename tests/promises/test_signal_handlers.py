@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from support.collector import without_python_callbacks
 from support.effort import IS_FULL
 from support.keyaudit import KeyAudit, LoadModule
+from support.undisturbed import undisturbed
 from support.unseen import unseen_request
 
 SIGNALS = 4_000 if IS_FULL else 400
@@ -143,7 +143,7 @@ def set_alarm() -> Iterator[Callable[[Alarm], None]]:
     def set_handler(alarm: Alarm) -> None:
         signal.signal(signal.SIGALRM, alarm)
 
-    with without_python_callbacks():
+    with undisturbed():
         yield set_handler
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

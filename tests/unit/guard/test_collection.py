@@ -19,8 +19,8 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
 from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
 from support import abandoned
-from support.collector import without_python_callbacks
 from support.keyaudit import KeyAudit, LoadModule
+from support.undisturbed import undisturbed
 from support.unseen import unseen_request
 
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
@@ -78,7 +78,7 @@ def in_a_collection(work: Callable[[], object]) -> None:
 @pytest.fixture
 def _watched() -> Iterator[None]:
     """The collector reports its collections."""
-    with without_python_callbacks():
+    with undisturbed():
         collection.watch_collections()
         yield
         collection.unwatch_collections()

@@ -11,7 +11,7 @@ NOX := PATH="$(TOOLS)/bin:$$PATH" "$(TOOLS)/bin/nox"
 ARGS ?=
 PYTHONS ?=
 WHEEL ?=
-TESTS := $(if $(PYTHONS),$(foreach python,$(PYTHONS),tests-$(python)),$(if $(ARGS),tests,$(if $(CI),jaeger) tests oldest presets coverage check))
+TESTS := $(if $(PYTHONS),$(foreach python,$(PYTHONS),tests-$(python)),$(if $(ARGS),tests,$(if $(CI),jaeger) tests oldest-3.10 presets coverage check))
 
 .DEFAULT_GOAL := help
 .PHONY: help test clean demo jaeger tiers check check-full sabotage mutation format dist bench bench-check supply-chain lock docs \
@@ -23,7 +23,7 @@ help: ## show this list
 demo: .venv/tools/ready ## run the example service and show its rows and spans (a minute)
 	@$(NOX) -s demo -- $(ARGS)
 
-test: .venv/tools/ready ## test everything, against the installed wheel, on each Python found (a quarter of an hour)
+test: .venv/tools/ready ## test everything, against the installed wheel, on each Python found (half an hour with six)
 	@WHEEL="$(WHEEL)" $(NOX) -s $(TESTS) $(if $(ARGS),-- $(ARGS))
 
 jaeger: .venv/tools/ready ## build Jaeger into the user's cache, once (needs Go); its tests are skipped without it

@@ -344,25 +344,27 @@ def test_the_place_where_a_target_was_found_is_replaced_in_a_frozen_heap() -> No
 
 
 def test_one_pass_serves_all_objects_of_a_block() -> None:
-    """Fifty objects among 300,000 are replaced and restored in a time that one pass needs."""
+    """Fifty objects among 300,000 are replaced and restored in far less than fifty times the time of one."""
     module = ModuleType("shop")
     for number in range(50):
         vars(module)[f"f{number}"] = functools.lru_cache(lambda key: key)
     held = list(vars(module).values())
     heap = [[number] for number in range(300_000)]
     before = dict(vars(module))
-    begin = time.process_time()
-    with one_pass():
-        patches = [Observer().put_on(module, f"f{number}") for number in range(50)]
-    assert all(value is vars(module)[f"f{number}"] for number, value in enumerate(held[-50:]))
-    with one_pass():
-        for patch in patches:
-            patch.undo()
-    took = time.process_time() - begin
-    assert vars(module) == before
-    assert held[-50:] == [before[f"f{number}"] for number in range(50)]
-    assert {patch.unreached for patch in patches} == {0}
-    assert took < 0.3
+    took = {}
+    for count in (1, 50):
+        begin = time.process_time()
+        with one_pass():
+            patches = [Observer().put_on(module, f"f{number}") for number in range(count)]
+        assert all(value is vars(module)[f"f{number}"] for number, value in enumerate(held[-50:]))
+        with one_pass():
+            for patch in patches:
+                patch.undo()
+        took[count] = time.process_time() - begin
+        assert vars(module) == before
+        assert held[-50:] == [before[f"f{number}"] for number in range(50)]
+        assert {patch.unreached for patch in patches} == {0}
+    assert took[50] < 20 * took[1]
     assert len(heap) == 300_000
 
 

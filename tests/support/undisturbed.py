@@ -1,8 +1,9 @@
-"""A test whose signal handlers raise, without the tools that do not bear an exception in the middle of their work."""
+"""Tests of signals, without the tools that they disturb."""
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +24,8 @@ def undisturbed() -> Iterator[None]:
     yield
     sys.settrace(tracer)
     gc.callbacks.extend(callbacks)
+
+
+def unmeasured_environment() -> dict[str, str]:
+    """Return the environment for a process without coverage, which has a handler of SIGTERM itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}

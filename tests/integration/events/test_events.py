@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from processes import HOST, eventually, free_ports
+from support.undisturbed import unmeasured_environment
 
 pytest.importorskip("opentelemetry.exporter.otlp.json.file", reason="opentelemetry-exporter-otlp-json-file is missing")
 
@@ -94,7 +95,7 @@ def serving(folder: Path, command: Callable[[int], list[str]]) -> Iterator[Serve
     """Run a server under `opentelemetry-instrument` until it answers."""
     (port,) = free_ports(1)
     output = folder / "output"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    inherited = {name: value for name, value in unmeasured_environment().items() if not name.startswith("OTEL_")}
     with (
         output.open("w") as stdout,
         subprocess.Popen(
@@ -230,7 +231,7 @@ with tracer.start_as_current_span("POST", kind=trace.SpanKind.SERVER):
 
 def test_usage_is_sent_at_exit_to_a_provider_configured_later() -> None:
     """At exit the usage reaches a logger provider that the application configured after `instrument()`."""
-    environment = {**os.environ, "PYTHONPATH": ENVIRONMENT["PYTHONPATH"]}
+    environment = {**unmeasured_environment(), "PYTHONPATH": ENVIRONMENT["PYTHONPATH"]}
     command = [sys.executable, "-c", LATE_PROVIDER]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

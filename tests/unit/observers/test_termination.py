@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.observers.termination import Termination
+from support.undisturbed import unmeasured_environment
 
 BEGIN = """
 import os, signal, sys, threading, time
@@ -30,7 +31,12 @@ def terminate():
 def run(program: str) -> subprocess.CompletedProcess[str]:
     """Run a program that begins with the definitions above."""
     return subprocess.run(
-        [sys.executable, "-c", BEGIN + program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", BEGIN + program],
+        env=unmeasured_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 

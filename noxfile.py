@@ -27,6 +27,10 @@ PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 ONCE = ("tests/integration", "tests/isolation", "tests/presets", "tests/project")
 """Slow tests, with servers and processes of their own: MAIN runs them."""
 IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
+BETWEEN = dict.fromkeys(
+    ("3.11", "3.12"), ("tests/promises", "tests/unit/guard", "tests/unit/patching", "tests/unit/request")
+)
+"""Pythons between others that run everything, and the tests of what depends on the interpreter."""
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1580601600"}
 """2020-02-02, the default of hatchling: two builds have the same bytes."""
@@ -119,7 +123,8 @@ def tests(session: nox.Session) -> None:
         session.skip("orjson has no wheel for Python 3.15 yet, and building it needs Rust")
     synchronize(session, "dev")
     install_package(session)
-    run_pytest(session, *(() if session.python == MAIN or session.posargs else IGNORE_ONCE), *session.posargs)
+    chosen = () if session.python == MAIN else BETWEEN.get(str(session.python), IGNORE_ONCE)
+    run_pytest(session, *(session.posargs or chosen))
 
 
 @nox.session(python=["3.10", "3.14"], requires=["build"])

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,19 @@ def send(port: int, key: str) -> int:
     raise TimeoutError(port)
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGINT, 1),
+        pytest.param(
+            signal.SIGTERM,
+            2,
+            marks=pytest.mark.xfail(
+                version("uvicorn").startswith("0.35."), reason="doctor loses the records of workers of uvicorn 0.35"
+            ),
+        ),
+    ],
+)
 def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signals, workers: int) -> None:
     """The signal is passed on to the server, and its answers count, whichever worker gave them."""
     command = [sys.executable, "-m", "uvicorn", "service:app", "--workers", str(workers)]

@@ -100,9 +100,6 @@ class AuditWrite(ObservedCall):
         self._has_returned = True
         return self.result
 
-    def pause(self) -> None:
-        """Leave without an end: the write goes on later."""
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -154,9 +154,6 @@ class AuthenticationCall(ObservedCall):
         self._conclude()
         return result
 
-    def pause(self) -> None:
-        """Leave without an end: the call goes on later."""
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -141,9 +141,6 @@ class Check(ObservedCall):
         self._end()
         return result
 
-    def pause(self) -> None:
-        """Leave without an end: the call goes on later."""
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -52,9 +52,6 @@ class Lookup(ObservedCall):
         self.forget()
         return result
 
-    def pause(self) -> None:
-        """Leave without an end: the call goes on later."""
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -119,13 +119,7 @@ class Boundaries:
             delimit_streaming(response, request)
             return response
 
-        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            request = self.begin(entry.subject(args))
-            if request is None:
-                return original(*args, **kwargs)
-            return await_inside(request, answer, request, args, kwargs)
-
-        return handler
+        return self._around(entry, original, await_inside, answer)
 
     def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
         """Return an ASGI application each of whose calls is a request."""
@@ -142,11 +136,18 @@ class Boundaries:
             delimit_streaming(response, request)
             return response
 
+        return self._around(entry, original, run_inside, answer)
+
+    def _around(
+        self, entry: EntryPoint, original: Callable[..., Any], run: Callable[..., Any], answer: Callable[..., Any]
+    ) -> Handler:
+        """Return a handler whose calls are requests: ``run`` calls ``answer`` inside each."""
+
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             request = self.begin(entry.subject(args))
             if request is None:
                 return original(*args, **kwargs)
-            return run_inside(request, answer, request, args, kwargs)
+            return run(request, answer, request, args, kwargs)
 
         return handler
 

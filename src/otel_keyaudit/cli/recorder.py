@@ -1,7 +1,7 @@
 """Record what happens in the processes of a command, for the command of ours that started it.
 
 Every process appends JSON lines to a file of its own; each line has the totals so far. A thread writes them, so that
-processes that a signal ends are counted, too.
+processes that a signal kills lose at most the last moment. The signal that ends workers loses nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, RLock, Thread, current_thread, main_thread
+from types import FrameType
 from typing import Any
 
 DIRECTORY = "_OTEL_KEYAUDIT_RECORDS"
@@ -47,20 +49,25 @@ class Recorder:
         """Write whenever the totals have changed, at the exit, and in forked processes."""
         atexit.register(self.write)
         os.register_at_fork(after_in_child=self._begin_in_child)
+        # servers that restore this handler and send themselves the signal again end without atexit
+        if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminated)
         self._start_thread()
 
     def write(self) -> None:
         """Append the totals, if they have changed."""
-        totals = self.totals()
-        line = json.dumps(totals, default=_refused)
-        if totals and line != self._last:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-            self._last = line
+        with self._lock:
+            totals = self.totals()
+            line = json.dumps(totals, default=_refused)
+            if totals and line != self._last:
+                with self._file.open("a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+                self._last = line
 
     def _start_file(self) -> None:
         self._file = self._directory / f"{os.getpid()}-{time.time_ns()}.jsonl"
         self._last = ""
+        self._lock = RLock()  # the signal can arrive while the main thread writes
 
     def _start_thread(self) -> None:
         Thread(target=self._run, args=(Event(),), name="keyaudit-recorder", daemon=True).start()
@@ -68,6 +75,12 @@ class Recorder:
     def _run(self, never: Event) -> None:
         while not never.wait(INTERVAL):
             self.write()
+
+    def _terminated(self, number: int, _: FrameType | None) -> None:
+        """Write the totals, and end the process as the signal does by default."""
+        self.write()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def _begin_in_child(self) -> None:
         self.forked()

@@ -78,6 +78,7 @@ if __name__ == "__main__":
     shop.verify("k_2")
 """
 KEYS = ("finding", "target", "detail", "remedy")
+INSTRUMENTATION = version("opentelemetry-instrumentation")
 
 
 @pytest.fixture
@@ -193,6 +194,24 @@ def test_all_processes_are_added_up(folder: Path) -> None:
     assert findings(document) == [("outside", "shop:verify"), ("silent", "shop:unused")]
 
 
+@pytest.mark.parametrize(("number", "delay"), [("SIGTERM", 0), ("SIGKILL", 1.5)])
+def test_a_killed_process_is_counted(folder: Path, number: str, delay: float) -> None:
+    """A signal that ends the process without ``atexit`` loses no calls, and ends it as without the doctor."""
+    program = f"""
+import os, shop, signal, time
+for _ in range(7):
+    shop.record("create", {{}})
+time.sleep({delay})
+os.kill(os.getpid(), signal.{number})
+time.sleep(60)
+"""
+    (folder / "killed.py").write_text(program, encoding="utf-8")
+    parent = "import os; child = os.fork(); child or __import__('killed'); print('status', os.waitpid(child, 0)[1])"
+    _, document, error = doctor(folder, "--", sys.executable, "-c", parent, audit_targets="shop:record")
+    assert (document["targets"][0]["calls"], document["processes"]) == (7, 1), error
+    assert f"status {int(getattr(signal, number))}" in error
+
+
 def test_a_missing_command_is_wrong_use(folder: Path) -> None:
     """One line names it."""
     status, document, error = doctor(folder, "--", "no-such-command", auth_targets="shop:verify")
@@ -239,19 +258,7 @@ def send(port: int, key: str) -> int:
     raise TimeoutError(port)
 
 
-@pytest.mark.parametrize(
-    ("number", "workers"),
-    [
-        (signal.SIGINT, 1),
-        pytest.param(
-            signal.SIGTERM,
-            2,
-            marks=pytest.mark.xfail(
-                version("uvicorn").startswith("0.35."), reason="doctor loses the records of workers of uvicorn 0.35"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
 def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signals, workers: int) -> None:
     """The signal is passed on to the server, and its answers count, whichever worker gave them."""
     command = [sys.executable, "-m", "uvicorn", "service:app", "--workers", str(workers)]
@@ -261,13 +268,17 @@ def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signal
         output, error = process.communicate(timeout=60)
     assert statuses == [200, 200, 401] * 4
     document = json.loads(output)
+    if workers > 1 and INSTRUMENTATION.startswith("0.62b"):  # it does not instrument new processes
+        assert {name for name, _ in findings(document)} == {"pending"}
+        assert all("upgrade it to 0.63b1" in one["remedy"] for one in document["findings"])
+        return
     assert findings(document) == [], error
     assert process.returncode == 0
     verify, record = document["targets"]
     assert (verify["calls"], verify["outcomes"]) == (12, {"accepted": 8, "denied": 4})
     assert (record["calls"], record["outcomes"]) == (12, {"attributed": 8, "none": 4})
     assert record["last_member"]["id"] in ("k_1", "k_2")
-    assert 1 <= document["processes"] <= workers + 2
+    assert 1 <= document["processes"] <= max(workers, error.count("Started server process")), error
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         pytest.fail("the server still listens")
 

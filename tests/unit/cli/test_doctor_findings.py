@@ -101,5 +101,15 @@ def test_a_target_is_active_if_it_is_active_anywhere(tmp_path: Path, states: lis
     """The master of a server does not import the application; the reason is that of the process with the state."""
     for number, state in enumerate(states):
         write(tmp_path, f"{number}.jsonl", [observed(state=state, reason=f"because {state}")])
-    (target,) = read_observations(tmp_path).targets
+    observations = read_observations(tmp_path)
+    (target,) = observations.targets
     assert (target.state, target.reason) == (expected, f"because {expected}")
+    assert observations.processes == states.count("active")
+
+
+@pytest.mark.parametrize(("version", "is_named"), [("0.62b0", True), ("0.63b1", False), ("0.66b2", False)])
+def test_an_instrumentation_that_skips_new_processes_is_named(version: str, is_named: bool) -> None:
+    """Its workers do not load the library, and the remedy is another version."""
+    (finding,) = find([report(state="pending", calls=0)], has_run=True, version=version)
+    assert (f"opentelemetry-instrumentation {version} does not instrument" in finding.remedy) == is_named
+    assert ("upgrade it to 0.63b1" in finding.remedy) == is_named

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import click
 
@@ -65,8 +66,8 @@ def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
         click.echo("keyaudit: send requests to your service now, and press Ctrl-C when done", err=True)
         status = run_instrumented(command, directory, "otel_keyaudit.cli.doctor.probe:start")
         observations = read_observations(directory)
-    findings = list(find(observations.targets, has_run=True))
-    if not observations.processes:
+    findings = list(find(observations.targets, has_run=True, version=version("opentelemetry-instrumentation")))
+    if not observations.targets:
         detail = f"the command ended with status {status}, and no process of it loaded the library"
         remedy = "run it in the environment in which otel-keyaudit is installed, and read its output"
         findings.append(Finding(WRONG, None, detail, remedy))

@@ -31,6 +31,14 @@ REMEDIES: Final = {
     DEGRADED: "name where the value is, as in id=key_id, or leave the field out",
 }
 
+OLD_INSTRUMENTATION: Final = "0.62b"
+"""Start of the versions of ``opentelemetry-instrument`` that instrument only the process that they start."""
+
+NEW_PROCESSES: Final = (
+    "; opentelemetry-instrumentation {} does not instrument the new processes that a command starts (uvicorn "
+    "--workers, --reload): upgrade it to 0.63b1, or call KeyAuditInstrumentor().instrument() in the application"
+)
+
 
 class Finding(NamedTuple):
     """One finding.
@@ -48,17 +56,21 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def find(targets: Iterable[TargetReport], *, has_run: bool) -> Iterator[Finding]:
+def find(targets: Iterable[TargetReport], *, has_run: bool, version: str = "") -> Iterator[Finding]:
     """Return the findings of all targets.
 
     Args:
         targets: The targets.
         has_run: A command has run, so that targets can have been called.
+        version: Version of the ``opentelemetry-instrumentation`` under which the command ran.
     """
     targets = list(targets)
     used_presets = {target.preset for target in targets if target.calls}
+    remedies = dict(REMEDIES)
+    if version.startswith(OLD_INSTRUMENTATION):
+        remedies[PENDING] += NEW_PROCESSES.format(version)
     for target in targets:
-        yield from (Finding(name, target.target, detail, REMEDIES[name]) for name, detail in _of(target))
+        yield from (Finding(name, target.target, detail, remedies[name]) for name, detail in _of(target))
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
             yield Finding(SILENT, target.target, "it was never called", REMEDIES[SILENT])

@@ -56,7 +56,7 @@ class Observations:
     """The observations of a command.
 
     Attributes:
-        processes: Number of processes in which the library was on.
+        processes: Number of processes that ran the application: in each, a target was active.
         targets: The targets in the order of the options.
     """
 
@@ -69,7 +69,8 @@ def read_observations(directory: Path) -> Observations:
     targets: dict[tuple[str, str, str | None], TargetReport] = {}
     processes = 0
     for record in read_records(directory):
-        processes += 1
+        # the master of a server and the resource tracker of multiprocessing load the library, and no application
+        processes += any(observed["state"] == "active" for observed in record)
         for observed in record:
             identity = observed["target"], observed["kind"], observed["preset"]
             if identity not in targets:

@@ -44,8 +44,8 @@ class Probe(Recorder):
 def observed_targets() -> list[dict[str, Any]]:
     """Return the totals of every target; nothing is imported for it."""
     module: Any = sys.modules.get("otel_keyaudit.instrumentor")
-    instrumentor = getattr(module, "KeyAuditInstrumentor", None)  # a singleton
-    session = None if instrumentor is None else instrumentor()._session
+    instrumentor = getattr(getattr(module, "KeyAuditInstrumentor", None), "_instance", None)  # the singleton, if made
+    session = None if instrumentor is None else instrumentor._session
     return [] if session is None else [_totals(installed) for installed in session.targets]
 
 

@@ -1,7 +1,7 @@
 """Follow the result of an observed plain function that goes on later, until it ends.
 
 A decorator that is no coroutine function returns the coroutine of the function inside; others return a Future, a Task,
-a generator or an object with ``__await__``.
+a generator or an object with ``__await__``, such as the query of an ORM, which some run by a method instead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import inspect
 from asyncio import CancelledError, isfuture
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from types import AsyncGeneratorType, FunctionType, GeneratorType
+from functools import lru_cache, partial
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 import wrapt
@@ -38,11 +39,12 @@ def follow(observation: Observed, result: Any, original: Callable[..., Any] | No
 
 
 def _awaitable_class(kind: type) -> type[_Awaitable]:
+    if kind is CoroutineType:
+        return _Coroutine
     if kind is GeneratorType:
         return _GeneratorCoroutine
-    if hasattr(kind, "send"):
-        return _Coroutine
-    return _IterableAwaitable if hasattr(kind, "__aiter__") else _Awaitable
+    defined = {name for base in kind.__mro__ for name in _OTHER_USES if vars(base).get(name) is not None}
+    return _with_other_uses(_Coroutine if hasattr(kind, "send") else _Awaitable, frozenset(defined))
 
 
 def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool:
@@ -110,7 +112,11 @@ async def _awaited(observation: Observed, result: Any) -> Any:
 
 
 class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
-    """An awaitable that concludes the call when it is awaited for the first time."""
+    """An awaitable that concludes the call when it is awaited for the first time, or by one of its methods.
+
+    A method that returns the awaitable itself goes on building it. The result of any other method is the call's, and is
+    followed in its turn.
+    """
 
     def __init__(self, result: Any, observation: Observed) -> None:
         super().__init__(result)
@@ -119,9 +125,26 @@ class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
     def __await__(self) -> Any:
         return self._self_begun().__await__()
 
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.__wrapped__, name)
+        is_method = type(value) is MethodType and not name.startswith("_")
+        return partial(self._self_called, value) if is_method and self._self_observation is not None else value
+
     def _self_begun(self) -> Any:
         observation, self._self_observation = self._self_observation, None
         return self.__wrapped__ if observation is None else _awaited(observation, self.__wrapped__)
+
+    def _self_called(self, method: MethodType, /, *args: Any, **kwargs: Any) -> Any:
+        observation, self._self_observation = self._self_observation, None
+        if observation is None:
+            return method(*args, **kwargs)
+        with observation:
+            result = method(*args, **kwargs)
+            if result is not self.__wrapped__:
+                return follow(observation, result, None)
+            observation.pause()
+        self._self_observation = observation
+        return self
 
 
 class _Coroutine(_Awaitable):
@@ -159,8 +182,15 @@ class _GeneratorCoroutine(_Coroutine):
         return self.send(None)
 
 
-class _IterableAwaitable(_Awaitable):
-    """An awaitable that can be iterated instead, such as the query of an ORM."""
+_OTHER_USES = ("__aiter__", "__anext__", "__call__", "__iter__", "__next__")
+"""Special methods that Python looks for in the class of an object, and that wrapt's proxy does not have."""
 
-    def __aiter__(self) -> Any:
-        return self.__wrapped__.__aiter__()
+
+@lru_cache
+def _with_other_uses(base: type[_Awaitable], names: frozenset[str]) -> type[_Awaitable]:
+    """Return a class whose objects can also be iterated or called, as what they stand for can."""
+    return type(base.__name__, (base,), {name: _forwarded(name) for name in names}) if names else base
+
+
+def _forwarded(name: str) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: getattr(self.__wrapped__, name)(*args, **kwargs)

@@ -9,7 +9,7 @@ import inspect
 import time
 import types
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from types import CoroutineType, SimpleNamespace
@@ -41,6 +41,47 @@ class Own:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         yield self.key
+
+
+class Query(Own):
+    """A query of an ORM: methods build it, and it is run by ``await`` or by a method."""
+
+    def limited(self) -> Query:
+        """Return the query itself."""
+        return self
+
+    def other(self) -> Query:
+        """Return another query."""
+        return Query(self.key)
+
+    async def run(self) -> str:
+        """Run it in the event loop."""
+        return await look_up(self.key)
+
+    def run_sync(self) -> str:
+        """Run it at once."""
+        return asyncio.run(look_up(self.key))
+
+    def submit(self) -> concurrent.futures.Future[str]:
+        """Run it as a Future that is done."""
+        future: concurrent.futures.Future[str] = concurrent.futures.Future()
+        future.set_result(self.key)
+        return future
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([self.key])
+
+    def __call__(self, suffix: str) -> str:
+        return self.key + suffix
+
+
+USES: dict[str, Callable[[Any], Any]] = {
+    "await": lambda query: query,
+    "limited": lambda query: query.limited(),
+    "other": lambda query: query.other(),
+    "both": lambda query: query.limited().other().limited(),
+    "run": lambda query: query.limited().run(),
+}
 
 
 def plain(make: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -263,6 +304,70 @@ def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
     with observed(module, "verify") as observer:
         asyncio.run(main())
     assert observer.calls[0].results == ["k_1"]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_an_awaitable_may_be_built_further_before_it_is_awaited(use: str) -> None:
+    """Its methods return itself, another one or a coroutine: the call is concluded when that is awaited."""
+    module = SimpleNamespace(verify=plain(Query))
+
+    async def main() -> None:
+        awaitable = USES[use](module.verify("k_1"))
+        assert observer.calls[0].results == []
+        assert await awaitable == "k_1"
+        with pytest.raises(PermissionError):
+            await USES[use](module.verify("wrong"))
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    accepted, denied = observer.calls
+    assert (accepted.results, accepted.errors, accepted.depth) == (["k_1"], [], 0)
+    assert (denied.results, [type(error) for error in denied.errors], denied.depth) == ([], [PermissionError], 0)
+
+
+@pytest.mark.parametrize("method", ["run_sync", "submit"])
+def test_a_method_that_runs_an_awaitable_concludes_the_call(method: str) -> None:
+    """Once, whatever is done with the object afterwards."""
+    module = SimpleNamespace(verify=plain(Query))
+    with observed(module, "verify") as observer:
+        query = module.verify("k_1")
+        result = getattr(query.limited(), method)()
+        assert result == "k_1" if method == "run_sync" else result.result() == "k_1"
+        assert query.run_sync() == "k_1"
+    (call,) = observer.calls
+    assert (call.results, call.errors, call.depth) == (["k_1"], [], 0)
+
+
+def test_a_method_that_raises_is_the_exception_of_the_call() -> None:
+    """The application gets it."""
+    module = SimpleNamespace(verify=plain(Query))
+    with observed(module, "verify") as observer, pytest.raises(PermissionError):
+        module.verify("wrong").run_sync()
+    (call,) = observer.calls
+    assert ([type(error) for error in call.errors], call.results, call.depth) == ([PermissionError], [], 0)
+
+
+def test_a_query_that_is_changed_in_place_is_followed() -> None:
+    """The result of the method that changed it need not be used."""
+    module = SimpleNamespace(verify=plain(Query))
+
+    async def main() -> None:
+        query = module.verify("k_1")
+        assert query.limited() is query
+        assert await query == "k_1"
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert observer.calls[0].results == ["k_1"]
+
+
+def test_an_awaitable_is_iterated_and_called_as_before() -> None:
+    """It has these abilities, and no others."""
+    module = SimpleNamespace(verify=plain(Query), bare=plain(Own))
+    with observed(module, "verify"), observed(module, "bare"):
+        query, bare = module.verify("k_1"), module.bare("k_1")
+        assert ([*query], query("!"), callable(query)) == (["k_1"], "k_1!", True)
+        assert (callable(bare), hasattr(bare, "__iter__")) == (False, False)
 
 
 @pytest.mark.parametrize("end", ["close", "throw", "forget"])

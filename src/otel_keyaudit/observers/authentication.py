@@ -253,8 +253,8 @@ class AuthenticationCall(ObservedCall):
         """Remember the class of key objects: an audit row may be about one."""
         target = self.target
         classes = target.components.key_classes
-        if kind not in classes and not is_generic_class(kind):
-            classes[kind] = target.key_source
+        if classes.get(kind) is None and not is_generic_class(kind):
+            classes.keep(kind, target.key_source)
         target.known_class = kind
 
     def _record_acceptance(self) -> None:

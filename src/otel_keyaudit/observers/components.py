@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling import Sampler
 from otel_keyaudit.row.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
+from otel_keyaudit.targets.class_map import ClassMap
 from otel_keyaudit.targets.key_source import KeySource, KeyTypes
 
 if TYPE_CHECKING:
@@ -46,4 +46,4 @@ class Components:
     events: Events | None = None
     key_types: KeyTypes = field(default_factory=KeyTypes)
     written_members: WrittenMembers = field(default_factory=WrittenMembers)
-    key_classes: weakref.WeakKeyDictionary[type, KeySource] = field(default_factory=weakref.WeakKeyDictionary)
+    key_classes: ClassMap[KeySource] = field(default_factory=ClassMap)

@@ -36,9 +36,14 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 
 def current_check() -> Check | None:
     """Return the outermost open check that this code runs in."""
+    check = _innermost_check()
+    return None if check is None else check.outermost
+
+
+def _innermost_check() -> Check | None:
     reference = _CURRENT.get()
     check = None if reference is None else reference()
-    return None if check is None or check.has_ended else check.outermost
+    return None if check is None or check.has_ended else check
 
 
 class Authorization(CompiledTarget):
@@ -122,9 +127,7 @@ class Check(ObservedCall):
 
     def __enter__(self) -> None:
         """Become the check inside which others may be made."""
-        reference = _CURRENT.get()
-        outer = None if reference is None else reference()
-        self._outer = outer = None if outer is None or outer.has_ended else outer
+        self._outer = outer = _innermost_check()
         self._outermost = None if outer is None else outer.outermost
         self._before = _CURRENT.set(ref(self))
 
@@ -136,7 +139,7 @@ class Check(ObservedCall):
     def returned(self, result: Any) -> Any:
         """Conclude with a result, which the caller receives unchanged."""
         self.result = result
-        if not is_factory_call(self, result):
+        if not self.guarded(STAGE_DECISION, is_factory_call, self, result):
             self._conclude()
         self._end()
         return result
@@ -191,9 +194,14 @@ class Check(ObservedCall):
             )
             self._outcome = names.GRANTED if is_granted else names.DENIED
             return
-        self._reason = class_name(error)
-        is_denied = is_refusal(error) if target.denied is None else self.holds(STAGE_DECISION, target.denied)
-        self._outcome = names.DENIED if is_denied else names.ERROR
+        self._outcome = names.ERROR
+        self._reason = self.guarded(STAGE_DECISION, class_name, error)
+        if target.denied is None:
+            is_denied = bool(self.guarded(STAGE_DECISION, is_refusal, error))
+        else:
+            is_denied = self.holds(STAGE_DECISION, target.denied)
+        if is_denied:
+            self._outcome = names.DENIED
 
     def explain(self) -> None:
         """Find the scope that explains the answer, unless the check belongs to another one."""
@@ -267,7 +275,22 @@ class Check(ObservedCall):
         Args:
             has_failed: The outcome of the row counts as failed.
         """
-        return Decision(self.required, names.DENIED if has_failed else None, resource=self.resource)
+        return Decision(self._required_so_far(), names.DENIED if has_failed else None, resource=self.resource)
+
+    def _required_so_far(self) -> tuple[str, ...]:
+        """Return the required permissions, including those of the open checks from which they are taken over."""
+        chain: list[Check] = []
+        check = _innermost_check()
+        while check is not None and check is not self:
+            chain.append(check)
+            check = check._outer
+        required, is_complete = self.required, self.target.has_requirement
+        while chain and not is_complete:
+            inner = chain.pop()
+            is_complete = inner.target.has_requirement
+            if not inner.target.supplies_requirement:
+                required += inner.required
+        return tuple(dict.fromkeys(required))
 
 
 def _string(read: Reader | None, check: Check) -> str | None:

@@ -1,25 +1,45 @@
-"""Notices a target that returns the function which will check, and so checks nothing itself."""
+"""Notices a target that returns the function or context manager which will check, and so checks nothing itself."""
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any
+from typing import Any, cast
 
 from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.patching.kinds.definitions import locals_form
+
+_CONTEXT_MANAGERS = (type(contextmanager(iter)(())), type(asynccontextmanager(cast("Any", iter))(())))
+"""The classes of ``contextlib`` for context managers that a generator function made."""
 
 _CALLABLES = (FunctionType, BuiltinFunctionType, MethodType, partial, type)
 
 
 def is_factory_call(call: ObservedCall, result: Any) -> bool:
-    """Say whether a call returned a function or a class; its target is wrong then, and the reason names the remedy."""
-    if not isinstance(result, _CALLABLES):
+    """Say whether a call returned a function, a class or a context manager; its target is wrong then.
+
+    The reason names the remedy.
+    """
+    is_manager = _is_context_manager(result)
+    if not is_manager and not issubclass(type(result), _CALLABLES):  # isinstance would ask the result for its class
         return False
     target = call.target
     if target.problem is None:
-        form = None if call.function is None else locals_form(call.function, result)
+        form = _undecorated_form(result) if is_manager else call.function and locals_form(call.function, result)
         remedy = f"; use {form}" if form else ""
-        target.problem = f"it returns a {type(result).__name__} and checks nothing itself{remedy}"
+        kind = "context manager" if is_manager else type(result).__name__
+        target.problem = f"it returns a {kind} and checks nothing itself{remedy}"
         target.faults.warn_once((call.written, "factory"), "target %s is wrong: %s", call.written, target.problem)
     return True
+
+
+def _is_context_manager(result: Any) -> bool:
+    kind = type(result)
+    return kind is _CONTEXT_MANAGERS[0] or kind is _CONTEXT_MANAGERS[1]
+
+
+def _undecorated_form(manager: Any) -> str:
+    """Return the target string of the generator function that was decorated, because the checks are in that."""
+    function = manager.func
+    return f"{function.__module__}:{function.__qualname__}.__wrapped__"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import AsyncGeneratorType, FunctionType, GeneratorType, TracebackType
+from types import FunctionType, TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.results.awaitables import follow
+from otel_keyaudit.patching.results.awaitables import follow, goes_on
 from otel_keyaudit.patching.results.generators import AsyncRelay, Relay
 
 
@@ -41,10 +41,7 @@ class Observation:
         kind = type(result)  # it is compared by identity, because a metaclass may define equality
         if result is None or kind is str or kind is dict:
             return self.returned(result)
-        is_generator = kind is GeneratorType or kind is AsyncGeneratorType
-        if is_generator or hasattr(kind, "__await__") or hasattr(kind, "add_done_callback"):
-            return follow(self, result, original)
-        return self.returned(result)
+        return follow(self, result, original) if goes_on(kind) else self.returned(result)
 
     def returned(self, result: Any) -> Any:
         """Conclude the call; return the result for the caller."""

@@ -8,6 +8,7 @@ from itertools import repeat
 from types import MemberDescriptorType
 from typing import Any
 
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.targets import loaded_values
 
 ABSENT = object()
@@ -48,11 +49,16 @@ def class_names(kind: type) -> Iterator[str]:
     return (f"{base.__module__}:{base.__qualname__}" for base in kind.__mro__)
 
 
+def is_mapping_class(kind: type) -> bool:
+    """Return whether a class is a mapping. A class without a hash is none, because ABCs cannot tell."""
+    return bool(quietly(issubclass, kind, Mapping))
+
+
 def plain_members(kind: type, names: Collection[str]) -> list[str]:
     """Return the members that can be read from objects of a class at once, because that runs no code of the class."""
     if _is_plain_dict(kind):
         return [name for name in names if not hasattr(kind, name)]
-    has_items = issubclass(kind, Mapping) or hasattr(kind, "keys")
+    has_items = is_mapping_class(kind) or hasattr(kind, "keys")
     if has_items or any("__class__" in vars(base) for base in kind.__mro__[:-1]):
         return []
     if loaded_values.is_mapped(kind):

@@ -18,7 +18,7 @@ from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.targets.call import Call, Reader
 from otel_keyaudit.targets.expression import Expression
-from otel_keyaudit.targets.key_classes import ABSENT, UNKNOWN, member_reader, plain_members
+from otel_keyaudit.targets.key_classes import ABSENT, UNKNOWN, is_mapping_class, member_reader, plain_members
 from otel_keyaudit.targets.target import Source
 
 Report = Callable[[BaseException], object]
@@ -58,7 +58,7 @@ class KeyReader:
     def __init__(
         self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
     ) -> None:
-        self.is_of_mappings = issubclass(kind, Mapping)
+        self.is_of_mappings = is_mapping_class(kind)
         self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
         self._fields = fields
         self._notice = notice

@@ -8,8 +8,8 @@ from typing import Any
 
 from otel_keyaudit.guard.guard import log, logger
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.targets.call import reader
+from otel_keyaudit.targets.class_map import ClassMap
 from otel_keyaudit.targets.expression import Expression, parse
 from otel_keyaudit.targets.key_classes import class_names, has_member, public_names
 from otel_keyaudit.targets.key_reader import Field, Fields, KeyReader
@@ -89,8 +89,8 @@ class KeySource:
         self._named = frozenset(named)
         self._types = types
         self._target = target
-        self._readers: Cache[type, KeyReader] = Cache(lambda _: 1, entries=MOST_CLASSES)
-        self._learned: Cache[tuple[type, KeySource], KeyReader] = Cache(lambda _: 1, entries=MOST_CLASSES)
+        self._readers: ClassMap[KeyReader] = ClassMap(MOST_CLASSES)
+        self._learned: ClassMap[tuple[KeySource, KeyReader]] = ClassMap(MOST_CLASSES)
 
     def reader_for(self, kind: type, learned: KeySource | None = None) -> KeyReader:
         """Return the reader for the key objects of a class.
@@ -102,10 +102,10 @@ class KeySource:
         """
         if learned is None:
             return self._readers.get(kind) or self._new_reader(kind)
-        found = self._learned.get((kind, learned))
-        if found is None:
+        source, found = self._learned.get(kind) or (None, None)
+        if found is None or source is not learned:
             found = KeyReader(kind, {**self.fields(kind), **learned._relative(kind), **self._own(kind)})
-            self._learned.keep((kind, learned), found)
+            self._learned.keep(kind, (learned, found))
         return found
 
     def fields(self, kind: type) -> Fields:

@@ -177,6 +177,35 @@ def test_outcome_of_an_exception(keyaudit: KeyAudit, app: Any, error: str | None
     assert ("cause" in decision) is (outcome == "denied")
 
 
+class StatusError(Exception):
+    """Cannot be asked for its HTTP status."""
+
+    @property
+    def status_code(self) -> int:
+        raise KeyError("status_code")
+
+
+class Nameless(type):
+    """A metaclass whose classes cannot be asked for their names."""
+
+    @property
+    def __module__(cls) -> str:  # type: ignore[override]
+        raise KeyError("module")
+
+
+@pytest.mark.parametrize("error", [StatusError(), Nameless("Odd", (Exception,), {})()], ids=["status", "name"])
+def test_exception_that_cannot_be_read_is_an_error(keyaudit: KeyAudit, app: Any, error: Exception) -> None:
+    """Whether it denies is unknown, which is counted; the decision is counted, too."""
+    instrument(keyaudit, app, "require")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        refused(app.require, "workspace:read", None, None, error)
+        (decision,) = decisions(app.record("read"))
+    assert (decision["outcome"], decision["required"]) == ("error", ["workspace:read"])
+    assert keyaudit.count("keyaudit.decisions") == 1
+    assert keyaudit.degraded() == {("decision", "KeyError"): 1}
+
+
 def test_cancelled_check_is_no_decision(keyaudit: KeyAudit, app: Any) -> None:
     """A cancellation has no outcome and is not counted."""
     instrument(keyaudit, app, "require_later")
@@ -246,6 +275,36 @@ def test_row_inside_a_check_shows_it_without_a_cause(keyaudit: KeyAudit, app: An
         {"required": ["workspace:delete"], "outcome": "denied"},
         {"required": ["workspace:read"]},
     ]
+
+
+def test_row_inside_several_checks_shows_what_all_of_them_require(keyaudit: KeyAudit, app: Any) -> None:
+    """The outermost takes over the requirement of an open check, too; one with a requirement of its own does not."""
+    instrument(keyaudit, app, "outer", "outer_with", "check_and_write", "ask")
+
+    def two() -> None:
+        app.ask(["workspace:read"], True)
+        app.check_and_write("workspace:delete", "denied")
+
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.outer(lambda: app.outer(two))
+        app.outer_with("template:use", two)
+        app.outer(lambda: app.outer_with("template:use", two))
+    assert [decisions(row)[-1]["required"] for row in app.ROWS] == [
+        ["workspace:read", "workspace:delete"],
+        ["template:use"],
+        ["template:use"],
+    ]
+
+
+def test_row_inside_a_requirement_function_does_not_ask_for_its_result(keyaudit: KeyAudit, app: Any) -> None:
+    """It has none yet, and nothing is unreadable."""
+    instrument(keyaudit, app, "outer", "check_and_write?required=return")
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        app.outer(lambda: app.check_and_write("workspace:delete", "denied"))
+    assert decisions(app.ROWS[0])[-1] == {"outcome": "denied"}
+    assert keyaudit.degraded() == {}
 
 
 def test_denial_is_explained_with_the_key_that_it_withdrew(keyaudit: KeyAudit, app: Any) -> None:
@@ -329,6 +388,63 @@ def test_factory_as_a_check_is_wrong(keyaudit: KeyAudit, app: Any) -> None:
     assert status.state == "wrong"
     assert f"{app.__name__}:scoped.<locals>.check" in status.reason
     assert keyaudit.count("keyaudit.decisions") == 0
+
+
+@pytest.mark.parametrize("name", ["managed", "managed_later", "Guard.method"])
+def test_function_that_returns_a_context_manager_is_wrong(
+    keyaudit: KeyAudit, load_module: LoadModule, name: str
+) -> None:
+    """Neither an acceptance nor a decision is counted, and the target in the reason observes the check."""
+    app = load_module(
+        APP
+        + """
+import contextlib
+
+@contextlib.contextmanager
+def managed(key, permission):
+    yield key
+
+@contextlib.asynccontextmanager
+async def managed_later(key, permission):
+    yield key
+
+class Guard:
+    @contextlib.contextmanager
+    def method(self, key, permission):
+        yield key
+"""
+    )
+    module = app.__name__
+    made = {"managed": app.managed, "managed_later": app.managed_later, "Guard.method": app.Guard().method}[name]
+
+    def enter(target: str) -> Any:
+        keyaudit.instrument(
+            auth_targets=[target], authz_targets=[target], audit_targets=[f"{module}:record"], presets=[]
+        )
+
+        async def use() -> None:
+            manager = made(app.Key("k_1"), "workspace:read")
+            if name == "managed_later":
+                async with manager:
+                    pass
+            else:
+                with manager:
+                    pass
+
+        with keyaudit.request():
+            asyncio.run(use())
+            row = app.record("read")
+        reasons = {status.reason for status in KeyAuditInstrumentor().status() if status.target == target}
+        keyaudit.uninstrument()
+        return row, reasons
+
+    row, (reason,) = enter(f"{module}:{name}")
+    assert not row
+    assert reason == f"it returns a context manager and checks nothing itself; use {module}:{name}.__wrapped__"
+    assert keyaudit.count("keyaudit.decisions") == keyaudit.authentications()["accepted"] == 0
+    row, _ = enter(f"{module}:{name}.__wrapped__")
+    assert decisions(row)[0]["required"] == ["workspace:read"]
+    assert row["request_api_key"]["id"] == "k_1"
 
 
 def test_closure_of_a_factory_is_a_check(keyaudit: KeyAudit, app: Any) -> None:

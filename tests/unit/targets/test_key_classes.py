@@ -291,3 +291,31 @@ def test_an_object_of_the_applications_own_class_is_a_key(keyaudit: KeyAudit, lo
     with keyaudit.request():
         app.verify(Plain(id="k_1"))
         assert app.record("delete", subject=Plain(id="k_2"))["api_key"]["id"] == "k_2"
+
+
+def test_a_key_of_a_class_without_hash_is_read(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+    """A metaclass that defines equality only: the key and a subject of that class are named."""
+    app = load_module(
+        """
+        class Meta(type):
+            def __eq__(cls, other):
+                return True
+
+        class Key(metaclass=Meta):
+            def __init__(self, id):
+                self.id, self.name, self.scopes, self.allow_list = id, "ci", ["a:read"], []
+
+        def verify(key):
+            return key
+
+        def record(action, subject=None, additional_fields=None):
+            return additional_fields
+        """
+    )
+    name = app.__name__
+    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record?subject=args.subject"])
+    with keyaudit.request():
+        app.verify(app.Key("k_1"))
+        row = app.record("update", app.Key("k_2"))
+    assert (row["request_api_key"]["id"], row["api_key"]["id"]) == ("k_1", "k_2")
+    assert keyaudit.degraded() == {}

@@ -17,25 +17,50 @@ from typing import Any
 
 import wrapt
 
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.code_exchange import closure_values
+from otel_keyaudit.patching.results.class_members import defines, has_method
 from otel_keyaudit.patching.results.generators import AsyncRelay, Observed, Relay, iterate, iterate_async
+
+_FUTURE = ("add_done_callback", "cancelled", "done", "exception", "result")
+"""The methods of a Future."""
+
+
+def goes_on(kind: type) -> bool:
+    """Say whether results of a class may end later than the function that returned them."""
+    if kind is GeneratorType or kind is AsyncGeneratorType:
+        return True
+    return defines(kind, "__await__") or defines(kind, "add_done_callback")
 
 
 def follow(observation: Observed, result: Any, original: Callable[..., Any] | None) -> Any:
     """Conclude a call with its result, or follow the result until that ends."""
     kind = type(result)
     is_generator = kind is GeneratorType or kind is AsyncGeneratorType
-    if is_generator and not inspect.isawaitable(result) and _is_made_inside(original, result):
+    is_awaitable = _is_awaitable(result)
+    if is_generator and not is_awaitable and quietly(_is_made_inside, original, result):
         observation.pause()
         if kind is GeneratorType:
             return iterate(Relay(result, observation))
         return iterate_async(AsyncRelay(result, observation))
-    if hasattr(kind, "add_done_callback"):
+    if all(has_method(kind, name) for name in _FUTURE):
         return _follow_future(observation, result)
-    if not inspect.isawaitable(result):
+    if not is_awaitable:
         return observation.returned(result)
     observation.pause()
     return _awaitable_class(kind)(result, observation)
+
+
+def _is_awaitable(result: Any) -> bool:
+    """Say whether a result is to be awaited, as ``inspect.isawaitable``, which would need the hash of its class.
+
+    A proxy, such as werkzeug's ``LocalProxy``, can be awaited if the object can for which it stands.
+    """
+    kind = type(result)
+    if kind is GeneratorType:
+        return inspect.isawaitable(result)
+    claimed: Any = quietly(getattr, result, "__class__") if has_method(kind, "__await__") else None
+    return claimed is kind or (issubclass(type(claimed), type) and has_method(claimed, "__await__"))
 
 
 def _awaitable_class(kind: type) -> type[_Awaitable]:
@@ -43,8 +68,8 @@ def _awaitable_class(kind: type) -> type[_Awaitable]:
         return _Coroutine
     if kind is GeneratorType:
         return _GeneratorCoroutine
-    defined = {name for base in kind.__mro__ for name in _OTHER_USES if vars(base).get(name) is not None}
-    return _with_other_uses(_Coroutine if hasattr(kind, "send") else _Awaitable, frozenset(defined))
+    defined = frozenset(name for name in _OTHER_USES if has_method(kind, name))
+    return _with_other_uses(_Coroutine if has_method(kind, "send") else _Awaitable, defined)
 
 
 def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool:
@@ -61,24 +86,25 @@ def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool
 
 def _follow_future(observation: Observed, future: Any) -> Any:
     """Conclude a call when a Future is done; the caller gets the very Future."""
-    if not future.done():
+    is_done = quietly(future.done)
+    if is_done is False:
         observation.pause()
         _call_when_done(future, observation, copy_context())
         return future
-    error = _error_of(future)
-    if error is None:
-        observation.returned(future.result())
+    outcome = quietly(_outcome, future) if is_done else None
+    if outcome is None or outcome[1] is None:
+        observation.returned(future if outcome is None else outcome[0])  # without an outcome it is a result like any
         return future
     # The observation is entered and sees no exception, because the caller gets that from the Future: a second one does.
     failed = copy.copy(observation)
     observation.pause()
-    _conclude(failed, error, future)
+    _conclude(failed, *outcome)
     return future
 
 
 def _call_when_done(future: Any, observation: Observed, context: Context) -> None:
     def done(future: Any) -> None:
-        context.run(_conclude, observation, _error_of(future), future)
+        context.run(_conclude, observation, *_outcome(future))
 
     if isfuture(future):
         future.add_done_callback(done, context=context.copy())
@@ -86,24 +112,24 @@ def _call_when_done(future: Any, observation: Observed, context: Context) -> Non
         future.add_done_callback(done)
 
 
-def _conclude(observation: Observed, error: BaseException | None, future: Any) -> None:
+def _conclude(observation: Observed, result: Any, error: BaseException | None) -> None:
     if error is None:
         with observation:
-            observation.returned(future.result())
+            observation.returned(result)
     else:
         observation.__enter__()
         observation.__exit__(type(error), error, None)
 
 
-def _error_of(future: Any) -> BaseException | None:
-    """Return the exception of a Future that is done.
+def _outcome(future: Any) -> tuple[Any, BaseException | None]:
+    """Return the result and the exception of a Future that is done.
 
     ``exception()`` would count as retrieving it, and the event loop would no longer warn of one that nobody retrieves.
     """
     if future.cancelled():
-        return CancelledError()
+        return None, CancelledError()
     error: BaseException | None = future._exception if hasattr(future, "_exception") else future.exception()
-    return error
+    return (future.result() if error is None else None), error
 
 
 async def _awaited(observation: Observed, result: Any) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from contextlib import suppress
 from contextvars import ContextVar
 from types import CoroutineType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -416,3 +416,98 @@ def test_nothing_is_left_in_a_cycle(kind: str) -> None:
             assert [reference() for reference in alive] == [None, None]
         finally:
             gc.enable()
+
+
+class AnswersToAll(type):
+    """A metaclass whose classes have every attribute."""
+
+    def __getattr__(cls, name: str) -> str:
+        return name
+
+
+class Refuses(type):
+    """A metaclass whose classes cannot be inspected."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise AssertionError(f"{name} is not looked up on the class")
+
+
+class NoFuture:
+    """Has callbacks, but no result to wait for."""
+
+    done = True
+
+    def add_done_callback(self, callback: object) -> None:
+        raise AssertionError("it is no Future")
+
+
+class BrokenFuture(concurrent.futures.Future[str]):
+    """Cannot tell whether it is done."""
+
+    def done(self) -> bool:
+        raise RuntimeError("broken")
+
+
+class NoAwaitable:
+    """Says that it cannot be awaited."""
+
+    __await__ = None
+
+
+class Proxy:
+    """Stands for another object, as werkzeug's ``LocalProxy``, and passes on what it is asked for."""
+
+    def __init__(self, wrapped: object) -> None:
+        self.wrapped = wrapped
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self.wrapped)
+
+    def __await__(self) -> Any:
+        return self.wrapped.__await__()  # type: ignore[attr-defined]
+
+
+class UnboundProxy(Proxy):
+    """Stands for nothing, so that it cannot be asked for its class."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise RuntimeError("unbound")
+
+
+RESULTS: dict[str, Callable[[], object]] = {
+    "class that answers to all": AnswersToAll("Any", (), {}),
+    "class that refuses": lambda: object.__new__(cast("Any", type.__new__(Refuses, "Closed", (), {}))),
+    "callbacks only": NoFuture,
+    "broken Future": BrokenFuture,
+    "no awaitable": NoAwaitable,
+    "proxy": lambda: Proxy("key"),
+    "unbound proxy": lambda: UnboundProxy(None),
+}
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_other_results_are_returned_as_they_are(kind: str) -> None:
+    """They conclude the call at once, whatever their classes answer."""
+    made = RESULTS[kind]()
+    module = SimpleNamespace(verify=plain(lambda _: made))
+    with observed(module, "verify") as observer:
+        assert module.verify("k_1") is made
+    (call,) = observer.calls
+    assert call.results[0] is made
+    assert (call.pauses, call.depth) == (0, 0)
+
+
+def test_a_proxy_of_an_awaitable_is_awaited() -> None:
+    """It stands for something that goes on."""
+    module = SimpleNamespace(verify=plain(lambda key: Proxy(Own(key))))
+
+    async def main() -> None:
+        assert await module.verify("k_1") == "k_1"
+
+    with observed(module, "verify") as observer:
+        asyncio.run(main())
+    assert observer.calls[0].results == ["k_1"]

@@ -29,7 +29,7 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     """
     with records() as directory:
         click.echo("keyaudit: send a request with an API key that writes an audit row, and press Ctrl-C", err=True)
-        run_instrumented(command, directory, "otel_keyaudit.cli.discover.watcher:start")
+        run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start")
         candidates = rank(read_records(directory))
     if is_json:
         print_json(as_document(candidates))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from otel_keyaudit.cli.discover.values import attributes
+from otel_keyaudit.cli.discover.watching.values import attributes
 from otel_keyaudit.targets.secret_names import holds_credential
 
 _SHORTEST: Final = 4

@@ -7,8 +7,8 @@ from inspect import CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from types import FrameType
 from typing import Any
 
-from otel_keyaudit.cli.discover.naming import target_path
-from otel_keyaudit.cli.discover.words import audit_weight
+from otel_keyaudit.cli.discover.watching.naming import target_path
+from otel_keyaudit.cli.discover.watching.words import audit_weight
 
 _PATHS = sysconfig.get_paths()
 _SITE_PACKAGES = ("site-packages", "dist-packages")

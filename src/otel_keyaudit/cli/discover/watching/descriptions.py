@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
-from otel_keyaudit.cli.discover.credentials import DIRECT
-from otel_keyaudit.cli.discover.functions import Function
-from otel_keyaudit.cli.discover.values import declared, members, type_name
-from otel_keyaudit.cli.discover.words import (
+from otel_keyaudit.cli.discover.watching.credentials import DIRECT
+from otel_keyaudit.cli.discover.watching.functions import Function
+from otel_keyaudit.cli.discover.watching.values import declared, members, type_name
+from otel_keyaudit.cli.discover.watching.words import (
     EVENT_PARAMETERS,
     IDS,
     KEY_MEMBERS,

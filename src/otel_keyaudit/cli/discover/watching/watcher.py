@@ -11,9 +11,14 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from otel_keyaudit.cli.discover.credentials import DIRECT, presented, strength
-from otel_keyaudit.cli.discover.descriptions import describe_builder, describe_key, describe_model, describe_writer
-from otel_keyaudit.cli.discover.functions import Function, is_ignored
+from otel_keyaudit.cli.discover.watching.credentials import DIRECT, presented, strength
+from otel_keyaudit.cli.discover.watching.descriptions import (
+    describe_builder,
+    describe_key,
+    describe_model,
+    describe_writer,
+)
+from otel_keyaudit.cli.discover.watching.functions import Function, is_ignored
 from otel_keyaudit.cli.recorder import Recorder, directory_of_records
 from otel_keyaudit.guard.guard import quietly
 

@@ -24,7 +24,7 @@ FACE = "face"
 """The modules beside the folders: instrumentor, settings, errors and so on."""
 FOLDERS = ("guard", "key", "patching", "request", "targets", "row", "observers", "installation", "presets", "testing")
 
-GUARDED = ("guard/*", "request/attribution.py", "request/state.py", "row/*", "observers/sampling.py")
+GUARDED = ("guard/*", "request/attribution.py", "request/state.py", "row/*", "observers/sampling/*")
 """Modules that protect the application, name the key, merge and sample."""
 GUARDED_FLOOR = 95.0
 OVERALL_FLOOR = 85.0

@@ -105,7 +105,7 @@ SABOTAGES = (
         folder="patching",
         found=r"^    return \{k\}\.called\(",
         replaced=r"    {o}(*{k}.positional, **{k}.keywords)\n\g<0>",
-        tests=("unit/observers/test_audit.py",),
+        tests=("unit/observers/audit/test_write.py",),
     ),
     Sabotage(
         name="forget to end the request",
@@ -137,7 +137,7 @@ SABOTAGES = (
         folder="request",
         found=r"return snapshot\.shown_without_lists if has_lists else snapshot\.shown_full",
         replaced=r"return snapshot.shown_full if has_lists else snapshot.shown_without_lists",
-        tests=("unit/observers/test_audit_spans.py",),
+        tests=("unit/observers/audit/test_span.py",),
     ),
     Sabotage(
         name="write out values of unknown kinds",

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from otel_keyaudit.installation.status import TargetStatus
     from otel_keyaudit.instrumentor import KeyAuditInstrumentor
     from otel_keyaudit.key.api_key import ApiKey
-    from otel_keyaudit.key.decision import Decision
+    from otel_keyaudit.key.permissions.decision import Decision
     from otel_keyaudit.key.snapshot import Detail
-    from otel_keyaudit.observers.audit_event import AuditEvent
+    from otel_keyaudit.observers.sampling.event import AuditEvent
     from otel_keyaudit.request.context import current_key
-    from otel_keyaudit.request.use_key import use_key
+    from otel_keyaudit.request.workers.use_key import use_key
     from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget
 
 __all__ = [
@@ -36,18 +36,18 @@ __all__ = [
 
 _MODULES = {
     "ApiKey": "key.api_key",
-    "AuditEvent": "observers.audit_event",
+    "AuditEvent": "observers.sampling.event",
     "AuditTarget": "targets.target",
     "AuthTarget": "targets.target",
     "AuthzTarget": "targets.target",
     "ConfigurationError": "errors",
-    "Decision": "key.decision",
+    "Decision": "key.permissions.decision",
     "Detail": "key.snapshot",
     "KeyAuditInstrumentor": "instrumentor",
     "SubjectTarget": "targets.target",
     "TargetStatus": "installation.status",
     "current_key": "request.context",
-    "use_key": "request.use_key",
+    "use_key": "request.workers.use_key",
 }
 
 

@@ -15,7 +15,7 @@ from otel_keyaudit.errors import ConfigurationError
 from otel_keyaudit.guard.guard import Guard, log
 from otel_keyaudit.installation.session import Session
 from otel_keyaudit.installation.status import TargetStatus
-from otel_keyaudit.observers.sampling import build_sampler
+from otel_keyaudit.observers.sampling.samplers import build_sampler
 from otel_keyaudit.settings import PROVIDERS, FileOptions, resolve, unknown_variables
 
 _LOCK = RLock()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
-from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.targets import target_string
 from otel_keyaudit.targets.function_reference import LazyObject
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import used_key
-from otel_keyaudit.request.message import packed
+from otel_keyaudit.request.workers.message import packed
 from support import bare
 from support.keyaudit import KeyAudit
 

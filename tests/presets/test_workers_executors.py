@@ -20,8 +20,8 @@ from opentelemetry import trace
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.context import used_key
-from otel_keyaudit.request.message import packed
-from otel_keyaudit.request.propagation import Carrier, Jobs, around
+from otel_keyaudit.request.workers.message import packed
+from otel_keyaudit.request.workers.propagation import Carrier, Jobs, around
 from support import bare
 from support.keyaudit import KeyAudit, Modules
 
@@ -231,7 +231,7 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
     pool: ThreadPoolExecutor, keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It names no key then, which is said once."""
-    monkeypatch.setattr("otel_keyaudit.request.propagation.used_for_job", lambda _: 1 / 0)
+    monkeypatch.setattr("otel_keyaudit.request.workers.propagation.used_for_job", lambda _: 1 / 0)
     with keyaudit.request():
         bare.verify("k1")
         _by_submit(pool, "one")

@@ -16,12 +16,12 @@ import yaml
 
 import otel_keyaudit
 from otel_keyaudit import ApiKey, environment_variables, names
-from otel_keyaudit.key.scope_catalog import load_catalog
-from otel_keyaudit.observers.rules import load_rules
+from otel_keyaudit.key.permissions.scope_catalog import load_catalog
+from otel_keyaudit.observers.sampling.rules import load_rules
 from otel_keyaudit.presets._registry import presets
 from otel_keyaudit.settings import EVENTS, Settings
-from otel_keyaudit.targets.filters import _FILTERS
-from otel_keyaudit.targets.secret_names import SECRET_NAMES
+from otel_keyaudit.targets.expressions.filters import _FILTERS
+from otel_keyaudit.targets.expressions.secret_names import SECRET_NAMES
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ def test_architecture_names_every_folder_and_only_files_that_exist() -> None:
 
 def test_frameworks_page_names_each_instrumentation() -> None:
     """Each instrumentation that the warning about missing requests can name is on the page."""
-    source = (ROOT / "src/otel_keyaudit/request/missing_instrumentation.py").read_text(encoding="utf-8")
+    source = (ROOT / "src/otel_keyaudit/request/boundaries/missing_instrumentation.py").read_text(encoding="utf-8")
     found = set(re.findall(r"opentelemetry-instrumentation-[a-z-]+", source))
 
     assert len(found) > 5

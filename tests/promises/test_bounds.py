@@ -17,7 +17,7 @@ from otel_keyaudit.guard.metrics import MOST_COUNTS, Metrics
 from otel_keyaudit.key.cache import MAX_CHARACTERS, MAX_ENTRIES
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Snapshot
-from otel_keyaudit.observers.sampling import REMEMBERED_SNAPSHOTS
+from otel_keyaudit.observers.sampling.samplers import REMEMBERED_SNAPSHOTS
 from otel_keyaudit.row.written_members import MOST_HELD, MOST_RECENT
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 

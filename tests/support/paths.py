@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.targets.expression import Expression, Path, parse
+from otel_keyaudit.targets.expressions.expression import Expression, Path, parse
 
 
 def read(text: str, base: Any = None, **roots: Any) -> Any:

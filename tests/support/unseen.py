@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from opentelemetry.context import get_current
 
+from otel_keyaudit.request.boundaries.running import leave
 from otel_keyaudit.request.call_stack import task_or_thread
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, new_request
-from otel_keyaudit.request.running import leave
 
 
 def unseen_state() -> Request:

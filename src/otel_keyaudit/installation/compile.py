@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.observers.audit import Audit
+from otel_keyaudit.observers.audit.write import Audit
 from otel_keyaudit.observers.authentication import Authentication
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.decision import Authorization

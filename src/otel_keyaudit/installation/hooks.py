@@ -9,11 +9,11 @@ from types import FunctionType, ModuleType
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import Exchange, find
-from otel_keyaudit.request.boundaries import Boundaries
-from otel_keyaudit.request.entry_points import EntryPoint
-from otel_keyaudit.request.propagation import Carrier, Jobs
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint
+from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import report_to, report_to_nobody
-from otel_keyaudit.request.simple_queue import observe_simple_queues, restore_simple_queues
+from otel_keyaudit.request.workers.propagation import Carrier, Jobs
+from otel_keyaudit.request.workers.simple_queue import observe_simple_queues, restore_simple_queues
 
 Undo = Callable[[], object]
 

@@ -15,7 +15,7 @@ from otel_keyaudit.installation.compile import check, compile_target
 from otel_keyaudit.installation.method_overrides import MethodOverrides
 from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
-from otel_keyaudit.observers.audit_target import CompiledAuditTarget
+from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.import_hook import ModuleWatch

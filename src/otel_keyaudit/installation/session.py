@@ -19,16 +19,16 @@ from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStat
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.components import Components
-from otel_keyaudit.observers.events import EventLogger, Events
-from otel_keyaudit.observers.sampling import Sampler
+from otel_keyaudit.observers.events.log_events import EventLogger, Events
+from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import one_pass
 from otel_keyaudit.presets import _registry as presets
-from otel_keyaudit.request.boundaries import Boundaries
-from otel_keyaudit.request.entry_points import ENTRY_POINTS
+from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS
+from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
-from otel_keyaudit.request.propagation import Jobs
 from otel_keyaudit.request.server_span import ServerSpans
+from otel_keyaudit.request.workers.propagation import Jobs
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.target import Target
 from otel_keyaudit.version import __version__

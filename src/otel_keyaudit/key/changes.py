@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple
 
-from otel_keyaudit.key.allow_list import allows, is_resource, normalize
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.coverage import covering_scopes
 from otel_keyaudit.key.encoded_object import cut
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.permissions.allow_list import allows, is_resource, normalize
+from otel_keyaudit.key.permissions.coverage import covering_scopes
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 WIDENED: Final = "widened"
 NARROWED: Final = "narrowed"

@@ -7,11 +7,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_keyaudit import names
-from otel_keyaudit.key.allow_list import normalize
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.cache import Memo
 from otel_keyaudit.key.encoded_object import EncodedObject, cut
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.permissions.allow_list import normalize
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 Attributes = dict[str, str | bool | int | Sequence[str]]
 

@@ -24,13 +24,13 @@ from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, 
 from otel_keyaudit.observers.refusals import is_denied_access
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
+from otel_keyaudit.request.boundaries.missing_instrumentation import missing_instrumentation_hint
 from otel_keyaudit.request.context import current_request, used_key
-from otel_keyaudit.request.missing_instrumentation import missing_instrumentation_hint
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets.call import Reader
-from otel_keyaudit.targets.expression import Expression, ObjectReference
-from otel_keyaudit.targets.key_classes import is_generic_class
-from otel_keyaudit.targets.key_source import is_relative
+from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference
+from otel_keyaudit.targets.key_objects.key_classes import is_generic_class
+from otel_keyaudit.targets.key_objects.key_source import is_relative
 from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource, without_credentials
 from otel_keyaudit.targets.target import AuthTarget
 

@@ -9,16 +9,16 @@ from opentelemetry.trace import Tracer
 
 from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 from otel_keyaudit.key.snapshot import Snapshots
-from otel_keyaudit.observers.sampling import Sampler
+from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.row.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
-from otel_keyaudit.targets.class_map import ClassMap
-from otel_keyaudit.targets.key_source import KeySource, KeyTypes
+from otel_keyaudit.targets.key_objects.class_map import ClassMap
+from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
 
 if TYPE_CHECKING:
-    from otel_keyaudit.observers.events import Events
+    from otel_keyaudit.observers.events.log_events import Events
 
 
 @dataclass(frozen=True)

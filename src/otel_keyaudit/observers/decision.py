@@ -14,8 +14,8 @@ from otel_keyaudit.errors import class_name
 from otel_keyaudit.guard.collection import Setting, Variable
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.coverage import explain
-from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.key.permissions.coverage import explain
+from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.factories import is_factory_call
@@ -24,7 +24,7 @@ from otel_keyaudit.observers.refusals import is_refusal
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.targets.call import Reader
-from otel_keyaudit.targets.expression import Expression, parse
+from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.target import AuthzTarget, Source
 
 _CURRENT: Variable[ref[Check]] = Variable("otel_keyaudit_check")

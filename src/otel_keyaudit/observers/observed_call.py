@@ -14,8 +14,8 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, Reader, reader
-from otel_keyaudit.targets.expression import Expression
-from otel_keyaudit.targets.key_source import KeySource
+from otel_keyaudit.targets.expressions.expression import Expression
+from otel_keyaudit.targets.key_objects.key_source import KeySource
 from otel_keyaudit.targets.target import Source, Target
 
 AFTER_THE_CALL = frozenset({"return", "exc"})

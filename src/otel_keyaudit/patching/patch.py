@@ -50,6 +50,9 @@ Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 _LOCK = RLock()
 
+_FROZEN_AT_START = 1_000
+"""Python 3.12 freezes some hundred objects of its own when it starts; an application freezes all of its thousands."""
+
 one_pass = Passes.block
 """A context manager: one pass at its end finds all objects that were replaced or restored inside it."""
 
@@ -105,7 +108,7 @@ class Patch:
         count = self.unreached
         earlier = f"{count} earlier reference{'s' * (count > 1)} (in a tuple or compiled code) could not be replaced"
         limits = [f"{earlier}; calls through {'them' if count > 1 else 'it'} are not recorded"] if count else []
-        if self._site.is_searched and gc.get_freeze_count():
+        if self._site.is_searched and gc.get_freeze_count() > _FROZEN_AT_START:
             limits.append(
                 "references older than gc.freeze() could not be searched; calls through them are not recorded"
             )

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from otel_keyaudit.request.propagation import Carrier
-from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.request.workers.propagation import Carrier
+from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuditTarget, Target
 
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")

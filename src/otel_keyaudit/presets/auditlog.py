@@ -5,7 +5,7 @@ from __future__ import annotations
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuditTarget
 
 _ACTIONS = ("create", "update", "delete", "access")

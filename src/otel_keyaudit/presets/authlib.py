@@ -3,7 +3,7 @@ from typing import Any
 
 from otel_keyaudit.presets._anonymous import unless_raised
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 

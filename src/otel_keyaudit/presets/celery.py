@@ -8,8 +8,8 @@ from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.context import current_request, used_for_job
-from otel_keyaudit.request.message import MAX_BYTES, packed, unpacked
-from otel_keyaudit.request.propagation import Carrier, Job, Jobs, Undo, around
+from otel_keyaudit.request.workers.message import MAX_BYTES, packed, unpacked
+from otel_keyaudit.request.workers.propagation import Carrier, Job, Jobs, Undo, around
 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")

@@ -10,7 +10,7 @@ from typing import Any
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _USERS = frozenset(

@@ -1,7 +1,7 @@
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset, SpanOnlyTarget
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 
 _ACTIONS = {1: "create", 2: "update", 3: "delete", 4: "m2m_change", 5: "m2m_change"}
 

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.propagation import Carrier, Job, Jobs, Undo, around
+from otel_keyaudit.request.workers.propagation import Carrier, Job, Jobs, Undo, around
 
 POOL_AT_WORK: ContextVar[bool] = ContextVar("otel_keyaudit_pool_at_work", default=False)
 """A pool takes a job: a thread that it starts now runs all later jobs."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from otel_keyaudit.presets._anonymous import unless_raised
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
-from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _VERIFY = "keyshield.services.base:AbstractApiKeyService.verify_key"

@@ -8,7 +8,7 @@ from otel_keyaudit.presets import litestar_jwt
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 
 _NO_OVERRIDES = frozenset(
     {

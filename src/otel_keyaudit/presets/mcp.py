@@ -6,7 +6,7 @@ the middleware would take failures of the application for decisions, and hide th
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _TOKEN = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_classes import class_names
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget
 
 _NO_KEYS = frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_keyaudit.presets import executors
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.propagation import Carrier, Jobs, Undo, around, begin_job
+from otel_keyaudit.request.workers.propagation import Carrier, Jobs, Undo, around, begin_job
 
 _POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
 """Packages with classes of threads that serve everybody."""

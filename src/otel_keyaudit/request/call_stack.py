@@ -17,8 +17,7 @@ _FRAMEWORKS: Final = frozenset({
 })  # fmt: skip
 """Packages whose tasks and threads run a request on its own account."""
 
-_BOUNDARIES: Final = frozenset({"otel_keyaudit.request.boundaries", "otel_keyaudit.request.running"})
-
+_BOUNDARIES: Final = "otel_keyaudit.request.boundaries."
 
 _POOLS: Final = frozenset({
     "aiomysql.pool", "asyncpg.pool", "dbutils.pooled_db", "kombu.connection", "kombu.resource",
@@ -43,7 +42,7 @@ def is_run_by_framework() -> bool:
     """
     if _get_running_loop() is not None and _current_task() is None:
         return False
-    return any(name in _BOUNDARIES or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
+    return any(name.startswith(_BOUNDARIES) or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
 
 
 def is_run_by_pool() -> bool:

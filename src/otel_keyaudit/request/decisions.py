@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_keyaudit import names
-from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.key.permissions.decision import Decision
 
 MAX_DECISIONS = 8
 """Most decisions in a row."""

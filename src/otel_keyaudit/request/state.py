@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from otel_keyaudit import names
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.decision import Decision
+from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.request.attribution import (
     ENDED,
     NO_DELEGATION,

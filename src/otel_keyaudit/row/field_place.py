@@ -17,14 +17,14 @@ from typing import Any
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.row.annotations import kind_of_parameter
-from otel_keyaudit.row.copy_back import copy_back
-from otel_keyaudit.row.empty_fields import EmptyFields
-from otel_keyaudit.row.mapping_copy import contents
+from otel_keyaudit.row.copies.copy_back import copy_back
+from otel_keyaudit.row.copies.mapping_copy import contents
 from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.path_edit import Attempt, PathEdit
+from otel_keyaudit.row.types.annotations import kind_of_parameter
+from otel_keyaudit.row.types.empty_fields import EmptyFields
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.expression import Path
+from otel_keyaudit.targets.expressions.expression import Path
 from otel_keyaudit.targets.target import AuditTarget
 
 Change = Callable[[Any], Any]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import orjson
 
 from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.row.copies.mapping_copy import changeable_copy, layers, pop_values, put_values
 from otel_keyaudit.row.json_object import MemberPosition, members_of
-from otel_keyaudit.row.mapping_copy import changeable_copy, layers, pop_values, put_values
 from otel_keyaudit.row.reserved_names import NamesAside, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding

@@ -23,13 +23,13 @@ from typing import Any, ClassVar, Literal
 from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.guard.guard import boxed, quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
-from otel_keyaudit.row.annotations import kind_of_attribute
-from otel_keyaudit.row.copy_back import copy_back, copy_list_back
-from otel_keyaudit.row.frozen_copy import is_frozen, with_attribute
-from otel_keyaudit.row.mapping_copy import changeable_copy, contents
+from otel_keyaudit.row.copies.copy_back import copy_back, copy_list_back
+from otel_keyaudit.row.copies.frozen_copy import is_frozen, with_attribute
+from otel_keyaudit.row.copies.mapping_copy import changeable_copy, contents
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.targets.loaded_values import is_column, readable
-from otel_keyaudit.targets.steps import Step
+from otel_keyaudit.row.types.annotations import kind_of_attribute
+from otel_keyaudit.targets.expressions.loaded_values import is_column, readable
+from otel_keyaudit.targets.expressions.steps import Step
 
 Attempt = Callable[..., Any]
 """``attempt(work, *args, otherwise=value)`` returns the work's result, or ``otherwise`` if it fails."""

@@ -15,7 +15,7 @@ from typing import Any
 from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.patching.module_search import explain_missing
 from otel_keyaudit.patching.modules import is_initialising, lookup, runs_as_main
-from otel_keyaudit.targets.steps import apply, member
+from otel_keyaudit.targets.expressions.steps import apply, member
 
 _FUNCTIONS = (
     types.FunctionType,

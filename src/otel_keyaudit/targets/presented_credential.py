@@ -19,7 +19,7 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.targets.secret_names import holds_credential
+from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 SHORTEST = 16
 """Characters of the shortest credential. A shorter string may well be a public id that a test uses as the key."""

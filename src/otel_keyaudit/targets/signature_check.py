@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from otel_keyaudit.errors import hint
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.targets.expression import Expression, Path
+from otel_keyaudit.targets.expressions.expression import Expression, Path
 from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget, Target
 
 

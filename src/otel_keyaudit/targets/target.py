@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.targets import target_string
-from otel_keyaudit.targets.expression import Expression, ObjectReference, Path, parse
+from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path, parse
 
 Source = Expression | ObjectReference | Callable[[Any], Any]
 """Where a value comes from: an expression, the name of an object, or a function that takes the call."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from otel_keyaudit.errors import ConfigurationError, shown
-from otel_keyaudit.targets.expression import decode
+from otel_keyaudit.targets.expressions.expression import decode
 
 _MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _PATH = re.compile(rf"{_MODULE}:[^\W\d]\w*(?:\.(?:<locals>\.)?[^\W\d]\w*)*")

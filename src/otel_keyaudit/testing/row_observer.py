@@ -11,7 +11,7 @@ from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.patch import Patch, find, wrap
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
-from otel_keyaudit.targets.expression import Expression
+from otel_keyaudit.targets.expressions.expression import Expression
 from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget
 
 

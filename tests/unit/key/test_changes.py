@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.key.changes import changes
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 CATALOG = ScopeCatalog(
     version="1",

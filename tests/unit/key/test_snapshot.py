@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, Detail
-from otel_keyaudit.key.scope_catalog import ScopeCatalog, load_catalog
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog, load_catalog
 from otel_keyaudit.key.snapshot import Snapshot, Snapshots
 from otel_keyaudit.row.snapshot_member import Location, SnapshotMember
 

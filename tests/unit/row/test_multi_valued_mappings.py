@@ -6,7 +6,7 @@ import pytest
 import starlette.datastructures as starlette
 import werkzeug.datastructures as werkzeug
 
-from otel_keyaudit.row.mapping_copy import changeable_copy
+from otel_keyaudit.row.copies.mapping_copy import changeable_copy
 from support.members import REQUEST, key_member, merge_of
 
 MEMBER = key_member()

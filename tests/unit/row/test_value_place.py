@@ -9,7 +9,7 @@ from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.field_place import ValuePlace
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.expression import Expression, parse
+from otel_keyaudit.targets.expressions.expression import Expression, parse
 
 
 class Event(NamedTuple):

@@ -11,7 +11,7 @@ from otel_keyaudit import AuthTarget, ConfigurationError
 from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call, reader
-from otel_keyaudit.targets.expression import parse
+from otel_keyaudit.targets.expressions.expression import parse
 from support.keyaudit import KeyAudit, LoadModule
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from otel_keyaudit.cli.doctor.findings import WRONG, Finding
 from otel_keyaudit.errors import ConfigurationError
-from otel_keyaudit.observers.sampling import build_sampler
+from otel_keyaudit.observers.sampling.samplers import build_sampler
 from otel_keyaudit.presets import _registry
 from otel_keyaudit.settings import Settings, resolve, unknown_variables
 

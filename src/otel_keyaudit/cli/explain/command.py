@@ -11,8 +11,8 @@ from otel_keyaudit.cli.explain.rows import ExplainedRow, Explainer
 from otel_keyaudit.cli.output import people, print_json
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError, from_environment
 from otel_keyaudit.errors import shown
-from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
-from otel_keyaudit.observers.rules import Rules, RulesError, load_rules
+from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.observers.sampling.rules import Rules, RulesError, load_rules
 
 
 @click.command(

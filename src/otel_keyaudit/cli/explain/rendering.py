@@ -8,7 +8,7 @@ from rich.console import Console
 
 from otel_keyaudit.cli.explain.rows import ExplainedRow
 from otel_keyaudit.cli.output import line
-from otel_keyaudit.observers.rules import ON_CHANGE, Choice, Rule
+from otel_keyaudit.observers.sampling.rules import ON_CHANGE, Choice, Rule
 
 
 def as_member(row: ExplainedRow) -> dict[str, Any]:

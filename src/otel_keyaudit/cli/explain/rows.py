@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.coverage import covering_scope
-from otel_keyaudit.key.decision import Decision
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
-from otel_keyaudit.observers.audit_event import AuditEvent
-from otel_keyaudit.observers.rules import Choice, Rules
+from otel_keyaudit.key.permissions.coverage import covering_scope
+from otel_keyaudit.key.permissions.decision import Decision
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
+from otel_keyaudit.observers.sampling.event import AuditEvent
+from otel_keyaudit.observers.sampling.rules import Choice, Rules
 
 _COUNTS = frozenset({"scopes_count", "allow_list_count", "permissions_count"})
 """Members that stand beside a list which is cut."""

@@ -9,9 +9,9 @@ from otel_keyaudit.cli.report.model import KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.options import Options
 from otel_keyaudit.cli.report.permissions import Expansions, needed_permissions, scope_uses, used_permissions
 from otel_keyaudit.cli.report.proposal import propose
-from otel_keyaudit.cli.report.reading.key_tally import KeyTally
-from otel_keyaudit.cli.report.reading.tally import Tally
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.cli.report.tally.key_tally import KeyTally
+from otel_keyaudit.cli.report.tally.tally import Tally
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 
 def analyze(tally: Tally, options: Options) -> Report:

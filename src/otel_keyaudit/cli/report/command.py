@@ -18,10 +18,10 @@ from otel_keyaudit.cli.report.model import Report
 from otel_keyaudit.cli.report.options import Options
 from otel_keyaudit.cli.report.reading.entries import SourceError
 from otel_keyaudit.cli.report.reading.sources import read_source
-from otel_keyaudit.cli.report.reading.tally import Tally
 from otel_keyaudit.cli.report.rendering.as_json import render_json
 from otel_keyaudit.cli.report.rendering.page import render_page
 from otel_keyaudit.cli.report.rendering.table import print_table
+from otel_keyaudit.cli.report.tally.tally import Tally
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import shown
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from otel_keyaudit.cli.report.model import Finding, KeyUse
-from otel_keyaudit.cli.report.reading.key_tally import DecisionKind, KeyTally
-from otel_keyaudit.cli.report.reading.occurrences import Occurrences
-from otel_keyaudit.cli.report.reading.snapshots import ALTERED, UNVERIFIABLE
-from otel_keyaudit.cli.report.reading.tally import Tally
 from otel_keyaudit.cli.report.reading.times import rfc_3339
-from otel_keyaudit.key.decision import BY_ALLOW_LIST, BY_OTHER, BY_SCOPE, DENIED
+from otel_keyaudit.cli.report.tally.key_tally import DecisionKind, KeyTally
+from otel_keyaudit.cli.report.tally.occurrences import Occurrences
+from otel_keyaudit.cli.report.tally.snapshots import ALTERED, UNVERIFIABLE
+from otel_keyaudit.cli.report.tally.tally import Tally
+from otel_keyaudit.key.permissions.decision import BY_ALLOW_LIST, BY_OTHER, BY_SCOPE, DENIED
 
 _NAMED = 5
 """Number of permissions or ids that a sentence names."""

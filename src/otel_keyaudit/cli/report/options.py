@@ -16,7 +16,7 @@ from otel_keyaudit.cli.report.reading.sources import is_database
 from otel_keyaudit.cli.report.reading.times import seconds
 from otel_keyaudit.cli.usage import WrongUseError, from_environment
 from otel_keyaudit.errors import hint, shown
-from otel_keyaudit.key.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 
 _SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,6})([mhdw])")

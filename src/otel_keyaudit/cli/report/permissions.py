@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from otel_keyaudit.cli.report.model import ScopeUse
-from otel_keyaudit.cli.report.reading.key_tally import KeyTally
 from otel_keyaudit.cli.report.reading.times import later
-from otel_keyaudit.key.coverage import covering_scope, covering_scopes
-from otel_keyaudit.key.scope_catalog import ScopeCatalog
+from otel_keyaudit.cli.report.tally.key_tally import KeyTally
+from otel_keyaudit.key.permissions.coverage import covering_scope, covering_scopes
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 
 def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from otel_keyaudit import ApiKey
-from otel_keyaudit.cli.report.reading.tally import Tally
+from otel_keyaudit.cli.report.tally.tally import Tally
 from support.report import denied, full, granted
 
 KEYS = [ApiKey(f"k_{number}", "bot", ["a:x", "a:y"]) for number in range(20)]

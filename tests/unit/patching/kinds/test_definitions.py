@@ -6,7 +6,7 @@ import asyncio
 import gc
 import inspect
 import time
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -210,18 +210,26 @@ def test_a_function_that_calls_itself_can_be_collected(shop: ModuleType) -> None
 
 
 def test_three_hundred_functions_are_found_in_one_pass(shop: ModuleType) -> None:
-    """Within 150 ms, with a heap of 300,000 objects."""
+    """In a heap of 300,000 objects, where each pass takes its time, they cost about as much as three."""
     heap = [[number] for number in range(300_000)]
-    made = [shop.require_scope(number) for number in range(300)]
+    made = [shop.require_scope(number) for number in range(3)]
+    took_three, _ = _found(shop, made)
+    made += [shop.require_scope(number) for number in range(297)]
+    took_all, codes = _found(shop, made)
+    assert len(codes) == 1
+    assert {one.__code__ for one in made}.isdisjoint(codes)
+    assert took_all < 5 * took_three
+    assert len(heap) == 300_000
+
+
+def _found(shop: ModuleType, made: list[FunctionType]) -> tuple[float, set[CodeType]]:
+    """Return the CPU seconds in which the functions were found, and the codes that they had then."""
     begin = time.process_time()
     patch = Observer().put_on(shop, "require_scope.<locals>.dependency")
     took = time.process_time() - begin
     codes = {one.__code__ for one in made}
     patch.undo()
-    assert len(codes) == 1
-    assert {one.__code__ for one in made}.isdisjoint(codes)
-    assert took < 0.15
-    assert len(heap) == 300_000
+    return took, codes
 
 
 def test_the_form_of_a_returned_function_names_the_target(shop: ModuleType) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from otel_keyaudit.cli.discover.watching.values import attributes
-from otel_keyaudit.targets.secret_names import holds_credential
+from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 _SHORTEST: Final = 4
 """Characters of the shortest credential; shorter strings are found in many values by chance."""

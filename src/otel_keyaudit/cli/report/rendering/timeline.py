@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from otel_keyaudit.cli.report.reading.key_tally import DAY
 from otel_keyaudit.cli.report.rendering.markup import tag
+from otel_keyaudit.cli.report.tally.key_tally import DAY
 
 _BARS: Final = 60
 _HEIGHT: Final = 36

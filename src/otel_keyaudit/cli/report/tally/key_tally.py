@@ -1,0 +1,211 @@
+"""Everything that the input tells about one key, added up entry by entry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otel_keyaudit.cli.report.reading.entries import Usage
+from otel_keyaudit.cli.report.reading.times import later
+from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Place, Seen
+from otel_keyaudit.cli.report.tally.snapshots import ALTERED, Snapshot, Snapshots
+from otel_keyaudit.key.permissions.decision import BY_OTHER, DENIED, GRANTED
+
+DAY: Final = 86_400
+"""Seconds of a day."""
+
+
+@dataclass(eq=False, slots=True)
+class DecisionKind:
+    """The members by which decisions are equal. Each kind is one object for all keys, so that it is compared quickly.
+
+    Attributes:
+        outcome: ``granted``, ``denied`` or ``error``; ``None`` while the check was open.
+        cause: The cause.
+        required: Permissions that the check required.
+        missing: Permissions that no scope covers.
+        scopes: Scopes that decided.
+    """
+
+    outcome: str | None
+    cause: str | None
+    required: tuple[str, ...]
+    missing: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether such decisions are a finding."""
+        return self.outcome == DENIED or (self.outcome == GRANTED and self.cause == BY_OTHER)
+
+
+@dataclass(slots=True)
+class DecisionUse:
+    """Equal decisions of one key.
+
+    Attributes:
+        is_remarkable: Whether they are a finding.
+        last: Time of the last one, in seconds since 1970.
+        occurrences: The rows or events, if they are a finding; a refusal counts once a request.
+    """
+
+    is_remarkable: bool
+    last: float | None
+    occurrences: Occurrences = field(default_factory=Occurrences)
+
+
+@dataclass(slots=True)
+class UsageTotal:
+    """The decisions about one permission in usage events.
+
+    Attributes:
+        count: Number of them.
+        last: Time of the last one, in seconds since 1970.
+    """
+
+    count: int = 0
+    last: float | None = None
+
+
+@dataclass(slots=True)
+class Mention:
+    """The mentions of one digest of a key in the period.
+
+    Attributes:
+        place: The first row.
+        name: Name of the key.
+        rows: Rows that name the key as the request's.
+        first: Time of the first of them, in seconds since 1970, infinite without one.
+        last: Time of the last of them, likewise.
+        actions: Last time of each permission ``resource_type:action`` in rows without decisions.
+    """
+
+    place: Place
+    name: str | None
+    rows: int = 0
+    first: float = math.inf
+    last: float = -math.inf
+    actions: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class KeyTally:
+    """The tally of one key. Times are seconds since 1970.
+
+    Attributes:
+        id: The key's id.
+        mentions: The digests that the period mentions; ``None`` stands for a missing digest.
+        snapshots: Full snapshots.
+        decisions: Decisions by kind.
+        usage: Totals of the usage events by permission and outcome.
+        refused: Denied authentications by reason.
+        days: Rows by day, counted from 1970, if they are asked for.
+        has_usage: Whether the key has usage events.
+        deleted_at: When a row about the key said that it was deleted.
+    """
+
+    id: str
+    mentions: dict[str | None, Mention] = field(default_factory=dict)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    decisions: dict[DecisionKind, DecisionUse] = field(default_factory=dict)
+    usage: dict[tuple[str, str], UsageTotal] = field(default_factory=dict)
+    refused: dict[str | None, Occurrences] = field(default_factory=dict)
+    days: dict[int, int] = field(default_factory=dict)
+    has_usage: bool = False
+    deleted_at: float | None = None
+    _seen: tuple[float, str | None] = (-math.inf, None)
+    _first_seen: float = math.inf
+    _first_event: float = math.inf
+    _last_event: float = -math.inf
+
+    @property
+    def rows(self) -> int:
+        """Rows that name the key as the request's."""
+        return sum(mention.rows for mention in self.mentions.values())
+
+    @property
+    def name(self) -> str | None:
+        """The latest name."""
+        names = [(mention.last, mention.name) for mention in self.mentions.values() if mention.name is not None]
+        return max([self._seen, *names], key=lambda known: (known[1] is not None, known[0]))[1]
+
+    @property
+    def first_used(self) -> float:
+        """First use in the period; infinite without one."""
+        return min([self._first_event, *(mention.first for mention in self.mentions.values())])
+
+    @property
+    def last_used(self) -> float:
+        """Last use in the period; minus infinite without one."""
+        return max([self._last_event, *(mention.last for mention in self.mentions.values())])
+
+    @property
+    def first_seen(self) -> float:
+        """First mention, also before the period and as the subject of a row; infinite if no time is known."""
+        return min(self._first_seen, self.first_used)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the period shows any use of the key."""
+        return bool(self.rows or self.decisions or self.has_usage)
+
+    @property
+    def granted(self) -> Snapshot | None:
+        """The last full snapshot; one with altered content grants nothing."""
+        found = [snapshot for snapshot in self.snapshots if snapshot.state != ALTERED]
+        return max(found, key=lambda snapshot: snapshot.last, default=None)
+
+    @property
+    def denials(self) -> int:
+        """Refused authentications and decisions; usage events count decisions that rows may show too."""
+        shown = sum(use.occurrences.count for kind, use in self.decisions.items() if kind.outcome == DENIED)
+        counted = sum(total.count for (_, outcome), total in self.usage.items() if outcome == DENIED)
+        return max(shown, counted) + sum(refused.count for refused in self.refused.values())
+
+    def see(self, time: float | None, name: object) -> None:
+        """Note a mention beside the rows of the period."""
+        if time is not None:
+            self._first_seen = min(self._first_seen, time)
+        if isinstance(name, str) and (time is None or time >= self._seen[0]):
+            self._seen = (self._seen[0] if time is None else time), name
+
+    def use(self, first: float | None, last: float | None) -> None:
+        """Note a use in an event."""
+        if first is not None:
+            self._first_event = min(self._first_event, first)
+        if last is not None:
+            self._last_event = max(self._last_event, last)
+
+    def mention(self, member: dict[str, Any], place: Seen) -> Mention:
+        """Add the digest of a member and, if it is full, its snapshot. Return the mentions of the digest."""
+        digest = member.get("digest")
+        if not isinstance(digest, str):
+            digest = None
+        found = self.mentions.get(digest)
+        if found is None:
+            name = member.get("name")
+            found = self.mentions[digest] = Mention(Place.of(place), name if isinstance(name, str) else None)
+        if member.get("detail") == "full":
+            self.snapshots.add(member, place)
+        return found
+
+    def decide(self, kind: DecisionKind, time: float | None) -> DecisionUse:
+        """Add a decision and return its use."""
+        use = self.decisions.get(kind)
+        if use is None:
+            use = self.decisions[kind] = DecisionUse(kind.is_remarkable, time)
+        elif time is not None and (use.last is None or time > use.last):
+            use.last = time
+        return use
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add a usage event."""
+        self.has_usage = True
+        self.see(usage.start, usage.name)
+        if usage.requests or usage.decisions:
+            self.use(usage.start, usage.end)
+        for permission, outcome, count, last in usage.decisions:
+            total = self.usage.setdefault((permission, outcome), UsageTotal())
+            total.count += count
+            total.last = later(total.last, last)

@@ -1,0 +1,136 @@
+"""Full snapshots in rows: verified by their digest, found again by key and digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen
+from otel_keyaudit.key.api_key import ApiKey, digest
+
+CUT = ("scopes_count", "allow_list_count")
+FIELDS = ("name", "scopes", "allow_list", "owner", "expires_at")
+"""Members under the digest, beside the id."""
+CONTENT = (*FIELDS, *CUT, "effective_scope")
+"""Members that are equal in all rows with the same snapshot."""
+VERIFIED, ALTERED, UNVERIFIABLE = "verified", "altered", "unverifiable"
+
+
+def content(member: Mapping[str, Any]) -> list[Any]:
+    """Return the part of a full member that is equal in all rows with the same snapshot."""
+    read = member.get
+    return [read(name) for name in CONTENT]
+
+
+@dataclass
+class Snapshot:
+    """One full snapshot of a key.
+
+    Attributes:
+        member: The member of its first row.
+        seen: The rows that have it.
+        last: Time and number of the latest of them.
+        state: Whether the content has the digest; ``None`` until :meth:`Snapshots.verify`.
+        reason: Why it cannot be verified.
+    """
+
+    member: Mapping[str, Any]
+    seen: Occurrences = field(default_factory=Occurrences)
+    last: tuple[float, int] = (float("-inf"), 0)
+    state: str | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Remember the content for comparisons."""
+        self.content = content(self.member)
+
+    def see(self, place: Seen) -> None:
+        """Note a row that has the snapshot."""
+        self.seen.add(place)
+        number, time, *_ = place
+        self.last = max(self.last, (float("-inf") if time is None else time, number or 0))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes; elements that are not strings are skipped."""
+        return tuple(dict.fromkeys(_strings(self.member.get("scopes"))))
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """The effective permissions that stand in the row."""
+        effective = self.member.get("effective_scope")
+        return tuple(_strings(effective.get("permissions"))) if isinstance(effective, Mapping) else ()
+
+    @property
+    def owner(self) -> str | None:
+        """The owner, if known."""
+        owner = self.member.get("owner")
+        return owner if isinstance(owner, str) else None
+
+    @property
+    def catalog(self) -> str | None:
+        """The version of the scope catalog that stands in the row."""
+        effective = self.member.get("effective_scope")
+        version = effective.get("catalog") if isinstance(effective, Mapping) else None
+        return version if isinstance(version, str) else None
+
+
+@dataclass
+class Snapshots:
+    """All full snapshots of one key by digest. Altered copies of a digest stand beside each other."""
+
+    by_digest: dict[str, list[Snapshot]] = field(default_factory=dict)
+
+    def add(self, member: Mapping[str, Any], place: Seen) -> None:
+        """Add the snapshot of a member, if it is a full one, or the row to those that have it."""
+        digest = member.get("digest")
+        if member.get("detail") != "full" or not isinstance(digest, str):
+            return
+        copies = self.by_digest.setdefault(digest, [])
+        found = content(member)
+        for snapshot in copies:
+            if snapshot.content == found:
+                break
+        else:
+            snapshot = Snapshot(member)
+            copies.append(snapshot)
+        snapshot.see(place)
+
+    def resolve(self, digest: str | None) -> Snapshot | None:
+        """Return the snapshot of a digest, unless its content was altered."""
+        found = self.by_digest.get(digest, ()) if digest is not None else ()
+        return next((snapshot for snapshot in found if snapshot.state != ALTERED), None)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return (snapshot for snapshots in self.by_digest.values() for snapshot in snapshots)
+
+    def verify(self, versions: Iterable[str]) -> None:
+        """Compare each snapshot with its digest.
+
+        Args:
+            versions: Catalog versions to try where a row does not tell which was in force.
+        """
+        for snapshot in self:
+            snapshot.state, snapshot.reason = _verified(snapshot, versions)
+
+
+def _verified(snapshot: Snapshot, versions: Iterable[str]) -> tuple[str, str]:
+    """Return the state of a snapshot and, if it cannot be verified, the reason."""
+    member = snapshot.member
+    if any(name in member for name in CUT):
+        return UNVERIFIABLE, "a list is cut"
+    try:
+        key = ApiKey(member["id"], **{name: member.get(name) for name in FIELDS})
+    except ValueError:
+        return ALTERED, ""
+    with_catalog = "effective_scope" in member
+    unknown = key.scopes is None or (with_catalog and snapshot.catalog is None)
+    candidates = [None, *versions] if unknown else [snapshot.catalog]
+    if any(digest(key, version) == member["digest"] for version in candidates):
+        return VERIFIED, ""
+    return (UNVERIFIABLE, "the version of the scope catalog is unknown") if unknown else (ALTERED, "")
+
+
+def _strings(value: object) -> list[str]:
+    return [element for element in value if isinstance(element, str)] if isinstance(value, list) else []

@@ -1,0 +1,252 @@
+"""An audit target, compiled for the function that it names: its event fields, its subject, the places it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from operator import itemgetter
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.guard.metrics import Count
+from otel_keyaudit.key import canonical
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.canonical import MAX_LENGTH
+from otel_keyaudit.key.snapshot import Detail
+from otel_keyaudit.names import STAGE_AUDIT
+from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.row.field_place import CodePlace, FieldPlace, PlacedTarget, ValuePlace
+from otel_keyaudit.targets.call import Call, Reader, plain_parameter
+from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.key_objects.key_reader import KeyReader
+from otel_keyaudit.targets.presented_credential import check, contains
+from otel_keyaudit.targets.target import AuditTarget, Source
+
+EVENT_FIELDS = {
+    names.ACTION: "action",
+    names.RESOURCE_TYPE: "resource_type",
+    names.RESOURCE_ID: "resource_id",
+    names.AUDIT_OUTCOME: "outcome",
+}
+"""The attributes of an event, and the fields of the target from which they are read."""
+
+VALUE_PLACES = ("id_to", "name_to", "digest_to", "trace_id_to")
+"""The fields of a target that name a place for a single value."""
+
+Event = dict[str, Any]
+"""An event by the attribute that shows each field."""
+
+
+class CompiledAuditTarget(CompiledTarget):
+    """An audit target, compiled for the function that it names.
+
+    Attributes:
+        builds_fields: The function returns the additional fields.
+        place: The place of the additional fields; ``None`` if the row has none.
+        argument_values: The places among the arguments that receive a single value, with their field.
+        result_values: The same in the result.
+        read_subject: Reads the object that the row is about; ``None`` if it is never a key.
+        late: Readers of the event fields that only the end of the call tells.
+        has_span: Each write has a span.
+        reserved: The names of members that only the library may write.
+        counters: Count a call by attribution and detail.
+    """
+
+    def __init__(self, components: Components, target: AuditTarget, binding: Binding) -> None:
+        self.builds_fields = target.builds_fields
+        super().__init__(components, target, binding)
+        settings = components.settings
+        self.place: FieldPlace | CodePlace | None = target.place if isinstance(target, PlacedTarget) else None
+        if target.fields_place is not None:
+            self.place = FieldPlace(target.fields_place, binding, target.words.get("fields_as"))
+        values = {field: path for field, path in target.places.items() if field in VALUE_PLACES}
+        self.argument_values = [
+            (field, ValuePlace(path, binding)) for field, path in values.items() if path.root != "return"
+        ]
+        self.result_values = [
+            (field, ValuePlace(path, binding)) for field, path in values.items() if path.root == "return"
+        ]
+        self.read_subject = self.reader(self.source("subject"))
+        self.read_subject_before = self.reader(self.source("subject_before"))
+        self.names_subject = target.subject_sources_given
+        self.subject_source = self.source_of_keys(target.subject_sources(), "subject_")
+        self.has_span = settings.audit_spans
+        reserved = [settings.request_field] if self.read_subject is None else [
+            settings.request_field, settings.subject_field
+        ]  # fmt: skip
+        self.reserved: Mapping[str, None] = dict.fromkeys(reserved)
+        writes = components.metrics.writes
+        self.counters = _counters(writes.counter)
+        self._early: dict[str, Reader] = {}
+        self.late: dict[str, Reader] = {}
+        self._sort_event_fields()
+        self._pick = self._picker()
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Number of calls by attribution."""
+        counts: dict[str, int] = {}
+        for (kind, _), counter in self.counters.items():
+            counts[kind] = counts.get(kind, 0) + counter.value
+        return counts
+
+    @property
+    def can_have_action(self) -> bool:
+        """Say whether a row of this target can have an action."""
+        return names.ACTION in self._early or names.ACTION in self.late
+
+    def close(self) -> None:
+        """Observe no more calls."""
+        super().close()
+        writes, counters = self.components.metrics.writes, self.counters
+        self.counters = _counters(writes.shared)  # for writes that have not ended
+        writes.close(counters.values())
+
+    def needs_end(self, source: Source | None) -> bool:
+        """Say whether a source can be read only after the call; a function waits only where the result is the row."""
+        if source is None or isinstance(source, Expression):
+            return super().needs_end(source)
+        return self.builds_fields
+
+    # The event
+
+    def read_event(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:
+        """Return the event as far as it is known before the call.
+
+        Args:
+            call: The call. An unreadable field is absent, and counted.
+            credentials: What the request presented, which is never written out.
+        """
+        pick = self._pick
+        if pick is not None:
+            attributes, positions = pick
+            values = positions(call.positional)
+            if _are_plain(values, credentials):
+                return dict(zip(attributes, values, strict=True))
+        return self._read(self._early, call, credentials)
+
+    def read_late(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:
+        """Return the fields of the event that only the end of the call tells."""
+        return self._read(self.late, call, credentials) if self.late else {}
+
+    def _read(self, readers: Mapping[str, Reader], call: ObservedCall, credentials: tuple[str, ...]) -> Event:
+        event: Event = {}
+        for name, read in readers.items():
+            value = call.guarded(STAGE_AUDIT, _event_value, name, read, call, credentials)
+            if value is not None:
+                event[name] = value
+        return event
+
+    def _picker(self) -> tuple[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] | None:
+        """Return how all early fields are picked from the positional arguments at once, ``None`` if they cannot be."""
+        positions: dict[str, int] = {}
+        for name in self._early:
+            source = self._event_source(name)
+            parameter = None if source is None else plain_parameter(source)
+            position = None if parameter is None else self.binding.position(parameter)
+            if position is None:
+                return None
+            positions[name] = position
+        if not positions:
+            return None
+        attributes, at = tuple(positions), tuple(positions.values())
+        if len(at) == 1:
+            (only,) = at
+            return attributes, lambda arguments: (arguments[only],)
+        return attributes, itemgetter(*at)
+
+    def _event_source(self, name: str) -> Source | None:
+        field = EVENT_FIELDS[name]
+        source = self.source(field)
+        if source is None and self.binding.declares(field):
+            return parse(f"args.{field}", emitted=True)
+        return source
+
+    def _sort_event_fields(self) -> None:
+        for name, field in EVENT_FIELDS.items():
+            source = self._event_source(name)
+            if source is None:
+                continue
+            read = self.compiled(source)
+            if self.when_needs_end or self.needs_end(source):
+                self.late[name] = read
+            elif field == "outcome" and not isinstance(source, Expression):
+                # A function may tell from the arguments, for the detail, and from the result, for the span.
+                self._early[name], self.late[name] = _quiet(read), read
+            else:
+                self._early[name] = read
+
+    # The subject
+
+    def subject_reader(self, subject: object, *, is_key: bool) -> KeyReader | None:
+        """Return the reader for a subject, ``None`` if it is not an API key.
+
+        Args:
+            subject: The object that the row is about.
+            is_key: It is known to be a key.
+        """
+        kind, components = type(subject), self.components
+        learned = components.key_classes.get(kind)
+        is_key = is_key or learned is not None or self.names_subject or components.key_types.is_in_use(kind)
+        if not is_key and not isinstance(subject, ApiKey):
+            return None
+        return self.subject_source.reader_for(kind, learned)
+
+    def warn_of_end(self) -> None:
+        """Log once how work that outlives its request keeps the key."""
+        self.faults.warn_once(
+            (self.written, "ended"),
+            "%s was called after the end of the request in which it was started, so its row names no key; put "
+            "`with use_key(current_key()):` around work that outlives its request",
+            self.written,
+        )
+
+
+def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:
+    """Return a count by attribution and detail; the detail is an attribute of attributed writes only."""
+    return {
+        (kind, detail): counter(kind, detail.value if kind == names.ATTRIBUTED else None)
+        for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
+        for detail in Detail
+    }
+
+
+def _are_plain(values: Any, credentials: tuple[str, ...]) -> bool:
+    """Say whether values are short ASCII strings without a credential, as nearly all are: nothing needs conversion."""
+    if not {*map(type, values)} <= _STRINGS:
+        return False
+    joined = "\n".join(values)
+    if len(joined) > MAX_LENGTH or not joined.isascii():
+        return False
+    return not contains(joined, credentials)
+
+
+_STRINGS = {str}
+
+
+def _quiet(read: Reader) -> Reader:
+    return lambda call, base: quietly(read, call, base)
+
+
+def _event_value(name: str, read: Reader, call: Call, credentials: tuple[str, ...]) -> str | int | float | bool | None:
+    """Return a field of an event: a string, for an outcome also a number or a bool.
+
+    Raises:
+        UnreadableError: It is anything else, or holds a credential.
+    """
+    value = read(call, None)
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or (name == names.AUDIT_OUTCOME and isinstance(value, (bool, int, float))):
+        return value
+    try:
+        string = canonical.as_string(value)
+    except UnreadableError as error:
+        raise UnreadableError(f"field {EVENT_FIELDS[name]!r}: {error}") from None
+    if credentials:
+        check(string, credentials)
+    return string

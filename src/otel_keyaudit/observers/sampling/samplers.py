@@ -1,0 +1,212 @@
+"""Samplers choose the detail of each row, full or minimal. They never drop a row, an id or an outcome."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.snapshot import Detail
+from otel_keyaudit.observers.sampling.event import AuditEvent as AuditEvent  # noqa: PLC0414 - custom samplers get it
+from otel_keyaudit.observers.sampling.rules import FULL, MINIMAL, ON_CHANGE, RulesError, load_rules, matcher
+from otel_keyaudit.targets.function_reference import LazyFunction
+
+REMEMBERED_SNAPSHOTS: Final = 16_384
+"""Number of snapshots that ``on_change`` remembers, those used last."""
+
+SamplerOption = str | Callable[[AuditEvent], object]
+ArgumentOption = str | Path | Sequence[str]
+
+
+class Sampler:
+    """Chooses the detail of a row.
+
+    Args:
+        choose: Returns the detail of a write.
+
+    Attributes:
+        constant: The detail of every row; ``None`` if the sampler must be asked.
+        takes_note: Whether the sampler must be told about rows that were written in full.
+    """
+
+    constant: Detail | None = None
+    takes_note = False
+
+    def __init__(self, choose: Callable[[AuditEvent], object]) -> None:
+        self._choose = choose
+
+    @property
+    def is_constant_full(self) -> bool:
+        """Whether every row is full, so that the server span has the lists from authentication on."""
+        return self.constant is Detail.FULL
+
+    def choose(self, event: AuditEvent) -> Detail:
+        """Return the detail of a write.
+
+        Raises:
+            UnreadableError: A custom sampler returned something else.
+        """
+        detail = self._choose(event)
+        if not isinstance(detail, Detail):
+            raise UnreadableError(f"the sampler returned {type(detail).__name__}, not Detail.FULL or Detail.MINIMAL")
+        return detail
+
+    def written(self, event: AuditEvent) -> None:
+        """Note that a full row was written. A row that failed does not count: minimal rows would refer to nothing."""
+
+
+class ConstantSampler(Sampler):
+    """Chooses the same detail for every row."""
+
+    def __init__(self, detail: Detail) -> None:
+        super().__init__(lambda _: detail)
+        self.constant = detail
+
+
+class PolicySampler(Sampler):
+    """Chooses by a policy, and for ``on_change`` by the snapshots that were written in full before.
+
+    Args:
+        policy: Returns ``full``, ``minimal`` or ``on_change`` for a write.
+        takes_note: Whether the policy can return ``on_change``.
+    """
+
+    def __init__(self, policy: Callable[[AuditEvent], str], *, takes_note: bool) -> None:
+        super().__init__(self._by_policy)
+        self._policy = policy
+        self.takes_note = takes_note
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def _by_policy(self, event: AuditEvent) -> Detail:
+        detail = self._policy(event)
+        if detail == MINIMAL or (detail == ON_CHANGE and self._knows(event)):
+            return Detail.MINIMAL
+        return Detail.FULL
+
+    def _knows(self, event: AuditEvent) -> bool:
+        """Check whether full rows of all snapshots of a write exist, and mark those snapshots as used."""
+        digests = _digests(event)
+        if not self._known.keys() >= digests:
+            return False
+        self._remember(digests)
+        return True
+
+    def written(self, event: AuditEvent) -> None:
+        """Remember the snapshots of a row that was written in full."""
+        self._remember(_digests(event))
+
+    def _remember(self, digests: set[str]) -> None:
+        for digest in digests:
+            self._known.pop(digest, None)
+            self._known[digest] = None
+            if len(self._known) > REMEMBERED_SNAPSHOTS:
+                self._known.popitem(last=False)
+
+
+def _digests(event: AuditEvent) -> set[str]:
+    keys: tuple[ApiKey | None, ...] = event.request_key, event.subject_key
+    return {key.digest for key in keys if key is not None}
+
+
+def _always_full(event: AuditEvent) -> bool:
+    """Check for a row about an API key, a failed outcome and a refusal, which ``actions`` and ``on_change`` keep."""
+    return event.subject_key is not None or event.has_failed or event.was_refused
+
+
+def _actions(patterns: Sequence[str]) -> Sampler:
+    matches = matcher(patterns)
+
+    def policy(event: AuditEvent) -> str:
+        return FULL if _always_full(event) or event.action is None or matches(event.actions) else MINIMAL
+
+    return PolicySampler(policy, takes_note=False)
+
+
+def _on_change(patterns: Sequence[str]) -> Sampler:
+    matches = matcher(patterns)
+
+    def policy(event: AuditEvent) -> str:
+        return FULL if _always_full(event) or matches(event.actions) else ON_CHANGE
+
+    return PolicySampler(policy, takes_note=True)
+
+
+SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "rules", "module:name")
+"""The values of the option ``sampler``."""
+
+
+def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *, deferred: bool) -> Sampler:
+    """Build the sampler that the options name.
+
+    Args:
+        sampler: A sampler's name, ``module:name`` of a function, or a function.
+        sampler_arg: Glob patterns as a list or as a comma-separated string, or the path of a rules file.
+        deferred: The package of a function may become importable later.
+
+    Raises:
+        ConfigurationError: There is no such sampler, or its argument is missing, superfluous or invalid.
+    """
+    if sampler == "actions":
+        return _actions(_patterns(sampler_arg, "with sampler 'actions' are glob patterns with commas between them"))
+    if sampler == "on_change":
+        allowed = "with sampler 'on_change' are glob patterns with commas between them, or no argument"
+        return _on_change(() if sampler_arg is None else _patterns(sampler_arg, allowed))
+    if sampler == "rules":
+        return _rules(sampler_arg)
+    built = _without_argument(sampler, deferred=deferred)
+    if sampler_arg is not None:
+        value = sampler_arg if isinstance(sampler_arg, (str, Path)) else ",".join(map(str, sampler_arg))
+        raise ConfigurationError(
+            f"option 'sampler_arg' has the value {shown(str(value))}, but sampler {shown(_name(sampler))} takes none; "
+            "allowed is an argument with sampler 'actions', 'on_change' or 'rules'"
+        )
+    return built
+
+
+def _without_argument(sampler: SamplerOption, *, deferred: bool) -> Sampler:
+    if callable(sampler):
+        return Sampler(sampler)
+    if sampler in ("always_full", "always_minimal"):
+        return ConstantSampler(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
+    module, colon, name = sampler.partition(":")
+    if not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
+        raise ConfigurationError(
+            f"option 'sampler' has the value {shown(sampler)}; allowed are {', '.join(SAMPLERS)}"
+            f"{hint(sampler, SAMPLERS[:-1])}"
+        )
+    try:
+        return Sampler(LazyFunction(sampler, deferred=deferred))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"option 'sampler' has the value {error}; allowed are {', '.join(SAMPLERS)}") from None
+
+
+def _name(sampler: SamplerOption) -> str:
+    return sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__)
+
+
+def _patterns(sampler_arg: ArgumentOption | None, allowed: str) -> Sequence[str]:
+    elements = sampler_arg.split(",") if isinstance(sampler_arg, str) else sampler_arg
+    if not isinstance(elements, (list, tuple)) or not all(isinstance(element, str) for element in elements):
+        raise _wrong_argument(sampler_arg, allowed)
+    patterns = [element.strip() for element in elements]
+    if not patterns or not all(patterns):
+        raise _wrong_argument(sampler_arg, f"{allowed}, none of them empty")
+    return patterns
+
+
+def _rules(sampler_arg: ArgumentOption | None) -> Sampler:
+    path = sampler_arg[0] if isinstance(sampler_arg, (list, tuple)) and len(sampler_arg) == 1 else sampler_arg
+    if not isinstance(path, (str, Path)) or not str(path).strip():
+        raise _wrong_argument(sampler_arg, "with sampler 'rules' is the path of a JSON file")
+    try:
+        rules = load_rules(path)
+    except RulesError as error:
+        raise ConfigurationError(f"option 'sampler_arg' has the value {shown(str(path))}: {error}") from None
+    return PolicySampler(rules.choose, takes_note=rules.has_on_change)
+
+
+def _wrong_argument(sampler_arg: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"option 'sampler_arg' has the value {shown(sampler_arg)}; allowed {allowed}")

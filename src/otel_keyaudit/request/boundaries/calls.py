@@ -1,0 +1,187 @@
+"""Requests that begin and end with a call: of an ASGI or WSGI application, of a server, a client or a framework."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.request import first_request
+from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
+from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
+from otel_keyaudit.request.boundaries.running import await_inside, run_inside
+from otel_keyaudit.request.boundaries.same_request import goes_on, is_request
+from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open, new_request
+from otel_keyaudit.request.server_span import ServerSpans
+
+
+class CallBoundaries:
+    """Makes the handlers of entry points whose calls are requests.
+
+    Args:
+        spans: Shows a request's state on its server span.
+    """
+
+    def __init__(self, spans: ServerSpans) -> None:
+        self._request_spans = spans
+        self.handlers: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+            "asgi": self._asgi,
+            "asgi_call": self._asgi_call,
+            "asgi_client": partial(self._client, self.delimited_asgi),
+            "asgi_server": self._asgi_server,
+            "bridge": self._bridge,
+            "call": self._call,
+            "wsgi": self._wsgi,
+            "wsgi_client": partial(self._client, self.delimited_wsgi),
+            "wsgi_server": self._wsgi_server,
+        }
+
+    def begin(self, scope: Any) -> Request | None:
+        """Return the state of a request that begins, ``None`` if the current one goes on."""
+        if first_request.waiting:
+            first_request.come_first()
+        current = CALL.get()
+        if current is not None and (current.scope is scope or (is_open(current) and goes_on(current, scope))):
+            return None
+        return new_request(self._request_spans, scope)
+
+    # ASGI
+
+    def _asgi(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        scope_of = entry.subject
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            scope = scope_of(args)
+            request = self.begin(scope) if is_request(scope) else None
+            return original(*args, **kwargs) if request is None else await_inside(request, original, *args, **kwargs)
+
+        return handler
+
+    def _asgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        handler = self._asgi(entry, original)
+
+        def served(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            used = USED_KEY.get()
+            return handler(args, kwargs) if used is None or used.request is None else unrelated(args, kwargs)
+
+        async def unrelated(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            """Run in the context of a previous request, without the key that was set by hand in that one."""
+            used = USED_KEY.get()
+            try:
+                USED_KEY.set(None)
+                return await handler(args, kwargs)
+            finally:
+                USED_KEY.set(used)
+
+        return served
+
+    def _asgi_call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        async def answer(request: Request, args: Arguments, kwargs: dict[str, Any]) -> Any:
+            response = await original(*args, **kwargs)
+            delimit_streaming(response, request)
+            return response
+
+        return self._around(entry, original, await_inside, answer)
+
+    def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an ASGI application each of whose calls is a request."""
+        handler = self._asgi(_APPLICATION, application)
+
+        async def delimited(scope: Any, receive: Any, send: Any) -> Any:
+            return await handler((scope, receive, send), {})
+
+        return delimited
+
+    def _call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def answer(request: Request, args: Arguments, kwargs: dict[str, Any]) -> Any:
+            response = original(*args, **kwargs)
+            delimit_streaming(response, request)
+            return response
+
+        return self._around(entry, original, run_inside, answer)
+
+    def _around(
+        self, entry: EntryPoint, original: Callable[..., Any], run: Callable[..., Any], answer: Callable[..., Any]
+    ) -> Handler:
+        """Return a handler whose calls are requests: ``run`` calls ``answer`` inside each."""
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            request = self.begin(entry.subject(args))
+            if request is None:
+                return original(*args, **kwargs)
+            return run(request, answer, request, args, kwargs)
+
+        return handler
+
+    def _client(self, delimit: Callable[[Any], Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:
+        """Return a handler for a client that calls its ``app``: a copy with a delimited application takes its place."""
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            client = quietly(lambda: _with_app(args[0], delimit(args[0].app))) or args[0]
+            return original(client, *args[1:], **kwargs)
+
+        return handler
+
+    @staticmethod
+    def _bridge(_: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            environ = original(*args, **kwargs)
+            call = current_call()
+            if call is not None:
+                call.aliases += (environ,)
+            return environ
+
+        return handler
+
+    # WSGI
+
+    def _wsgi(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def answer(request: Request, environ: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
+            body = original(*args, **kwargs)
+            request.lasts = runs_code(body, environ)
+            return delimited_body(body, request) if request.lasts else body
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            environ = entry.subject(args)
+            request = self.begin(environ)
+            if request is None:
+                return original(*args, **kwargs)
+            return run_inside(request, answer, request, environ, args, kwargs)
+
+        return handler
+
+    def _wsgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        position = entry.position
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            application = args[position]
+            if callable(application):
+                args = (*args[:position], self.delimited_wsgi(application), *args[position + 1 :])
+            return original(*args, **kwargs)
+
+        return handler
+
+    def delimited_wsgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a WSGI application each of whose calls is a request."""
+        run = self._wsgi(_APPLICATION, application)
+
+        def delimited(environ: Any, start_response: Any) -> Any:
+            return run((environ, start_response), {})
+
+        return delimited
+
+
+def _application_scope(args: Arguments) -> Any:
+    return args[0]
+
+
+_APPLICATION = EntryPoint("an application", "", _application_scope)
+
+
+def _with_app(client: Any, app: Callable[..., Any]) -> Any:
+    """Return a copy of a client that calls another application."""
+    other = copy.copy(client)
+    other.app = app
+    return other

@@ -1,0 +1,125 @@
+"""The functions through which requests come, as data: servers, in-process clients, frameworks, spans and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+Arguments = tuple[Any, ...]
+
+Handler = Callable[[Arguments, dict[str, Any]], Any]
+"""Takes the place of an entry point: calls the original with the same arguments, inside a request."""
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """A function through which requests come.
+
+    Attributes:
+        path: ``package.module:Qualified.name``.
+        protocol: One of these:
+
+            * ``asgi``, ``wsgi``: an application;
+            * ``asgi_call``: an ASGI application that returns its response;
+            * ``asgi_server``: runs one in a context that may be a previous request's;
+            * ``asgi_client``, ``wsgi_client``: a method that calls the application in its attribute ``app``;
+            * ``wsgi_server``: a function that gets the application as an argument;
+            * ``call``: runs a whole request;
+            * ``bridge``: makes an environ of the current scope;
+            * ``span``, ``span_end``: open and end a span;
+            * ``put``, ``take``: put an item into a queue or take one; with ``_later``, as coroutine functions.
+        subject: Returns the ASGI scope, the WSGI environ, or the object that stands for the queue, from the arguments.
+        position: Position of the application among the arguments, for ``wsgi_server``.
+    """
+
+    path: str
+    protocol: str
+    subject: Callable[[Arguments], Any] = itemgetter(1)
+    position: int = 0
+
+
+def _own_scope(args: Arguments) -> Any:
+    return args[0].scope
+
+
+def _stream(args: Arguments) -> Any:
+    """Return the part that both ends of a stream have in common."""
+    return args[0]._state
+
+
+_UVICORN = (
+    "http.h11_impl:RequestResponseCycle",
+    "http.httptools_impl:RequestResponseCycle",
+    "http.zttp_impl:RequestResponseCycle",
+    "http.zttp_h2_impl:RequestResponseCycle",
+    "websockets.websockets_impl:WebSocketProtocol",
+    "websockets.websockets_sansio_impl:WebSocketsSansIOProtocol",
+    "websockets.wsproto_impl:WSProtocol",
+)
+
+_GUNICORN = (  # with the position of the request: the environ is made inside
+    ("sync:SyncWorker.handle_request", 2),
+    ("gthread:ThreadWorker.handle_request", 1),
+    ("gthread:ThreadWorker.handle_http2_request", 1),
+    ("base_async:AsyncWorker.handle_request", 2),
+    ("base_async:AsyncWorker.handle_http2_request", 2),
+)
+
+_ANYIO = "anyio.streams.memory:MemoryObject"
+_SYNC_AND_ASYNC = (("_nowait", ""), ("", "_later"))
+
+_HTTPX = ("httpx", "httpx2")
+
+ENTRY_POINTS = (
+    # Servers: they come first, before any middleware.
+    *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
+    EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
+    EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
+    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server", position=1),
+    *(EntryPoint(f"gunicorn.workers.{name}", "call", itemgetter(position)) for name, position in _GUNICORN),
+    EntryPoint("gunicorn.http.wsgi:default_environ", "bridge"),
+    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server"),
+    EntryPoint("waitress.server:create_server", "wsgi_server"),
+    # In-process clients: the only entry of an application without a framework.
+    *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),
+    *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
+    EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
+    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server"),
+    EntryPoint("django.test.client:ClientHandler.__call__", "call"),
+    EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi_call"),
+    # Frameworks.
+    EntryPoint("fastapi.applications:FastAPI.__call__", "asgi"),
+    EntryPoint("starlette.applications:Starlette.__call__", "asgi"),
+    EntryPoint("starlette.routing:Router.__call__", "asgi"),
+    EntryPoint("litestar.app:Litestar.__call__", "asgi"),
+    EntryPoint("django.core.handlers.asgi:ASGIHandler.__call__", "asgi"),
+    EntryPoint("quart.app:Quart.__call__", "asgi"),
+    EntryPoint("falcon.asgi.app:App.__call__", "asgi"),
+    EntryPoint("django.core.handlers.wsgi:WSGIHandler.__call__", "wsgi"),
+    EntryPoint("flask.app:Flask.__call__", "wsgi"),
+    EntryPoint("falcon.app:App.__call__", "wsgi"),
+    EntryPoint("bottle:Bottle.__call__", "wsgi"),
+    EntryPoint("pyramid.router:Router.__call__", "wsgi"),
+    # A WSGI application mounted in an ASGI application.
+    EntryPoint("a2wsgi.wsgi:build_environ", "bridge"),
+    EntryPoint("asgiref.wsgi:WsgiToAsgiInstance.build_environ", "bridge"),
+    EntryPoint("starlette.middleware.wsgi:build_environ", "bridge"),
+    # Middleware that opens the server span.
+    EntryPoint("opentelemetry.instrumentation.asgi:OpenTelemetryMiddleware.__call__", "asgi"),
+    EntryPoint("opentelemetry.instrumentation.falcon:_InstrumentedFalconAPI.__call__", "wsgi"),
+    EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
+    EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
+    # Spans, recorded or dropped.
+    EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
+    EntryPoint("opentelemetry.sdk.trace:Span.end", "span_end"),
+    EntryPoint("opentelemetry.trace.span:NonRecordingSpan.end", "span_end"),
+    # Queues. Their other methods call these.
+    EntryPoint("asyncio.queues:Queue.put_nowait", "put", itemgetter(0)),
+    EntryPoint("asyncio.queues:Queue.get_nowait", "take", itemgetter(0)),
+    EntryPoint("queue:Queue.put", "put", itemgetter(0)),
+    EntryPoint("queue:Queue.get", "take", itemgetter(0)),
+    *(EntryPoint(f"{_ANYIO}SendStream.send{how}", f"put{later}", _stream) for how, later in _SYNC_AND_ASYNC),
+    *(EntryPoint(f"{_ANYIO}ReceiveStream.receive{how}", f"take{later}", _stream) for how, later in _SYNC_AND_ASYNC),
+)

@@ -1,0 +1,35 @@
+"""Make the handler of each entry point: a function that stands around the original one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from otel_keyaudit.request.boundaries.calls import CallBoundaries
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
+from otel_keyaudit.request.boundaries.spans import SpanBoundaries
+from otel_keyaudit.request.server_span import ServerSpans
+from otel_keyaudit.request.workers.shared_workers import putting, putting_later, taking, taking_later
+
+
+class Boundaries:
+    """Delimits requests while the library is on.
+
+    Args:
+        spans: Shows a request's state on its server span.
+    """
+
+    def __init__(self, spans: ServerSpans) -> None:
+        self._handlers = CallBoundaries(spans).handlers | SpanBoundaries(spans).handlers | _QUEUE_HANDLERS
+
+    def handler(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        """Return the handler for an entry point."""
+        return self._handlers[entry.protocol](entry, original)
+
+
+_QUEUE_HANDLERS: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+    "put": lambda entry, original: putting(entry.subject, original),
+    "put_later": lambda entry, original: putting_later(entry.subject, original),
+    "take": lambda entry, original: taking(entry.subject, original),
+    "take_later": lambda entry, original: taking_later(entry.subject, original),
+}

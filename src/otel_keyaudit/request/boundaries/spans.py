@@ -1,0 +1,111 @@
+"""Requests that begin and end with a server span, where no entry point delimits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
+
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.request import first_request
+from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
+from otel_keyaudit.request.call_stack import task_or_thread
+from otel_keyaudit.request.context import (
+    CALL,
+    SPAN_MARK,
+    USED_KEY,
+    Request,
+    attribution_of,
+    current_call,
+    is_open,
+    new_request,
+    used_key,
+)
+from otel_keyaudit.request.server_span import ServerSpans
+
+_OPENED_MARK = "otel_keyaudit_opened"
+"""Attribute of a span object whose end is the end of a request."""
+
+_SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # an enum finds its members slowly, and every span asks
+
+
+class SpanBoundaries:
+    """Makes the handlers of the entry points that open and end a span.
+
+    Args:
+        spans: Shows a request's state on its server span.
+    """
+
+    def __init__(self, spans: ServerSpans) -> None:
+        self._request_spans = spans
+        self._spans_make_requests = False
+        self.handlers: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+            "span": self._span,
+            "span_end": self._span_end,
+        }
+
+    def _span(self, _: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            span = original(*args, **kwargs)
+            kind = args[3]
+            if kind is _SERVER or kind is _CONSUMER:
+                quietly(self._opened, span, kind)
+            elif self._spans_make_requests:
+                quietly(_inherit_mark, span, args[2])
+            return span
+
+        return handler
+
+    def _opened(self, span: Span, kind: SpanKind) -> None:
+        if not (span.is_recording() or _is_of_its_own(span)):
+            return
+        call, used = current_call(), used_key()
+        key = attribution_of(used) if used is not None and used.holds() else None
+        if call is not None and kind is _SERVER:
+            if call.server_span is None:
+                call.opened(span, key)
+            return
+        first_request.come_first()
+        if call is not None:
+            call.is_divided = True
+        request = new_request(self._request_spans)
+        request.within, request.flow, request.used_before = call, task_or_thread(), used
+        self._spans_make_requests = True
+        setattr(span, SPAN_MARK, request)
+        setattr(span, _OPENED_MARK, request)
+        request.opened(span if kind is _SERVER else None, key)
+
+    @staticmethod
+    def _span_end(_: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            request = getattr(args[0], _OPENED_MARK, None)
+            if request is not None:
+                quietly(_end, request)
+            return original(*args, **kwargs)
+
+        return handler
+
+
+def _end(request: Request) -> None:
+    """End a request that a span began, and the key that was set by hand inside it."""
+    used = USED_KEY.get()
+    if used is not None and used.request is request and not used.is_job:
+        USED_KEY.set(request.used_before)
+    request.end()
+
+
+def _is_of_its_own(span: Span) -> bool:
+    """Say whether a span was started: a tracer that is off returns the parent."""
+    context = span.get_span_context()
+    return context.is_valid and not context.is_remote
+
+
+def _inherit_mark(span: Span, context: Any) -> None:
+    call = CALL.get()
+    if call is not None and is_open(call) and not call.is_divided:
+        return
+    mark = getattr(trace.get_current_span(context), SPAN_MARK, None)
+    if isinstance(mark, Request) and span.get_span_context().is_valid:
+        setattr(span, SPAN_MARK, mark)

@@ -1,0 +1,72 @@
+"""Observe ``queue.SimpleQueue``, whose methods are written in C: a subclass takes the place of the class.
+
+Objects that exist before, and modules that hold the class under another name, are not observed.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+from types import ModuleType
+from typing import Any
+
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.request.workers.shared_workers import note_put, note_taken
+
+_Original: Any = queue.SimpleQueue
+
+_KEPT = frozenset({"_queue", __name__})
+"""The modules that define the two classes."""
+
+
+class _LikeOriginal(type):
+    """Makes a queue of the original class an instance of the subclass."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return issubclass(type(instance), _Original if cls is SimpleQueue else cls)
+
+
+class SimpleQueue(_Original, metaclass=_LikeOriginal):  # type: ignore[misc]
+    """The subclass."""
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item."""
+        quietly(note_put, self)
+        _Original.put(self, item, block, timeout)
+
+    def put_nowait(self, item: Any) -> None:
+        """Put an item."""
+        quietly(note_put, self)
+        _Original.put_nowait(self, item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take an item."""
+        item = _Original.get(self, block, timeout)
+        quietly(note_taken, self, item)
+        return item
+
+    def get_nowait(self) -> Any:
+        """Take an item."""
+        item = _Original.get_nowait(self)
+        quietly(note_taken, self, item)
+        return item
+
+
+for name in ("__module__", "__qualname__", "__doc__"):
+    setattr(SimpleQueue, name, getattr(_Original, name))
+
+
+def observe_simple_queues() -> None:
+    """Put the subclass in place of the class, in every module that holds it under its name."""
+    _replace(_Original, SimpleQueue)
+
+
+def restore_simple_queues() -> None:
+    """Put the class back."""
+    _replace(SimpleQueue, _Original)
+
+
+def _replace(old: type, new: type) -> None:
+    for module in [module for module in sys.modules.values() if type(module) is ModuleType]:
+        if module.__name__ not in _KEPT and vars(module).get("SimpleQueue") is old:
+            vars(module)["SimpleQueue"] = new

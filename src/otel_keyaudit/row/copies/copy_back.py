@@ -1,0 +1,53 @@
+"""Copy what a function did to our copies back to the caller's objects, as if it had received those."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from operator import is_
+from typing import Any
+
+from otel_keyaudit.row.copies.mapping_copy import contents, pop_values, put_values, values_reader
+
+_NO_COPIES: Mapping[int, Any] = {}
+
+
+def copy_back(
+    original: Any,
+    copied: Any,
+    before: dict[Any, Any],
+    reserved: Collection[str] = (),
+    originals: Mapping[int, Any] = _NO_COPIES,
+) -> None:
+    """Copy back what was added to a copied mapping, changed in it or removed from it, except reserved names."""
+    now = copied if type(copied) is dict else contents(copied)
+    if len(now) == len(before) and all(map(is_, now, before)) and all(map(is_, now.values(), before.values())):
+        return
+    is_same = is_ if now is copied else _is_same
+    for name in before:
+        if name not in now and name not in reserved and name in original:
+            del original[name]
+    for name, value in now.items():
+        if name not in reserved and (name not in before or not is_same(value, before[name])):
+            _put_back(original, name, originals.get(id(value), value))
+
+
+def _put_back(original: Any, name: Any, value: Any) -> None:
+    if values_reader(original) is None:
+        original[name] = value
+        return
+    if name in original:
+        pop_values(original, name)
+    put_values(original, name, list(value))
+
+
+def _is_same(value: Any, before: Any) -> bool:
+    """Return whether two values are the same object, or tuples of the same objects."""
+    if type(value) is tuple is type(before):
+        return len(value) == len(before) and all(map(is_, value, before))
+    return value is before
+
+
+def copy_list_back(original: list[Any], copied: list[Any], before: list[Any], originals: Mapping[int, Any]) -> None:
+    """Copy back what was appended to a copied list, moved in it or removed from it."""
+    if len(copied) != len(before) or not all(map(is_, copied, before)):
+        original[:] = [originals.get(id(element), element) for element in copied]

@@ -1,0 +1,69 @@
+"""Determine what ``None`` becomes in the place of additional fields: a JSON string, JSON bytes or a dict.
+
+The first of these that is known decides: ``fields_as``; the annotation of the parameter or attribute; the type of the
+mapped column; the kind that the target was given last; else a dict. A text column never gets a dict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import ref
+
+from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.row.types.annotations import kind_of_attribute
+from otel_keyaudit.row.types.column_types import UNKNOWN, kind_of_column
+
+_KINDS: dict[type, str] = {str: "text", bytes: "bytes", bytearray: "bytes", memoryview: "bytes"}
+
+
+class EmptyFields:
+    """The kind that ``None`` becomes in one place.
+
+    Args:
+        known: The kind that the target or the annotation of its parameter names, if any.
+        parameter: The parameter, if the place is one.
+    """
+
+    def __init__(self, known: str | None, parameter: str | None) -> None:
+        self._known = known
+        self._parameter = parameter
+        self._last: str | None = None
+        self._class: tuple[ref[type], str, str | None] | None = None
+
+    def note(self, fields: Any) -> None:
+        """Remember the kind of fields that the target was given."""
+        self._last = _KINDS.get(type(fields), "dict")
+
+    def kind(self, owner: Any = None, name: str | None = None) -> Any:
+        """Return the kind: ``text``, ``bytes`` or ``dict``.
+
+        Args:
+            owner: The object whose attribute the fields are; for a parameter, the object or class of the method.
+            name: The attribute.
+
+        Raises:
+            UnchangeableError: The place is a column that may take a string.
+        """
+        if self._known is not None:
+            return self._known
+        found = None if owner is None else self._kind_in_class(owner, name or self._parameter or "")
+        if found is not None and found != UNKNOWN:
+            return found
+        if self._last is None and found == UNKNOWN:
+            raise UnchangeableError(
+                f"the additional fields are None, and the type of the column {name or self._parameter!r} does not tell "
+                "what it takes; add fields_as=text or fields_as=dict to the target"
+            )
+        return self._last or "dict"
+
+    def _kind_in_class(self, owner: Any, name: str) -> str | None:
+        found = self._kind_of(owner if isinstance(owner, type) else type(owner), name)
+        model = getattr(owner, "model", None) if found is None and name == self._parameter else None
+        return self._kind_of(model, name) if isinstance(model, type) else found  # of a manager of Django's
+
+    def _kind_of(self, kind: type, name: str) -> str | None:
+        known = self._class
+        if known is None or known[0]() is not kind or known[1] != name:
+            found = kind_of_attribute(kind, name) or kind_of_column(kind, name)
+            known = self._class = ref(kind), name, found
+        return known[2]

@@ -1,0 +1,185 @@
+"""Follow the steps of a path from one object to the next, without consuming, awaiting or loading anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Set
+from datetime import datetime
+from itertools import islice
+from types import CoroutineType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from otel_keyaudit.errors import MissingError, UnreadableError
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+from otel_keyaudit.targets.expressions import loaded_values
+
+MOST_ELEMENTS = 100_000
+"""How many elements of an iterator are read. A longer one may be endless."""
+
+_SETTLED = frozenset({type(None), str, int, bool, float, bytes, list, tuple, dict, set, frozenset, datetime, UUID})
+"""Classes of values that can be read again and again, so that they need no further check."""
+
+
+class Step(NamedTuple):
+    """One step of a path: ``kind`` is ``name``, ``call``, ``index``, ``item``, ``each`` or ``apply``."""
+
+    kind: str
+    operand: Any = None
+
+
+def follow(value: Any, steps: tuple[Step, ...]) -> Any:
+    """Return the value at the end of the steps; ``None`` on the way gives ``None``.
+
+    Raises:
+        MissingError: An object on the way lacks an attribute or an element.
+        UnreadableError: The value is an iterator or an awaitable.
+    """
+    for position, step in enumerate(steps):
+        if value is None:
+            return None
+        if step.kind == "each":
+            return _map(value, steps[position + 1 :])
+        value = _READ[step.kind](value, step.operand)
+        if type(value) not in _SETTLED:
+            is_used = position + 1 == len(steps) or steps[position + 1].kind == "each"
+            value = _settled(value, is_created=step.kind in _CREATES, is_used=is_used)
+    return value
+
+
+def member(value: Any, name: str) -> Any:
+    """Return an item of a mapping, else an attribute, else an item of anything with ``keys()``.
+
+    A mapping without such an item gives ``None``.
+
+    Raises:
+        MissingError: There is none. An attribute that exists and raises is another error.
+    """
+    if isinstance(value, Mapping):
+        if name in value:
+            return value[name]
+        return attribute(value, name) if hasattr(type(value), name) else getattr(value, name, None)
+    try:
+        return attribute(value, name)
+    except MissingError:
+        if not hasattr(type(value), "keys"):
+            raise
+    return item(value, name)
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Return an attribute; of a mapped object only a loaded one.
+
+    Raises:
+        MissingError: There is none. An attribute that exists and raises is another error.
+    """
+    try:
+        return getattr(loaded_values.readable(value), name)
+    except AttributeError as error:
+        if hasattr(type(value), name) or is_raised_by_signal_handler(error):
+            raise
+        raise MissingError(name, value) from None
+
+
+def item(value: Any, name: str | int) -> Any:
+    """Return an item of a mapping by name, or of a sequence by position. A missing item of a mapping is ``None``.
+
+    Raises:
+        MissingError: A sequence has no such element.
+    """
+    if isinstance(value, Mapping) and name not in value:
+        return None
+    try:
+        return value[name]
+    except (LookupError, TypeError) as error:
+        if is_raised_by_signal_handler(error):
+            raise
+        raise MissingError(str(name), value) from None
+
+
+def apply(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Return the result of a function, if it is neither an iterator nor an awaitable.
+
+    Raises:
+        UnreadableError: It is one. A coroutine that the function made for this call is closed.
+    """
+    return follow(function, (Step("apply", argument),))
+
+
+_READ: dict[str, Callable[[Any, Any], Any]] = {
+    "name": member,
+    "call": lambda value, name: attribute(value, name)(),
+    "index": item,
+    "item": item,
+    "apply": lambda function, argument: function(argument),
+}
+
+_CREATES = frozenset({"call", "apply"})
+"""Steps that run a function, which may make a new iterator."""
+
+
+def _map(values: Any, steps: tuple[Step, ...]) -> list[Any]:
+    """Follow the rest of the path from each element. A second ``[]`` in the rest flattens the lists."""
+    if isinstance(values, (str, bytes, Iterator)) or not isinstance(values, Iterable):
+        raise UnreadableError(f"[] maps over a list, not over {type(values).__name__}")
+    results = [result for value in loaded_values.elements(values) if (result := follow(value, steps)) is not None]
+    if any(step.kind == "each" for step in steps):
+        results = [element for result in results for element in result]
+    return _sorted(results) if isinstance(values, Set) else results
+
+
+def _sorted(values: list[Any]) -> list[Any]:
+    """Sort the elements of a set, so that one key has one snapshot. Elements without an order stay as they are."""
+    try:
+        return sorted(values)
+    except TypeError as error:
+        if is_raised_by_signal_handler(error):
+            raise
+        return values
+
+
+def _settled(value: Any, *, is_created: bool, is_used: bool) -> Any:
+    """Return a value that can be read again and again: the value itself, or the elements of an iterator made for us.
+
+    Args:
+        value: The value.
+        is_created: A function that we called returned it.
+        is_used: It is the value of the whole path, or ``[]`` follows. Otherwise only an attribute of it is read.
+
+    Raises:
+        UnreadableError: The application would find its iterator consumed or its awaitable awaited.
+    """
+    kind = type(value)
+    if kind is loaded_values.LoadedView:
+        return loaded_values.original(value)
+    if is_used and issubclass(kind, Iterator):
+        if is_created and sys.getrefcount(value) <= _our_references:
+            return _elements(value)
+        raise UnreadableError(f"{kind.__name__} can be read only once, by the application")
+    if kind is CoroutineType or (is_used and issubclass(kind, (Awaitable, AsyncIterator))):
+        if kind is CoroutineType and sys.getrefcount(value) <= _our_references:
+            value.close()  # nobody else can await it, and Python would warn about that
+        raise UnreadableError(f"{kind.__name__} would have to be awaited")
+    return value
+
+
+def _elements(iterator: Iterator[Any]) -> list[Any]:
+    found = list(islice(iterator, MOST_ELEMENTS + 1))
+    if len(found) > MOST_ELEMENTS:
+        raise UnreadableError(f"{type(iterator).__name__} has more than {MOST_ELEMENTS:,} elements")
+    return found
+
+
+_our_references = 0
+"""References to a new object while ``_settled`` looks at it, if nobody else holds it. Python versions differ in it."""
+
+
+def _recognises_new_objects() -> bool:
+    try:
+        return bool(apply(iter, (None,)))
+    except UnreadableError:
+        return False
+
+
+while not _recognises_new_objects():
+    _our_references += 1

@@ -1,0 +1,204 @@
+"""From a key object to an :class:`ApiKey`: only declared fields are read, and one that cannot be read costs no other.
+
+The serialized values are the cache key of the snapshot, so that a key is converted once and then only looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from otel_keyaudit.errors import MissingError, UnreadableError
+from otel_keyaudit.guard.guard import Guard, boxed
+from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+from otel_keyaudit.key.api_key import READERS, ApiKey
+from otel_keyaudit.key.cache import Cache
+from otel_keyaudit.targets.call import Call, Reader
+from otel_keyaudit.targets.expressions.expression import Expression
+from otel_keyaudit.targets.key_objects.key_classes import (
+    ABSENT,
+    UNKNOWN,
+    is_mapping_class,
+    member_reader,
+    plain_members,
+)
+from otel_keyaudit.targets.target import Source
+
+Report = Callable[[BaseException], object]
+"""Counts a field that cannot be read."""
+
+
+class Field(NamedTuple):
+    """How one field of a key is read.
+
+    Attributes:
+        source: Its source.
+        read: The reader of the source.
+    """
+
+    source: Source
+    read: Reader
+
+
+Fields = Mapping[str, Field]
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""Values that are equal as JSON, but not as fields of a key, must not be serialized alike."""
+
+
+class KeyReader:
+    """Reads the key objects of one class.
+
+    Args:
+        kind: The class.
+        fields: How each field is read.
+        notice: Is told of each key object that was converted, with its snapshot.
+
+    Attributes:
+        is_of_mappings: The class is a mapping, which any target may return.
+    """
+
+    def __init__(
+        self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
+    ) -> None:
+        self.is_of_mappings = is_mapping_class(kind)
+        self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
+        self._fields = fields
+        self._notice = notice
+        self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.emitted))
+        members = {name: _members(field.source) for name, field in fields.items()}
+        plain = {*plain_members(kind, {one for names in members.values() for one in names})}
+        self._plain = {name for name, names in members.items() if names and plain.issuperset(names)}
+        self._names = tuple(dict.fromkeys(one for name in fields if name in self._plain for one in members[name]))
+        required = {one for name in self._plain if not _is_default(fields[name].source) for one in members[name]}
+        defaults = tuple(ABSENT if name in required else None for name in self._names)
+        self._read_members = member_reader(kind, self._names, defaults)
+        self._others = [field.read for name, field in fields.items() if name not in self._plain]
+
+    def read(self, call: Call, key: Any, report: Report) -> ApiKey | None:
+        """Return the snapshot of a key object.
+
+        Args:
+            call: The call, for fields that start from it.
+            key: The key object.
+            report: Counts a field that cannot be read.
+
+        Returns:
+            The snapshot, in which such a field is unknown; ``None`` if the id cannot be read.
+        """
+        if self._is_snapshot:
+            return key  # type: ignore[no-any-return]
+        values = self._read_members(key)
+        if self._others:
+            guard = _Reporting(report)
+            values += [guard.attempt(read, call, key) for read in self._others]
+        content = _serialized(values)
+        return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
+
+    def _convert(self, call: Call, key: Any, values: list[Any], content: bytes | None, report: Report) -> ApiKey | None:
+        """Return a new snapshot. It is cached if every field could be read."""
+        guard = _Reporting(report)
+        members = dict(zip(self._names, values, strict=False))
+        others = iter(values[len(self._names) :])
+        fields = {}
+        for name, field in self._fields.items():
+            is_plain = name in self._plain
+            value = guard.attempt(self._value, field, members, call, key) if is_plain else next(others)
+            if value is not None and value is not UNKNOWN:
+                value = guard.attempt(_converted, name, value)
+            if value is not None and value is not UNKNOWN:
+                fields[name] = value
+        snapshot = ApiKey(**fields) if "id" in fields else None
+        if snapshot is None:
+            report(UnreadableError("the key has no id"))
+        elif content is not None and not guard.has_failed and _serialized(values) == content:
+            # Another thread may just have changed a list. The copy frees the buffer of 8 kB that orjson may hold on to.
+            self._known.keep(bytes(bytearray(content)), snapshot)
+        if self._notice is not None:
+            self._notice(key, self._fields, snapshot)
+        return snapshot
+
+    def _value(self, field: Field, members: Mapping[str, Any], call: Call, key: Any) -> Any:
+        """Return the value of a field from the members that were read."""
+        if not isinstance(field.source, Expression) or any(members[name] is UNKNOWN for name in _members(field.source)):
+            return field.read(call, key)  # which tells why
+        return field.source.first(lambda path: path.filtered(_present(members, path.member or "", key)))
+
+
+class _Reporting(Guard):
+    """Runs the reading of one field after the other.
+
+    Args:
+        report: Counts a failure.
+    """
+
+    has_failed = False
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def attempt(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return the result of some work, ``UNKNOWN`` if it fails."""
+        done = self.guarded("", boxed, work, *args)
+        return UNKNOWN if done is None else done[0]
+
+    def report(self, _: str, error: BaseException) -> None:
+        """Count a failure."""
+        self.has_failed = True
+        self._report(error)
+
+
+def _members(source: Source) -> Sequence[str]:
+    """Return the members of the key object that a source reads, or none if it reads anything else."""
+    if not isinstance(source, Expression):
+        return ()
+    names = [path.member for path in source.paths]
+    return [name for name in names if name is not None] if None not in names else ()
+
+
+def _is_default(source: Source) -> bool:
+    return isinstance(source, Expression) and source.is_default
+
+
+def _present(members: Mapping[str, Any], name: str, key: Any) -> Any:
+    if members[name] is ABSENT:
+        raise MissingError(name, key)
+    return members[name]
+
+
+def _serialized(values: list[Any]) -> bytes | None:
+    """Return the serialized values, ``None`` if one of them is of a kind that is never written or never cached."""
+    try:
+        return orjson.dumps(values, _tagged, _OPTIONS)
+    except TypeError as error:
+        if is_raised_by_signal_handler(error):
+            raise
+        if error.__cause__ is not None and _is_the_applications(error.__cause__):
+            raise error.__cause__ from None
+        return None
+
+
+def _is_the_applications(cause: BaseException) -> bool:
+    """Say whether an interrupt, or an exception of a signal handler, arrived in the callback of orjson."""
+    return not isinstance(cause, Exception) or is_raised_by_signal_handler(cause)
+
+
+def _tagged(value: Any) -> orjson.Fragment:
+    """Return the serialized form of a value that JSON does not have. No JSON value looks like it."""
+    if isinstance(value, (set, frozenset)):
+        return orjson.Fragment(b"set" + orjson.dumps(sorted(value), option=_OPTIONS))
+    if type(value) is datetime:
+        return orjson.Fragment(b"time" + value.isoformat().encode())
+    if value is ABSENT:
+        return orjson.Fragment(b"absent")
+    raise TypeError
+
+
+def _converted(name: str, value: Any) -> Any:
+    try:
+        return READERS[name](value)
+    except UnreadableError as error:
+        raise UnreadableError(f"field {name!r}: {error}") from None

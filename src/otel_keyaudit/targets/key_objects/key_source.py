@@ -1,0 +1,203 @@
+"""How the key objects of a target are read: as the target says, else as a preset knows their class, else by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from logging import INFO
+from typing import Any
+
+from otel_keyaudit.guard.guard import log, logger
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.targets.call import reader
+from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.expressions.steps import apply
+from otel_keyaudit.targets.key_objects.class_map import ClassMap
+from otel_keyaudit.targets.key_objects.key_classes import class_names, has_member, public_names
+from otel_keyaudit.targets.key_objects.key_reader import Field, Fields, KeyReader
+from otel_keyaudit.targets.target import Source
+
+MOST_CLASSES = 64
+"""How many classes of key objects a target knows at a time."""
+
+
+class KeyType:
+    """How a preset reads the key objects of its library.
+
+    Args:
+        hidden: Members that hold a secret although their names do not tell, such as ``pk``.
+        **fields: The fields of a key: an expression that starts at the object, or a function that takes the object.
+    """
+
+    def __init__(self, *, hidden: Collection[str] = (), **fields: str | Callable[[Any], Any]) -> None:
+        self.hidden = frozenset(hidden)
+        self.fields: Fields = {name: _field(name, source) for name, source in fields.items()}
+
+    def hides(self, source: Source) -> bool:
+        """Return whether a source would write out one of the hidden members."""
+        if not isinstance(source, Expression):
+            return False
+        for path in source.paths:
+            members = [step.operand for step in path.steps if step.kind in ("name", "item", "call")]
+            is_hashed = path.filters and path.filters[0].for_secret() is not None
+            if len(members) == 1 and members[0] in self.hidden and not is_hashed:
+                return True
+        return False
+
+
+class KeyTypes:
+    """The key types of all presets.
+
+    Args:
+        known: Returns the key type of a class by ``module:Class``.
+        in_use: Names of classes whose objects are API keys, also before one of them has authenticated.
+    """
+
+    def __init__(self, known: Callable[[str], KeyType | None] = lambda _: None, in_use: Collection[str] = ()) -> None:
+        self._known = known
+        self._in_use = frozenset(in_use)
+
+    def of(self, kind: type) -> KeyType | None:
+        """Return the key type of a class or of its nearest base class."""
+        return next(filter(None, map(self._known, class_names(kind))), None)
+
+    def is_in_use(self, kind: type) -> bool:
+        """Return whether objects of a class are API keys."""
+        return not self._in_use.isdisjoint(class_names(kind))
+
+
+class KeySource:
+    """Reads the key objects of one target, with one reader for each class.
+
+    Args:
+        sources: The source of each field, with defaults.
+        named: The fields that the target names.
+        types: The key types of presets.
+        deferred: The package of a referenced object need not be importable yet.
+        target: The target string, for the line about defaults that do not fit.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        named: Collection[str],
+        types: KeyTypes,
+        *,
+        deferred: bool,
+        target: str = "",
+    ) -> None:
+        self._fields = {name: Field(source, reader(source, deferred=deferred)) for name, source in sources.items()}
+        self._named = frozenset(named)
+        self._types = types
+        self._target = target
+        self._readers: ClassMap[KeyReader] = ClassMap(MOST_CLASSES)
+        self._learned: ClassMap[tuple[KeySource, KeyReader]] = ClassMap(MOST_CLASSES)
+
+    def reader_for(self, kind: type, learned: KeySource | None = None) -> KeyReader:
+        """Return the reader for the key objects of a class.
+
+        Args:
+            kind: The class.
+            learned: The source of the authentication target that has returned objects of this class. Its relative
+                paths are used for each field that this target does not name.
+        """
+        if learned is None:
+            return self._readers.get(kind) or self._new_reader(kind)
+        source, found = self._learned.get(kind) or (None, None)
+        if found is None or source is not learned:
+            found = KeyReader(kind, {**self.fields(kind), **learned._relative(kind), **self._own(kind)})
+            self._learned.keep(kind, (learned, found))
+        return found
+
+    def fields(self, kind: type) -> Fields:
+        """Return how each field of a class's objects is read."""
+        known = self._types.of(kind)
+        defaults = {name: field for name, field in self._fields.items() if name not in self._named}
+        return {**(defaults if known is None else known.fields), **self._own(kind)}
+
+    def _new_reader(self, kind: type) -> KeyReader:
+        has_defaults = self._types.of(kind) is None
+        notice = _Notice(self._target, kind, self._named) if has_defaults else None
+        found = KeyReader(kind, self.fields(kind), notice)
+        self._readers.keep(kind, found)
+        return found
+
+    def _own(self, kind: type) -> Fields:
+        """Return the fields that the target names, except those that would write out a hidden member of the class."""
+        known = self._types.of(kind)
+        return {
+            name: self._fields[name]
+            for name in self._fields
+            if name in self._named and (known is None or not known.hides(self._fields[name].source))
+        }
+
+    def _relative(self, kind: type) -> Fields:
+        """Return how fields are read from an object of a class that was not returned by the target itself."""
+        known = self._types.of(kind)
+        own = {name: field for name, field in self._own(kind).items() if is_relative(field.source)}
+        return own if known is None else {**known.fields, **own}
+
+
+class _Notice:
+    """Logs one line about the defaults that do not fit the key objects of a class.
+
+    Args:
+        target: The target string.
+        kind: The class.
+        named: The fields that the target names, so that they are no defaults.
+    """
+
+    def __init__(self, target: str, kind: type, named: Collection[str]) -> None:
+        self._target = target
+        self._class = kind.__qualname__
+        self._named = named
+        self._is_done = False
+
+    def __call__(self, key: Any, fields: Fields, snapshot: ApiKey | None) -> None:
+        """Look at one key object."""
+        if self._is_done or not logger.isEnabledFor(INFO):
+            return
+        parts = [*self._missing(key, fields, snapshot), *_several_scopes(fields, snapshot)]
+        if parts:
+            self._is_done = True
+            log(INFO, "%s: %s", self._target, "; ".join(parts))
+
+    def _missing(self, key: Any, fields: Fields, snapshot: ApiKey | None) -> list[str]:
+        defaults = [name for name in fields if name not in self._named and getattr(snapshot, name, None) is None]
+        missing = [name for name in defaults if not _is_there(key, fields[name].source)]
+        if not missing:
+            return []
+        lost = "it" if len(missing) == 1 else "them"
+        return [
+            f"{self._class} has no {', '.join(missing)}, so rows and spans lack {lost}",
+            f"add {'&'.join(f'{name}=…' for name in missing)} to the target if the key has them under other names",
+            f"{self._class} has {', '.join(public_names(key)) or 'no public attribute'}",
+        ]
+
+
+def _is_there(key: Any, source: Source) -> bool:
+    paths = source.paths if isinstance(source, Expression) else ()
+    return any(has_member(key, path.member) for path in paths if path.member is not None)
+
+
+def _several_scopes(fields: Fields, snapshot: ApiKey | None) -> list[str]:
+    """Return a hint if the scopes are one string that holds several."""
+    source = fields["scopes"].source if "scopes" in fields else None
+    if snapshot is None or not isinstance(source, Expression) or len(snapshot.scopes or ()) != 1:
+        return []
+    (scope,) = snapshot.scopes or ("",)
+    split = "split:%2C" if "," in scope else "split" if len(scope.split()) > 1 else None
+    if split is None:
+        return []
+    return [f"its scopes are one string that holds several; write scopes={source.text}|{split} to separate them"]
+
+
+def is_relative(source: Source | None) -> bool:
+    """Return whether a source starts at the key object."""
+    return isinstance(source, Expression) and source.roots == {None}
+
+
+def _field(name: str, source: str | Callable[[Any], Any]) -> Field:
+    if callable(source):
+        return Field(source, lambda call, key: apply(source, key))
+    expression = parse(source, emitted=True, is_default=name != "id")
+    return Field(expression, reader(expression, deferred=True))

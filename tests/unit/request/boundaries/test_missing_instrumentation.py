@@ -1,0 +1,40 @@
+"""The remedy for a key that is accepted outside of every request."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from otel_keyaudit.request.boundaries.missing_instrumentation import _INSTRUMENTATIONS, missing_instrumentation_hint
+
+
+@pytest.fixture(autouse=True)
+def _nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in _INSTRUMENTATIONS:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_use_key_is_always_a_remedy() -> None:
+    """A script has no framework."""
+    hint = missing_instrumentation_hint()
+    assert hint == "put `with use_key(key):` around the work, or serve the application by ASGI or WSGI"
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("aiohttp.web", "opentelemetry-instrumentation-aiohttp-server"),
+        ("tornado.web", "opentelemetry-instrumentation-tornado"),
+        ("grpc", "opentelemetry-instrumentation-grpc"),
+        ("sanic", "opentelemetry-instrumentation-sanic"),
+    ],
+)
+def test_instrumentation_of_an_imported_framework(
+    module: str, distribution: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its distribution is named, and the module that shows why."""
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    hint = missing_instrumentation_hint()
+    assert hint.startswith(f"install and enable {distribution} ({module} is imported), or put `with use_key(key):`")

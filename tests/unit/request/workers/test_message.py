@@ -1,0 +1,84 @@
+"""A key in the header of a message: a string that can be nothing but a key."""
+
+from __future__ import annotations
+
+import pytest
+
+from otel_keyaudit import ApiKey
+from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.request.attribution import Delegation
+from otel_keyaudit.request.context import UsedKey
+from otel_keyaudit.request.workers.message import MAX_BYTES, packed, unpacked
+
+FULL = ApiKey("k_1", "Zoë", ["b:write", "a:read"], [], "u_1", "2026-11-23T16:00:00Z")
+
+
+def of_length(size: int) -> ApiKey:
+    """Return a key whose text has so many bytes."""
+    scopes = [f"{number:05}" + "s" * 995 for number in range(size // 1_003)]
+    rest = size - len(packed(UsedKey(ApiKey("k_1", scopes=[*scopes, ""]))))
+    return ApiKey("k_1", scopes=[*scopes, "r" * rest])
+
+
+@pytest.mark.parametrize("key", [FULL, ApiKey("k_1"), ApiKey("k_1", scopes=[]), of_length(MAX_BYTES)])
+def test_a_key_arrives_as_it_was(key: ApiKey) -> None:
+    """All of it, as far as it is known; up to a length that every broker takes."""
+    assert unpacked(packed(UsedKey(key))).key == key
+
+
+def test_delegation_arrives_with_the_key() -> None:
+    """The user and the actors are part of the same header, also if only some fields of the key are."""
+    text = packed(UsedKey(FULL, Delegation("user:7", ("gateway", "job"), 2)), ("id",))
+    assert text == '{"id":"k_1","on_behalf_of":"user:7","actors":["gateway","job"]}'
+    arrived = unpacked(text)
+    assert (arrived.key, arrived.delegation) == (ApiKey("k_1"), Delegation("user:7", ("gateway", "job"), 2))
+
+
+def test_some_fields_may_be_left_behind() -> None:
+    """Those that are named go, if they are known."""
+    assert packed(UsedKey(FULL), ("id", "name")) == '{"id":"k_1","name":"Zoë"}'
+    assert packed(UsedKey(ApiKey("k_1")), ("id", "name")) == '{"id":"k_1"}'
+
+
+def test_a_key_that_is_too_long_stays() -> None:
+    """The error says what the limit is."""
+    with pytest.raises(UnreadableError, match=r"^a key of more than 32,768 bytes is not handed over as a whole$"):
+        packed(UsedKey(of_length(MAX_BYTES + 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "a key is a string of limited length"),
+        (b'{"id":"k_1"}', "a key is a string of limited length"),
+        ('{"id":"k_1"}' + " " * MAX_BYTES, "a key is a string of limited length"),
+        ('["id"]', "a key is an object with the fields of a key"),
+        ('"id"', "a key is an object with the fields of a key"),
+        ("{}", "a key is an object with the fields of a key"),
+        ('{"name":"n"}', "a key is an object with the fields of a key"),
+        ('{"id":"k_1","secret":"s"}', "a key is an object with the fields of a key"),
+        ('{"id": "k_1"}', "a key has the form in which it was handed over"),
+        ('{"id":1}', "a key has the form in which it was handed over"),
+        ('{"name":"n","id":"k_1"}', "a key has the form in which it was handed over"),
+        ('{"id":"k_1","name":null}', "a key has the form in which it was handed over"),
+        ('{"id":"k_1","on_behalf_of":7}', "on_behalf_of is a string, and actors are a list of strings"),
+        ('{"id":"k_1","actors":"a"}', "on_behalf_of is a string, and actors are a list of strings"),
+        ('{"id":"k_1","actors":["a",null]}', "on_behalf_of is a string, and actors are a list of strings"),
+        ('{"id":"k_1","on_behalf_of":""}', "a key has the form in which it was handed over"),
+        ('{"id":"k_1","actors":[]}', "a key has the form in which it was handed over"),
+        ('{"actors":["a"],"id":"k_1"}', "a key has the form in which it was handed over"),
+        ('{"id":"k_1","scopes":["a","a"]}', "a key has the form in which it was handed over"),
+    ],
+)
+def test_what_was_not_handed_over_as_a_key_is_none(text: object, reason: str) -> None:
+    """Whoever can send messages sends no key that way but such as this library writes."""
+    with pytest.raises(UnreadableError) as caught:
+        unpacked(text)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("text", ["", "k_1", '{"id":"k_1"', '{"id":[]}', '{"id":""}'])
+def test_what_is_no_text_of_a_key_is_an_error_of_its_value(text: str) -> None:
+    """Whatever the parser, or the key itself, says."""
+    with pytest.raises(ValueError, match=r".+"):
+        unpacked(text)

@@ -1,0 +1,137 @@
+"""What annotations say about the kind of additional fields, without ever being evaluated."""
+
+# ruff: noqa: UP007, UP045 - every way to write an annotation
+
+import sys
+import types
+import typing
+from collections import OrderedDict
+from collections.abc import Mapping, MutableMapping
+from dataclasses import InitVar
+from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, TypedDict, TypeVar, Union
+
+import pytest
+
+from otel_keyaudit.row.types.annotations import kind_of_annotation, kind_of_attribute, kind_of_parameter
+from support.keyaudit import LoadModule
+
+Json = NewType("Json", str)
+Alias = Optional[str]
+Unset = TypeVar("Unset")
+
+
+class Fields(TypedDict):
+    """A mapping."""
+
+    a: int
+
+
+class Own(str):
+    """A string."""
+
+    __slots__ = ()
+
+
+NAMESPACE = {
+    **vars(typing),
+    "types": types,
+    "typing": typing,
+    "Json": Json,
+    "Alias": Alias,
+    "Fields": Fields,
+    "Own": Own,
+}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        (str, "text"), (bytes, "bytes"), (bytearray, "bytes"), (memoryview, "bytes"), (dict, "dict"), (Own, "text"),
+        (Optional[str], "text"), (str | None, "text"), (Union[bytes, None], "bytes"), (dict[str, Any], "dict"),
+        (Mapping[str, Any] | None, "dict"), (MutableMapping, "dict"), (OrderedDict[str, int], "dict"), (Fields, "dict"),
+        (Annotated[str | None, "json"], "text"), (ClassVar[bytes | None], "bytes"), (Json, "text"),
+        (Optional[Json], "text"), (InitVar[str], "text"), (Alias, "text"), (str | bytes, "text"),
+        (str | int, "text"), (typing.Dict[str, Any], "dict"), (typing.Final[str], "text"),  # noqa: UP006
+        (str | dict | None, None), (bytes | Mapping, None), (Any, None), (object, None), (int, None), (None, None),
+        (list[str], None), (Literal["a"], None), (Unset, None), (typing.Callable[[str], str], None), ([], None),
+    ],
+)  # fmt: skip
+def test_objects(annotation: Any, kind: str | None) -> None:
+    """Classes, unions, aliases and generic types."""
+    assert kind_of_annotation(annotation, NAMESPACE) == kind
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        ("str", "text"), ("str | None", "text"), ("Optional[str]", "text"), ("typing.Optional[bytes]", "bytes"),
+        ("Mapped[Optional[str]]", "text"), ("orm.Mapped[str]", "text"), ("Mapped['str | None']", "text"),
+        ("Annotated[str, Field(max_length=3)]", "text"), ("dict[str, Any] | None", "dict"), ("t.Mapping", "dict"),
+        ("Union[str, None]", "text"), ("Union[Hidden, bytes]", "bytes"), ("Hidden | str", "text"), ("Json", "text"),
+        ("Alias", "text"), ("Fields | None", "dict"), ("Own", "text"), ("'str'", "text"),
+        ("str | dict[str, Any]", None), ("Hidden", None), ("Hidden[str]", None), ("list[str]", None), ("Any", None),
+        ("None", None), ("", None), ("1 +", None), ("boom()", None), ("x.y.z", None), ("Literal['str']", None),
+        ("\x00", None), ("types.ModuleType", None), ("typing.Text", "text"),
+    ],
+)  # fmt: skip
+def test_strings(annotation: str, kind: str | None) -> None:
+    """Parsed, never evaluated; unknown names are no obstacle."""
+    assert kind_of_annotation(annotation, NAMESPACE) == kind
+
+
+def test_nothing_is_evaluated() -> None:
+    """Neither calls nor subscripts of the application's objects."""
+
+    class Loud:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError
+
+        def __class_getitem__(cls, name: str) -> Any:
+            raise AssertionError
+
+    assert kind_of_annotation("Loud[str] | loud.x | loud() | str", {"Loud": Loud, "loud": Loud()}) == "text"
+
+
+def test_an_alias_that_leads_to_itself_ends() -> None:
+    """It says nothing."""
+    assert kind_of_annotation("A", {"A": "A"}) is None
+
+
+def test_parameter_behind_decorators() -> None:
+    """The wrapped function knows."""
+
+    def function(extra: "str | None") -> None: ...
+
+    wrapper = types.FunctionType(test_nothing_is_evaluated.__code__, {})
+    wrapper.__wrapped__ = function  # type: ignore[attr-defined]
+    assert kind_of_parameter(wrapper, "extra") == "text"
+    assert kind_of_parameter(wrapper, "other") is None
+    assert kind_of_parameter(None, "extra") is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated with the definition")
+def test_names_for_type_checkers_are_not_needed(load_module: LoadModule) -> None:
+    """Since Python 3.14 annotations are evaluated when they are asked for; they are not asked for their values."""
+    module = load_module("""
+from typing import TYPE_CHECKING, Annotated, Optional
+
+if TYPE_CHECKING:
+    from elsewhere import Hidden
+
+def boom():
+    raise AssertionError
+
+type Alias = str | Hidden
+
+def record(extra: Annotated[Optional[str], boom(), Hidden] = None): ...
+
+def aliased(extra: Alias = None): ...
+
+class Event:
+    details: Hidden | bytes
+    other: boom()
+""")
+    assert kind_of_parameter(module.record, "extra") == "text"
+    assert kind_of_parameter(module.aliased, "extra") == "text"
+    assert kind_of_attribute(module.Event, "details") == "bytes"
+    assert kind_of_attribute(module.Event, "other") is None

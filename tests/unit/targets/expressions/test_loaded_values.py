@@ -1,0 +1,373 @@
+"""Mapped objects: what is loaded is read, and nothing runs SQL, flushes or begins a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy
+from django.db import models
+from sqlalchemy import orm
+
+from otel_keyaudit.errors import MissingError, NotLoadedError
+from otel_keyaudit.targets.expressions.loaded_values import is_mapped, readable
+from support.django_service import set_up
+from support.keyaudit import KeyAudit, LoadModule
+from support.paths import read
+
+NOT_LOADED = ("authentication", "otel_keyaudit.errors.NotLoadedError")
+
+
+class Base(orm.DeclarativeBase):
+    pass
+
+
+class Owner(Base):
+    __tablename__ = "owner"
+    id = orm.mapped_column(sqlalchemy.String, primary_key=True)
+    name = orm.mapped_column(sqlalchemy.String)
+
+
+class Scope(Base):
+    __tablename__ = "scope"
+    name = orm.mapped_column(sqlalchemy.String, primary_key=True)
+    key_id = orm.mapped_column(sqlalchemy.ForeignKey("key.id"), primary_key=True)
+    key = orm.relationship("Key", overlaps="grants")
+
+
+class Key(Base):
+    __tablename__ = "key"
+    id = orm.mapped_column(sqlalchemy.String, primary_key=True)
+    name = orm.mapped_column(sqlalchemy.String)
+    used = orm.mapped_column(sqlalchemy.Integer, default=0)
+    notes = orm.deferred(orm.mapped_column(sqlalchemy.String))
+    owner_id = orm.mapped_column(sqlalchemy.ForeignKey("owner.id"))
+    owner = orm.relationship(Owner)
+    grants = orm.relationship(Scope)
+    label = "of the class"
+
+    @property
+    def title(self) -> str:
+        return f"key {self.name}"
+
+    @property
+    def owner_name(self) -> Any:
+        return self.owner.name
+
+    @cached_property
+    def shout(self) -> str:
+        return str(self.name).upper()
+
+    def scopes(self) -> list[str]:
+        return sorted(grant.name for grant in self.grants)
+
+    def first_owner(self) -> Any:
+        return self.grants[0].key.owner.name
+
+    @staticmethod
+    def kind() -> str:
+        return "ci"
+
+    @classmethod
+    def table(cls) -> Any:
+        return cls.__tablename__
+
+
+class Plain:
+    id = "k_1"
+
+
+@pytest.fixture
+def statements() -> list[str]:
+    """The SQL that runs."""
+    return []
+
+
+@pytest.fixture
+def session(statements: list[str]) -> Iterator[Any]:
+    """A session with one key, which has an owner and two scopes."""
+    engine = sqlalchemy.create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with orm.Session(engine) as session:
+        session.add(Owner(id="o_1", name="ada"))
+        session.add(Key(id="k_1", name="ci", owner_id="o_1", notes="n", grants=[Scope(name="b"), Scope(name="a")]))
+        session.commit()
+        session.expunge_all()
+        sqlalchemy.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        yield session
+    engine.dispose()
+
+
+def loaded(session: Any, *options: Any) -> Any:
+    """Return the key as a query loads it."""
+    return session.scalars(sqlalchemy.select(Key).options(*options)).one()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id", "k_1"),
+        ("name", "ci"),
+        ("owner_id", "o_1"),
+        ("title", "key ci"),
+        ("shout", "CI"),
+        ("label", "of the class"),
+        ("kind()", "ci"),
+        ("table()", "key"),
+    ],
+)
+def test_loaded_attributes_are_read(session: Any, statements: list[str], text: str, expected: str) -> None:
+    """Columns, and properties and methods that use loaded columns."""
+    key = loaded(session)
+    statements.clear()
+    assert read(text, key) == expected
+    assert statements == []
+
+
+@pytest.mark.parametrize("text", ["notes", "owner.name", "owner", "owner_name", "grants[].name", "scopes()"])
+def test_attributes_that_are_not_loaded_are_unreadable(session: Any, statements: list[str], text: str) -> None:
+    """Deferred columns, lazy relationships, and the properties and methods that would load them."""
+    key = loaded(session)
+    statements.clear()
+    with pytest.raises(NotLoadedError, match="is not loaded, and the library runs no SQL; load it"):
+        read(text, key)
+    assert statements == []
+
+
+def test_related_objects_that_are_loaded_are_read(session: Any, statements: list[str]) -> None:
+    """Eager loading is the remedy."""
+    key = loaded(session, orm.joinedload(Key.owner), orm.selectinload(Key.grants), orm.undefer(Key.notes))
+    statements.clear()
+    texts = ["owner.name", "owner_name", "grants[].name", "scopes()", "notes"]
+    assert [read(text, key) for text in texts] == ["ada", "ada", ["b", "a"], ["a", "b"], "n"]
+    assert statements == []
+
+
+def test_the_object_itself_is_the_value_of_a_path(session: Any) -> None:
+    """A target may find its key or its subject in another mapped object."""
+    key = loaded(session, orm.joinedload(Key.owner), orm.selectinload(Key.grants))
+    assert type(read("owner", key)) is Owner
+    assert type(read("grants[0]", key)) is Scope
+
+
+def test_a_method_cannot_load_through_related_objects(session: Any, statements: list[str]) -> None:
+    """They are read in the same way."""
+    key = loaded(session, orm.selectinload(Key.grants).load_only(Scope.key_id))
+    statements.clear()
+    assert read("scopes()", key) == ["a", "b"]  # the identity has the names
+    with pytest.raises(NotLoadedError):
+        read("first_owner()", key)
+    assert statements == []
+
+
+def test_an_expired_object_keeps_its_id(session: Any, statements: list[str]) -> None:
+    """The identity has it, while all other attributes are expired after a commit."""
+    key = loaded(session)
+    session.commit()
+    statements.clear()
+    assert read("id", key) == "k_1"
+    with pytest.raises(NotLoadedError):
+        read("name", key)
+    assert statements == []
+    assert not session.in_transaction()
+
+
+def test_the_identity_of_several_columns_is_told_apart(session: Any) -> None:
+    """Each column has its own part of it."""
+    scope = session.scalars(sqlalchemy.select(Scope).order_by(Scope.name)).first()
+    session.commit()
+    assert (read("name", scope), read("key_id", scope)) == ("a", "k_1")
+
+
+def test_an_object_that_was_never_stored_has_nothing_to_load() -> None:
+    """An attribute that was not set is ``None``, as for the application."""
+    assert read("name", Key(id="k_2")) is None
+    assert read("id", Key(id="k_2")) == "k_2"
+    with pytest.raises(MissingError):
+        read("nothing", Key(id="k_2"))
+
+
+def test_a_deleted_or_detached_object_is_read_as_it_is(session: Any, statements: list[str]) -> None:
+    """Nothing is loaded for it."""
+    key = loaded(session)
+    session.expunge(key)
+    statements.clear()
+    assert read("name", key) == "ci"
+    with pytest.raises(NotLoadedError):
+        read("owner.name", key)
+    assert statements == []
+
+
+def test_a_missing_attribute_is_missing(session: Any) -> None:
+    """It is not said to be unloaded."""
+    with pytest.raises(MissingError):
+        read("allow_list", loaded(session))
+
+
+def test_other_objects_are_no_mapped_ones() -> None:
+    """They are read as they are."""
+    for value in (Plain(), {"id": 1}, SimpleNamespace(_meta=1), "text", None):
+        assert readable(value) is value
+        assert not is_mapped(type(value))
+    assert is_mapped(Key)
+
+
+APP = """
+from sqlalchemy import select
+ROWS = []
+
+def verify(session, key_class, commit=True):
+    key = session.scalars(select(key_class)).one()
+    key.used += 1
+    if commit:
+        session.commit()
+    return key
+
+def same(key):
+    return key
+
+def record(action, additional_fields=None, subject=None):
+    ROWS.append(additional_fields)
+    return additional_fields
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that updates its key when it verifies it."""
+    return load_module(APP)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_reading_a_key_leaves_the_session_alone(
+    app: Any, keyaudit: KeyAudit, session: Any, statements: list[str], commit: bool
+) -> None:
+    """No transaction begins, nothing is flushed, and no SQL runs, with or without a commit before."""
+    keyaudit.instrument(
+        auth_targets=[f"{app.__name__}:verify?scopes=grants[].name&owner=owner.name"],
+        audit_targets=[f"{app.__name__}:record?subject=args.subject"],
+    )
+    with keyaudit.request():
+        key = app.verify(session, Key, commit)
+        session.add(Key(id=None))  # it would fail if it were flushed
+        count = len(statements)
+        row = app.record("create", subject=key)
+        assert len(statements) == count
+        assert [one.id for one in session.new] == [None]
+        session.expunge_all()
+    assert row["request_api_key"]["id"] == "k_1"
+    assert ("name" in row["request_api_key"]) is not commit
+    assert row["api_key"]["id"] == "k_1"
+    assert "scopes" not in row["request_api_key"]
+    assert keyaudit.degraded()[NOT_LOADED] == 1
+
+
+def test_the_remedy_is_logged(app: Any, keyaudit: KeyAudit, session: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The line names the attribute, and no value."""
+    keyaudit.instrument(auth_targets=f"{app.__name__}:verify")
+    with keyaudit.request():
+        app.verify(session, Key)
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "Key.name is not loaded, and the library runs no SQL; load it before the target returns" in message
+    assert "ci" not in message.split("Key.name")[1].split()
+
+
+def test_expired_keys_are_told_apart(app: Any, keyaudit: KeyAudit, session: Any) -> None:
+    """Nothing but their identity is loaded, so they are equal in all that is read at once."""
+    session.add(Key(id="k_2", name="other"))
+    session.commit()
+    keys = session.scalars(sqlalchemy.select(Key).order_by(Key.id)).all()
+    session.commit()
+    keyaudit.instrument(auth_targets=f"{app.__name__}:same", audit_targets=f"{app.__name__}:record")
+    rows: list[Any] = []
+    for key in [*keys, *keys]:
+        with keyaudit.request():
+            rows.append(app.record("create") if app.same(key) is key else None)
+    assert [row["request_api_key"]["id"] for row in rows] == ["k_1", "k_2", "k_1", "k_2"]
+
+
+def test_json_columns_are_read(session: Any) -> None:
+    """A loaded value is whatever the column type made of it."""
+
+    class Token(Base):
+        __tablename__ = "token"
+        id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+        grants = orm.mapped_column(sqlalchemy.JSON)
+
+    assert read("grants.scopes", Token(id=1, grants=json.loads('{"scopes": ["a"]}'))) == ["a"]
+
+
+# Django
+
+
+@pytest.fixture(scope="module")
+def models_of_django() -> SimpleNamespace:
+    """Models without a database: whatever would run SQL fails."""
+    set_up()
+
+    class Account(models.Model):  # type: ignore[misc]
+        login = models.CharField(max_length=9)
+
+        class Meta:
+            app_label = "keyaudit_loaded_values"
+
+    class Token(models.Model):  # type: ignore[misc]
+        name = models.CharField(max_length=9)
+        secret_notes = models.CharField(max_length=9)
+        account = models.ForeignKey(Account, models.CASCADE)
+        grants = models.ManyToManyField(Account, related_name="granted")
+
+        class Meta:
+            app_label = "keyaudit_loaded_values"
+
+        @property
+        def title(self) -> str:
+            return f"token {self.name}"
+
+        def login(self) -> Any:
+            return self.account.login
+
+    return SimpleNamespace(Account=Account, Token=Token)
+
+
+@pytest.fixture
+def token(models_of_django: SimpleNamespace) -> Any:
+    """A token as the database returns it, with ``secret_notes`` deferred."""
+    return models_of_django.Token.from_db("default", ["id", "name", "account_id"], [7, "ci", 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("id", 7), ("pk", 7), ("name", "ci"), ("account_id", 3), ("title", "token ci")]
+)
+def test_loaded_fields_of_django_are_read(token: Any, text: str, expected: object) -> None:
+    """Fields, the primary key by its short name, and properties that use them."""
+    assert read(text, token) == expected
+
+
+@pytest.mark.parametrize("text", ["secret_notes", "account", "account.login", "login()", "grants", "grants.all()[]"])
+def test_fields_of_django_that_are_not_loaded_are_unreadable(token: Any, text: str) -> None:
+    """Deferred fields and related objects."""
+    with pytest.raises(NotLoadedError):
+        read(text, token)
+
+
+def test_related_objects_of_django_that_are_loaded_are_read(models_of_django: SimpleNamespace, token: Any) -> None:
+    """``select_related`` and ``prefetch_related`` are the remedies."""
+    account = models_of_django.Account(id=3, login="ada")
+    token.account = account
+    token._prefetched_objects_cache = {"grants": [account]}
+    assert (read("account.login", token), read("login()", token)) == ("ada", "ada")
+    assert read("grants.all()[].login", token) == read("grants[].login", token) == ["ada"]
+
+
+def test_a_query_of_django_is_not_run(models_of_django: SimpleNamespace) -> None:
+    """Its elements are read once the application has fetched them."""
+    query = models_of_django.Account.objects.all()
+    with pytest.raises(NotLoadedError, match="the query"):
+        read("query[].login", {"query": query})
+    query._result_cache = [models_of_django.Account(login="ada")]
+    assert read("query[].login", {"query": query}) == ["ada"]

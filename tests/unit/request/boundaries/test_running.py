@@ -58,7 +58,8 @@ def _interrupted(at: int, work: Callable[[], None], modules: tuple[str, ...]) ->
     before = sys.gettrace()
     sys.settrace(interrupt.trace)
     try:
-        work()  # since Python 3.12, the instructions of a function are traced from its second call on
+        work()  # since Python 3.12, the instructions of a function are traced from its second call on,
+        sys.settrace(interrupt.trace)  # and in Python 3.12 only if tracing begins after a frame has asked for them
         interrupt.is_on = True
         with suppress(KeyboardInterrupt):
             work()

@@ -8,13 +8,21 @@ duplicate members), Python's ``json`` finds its members, and only the reserved n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, MutableMapping
 from typing import Any, Literal
 
 import orjson
 
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.row.copies.mapping_copy import changeable_copy, layers, pop_values, put_values
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.row.copies.mapping_copy import (
+    changeable_copy,
+    layers,
+    plain_copy,
+    pop_values,
+    put_values,
+    spellings,
+)
 from otel_keyaudit.row.json_object import MemberPosition, members_of
 from otel_keyaudit.row.reserved_names import NamesAside, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
@@ -149,22 +157,32 @@ class Merge:
         if not reserved and not self.has_members:
             return fields
         copied = changeable_copy(fields)
+        moved = self.moved
+        after = quietly(self._into_copy, fields, copied, reserved)
+        if after is None:  # it refuses a name or a value, as mappings of HTTP headers do
+            self.moved = moved
+            after = self._into_copy(fields, plain_copy(fields), reserved)
+        return after
+
+    def _into_copy(
+        self, fields: Mapping[Any, Any], copied: MutableMapping[Any, Any], reserved: list[str]
+    ) -> Mapping[Any, Any]:
         kept = {name for name in reserved if self._clear(copied, name)}
-        self._count_kept(kept)
         added = self._objects(kept)
-        if not added and kept.issuperset(reserved):
-            return fields
         for name, value in added.items():
             copied[name] = value
-        return copied
+            if copied[name] != value:
+                raise UnchangeableError(f"a {type(copied).__name__} changes the values that it receives")
+        self._count_kept(kept)
+        return copied if added or not kept.issuperset(reserved) else fields
 
     def _clear(self, copied: Any, name: str) -> bool:
         """Move foreign members of a reserved name aside in a copy; return whether one of another request stays."""
         stays = False
-        for layer in layers(copied):
-            if name not in layer:
-                continue
-            values = pop_values(layer, name)
+        ignores_case = name not in copied  # the original found it, and a plain dict does not
+        found = [(layer, one) for layer in layers(copied) for one in spellings(layer, name, ignores_case=ignores_case)]
+        for layer, spelled in found:
+            values = pop_values(layer, spelled)
             authors = [self._author(value) for value in values]
             foreign = [value for value, author in zip(values, authors, strict=True) if author == "client"]
             if foreign:

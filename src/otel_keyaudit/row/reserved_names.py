@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
 
 _MOST_NAMES = 100
@@ -24,6 +25,10 @@ def spliced(text: str, added: str, has_members: bool) -> str:
 def quoted(name: str) -> str:
     """Return a reserved name as JSON."""
     return orjson.dumps(name).decode()
+
+
+_MOST_TRIES = 2_000
+"""Taken names that are tried. As many names, each longer than the one before, would take 22 million characters."""
 
 
 class NamesAside:
@@ -48,8 +53,13 @@ class NamesAside:
 
 
 def free_name(name: str, *taken: Container[Any]) -> str:
-    """Return the name followed by ``_unverified``, repeated until it is free."""
-    while True:
+    """Return the name followed by ``_unverified``, repeated until it is free.
+
+    Raises:
+        UnchangeableError: No name is free, because a mapping says that it has every name.
+    """
+    for _ in range(_MOST_TRIES):
         name += UNVERIFIED
         if not any(name in names for names in taken):
             return name
+    raise UnchangeableError("a mapping says that it has every name; its own names are unknown")

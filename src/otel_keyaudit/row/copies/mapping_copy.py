@@ -8,15 +8,14 @@ from __future__ import annotations
 import copy
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from itertools import chain
 from typing import Any
 
-from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.row.reserved_names import free_name
 
 _READERS = ("getall", "getlist", "get_list")
 """Methods that return all values of a name: multidict, aiohttp, webob; werkzeug, Django, starlette; httpx."""
-
-_REFUSALS = (TypeError, AttributeError, ValueError, LookupError, RuntimeError)
-"""What mappings raise if they cannot be copied or changed."""
 
 
 def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
@@ -29,13 +28,14 @@ def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
     if type(mapping) is dict:
         return mapping.copy()
     for make in (_chain_copy, _dict_copy, _own_copy, _store_copy, _rebuilt):
-        try:
-            copied: MutableMapping[Any, Any] | None = make(mapping)
-            if copied is not None and _is_independent(copied, mapping):
-                return copied
-        except _REFUSALS as error:  # noqa: PERF203 - a handful of attempts
-            if is_raised_by_signal_handler(error):
-                raise
+        copied = quietly(_independent_copy, make, mapping)
+        if copied is not None:
+            return copied
+    return plain_copy(mapping)
+
+
+def plain_copy(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a dict with the same values; with lists as values if the mapping has several values for a name."""
     read = values_reader(mapping)
     return {name: mapping[name] if read is None else list(read(name)) for name in mapping}
 
@@ -47,8 +47,15 @@ def values_reader(mapping: Mapping[Any, Any]) -> Callable[[Any], Iterable[Any]] 
 
 
 def layers(mapping: Any) -> Iterable[Any]:
-    """Return the mappings in which a copy keeps its items: those of a chain, else the copy itself."""
-    return mapping.maps if isinstance(mapping, ChainMap) else (mapping,)
+    """Return the mappings in which a copy keeps its items: those of a chain, also of one inside it, else the copy."""
+    return chain.from_iterable(map(layers, mapping.maps)) if isinstance(mapping, ChainMap) else (mapping,)
+
+
+def spellings(layer: Iterable[Any], name: str, *, ignores_case: bool) -> list[Any]:
+    """Return the names in a mapping that stand for a name."""
+    if not ignores_case:
+        return [name] if name in layer else []
+    return [one for one in layer if isinstance(one, str) and one.lower() == name.lower()]
 
 
 def pop_values(mapping: MutableMapping[Any, Any], name: Any) -> list[Any]:
@@ -78,6 +85,11 @@ def contents(mapping: Any) -> dict[Any, Any]:
     return {name: mapping[name] if read is None else tuple(read(name)) for name in mapping}
 
 
+def _independent_copy(make: Callable[[Any], Any], mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any] | None:
+    copied: MutableMapping[Any, Any] | None = make(mapping)
+    return copied if copied is not None and _is_independent(copied, mapping) else None
+
+
 def _chain_copy(mapping: Any) -> Any:
     """Copy a chain with all of its mappings: a name that is removed from the first one shows in the next."""
     return type(mapping)(*map(changeable_copy, mapping.maps)) if isinstance(mapping, ChainMap) else None
@@ -95,7 +107,8 @@ def _own_copy(mapping: Any) -> Any:
         copied = copy.copy(mapping)
         if copied is not mapping:
             return copied
-    return mapping.copy() if hasattr(type(mapping), "copy") else None
+    copied = mapping.copy() if hasattr(type(mapping), "copy") else None
+    return _chain_copy(copied) or copied  # a chain, as that in a MappingProxyType, copies only its first mapping
 
 
 def _store_copy(mapping: Any) -> Any:
@@ -125,9 +138,7 @@ def _is_independent(copied: MutableMapping[Any, Any], mapping: Mapping[Any, Any]
         return False
     if type(copied) is dict:
         return True
-    probe = "otel_keyaudit"
-    while probe in mapping:
-        probe += "_"
+    probe = free_name("otel_keyaudit", mapping)
     copied[probe] = ""
     is_shared = probe in mapping
     del copied[probe]

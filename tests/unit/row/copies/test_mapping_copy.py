@@ -242,16 +242,17 @@ def test_a_dict_subclass_takes_its_items_in_its_own_way() -> None:
 
 def test_a_copy_has_nothing_of_the_trial_if_its_names_are_taken() -> None:
     """A mapping that holds the names for trying, up to any length, keeps all of them with their values."""
-    names = ["otel_keyaudit" + "_" * length for length in range(4)]
+    names = ["otel_keyaudit" + "_unverified" * length for length in range(4)]
     assert list(merged(OrderedDict.fromkeys(names, 1), MEMBER)) == [*names, REQUEST]
 
 
 def test_a_copy_has_no_trace_of_how_it_was_tried() -> None:
     """Only the items that were there and ours, also where the names for trying are taken."""
-    fields = Holding({"otel_keyaudit": 1, "otel_keyaudit_": 2})
+    names = ["otel_keyaudit", "otel_keyaudit_unverified"]
+    fields = Holding(dict.fromkeys(names, 1))
     after, _ = merge_of(MEMBER).into(fields)
-    assert list(after) == ["otel_keyaudit", "otel_keyaudit_", REQUEST]
-    assert list(fields) == ["otel_keyaudit", "otel_keyaudit_"]
+    assert list(after) == [*names, REQUEST]
+    assert list(fields) == names
 
 
 def test_values_are_shared_with_the_given_mapping_and_not_copied() -> None:
@@ -268,3 +269,86 @@ def test_values_are_shared_with_the_given_mapping_and_not_copied() -> None:
     with pytest.raises(TypeError):
         copy.copy(value)
     assert merge_of(MEMBER).into(UserDict(a=value))[0]["a"] is value
+
+
+class HasEverything(dict[str, Any]):
+    """Says that it has every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+class StringsOnly(UserDict[str, Any]):
+    """Refuses values that are no strings, as the headers of HTTP libraries do."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value.lower())
+
+
+class Converting(UserDict[str, Any]):
+    """Makes strings of its values, as cookies do."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, str(value))
+
+
+class Failing(UserDict[str, Any]):
+    """Fails with an exception of its own."""
+
+    def __delitem__(self, name: str) -> None:
+        raise Exception("no")  # noqa: TRY002 - the application's classes are unknown
+
+
+@pytest.mark.parametrize("kind", [StringsOnly, Converting, Failing], ids=lambda kind: kind.__name__)
+def test_a_mapping_that_does_not_take_a_value_is_passed_on_as_a_dict(kind: Any) -> None:
+    """Whatever it does instead, the row has the member and the client's value has another name."""
+    fields = kind({REQUEST: "root", "a": "1"})
+    after, moved = merge_of(MEMBER).into(fields)
+    assert dict(after) == {"a": "1", f"{REQUEST}_unverified": "root", REQUEST: MEMBER.as_object()}
+    assert (type(after), moved) == (dict, 1)
+    assert dict(fields) == {REQUEST: "root", "a": "1"}
+
+
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_a_mapping_that_has_every_name_is_copied_in_the_end(member: Any) -> None:
+    """Free names are not looked for without end."""
+    fields = HasEverything(a=1)
+    after, _ = merge_of(member).into(fields)
+    assert {name: after[name] for name in after} == {
+        "a": 1,
+        **({} if member is None else {REQUEST: MEMBER.as_object()}),
+    }
+    assert list(fields) == ["a"]
+
+
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+@pytest.mark.parametrize(
+    "around", [MappingProxyType, lambda chained: ChainMap({}, chained), lambda chained: ChainMap(chained, {"b": 2})]
+)
+def test_a_chain_inside_another_mapping_is_cleared_in_the_copy_only(member: Any, around: Any) -> None:
+    """The copy of a chain shares all mappings but the first with the original."""
+    client = {REQUEST: {"id": "root"}, "a": 1}
+    after, moved = merge_of(member).into(around(ChainMap({}, client)))
+    assert after.get(REQUEST) == (None if member is None else member.as_object())
+    assert after[f"{REQUEST}_unverified"] == {"id": "root"}
+    assert moved == 1
+    assert client == {REQUEST: {"id": "root"}, "a": 1}
+
+
+class AnyCase(Frozen):
+    """A read-only mapping whose look-ups ignore case, as Django's headers."""
+
+    def __getitem__(self, name: str) -> Any:
+        return next((value for key, value in self._held.items() if key.lower() == name.lower()))
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in map(str.lower, self._held)
+
+
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_a_name_in_any_case_is_moved_where_look_ups_ignore_case(member: Any) -> None:
+    """In the dict that is passed on, the client's spelling would look like the member."""
+    after, moved = merge_of(member).into(AnyCase({"Request_API_Key": "root", "a": 1}))
+    ours = {} if member is None else {REQUEST: member.as_object()}
+    assert after == {"a": 1, f"{REQUEST}_unverified": "root", **ours}
+    assert moved == 1

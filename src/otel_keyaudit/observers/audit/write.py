@@ -14,22 +14,18 @@ from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError
 from otel_keyaudit.guard.guard import boxed
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.changes import Changes, changes
-from otel_keyaudit.key.permissions.decision import Decision
-from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
+from otel_keyaudit.key.changes import changes
+from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
-from otel_keyaudit.observers.audit.span import AuditSpan, Location, location_of
-from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
-from otel_keyaudit.observers.decision import Check, current_check
-from otel_keyaudit.observers.observed_call import ObservedCall, Observer
+from otel_keyaudit.observers.audit.known_write import KnownWrite, shown, without_outcome
+from otel_keyaudit.observers.audit.span import AuditSpan
+from otel_keyaudit.observers.audit.target import CompiledAuditTarget
+from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.observed_call import Observer
 from otel_keyaudit.observers.sampling.event import AuditEvent
-from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
 from otel_keyaudit.request.context import current_attribution, current_request
-from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
-from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ambiguous_attributes, with_delegation
-from otel_keyaudit.request.state import RequestState
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
 from otel_keyaudit.targets.presented_credential import without_credentials
 
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
@@ -56,23 +52,13 @@ class Audit(CompiledAuditTarget):
         return observe
 
 
-class AuditWrite(ObservedCall):
+class AuditWrite(KnownWrite):
     """One call of an audit target."""
 
     target: Audit
     stage = STAGE_AUDIT
     lasts = True
-    _request: RequestState | None = None
-    _check: Check | None = None
-    """The outermost open check that the row is written in."""
-    _attribution = NOTHING
-    _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
-    _subject: ApiKey | None = None
-    _changes: Changes | None = None
-    _snapshot: Snapshot | None = None
-    _detail = _FULL
     _asked: AuditEvent | None = None
-    _span: AuditSpan | None = None
     _merge: Merge | None = None
     _copy_back: Callable[[], None] | None = None
     _is_complete = False
@@ -106,14 +92,18 @@ class AuditWrite(ObservedCall):
         """Leave, and end the write if it has returned or raised."""
         if self._span is not None:
             self.guarded(STAGE_TELEMETRY, self._span.leave)
+        if error is None:
+            if self._has_returned:  # else a generator goes on
+                self.run(_END, self)
+            return
         self.exc = error
-        if self._has_returned or (error is not None and not self._is_passed_on()):
+        if self._has_returned or not self._is_passed_on():
             if not self._has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT, self)
             self.run(_END, self)
-            self._copy_back = self._span = self._request = self._check = self._merge = None
-            self.forget()
-        self.exc = None
+        # Whoever keeps the exception keeps the frame of this call, and so this object: nothing else of it stays alive.
+        self._copy_back = self._span = self._request = self._check = self._merge = None
+        self.forget()
 
     def _is_passed_on(self) -> bool:
         """Say whether a ``when`` that would have read the result knows without it that the call is not meant."""
@@ -138,7 +128,7 @@ class AuditWrite(ObservedCall):
 
     def complete_event(self) -> None:
         """Read the fields of the event that only the end of the call tells."""
-        self._event = {**self._event, **self.target.read_late(self, self._credentials())}
+        self._event = {**self._event, **self.target.read_late(self, self.credentials)}
 
     def choose(self) -> None:
         """Choose the detail of the row: the full snapshot, or a reference to it."""
@@ -157,7 +147,7 @@ class AuditWrite(ObservedCall):
             outcome=event.get(names.AUDIT_OUTCOME),
             request_key=key,
             subject_key=subject,
-            decisions=tuple(self._decisions()),
+            decisions=tuple(self.decisions()),
             on_behalf_of=delegation.on_behalf_of,
         )
         self._detail = sampler.choose(self._asked)
@@ -167,35 +157,35 @@ class AuditWrite(ObservedCall):
         request, target = self._request, self.target
         is_news = self._asked is not None and self._detail is _FULL
         if (is_news or not target.has_span) and request is not None and request.is_open:
-            last_write = NO_ATTRIBUTES if target.has_span else _without_outcome(self._event)
+            last_write = NO_ATTRIBUTES if target.has_span else without_outcome(self._event)
             request.wrote(last_write, self._attribution.key if is_news else None)
         if self._span is not None:
-            self._span.change(self._attributes())
+            self._span.change(self.attributes())
         elif target.has_span:
             server_span = None if request is None else request.server_span
-            self._span = AuditSpan(target.components.tracer, server_span, self._attributes())
+            self._span = AuditSpan(target.components.tracer, server_span, self.attributes())
 
     def merge(self) -> None:
         """Merge the members into the additional fields, and set the places that receive a single value."""
-        target, location, request = self.target, self._location(), self._request
+        target, location, request = self.target, self.location(), self._request
         if target.place is not None:
             number = None if request is None else request.number
-            merge = self._merge = Merge(self._members(location), target.components.written_members, number)
+            merge = self._merge = Merge(self.members(location), target.components.written_members, number)
             if target.builds_fields:
                 self.result = self._attempt(target.place.put_result, self, merge, self._attempt, otherwise=self.result)
             else:
                 self._copy_back = self.guarded(STAGE_MERGE, target.place.put, self, merge, self._attempt)
         for field, place in target.argument_values:
-            after = self._attempt(place.set, self, self._single_value(field, location), self._attempt)
+            after = self._attempt(place.set, self, self.single_value(field, location), self._attempt)
             if after is not None:
                 self._copy_back = _in_turn(after, self._copy_back)
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def set_results(self) -> None:
         """Set the places of the result that receive a single value."""
-        location = self._location()
+        location = self.location()
         for field, place in self.target.result_values:
-            value = self._single_value(field, location)
+            value = self.single_value(field, location)
             self.result = self._attempt(place.set_result, self, value, self._attempt, otherwise=self.result)
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
@@ -230,22 +220,19 @@ class AuditWrite(ObservedCall):
     def show_end(self) -> None:
         """End the audit span, and send the log event, with the fields that only the end tells."""
         target, events = self.target, self.target.components.events
-        late = {} if target.builds_fields or not target.late else target.read_late(self, self._credentials())
+        late = {} if target.builds_fields or not target.late else target.read_late(self, self.credentials)
         if late:
             self._event = {**self._event, **late}
             if not target.has_span and self._request is not None and self._request.is_open:
-                self._request.wrote(_without_outcome(self._event), None)
+                self._request.wrote(without_outcome(self._event), None)
         if self._span is not None:
-            self._span.end(_shown(late) if late else NO_ATTRIBUTES, self.exc)
+            self._span.end(shown(late) if late else NO_ATTRIBUTES, self.exc)
         if events is not None:
             events.written(
-                self._attributes(lists=self._detail is _FULL), self.exc, None if self._span is None else self._span.span
+                self.attributes(lists=self._detail is _FULL), self.exc, None if self._span is None else self._span.span
             )
 
     # Details
-
-    def _credentials(self) -> tuple[str, ...]:
-        return () if self._request is None else self._request.presented
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return the result of one part of the merge; if it fails, the others still go on."""
@@ -279,121 +266,6 @@ class AuditWrite(ObservedCall):
             key = without_credentials(key, credentials, self.report_unreadable)
         return key
 
-    def _decisions(self) -> list[Decision]:
-        """Return the decisions of the request so far, and last the check that the row is written in."""
-        log = None if self._request is None else self._request.decisions
-        listed = [] if log is None else log.listed
-        if self._check is None:
-            return listed
-        return [*listed[-(MAX_DECISIONS - 1) :], self._check.so_far(has_failed=self._has_failed())]
-
-    def _has_failed(self) -> bool:
-        return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
-
-    def _attributes(self, *, lists: bool | None = None) -> Attributes:
-        """Return the attributes of the audit span.
-
-        Args:
-            lists: Add the lists of the key; by default, if the server span does not have them.
-        """
-        attributes: Attributes = _shown(self._event)
-        snapshot, attribution = self._snapshot, self._attribution
-        if snapshot is not None:
-            if self._detail is not _FULL:
-                key_attributes = snapshot.shown_minimal
-            elif lists is None and self._request is not None and self._request.shows_lists_of == snapshot.digest:
-                key_attributes = snapshot.shown_without_lists
-            else:
-                key_attributes = snapshot.shown_full
-            attributes |= with_delegation(key_attributes, attribution.delegation)
-        elif attribution.kind == names.AMBIGUOUS_REQUEST:
-            attributes |= ambiguous_attributes(attribution)
-        if self._subject is not None:
-            attributes[names.SUBJECT_ID] = self._subject.id
-        attributes |= self._decision_attributes()
-        return attributes if self._changes is None else attributes | self._change_attributes(self._changes)
-
-    def _decision_attributes(self) -> Attributes:
-        check = self._check
-        log = None if self._request is None else self._request.decisions
-        if log is None and check is None:
-            return {}
-        decision = None if log is None else log.outstanding
-        if check is not None and self._attribution.kind != names.NO_KEY:
-            open_check = check.so_far(has_failed=self._has_failed())
-            decision = open_check if decision is None or open_check.outcome is not None else decision
-        max_items = self.target.components.settings.max_items
-        return {} if decision is None else decision_attributes(decision, max_items)
-
-    def _change_attributes(self, found: Changes) -> Attributes:
-        if self._detail is not _FULL:
-            return {}
-        max_items = self.target.components.settings.max_items
-        attributes: Attributes = {names.CHANGE_POWER: found.power}
-        for name, entries in ((names.CHANGE_GAINED, found.gained), (names.CHANGE_LOST, found.lost)):
-            if entries:
-                attributes[name] = entries[:max_items]
-        return attributes
-
-    def _location(self) -> Location | None:
-        """Return the span in which the row is written: the audit span, else the server span."""
-        located = None if self._span is None else location_of(self._span.span)
-        return located or (None if self._request is None else location_of(self._request.server_span))
-
-    def _members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
-        """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""
-        components = self.target.components
-        members: dict[str, SnapshotMember | None] = {**self.target.reserved}
-        settings = components.settings
-        if self._snapshot is not None:
-            encoded = self._snapshot.encoded(self._detail)
-            row_member = SnapshotMember(encoded, self._context_members(), location)
-            members[settings.request_field] = self.target.last_member = row_member
-        elif self._attribution.kind == names.AMBIGUOUS_REQUEST:
-            encoded = ambiguous(self._attribution.ids, self._attribution.ids_count)
-            row_member = SnapshotMember(encoded, None, location)
-            members[settings.request_field] = self.target.last_member = row_member
-        if self._subject is not None:
-            encoded = components.snapshots.of(self._subject).encoded(self._detail)
-            with_changes = self._changes is not None and self._detail is _FULL
-            extra = {"changes": self._changes.members(settings.max_items)} if with_changes else None  # type: ignore[union-attr]
-            row_member = SnapshotMember(encoded, extra, None)
-            members[settings.subject_field] = row_member
-            self.target.last_member = self.target.last_member or row_member
-        return members
-
-    def _context_members(self) -> dict[str, Any] | None:
-        """Return the decisions and the delegation, ``None`` without both."""
-        log = None if self._request is None else self._request.decisions
-        delegation = self._attribution.delegation
-        if log is None and self._check is None and delegation is NO_DELEGATION:
-            return None
-        members: dict[str, Any] = {}
-        max_items = self.target.components.settings.max_items
-        decisions = self._decisions()
-        if decisions:
-            members["decisions"] = [decision.members(max_items) for decision in decisions]
-            count = (0 if log is None else log.count) + (self._check is not None)
-            if count > len(decisions):
-                members["decisions_count"] = count
-        if delegation.on_behalf_of is not None:
-            members["on_behalf_of"] = delegation.on_behalf_of
-        if delegation.actors:
-            members["actors"] = list(delegation.actors)
-            if delegation.actors_count > len(delegation.actors):
-                members["actors_count"] = delegation.actors_count
-        return members
-
-    def _single_value(self, field: str, location: Location | None) -> str | None:
-        if field == "trace_id_to":
-            return None if location is None else location[0]
-        snapshot = self._snapshot
-        if snapshot is None:
-            return None
-        if field == "digest_to":
-            return snapshot.digest
-        return snapshot.key.id if field == "id_to" else snapshot.key.name
-
 
 def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:
     """Return a function that calls both: the changes of the last place are copied back first."""
@@ -405,21 +277,6 @@ def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Call
         then()
 
     return both
-
-
-def _shown(event: Event) -> Attributes:
-    """Return the attributes of an event; an outcome is shown as a string."""
-    outcome = event.get(names.AUDIT_OUTCOME)
-    if outcome is None:
-        return {**event}
-    shown = ("true" if outcome else "false") if isinstance(outcome, bool) else str(outcome)
-    return {**event, names.AUDIT_OUTCOME: shown}
-
-
-def _without_outcome(event: Event) -> Event:
-    if names.AUDIT_OUTCOME not in event:
-        return event
-    return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}
 
 
 _WRITE = (

@@ -1,0 +1,176 @@
+"""One audit write as far as it is known: its event, its key and its decisions, as attributes and as members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit import names
+from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.key.changes import Changes
+from otel_keyaudit.key.permissions.decision import Decision
+from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
+from otel_keyaudit.observers.audit.span import AuditSpan, Location, location_of
+from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
+from otel_keyaudit.observers.decision import Check
+from otel_keyaudit.observers.observed_call import ObservedCall
+from otel_keyaudit.observers.sampling.event import AuditEvent
+from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
+from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ambiguous_attributes, with_delegation
+from otel_keyaudit.request.state import RequestState
+from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
+
+_FULL = Detail.FULL  # looking up a member of an enum takes longer
+
+
+class KnownWrite(ObservedCall):
+    """One call of an audit target, as far as it is known."""
+
+    target: CompiledAuditTarget
+    _request: RequestState | None = None
+    _check: Check | None = None
+    """The outermost open check that the row is written in."""
+    _attribution = NOTHING
+    _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
+    _subject: ApiKey | None = None
+    _changes: Changes | None = None
+    _snapshot: Snapshot | None = None
+    _detail = _FULL
+    _span: AuditSpan | None = None
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The credentials that the request has presented."""
+        return () if self._request is None else self._request.presented
+
+    def decisions(self) -> list[Decision]:
+        """Return the decisions of the request so far, and last the check that the row is written in."""
+        log = None if self._request is None else self._request.decisions
+        listed = [] if log is None else log.listed
+        if self._check is None:
+            return listed
+        return [*listed[-(MAX_DECISIONS - 1) :], self._check.so_far(has_failed=self._has_failed())]
+
+    def _has_failed(self) -> bool:
+        return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
+
+    def attributes(self, *, lists: bool | None = None) -> Attributes:
+        """Return the attributes of the audit span.
+
+        Args:
+            lists: Add the lists of the key; by default, if the server span does not have them.
+        """
+        attributes: Attributes = shown(self._event)
+        snapshot, attribution = self._snapshot, self._attribution
+        if snapshot is not None:
+            if self._detail is not _FULL:
+                key_attributes = snapshot.shown_minimal
+            elif lists is None and self._request is not None and self._request.shows_lists_of == snapshot.digest:
+                key_attributes = snapshot.shown_without_lists
+            else:
+                key_attributes = snapshot.shown_full
+            attributes |= with_delegation(key_attributes, attribution.delegation)
+        elif attribution.kind == names.AMBIGUOUS_REQUEST:
+            attributes |= ambiguous_attributes(attribution)
+        if self._subject is not None:
+            attributes[names.SUBJECT_ID] = self._subject.id
+        attributes |= self._decision_attributes()
+        return attributes if self._changes is None else attributes | self._change_attributes(self._changes)
+
+    def _decision_attributes(self) -> Attributes:
+        check = self._check
+        log = None if self._request is None else self._request.decisions
+        if log is None and check is None:
+            return {}
+        decision = None if log is None else log.outstanding
+        if check is not None and self._attribution.kind != names.NO_KEY:
+            open_check = check.so_far(has_failed=self._has_failed())
+            decision = open_check if decision is None or open_check.outcome is not None else decision
+        max_items = self.target.components.settings.max_items
+        return {} if decision is None else decision_attributes(decision, max_items)
+
+    def _change_attributes(self, found: Changes) -> Attributes:
+        if self._detail is not _FULL:
+            return {}
+        max_items = self.target.components.settings.max_items
+        attributes: Attributes = {names.CHANGE_POWER: found.power}
+        for name, entries in ((names.CHANGE_GAINED, found.gained), (names.CHANGE_LOST, found.lost)):
+            if entries:
+                attributes[name] = entries[:max_items]
+        return attributes
+
+    def location(self) -> Location | None:
+        """Return the span in which the row is written: the audit span, else the server span."""
+        located = None if self._span is None else location_of(self._span.span)
+        return located or (None if self._request is None else location_of(self._request.server_span))
+
+    def members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
+        """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""
+        components = self.target.components
+        members: dict[str, SnapshotMember | None] = {**self.target.reserved}
+        settings = components.settings
+        if self._snapshot is not None:
+            encoded = self._snapshot.encoded(self._detail)
+            row_member = SnapshotMember(encoded, self._context_members(), location)
+            members[settings.request_field] = self.target.last_member = row_member
+        elif self._attribution.kind == names.AMBIGUOUS_REQUEST:
+            encoded = ambiguous(self._attribution.ids, self._attribution.ids_count)
+            row_member = SnapshotMember(encoded, None, location)
+            members[settings.request_field] = self.target.last_member = row_member
+        if self._subject is not None:
+            encoded = components.snapshots.of(self._subject).encoded(self._detail)
+            with_changes = self._changes is not None and self._detail is _FULL
+            extra = {"changes": self._changes.members(settings.max_items)} if with_changes else None  # type: ignore[union-attr]
+            row_member = SnapshotMember(encoded, extra, None)
+            members[settings.subject_field] = row_member
+            self.target.last_member = self.target.last_member or row_member
+        return members
+
+    def _context_members(self) -> dict[str, Any] | None:
+        """Return the decisions and the delegation, ``None`` without both."""
+        log = None if self._request is None else self._request.decisions
+        delegation = self._attribution.delegation
+        if log is None and self._check is None and delegation is NO_DELEGATION:
+            return None
+        members: dict[str, Any] = {}
+        max_items = self.target.components.settings.max_items
+        decisions = self.decisions()
+        if decisions:
+            members["decisions"] = [decision.members(max_items) for decision in decisions]
+            count = (0 if log is None else log.count) + (self._check is not None)
+            if count > len(decisions):
+                members["decisions_count"] = count
+        if delegation.on_behalf_of is not None:
+            members["on_behalf_of"] = delegation.on_behalf_of
+        if delegation.actors:
+            members["actors"] = list(delegation.actors)
+            if delegation.actors_count > len(delegation.actors):
+                members["actors_count"] = delegation.actors_count
+        return members
+
+    def single_value(self, field: str, location: Location | None) -> str | None:
+        """Return the value for a place that receives a single one, by the field that names the place."""
+        if field == "trace_id_to":
+            return None if location is None else location[0]
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None
+        if field == "digest_to":
+            return snapshot.digest
+        return snapshot.key.id if field == "id_to" else snapshot.key.name
+
+
+def shown(event: Event) -> Attributes:
+    """Return the attributes of an event; an outcome is shown as a string."""
+    outcome = event.get(names.AUDIT_OUTCOME)
+    if outcome is None:
+        return {**event}
+    shown = ("true" if outcome else "false") if isinstance(outcome, bool) else str(outcome)
+    return {**event, names.AUDIT_OUTCOME: shown}
+
+
+def without_outcome(event: Event) -> Event:
+    """Return the event as the server span shows it: only a span of its own shows the outcome."""
+    if names.AUDIT_OUTCOME not in event:
+        return event
+    return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}

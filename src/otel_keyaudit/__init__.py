@@ -1,6 +1,6 @@
-"""Which API key did this, with what power, and where is its trace: OpenTelemetry instrumentation for API keys.
+"""OpenTelemetry instrumentation that records which API key made a request and wrote each audit row.
 
-The public names are imported at first use, so that an application pays for the parts that it uses.
+Public names are imported at first use, so that an application pays only for the parts that it uses.
 """
 
 from importlib import import_module
@@ -60,5 +60,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List all public names, also those that are not imported yet."""
+    """List all public names, including those that are not imported yet."""
     return sorted({*globals(), *__all__})

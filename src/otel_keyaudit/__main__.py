@@ -1,4 +1,4 @@
-"""The command ``otel-keyaudit``, which needs the extra ``cli``."""
+"""Run the command ``otel-keyaudit``, which needs the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _EXTRA = ("click", "rich")
 
 
 def main() -> None:
-    """Run the command; without the extra, name it in one line and exit with status 2."""
+    """Run the command. Without the extra, print one line that names it and exit with status 2."""
     try:
         for package in _EXTRA:
             import_module(package)
@@ -19,7 +19,7 @@ def main() -> None:
             'run: pip install "otel-keyaudit[cli]"\n'
         )
         sys.exit(2)
-    from otel_keyaudit.cli.group import group  # noqa: PLC0415 - it needs the extra
+    from otel_keyaudit.cli.group import group  # noqa: PLC0415 - the module needs the extra
 
     group(prog_name="otel-keyaudit")
 

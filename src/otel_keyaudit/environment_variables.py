@@ -1,4 +1,4 @@
-"""The environment variables, one per option. ``opentelemetry-instrument`` makes a flag of each.
+"""The environment variables, one per option. ``opentelemetry-instrument`` turns each into a flag.
 
 Each has the meaning of the option of the same name in :mod:`otel_keyaudit.settings`.
 """
@@ -14,21 +14,21 @@ OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS = "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS
 
-Functions that write an audit row, comma separated, in the same form.
+Functions that write an audit row, comma separated: ``module:name?field=expression&field=expression``.
 """
 
 OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS = "OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_AUTHZ_TARGETS
 
-Functions that refuse what a key may not do, comma separated, in the same form.
+Functions that refuse an action for lack of permission, comma separated: ``module:name?field=expression``.
 """
 
 OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS = "OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_SUBJECT_TARGETS
 
-Functions that return a stored API key, comma separated, in the same form.
+Functions that return a stored API key, comma separated: ``module:name?field=expression``.
 """
 
 OTEL_PYTHON_KEYAUDIT_PRESETS = "OTEL_PYTHON_KEYAUDIT_PRESETS"
@@ -84,7 +84,7 @@ OTEL_PYTHON_KEYAUDIT_MAX_ITEMS = "OTEL_PYTHON_KEYAUDIT_MAX_ITEMS"
 """
 .. envvar:: OTEL_PYTHON_KEYAUDIT_MAX_ITEMS
 
-Length of the longest list that is written. Default: ``128``.
+Maximum number of list elements that are written. Default: ``128``.
 """
 
 OTEL_PYTHON_KEYAUDIT_EVENTS = "OTEL_PYTHON_KEYAUDIT_EVENTS"

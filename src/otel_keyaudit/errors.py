@@ -1,11 +1,11 @@
-"""The errors of this package, and the words of their messages: printable, one line, never a value that was read."""
+"""Exceptions of this package, and helpers that keep messages printable, on one line and free of recorded values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-LONGEST_SHOWN = 200
-"""Characters of a configured value that a message repeats."""
+MAX_SHOWN_LENGTH = 200
+"""Maximum number of characters of a configured value that a message shows."""
 
 
 class ConfigurationError(ValueError):
@@ -55,11 +55,11 @@ class CredentialError(UnreadableError):
 
 
 class FullSpanError(UnreadableError):
-    """Raised if our attributes would push the application's own off a span."""
+    """Raised if the library's attributes would displace the application's own on a span."""
 
 
 class ForeignContextError(UnreadableError):
-    """Raised for a ``use_key`` that is left in another context than it was entered in."""
+    """Raised if a ``use_key`` block is left in another context than the one in which it was entered."""
 
 
 class CollisionError(UnreadableError):
@@ -71,30 +71,30 @@ class NoRequestError(UnreadableError):
 
 
 def class_name(error: BaseException) -> str:
-    """Return the class of an exception as in ``error.type``: with its module unless builtin."""
+    """Return the class name of an exception as in ``error.type``: with its module unless builtin."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return printable(name)
 
 
 def printable(text: str) -> str:
-    """Return a string with every character escaped that would break a line, steer a terminal or be invisible."""
+    """Escape every character that would break a line, control a terminal or be invisible."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def shown(value: object) -> str:
     """Return the ``repr`` of a configured value, cut to 200 characters."""
     text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+    return text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "…"
 
 
 def hint(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` with the known name nearest to a wrong one, or an empty string."""
     from difflib import get_close_matches  # noqa: PLC0415 - only an error needs it
 
-    spellings = {one.lower(): one for one in known}
-    matches = get_close_matches(name[:LONGEST_SHOWN].lower(), spellings, 1)
+    spellings = {spelling.lower(): spelling for spelling in known}
+    matches = get_close_matches(name[:MAX_SHOWN_LENGTH].lower(), spellings, 1)
     nearest = spellings[matches[0]] if matches else name
     return "" if nearest == name else f"; did you mean {nearest!r}?"

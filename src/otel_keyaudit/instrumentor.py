@@ -1,4 +1,4 @@
-"""The face of the library: it reads the options, instruments the targets, and restores them."""
+"""The entry point of the library: read the options, instrument the targets, restore them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _LOCK = RLock()
 
 
 class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Instruments the application's own authentication and audit functions.
+    """Instruments the authentication and audit functions of an application.
 
-    The API key of a request appears on its server span, and in the audit rows that it writes.
+    The API key of each request then appears on its server span and in the audit rows that the request writes.
 
     Example:
         ``KeyAuditInstrumentor().instrument(auth_targets=["shop.keys:verify"], audit_targets=["shop.audit:record"])``
     """
 
     configuration = FileOptions
-    """Tells the SDK's declarative configuration how to pass options."""
+    """The class with which the SDK's declarative configuration passes the options."""
 
-    # BaseInstrumentor is a singleton whose __init__ runs at every call, so the state is in class attributes.
+    # BaseInstrumentor is a singleton whose __init__ runs on every call, so state starts out in class attributes.
     _session: Session | None = None
     _declared: Mapping[str, Any] | None = None
     _is_from_code = False
@@ -44,7 +44,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
         Args:
             **options: The options by name (``auth_targets``, ``audit_targets``, ``presets``, ``sampler``, ...), and
-                ``tracer_provider``, ``meter_provider``, ``logger_provider``. An absent option comes from its
+                ``tracer_provider``, ``meter_provider``, ``logger_provider``. An absent option is read from its
                 environment variable.
 
         Raises:
@@ -73,7 +73,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             super().uninstrument()
 
     def status(self) -> list[TargetStatus]:
-        """Return the status of each target, those of presets last."""
+        """Return the status of each target, targets of presets last."""
         session = self._session
         return [] if session is None else session.status
 
@@ -82,9 +82,10 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument_unattended(self, declared: Mapping[str, Any] | None, options: Mapping[str, Any]) -> None:
-        """Start for ``opentelemetry-instrument`` or a configuration file, where nobody catches an error.
+        """Start under ``opentelemetry-instrument`` or from a configuration file, where nobody catches an error.
 
-        A configuration file comes first, and the environment is read with it.
+        The configuration file is applied first and already includes the environment, so a later automatic start does
+        nothing.
         """
         if self._session is not None or (declared is None and self._declared is not None):
             return
@@ -104,7 +105,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             return
         session = Session(settings, sampler, deferred=deferred, **providers)
         if self._session is not None:
-            super().uninstrument()  # a keyword overrides a file and the environment, which came first
+            super().uninstrument()  # keywords override the file and the environment, which were applied first
         super().instrument(skip_dep_check=True, session=session)
 
     def _report_nothing(self) -> None:
@@ -132,9 +133,9 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 
 class _LoggedError(Guard):
-    """Logs a wrong option: an exception here would stop all other instrumentors."""
+    """Logs a wrong option, because an exception would stop all other instrumentors."""
 
     def report(self, _: str, error: BaseException) -> None:
-        """Log the error; one that is no wrong option is named by its class."""
+        """Log the message of a wrong option, and only the class of any other error."""
         reason = str(error) if isinstance(error, ConfigurationError) else type(error).__name__
         log(ERROR, "nothing is instrumented: %s", reason)

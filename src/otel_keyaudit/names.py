@@ -1,4 +1,4 @@
-"""Every attribute, member and metric name of the library, each defined once. Users' queries rely on them."""
+"""Attribute, member and metric names, each defined once. They never change, because users' queries rely on them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ METRIC_DEGRADED: Final = "keyaudit.degraded"
 ATTRIBUTION: Final = "keyaudit.attribution"
 STAGE: Final = "keyaudit.stage"
 
-# Log events and the attributes that only they have.
+# Log events, and attributes that only log events have.
 EVENT_DENIAL: Final = "keyaudit.denial"
 EVENT_AUDIT: Final = "keyaudit.audit"
 EVENT_USAGE: Final = "keyaudit.usage"
@@ -72,7 +72,7 @@ DENIED: Final = "denied"
 GRANTED: Final = "granted"
 ERROR: Final = "error"
 
-# Values of keyaudit.attribution: they add up to the calls of audit targets.
+# Values of keyaudit.attribution. Their counts add up to the number of calls of audit targets.
 ATTRIBUTED: Final = "attributed"
 AMBIGUOUS_REQUEST: Final = "ambiguous"
 NO_KEY: Final = "none"
@@ -87,5 +87,5 @@ STAGE_COLLISION: Final = "collision"
 STAGE_TELEMETRY: Final = "telemetry"
 STAGE_DECISION: Final = "decision"
 
-# The ending of a foreign member whose reserved name was taken from it.
+# Suffix of a foreign member that had a reserved name.
 UNVERIFIED: Final = "_unverified"

@@ -1,4 +1,4 @@
-"""Options in, one frozen :class:`Settings` out: a keyword overrides YAML, and YAML overrides the environment."""
+"""Resolve and validate the options: keywords override YAML, and YAML overrides the environment."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ EVENTS = ("denials", "audits", "usage")
 """The values of the option ``events``."""
 
 PROVIDERS = ("tracer_provider", "meter_provider", "logger_provider")
-"""Keywords of ``instrument()`` that are no options: they have no variable and no default."""
+"""Keywords of ``instrument()`` that are not options, because they have no environment variable."""
 
 _DIGITS = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options after their values were checked. Presets and samplers are still names.
+    """The validated options. Presets and samplers are still names, which the session resolves.
 
     Attributes:
         auth_targets: Functions that authenticate.
@@ -42,7 +42,7 @@ class Settings:
         subject_field: Member for a key that the row is about.
         scope_catalog: The catalog.
         audit_spans: Whether each write has a span.
-        max_items: Length of the longest list that is written.
+        max_items: Maximum number of list elements that are written.
         events: Names of log events.
         strict: Whether a missing target is an error.
     """
@@ -64,16 +64,16 @@ class Settings:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """All targets: those of authentication, decisions, audit writes and subjects."""
+        """All targets: authentication, authorization, audit and subject."""
         return (*self.auth_targets, *self.authz_targets, *self.audit_targets, *self.subject_targets)
 
 
 @dataclass(init=False)
 class FileOptions:
-    """The options as the SDK's declarative configuration passes them (``OTEL_CONFIG_FILE``): as one keyword.
+    """The options from the SDK's declarative configuration (``OTEL_CONFIG_FILE``), which passes them as one keyword.
 
     Attributes:
-        declared: The options as written, not checked yet.
+        declared: The options as written, not validated yet.
     """
 
     declared: Mapping[str, Any]
@@ -83,12 +83,12 @@ class FileOptions:
 
 
 def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, deferred: bool = False) -> Settings:
-    """Return the settings.
+    """Resolve the settings from options and environment variables.
 
     Args:
         options: Option name to value; ``None`` counts as absent. They override the environment.
         environment: The environment variables; an empty one counts as unset.
-        deferred: The packages of functions that are only named need not be importable yet.
+        deferred: Packages of functions that are named as strings need not be importable yet.
 
     Raises:
         ConfigurationError: An option is unknown, or its value is not allowed.
@@ -103,7 +103,7 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
     given: dict[str, Any] = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
     if given.get("sampler") == "rules" and isinstance(given.get("sampler_arg"), (str, Path)):
-        given["sampler_arg"] = [str(given["sampler_arg"])]  # a path may hold a comma
+        given["sampler_arg"] = [str(given["sampler_arg"])]  # a path may contain a comma
     settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
     if settings.request_field == settings.subject_field:
         name, other = _colliding(given)
@@ -115,7 +115,7 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
 
 
 def unknown_variables(environment: Mapping[str, str]) -> str | None:
-    """Return a sentence about variables that look like options and are none, with the nearest names.
+    """Return a warning about variables with the prefix of options that are not options, with the nearest names.
 
     Args:
         environment: The environment variables; an empty one counts as unset.
@@ -129,12 +129,12 @@ def unknown_variables(environment: Mapping[str, str]) -> str | None:
 
 
 def _colliding(given: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the field to blame and the other one: the last that the user has set."""
+    """Return the names of both fields, first the one that the error message names, because the user has set it."""
     return ("subject_field", "request_field") if "subject_field" in given else ("request_field", "subject_field")
 
 
 def _check_reference(target: Target, name: str, reference: str, *, deferred: bool) -> None:
-    """Check a ``module:name.path`` of a target at once, also while the target's own module is not imported."""
+    """Check a ``module:name.path`` of a target now, even if the target's own module is not imported yet."""
     try:
         LazyObject(reference, deferred=deferred)
     except ConfigurationError as error:
@@ -146,7 +146,7 @@ def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
 
 
 def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
-    """Return the elements of a list, or of a string with commas; an empty element is wrong."""
+    """Return the elements of a list or of a comma-separated string; refuse empty elements."""
     if isinstance(value, str):
         elements: tuple[object, ...] = tuple(part.strip() for part in value.split(","))
     elif isinstance(value, (list, tuple)):

@@ -1,3 +1,3 @@
-"""The version, once: the build and the tracer read it here."""
+"""The version. The build and the tracer read it from here."""
 
 __version__ = "0.1.0"

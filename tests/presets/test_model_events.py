@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.patch import WrongTargetError, find
+from otel_keyaudit.patching.patch import WrongTargetError, resolve
 from support.observers import observed
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -62,7 +62,7 @@ def test_rows_of_the_model_and_of_those_that_inherit_it_lead_to_the_event(models
 
 def test_the_row_is_a_parameter_of_the_event(models: Any) -> None:
     """An expression reads it as ``args.target``."""
-    binding = find(models, "Log.before_insert").binding()
+    binding = resolve(models, "Log.before_insert").binding()
     assert list(binding.names) == ["mapper", "connection", "target"]
     assert not binding.has_self
 
@@ -70,7 +70,7 @@ def test_the_row_is_a_parameter_of_the_event(models: Any) -> None:
 def test_a_model_has_no_other_event(models: Any) -> None:
     """Nor has a class that is no model this one; a method that a model has by that name is a method."""
     with pytest.raises(WrongTargetError, match=r"class '.*Log' has no 'before_update'"):
-        find(models, "Log.before_update")
+        resolve(models, "Log.before_update")
     models.Log.write = lambda self: None
     models.Log.before_insert = lambda self: None
-    assert [find(models, f"Log.{name}").has_self for name in ("write", "before_insert")] == [True, True]
+    assert [resolve(models, f"Log.{name}").has_self for name in ("write", "before_insert")] == [True, True]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.guard.faults import MOST_OCCASIONS, Faults
-from otel_keyaudit.guard.metrics import MOST_COUNTS, Metrics
+from otel_keyaudit.guard.faults import MAX_WARNINGS, Faults
+from otel_keyaudit.guard.metrics import MAX_COMBINATIONS, Metrics
 from otel_keyaudit.key.cache import MAX_CHARACTERS, MAX_ENTRIES
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.observers.sampling.samplers import REMEMBERED_SNAPSHOTS
-from otel_keyaudit.row.written_members import MOST_HELD, MOST_RECENT
+from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
 from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
 
 APP = """
@@ -168,7 +168,7 @@ def test_thousands_of_new_keys_are_not_kept(keyaudit: KeyAudit, load_module: Loa
     limit = MAX_ENTRIES * 9 // 8
     assert more[Snapshot] <= limit + 1
     assert more[ApiKey] <= 2 * limit + 10
-    assert max(MOST_HELD, MOST_RECENT, REMEMBERED_SNAPSHOTS) <= 20_000
+    assert max(MAX_HELD, MAX_RECENT, REMEMBERED_SNAPSHOTS) <= 20_000
 
 
 def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(keyaudit: KeyAudit, load_module: LoadModule) -> None:
@@ -248,18 +248,18 @@ def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
     """Classes may be made at run time: from some number on they are counted as others, and no longer logged."""
     app = load_module("def verify(error):\n    raise error\n")
     keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
-    for number in range(MOST_COUNTS + 20):
+    for number in range(MAX_COMBINATIONS + 20):
         with suppress(Exception):
             app.verify(type(f"Refused{number}", (Exception,), {})())
     counted = {dict(key[1])["error.type"]: value for key, value in keyaudit.metrics().items()}
-    assert len(counted) <= MOST_COUNTS + 1
+    assert len(counted) <= MAX_COMBINATIONS + 1
     assert counted["_OTHER"] >= 20
-    assert sum(counted.values()) == MOST_COUNTS + 20
+    assert sum(counted.values()) == MAX_COMBINATIONS + 20
 
 
 def test_only_so_many_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Each kind once, and not more kinds than anybody reads."""
     faults = Faults(Metrics())
-    for number in range(MOST_OCCASIONS + 20):
+    for number in range(MAX_WARNINGS + 20):
         faults.count("shop:verify", "authentication", type(f"Refused{number}", (Exception,), {})())
-    assert len(caplog.records) == MOST_OCCASIONS
+    assert len(caplog.records) == MAX_WARNINGS

@@ -68,7 +68,7 @@ def test_nothing_is_left_of_many_calls(
     keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
     """No more objects than before, less than 64 KiB more memory, the same threads."""
-    monkeypatch.setattr(written_members, "MOST_RECENT", REMEMBERED)
+    monkeypatch.setattr(written_members, "MAX_RECENT", REMEMBERED)
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
     threads = threading.enumerate()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.patch import Patch, find, wrap
+from otel_keyaudit.patching.patch import Patch, resolve, wrap
 from otel_keyaudit.patching.wrappers import Observation
 
 
@@ -62,7 +62,7 @@ class Observer:
         return seen
 
     def put_on(self, module: Any, name: str) -> Patch:
-        return wrap(find(module, name), self)
+        return wrap(resolve(module, name), self)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from otel_keyaudit import ConfigurationError
 from otel_keyaudit.errors import (
-    LONGEST_SHOWN,
+    MAX_SHOWN_LENGTH,
     CredentialError,
     MissingError,
     NotLoadedError,
@@ -99,8 +99,8 @@ def test_characters_that_are_not_printable_are_escaped(text: str, expected: str)
 def test_a_long_value_is_cut() -> None:
     """A shorter one is shown as it is."""
     assert shown("a" * 100) == repr("a" * 100)
-    assert shown("a" * 100_000) == "'" + "a" * (LONGEST_SHOWN - 1) + "…"
-    assert len(shown(["x"] * 100_000)) == LONGEST_SHOWN + 1
+    assert shown("a" * 100_000) == "'" + "a" * (MAX_SHOWN_LENGTH - 1) + "…"
+    assert len(shown(["x"] * 100_000)) == MAX_SHOWN_LENGTH + 1
 
 
 @pytest.mark.parametrize(

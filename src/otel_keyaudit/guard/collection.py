@@ -1,9 +1,10 @@
-"""Tells whether the garbage collector runs this code, and holds context variables that may be changed there.
+"""Detect code that runs inside a garbage collection, and provide context variables that are safe to change there.
 
-A finalizer may call a target. What the collector interrupted may hold a lock (that of an SDK span, which its own thread
-does not get twice), so nothing of ours takes such a lock during a collection.
+A finalizer may call a target. The interrupted code may hold a lock that its own thread cannot acquire again, such as
+the lock of an SDK span, so the library acquires no such lock during a collection.
 
-The collector's callbacks are C callables: a Python function there would lose the exception of a signal handler.
+The collector's callbacks are C callables, because an exception that a signal handler raises in a Python callback would
+be lost.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ Value = TypeVar("Value")
 
 
 class _LastEvent:
-    """Keeps the information that the collector passed to its last callback, whichever event that was.
+    """Holds the information dict of the collector's latest event.
 
-    ``start`` and ``stop`` are the same slot: the collector's event names are the attribute names that are set.
+    ``start`` and ``stop`` are the same slot, because the collector's callback sets an attribute with the event's name.
     """
 
     __slots__ = ("info",)
@@ -38,7 +39,7 @@ _last_event.info = None  # type: ignore[attr-defined]
 
 
 class _ThisThread(local):
-    """Keeps the information on the last collection that this thread has started."""
+    """Holds the information dict of the latest collection that this thread started."""
 
     start: dict[str, Any] | None = None
 
@@ -48,12 +49,12 @@ _CALLBACKS = (partial(setattr, _last_event), partial(setattr, _this_thread))
 
 
 def watch_collections() -> None:
-    """Have the collector report when it starts and stops."""
+    """Register the callbacks that record when a collection starts and stops."""
     gc.callbacks.extend(_CALLBACKS)
 
 
 def unwatch_collections() -> None:
-    """Undo :func:`watch_collections`."""
+    """Remove the callbacks."""
     for callback in _CALLBACKS:
         with suppress(ValueError):
             gc.callbacks.remove(callback)
@@ -61,16 +62,16 @@ def unwatch_collections() -> None:
 
 
 def current_collection() -> dict[str, Any] | None:
-    """Return the collector's information on the collection that runs this code, ``None`` outside of one.
+    """Return the information dict of the collection that runs this code, ``None`` outside of a collection.
 
-    The last event in the process is the start of a collection in this thread: other threads go on beside it.
+    The code runs in a collection if the latest event of the process is a start, and this thread caused it.
     """
     info: dict[str, Any] | None = _last_event.info  # type: ignore[attr-defined]
     return info if info is _this_thread.start else None
 
 
 class _Variable(Generic[Value]):
-    """A context variable with the value ``None`` at first.
+    """A context variable whose default is ``None``.
 
     Args:
         name: Its name, for debugging.
@@ -84,9 +85,9 @@ class _Variable(Generic[Value]):
         self.set = self._variable.set
 
     def reset(self, token: Any) -> None:
-        """Restore the value before a ``set``, in the context of that ``set`` only.
+        """Restore the value before a ``set``, unless this is another context.
 
-        An abandoned coroutine or generator is cleaned up in another context, where there is nothing to restore.
+        An abandoned coroutine or generator is closed in another context, where there is nothing to restore.
         """
         try:
             self._variable.reset(token)
@@ -96,10 +97,10 @@ class _Variable(Generic[Value]):
 
 
 class _VariableBefore312(_Variable[Value]):
-    """The same before Python 3.12, where a collection may interrupt a change of the context itself.
+    """A context variable for Python before 3.12, where a collection may interrupt a change of the context itself.
 
-    Changing the same context then pulls away the memory that the interrupted change uses, and the process crashes. A
-    value that is set during a collection therefore lasts for that collection, beside the context (gh-97922).
+    A second change of the same context would free memory that the interrupted change still uses, and the process would
+    crash (gh-97922). So a value that is set during a collection is kept outside the context, until the collection ends.
     """
 
     __slots__ = ()
@@ -117,12 +118,12 @@ class _VariableBefore312(_Variable[Value]):
         if info is None:
             return self._variable.set(value)
         before = self._get()
-        self.get = self._get  # type: ignore[assignment] # from now on: few processes set a value during a collection
+        self.get = self._get  # type: ignore[assignment] # only now, because few processes need the slower getter
         info[self] = value  # type: ignore[index]
         return info, before
 
     def reset(self, token: Any) -> None:
-        """Restore the value before a ``set``; one that was set during a collection ends with it."""
+        """Restore the value before a ``set``. A value set during a collection is dropped when the collection ends."""
         if type(token) is tuple:
             info, before = token
             info[self] = before
@@ -137,18 +138,18 @@ if sys.version_info >= (3, 12):
 else:
     Variable = _VariableBefore312
 
-Setting = Any
-"""What ``Variable.set`` returns, for ``Variable.reset``."""
+ResetToken = Any
+"""The token that ``Variable.set`` returns and ``Variable.reset`` takes."""
 
 
 def may_change_context() -> bool:
-    """Say whether the context may be changed here: before Python 3.12, not during a collection."""
+    """Return whether the context may be changed here. Before Python 3.12 it may not during a collection."""
     return _CHANGES_IN_COLLECTION or current_collection() is None
 
 
 def isolated(work: Callable[..., Value]) -> Callable[..., Value]:
-    """Return some work, such that it cannot change the context where that would crash the process.
+    """Return a function that runs in a copy of the context where changing the context would crash the process.
 
-    Span processors and log processors set context variables. During a collection they do so in a copy.
+    It is for calls of span processors and log processors, which set context variables.
     """
     return work if may_change_context() else partial(copy_context().run, work)

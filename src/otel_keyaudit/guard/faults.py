@@ -1,4 +1,4 @@
-"""Counts failures of our own work, and logs each kind once per target."""
+"""Count failures of the library, and log each kind once per target."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from otel_keyaudit.errors import UnreadableError, class_name
 from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.guard.metrics import Metrics
 
-MOST_OCCASIONS = 1_000
-"""Maximum number of warnings: classes of exceptions, which distinguish them, may be created at run time."""
+MAX_WARNINGS = 1_000
+"""Maximum number of distinct warnings. They are distinguished by exception class, and an application may create
+classes without end."""
 
 
 class Faults:
-    """The failures between ``instrument()`` and ``uninstrument()``.
+    """Counts and logs the failures between ``instrument()`` and ``uninstrument()``.
 
     Args:
         metrics: Holds the counter ``keyaudit.degraded``.
@@ -29,7 +30,8 @@ class Faults:
         Args:
             target: The target as written.
             stage: ``keyaudit.stage``.
-            error: The failure. Only an error of ours is quoted: the message of any other may hold a secret.
+            error: The failure. Only the library's own errors are quoted, because any other message may contain a
+                secret.
         """
         kind = class_name(error)
         self._metrics.degraded.add(stage, kind)
@@ -38,17 +40,17 @@ class Faults:
 
     def warn_once(self, occasion: tuple[str, ...], message: str, *args: object, level: int = WARNING) -> None:
         """Log a line the first time an occasion arises."""
-        if occasion not in self._logged and len(self._logged) < MOST_OCCASIONS:
+        if occasion not in self._logged and len(self._logged) < MAX_WARNINGS:
             self._logged.add(occasion)
             log(level, message, *args)
 
 
 class GuardedCall(Guard):
-    """Our own work around one call: each stage that fails is counted at most once.
+    """Guards the library's work around one call. Each stage that fails is counted at most once.
 
     Args:
-        faults: Counts and logs.
-        written: The target as written, or another name for the work.
+        faults: Counts and logs the failures.
+        written: The target as written, or another name for the guarded work.
     """
 
     _failed_stages: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
-"""The only place that catches ``Exception``: an error in our own work is reported and never reaches the application.
+"""The only module that catches ``Exception``: errors of the library are reported and never reach the application.
 
-OpenTelemetry: "API methods MUST NOT throw unhandled exceptions" (specification, error handling). A ``BaseException`` is
-never caught: a cancellation, an exit or an interrupt belongs to the application. So does the exception of one of its
-signal handlers, whatever its class.
+OpenTelemetry: "API methods MUST NOT throw unhandled exceptions" (specification, error handling). ``BaseException`` is
+never caught, because a cancellation, an exit or an interrupt belongs to the application. So does any exception that one
+of its signal handlers raises.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ logger: Logger = getLogger("otel_keyaudit")
 Result = TypeVar("Result")
 
 Step = tuple[str, Callable[..., object]]
-"""A stage (``keyaudit.stage``) and the work that is done in it."""
+"""A stage (``keyaudit.stage``) and the function that runs in it."""
 
 
 class Guard:
-    """Runs our own work; ``report`` decides about an error."""
+    """Runs the library's own functions. Subclasses override ``report`` to handle an error."""
 
     def run(self, steps: Iterable[Step], *args: Any) -> None:
-        """Run steps in order. A step that fails is reported under its stage; the others still run.
+        """Run steps in order. A step that fails is reported under its stage, and the next ones still run.
 
         Args:
-            steps: The stage and the work of each.
-            *args: The arguments of each work.
+            steps: The steps.
+            *args: The arguments of every step.
         """
         for stage, work in steps:
             try:
@@ -40,7 +40,7 @@ class Guard:
                 self.report(stage, error)
 
     def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
-        """Return the result of some work, ``None`` if it fails."""
+        """Call a function and return its result, ``None`` if it fails."""
         try:
             return work(*args)
         except Exception as error:
@@ -50,11 +50,11 @@ class Guard:
             return None
 
     def report(self, stage: str, error: BaseException) -> None:
-        """Ignore the error: nobody depends on this work."""
+        """Ignore the error. Subclasses count or log it."""
 
 
 def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
-    """Return the result of some work, ``None`` if it fails; for work whose failure nobody needs to know."""
+    """Call a function and return its result, ``None`` if it fails. The failure is neither counted nor logged."""
     try:
         return work(*args)
     except Exception as error:
@@ -63,18 +63,15 @@ def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
         return None
 
 
-run_silently = quietly
-
-
 def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
-    """Return the result of some work in a tuple, which tells a result of ``None`` from a failure."""
+    """Call a function and return its result in a tuple, so that a result of ``None`` differs from a failure."""
     return (work(*args),)
 
 
 def log(level: int, message: str, *args: object) -> None:
-    """Log one line that begins with ``keyaudit: ``; a handler that raises does no harm.
+    """Log one line that begins with ``keyaudit: ``. Errors of log handlers are ignored.
 
-    Names of classes and targets may hold line breaks: they are escaped, so that nobody forges a line.
+    Line breaks are escaped, so that the name of a class or a target cannot forge a line.
     """
     quietly(_log, level, message, args)
 

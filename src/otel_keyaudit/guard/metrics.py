@@ -1,6 +1,6 @@
-"""The counters of the library: cheap tallies of our own, which observable counters read.
+"""The library's counters: cheap in-process tallies, which observable counters read.
 
-A tally costs a tenth of ``Counter.add``, and gives the numbers of each target beside their sum.
+Incrementing a tally costs a tenth of ``Counter.add``, and a tally also has the number of each target.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from otel_keyaudit import names
 from otel_keyaudit.version import __version__
 
-MOST_COUNTS = 1_000
-"""Maximum number of combinations of attribute values in a tally: exception classes may be created at run time."""
+MAX_COMBINATIONS = 1_000
+"""Maximum number of attribute combinations in a tally, because an application may create exception classes without
+end."""
 
 OTHER = "_OTHER"
-"""The ``error.type`` of all further combinations (OpenTelemetry semantic conventions)."""
+"""The ``error.type`` that stands for all further combinations (OpenTelemetry semantic conventions)."""
 
 
 Values = tuple[str | None, ...]
@@ -26,10 +27,10 @@ Values = tuple[str | None, ...]
 
 
 class Count:
-    """A number that many threads increment without a lock: ``next`` of a C iterator is atomic.
+    """A counter that many threads increment without a lock, because ``next`` of a C iterator is atomic.
 
     Attributes:
-        increment: Add one.
+        increment: Adds one.
     """
 
     __slots__ = ("_steps", "increment")
@@ -40,7 +41,7 @@ class Count:
 
     @property
     def value(self) -> int:
-        """The number. Only its representation, ``count(5)``, shows it without a step, and so without a lock."""
+        """The current count. It is parsed from ``count(5)``, because the iterator has no other way to read it."""
         return int(repr(self._steps)[6:-1])
 
 
@@ -58,25 +59,25 @@ class Tally:
         self._closed: dict[Values, int] = {}
 
     def counter(self, *values: str | None) -> Count:
-        """Return a new count for a combination of values; ``None`` stands for an absent attribute.
+        """Return a new counter for a combination of values; ``None`` stands for an absent attribute.
 
-        The tally reports the sum of all counts of a combination, so that each target can have its own.
+        The tally reports the sum of all counters of a combination, so that each target can have its own.
         """
         counter = Count()
         self._counts.setdefault(values, []).append(counter)
         return counter
 
     def shared(self, *values: str | None) -> Count:
-        """Return the count of a combination that belongs to no target; there is one."""
+        """Return the one counter of a combination that belongs to no target."""
         counter = self._shared.get(values)
         if counter is None:
-            if len(self._shared) >= MOST_COUNTS and values[-1] is not None:
+            if len(self._shared) >= MAX_COMBINATIONS and values[-1] is not None:
                 values = (*values[:-1], OTHER)
             counter = self._shared.setdefault(values, Count())
         return counter
 
     def close(self, counters: Iterable[Count]) -> None:
-        """Add up counts that are no longer incremented, and drop them."""
+        """Drop counters that are no longer incremented, and keep their sum."""
         closing = set(map(id, counters))
         for values, counts in self._counts.items():
             for counter in [one for one in counts if id(one) in closing]:
@@ -88,7 +89,7 @@ class Tally:
         self.shared(*values).increment()
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
-        """Yield every sum, for an observable counter."""
+        """Yield the sum of each combination, for an observable counter."""
         for values in dict.fromkeys((*self._counts.copy(), *self._shared.copy())):
             counts = [*self._counts.get(values, ()), *filter(None, [self._shared.get(values)])]
             total = self._closed.get(values, 0) + sum(counter.value for counter in counts)
@@ -107,7 +108,7 @@ class Metrics:
         self.degraded = Tally(names.STAGE, names.ERROR_TYPE)
 
     def register(self, provider: MeterProvider) -> None:
-        """Create the observable counters of a meter provider."""
+        """Create the observable counters in a meter provider."""
         meter = provider.get_meter("otel_keyaudit", __version__)
         for name, tally, description in (
             (names.METRIC_AUTHENTICATIONS, self.authentications, "Authentications, by outcome"),
@@ -120,15 +121,15 @@ class Metrics:
 
 _GLOBAL = Metrics()
 _registered: list[tuple[weakref.ref[MeterProvider], Metrics]] = []
-"""Providers are compared by identity, because some are equal to others or have no hash (Logfire's)."""
+"""Metrics by provider. Providers are compared by identity, because Logfire's are equal to others and have no hash."""
 
 
 def metrics_for(provider: MeterProvider | None) -> Metrics:
-    """Return the metrics of a provider (``None``: the global one), registered there once.
+    """Return the metrics of a provider (``None``: the global one), and register them there once.
 
-    A callback cannot be removed from a provider, and a second one under the same name is ignored: each provider keeps
-    its tallies from one ``instrument()`` to the next. All global providers share one set, because the proxy that
-    replaces the global provider at first passes its instruments on to the real one.
+    A callback cannot be removed from a provider, and a second one under the same name is ignored, so each provider
+    keeps its tallies from one ``instrument()`` to the next. All global providers share one set, because the proxy that
+    is the global provider at first passes its instruments on to the real one.
     """
     current = get_meter_provider()
     if provider is None:

@@ -1,4 +1,4 @@
-"""Tells an exception that a signal handler raised from an error of ours: it belongs to the application."""
+"""Distinguish exceptions that the application's signal handlers raise from errors of the library."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import FrameType
 
 
 def is_raised_by_signal_handler(error: BaseException) -> bool:
-    """Say whether a signal handler of the application raised an exception.
+    """Return whether a signal handler of the application raised an exception.
 
     Python runs handlers in the main thread, between any two instructions, with the signal's number and the interrupted
-    frame as arguments. So a frame of the traceback that was given its own caller's frame is the frame of a handler.
+    frame as arguments. So a frame whose arguments include its own caller's frame is the frame of a handler.
     """
     if threading.get_ident() != threading.main_thread().ident:  # current_thread() would swallow a KeyError
         return False
-    # The first frame is the guard's own. Its locals hold the error, and reading them would keep both alive in a cycle.
+    # The first frame is the guard's own. Reading its locals, which include the error, would create a reference cycle.
     traceback = error.__traceback__ and error.__traceback__.tb_next
     while traceback is not None:
         if _is_handler(traceback.tb_frame):
@@ -34,5 +34,5 @@ def _is_handler(frame: FrameType) -> bool:
     if code.co_flags & CO_VARARGS:
         arguments += values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
     if sys.version_info < (3, 13):
-        values.clear()  # the frame keeps this copy, in which a local exception would close a cycle
+        values.clear()  # the frame keeps this copy, so an exception in it would be in a reference cycle
     return any(value is interrupted for value in arguments) and any(isinstance(value, int) for value in arguments)

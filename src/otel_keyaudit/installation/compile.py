@@ -1,4 +1,4 @@
-"""Compile a target for the function that was found, and check that the function has everything that it reads."""
+"""Compile a target for the function that it names, after checking that the function has everything the target reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_keyaudit.observers.decision import Authorization
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.observers.subject import StoredKey
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.patching.resolve import Found
+from otel_keyaudit.patching.resolve import ResolvedCallable
 from otel_keyaudit.targets.signature_check import explain_mismatch
 from otel_keyaudit.targets.target import AuditTarget, Target
 
@@ -23,15 +23,15 @@ _COMPILED: dict[str, type[CompiledTarget]] = {
 
 
 def compile_target(components: Components, target: Target, binding: Binding) -> CompiledTarget:
-    """Return a target compiled for a function."""
+    """Compile a target for a function with a given binding."""
     return _COMPILED[target.kind](components, target, binding)
 
 
-def check(target: Target, found: Found) -> None:
+def check(target: Target, found: ResolvedCallable) -> None:
     """Check that a function has every parameter and free variable that the target reads, and can receive the row.
 
     Raises:
-        WrongTargetError: It does not; the reason gives the nearest name that it has.
+        WrongTargetError: A parameter or variable is missing; the reason gives the nearest existing name.
     """
     if found.is_memoized and isinstance(target, AuditTarget) and target.changes_arguments:
         raise WrongTargetError(

@@ -1,4 +1,4 @@
-"""The entry points of requests and the places that hand jobs over, each patched when its module is there."""
+"""Patch the entry points of requests and the functions that start jobs, each when its module has been imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.import_hook import ModuleWatch
-from otel_keyaudit.patching.patch import Exchange, find
+from otel_keyaudit.patching.patch import HandlerPatch, resolve
 from otel_keyaudit.request.boundaries.entry_points import EntryPoint
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import report_to, report_to_nobody
@@ -19,10 +19,10 @@ Undo = Callable[[], object]
 
 
 class Hooks:
-    """Patches of library functions that wait for their module.
+    """Patches of library functions, each of which waits for its module.
 
     Args:
-        watch: Tells when a module has been executed.
+        watch: Reports when a module has been executed.
     """
 
     def __init__(self, watch: ModuleWatch) -> None:
@@ -31,13 +31,13 @@ class Hooks:
         self._functions: list[FunctionType] = []
 
     def add_entry_points(self, boundaries: Boundaries, entry_points: Iterable[EntryPoint]) -> None:
-        """Delimit requests where they come in; nothing is imported."""
+        """Patch the functions in which requests begin, without importing any module."""
         for entry_point in entry_points:
             module, _, name = entry_point.path.partition(":")
             self._watch.tell(module, partial(quietly, self._delimit, boundaries, entry_point, name))
 
     def add_carriers(self, jobs: Jobs, carriers: Iterable[Carrier]) -> None:
-        """Carry keys into jobs, and notice workers that serve several requests; nothing is imported."""
+        """Patch the functions that start jobs, and queues that workers share, without importing any module."""
         report_to(jobs.faults)
         observe_simple_queues()
         for carrier in carriers:
@@ -53,10 +53,10 @@ class Hooks:
         report_to_nobody()
 
     def _delimit(self, boundaries: Boundaries, entry_point: EntryPoint, name: str, module: ModuleType) -> None:
-        function = find(module, name).value
+        function = resolve(module, name).value
         if type(function) is FunctionType and all(known is not function for known in self._functions):
             self._functions.append(function)
-            self._undo.append(Exchange(function, partial(boundaries.handler, entry_point)).undo)
+            self._undo.append(HandlerPatch(function, partial(boundaries.handler, entry_point)).undo)
 
     def _carry(self, jobs: Jobs, carrier: Carrier, module: ModuleType) -> None:
         self._undo.append(carrier.patch(module, jobs))

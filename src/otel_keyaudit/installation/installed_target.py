@@ -1,4 +1,4 @@
-"""One target between ``instrument()`` and ``uninstrument()``: it waits for its module, observes, or proves wrong."""
+"""One target between ``instrument()`` and ``uninstrument()``: pending, active or wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.module_search import explain_missing
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, runs_as_main
 from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
-from otel_keyaudit.patching.resolve import Found, NotLoadedError, find
+from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
 
@@ -31,18 +31,19 @@ _OBSERVED = "every call of it is observed"
 _MAX_TARGETS = 1_000_000
 
 _ORDER = ("authz", "audit", "auth", "subject")
-"""Kinds from the outermost observer of a function to the innermost: a check is explained with the key it withdrew."""
+"""Kinds from the outermost observer of a function to the innermost. An authentication ends before the decision around
+it, so that the decision is explained with the key that the authentication withdrew."""
 
 
 class InstalledTarget:
-    """One target.
+    """A target and its patches.
 
     Args:
-        components: The parts that its calls need.
+        components: The session's shared parts, which the observers need.
         target: The target.
-        watch: Tells when its module has been executed.
-        others: The targets before this one, to which it is added: they have the calls of a function that both reach.
-        preset: The preset that it belongs to.
+        watch: Reports when the target's module has been executed.
+        others: All targets of the session, in order. An earlier one observes the calls of a function that both name.
+        preset: The preset that the target belongs to, ``None`` for a target of the user's own.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class InstalledTarget:
 
     @property
     def status(self) -> TargetStatus:
-        """The status as it is now."""
+        """The current status."""
         problem = next((one.problem for one in self.compiled if one.problem is not None), None)
         state, reason = (self._state, self._explain()) if problem is None else (WRONG, problem)
         calls = sum(one.calls.value for one in self.compiled)
         return TargetStatus(self.target.written, self.target.kind, state, reason, calls, self.preset)
 
     def _explain(self) -> str:
-        """Return the reason of the state: which calls are observed, and which are not."""
+        """Return the reason of the state: the calls that are observed and those that are not."""
         if self._state != ACTIVE:
             return self._reason
         parts = [self._limits or self._reason]
@@ -87,7 +88,7 @@ class InstalledTarget:
         return "; ".join(parts)
 
     def _earlier(self) -> InstalledTarget | None:
-        """Return the target that has the calls of the same function before this one."""
+        """Return the earlier target of this kind that observes the same function, if there is one."""
         identities = [patch.identity for patch, _ in self._patches]
         for other in self._others:
             if other is self:
@@ -97,7 +98,7 @@ class InstalledTarget:
         return None
 
     def install(self) -> None:
-        """Instrument the target in the modules that are loaded, and wait for those that will be."""
+        """Instrument the target in its module if that is loaded, and each time that the module is executed."""
         self._watch.add(self.target.module, self._executed)
         self._look()
         if not self._candidates():
@@ -106,7 +107,7 @@ class InstalledTarget:
                 self._mark_wrong(reason)
 
     def first_request(self) -> None:
-        """Look again in the module that was started, which no import reports; warn of a target that still waits."""
+        """Look again in the started module, which no import reports. Warn of a target that is still pending."""
         before = self._state
         self._look(final=True)
         if self._state == PENDING:
@@ -115,7 +116,7 @@ class InstalledTarget:
             self.report()
 
     def report(self) -> None:
-        """Log a target that can never match, and calls that cannot be observed."""
+        """Log a warning about a target that can never match, or about calls that cannot be observed."""
         if self._limits:
             log(WARNING, "target %s: %s", self.target.written, self._limits)
         if self._state == WRONG:
@@ -123,7 +124,7 @@ class InstalledTarget:
             log(level, "target %s is wrong: %s", self.target.written, self._reason)
 
     def uninstall(self) -> None:
-        """Restore the functions; references that cannot be restored pass their calls through."""
+        """Restore the functions. Calls through references that cannot be restored pass through."""
         self._is_on = False
         for compiled in self.compiled:
             compiled.close()
@@ -133,7 +134,7 @@ class InstalledTarget:
         self._seen.clear()
 
     def _candidates(self) -> list[object]:
-        """Return the target's module, and the started module if it is the same."""
+        """Return the target's module, and ``__main__`` if it was started from the same file."""
         module, main = sys.modules.get(self.target.module), sys.modules.get("__main__")
         found: list[object] = [] if module is None else [module]
         if main is not module and runs_as_main(main, self.target.module):
@@ -141,7 +142,7 @@ class InstalledTarget:
         return found
 
     def _look(self, *, final: bool = False) -> None:
-        """Instrument the target in the modules that are loaded.
+        """Instrument the target in the loaded modules that have not been instrumented yet.
 
         Args:
             final: A module that lacks the name now will not define it later.
@@ -160,7 +161,7 @@ class InstalledTarget:
         return found is not None and found is not MISSING
 
     def _executed(self, module: object) -> None:
-        """Instrument the target in a module that was imported, or executed again, which defined its functions again."""
+        """Instrument the target in a module that was imported or reloaded, because a reload redefines its functions."""
         if self._is_on:
             self._instrument(module)
             self.report()
@@ -170,14 +171,14 @@ class InstalledTarget:
         _Reporting(self._mark_wrong).guarded("", self._resolve, module)
 
     def _resolve(self, module: object, **loaded: Any) -> None:
-        """Observe the function that the target names in a module.
+        """Resolve the target's function in a module, and observe it.
 
         Args:
             module: The module.
             **loaded: ``first``: the value of the first name, which the module has just loaded (PEP 562).
         """
         try:
-            found = find(module, self.target.qualified_name, **loaded)
+            found = resolve(module, self.target.qualified_name, **loaded)
         except NotLoadedError as error:
             self._reason = str(error)
             waiting = when_loaded(module, self.target.qualified_name, partial(self._loaded, module))
@@ -196,18 +197,18 @@ class InstalledTarget:
         if self._is_on:
             _Reporting(self._mark_wrong).guarded("", partial(self._resolve, module, first=value))
 
-    def _found_override(self, found: Found) -> None:
+    def _found_override(self, found: ResolvedCallable) -> None:
         if self._is_on:
             self._observe(found)
 
-    def _observe(self, found: Found) -> None:
+    def _observe(self, found: ResolvedCallable) -> None:
         check(self.target, found)
         compiled = compile_target(self._components, self.target, found.binding())
         if self._patch_once(found, compiled.observer(), group=self.target.kind):
             self.compiled.append(compiled)
             self._warn_without_action(compiled)
 
-    def _patch_once(self, found: Found, observe: Callable[..., Any], *, group: object) -> bool:
+    def _patch_once(self, found: ResolvedCallable, observe: Callable[..., Any], *, group: object) -> bool:
         identity = found.identity
         if any(patch.identity is identity and receiver is found.receiver for patch, receiver in self._patches):
             return False
@@ -216,11 +217,11 @@ class InstalledTarget:
 
     @property
     def _limits(self) -> str:
-        """The calls that cannot be observed, an empty string if all can."""
+        """A description of the calls that cannot be observed; an empty string if all can."""
         return "; ".join(dict.fromkeys(limit for patch, _ in self._patches for limit in patch.limits))
 
     def observes(self, identity: object) -> bool:
-        """Say whether the target observes a function."""
+        """Return whether the target observes the function with this identity."""
         return identity is not None and any(patch.identity is identity for patch, _ in self._patches)
 
     def _warn_without_action(self, compiled: CompiledTarget) -> None:
@@ -238,7 +239,7 @@ class InstalledTarget:
 
 
 class _Reporting(Guard):
-    """Marks a target as wrong instead of failing an import of the application.
+    """Marks a target as wrong, because an exception would make an import of the application fail.
 
     Args:
         mark_wrong: Receives the reason.

@@ -1,4 +1,4 @@
-"""Everything that is on between ``instrument()`` and ``uninstrument()``."""
+"""The session between ``instrument()`` and ``uninstrument()``: targets, hooks, and the parts that they share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.events.log_events import EventLogger, Events
 from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.patching.import_hook import ModuleWatch
-from otel_keyaudit.patching.patch import one_pass
+from otel_keyaudit.patching.patch import one_sweep
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS
 from otel_keyaudit.request.boundaries.handlers import Boundaries
@@ -35,15 +35,15 @@ from otel_keyaudit.version import __version__
 
 
 class Session:
-    """The targets, the entry points of requests, and all that they share.
+    """Starts and stops everything that the library patches.
 
     Args:
         settings: The options.
         sampler: Chooses the detail of each row.
         deferred: Packages need not be importable yet (``opentelemetry-instrument``).
-        tracer_provider: Provides the tracer of audit spans; ``None`` for the global one.
-        meter_provider: Provides the counters; ``None`` for the global one.
-        logger_provider: Provides the logger of events; ``None`` for the global one.
+        tracer_provider: The provider of audit spans; ``None`` for the global one.
+        meter_provider: The provider of counters; ``None`` for the global one.
+        logger_provider: The provider of log events; ``None`` for the global one.
 
     Raises:
         ConfigurationError: A preset does not exist, or cannot work here.
@@ -95,7 +95,7 @@ class Session:
         return [target.status for target in self.targets]
 
     def start(self) -> None:
-        """Instrument everything.
+        """Install all hooks and targets.
 
         Raises:
             ConfigurationError: With ``strict``, a target can never match.
@@ -106,7 +106,7 @@ class Session:
         self._watch.start()
         self._hooks.add_entry_points(self._boundaries, ENTRY_POINTS)
         self._hooks.add_carriers(Jobs(self._components.faults), self._carriers)
-        with one_pass():
+        with one_sweep():
             for target in self.targets:
                 target.install()
         for target in self.targets:
@@ -121,7 +121,7 @@ class Session:
         """Restore everything, in reverse order."""
         never_before_first_use()
         self._watch.stop()
-        with one_pass():
+        with one_sweep():
             for target in reversed(self.targets):
                 target.uninstall()
         self._hooks.undo()

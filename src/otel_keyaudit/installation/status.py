@@ -1,4 +1,4 @@
-"""The status of a target, as users see it."""
+"""The public status of a target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WRONG: Final = "wrong"
 
 
 class TargetStatus(NamedTuple):
-    """Whether a target's calls are observed.
+    """The state of a target, and the number of observed calls.
 
     Attributes:
         target: The target as written.

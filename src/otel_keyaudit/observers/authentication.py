@@ -12,7 +12,7 @@ from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import MissingError, NoRequestError, class_name
-from otel_keyaudit.guard.collection import Setting, Variable
+from otel_keyaudit.guard.collection import ResetToken, Variable
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
@@ -126,7 +126,7 @@ class AuthenticationCall(ObservedCall):
     accepted_id: str | None = None
     accepted_inside: dict[AcceptedKey, None] | None = None
     source: Any = None
-    _before: Setting = None
+    _before: ResetToken = None
     _has_ended = False
     _is_reading = False
     _key_object: Any = _UNREAD

@@ -11,7 +11,7 @@ from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
-from otel_keyaudit.guard.collection import Setting, Variable
+from otel_keyaudit.guard.collection import ResetToken, Variable
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.coverage import explain
@@ -117,7 +117,7 @@ class Check(ObservedCall):
     refused_key: ApiKey | None = None
     _outer: Check | None = None
     _outermost: Check | None = None
-    _before: Setting = None
+    _before: ResetToken = None
     _required: tuple[str, ...] | None = None
     _outcome: str | None = None
     _reason: str | None = None

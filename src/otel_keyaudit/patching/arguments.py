@@ -1,4 +1,4 @@
-"""Find the arguments of a call by the names of their parameters, also behind ``*args`` and ``**kwargs``."""
+"""Read and replace arguments by parameter name, also those that are passed through ``*args`` and ``**kwargs``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from otel_keyaudit.errors import UnchangeableError, UnreadableError
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values
 
 _NO_EVALUATION: dict[str, Any] = {}
-"""Annotations are never evaluated: their names may exist for type checkers only."""
+"""Options of ``inspect.signature`` that keep annotations as strings, because their names may exist only for type
+checkers."""
 
 if sys.version_info >= (3, 14):
     from annotationlib import Format
@@ -30,23 +31,23 @@ Parameters = tuple[Parameter, ...]
 
 
 class Arguments(Protocol):
-    """The arguments of a call."""
+    """A call with its arguments."""
 
     positional: tuple[Any, ...]
     keywords: dict[str, Any]
 
 
 class Binding:
-    """Finds arguments by the names of their parameters, and never mistakes one for another.
+    """Finds arguments by parameter name, and never returns the argument of another parameter.
 
-    A function that takes ``*args`` and ``**kwargs`` passes them on to the function that it wraps, whose parameters give
-    the names. These names are used only if both functions begin with the same parameters and the arguments of the call
-    fit.
+    A wrapper that takes ``*args`` and ``**kwargs`` passes them on to a wrapped function, whose parameters give the
+    names of the arguments. These names are used only if both functions begin with the same parameters and the wrapped
+    function could be called with the arguments.
 
     Args:
-        function: The function that gets the arguments.
-        has_self: The first argument is the object or class that the function is a method of.
-        described: The object whose signature gives the names behind ``*args`` and ``**kwargs``, if not the function.
+        function: The function that receives the arguments.
+        has_self: The first argument is the object or class of the method.
+        described: The object whose signature names the arguments in ``*args`` and ``**kwargs``, if not the function.
     """
 
     def __init__(self, function: Callable[..., Any], *, has_self: bool = False, described: object = None) -> None:
@@ -75,12 +76,12 @@ class Binding:
 
     @property
     def function(self) -> Callable[..., Any] | None:
-        """Return the function, ``None`` if it is gone or cannot be referenced weakly."""
+        """The function, ``None`` if it was deleted or has no weak references."""
         return self._function()
 
     @property
     def names(self) -> Iterable[str]:
-        """The names of the parameters, including those behind ``*args`` and ``**kwargs``."""
+        """The names of the parameters, including those of the function that a wrapper calls."""
         return self._parameters
 
     def declares(self, name: str) -> bool:
@@ -91,7 +92,7 @@ class Binding:
         """Return an argument: its default if it was omitted, ``None`` if there is no such parameter.
 
         Raises:
-            UnreadableError: It may be among ``*args`` at an unknown position.
+            UnreadableError: The argument may be at an unknown position in ``*args``.
         """
         position = self._position(call, name)
         if position is not None:
@@ -106,12 +107,12 @@ class Binding:
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
     def position(self, name: str) -> int | None:
-        """Return the position of a parameter in the positional arguments of all calls, ``None`` if it differs."""
+        """Return the position that a parameter has in every call, ``None`` if the position differs between calls."""
         position = self._positions.get(name, self._own_count)
         return position if position < self._own_count else None
 
     def reader(self, name: str) -> Callable[..., Any]:
-        """Return a function that reads an argument of a call, by its position if that is the same in all calls."""
+        """Return a function that reads an argument of a call as :meth:`read` does, by position where that is fixed."""
         position = self.position(name)
         if position is None:
             return lambda call, _=None: self.read(call, name)
@@ -128,7 +129,7 @@ class Binding:
         return Parameter.empty if parameter is None else parameter.default
 
     def writer(self, name: str) -> Callable[[Arguments, Any], None]:
-        """Return a function that replaces an argument as :meth:`write` does, by its position if that is fixed."""
+        """Return a function that replaces an argument as :meth:`write` does, by position where that is fixed."""
         position = self.position(name)
         if position is None:
             return lambda call, value: self.write(call, name, value)
@@ -144,11 +145,11 @@ class Binding:
         return write
 
     def write(self, call: Arguments, name: str, value: Any) -> None:
-        """Replace an argument; the containers that the caller passed stay as they are.
+        """Replace an argument of a call, without changing the containers that the caller passed.
 
         Raises:
-            UnreadableError: It may be among ``*args`` at an unknown position.
-            UnchangeableError: It cannot be passed, or it was omitted although the function requires it.
+            UnreadableError: The argument may be at an unknown position in ``*args``.
+            UnchangeableError: The argument cannot be passed, or a required argument was omitted.
         """
         position = self._position(call, name)
         if position is not None:
@@ -164,7 +165,7 @@ class Binding:
             raise UnchangeableError(f"parameter {name!r} cannot be given another value")
 
     def by_name(self, call: Arguments) -> dict[str, Any]:
-        """Return all readable arguments by parameter name, including further keywords."""
+        """Return all readable arguments by parameter name, including undeclared keywords."""
         found = dict(call.keywords)
         for name in self._parameters:
             with suppress(UnreadableError):
@@ -184,7 +185,7 @@ class Binding:
         )
 
     def _suits(self, call: Arguments, *, is_named: bool) -> bool:
-        """Return whether the function behind ``*args`` can be called with these arguments."""
+        """Return whether the wrapped function can be called with these arguments."""
         given, rest = self._names[: len(call.positional)], self._names[len(call.positional) :]
         return (
             self._is_aligned
@@ -214,7 +215,7 @@ def _own_parameters(function: Callable[..., Any]) -> Parameters:
         bare.__defaults__, bare.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
         return _parameters_of(bare)
     parameters = _parameters_of(function, unknown=_ANY)
-    return _ANY if hasattr(function, "__code__") and not parameters else parameters  # mypyc declares none
+    return _ANY if hasattr(function, "__code__") and not parameters else parameters  # functions of mypyc declare none
 
 
 def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
@@ -224,7 +225,7 @@ def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
 
 
 def _passed_on(function: Any, described: object, own: Parameters) -> tuple[Parameters, Parameters]:
-    """Return the parameters behind ``*args`` and ``**kwargs``: those that are declared, and those that are guessed."""
+    """Return the parameters of the wrapped function: as the wrapper declares them, and as they are guessed."""
     if described is not None:
         return (), (*own[:1], *_parameters_of(described))
     if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):

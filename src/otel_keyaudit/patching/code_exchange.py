@@ -1,12 +1,13 @@
-"""Exchange the code of a Python function, so that every reference to the function is instrumented, however early.
+"""Exchange the code of a Python function, so that calls through every reference to it are observed.
 
-``Depends(f)``, ``from m import f``, a dispatch table and a decorator all hold the function object. The object stays;
-its code is replaced by a *trampoline*: code with the same parameters, of the same kind (``async def``, generator), at
-the same place in the source. It builds the original function from the original code, asks a hook whether the call is
-observed, and calls the original. No bytecode is written: the compiler makes the code, then constants are replaced.
+``Depends(f)``, ``from m import f``, a dispatch table and a decorator all hold the function object. The object stays,
+and its code is replaced by a *trampoline*: code with the same parameters, of the same kind (``async def``, generator),
+at the same line of the source. It builds the original function from the original code, asks a hook whether the call is
+observed, and calls the original. The trampoline is compiled from source, and only its constants are replaced
+afterwards.
 
-The original code is a constant of the trampoline, and the original function is made in each call with the live cells.
-So one trampoline serves all functions that a factory creates from one definition, and no function is kept alive.
+The original code is a constant of the trampoline, and each call makes the original function from it with the live
+cells. So one trampoline serves all functions that a factory creates from one definition, and no function is kept alive.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _KINDS = {
     inspect.CO_GENERATOR: "generator",
 }
 
-# {o}: the original function. {k}: the hook, then the observation of the call.
+# {o}: the original function. {k}: the hook, then the observation. {v}: a yielded value. {s}: a sent value.
 _OBSERVED = {
     "sync": """\
 if not {k}:
@@ -48,8 +49,8 @@ if not {k}:
     return (yield from {o}({direct}))
 with {k}:
     return {k}.returned((yield from {o}(*{k}.positional, **{k}.keywords)))""",
-    # ``yield from`` would cut off a generator that ignores ``close()`` and goes on. A list holds an exception that is
-    # thrown into the generator, so that no frame keeps it.
+    # ``yield from`` would end a generator that ignores ``close()`` and yields again. A list holds the exception that is
+    # thrown into the generator, so that no frame keeps it alive.
     "generator": """\
 if not {k}:
     {o} = {o}({direct})
@@ -100,10 +101,10 @@ _HANDLED = {
 
 
 class Hook(partial):  # type: ignore[type-arg]
-    """A constant of a trampoline: a callable without a frame of its own.
+    """A callable constant of a trampoline, which adds no frame to a call.
 
-    Pickled by value, as Dask, Ray and Spark do, it becomes a function of the standard library that returns an empty
-    string: the copy of the function passes its calls through, also where this library is not installed.
+    Dask, Ray and Spark pickle functions by value. There the hook becomes a builtin that returns an empty string, so
+    that the copy of the function passes its calls through, even where this library is not installed.
     """
 
     def __reduce__(self) -> Any:
@@ -111,16 +112,16 @@ class Hook(partial):  # type: ignore[type-arg]
 
 
 class _FirstStep(partial):  # type: ignore[type-arg]
-    """A constant that begins the iteration of an asynchronous generator."""
+    """A callable constant that begins the iteration of an asynchronous generator."""
 
     def __reduce__(self) -> Any:
         return methodcaller, ("__anext__",)
 
 
 def first_step(generator: Any) -> Any:
-    """Return the first step of an asynchronous generator, unnoticed by the event loop.
+    """Return the first step of an asynchronous generator without registering the generator with the event loop.
 
-    The event loop closes the generators that it knows. It knows the trampoline's, which closes this one.
+    The event loop closes registered generators. It closes the trampoline's generator, which in turn closes this one.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
@@ -133,8 +134,8 @@ def first_step(generator: Any) -> Any:
 def kind_of(function: Callable[..., Any]) -> str:
     """Return ``sync``, ``coroutine``, ``generator_coroutine`` (of ``types``), ``generator`` or ``async_generator``.
 
-    The kind of a Python function is that of its code: a function that is only marked as a coroutine function runs when
-    it is called.
+    The code of a Python function decides, because a function that is only marked as a coroutine function runs when it
+    is called.
     """
     if type(function) is FunctionType:
         return kind_of_code(function.__code__)
@@ -146,12 +147,12 @@ def kind_of(function: Callable[..., Any]) -> str:
 
 
 def kind_of_code(code: CodeType) -> str:
-    """Return the kind of the functions that have a code."""
+    """Return the kind of function that a code object makes."""
     return next((kind for flag, kind in _KINDS.items() if code.co_flags & flag), "sync")
 
 
 def duplicate(function: FunctionType) -> FunctionType:
-    """Return a second function with the present code and attributes of the first."""
+    """Return a new function with the code and the attributes of another."""
     copy = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
@@ -170,27 +171,27 @@ def closure_values(function: Any) -> Iterator[Any]:
 
 
 def bare_function(code: CodeType) -> FunctionType:
-    """Return a function with a code and nothing else: no globals, no defaults, empty cells."""
+    """Return a function that has only a code object: no globals, no defaults, empty cells."""
     return FunctionType(code, {}, None, None, tuple(CellType() for _ in code.co_freevars))
 
 
 def observed_code(code: CodeType, hook: Hook, qualified_name: str) -> CodeType:
-    """Return a trampoline around a code.
+    """Return a trampoline around the code of a function.
 
     Args:
         code: The original code.
-        hook: Gets the positional arguments, the keyword arguments and the original function of each call; returns an
+        hook: Gets the positional arguments, the keyword arguments and the original function of each call. Returns an
             ``Observation``, or a false value for a call that is not observed.
-        qualified_name: The original's, for Python 3.10, where the code does not know it.
+        qualified_name: The qualified name of the original, which code objects of Python 3.10 lack.
     """
     return _trampoline(code, _BEGIN + "\n" + _OBSERVED[kind_of_code(code)], hook, qualified_name)
 
 
 def calling_code(shape: CodeType, kind: str, hook: Hook) -> CodeType:
-    """Return a trampoline whose original is a callable in its only cell, for a callable without Python code.
+    """Return a trampoline for a callable without Python code, which is in the trampoline's only cell.
 
     Args:
-        shape: The code whose parameters and place in the source it takes over.
+        shape: The code whose parameters and source line the trampoline gets.
         kind: The kind of the callable.
         hook: As for :func:`observed_code`.
     """
@@ -198,7 +199,7 @@ def calling_code(shape: CodeType, kind: str, hook: Hook) -> CodeType:
 
 
 def handled_code(code: CodeType, handler: Hook) -> CodeType:
-    """Return code that calls ``handler(positional, keywords)`` instead of the original."""
+    """Return code that calls ``handler(positional, keywords)`` in place of the original."""
     return _trampoline(code, _HANDLED[kind_of_code(code)], handler)
 
 
@@ -208,7 +209,7 @@ def hook_of(code: CodeType) -> Hook | None:
 
 
 def original_code(code: CodeType) -> CodeType:
-    """Return the code inside a trampoline of :func:`observed_code`; any other code is its own."""
+    """Return the original code inside a trampoline of :func:`observed_code`, and any other code unchanged."""
     if hook_of(code) is None:
         return code
     return next((constant for constant in code.co_consts if type(constant) is CodeType), code)
@@ -222,7 +223,7 @@ def with_constant(code: CodeType, old: object, new: object) -> CodeType:
 def _trampoline(
     old: CodeType, body: str, hook: Hook, qualified_name: str = "", kind: str = "", original: str = ""
 ) -> CodeType:
-    """Compile a trampoline; an enclosing function gives it its free variables."""
+    """Compile a trampoline inside an enclosing function that defines its free variables."""
     kind = kind or kind_of_code(old)
     free = (original,) if original else old.co_freevars
     o, k, v, s = _unused_names({*old.co_varnames, *old.co_freevars, *old.co_names})
@@ -240,7 +241,7 @@ def _trampoline(
 
 
 def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualified_name: str) -> CodeType:
-    """Replace the placeholders among the constants; take over the name of the old code."""
+    """Replace the placeholders among the constants, and set the name of the original."""
     replaced: dict[Any, Any] = {_HOOK: hook, _FIRST_STEP: _FirstStep(first_step)}
     constants: list[Any] = []
     for constant in new.co_consts:
@@ -248,7 +249,7 @@ def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualif
             if constant.co_freevars != old.co_freevars:
                 raise TypeError("unknown order of free variables")
             constants.append(old)
-        elif type(constant) is str and constant.endswith(f".<locals>.{inner}"):  # Python 3.10 names functions so
+        elif type(constant) is str and constant.endswith(f".<locals>.{inner}"):  # the qualified name, in Python 3.10
             constants.append(qualified_name)
         else:
             constants.append(replaced.get(constant, constant) if type(constant) is str else constant)
@@ -268,10 +269,10 @@ def _unused_names(used: set[str]) -> tuple[str, ...]:
 
 
 def _compiled(source: str, old: CodeType, name: str) -> CodeType:
-    """Compile a source and return the code of the function of that name.
+    """Compile source and return the code of the function of that name.
 
-    All of it is in the line in which the original begins, without columns: a traceback shows that line once, with no
-    line of marks below.
+    All of it is on the line on which the original begins, without columns, so that a traceback shows that line once and
+    without markers below.
     """
     tree = ast.parse(source)
     line = old.co_firstlineno
@@ -285,7 +286,7 @@ def _compiled(source: str, old: CodeType, name: str) -> CodeType:
 
 
 def _parameters(old: CodeType) -> tuple[str, str, str, str]:
-    """Return as source the parameter list, the tuple and the dict of arguments, and the arguments of a direct call."""
+    """Return source code: the parameter list, the tuple and dict of arguments, and the arguments of a direct call."""
     names = list(old.co_varnames)
     positional = names[: old.co_argcount]
     keyword_only = names[old.co_argcount : old.co_argcount + old.co_kwonlyargcount]

@@ -1,4 +1,4 @@
-"""The observers of a function: an ordered list in the hook of its trampoline."""
+"""Add and remove observers of a function. They are an ordered list in the hook of its trampoline."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 from otel_keyaudit.patching.code_exchange import Hook, hook_of, observed_code, original_code, with_constant
 from otel_keyaudit.patching.kinds.replacement import PASS_THROUGH
-from otel_keyaudit.patching.wrappers import Observation, Observe, Several
+from otel_keyaudit.patching.wrappers import CombinedObservation, Observation, Observe
 
 
 class Observer(NamedTuple):
     """An observer of a function.
 
     Attributes:
-        rank: Its place in the order: a lower rank takes its turn earlier, and is outside of a higher one.
-        group: Of all observers with this group, the first that returns an observation has the call.
+        rank: The position in the order. An observer with a lower rank is asked earlier, and encloses those with a
+            higher one.
+        group: Of all observers in this group, only the first that returns an observation observes the call.
         observe: Begins the observation of a call.
     """
 
@@ -26,19 +27,19 @@ class Observer(NamedTuple):
 
 
 def observers_of(code: CodeType) -> tuple[Observer, ...]:
-    """Return the observers of a code."""
+    """Return the observers in a code object."""
     return getattr(hook_of(code), "observers", ())
 
 
 def with_observer(code: CodeType, observer: Observer, qualified_name: str) -> CodeType:
-    """Return a code with one observer more."""
+    """Return the code with an observer added."""
     hook = hook_of(code)
     changed = _hook(sorted((*observers_of(code), observer), key=lambda one: one.rank))
     return observed_code(code, changed, qualified_name) if hook is None else with_constant(code, hook, changed)
 
 
 def without_observer(code: CodeType, observer: Observer) -> CodeType:
-    """Return a code without one of its observers; after the last one, the original."""
+    """Return the code with an observer removed; the original code if it was the last one."""
     hook, before = hook_of(code), observers_of(code)
     observers = [one for one in before if one is not observer]
     if len(observers) == len(before):
@@ -50,7 +51,7 @@ def without_observer(code: CodeType, observer: Observer) -> CodeType:
 
 
 def _hook(observers: Sequence[Observer]) -> Hook:
-    """Return the hook for some observers; for a single one, it is that one without a frame in between."""
+    """Return the hook of several observers. The hook of a single one calls it directly, which saves a frame."""
     if not observers:
         return PASS_THROUGH
     hook = Hook(observers[0].observe) if len(observers) == 1 else Hook(_observe_in_turn, tuple(observers))
@@ -69,4 +70,4 @@ def _observe_in_turn(
             groups.append(one.group)
             observations.append(observation)
             args, kwargs = observation.positional, observation.keywords
-    return Several(observations) if len(observations) > 1 else next(iter(observations), None)
+    return CombinedObservation(observations) if len(observations) > 1 else next(iter(observations), None)

@@ -1,6 +1,7 @@
-"""Report that a module has been executed: imported, imported again or reloaded.
+"""Report each execution of a module: import, second import or reload.
 
-The post-import hooks of wrapt fire once, cannot be removed, and make an import fail if they raise.
+wrapt's post-import hooks do not serve, because they fire once, cannot be removed, and make an import fail if they
+raise.
 """
 
 from __future__ import annotations
@@ -16,33 +17,33 @@ import wrapt
 from otel_keyaudit.patching.modules import is_initialising
 
 Executed = Callable[[ModuleType], object]
-"""Gets a module whose code has just run; must not raise."""
+"""Called with a module whose code has just run; must not raise."""
 
 
 class ModuleWatch:
-    """A finder that asks all other finders and wraps the loader that they return."""
+    """A finder that delegates to the other finders and wraps the loader that they return."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, list[Executed]] = {}
         self._searches: set[tuple[int, str]] = set()
 
     def add(self, name: str, executed: Executed) -> None:
-        """Report a module each time that it is executed, from now on."""
+        """Report a module each time that it is executed from now on."""
         self._watchers.setdefault(name, []).append(executed)
 
     def tell(self, name: str, executed: Executed) -> None:
-        """Report a module now, if it has been executed already, and each time that it is executed."""
+        """Report a module now if it has been executed already, and each time that it is executed from now on."""
         self.add(name, executed)
         module = sys.modules.get(name)
         if module is not None and not is_initialising(module):
             executed(module)
 
     def start(self) -> None:
-        """Become the first finder."""
+        """Insert this finder before all others."""
         sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Leave the finders; report nothing any more, not even a module that is being imported."""
+        """Remove this finder. Nothing is reported any more, not even a module that is being imported."""
         self._watchers.clear()
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
 
@@ -51,7 +52,7 @@ class ModuleWatch:
         search = (get_ident(), name)
         if name not in self._watchers or search in self._searches:
             return None
-        self._searches.add(search)  # a finder like this one may ask all finders again
+        self._searches.add(search)  # another delegating finder may ask all finders again
         try:
             spec = self._found_by_others(name, path, target)
         finally:
@@ -74,7 +75,7 @@ class ModuleWatch:
 
 
 class _Loader(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """A loader that reports the module when it has executed it; the module itself knows only the real loader."""
+    """A loader that reports a module after executing it. The module's own attributes hold only the real loader."""
 
     def __init__(self, loader: object, executed: Executed) -> None:
         super().__init__(loader)

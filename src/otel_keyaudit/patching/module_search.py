@@ -1,4 +1,4 @@
-"""Find out whether a module exists, and which name was meant, without importing anything."""
+"""Check whether a module exists, and suggest the nearest name, without importing anything."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from importlib.machinery import ModuleSpec
 from pkgutil import iter_modules
 
 from otel_keyaudit.errors import hint, shown
-from otel_keyaudit.guard.guard import run_silently
+from otel_keyaudit.guard.guard import quietly
 
 
 def explain_missing(module: str, *, deferred: bool = False) -> str | None:
-    """Return why a module can never be imported, with the nearest right name, or ``None`` if it may exist.
+    """Return why a module can never be imported, with the nearest existing name; ``None`` if it may exist.
 
     Args:
         module: The dotted name.
@@ -35,7 +35,7 @@ def explain_missing(module: str, *, deferred: bool = False) -> str | None:
 
 
 def _submodule_path(package: str) -> Sequence[str] | None:
-    """Return where the submodules of a package are, or ``None`` if that is unknown."""
+    """Return the search path for the submodules of a package, ``None`` if it is unknown."""
     imported = sys.modules.get(package)
     if imported is not None:
         return [*getattr(imported, "__path__", ())]
@@ -45,10 +45,10 @@ def _submodule_path(package: str) -> Sequence[str] | None:
 
 
 def _spec(module: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """Return the spec from the first finder that knows the module. Unlike ``find_spec``, this imports no parent."""
+    """Return the spec from the first finder that knows the module. Unlike ``find_spec``, import no parent."""
     for finder in [*sys.meta_path]:
         find = getattr(finder, "find_spec", None)
-        spec = None if find is None else run_silently(find, module, path)
+        spec = None if find is None else quietly(find, module, path)
         if isinstance(spec, ModuleSpec):
             return spec
     return None

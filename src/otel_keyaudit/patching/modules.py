@@ -21,7 +21,7 @@ def package_exists(module: str) -> bool:
 
 
 def runs_as_main(main: object, module: str) -> bool:
-    """Return whether a module is the program that was started, which Python knows as ``__main__``."""
+    """Return whether a module is the program that was started, which is in ``sys.modules`` as ``__main__``."""
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         return module in (spec.name, "__main__")
@@ -30,12 +30,12 @@ def runs_as_main(main: object, module: str) -> bool:
 
 
 def is_initialising(module: object) -> bool:
-    """Return whether the code of a module still runs, so that a missing name may appear later."""
+    """Return whether the code of a module is still running, so that a missing name may be defined later."""
     return bool(getattr(namespace(module).get("__spec__"), "_initializing", False))
 
 
 def namespace(module: Any) -> dict[str, Any]:
-    """Return the names that a module holds, without loading those that it loads on first use."""
+    """Return the names in a module, without loading names that it loads on first use."""
     try:
         names = object.__getattribute__(module, "__dict__")
     except AttributeError:
@@ -44,14 +44,14 @@ def namespace(module: Any) -> dict[str, Any]:
 
 
 def loads_names(module: object) -> bool:
-    """Return whether a module may load names on first use (PEP 562, or a class of its own)."""
+    """Return whether a module may load names on first use (PEP 562, or a module class of its own)."""
     return "__getattr__" in namespace(module) or any(
         name in vars(cls) for cls in type(module).__mro__[:-2] for name in ("__getattr__", "__getattribute__")
     )
 
 
 def lookup(owner: Any, qualified_name: str) -> Any:
-    """Return the value of a dotted name, or ``MISSING``; names that a module loads on first use are loaded."""
+    """Return the value of a dotted name, or ``MISSING``. Names that a module loads on first use are loaded."""
     for name in qualified_name.split("."):
         owner = getattr(owner, name, MISSING)
         if owner is MISSING:

@@ -1,12 +1,12 @@
-"""Patch a resolved callable so that observers see its calls, wherever it was captured before; undo it exactly.
+"""Patch a resolved callable so that observers see its calls through every reference, and undo the patch exactly.
 
-Every kind of target comes down to a Python function whose code is exchanged: the function itself, the function that the
-calls of a replaced object pass, or the listener of an event. A function is patched once, with an ordered list of
-observers. Observers of one *group* take turns: the first that returns an observation has the call. Those of different
-groups observe the same call, the lowest rank outermost. So a function that several targets reach under different names
-is observed once in each group.
+For every kind of target, the code of one Python function is exchanged: of the function itself, of the function through
+which the calls of a replaced object pass, or of the listener of an event. A function has one ordered list of observers.
+In each *group*, only the first observer that returns an observation observes the call. Observers of different groups
+observe the same call, the lowest rank outermost. So a function that several targets name is observed once in each
+group.
 
-Changes of code are single assignments under a lock: a running call keeps the code with which it began.
+A change of code is a single assignment under a lock, and a running call keeps the code with which it began.
 """
 
 from __future__ import annotations
@@ -25,40 +25,41 @@ from otel_keyaudit.patching.code_exchange import Hook, duplicate, handled_code, 
 from otel_keyaudit.patching.hooks import Observer, observers_of, with_observer, without_observer
 from otel_keyaudit.patching.kinds.definitions import Definition, locals_form
 from otel_keyaudit.patching.kinds.events import ModelEvent, listener_of
-from otel_keyaudit.patching.kinds.references import count_kept
-from otel_keyaudit.patching.kinds.replacement import Passes, Replaced, Replacement
+from otel_keyaudit.patching.kinds.references import count_instance_overrides
+from otel_keyaudit.patching.kinds.replacement import ReferenceSweep, Replaced, Replacement
 from otel_keyaudit.patching.modules import namespace
-from otel_keyaudit.patching.resolve import Found, NotLoadedError, find
+from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.patching.wrappers import Observation, Observe
 
 __all__ = [
-    "Exchange",
-    "Found",
     "Handler",
+    "HandlerPatch",
     "NotLoadedError",
     "Patch",
+    "ResolvedCallable",
     "WrongTargetError",
-    "find",
     "locals_form",
-    "one_pass",
+    "one_sweep",
+    "resolve",
     "when_loaded",
     "wrap",
 ]
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
-"""Gets the positional and the keyword arguments of a call, defaults filled in, and calls the original by itself."""
+"""Called in place of the original with the positional and the keyword arguments, including defaults."""
 
 _LOCK = RLock()
 
 _FROZEN_AT_START = 1_000
-"""Python 3.12 freezes some hundred objects of its own when it starts; an application freezes all of its thousands."""
+"""Python 3.12 freezes some hundred objects when it starts; an application that calls ``gc.freeze()`` freezes
+thousands."""
 
-one_pass = Passes.block
-"""A context manager: one pass at its end finds all objects that were replaced or restored inside it."""
+one_sweep = ReferenceSweep.block
+"""A context manager. One search at its end serves all objects that were replaced or restored inside it."""
 
 
 def _reference(value: Any) -> Callable[[], Any]:
-    """Return a weak reference to an object, or a strong one if there are no weak ones to it."""
+    """Return a weak reference to an object, or a strong one if its class does not support weak references."""
     try:
         return weakref.ref(value)
     except TypeError:
@@ -66,27 +67,27 @@ def _reference(value: Any) -> Callable[[], Any]:
 
 
 class _Site(Protocol):
-    """A function that is patched."""
+    """The function whose code is exchanged for one target."""
 
     @property
     def unreached(self) -> int:
-        """As that of a patch."""
+        """The number of references to a replaced object that cannot be changed."""
 
     @property
     def is_searched(self) -> bool:
-        """Other references were looked for among all objects."""
+        """Whether references were searched for among all objects."""
 
     def change(self, exchange: Callable[[CodeType], CodeType]) -> None:
         """Exchange the code."""
 
     def release(self) -> None:
-        """Restore everything besides the code if nothing is observed any more."""
+        """Restore everything besides the code if there is no observer left."""
 
 
 class Patch:
-    """One observer of a function, until it is undone. It does not keep the function alive."""
+    """One observer of a function. It does not keep the function alive."""
 
-    def __init__(self, found: Found, site: _Site, observer: Observer) -> None:
+    def __init__(self, found: ResolvedCallable, site: _Site, observer: Observer) -> None:
         self._identity = _reference(found.identity)
         self._limits = found.limits
         self._site = site
@@ -94,7 +95,7 @@ class Patch:
 
     @property
     def identity(self) -> Any:
-        """As that of the ``Found``; ``None`` if the function is gone."""
+        """The identity of the ``ResolvedCallable``, ``None`` if the function was deleted."""
         return self._identity()
 
     @property
@@ -104,7 +105,7 @@ class Patch:
 
     @property
     def limits(self) -> list[str]:
-        """What is not observed, as sentences for the status of a target; empty if every call is observed."""
+        """Descriptions of the calls that are not observed, for the status of a target; empty if all are."""
         count = self.unreached
         earlier = f"{count} earlier reference{'s' * (count > 1)} (in a tuple or compiled code) could not be replaced"
         limits = [f"{earlier}; calls through {'them' if count > 1 else 'it'} are not recorded"] if count else []
@@ -115,20 +116,20 @@ class Patch:
         return [*limits, *self._limits]
 
     def undo(self) -> None:
-        """Remove the observer; everything that others have changed stays."""
+        """Remove the observer, and leave changes by others in place."""
         with _LOCK:
             self._site.change(lambda code: without_observer(code, self._observer))
             self._site.release()
 
 
-def wrap(found: Found, observe: Observe, *, group: object = None, rank: int = 0) -> Patch:
-    """Let an observer see each call of a resolved callable, from now on.
+def wrap(found: ResolvedCallable, observe: Observe, *, group: object = None, rank: int = 0) -> Patch:
+    """Add an observer to a resolved callable. It sees each call from now on.
 
     Args:
         found: The callable.
         observe: Begins the observation of a call.
-        group: Of all observers with this group, one observes a call; without it, this one always does.
-        rank: The order of the observers: a lower one takes its turn earlier, and is outside of a higher one.
+        group: Of all observers in this group, one observes a call. Without a group, this one always does.
+        rank: The position among the observers. A lower one is asked earlier, and encloses those with a higher one.
     """
     if found.receiver is not None:
         observe = _only(_accepts(found.receiver), observe)
@@ -141,25 +142,25 @@ def wrap(found: Found, observe: Observe, *, group: object = None, rank: int = 0)
 
 
 def when_loaded(module: Any, qualified_name: str, loaded: Callable[[Any], object]) -> Patch:
-    """Wait for a name that a module loads on first use.
+    """Call a function when a module has loaded a name that it loads on first use.
 
     Args:
         module: The module.
-        qualified_name: The name, or one that begins with it.
-        loaded: Gets the value of the first name each time that the module has loaded it, before anybody uses it; must
-            not raise. It is passed to ``find(module, qualified_name, first=value)``.
+        qualified_name: The name, or a dotted name that begins with it.
+        loaded: Called with the value of the first name each time that the module has loaded it, before anybody uses it;
+            must not raise. It passes the value to ``resolve(module, qualified_name, first=value)``.
     """
     name = qualified_name.partition(".")[0]
     if "__getattr__" in namespace(module):
-        found = find(module, "__getattr__")
+        found = resolve(module, "__getattr__")
     else:
-        found = find(SimpleNamespace(module=type(module)), "module.__getattr__")
+        found = resolve(SimpleNamespace(module=type(module)), "module.__getattr__")
         found = replace(found, receiver=module)
     return wrap(found, partial(_Loading, name, loaded))
 
 
 class _Loading(Observation):
-    """The call by which Python asks a module for a name."""
+    """A call of a module's ``__getattr__``."""
 
     def __init__(
         self, name: str, loaded: Callable[[Any], object], args: tuple[Any, ...], kwargs: dict[str, Any], _: object
@@ -175,7 +176,7 @@ class _Loading(Observation):
         return result
 
 
-def _site(found: Found) -> _Site:
+def _site(found: ResolvedCallable) -> _Site:
     kind = type(found.function)
     if kind is ModelEvent:
         return _EventSite(found.function)
@@ -187,7 +188,7 @@ def _site(found: Found) -> _Site:
 
 
 def _accepts(receiver: Any) -> Callable[[tuple[Any, ...]], bool]:
-    only = _reference(receiver)  # the code that will hold it is no part of the cycles that the collector sees
+    only = _reference(receiver)  # a strong one in a code object would be in a cycle that the collector cannot free
     if issubclass(type(receiver), type):
         return lambda args: bool(args) and any(cls is only() for cls in _class_of(args[0]).__mro__)
     return lambda args: bool(args) and args[0] is only()
@@ -201,7 +202,7 @@ def _only(accepts: Callable[[tuple[Any, ...]], bool], observe: Observe) -> Obser
     return lambda args, kwargs, original: observe(args, kwargs, original) if accepts(args) else None
 
 
-# The kinds of patched functions.
+# The sites: the function whose code is exchanged, for each kind of target.
 
 
 _PATCHED: weakref.WeakSet[FunctionType] = weakref.WeakSet()
@@ -209,7 +210,7 @@ _PATCHED: weakref.WeakSet[FunctionType] = weakref.WeakSet()
 
 
 class _FunctionSite:
-    """A Python function, which is not kept alive: a module that is reloaded drops its old ones."""
+    """A Python function. It is not kept alive, because a reloaded module drops its old functions."""
 
     unreached = 0
     is_searched = False
@@ -228,7 +229,7 @@ class _FunctionSite:
 
 
 class _DefinitionSite(_FunctionSite):
-    """A definition inside a function, and all functions that are made from it."""
+    """A definition inside a function, with all functions that are made from it."""
 
     is_searched = True
 
@@ -242,14 +243,14 @@ class _DefinitionSite(_FunctionSite):
             return
         definition = Definition(factory, self._path, self._code)
         done = definition.change(_inside_handlers(factory), exchange)
-        for function in [one for one in _PATCHED if id(one) not in done]:  # with observers of its own, too
+        for function in [one for one in _PATCHED if id(one) not in done]:  # whose code is a trampoline
             holder = _inside_handlers(function)
             if original_code(holder.__code__) is self._code:
                 holder.__code__ = exchange(holder.__code__)
 
 
 class _EventSite(_FunctionSite):
-    """A listener of a model's event."""
+    """The listener of a model's event."""
 
     def __init__(self, event: ModelEvent) -> None:
         self._listener = listener_of(event)
@@ -261,19 +262,19 @@ class _EventSite(_FunctionSite):
 
 
 class _ObjectSite(_FunctionSite):
-    """A callable without Python code, replaced by a proxy in every place that holds it."""
+    """A callable without Python code, which is replaced by a proxy in every reference."""
 
     is_searched = True
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ResolvedCallable) -> None:
         function = found.function
         if type(function) is Replacement:
             replaced: Replaced = function._self_replaced
         else:
             replaced = Replaced(function, found.value, found.place)
-            if found.hands_out and found.place is not None:
-                replaced.unreached = count_kept(found.place.holder, found.place.key)
-            Passes.run(replaced, back=False)
+            if found.returns_callables and found.place is not None:
+                replaced.unreached = count_instance_overrides(found.place.holder, found.place.key)
+            ReferenceSweep.run(replaced, back=False)
         self._replaced = weakref.ref(replaced)  # the replacement keeps it
         super().__init__(replaced.function)
 
@@ -285,16 +286,16 @@ class _ObjectSite(_FunctionSite):
     def release(self) -> None:
         replaced = self._replaced()
         if replaced is not None and not observers_of(replaced.function.__code__):
-            Passes.run(replaced, back=True)
+            ReferenceSweep.run(replaced, back=True)
 
 
 # Handlers.
 
 
-class Exchange:
-    """A handler around a Python function: it calls the original by itself.
+class HandlerPatch:
+    """Calls a handler in place of a Python function; the handler calls the original itself.
 
-    Handlers are outside of all observers, the last one outermost.
+    Handlers enclose all observers, and the last handler is the outermost.
 
     Args:
         function: The function.
@@ -310,7 +311,7 @@ class Exchange:
             function.__code__ = handled_code(function.__code__, self._hook)
 
     def undo(self) -> None:
-        """Remove the handler, unless somebody else has changed the code since."""
+        """Remove the handler, unless other code has replaced it since."""
         with _LOCK:
             holder: Any = self.function
             while (hook := hook_of(holder.__code__)) is not self._hook and hasattr(hook, "original"):
@@ -320,7 +321,7 @@ class Exchange:
 
 
 def _inside_handlers(function: FunctionType) -> FunctionType:
-    """Return the function that has the observers: itself, or the original that the innermost handler calls."""
+    """Return the function whose code has the observers: itself, or the original that the innermost handler calls."""
     while (inner := getattr(hook_of(function.__code__), "original", None)) is not None:
         function = inner
     return function

@@ -1,4 +1,4 @@
-"""Resolve the name of a target to the callable that is instrumented."""
+"""Resolve the qualified name of a target to a callable."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.code_exchange import original_code
 from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_definition
 from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
-from otel_keyaudit.patching.kinds.references import Own, Place
+from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
 from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
 from otel_keyaudit.patching.modules import MISSING, loads_names, namespace
 
 
 class NotLoadedError(WrongTargetError):
-    """The module of a target has not loaded the name so far; see ``when_loaded``."""
+    """Raised if a module loads the name on first use, and that has not happened yet; see ``when_loaded``."""
 
 
 @dataclass(frozen=True, eq=False)
-class Found(Own):
-    """The callable that the name of a target leads to.
+class ResolvedCallable(IgnoredHolder):
+    """The callable that a target names.
 
     Attributes:
-        value: The function, whose code is exchanged; or a callable without Python code, which is replaced; or an event.
-        has_self: The first argument is the object or class that the function is a method of.
-        receiver: Only calls for this object are observed, or for this class and those below it, because other objects
-            share the code of a method.
-        described: The object whose signature tells the parameters behind ``*args`` and ``**kwargs``.
-        place: Where the value was found.
+        value: A function, whose code is exchanged; a callable without Python code, which is replaced; or an event.
+        has_self: The first argument is the object or class of the method.
+        receiver: Only calls on this object, or on this class and its subclasses, are observed, because other objects
+            share the code of the method.
+        described: The object whose signature names the arguments in ``*args`` and ``**kwargs``.
+        place: The reference through which the value was found.
     """
 
     __slots__ = ("described", "has_self", "place", "receiver", "value")
@@ -58,12 +58,12 @@ class Found(Own):
 
     @property
     def function(self) -> Any:
-        """The callable; that inside a static or class method."""
+        """The callable, without the ``staticmethod`` or ``classmethod`` object around it."""
         return self.value.__func__ if is_method_object(self.value) else self.value
 
     @property
     def identity(self) -> Any:
-        """The same object for all targets whose calls are the same function's, under whatever names it was found."""
+        """An object that is the same for all targets that name the same function, even under different names."""
         function = self.function
         if type(function) is ModelEvent:
             return function.model
@@ -73,27 +73,27 @@ class Found(Own):
 
     @property
     def free_variables(self) -> tuple[str, ...]:
-        """The names of the free variables, whose values are in the ``__closure__`` of the original function."""
+        """The names of the free variables of the original function."""
         function = self.function.function if type(self.function) is Definition else self.function
         return original_code(function.__code__).co_freevars if type(function) is FunctionType else ()
 
     @property
-    def hands_out(self) -> bool:
-        """Whether it is a descriptor of a class of its own, which hands out callables of its own."""
+    def returns_callables(self) -> bool:
+        """Whether it is a custom descriptor, which may return a different callable for each object."""
         return self.has_self and type(getattr(type(self.function), "__get__", None)) is FunctionType
 
     @property
     def is_memoized(self) -> bool:
-        """Whether results are cached by arguments, which must be hashable (``lru_cache``, ``cachetools``)."""
+        """Whether it caches results by its arguments, which must be hashable (``lru_cache``, ``cachetools``)."""
         return any(
             hasattr(self.function, name) for name in ("cache_info", "cache_clear", "cache_key", "cache_parameters")
         )
 
     @property
     def limits(self) -> list[str]:
-        """What cannot be observed of the callable, as sentences for the status of a target."""
+        """Descriptions of the calls that cannot be observed, for the status of a target."""
         limits = []
-        if self.hands_out:
+        if self.returns_callables:
             limits.append("methods taken from an object before instrument() are not recorded")
         names = self.place.holder if self.place is not None and self.place.kind == "item" else {}
         is_compiled = str(names.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
@@ -102,7 +102,7 @@ class Found(Own):
         return limits
 
     def binding(self) -> Binding:
-        """Return the binding of the arguments that an observer gets."""
+        """Return the binding for the arguments that an observer gets."""
         function = self.function
         if type(function) is ModelEvent:
             function = BEFORE_INSERT
@@ -118,31 +118,31 @@ class Found(Own):
 
 def _found(
     value: Any, *, place: Place | None = None, has_self: bool = False, receiver: Any = None, described: Any = None
-) -> Found:
-    return Found(value, has_self, receiver, described, place)
+) -> ResolvedCallable:
+    return ResolvedCallable(value, has_self, receiver, described, place)
 
 
-def find(module: object, qualified_name: str, *, first: Any = MISSING) -> Found:
+def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> ResolvedCallable:
     """Resolve a qualified name in a module.
 
     Args:
-        module: The module, whose lazily loaded names stay unloaded.
-        qualified_name: The name, as by ``__qualname__``.
-        first: The value of the first name, if the module itself does not hold it.
+        module: The module. Names that it loads on first use are not loaded.
+        qualified_name: The name, as in ``__qualname__``.
+        first: The value of the first name, if it is not in the module itself.
 
     Raises:
-        NotLoadedError: The module loads the name on first use, which has not happened.
-        WrongTargetError: There is no such name, or it is no function, or it serves more than the application.
+        NotLoadedError: The module loads the name on first use, and that has not happened yet.
+        WrongTargetError: There is no such name, it is not a function, or it is a builtin that all code shares.
     """
     factory, _, path = qualified_name.partition(LOCALS)
     if path:
-        definition = find_definition(find(module, factory, first=first).function, path)
+        definition = find_definition(resolve(module, factory, first=first).function, path)
         return _found(definition, has_self=definition.is_method)
     *outer, name = qualified_name.split(".")
     owner: Any = module
     for number, step in enumerate(outer):
         value = _step(owner, step) if number or first is MISSING else first
-        owner = _peeled(value, None)[0]
+        owner = _without_proxies(value, None)[0]
         if owner is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
     if issubclass(type(owner), type):
@@ -151,16 +151,16 @@ def find(module: object, qualified_name: str, *, first: Any = MISSING) -> Found:
         value = _step(owner, name) if outer or first is MISSING else first
         if value is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
-        found = _of_value(*_peeled(value, _place(owner, name)), name)
+        found = _of_value(*_without_proxies(value, _place(owner, name)), name)
     _refuse_shared(found.function)
     return found
 
 
 def _step(owner: Any, name: str) -> Any:
-    """Return the value of a name; the names that a module loads on first use are not loaded.
+    """Return the value of a name, without loading a name that a module loads on first use.
 
     Raises:
-        NotLoadedError: The module may load the name.
+        NotLoadedError: The module may load the name later.
     """
     if not issubclass(type(owner), ModuleType):
         return getattr(owner, name, MISSING)
@@ -182,7 +182,7 @@ def _missing(module: Any, qualified_name: str) -> str:
 
 
 def _hint(name: str, names: Iterable[object]) -> str:
-    """Return the question whether the nearest of several names was meant; private names are for private names."""
+    """Suggest the nearest name. A private name is suggested only for a private name."""
     is_private = name.startswith("_")
     return hint(name, [one for one in names if isinstance(one, str) and one.startswith("_") == is_private])
 
@@ -192,19 +192,19 @@ def _place(owner: Any, name: str) -> Place | None:
     return Place("item", names, name) if name in names else None
 
 
-def _in_class(owner: type, name: str) -> Found:
+def _in_class(owner: type, name: str) -> ResolvedCallable:
     definer = next((cls for cls in owner.__mro__ if name in vars(cls)), None)
     if definer is None and has_event(owner, name):
         return _found(ModelEvent(owner))
     if definer is None:
         names = {name for cls in owner.__mro__ for name in vars(cls)}
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
-    raw, place = _peeled(vars(definer)[name], Place("class", definer, name))
+    raw, place = _without_proxies(vars(definer)[name], Place("class", definer, name))
     receiver = None if definer is owner else owner
     _refuse_abstract(owner, definer, name, raw)
     if is_method_object(raw):
         has_self = issubclass(type(raw), classmethod)
-        inner, inner_place = _peeled(raw.__func__, None)
+        inner, inner_place = _without_proxies(raw.__func__, None)
         value, place = (inner, inner_place) if type(inner) is FunctionType else (raw, place)
         return _found(value, place=place, has_self=has_self, receiver=receiver if has_self else None)
     if type(raw) is FunctionType or _binds(raw, definer):
@@ -218,7 +218,7 @@ def is_method_object(value: Any) -> bool:
 
 
 def _binds(value: Any, owner: type) -> bool:
-    """Return whether a value becomes a method in a class, as the object of ``lru_cache``, or hands out a callable."""
+    """Return whether a class attribute becomes a method, as an ``lru_cache`` object does, or returns a callable."""
     kind = type(value)
     if not hasattr(kind, "__get__") or hasattr(kind, "__set__") or issubclass(kind, _VALUES):
         return False
@@ -229,7 +229,7 @@ _VALUES = (property, cached_property)
 
 
 def _refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
-    """Refuse a method that its implementations do not call."""
+    """Refuse an abstract method, because its implementations do not call it."""
     code = getattr(raw, "__code__", None)
     is_stub = type(code) is CodeType and original_code(code).co_names == ("NotImplementedError",)
     is_protocol = bool(vars(definer).get("_is_protocol")) and type(raw) is FunctionType
@@ -247,10 +247,10 @@ def _subclasses(cls: type) -> Iterator[type]:
         yield from _subclasses(subclass)
 
 
-def _of_value(value: Any, place: Place | None, name: str) -> Found:
+def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
-    if type(value) is MethodType and type(method := _peeled(value.__func__, None)[0]) is FunctionType:
+    if type(value) is MethodType and type(method := _without_proxies(value.__func__, None)[0]) is FunctionType:
         return _found(method, has_self=True, receiver=value.__self__)
     if not callable(value):
         raise WrongTargetError(f"{name!r} is a {type(value).__name__}, not a function")
@@ -264,7 +264,7 @@ _OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, Wrapper
 
 
 def _refuse_shared(function: Any) -> None:
-    """Refuse a function that is not the application's: replaced, all of the process would call it."""
+    """Refuse a builtin of Python or a method of a compiled class, because all code of the process shares it."""
     if type(function) in _OF_COMPILED_CLASSES:
         raise WrongTargetError(f"it is {function.__qualname__}, of a compiled class, which cannot be exchanged")
     if type(function) is BuiltinFunctionType and (function.__module__ or "").split(".")[0] in sys.stdlib_module_names:
@@ -272,8 +272,8 @@ def _refuse_shared(function: Any) -> None:
         raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")
 
 
-def _peeled(value: Any, place: Place | None) -> tuple[Any, Place | None]:
-    """Return the object inside the wrappers of other instrumentations, which stay, and where it is."""
+def _without_proxies(value: Any, place: Place | None) -> tuple[Any, Place | None]:
+    """Return the object inside the wrappers of other instrumentations, which stay, and its place."""
     while issubclass(type(value), wrapt.BaseObjectProxy) and type(value) is not Replacement:
         place = Place("proxy", value)
         value = value.__wrapped__

@@ -1,7 +1,7 @@
-"""Observe one call: around the original, which is called exactly once, outside of any guard; for each kind of callable.
+"""Observe one call of a function, which the trampoline calls exactly once, outside of any guard.
 
-The trampoline (``code_exchange``) holds the sequence: begin the observation, enter it, call the original with its
-arguments, conclude it. The folder ``results`` follows a call that goes on after the function returned.
+The trampoline (``code_exchange``) has the sequence: begin the observation, enter it, call the original with the
+observation's arguments, conclude it. The folder ``results`` follows a call that continues after the function returned.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from contextlib import ExitStack
 from types import FunctionType, TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.results.awaitables import follow, goes_on
+from otel_keyaudit.patching.results.awaitables import ends_later, follow
 from otel_keyaudit.patching.results.generators import AsyncRelay, Relay
 
 
 class Observation:
-    """One observed call. It is entered around the call, as a context manager, and again whenever the call goes on.
+    """One observed call: a context manager that is entered around the call, and again each time that the call resumes.
 
     Attributes:
-        positional: Positional arguments that the original is called with.
-        keywords: Keyword arguments that the original is called with.
-        lasts: The call goes on until a generator is exhausted; else it is concluded with the first yielded value.
+        positional: Positional arguments with which the original is called.
+        keywords: Keyword arguments with which the original is called.
+        lasts: The call lasts until its generator is exhausted. Otherwise the first yielded value concludes it.
     """
 
     positional: tuple[Any, ...]
@@ -29,29 +29,29 @@ class Observation:
     lasts: bool = False
 
     def called(self, result: Any, original: Callable[..., Any] | None = None) -> Any:
-        """Conclude the call of a plain function, or follow its result until that ends.
+        """Conclude the call of a plain function, or follow its result until it ends.
 
         Args:
-            result: What the function returned.
+            result: The value that the function returned.
             original: The function.
 
         Returns:
             The result for the caller.
         """
-        kind = type(result)  # it is compared by identity, because a metaclass may define equality
+        kind = type(result)  # compared by identity, because a metaclass may define equality
         if result is None or kind is str or kind is dict:
             return self.returned(result)
-        return follow(self, result, original) if goes_on(kind) else self.returned(result)
+        return follow(self, result, original) if ends_later(kind) else self.returned(result)
 
     def returned(self, result: Any) -> Any:
         """Conclude the call; return the result for the caller."""
         return result
 
     def pause(self) -> None:
-        """Leave without an end: the call goes on later."""
+        """Leave the call without concluding it, because it resumes later."""
 
     def yielded(self, value: Any) -> Any:
-        """Conclude the call with the first value that a generator yields, or leave until it goes on."""
+        """Conclude the call with the first yielded value, or pause until it resumes."""
         if not self.lasts:
             return self.returned(value)
         self.pause()
@@ -74,11 +74,11 @@ class Observation:
 
 Observe = Callable[[tuple[Any, ...], dict[str, Any], FunctionType], "Observation | None"]
 """Begins the observation of a call. It gets the positional arguments, the keyword arguments and the original function,
-whose ``__closure__`` can be read. For ``None``, the call passes through."""
+whose ``__closure__`` can be read. If it returns ``None``, the call passes through."""
 
 
-class Several(Observation):
-    """Observations of one call by several observers, outermost first."""
+class CombinedObservation(Observation):
+    """The observations of one call by several observers, outermost first."""
 
     def __init__(self, observations: Sequence[Observation]) -> None:
         self._observations = observations
@@ -87,20 +87,20 @@ class Several(Observation):
         self.lasts = any(one.lasts for one in observations)
 
     def returned(self, result: Any) -> Any:
-        """Conclude the call, innermost first."""
+        """Conclude the call, innermost observation first."""
         for one in reversed(self._observations):
             result = one.returned(result)
         return result
 
     def yielded(self, value: Any) -> Any:
-        """Conclude the call for those that do not last."""
+        """Conclude the observations that do not last."""
         for one in reversed(self._observations):
             value = one.yielded(value)
         self._observations = [one for one in self._observations if one.lasts]
         return value
 
     def pause(self) -> None:
-        """Leave without an end."""
+        """Leave the call without concluding it."""
         for one in self._observations:
             one.pause()
 

@@ -24,7 +24,7 @@ from otel_keyaudit.row.copies.mapping_copy import (
     spellings,
 )
 from otel_keyaudit.row.json_object import MemberPosition, members_of
-from otel_keyaudit.row.reserved_names import NamesAside, free_name, quoted, spliced
+from otel_keyaudit.row.reserved_names import FreeNames, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
 from otel_keyaudit.row.written_members import WrittenMembers
@@ -267,7 +267,7 @@ class Merge:
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
     ) -> tuple[str, bool]:
         """Rename foreign members of the reserved names and remove those that this request wrote."""
-        aside = NamesAside({one.name for one in found}.union(self.members))
+        aside = FreeNames({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
         has_members = False

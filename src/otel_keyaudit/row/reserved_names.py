@@ -11,7 +11,7 @@ import orjson
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
 
-_MOST_NAMES = 100
+_MAX_NAMES = 100
 """Duplicates of a reserved name that get a name of their own; with one for each, names would outgrow the text."""
 
 
@@ -27,11 +27,11 @@ def quoted(name: str) -> str:
     return orjson.dumps(name).decode()
 
 
-_MOST_TRIES = 2_000
+_MAX_TRIES = 2_000
 """Taken names that are tried. As many names, each longer than the one before, would take 22 million characters."""
 
 
-class NamesAside:
+class FreeNames:
     """Gives the foreign members of reserved names in one text other names.
 
     Args:
@@ -46,7 +46,7 @@ class NamesAside:
     def name_for(self, name: str) -> str:
         """Return the name for one more member of a reserved name."""
         self.moved += 1
-        if self.moved <= _MOST_NAMES or name not in self._given:
+        if self.moved <= _MAX_NAMES or name not in self._given:
             self._given[name] = free_name(self._given.get(name, name), self._taken)
             self._taken.add(self._given[name])
         return self._given[name]
@@ -58,7 +58,7 @@ def free_name(name: str, *taken: Container[Any]) -> str:
     Raises:
         UnchangeableError: No name is free, because a mapping says that it has every name.
     """
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         name += UNVERIFIED
         if not any(name in names for names in taken):
             return name

@@ -21,13 +21,13 @@ from otel_keyaudit.row.snapshot_member import SnapshotMember
 Request = object
 """Identifies a request: a number that no other request of this process has. ``None`` outside of every request."""
 
-MOST_HELD = 20_000
+MAX_HELD = 20_000
 """Most objects that are recognised while the application holds them. A row can have two members."""
 
-MOST_RECENT = 1_024
+MAX_RECENT = 1_024
 """Members written last, which are recognised by content in their request."""
 
-SLACK = 64 * 1024
+SWEEP_THRESHOLD = 64 * 1024
 """Bytes of entries, roughly, after which those that nobody else holds are dropped."""
 
 _Entry = tuple[Any, Any, int]
@@ -46,8 +46,8 @@ class WrittenMembers:
     def __init__(self) -> None:
         self._held: dict[int, _Entry] = {}
         self._size = 0
-        self._next_sweep = SLACK
-        self.recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MOST_RECENT)
+        self._next_sweep = SWEEP_THRESHOLD
+        self.recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MAX_RECENT)
 
     def note(self, passed_on: object, request: Any, size: int = 1_000) -> None:
         """Remember the object that is being passed on with a member.
@@ -78,10 +78,10 @@ class WrittenMembers:
         for identity, entry in entries.items():
             if _references(entry) <= _OUR_REFERENCES:
                 self._held.pop(identity, None)
-        for identity in list(self._held)[:-MOST_HELD]:
+        for identity in list(self._held)[:-MAX_HELD]:
             self._held.pop(identity, None)
         self._size = sum(size for _, _, size in tuple(self._held.values()))
-        self._next_sweep = 2 * self._size + SLACK
+        self._next_sweep = 2 * self._size + SWEEP_THRESHOLD
 
 
 def _references(entry: _Entry) -> int:

@@ -21,7 +21,7 @@ from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
-SHORTEST = 16
+MIN_LENGTH = 16
 """Characters of the shortest credential. A shorter string may well be a public id that a test uses as the key."""
 
 Credentials = tuple[str, ...]
@@ -55,7 +55,7 @@ class CredentialSource:
         for read in self._readers:
             value = read(call)
             text = value if type(value) is str else _string(value)
-            if len(text) >= SHORTEST:
+            if len(text) >= MIN_LENGTH:
                 found.append(text)
         if scope is not None and (type(scope) is dict or isinstance(scope, Mapping)):
             headers = scope.get("headers")
@@ -127,7 +127,7 @@ def _string(value: Any) -> str:
 
 _POSITIONS: Cache[tuple[Any, ...], tuple[tuple[int, bool], ...]] = Cache(len, entries=1024)
 _VARIABLES: Cache[tuple[Any, ...], tuple[str, ...]] = Cache(len, entries=1024)
-_LONGEST_NAMES = 4096
+_MAX_NAMES_LENGTH = 4096
 """Total length of names that are cached, because a client may send any."""
 
 
@@ -139,15 +139,15 @@ def _add_headers(headers: Any, found: list[str]) -> None:
     if positions is None:
         holders = [(position, _string(name).lower()) for position, name in enumerate(names)]
         positions = tuple((position, name == "cookie") for position, name in holders if holds_credential(name))
-        if sum(map(len, names)) <= _LONGEST_NAMES:
+        if sum(map(len, names)) <= _MAX_NAMES_LENGTH:
             _POSITIONS.keep(names, positions)
     for position, is_cookie in positions:
         value = headers[position][1]
-        if len(value) >= SHORTEST:
+        if len(value) >= MIN_LENGTH:
             text = value.decode("latin-1")
             if is_cookie:
                 found += _cookies(text)
-            elif not (found and text.endswith(found[0]) and len(text) < len(found[0]) + SHORTEST):
+            elif not (found and text.endswith(found[0]) and len(text) < len(found[0]) + MIN_LENGTH):
                 found += _presented(text)  # unless it is the argument behind a scheme
 
 
@@ -156,11 +156,11 @@ def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
     variables = _VARIABLES.get(names)
     if variables is None:
         variables = tuple(name for name in names if name.startswith("HTTP_") and holds_credential(name[5:]))
-        if sum(map(len, names)) <= _LONGEST_NAMES:
+        if sum(map(len, names)) <= _MAX_NAMES_LENGTH:
             _VARIABLES.keep(names, variables)
     for name in variables:
         value = environ[name]
-        if isinstance(value, str) and len(value) >= SHORTEST:
+        if isinstance(value, str) and len(value) >= MIN_LENGTH:
             found.extend(_cookies(value) if name == "HTTP_COOKIE" else _presented(value))
 
 
@@ -171,7 +171,7 @@ def _presented(value: str) -> list[str]:
     """
     words = value.split(None, 1)
     rest = words[-1].rstrip() if words else ""
-    found = [rest if len(rest) >= SHORTEST else value]
+    found = [rest if len(rest) >= MIN_LENGTH else value]
     if "=" in value:
         found += _parts(value)
     if value[:5].lower() == "basic":
@@ -183,14 +183,14 @@ def _cookies(value: str) -> list[str]:
     """Return the values of cookies whose names hold a secret name, and the whole header."""
     pairs = [pair.partition("=") for pair in value.split(";")]
     values = [text.strip().strip('"') for name, _, text in pairs if holds_credential(name.strip())]
-    return [*(text for text in values if len(text) >= SHORTEST), value]
+    return [*(text for text in values if len(text) >= MIN_LENGTH), value]
 
 
 def _parts(text: str) -> Iterator[str]:
     """Yield the value of each ``name=value`` part, without its quotes. Parts end at a comma, semicolon or space."""
     for part in re.split(r"[,;\s]+", text):
         value = part.partition("=")[2].strip("\"'")
-        if len(value) >= SHORTEST:
+        if len(value) >= MIN_LENGTH:
             yield value
 
 
@@ -202,11 +202,11 @@ def _halves(encoded: str) -> Iterable[str]:
         if is_raised_by_signal_handler(error):
             raise
         return []
-    return [half for half in (user, password) if len(half) >= SHORTEST]
+    return [half for half in (user, password) if len(half) >= MIN_LENGTH]
 
 
 def _add_query(query: str | bytes, found: list[str]) -> None:
     raw = query if isinstance(query, bytes) else query.encode("latin-1", "replace")
     if _LIKELY.search(raw):
         pairs = parse_qsl(raw.decode("latin-1"))
-        found.extend(value for name, value in pairs if len(value) >= SHORTEST and holds_credential(name))
+        found.extend(value for name, value in pairs if len(value) >= MIN_LENGTH and holds_credential(name))

@@ -35,7 +35,7 @@ class Target:
         path: ``package.module:Qualified.name``.
         sources: The source of each field that the target names and that has a value.
         places: The path of each field that names a place in the audit row.
-        words: The value of each field that takes one of a few words, such as ``role``.
+        choices: The value of each field that takes one of a few keywords, such as ``role``.
         written: The target string.
     """
 
@@ -44,12 +44,12 @@ class Target:
     rooted: ClassVar[tuple[str, ...]]
     """Fields that are not read from a key object, so that their paths begin with a root."""
     place_fields: ClassVar[tuple[str, ...]] = ()
-    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    choice_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     path: str
     sources: Mapping[str, Source]
     places: Mapping[str, Path]
-    words: Mapping[str, str]
+    choices: Mapping[str, str]
     written: str
 
     def __init__(self, path: str, **fields: str | Callable[[Any], Any]) -> None:
@@ -65,9 +65,9 @@ class Target:
                 raise self.wrong(
                     f"unknown field {shown(name)}; known are {', '.join(self.fields)}{hint(name, self.fields)}"
                 )
-        words = {name: self._word(name, fields[name]) for name in fields if self._takes_word(name, fields[name])}
-        object.__setattr__(self, "words", MappingProxyType(words))
-        given = {name: value for name, value in fields.items() if name not in words}
+        choices = {name: self._choice(name, fields[name]) for name in fields if self._takes_choice(name, fields[name])}
+        object.__setattr__(self, "choices", MappingProxyType(choices))
+        given = {name: value for name, value in fields.items() if name not in choices}
         places = {name: self._place(name, value) for name, value in given.items() if name in self.place_fields}
         object.__setattr__(self, "places", MappingProxyType(places))
         sources = {name: self._compile(name, value) for name, value in given.items() if name not in places}
@@ -108,11 +108,11 @@ class Target:
         """Return the error for this target."""
         return ConfigurationError(f"target {shown(self.written)}: {reason}")
 
-    def _takes_word(self, name: str, _: object) -> bool:
-        return name in self.word_fields
+    def _takes_choice(self, name: str, _: object) -> bool:
+        return name in self.choice_fields
 
-    def _word(self, name: str, value: object) -> str:
-        allowed = self.word_fields[name]
+    def _choice(self, name: str, value: object) -> str:
+        allowed = self.choice_fields[name]
         if not isinstance(value, str) or value.strip() not in allowed:
             near = hint(value, allowed) if isinstance(value, str) else ""
             raise self.wrong(f"field {name!r} has the value {shown(value)}; allowed are {', '.join(allowed)}{near}")
@@ -190,12 +190,12 @@ class AuthTarget(Target):
     kind = "auth"
     fields = ("key", *KEY_FIELDS, "valid", "on_behalf_of", "actors", "role", "when")
     rooted = ("key",)
-    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"role": ("key", "actor")}
+    choice_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"role": ("key", "actor")}
 
     @property
     def is_actor(self) -> bool:
         """Whether its key acts for the request's key, and is not that key itself (``role=actor``)."""
-        return self.words.get("role") == "actor"
+        return self.choices.get("role") == "actor"
 
     def key_sources(self) -> dict[str, Source]:
         """Return the sources of a key's fields, with the defaults."""
@@ -261,7 +261,10 @@ class AuditTarget(Target):
         *(f"subject_{name}" for name in KEY_FIELDS), "subject_before", "when",
     )  # fmt: skip
     rooted = ("action", "resource_type", "resource_id", "outcome", "subject", "subject_before", "when")
-    word_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {"fields_as": ("text", "bytes", "dict"), "fields": ("none",)}
+    choice_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "fields_as": ("text", "bytes", "dict"),
+        "fields": ("none",),
+    }
 
     has_fields: ClassVar[bool] = True
     """Whether the rows of this class of targets have additional fields."""
@@ -269,7 +272,7 @@ class AuditTarget(Target):
     @property
     def fields_place(self) -> Path | None:
         """The place of the additional fields, or ``None`` if the row has none."""
-        return None if "fields" in self.words or not self.has_fields else self.places.get("fields", DEFAULT_PLACE)
+        return None if "fields" in self.choices or not self.has_fields else self.places.get("fields", DEFAULT_PLACE)
 
     @property
     def builds_fields(self) -> bool:
@@ -292,16 +295,16 @@ class AuditTarget(Target):
         given = {name: self.sources.get(f"subject_{name}") for name in KEY_FIELDS}
         return _key_sources({name: source for name, source in given.items() if source is not None})
 
-    def _takes_word(self, name: str, value: object) -> bool:
-        """Return whether a field takes a word. ``fields`` takes ``none`` or a place."""
-        return name in self.word_fields and (name != "fields" or (isinstance(value, str) and value.strip() == "none"))
+    def _takes_choice(self, name: str, value: object) -> bool:
+        """Return whether a field takes a keyword. ``fields`` takes ``none`` or a place."""
+        return name in self.choice_fields and (name != "fields" or (isinstance(value, str) and value.strip() == "none"))
 
     def _check(self) -> None:
         if self.subject_sources_given and "subject" not in self.sources:
             raise self.wrong("subject_... fields need a field 'subject'")
         if "subject_before" in self.sources and "subject" not in self.sources:
             raise self.wrong("field 'subject_before' needs a field 'subject'")
-        if "fields" in self.words and "fields_as" in self.words:
+        if "fields" in self.choices and "fields_as" in self.choices:
             raise self.wrong("field 'fields_as' has no meaning with fields=none")
         self._check_known_in_time()
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.patch import Patch, find, wrap
+from otel_keyaudit.patching.patch import Patch, resolve, wrap
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expressions.expression import Expression
@@ -38,7 +38,7 @@ class RowObserver:
         Raises:
             WrongTargetError: There is no such function.
         """
-        found = find(import_module(self._target.module), self._target.qualified_name)
+        found = resolve(import_module(self._target.module), self._target.qualified_name)
         binding = found.binding()
 
         def observe(args: tuple[Any, ...], kwargs: dict[str, Any], _: object) -> _Building | None:

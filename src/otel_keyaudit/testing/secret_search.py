@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-_SHORTEST = 4
+_MIN_LENGTH = 4
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -39,8 +39,8 @@ def finder(secret: str | bytes) -> Callable[[str], str | None]:
         ValueError: The secret is so short that it would be found anywhere.
     """
     raw = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else bytes(secret)
-    if len(raw) < _SHORTEST:
-        raise ValueError(f"a secret of fewer than {_SHORTEST} bytes would be found by chance")
+    if len(raw) < _MIN_LENGTH:
+        raise ValueError(f"a secret of fewer than {_MIN_LENGTH} bytes would be found by chance")
     plain = raw.decode("utf-8", "replace") if isinstance(secret, bytes) else secret
     escaped = {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1]}
     encoded = {form for offset in range(3) for form in _base64(raw, offset)}

@@ -100,7 +100,7 @@ def test_a_warning_is_logged_once_per_occasion(caplog: pytest.LogCaptureFixture)
 
 def test_occasions_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Classes of exceptions may be created at run time, so neither the memory nor the log grows for ever."""
-    monkeypatch.setattr(module, "MOST_OCCASIONS", 3)
+    monkeypatch.setattr(module, "MAX_WARNINGS", 3)
     faults = Faults(Metrics())
     for number in range(5):
         faults.warn_once((str(number),), "%d", number)

@@ -107,7 +107,7 @@ def test_adding_goes_on_after_a_close() -> None:
 
 def test_a_full_tally_counts_new_error_types_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known combinations, and those without an error, are counted as before."""
-    monkeypatch.setattr(metrics, "MOST_COUNTS", 3)
+    monkeypatch.setattr(metrics, "MAX_COMBINATIONS", 3)
     tally = Tally("stage", "detail", "error.type")
     for error in ("A", "B", "C", "D", "E", "A"):
         tally.add("audit", "x", error)

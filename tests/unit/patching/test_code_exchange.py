@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.code_exchange import duplicate, kind_of
-from otel_keyaudit.patching.patch import Exchange
+from otel_keyaudit.patching.patch import HandlerPatch
 from support.observers import observed
 
 
@@ -146,12 +146,12 @@ def test_recursion_is_seen_at_every_level() -> None:
     assert [call.positional for call in observer.calls] == [(5,), (4,), (3,), (2,), (1,), (0,)]
 
 
-def _exchanges(count: int) -> list[Exchange]:
+def _exchanges(count: int) -> list[HandlerPatch]:
     def handler(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
         return lambda args, kwargs: f"{number}{original(*args, **kwargs)}"
 
     assert isinstance(plain, FunctionType)
-    return [Exchange(plain, partial(handler, number)) for number in range(count)]
+    return [HandlerPatch(plain, partial(handler, number)) for number in range(count)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
@@ -178,7 +178,7 @@ def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
         return 2
 
     assert isinstance(function, FunctionType)
-    exchange = Exchange(function, lambda original: lambda args, kwargs: original(*args, **kwargs))
+    exchange = HandlerPatch(function, lambda original: lambda args, kwargs: original(*args, **kwargs))
     function.__code__ = other.__code__
     exchange.undo()
     assert function() == 2

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import pytest
 
-from otel_keyaudit.patching.patch import Exchange, NotLoadedError, Patch, find, one_pass, when_loaded, wrap
+from otel_keyaudit.patching.patch import HandlerPatch, NotLoadedError, Patch, one_sweep, resolve, when_loaded, wrap
 from support.keyaudit import Modules
 from support.observers import Observer
 
@@ -57,7 +57,7 @@ def test_ranks_order_the_observers_of_a_call() -> None:
     """The lowest is outermost, in whatever order they were added."""
     for order in itertools.permutations([1, 2, 3]):
         log: list[str] = []
-        patches = [wrap(find(SimpleNamespace(f=plain), "f"), Named(str(rank), log), rank=rank) for rank in order]
+        patches = [wrap(resolve(SimpleNamespace(f=plain), "f"), Named(str(rank), log), rank=rank) for rank in order]
         assert plain("create", "!") == "!"
         for patch in patches:
             patch.undo()
@@ -70,10 +70,10 @@ def test_the_first_of_a_group_that_observes_a_call_has_it() -> None:
     module = SimpleNamespace(f=plain)
     observers = [("a", True), ("b", False), ("c", False)]
     patches = [
-        wrap(find(module, "f"), Named(name, log, passes=passes), group="auth", rank=rank)
+        wrap(resolve(module, "f"), Named(name, log, passes=passes), group="auth", rank=rank)
         for rank, (name, passes) in enumerate(observers)
     ]
-    patches.append(wrap(find(module, "f"), Named("d", log), group="authz", rank=-1))
+    patches.append(wrap(resolve(module, "f"), Named("d", log), group="authz", rank=-1))
     plain("create")
     patches[1].undo()
     plain("create")
@@ -93,7 +93,7 @@ def test_an_observer_gets_the_arguments_that_an_outer_one_has_changed() -> None:
             return seen
 
     module = SimpleNamespace(f=plain)
-    patches = [wrap(find(module, "f"), Changing(), rank=rank) for rank in (0, 1)]
+    patches = [wrap(resolve(module, "f"), Changing(), rank=rank) for rank in (0, 1)]
     assert plain("create", "x") == "x!!"
     for patch in patches:
         patch.undo()
@@ -107,7 +107,7 @@ def test_a_raising_call_is_seen_by_all_observers() -> None:
 
     module = SimpleNamespace(f=function)
     observers = [Observer(), Observer()]
-    patches = [wrap(find(module, "f"), observer) for observer in observers]
+    patches = [wrap(resolve(module, "f"), observer) for observer in observers]
     with pytest.raises(LookupError) as caught:
         function()
     for patch in patches:
@@ -124,7 +124,7 @@ def test_the_value_of_a_generator_concludes_those_that_do_not_last() -> None:
 
     module = SimpleNamespace(f=function)
     lasting, first = Observer(lasts=True), Observer()
-    patches = [wrap(find(module, "f"), observer) for observer in (lasting, first)]
+    patches = [wrap(resolve(module, "f"), observer) for observer in (lasting, first)]
     assert list(module.f()) == [1, 2]
     for patch in patches:
         patch.undo()
@@ -144,9 +144,9 @@ def test_handlers_and_observers_are_undone_in_any_order(order: tuple[int, ...]) 
 
     module = SimpleNamespace(f=plain)
     undo: list[Callable[[], None]] = [
-        Exchange(function, partial(handler, "a")).undo,
+        HandlerPatch(function, partial(handler, "a")).undo,
         observers[0].put_on(module, "f").undo,
-        Exchange(function, partial(handler, "b")).undo,
+        HandlerPatch(function, partial(handler, "b")).undo,
         observers[1].put_on(module, "f").undo,
     ]
     on = set(range(4))
@@ -189,12 +189,12 @@ def test_one_function_has_one_identity_under_all_its_names() -> None:
 
     cached = functools.lru_cache(lambda key: key)
     module = SimpleNamespace(Base=Base, More=More, f=cached, g=cached, h=plain)
-    same = [find(module, name).identity for name in ("Base.check", "Base.alias", "More.check")]
+    same = [resolve(module, name).identity for name in ("Base.check", "Base.alias", "More.check")]
     assert all(one is same[0] for one in same)
-    assert find(module, "f").identity is find(module, "g").identity
-    assert find(module, "h").identity is plain
+    assert resolve(module, "f").identity is resolve(module, "g").identity
+    assert resolve(module, "h").identity is plain
     patch = Observer().put_on(module, "f")
-    assert find(module, "f").identity is find(module, "g").identity is patch.identity
+    assert resolve(module, "f").identity is resolve(module, "g").identity is patch.identity
     patch.undo()
 
 
@@ -315,7 +315,7 @@ def make():
 module.make, early = make, make()
 held = [module.f]
 gc.freeze()
-from otel_keyaudit.patching.patch import find, wrap
+from otel_keyaudit.patching.patch import resolve, wrap
 from otel_keyaudit.patching.wrappers import Observation
 calls = []
 class Seen(Observation):
@@ -324,7 +324,7 @@ class Seen(Observation):
         calls.append(args[-1])
 names = ["Tokens.get", "Tokens.static", "f", "make.<locals>.made"]
 before = [vars(Tokens)["get"], vars(Tokens)["static"], module.f, make.__code__]
-patches = [wrap(find(module, name), Seen) for name in names]
+patches = [wrap(resolve(module, name), Seen) for name in names]
 Tokens().get("a"), Tokens.static("b"), module.f("c"), make()("d")
 print(calls)
 print([patch.limits for patch in patches] == [[
@@ -354,10 +354,10 @@ def test_one_pass_serves_all_objects_of_a_block() -> None:
     took = {}
     for count in (1, 50):
         begin = time.process_time()
-        with one_pass():
+        with one_sweep():
             patches = [Observer().put_on(module, f"f{number}") for number in range(count)]
         assert all(value is vars(module)[f"f{number}"] for number, value in enumerate(held[-50:]))
-        with one_pass():
+        with one_sweep():
             for patch in patches:
                 patch.undo()
         took[count] = time.process_time() - begin
@@ -399,8 +399,10 @@ def test_a_lazily_loaded_name_is_patched_when_it_is_loaded(
     module = modules.load(source)
     observer, patches = Observer(), list[Patch]()
     with pytest.raises(NotLoadedError, match=f"has not loaded '{name.split('.', maxsplit=1)[0]}' so far"):
-        find(module, name)
-    waiting = when_loaded(module, name, lambda value: patches.append(wrap(find(module, name, first=value), observer)))
+        resolve(module, name)
+    waiting = when_loaded(
+        module, name, lambda value: patches.append(wrap(resolve(module, name, first=value), observer))
+    )
     assert implementation not in sys.modules
     with pytest.raises(AttributeError):
         module.nothing  # noqa: B018 - what is tested

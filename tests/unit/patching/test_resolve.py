@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pytest
 import wrapt
 
-from otel_keyaudit.patching.patch import WrongTargetError, find
+from otel_keyaudit.patching.patch import WrongTargetError, resolve
 from support.keyaudit import Modules
 from support.observers import Observer, observed
 
@@ -103,7 +103,7 @@ MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
 )
 def test_who_is_the_first_argument(name: str, has_self: bool, receiver: object) -> None:
     """The object of a method, the class of a class method, nobody of a static one; only some where it is inherited."""
-    found = find(MODULE, name)
+    found = resolve(MODULE, name)
     assert (found.has_self, found.binding().has_self) == (has_self, has_self)
     assert found.receiver is receiver
 
@@ -167,8 +167,8 @@ def test_what_does_not_become_a_method_gets_its_arguments_alone() -> None:
 
 def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
     """The object that the method belongs to is the first argument; the class hands out a function with it."""
-    found = find(MODULE, "Base.described")
-    assert (found.has_self, found.receiver, found.hands_out) == (True, None, True)
+    found = resolve(MODULE, "Base.described")
+    assert (found.has_self, found.receiver, found.returns_callables) == (True, None, True)
     base, raw = Base(), vars(Base)["described"]
     with observed(MODULE, "Base.described") as observer:
         assert base.described("k_1") == "k_1"
@@ -192,7 +192,7 @@ def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
 def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
     """By its name and what it is."""
     with pytest.raises(WrongTargetError) as caught:
-        find(MODULE, f"Checker.{name}")
+        resolve(MODULE, f"Checker.{name}")
     assert str(caught.value) == reason
 
 
@@ -201,14 +201,14 @@ def test_what_is_not_in_a_module_is_said(name: str) -> None:
     """By the name of the module, if it has one."""
     for module, called in ((functools, "functools"), (MODULE, "")):
         with pytest.raises(WrongTargetError) as caught:
-            find(module, name)
+            resolve(module, name)
         assert str(caught.value) == f"module {called!r} has no {name!r}"
 
 
 def test_what_is_no_function_of_a_module_is_said() -> None:
     """As in a class."""
     with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
-        find(SimpleNamespace(number=1), "number")
+        resolve(SimpleNamespace(number=1), "number")
 
 
 class Shouting(str):
@@ -235,7 +235,7 @@ def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
     """Exchanged everywhere it would be called by everybody, and a compiled class must not be changed."""
     module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
     with pytest.raises(WrongTargetError) as caught:
-        find(module, name)
+        resolve(module, name)
     assert str(caught.value) == reason
 
 
@@ -286,9 +286,9 @@ def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> N
         return action, additional_fields
 
     module = SimpleNamespace(created=functools.partial(implementation, "create"))
-    first = find(module, "created").binding()
+    first = resolve(module, "created").binding()
     with observed(module, "created"), observed(module, "created") as observer:
-        again = find(module, "created").binding()
+        again = resolve(module, "created").binding()
         assert module.created(KEY) == ("create", KEY)
     (call,) = observer.calls
     for binding in (first, again):
@@ -337,7 +337,7 @@ class Recorder(Protocol):
 def test_an_abstract_method_is_wrong(name: str) -> None:
     """Its implementations do not call it; the reason names one."""
     with pytest.raises(WrongTargetError) as caught:
-        find(SimpleNamespace(Sink=Sink, Recorder=Recorder), name)
+        resolve(SimpleNamespace(Sink=Sink, Recorder=Recorder), name)
     example = f", as in {__name__}:DbSink.{name.split('.')[1]}" if name.startswith("Sink") else ""
     assert str(caught.value) == f"{name} is abstract; name the method that implements it{example}"
 
@@ -392,7 +392,7 @@ def test_a_callable_that_a_descriptor_hands_out_is_observed(name: str) -> None:
     assert [call.positional for call in observer.calls] == [(store, "k_1")] * 3
     assert patch.limits[-1] == patch_limits
     assert patch.unreached == (name == "kept")
-    assert "self" in find(module, f"Store.{name}").binding() or name == "partly"
+    assert "self" in resolve(module, f"Store.{name}").binding() or name == "partly"
     patch.undo()
     assert vars(Store)[name] is raw
     assert getattr(store, name)("k_2") == ("k_2", 1)
@@ -427,7 +427,7 @@ made = make(None)
 def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
     """Their names may exist for type checkers only."""
     module = modules.load(ANNOTATED)
-    assert {"raw", "session"} <= set(find(module, name).binding().names)
+    assert {"raw", "session"} <= set(resolve(module, name).binding().names)
     with observed(module, name) as observer:
         assert getattr(module, name.rpartition(".")[2])("k_1") == "k_1"
     assert len(observer.calls) == 1
@@ -436,7 +436,7 @@ def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
 @pytest.mark.parametrize(("name", "is_memoized"), [("Base.cached", True), ("Base.check", False), ("Base.id_of", False)])
 def test_a_memoized_function_is_known(name: str, is_memoized: bool) -> None:
     """Its arguments must stay hashable."""
-    found = find(MODULE, name)
+    found = resolve(MODULE, name)
     assert found.is_memoized is is_memoized
     with observed(MODULE, name):
-        assert find(MODULE, name).is_memoized is is_memoized
+        assert resolve(MODULE, name).is_memoized is is_memoized

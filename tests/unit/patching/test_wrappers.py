@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.patch import find, wrap
+from otel_keyaudit.patching.patch import resolve, wrap
 from support.observers import Observer, observed
 
 
@@ -64,7 +64,7 @@ def module(request: pytest.FixtureRequest) -> Any:
     functions = SimpleNamespace(
         function=function, coroutine=coroutine, generator=generator, async_generator=async_generator
     )
-    wraps = [wrap(find(functions, name), request.param(lasts=True)) for name in vars(functions)]
+    wraps = [wrap(resolve(functions, name), request.param(lasts=True)) for name in vars(functions)]
     yield functions
     for one in wraps:
         one.undo()
@@ -139,7 +139,7 @@ def test_result_of_a_class_without_hash_is_returned() -> None:
 
     functions = SimpleNamespace(give=give)
     observer, result = Observer(), _Result()
-    patch = wrap(find(functions, "give"), observer)
+    patch = wrap(resolve(functions, "give"), observer)
     assert functions.give(result) is result
     patch.undo()
     assert [call.results for call in observer.calls] == [[result]]

@@ -272,7 +272,7 @@ def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
             first.into({"a": number})
             first.into(json.dumps({"a": "x" * 1_000}))
         held = first.written._held.values()
-        assert sum(size for _, _, size in held) <= 3 * written_members.SLACK
+        assert sum(size for _, _, size in held) <= 3 * written_members.SWEEP_THRESHOLD
         for _ in range(20):
             first.into(json.dumps({"a": "x" * 1_000_000}))
         assert sum(size for _, _, size in held) <= 3 * 1_000_000
@@ -282,7 +282,7 @@ def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
 
 def test_memory_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more rows than that, the oldest are forgotten, although the application holds them."""
-    monkeypatch.setattr(written_members, "MOST_HELD", 100)
+    monkeypatch.setattr(written_members, "MAX_HELD", 100)
     first = merge_of(NEW)
     rows = [first.into({"a": number})[0] for number in range(2_000)]
     assert len(first.written._held) < 1_000
@@ -296,7 +296,7 @@ def test_content_is_remembered_for_the_last_members_only() -> None:
     written = WrittenMembers()
     for span in count(1):
         written.recent.append((1, SnapshotMember(NEW.encoded, None, location(span))))
-        if span == 2 * written_members.MOST_RECENT:
+        if span == 2 * written_members.MAX_RECENT:
             break
-    assert len(written.contents(1)) == written_members.MOST_RECENT
+    assert len(written.contents(1)) == written_members.MAX_RECENT
     assert written.contents(2) == {}

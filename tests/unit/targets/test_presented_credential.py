@@ -16,7 +16,7 @@ from otel_keyaudit import ApiKey
 from otel_keyaudit.errors import CredentialError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.presented_credential import (
-    SHORTEST,
+    MIN_LENGTH,
     CredentialSource,
     check,
     without_credentials,
@@ -99,7 +99,7 @@ def test_an_id_that_is_what_was_presented_names_nobody(app: ModuleType, keyaudit
 
 def test_a_short_id_may_be_what_was_presented(app: ModuleType, keyaudit: KeyAudit) -> None:
     """An example whose key is its own id goes on working: nothing so short is a credential."""
-    public = "k" * (SHORTEST - 1)
+    public = "k" * (MIN_LENGTH - 1)
     with keyaudit.request():
         app.verify(public, id=public)
         app.record("create")
@@ -295,12 +295,12 @@ def test_an_argument_that_is_named_otherwise(name: str) -> None:
         (Wrapper(SECRET.encode()), (SECRET,)),
         (SecretStr(SECRET), (SECRET,)),
         (SecretBytes(SECRET.encode()), (SECRET,)),
-        ("ü".encode("latin-1") * SHORTEST, ("ü" * SHORTEST,)),
-        ("k" * SHORTEST, ("k" * SHORTEST,)),
-        ("k" * (SHORTEST - 1), ()),
+        ("ü".encode("latin-1") * MIN_LENGTH, ("ü" * MIN_LENGTH,)),
+        ("k" * MIN_LENGTH, ("k" * MIN_LENGTH,)),
+        ("k" * (MIN_LENGTH - 1), ()),
         (object(), ()),
         (Wrapper(object()), ()),
-        ([SECRET] * SHORTEST, ()),
+        ([SECRET] * MIN_LENGTH, ()),
         (None, ()),
     ],
 )

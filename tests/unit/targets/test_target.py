@@ -227,7 +227,7 @@ def test_a_row_may_have_no_fields() -> None:
 )
 def test_words(kind: Any, field: str, words: list[str]) -> None:
     """Some fields take a word; any other is answered with the nearest."""
-    assert [kind("m:f", **{field: f" {word} "}).words for word in words] == [{field: word} for word in words]
+    assert [kind("m:f", **{field: f" {word} "}).choices for word in words] == [{field: word} for word in words]
     with pytest.raises(ConfigurationError, match=f"allowed are {', '.join(words)}; did you mean '{words[1]}'"):
         kind("m:f", **{field: words[1] + "s"})
     for value in (len, 5, "", None):

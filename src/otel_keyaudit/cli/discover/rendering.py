@@ -10,7 +10,7 @@ from otel_keyaudit.cli.discover.candidates import Candidate
 from otel_keyaudit.cli.output import line, people
 
 _TITLES = {"auth": "functions that authenticate", "audit": "functions that write an audit row"}
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 def as_document(candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def print_candidates(candidates: Sequence[Candidate]) -> None:
     console = people()
     exports = []
     for kind, title in _TITLES.items():
-        shown = [one for one in candidates if one.kind == kind][:_MOST_SHOWN]
+        shown = [one for one in candidates if one.kind == kind][:_MAX_SHOWN]
         console.print(line((f"{title}, the likeliest first", "bold")))
         if not shown:
             console.print("  none was called")

@@ -62,7 +62,7 @@ class CompiledAuditTarget(CompiledTarget):
         settings = components.settings
         self.place: FieldPlace | CodePlace | None = target.place if isinstance(target, PlacedTarget) else None
         if target.fields_place is not None:
-            self.place = FieldPlace(target.fields_place, binding, target.words.get("fields_as"))
+            self.place = FieldPlace(target.fields_place, binding, target.choices.get("fields_as"))
         values = {field: path for field, path in target.places.items() if field in VALUE_PLACES}
         self.argument_values = [
             (field, ValuePlace(path, binding)) for field, path in values.items() if path.root != "return"

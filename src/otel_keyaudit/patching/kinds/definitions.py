@@ -1,7 +1,7 @@
-"""Definitions inside a function, named as by ``__qualname__``: ``require_scope.<locals>.dependency``.
+"""Find and patch definitions inside a function, named as by ``__qualname__``: ``require_scope.<locals>.dependency``.
 
-The code of a definition is a constant in the code of the function that contains it. It is exchanged there, so that
-every function made from now on has the new code, and in the functions that were made before.
+The code of a definition is a constant in the code of the enclosing function. It is exchanged there, so that every
+function made from now on has the new code, and in the functions that were made before.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 
 from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values, hook_of, original_code, with_constant
-from otel_keyaudit.patching.kinds.references import Own
+from otel_keyaudit.patching.kinds.references import IgnoredHolder
 
 LOCALS = ".<locals>."
 _PRISTINE = "otel_keyaudit.pristine"
 _GENERIC = "<generic parameters of"
 _FUNCTION_FLAGS = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
 
-Exchange = Callable[[CodeType], CodeType]
+CodeChange = Callable[[CodeType], CodeType]
 
 
-class Definition(Own):
+class Definition(IgnoredHolder):
     """A function that another function defines.
 
     Attributes:
-        factory: The function that contains the definition.
+        factory: The enclosing function.
         path: The qualified name of the definition inside the factory.
         code: The original code of the definition.
         is_method: The definition is in the body of a class and takes ``self`` or ``cls``.
@@ -45,7 +45,7 @@ class Definition(Own):
 
     @property
     def function(self) -> FunctionType:
-        """A function with the code of the definition, which tells its parameters."""
+        """A function with the code of the definition, from which its parameters can be read."""
         return bare_function(self.code)
 
     @property
@@ -53,7 +53,7 @@ class Definition(Own):
         """The qualified name of the functions that are made from the definition."""
         return f"{self.factory.__qualname__}{LOCALS}{self.path}"
 
-    def change(self, holder: FunctionType, exchange: Exchange) -> set[int]:
+    def change(self, holder: FunctionType, exchange: CodeChange) -> set[int]:
         """Exchange the code of the definition in the factory and in the functions that were made before.
 
         Args:
@@ -61,7 +61,7 @@ class Definition(Own):
             exchange: Returns the new code of the definition.
 
         Returns:
-            The ids of the functions that were changed.
+            The ids of the changed functions.
         """
         changed: list[tuple[CodeType, CodeType]] = []
         holder.__code__ = _changed(holder.__code__, "", self.path, exchange, changed)
@@ -72,7 +72,7 @@ class Definition(Own):
 
 
 def find_definition(function: Any, path: str) -> Definition:
-    """Return a definition in a function, or in the function inside its decorators.
+    """Find a definition in a function, or in the function that its decorators wrap.
 
     Raises:
         WrongTargetError: The function contains no such definition.
@@ -90,11 +90,11 @@ def find_definition(function: Any, path: str) -> Definition:
 
 
 def locals_form(function: FunctionType, result: Any) -> str | None:
-    """Return the target string of a function or class that a factory returned, ``None`` for any other result.
+    """Return the target string of a function or class that a factory has returned, ``None`` for any other result.
 
     Args:
         function: The factory.
-        result: What it returned.
+        result: The value that it returned.
     """
     if issubclass(type(result), type):
         return f"{result.__module__}:{result.__qualname__}" if LOCALS in result.__qualname__ else None
@@ -108,7 +108,7 @@ def locals_form(function: FunctionType, result: Any) -> str | None:
 
 
 def _undecorated(function: Any) -> Iterator[FunctionType]:
-    """Yield a function, and those that its decorators stand around."""
+    """Yield a function and the functions that its decorators wrap."""
     chain: list[Any] = [function]
     while (inside := getattr(chain[-1], "__wrapped__", None)) is not None and not any(one is inside for one in chain):
         chain.append(inside)
@@ -117,7 +117,7 @@ def _undecorated(function: Any) -> Iterator[FunctionType]:
 
 
 def _definitions(code: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
-    """Yield the definitions in a code, each with its qualified name."""
+    """Yield the definitions in a code object, each with its qualified name."""
     for child in _children(code):
         if child.co_name.startswith(_GENERIC):
             yield from _definitions(child, prefix)
@@ -131,7 +131,7 @@ def _children(code: CodeType) -> Iterable[CodeType]:
 
 
 def _inside(prefix: str, code: CodeType) -> str:
-    """Return the prefix of the names that are defined in a code."""
+    """Return the prefix of the qualified names of the definitions in a code object."""
     if code.co_name.startswith(_GENERIC):
         return prefix
     return f"{prefix}{code.co_name}{LOCALS if _is_function(code) else '.'}"
@@ -142,9 +142,9 @@ def _is_function(code: CodeType) -> bool:
 
 
 def _changed(
-    code: CodeType, prefix: str, path: str, exchange: Exchange, changed: list[tuple[CodeType, CodeType]]
+    code: CodeType, prefix: str, path: str, exchange: CodeChange, changed: list[tuple[CodeType, CodeType]]
 ) -> CodeType:
-    """Return a code in which the code of a definition is exchanged; add each exchange to a list."""
+    """Return code in which the code of a definition is exchanged, and add each old and new code to a list."""
     if hook_of(code) is not None:
         inner = original_code(code)
         return with_constant(code, inner, _changed(inner, prefix, path, exchange, changed))
@@ -160,7 +160,7 @@ def _changed(
 
 
 def _with_children(code: CodeType, new_of: dict[int, CodeType]) -> CodeType:
-    """Return a code with other constants; the very code that it was before all changes, if it is the same again."""
+    """Return code with some constants replaced; the very original code if that restores all of its constants."""
     is_mark = [type(constant) is tuple and constant[:1] == (_PRISTINE,) for constant in code.co_consts]
     constants = [new_of.get(id(one), one) for one, mark in zip(code.co_consts, is_mark, strict=True) if not mark]
     pristine = code.co_consts[is_mark.index(True)][1] if any(is_mark) else code

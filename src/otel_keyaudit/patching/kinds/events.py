@@ -1,4 +1,4 @@
-"""Observe an event of an SQLAlchemy model, because a model has no method of its own that saves a row."""
+"""Observe the event ``before_insert`` of an SQLAlchemy model, because a model has no method that saves a row."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from weakref import WeakKeyDictionary
 
 
 def before_insert(mapper: Any, connection: Any, target: Any) -> None:
-    """Do nothing before a row is inserted; each listener is a function like this one."""
+    """Do nothing before a row is inserted. Each listener is a copy of this function."""
 
 
 BEFORE_INSERT = cast("FunctionType", before_insert)
 
 
 class ModelEvent(NamedTuple):
-    """The event ``before_insert`` of a model, found under ``Model.before_insert``."""
+    """The event ``before_insert`` of a model, which a target names as ``Model.before_insert``."""
 
     model: Any
 
 
 def has_event(owner: type, name: str) -> bool:
-    """Return whether a name that a class does not define is an event of a mapped class."""
+    """Return whether a class is mapped and a name is an event that the library can observe."""
     return name == before_insert.__name__ and hasattr(owner, "__mapper__")
 
 
@@ -31,7 +31,7 @@ _LISTENERS: WeakKeyDictionary[type, Listener] = WeakKeyDictionary()
 
 
 def listener_of(event: ModelEvent) -> Listener:
-    """Return the listener of a model's event, which is added if there is none."""
+    """Return the listener of a model's event; add one if there is none."""
     listener = _LISTENERS.get(event.model)
     if listener is None:
         listener = _LISTENERS[event.model] = Listener(event)
@@ -48,7 +48,7 @@ class Listener:
         self._events.listen(event.model, before_insert.__name__, self.function, propagate=True)
 
     def remove(self) -> None:
-        """Let SQLAlchemy call the function no more."""
+        """Remove the listener from SQLAlchemy."""
         model = self._model()
         if model is not None and _LISTENERS.pop(model, None) is self:
             self._events.remove(model, before_insert.__name__, self.function)

@@ -1,6 +1,6 @@
-"""Find every place that holds an object without Python code, so that its replacement can be put there.
+"""Find every reference to a callable without Python code, so that its replacement can be put there.
 
-One pass over the references that the garbage collector knows serves all objects.
+The search uses the garbage collector's referrers, and one search serves all callables.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any, NamedTuple
 import wrapt
 
 
-class Own:
-    """A class of ours whose instances hold objects that are looked for; they do not count as references."""
+class IgnoredHolder:
+    """Base class of the library's own objects that hold a searched callable. They do not count as references."""
 
     __slots__ = ()
 
 
 class Place(NamedTuple):
-    """A place that holds an object.
+    """A reference to an object that can be replaced.
 
     Attributes:
         kind: ``item`` of a dict, list or deque, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance,
             ``class`` for an attribute of a class, ``proxy`` for a wrapper of another instrumentation.
         holder: The container.
-        key: The place in the container.
+        key: The key, index or attribute name in the container.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     key: Any = None
 
     def put(self, value: Any, *, expected: Any) -> bool:
-        """Put a value into the place if it still holds the expected object; return ``True``."""
+        """Replace the reference if it is still to the expected object; return ``True``."""
         if self.kind == "item" and _item(self.holder, self.key) is expected:
             _builtin(self.holder).__setitem__(self.holder, self.key, value)
         elif self.kind == "element" and any(element is expected for element in set.copy(self.holder)):
@@ -57,9 +57,9 @@ class References(NamedTuple):
     """The references to one object.
 
     Attributes:
-        places: The places that can be changed.
-        fixed: The number of other holders through which the object can be called (tuples, frozen sets, partials,
-            bound methods, suspended generators, compiled objects).
+        places: The references that can be replaced.
+        fixed: The number of holders that cannot be changed and through which the object can be called (tuples, frozen
+            sets, partials, bound methods, suspended generators, compiled objects).
     """
 
     places: list[Place]
@@ -67,20 +67,20 @@ class References(NamedTuple):
 
 
 def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) -> list[References]:
-    """Return the references to each of several objects, in one pass.
+    """Find the references to each of several objects in one search.
 
     Args:
         wanted: The objects.
-        besides: Holders that do not count, such as our own.
+        besides: Holders that do not count, such as the library's own.
     """
     found = [References([], 0) for _ in wanted]
     position = {id(one): number for number, one in enumerate(wanted)}
-    objects = tuple(wanted)  # passed on as it is, and so known
+    objects = tuple(wanted)  # the call below passes this very tuple on, so it can be ignored as a holder
     ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
     ignored |= {id(_slot(one, "__dict__")) for one in besides} - {id(None)}
     namespaces: list[tuple[dict[Any, Any], Any, int]] = []
     for holder in gc.get_referrers(*objects):
-        if issubclass(type(holder), (FrameType, Own)) or id(holder) in ignored:
+        if issubclass(type(holder), (FrameType, IgnoredHolder)) or id(holder) in ignored:
             continue
         places = list(_places(holder, position))
         for place, number in places:
@@ -98,7 +98,7 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
 
 
 def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, int]]:
-    """Yield the places in a holder, each with the number of the object that it holds."""
+    """Yield the replaceable references in a holder, each with the number of the object that it refers to."""
     kind = type(holder)
     if issubclass(kind, wrapt.BaseObjectProxy):
         held = [(Place("proxy", holder), holder.__wrapped__)]
@@ -122,19 +122,19 @@ def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, i
 
 
 def _named(namespace: dict[Any, Any], key: Any) -> Place:
-    """Return a place in a dict; that of a class is changed through the class, whose caches must take note.
+    """Return the place of an item in a dict. The dict of a class is changed through the class, which caches lookups.
 
-    Only a class and a wrapper of a function have a ``__module__`` in their dict.
+    A dict with ``__module__`` belongs to a class, unless it has ``__wrapped__``, too: then to a wrapper of a function.
     """
     is_of_class = "__module__" in namespace and "__wrapped__" not in namespace
     return Place("namespace" if is_of_class else "item", namespace, key)
 
 
 def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Iterator[tuple[Place, int]]:
-    """Yield the places in the namespaces of classes, found in one further pass.
+    """Yield the places in the namespaces of classes, whose owners are found in a second search.
 
-    A class that the garbage collector does not show, as after ``gc.freeze()``, is left alone: with its dict changed
-    without its knowledge, it would go on to use the object that is no longer there.
+    A class that the garbage collector does not list, as after ``gc.freeze()``, is skipped: if only its dict were
+    changed, its lookup cache would still lead to the old object.
     """
     if not namespaces:
         return
@@ -145,8 +145,8 @@ def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Ite
                 yield Place("class", owner, key), number
 
 
-def count_kept(cls: type, name: str) -> int:
-    """Return how many instances of a class keep an attribute of their own in place of one of the class."""
+def count_instance_overrides(cls: type, name: str) -> int:
+    """Return the number of instances of a class that have an attribute of their own in place of the class's."""
     classes, position = [cls], 0
     while position < len(classes):
         classes += type.__subclasses__(classes[position])
@@ -156,12 +156,15 @@ def count_kept(cls: type, name: str) -> int:
 
 
 def _is_harmless(holder: Any, wanted: Any) -> bool:
-    """Return whether it is a key of a dict, which a proxy equals, or held by its own method (``cache_clear``)."""
+    """Return whether a holder needs no change: a dict with the object as a key, or a method of the object itself.
+
+    A proxy is equal to the object, so it finds the same dict item. ``cache_clear`` is a method of its own object.
+    """
     return issubclass(type(holder), dict) or (type(holder) is BuiltinMethodType and holder.__self__ is wanted)
 
 
 def _builtin(holder: Any) -> Any:
-    """Return the builtin class of a container, because methods of its own class are the application's code."""
+    """Return the builtin base class of a container, because a subclass may override the methods."""
     return next(kind for kind in (dict, list, deque) if issubclass(type(holder), kind))
 
 
@@ -172,7 +175,7 @@ def _item(holder: Any, key: Any) -> Any:
 
 
 def _slots(holder: Any) -> list[str]:
-    """Return the names of an instance's slots; members of compiled objects, a method's ``__func__``, cannot be set."""
+    """Return the names of an instance's slots. Members of compiled objects, such as ``__func__``, cannot be set."""
     classes = [cls for cls in type(holder).__mro__ if "__slots__" in vars(cls)]
     return [name for cls in classes for name, value in vars(cls).items() if inspect.ismemberdescriptor(value)]
 

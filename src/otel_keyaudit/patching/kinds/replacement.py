@@ -1,4 +1,4 @@
-"""Replace a callable without Python code by a proxy that behaves like it, except that its calls pass a trampoline."""
+"""Replace a callable without Python code by a proxy that behaves like it and passes its calls through a trampoline."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import wrapt
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.code_exchange import Hook, calling_code, hook_of, kind_of
-from otel_keyaudit.patching.kinds.references import Own, Place, references_to
+from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place, references_to
 
 PASS_THROUGH = Hook("".format)
 """The hook of a trampoline that observes nothing."""
 
 
 def flattened(original: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """Return the function that a callable calls in the end, and the arguments that a ``partial`` or method adds."""
-    if not callable(original):  # a descriptor that hands out callables
+    """Return the innermost function of a ``partial`` or method, and the arguments that are added to its calls."""
+    if not callable(original):  # a descriptor whose ``__get__`` returns a callable
         return original, (), {}
     flat = original if type(original) is partial else partial(original)
     if type(flat.func) is MethodType:
@@ -32,13 +32,13 @@ def flattened(original: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[
 
 
 class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
-    """A proxy that binds, pickles and copies as the callable that it stands for.
+    """A proxy that binds, pickles and copies like the callable that it replaces.
 
-    ``_self_function`` is the Python function that its calls pass; that of a ``partial`` gets all arguments.
+    Its calls pass through the Python function ``_self_function``. For a ``partial``, that function gets all arguments.
     """
 
     __call__: Any = property(attrgetter("_self_call"))
-    """A property, because it adds no frame to a call."""
+    """A property adds no frame to a call; a method would."""
 
     def __init__(self, original: Any) -> None:
         super().__init__(original)
@@ -51,24 +51,24 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         self._self_replaced: Any = None
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Become a method if the original does; observe the callable that any other descriptor hands out."""
+        """Return a method if the original becomes one, else a proxy for the callable that the descriptor returns."""
         original = self.__wrapped__
         bound = original.__get__(instance, owner) if hasattr(type(original), "__get__") else original
         if type(bound) is MethodType and bound.__func__ is original:
             return MethodType(self, bound.__self__)
-        return self if bound is original else self._self_handed_out(bound, instance)
+        return self if bound is original else self._self_descriptor_callable(bound, instance)
 
-    def _self_handed_out(self, bound: Any, instance: object) -> Any:
-        """Return a proxy for the callable that a descriptor hands out; a call has the object as its first argument."""
+    def _self_descriptor_callable(self, bound: Any, instance: object) -> Any:
+        """Return a proxy for the callable that a descriptor returns. Observers get the instance as first argument."""
         if not callable(bound):
             return bound
         if self._self_code is None:
             begin = Hook(partial(_begin_as, self._self_function))
             shape = _named_as(self.__wrapped__, _any_arguments.__code__)
             self._self_code = calling_code(shape, "sync", begin)
-        handed_out = _HandedOut(bound, instance, self._self_code)
+        handed_out = _DescriptorCallable(bound, instance, self._self_code)
         attributes = getattr(instance, "__dict__", None)
-        if type(attributes) is dict:  # some descriptors keep the callable there, and the next access would find it
+        if type(attributes) is dict:  # some descriptors cache the callable there, and the next access would find it
             for name in [name for name, value in attributes.items() if value is bound]:
                 attributes[name] = handed_out
         return handed_out
@@ -86,8 +86,8 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return self if made is self.__wrapped__ else made
 
 
-class _HandedOut(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
-    """A proxy for a callable that a descriptor handed out."""
+class _DescriptorCallable(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
+    """A proxy for a callable that a descriptor returned."""
 
     __call__: Any = property(attrgetter("_self_call"))
 
@@ -105,13 +105,13 @@ def _without_first(bound: Callable[..., Any], _: object, /, *args: Any, **kwargs
 
 
 def _begin_as(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any], original: FunctionType) -> Any:
-    """Begin the observation of a call as another function does."""
+    """Begin the observation of a call with the hook of another function."""
     hook = hook_of(function.__code__)
     return hook and hook(args, kwargs, original)
 
 
 def _named_as(called: Callable[..., Any], shape: CodeType) -> CodeType:
-    """Return a code with the name and the place of the Python function inside a callable, if there is one."""
+    """Return code with the name and source line of the Python function that a callable wraps, if there is one."""
     code = getattr(inspect.unwrap(called), "__code__", None)
     if type(code) is not CodeType:
         return shape
@@ -120,7 +120,7 @@ def _named_as(called: Callable[..., Any], shape: CodeType) -> CodeType:
 
 
 def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) -> FunctionType:
-    """Return a Python function that calls a callable, with the parameters and defaults of another function."""
+    """Return a Python function that calls a callable and has the parameters and defaults of another function."""
     cells = (CellType(called),)
     function = FunctionType(code, shape.__globals__, shape.__name__, shape.__defaults__, cells)
     function.__kwdefaults__, function.__qualname__ = shape.__kwdefaults__, shape.__qualname__
@@ -130,23 +130,23 @@ def _passing_function(called: Callable[..., Any], shape: Any, code: CodeType) ->
 def _any_arguments(*_: Any, **__: Any) -> None: ...
 
 
-class _Pair(tuple[Any, Any], Own):
-    """An object and its replacement, also after both were undone and wait for the garbage collector."""
+class _Pair(tuple[Any, Any], IgnoredHolder):
+    """An object and its replacement. A class of its own, so that pairs that wait for collection are ignored, too."""
 
     __slots__ = ()
 
 
-class Replaced(Own):
+class Replaced(IgnoredHolder):
     """A callable and its replacement.
 
     Args:
         original: The callable.
         value: The callable, or the static or class method around it.
-        place: The place where the value was found, which is changed in any case.
+        place: The place where the value was found. It is always changed.
 
     Attributes:
-        pairs: Each an object and its replacement: the callable, then the method object around it.
-        function: The function that the calls of the replacement pass.
+        pairs: Objects and their replacements: the callable, then the method object around it.
+        function: The function through which the calls of the replacement pass.
         unreached: The number of references that cannot be changed.
     """
 
@@ -163,7 +163,7 @@ class Replaced(Own):
         self.unreached = 0
 
     def own_holders(self) -> list[object]:
-        """Return our own holders of the callable."""
+        """Return the library's own holders of the callable."""
         held: list[object] = [self.pairs, *self.pairs]
         for original, replacement in self.pairs:
             held += [original, replacement]
@@ -172,18 +172,18 @@ class Replaced(Own):
         return held
 
 
-class Passes:
-    """Puts replacements, or the originals, into all places: those of one block in one pass over the references."""
+class ReferenceSweep:
+    """Replaces or restores all references to callables. All callables of one block share one search."""
 
     _pending: list[tuple[Replaced, bool]] | None = None
 
     @classmethod
     def run(cls, replaced: Replaced, *, back: bool) -> None:
-        """Change the place where a callable was found at once, all others now or at the end of the block.
+        """Change the place where a callable was found at once, and all other references now or at the end of the block.
 
         Args:
             replaced: The callable.
-            back: Put the original back.
+            back: Restore the original instead of replacing it.
         """
         old, new = _pairs(replaced, back=back)[-1]
         if replaced.place is not None:
@@ -196,7 +196,7 @@ class Passes:
     @classmethod
     @contextmanager
     def block(cls) -> Iterator[None]:
-        """Let all of a block share one pass."""
+        """Return a context manager in which all callables share one search."""
         before, cls._pending = cls._pending, []
         try:
             yield

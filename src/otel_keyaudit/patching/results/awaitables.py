@@ -1,7 +1,7 @@
-"""Follow the result of an observed plain function that goes on later, until it ends.
+"""Follow an awaitable or a generator that an observed plain function returned, until it ends.
 
-A decorator that is no coroutine function returns the coroutine of the function inside; others return a Future, a Task,
-a generator or an object with ``__await__``, such as the query of an ORM, which some run by a method instead.
+A synchronous decorator returns the coroutine of the function that it wraps. Other functions return a Future, a Task, a
+generator, or an object with ``__await__`` such as an ORM query, which may also be run by one of its methods.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _FUTURE = ("add_done_callback", "cancelled", "done", "exception", "result")
 """The methods of a Future."""
 
 
-def goes_on(kind: type) -> bool:
-    """Say whether results of a class may end later than the function that returned them."""
+def ends_later(kind: type) -> bool:
+    """Return whether a result of this class may end later than the function that returned it."""
     if kind is GeneratorType or kind is AsyncGeneratorType:
         return True
     return defines(kind, "__await__") or defines(kind, "add_done_callback")
 
 
 def follow(observation: Observed, result: Any, original: Callable[..., Any] | None) -> Any:
-    """Conclude a call with its result, or follow the result until that ends."""
+    """Conclude a call with its result, or follow the result until it ends."""
     kind = type(result)
     is_generator = kind is GeneratorType or kind is AsyncGeneratorType
     is_awaitable = _is_awaitable(result)
@@ -52,9 +52,9 @@ def follow(observation: Observed, result: Any, original: Callable[..., Any] | No
 
 
 def _is_awaitable(result: Any) -> bool:
-    """Say whether a result is to be awaited, as ``inspect.isawaitable``, which would need the hash of its class.
+    """Return whether a result is awaitable. ``inspect.isawaitable`` would need a hash of the result's class.
 
-    A proxy, such as werkzeug's ``LocalProxy``, can be awaited if the object can for which it stands.
+    A proxy such as werkzeug's ``LocalProxy`` is awaitable if its object is.
     """
     kind = type(result)
     if kind is GeneratorType:
@@ -73,9 +73,9 @@ def _awaitable_class(kind: type) -> type[_Awaitable]:
 
 
 def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool:
-    """Return whether a decorator returns the generator of the function that it decorates.
+    """Return whether a generator is of the called function, or of the function that it decorates.
 
-    Any other generator is a result like any other.
+    Any other generator is an ordinary result.
     """
     code = generator.gi_code if type(generator) is GeneratorType else generator.ag_code
     decorated = [inside for inside in closure_values(original) if type(inside) is FunctionType]
@@ -85,7 +85,7 @@ def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool
 
 
 def _follow_future(observation: Observed, future: Any) -> Any:
-    """Conclude a call when a Future is done; the caller gets the very Future."""
+    """Conclude a call when a Future is done. The caller gets the Future itself."""
     is_done = quietly(future.done)
     if is_done is False:
         observation.pause()
@@ -93,9 +93,9 @@ def _follow_future(observation: Observed, future: Any) -> Any:
         return future
     outcome = quietly(_outcome, future) if is_done else None
     if outcome is None or outcome[1] is None:
-        observation.returned(future if outcome is None else outcome[0])  # without an outcome it is a result like any
+        observation.returned(future if outcome is None else outcome[0])  # an unreadable Future is an ordinary result
         return future
-    # The observation is entered and sees no exception, because the caller gets that from the Future: a second one does.
+    # The caller gets the exception from the Future, so this observation will see none. A copy of it concludes the call.
     failed = copy.copy(observation)
     observation.pause()
     _conclude(failed, *outcome)
@@ -124,7 +124,8 @@ def _conclude(observation: Observed, result: Any, error: BaseException | None) -
 def _outcome(future: Any) -> tuple[Any, BaseException | None]:
     """Return the result and the exception of a Future that is done.
 
-    ``exception()`` would count as retrieving it, and the event loop would no longer warn of one that nobody retrieves.
+    ``exception()`` is avoided, because it marks the exception as retrieved, and asyncio would no longer warn if nobody
+    retrieves it.
     """
     if future.cancelled():
         return None, CancelledError()
@@ -138,10 +139,10 @@ async def _awaited(observation: Observed, result: Any) -> Any:
 
 
 class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
-    """An awaitable that concludes the call when it is awaited for the first time, or by one of its methods.
+    """A proxy for an awaitable that concludes the call when it is first awaited, or by one of its methods.
 
-    A method that returns the awaitable itself goes on building it. The result of any other method is the call's, and is
-    followed in its turn.
+    A method that returns the awaitable itself builds it further. The result of any other method is the result of the
+    call, and is followed in turn.
     """
 
     def __init__(self, result: Any, observation: Observed) -> None:
@@ -174,7 +175,7 @@ class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
 
 
 class _Coroutine(_Awaitable):
-    """A coroutine that concludes the call when it ends. Until it is begun, all of it is the original's."""
+    """A proxy for a coroutine that concludes the call when it ends. Until it is started, it is only the original."""
 
     def __init__(self, result: Any, observation: Observed) -> None:
         super().__init__(result, observation)
@@ -186,20 +187,20 @@ class _Coroutine(_Awaitable):
         return self._self_running
 
     def send(self, value: Any) -> Any:
-        """Go on."""
+        """Resume the coroutine with a value."""
         return self._self_begun().send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Go on with an exception; thrown into a coroutine that has not begun, it is raised and runs nothing."""
+        """Resume the coroutine with an exception. If it was not started, the exception is raised and nothing runs."""
         return (self._self_running or self.__wrapped__).throw(*error)
 
     def close(self) -> Any:
-        """End."""
+        """Close the coroutine."""
         return (self._self_running or self.__wrapped__).close()
 
 
 class _GeneratorCoroutine(_Coroutine):
-    """A coroutine that a function of ``types.coroutine`` made."""
+    """A proxy for a generator-based coroutine (``types.coroutine``)."""
 
     def __iter__(self) -> Any:
         return self
@@ -209,12 +210,12 @@ class _GeneratorCoroutine(_Coroutine):
 
 
 _OTHER_USES = ("__aiter__", "__anext__", "__call__", "__iter__", "__next__")
-"""Special methods that Python looks for in the class of an object, and that wrapt's proxy does not have."""
+"""Special methods that Python looks up in the class of an object, and that wrapt's proxy does not define."""
 
 
 @lru_cache
 def _with_other_uses(base: type[_Awaitable], names: frozenset[str]) -> type[_Awaitable]:
-    """Return a class whose objects can also be iterated or called, as what they stand for can."""
+    """Return a subclass whose objects also have some special methods of the proxied object."""
     return type(base.__name__, (base,), {name: _forwarded(name) for name in names}) if names else base
 
 

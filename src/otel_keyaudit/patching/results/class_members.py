@@ -1,4 +1,4 @@
-"""Look up members of a class without running code of its metaclass, which may raise or answer to every name."""
+"""Look up members of a class without running code of its metaclass, which may raise or have every attribute."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _MEMBERS = type.__dict__["__dict__"].__get__
 
 
 def defines(kind: type, name: str) -> bool:
-    """Say whether a class or one of its bases defines a name."""
+    """Return whether a class or one of its bases defines a name."""
     if type(kind) is type:
         return hasattr(kind, name)
     return any(name in _MEMBERS(base) for base in _BASES(kind))
 
 
 def has_method(kind: type, name: str) -> bool:
-    """Say whether objects of a class have a method. ``None`` in place of a method declares that they have none."""
+    """Return whether objects of a class have a method. A class attribute of ``None`` declares that they do not."""
     found: Any = next((members[name] for members in map(_MEMBERS, _BASES(kind)) if name in members), None)
     return callable(found)

@@ -1,4 +1,4 @@
-"""Iterate the generator of an observed call."""
+"""Iterate the generator of an observed call on behalf of its caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Observed(Protocol):
-    """The observation of a call, as ``Observation`` in ``wrappers``."""
+    """The observation of a call; see ``Observation`` in ``wrappers``."""
 
     lasts: bool
 
@@ -17,10 +17,10 @@ class Observed(Protocol):
         """Conclude the call."""
 
     def yielded(self, value: Any) -> Any:
-        """Conclude the call with the first value, or leave until it goes on."""
+        """Conclude the call with the first yielded value, or pause until it continues."""
 
     def pause(self) -> None:
-        """Leave without an end."""
+        """Leave the call without concluding it."""
 
     def __enter__(self) -> object: ...
 
@@ -30,9 +30,9 @@ class Observed(Protocol):
 
 
 class _Iteration:
-    """Passes on what is sent and thrown between a generator and its caller.
+    """Passes sent values and thrown exceptions between a generator and its caller.
 
-    Used as a context manager around a ``yield``, it takes an exception that is thrown there, for the next step.
+    As a context manager around a ``yield``, it catches an exception that is thrown there, for the next step.
     """
 
     def __init__(self, generator: Any, observation: Observed) -> None:
@@ -62,10 +62,10 @@ class _Iteration:
 
 
 class Relay(_Iteration):
-    """The iteration of a generator; ``value`` is what it yielded, at the end what it returned."""
+    """The iteration of a generator. ``value`` is the last yielded value, and at the end the returned value."""
 
     def advance(self) -> bool:
-        """Go on to the next value; return ``False`` at the end."""
+        """Advance to the next value; return ``False`` at the end."""
         observation = self._observation
         if observation is None:
             return self._step()
@@ -82,7 +82,7 @@ class Relay(_Iteration):
             self.value = stop.value
             return False
         finally:
-            del thrown  # a frame that keeps its exception is a reference cycle
+            del thrown  # an exception in a local variable of its own frame is a reference cycle
         return True
 
 
@@ -90,7 +90,7 @@ class AsyncRelay(_Iteration):
     """The iteration of an asynchronous generator."""
 
     async def advance(self) -> bool:
-        """Go on to the next value; return ``False`` at the end."""
+        """Advance to the next value; return ``False`` at the end."""
         observation = self._observation
         if observation is None:
             return await self._step()
@@ -111,7 +111,7 @@ class AsyncRelay(_Iteration):
         return True
 
     def _send(self) -> Any:
-        """Go on, unnoticed by the event loop, as ``first_step`` in ``code_exchange``."""
+        """Resume the generator without registering it with the event loop, as ``first_step`` in ``code_exchange``."""
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
@@ -121,7 +121,7 @@ class AsyncRelay(_Iteration):
 
 
 def iterate(relay: Relay) -> Generator[Any, Any, Any]:
-    """Return a generator that passes everything on, for the caller of a function that returns a generator."""
+    """Yield the values of a generator to the caller of a function that returned it."""
     while relay.advance():
         with relay:
             relay.sent = yield relay.value
@@ -129,7 +129,7 @@ def iterate(relay: Relay) -> Generator[Any, Any, Any]:
 
 
 async def iterate_async(relay: AsyncRelay) -> AsyncGenerator[Any, Any]:
-    """Return an asynchronous generator that passes everything on."""
+    """Yield the values of an asynchronous generator to the caller of a function that returned it."""
     while await relay.advance():
         with relay:
             relay.sent = yield relay.value

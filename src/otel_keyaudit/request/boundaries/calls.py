@@ -12,7 +12,7 @@ from otel_keyaudit.request import first_request
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
 from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.boundaries.running import await_inside, run_inside
-from otel_keyaudit.request.boundaries.same_request import goes_on, is_request
+from otel_keyaudit.request.boundaries.same_request import ends_later, is_request
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open, new_request
 from otel_keyaudit.request.server_span import ServerSpans
 
@@ -43,7 +43,7 @@ class CallBoundaries:
         if first_request.waiting:
             first_request.come_first()
         current = CALL.get()
-        if current is not None and (current.scope is scope or (is_open(current) and goes_on(current, scope))):
+        if current is not None and (current.scope is scope or (is_open(current) and ends_later(current, scope))):
             return None
         return new_request(self._request_spans, scope)
 

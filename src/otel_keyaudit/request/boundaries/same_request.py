@@ -17,7 +17,7 @@ def is_request(scope: Any) -> bool:
     return (type(scope) is dict or isinstance(scope, Mapping)) and scope.get("type") in ("http", "websocket")
 
 
-def goes_on(current: Request, scope: Any) -> bool:
+def ends_later(current: Request, scope: Any) -> bool:
     """Say whether a call belongs to the current request: it passes the same scope on, or a copy of it."""
     return any(known is scope or _is_copy(known, scope) for known in (current.scope, *current.aliases))
 

@@ -18,7 +18,7 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.patching.patch import Exchange, find
+from otel_keyaudit.patching.patch import HandlerPatch, resolve
 from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
 from otel_keyaudit.request.first_request import come_first
 
@@ -113,4 +113,4 @@ def around(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
     Returns:
         The function that undoes it.
     """
-    return Exchange(find(module, name).value, lambda original: partial(call, original)).undo
+    return HandlerPatch(resolve(module, name).value, lambda original: partial(call, original)).undo

@@ -32,7 +32,7 @@ _WRAPPERS = frozenset({
 
 _ARE_LAZY: bool = sys.version_info >= (3, 14)
 
-_DEEPEST = 20
+_MAX_DEPTH = 20
 """Aliases and brackets that are followed; an alias can lead to itself."""
 
 
@@ -43,7 +43,7 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
         function: The function, or a wrapper that leads to it by ``__wrapped__``.
         name: The parameter.
     """
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         annotations = annotations_of(function)
         if name in annotations:
             return kind_of_annotation(annotations[name], getattr(function, "__globals__", {}))
@@ -75,7 +75,7 @@ def annotations_of(owner: Any) -> Mapping[str, Any]:
 
 def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
     """Return the kind of an annotation, ``None`` if it cannot be determined or allows a dict beside a string."""
-    kinds = set(_kinds(annotation, namespace, _DEEPEST))
+    kinds = set(_kinds(annotation, namespace, _MAX_DEPTH))
     if not kinds or {"text", "dict"} <= kinds or {"bytes", "dict"} <= kinds:
         return None
     return "text" if "text" in kinds else kinds.pop()

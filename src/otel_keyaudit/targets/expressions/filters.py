@@ -14,13 +14,13 @@ from typing import Any
 from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
 from otel_keyaudit.key.canonical import as_string, as_time, is_list
 
-LONGEST = 1_000_000
+MAX_KEPT = 1_000_000
 """How many characters or elements ``head`` and ``tail`` keep at most."""
 
-VISIBLE_CHARACTERS = 4
+MAX_VISIBLE_CHARACTERS = 4
 """How many characters of a secret ``tail`` may show."""
 
-MOST_ACTORS = 10
+MAX_ACTORS = 10
 """How many actors of a claim ``act`` are recorded."""
 
 
@@ -54,7 +54,7 @@ class Filter:
         """Return this filter as it may follow a secret, or ``None`` if it may not."""
         if self.name == "sha256":
             return self
-        if self.name == "tail" and self.argument <= VISIBLE_CHARACTERS:
+        if self.name == "tail" and self.argument <= MAX_VISIBLE_CHARACTERS:
             return replace(self, convert=lambda value: self.convert(_text(value)))
         return None
 
@@ -116,12 +116,12 @@ def _number(argument: str | None, low: int, high: int) -> int:
 
 
 def _head(name: str, argument: str | None) -> Filter:
-    number = _number(argument, 1, LONGEST)
+    number = _number(argument, 1, MAX_KEPT)
     return Filter(name, number, lambda value: _sliceable(value)[:number])
 
 
 def _tail(name: str, argument: str | None) -> Filter:
-    number = _number(argument, 1, LONGEST)
+    number = _number(argument, 1, MAX_KEPT)
     return Filter(name, number, lambda value: _sliceable(value)[-number:])
 
 
@@ -233,9 +233,9 @@ def _acts(value: Any) -> Actors:
         if not names:
             raise UnreadableError("filter acts found an actor without a string 'sub' or 'client_id'")
         actors.total += 1
-        if actors.total <= MOST_ACTORS:
+        if actors.total <= MAX_ACTORS:
             actors.append(names[0])
-        if actors.total > LONGEST:
+        if actors.total > MAX_KEPT:
             raise UnreadableError("filter acts found an endless chain of actors")
         value = value.get("act")
     return actors

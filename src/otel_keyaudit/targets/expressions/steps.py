@@ -14,10 +14,10 @@ from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.targets.expressions import loaded_values
 
-MOST_ELEMENTS = 100_000
+MAX_ELEMENTS = 100_000
 """How many elements of an iterator are read. A longer one may be endless."""
 
-_SETTLED = frozenset({type(None), str, int, bool, float, bytes, list, tuple, dict, set, frozenset, datetime, UUID})
+_REREADABLE = frozenset({type(None), str, int, bool, float, bytes, list, tuple, dict, set, frozenset, datetime, UUID})
 """Classes of values that can be read again and again, so that they need no further check."""
 
 
@@ -41,9 +41,9 @@ def follow(value: Any, steps: tuple[Step, ...]) -> Any:
         if step.kind == "each":
             return _map(value, steps[position + 1 :])
         value = _READ[step.kind](value, step.operand)
-        if type(value) not in _SETTLED:
+        if type(value) not in _REREADABLE:
             is_used = position + 1 == len(steps) or steps[position + 1].kind == "each"
-            value = _settled(value, is_created=step.kind in _CREATES, is_used=is_used)
+            value = _rereadable(value, is_created=step.kind in _CREATES, is_used=is_used)
     return value
 
 
@@ -138,7 +138,7 @@ def _sorted(values: list[Any]) -> list[Any]:
         return values
 
 
-def _settled(value: Any, *, is_created: bool, is_used: bool) -> Any:
+def _rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
     """Return a value that can be read again and again: the value itself, or the elements of an iterator made for us.
 
     Args:
@@ -164,14 +164,14 @@ def _settled(value: Any, *, is_created: bool, is_used: bool) -> Any:
 
 
 def _elements(iterator: Iterator[Any]) -> list[Any]:
-    found = list(islice(iterator, MOST_ELEMENTS + 1))
-    if len(found) > MOST_ELEMENTS:
-        raise UnreadableError(f"{type(iterator).__name__} has more than {MOST_ELEMENTS:,} elements")
+    found = list(islice(iterator, MAX_ELEMENTS + 1))
+    if len(found) > MAX_ELEMENTS:
+        raise UnreadableError(f"{type(iterator).__name__} has more than {MAX_ELEMENTS:,} elements")
     return found
 
 
 _our_references = 0
-"""References to a new object while ``_settled`` looks at it, if nobody else holds it. Python versions differ in it."""
+"""Number of references to an object in ``_rereadable`` if nobody else holds it. Python versions differ."""
 
 
 def _recognises_new_objects() -> bool:

@@ -17,7 +17,7 @@ ABSENT = object()
 UNKNOWN = object()
 """Stands for a value that could not be read or is not loaded, so that nothing can be cached under it."""
 
-MOST_NAMES = 30
+MAX_NAMES = 30
 """How many public names of a class a message lists."""
 
 _ROW_LIBRARIES = frozenset({
@@ -107,7 +107,7 @@ def public_names(key: Any) -> list[str]:
         found = {name for base in bases for name, value in vars(base).items() if not _is_method(value)}
         found.update(*(getattr(base, "__annotations__", ()) for base in bases if sys.version_info < (3, 14)))
         found.update(getattr(key, "__dict__", ()))
-    return sorted(name for name in found if not name.startswith("_") and name != "model_config")[:MOST_NAMES]
+    return sorted(name for name in found if not name.startswith("_") and name != "model_config")[:MAX_NAMES]
 
 
 def _is_plain_dict(kind: type) -> bool:

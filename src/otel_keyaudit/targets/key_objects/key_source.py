@@ -16,7 +16,7 @@ from otel_keyaudit.targets.key_objects.key_classes import class_names, has_membe
 from otel_keyaudit.targets.key_objects.key_reader import Field, Fields, KeyReader
 from otel_keyaudit.targets.target import Source
 
-MOST_CLASSES = 64
+MAX_CLASSES = 64
 """How many classes of key objects a target knows at a time."""
 
 
@@ -89,8 +89,8 @@ class KeySource:
         self._named = frozenset(named)
         self._types = types
         self._target = target
-        self._readers: ClassMap[KeyReader] = ClassMap(MOST_CLASSES)
-        self._learned: ClassMap[tuple[KeySource, KeyReader]] = ClassMap(MOST_CLASSES)
+        self._readers: ClassMap[KeyReader] = ClassMap(MAX_CLASSES)
+        self._learned: ClassMap[tuple[KeySource, KeyReader]] = ClassMap(MAX_CLASSES)
 
     def reader_for(self, kind: type, learned: KeySource | None = None) -> KeyReader:
         """Return the reader for the key objects of a class.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.patching.patch import find, locals_form
+from otel_keyaudit.patching.patch import locals_form, resolve
 from support.observers import Observer, observed
 
 SHOP = """
@@ -142,7 +142,7 @@ def test_the_original_function_has_the_free_variables(shop: ModuleType) -> None:
     patch = Reading().put_on(shop, name)
     asyncio.run(shop.require_scope("b")())
     patch.undo()
-    assert find(shop, name).free_variables == ("scope",)
+    assert resolve(shop, name).free_variables == ("scope",)
     assert seen == [{"scope": "b"}]
 
 
@@ -160,7 +160,7 @@ def test_the_original_function_has_the_free_variables(shop: ModuleType) -> None:
 def test_a_definition_that_does_not_exist_is_wrong(shop: ModuleType, name: str, reason: str) -> None:
     """The reason has the nearest name."""
     with pytest.raises(WrongTargetError) as caught:
-        find(shop, name)
+        resolve(shop, name)
     assert str(caught.value).startswith(reason)
 
 

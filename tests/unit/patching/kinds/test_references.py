@@ -16,7 +16,7 @@ import pytest
 import wrapt
 
 from otel_keyaudit.patching.kinds.references import Place, references_to
-from otel_keyaudit.patching.patch import find
+from otel_keyaudit.patching.patch import resolve
 from support.observers import Observer, observed
 
 
@@ -304,7 +304,7 @@ def test_references_that_stay_are_told_by_what_was_put_on() -> None:
     one = Observer().put_on(module, "Tokens.get")
     try:
         assert one.unreached - 2 * count == 3
-        assert find(module, "Tokens.get").function is not kept[0][0]
+        assert resolve(module, "Tokens.get").function is not kept[0][0]
     finally:
         one.undo()
     assert Tokens.get is kept[0][0]

@@ -97,7 +97,7 @@ async def _polled(items: Any) -> str:
 WAYS_TO_GET = pytest.mark.parametrize("get", [_got, _got_in_time, _got_by_wrapper, _got_by_task, _polled])
 
 
-async def _settled() -> None:
+async def _rereadable() -> None:
     for _ in range(20):
         await asyncio.sleep(0.001)
 
@@ -145,16 +145,16 @@ def test_task_that_takes_the_item_of_another_request(
             if path == "/a":
                 workers.append(asyncio.create_task(write()))
                 items.put_nowait("own")
-                await _settled()
+                await _rereadable()
                 await stop.wait()
                 bare.record("stream")
             else:
                 items.put_nowait("other")
-                await _settled()
+                await _rereadable()
 
         app = _asgi(handle)
         first = asyncio.create_task(_request(app, "/a", "AAA"))
-        await _settled()
+        await _rereadable()
         await _request(app, "/b", "BBB")
         items.put_nowait("nobody")
         await workers[0]
@@ -193,7 +193,7 @@ def test_task_that_authenticates_for_others(make: Any, keyaudit: KeyAudit) -> No
 
         app = _asgi(handle)
         stream = asyncio.create_task(_request(app, "/stream"))
-        await _settled()
+        await _rereadable()
         await _request(app, "/item", "CCC")
         await stream
         _close(items)
@@ -254,7 +254,7 @@ def test_remedy() -> None:
 
         app = _asgi(handle)
         first = asyncio.create_task(_request(app, "/a", "AAA"))
-        await _settled()
+        await _rereadable()
         await _request(app, "/b", "BBB")
         await _request(app, "/c", "CCC")
         await first

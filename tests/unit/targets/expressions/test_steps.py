@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.errors import MissingError, UnreadableError
-from otel_keyaudit.targets.expressions.steps import MOST_ELEMENTS, Step, apply, follow
+from otel_keyaudit.targets.expressions.steps import MAX_ELEMENTS, Step, apply, follow
 from support.paths import read
 
 
@@ -137,7 +137,7 @@ def test_an_iterator_of_the_application_is_not_consumed(key: Key, text: str) -> 
 
 def test_an_endless_iterator_is_refused(key: Key) -> None:
     """Reading it to its end would hang the application."""
-    with pytest.raises(UnreadableError, match=f"more than {MOST_ELEMENTS:,} elements"):
+    with pytest.raises(UnreadableError, match=f"more than {MAX_ELEMENTS:,} elements"):
         read("endless()", key)
 
 

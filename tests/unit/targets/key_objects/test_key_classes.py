@@ -23,7 +23,7 @@ from werkzeug.local import LocalProxy
 
 from otel_keyaudit.targets.key_objects.key_classes import (
     ABSENT,
-    MOST_NAMES,
+    MAX_NAMES,
     is_generic_class,
     member_reader,
     plain_members,
@@ -240,7 +240,7 @@ def test_public_names(key: object, names: list[str]) -> None:
 
 def test_only_so_many_names_are_listed() -> None:
     """A line stays readable."""
-    assert len(public_names({f"name_{number}": 1 for number in range(500)})) == MOST_NAMES
+    assert len(public_names({f"name_{number}": 1 for number in range(500)})) == MAX_NAMES
 
 
 APP = """

@@ -10,7 +10,7 @@ import pytest
 from otel_keyaudit import AuthTarget, ConfigurationError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import MOST_CLASSES, KeySource, KeyType, KeyTypes
+from otel_keyaudit.targets.key_objects.key_source import MAX_CLASSES, KeySource, KeyType, KeyTypes
 from support.arguments import write
 from support.reading import not_expected
 
@@ -129,11 +129,11 @@ def test_a_name_that_is_missing_is_an_error_for_the_id_alone() -> None:
 def test_only_so_many_classes_are_known_at_a_time() -> None:
     """One reader for each, made once while it is known."""
     known = fields()
-    classes = [type(f"Token{number}", (Token,), {}) for number in range(MOST_CLASSES)]
+    classes = [type(f"Token{number}", (Token,), {}) for number in range(MAX_CLASSES)]
     readers = [known.reader_for(kind) for kind in classes]
     assert [known.reader_for(kind) for kind in classes] == readers
-    assert len({id(one) for one in readers}) == MOST_CLASSES
-    for number in range(MOST_CLASSES):
+    assert len({id(one) for one in readers}) == MAX_CLASSES
+    for number in range(MAX_CLASSES):
         known.reader_for(type(f"Later{number}", (Token,), {}))
     assert known.reader_for(classes[0]) is not readers[0]
 

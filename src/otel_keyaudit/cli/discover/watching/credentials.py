@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from otel_keyaudit.cli.discover.watching.values import attributes
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
-_SHORTEST: Final = 4
+_MIN_LENGTH: Final = 4
 """Characters of the shortest credential; shorter strings are found in many values by chance."""
 
 _REQUESTS: Final = ("Request", "HTTPConnection", "WebSocket")
@@ -37,7 +37,7 @@ def presented(scope: Any) -> set[str]:
     query = scope.get("query_string") or scope.get("QUERY_STRING") or ""
     text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
     found |= {value for name, value in parse_qsl(text) if holds_credential(name)}
-    return {one for one in found if len(one) >= _SHORTEST}
+    return {one for one in found if len(one) >= _MIN_LENGTH}
 
 
 def _headers(scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

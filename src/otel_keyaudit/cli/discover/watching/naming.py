@@ -7,7 +7,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-_DEEPEST = 5
+_MAX_DEPTH = 5
 
 
 def target_path(frame: FrameType) -> str | None:
@@ -34,7 +34,7 @@ def _module_name(variables: dict[str, Any]) -> str | None:
 
 def _qualified_name(variables: dict[str, Any], code: CodeType) -> str | None:
     for name, value in list(variables.items()):
-        found = next(_paths(value, name, code, _DEEPEST), None)
+        found = next(_paths(value, name, code, _MAX_DEPTH), None)
         if found is not None:
             return found
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_MOST_MEMBERS = 40
+_MAX_MEMBERS = 40
 
 _PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), list, tuple, set, frozenset, type)
 
@@ -27,7 +27,7 @@ def members(value: object) -> dict[str, str]:
     if not issubclass(kind, Mapping):
         for name in declared(kind):
             found.setdefault(name, "")
-    return dict(list(found.items())[:_MOST_MEMBERS])
+    return dict(list(found.items())[:_MAX_MEMBERS])
 
 
 def attributes(value: object) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from otel_keyaudit.cli.recorder import Recorder, directory_of_records
 from otel_keyaudit.guard.guard import quietly
 
 _RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
-_MOST_OPEN = 10_000
-_MOST_CREDENTIALS = 50
-_MOST_BUILT = 200
+_MAX_OPEN_CALLS = 10_000
+_MAX_CREDENTIALS = 50
+_MAX_BUILT = 200
 _CONSTRUCTORS = ("__init__", "_declarative_constructor")
 """Names of the constructors of models, of Django and of SQLAlchemy."""
 
@@ -113,7 +113,7 @@ class Watcher(Recorder):
         credentials = set(self._credentials)
         found = max((strength(value, credentials) for value in values.values()), default=0)
         if found and not (function.is_library and found < DIRECT):
-            if len(self._open) > _MOST_OPEN:
+            if len(self._open) > _MAX_OPEN_CALLS:
                 self._open.clear()
             self._open[id(frame)] = OpenCall(frame, found)
         if self._built:
@@ -127,7 +127,7 @@ class Watcher(Recorder):
         """Remember the credentials of a request."""
         for credential in presented(scope):
             self._credentials[credential] = None
-            if len(self._credentials) > _MOST_CREDENTIALS:
+            if len(self._credentials) > _MAX_CREDENTIALS:
                 self._credentials.popitem(last=False)
 
     def _note_model(self, kind: type) -> None:
@@ -170,7 +170,7 @@ class Watcher(Recorder):
         function = self._functions.get(frame.f_code)
         if function is not None and function.audit_weight and not function.is_library and isinstance(value, Mapping):
             self._built[id(value)] = value, function
-            if len(self._built) > _MOST_BUILT:
+            if len(self._built) > _MAX_BUILT:
                 self._built.popitem(last=False)
 
     def _note_stored(self, values: Mapping[str, Any]) -> None:

@@ -488,7 +488,15 @@ def test_fields_as_comes_first(app: Application, word: str) -> None:
     assert type(app.row("optional_text")).__name__ == {"text": "str"}.get(word, word)
 
 
-@pytest.mark.parametrize(("last", "expected"), [('{"a":1}', str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)])
+class Text(str):
+    """A string of a class of its own, such as one that is safe in HTML."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [('{"a":1}', str), (Text("{}"), str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)]
+)
 def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected: type) -> None:
     """If nothing else is known, the place takes what it took before."""
     app.audit("record?fields=args.extra")

@@ -11,13 +11,14 @@ import importlib
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
 
 _KINDS_BY_NAME = {
     "str": "text",
+    "LiteralString": "text",
     "bytes": "bytes",
     "bytearray": "bytes",
     "memoryview": "bytes",
@@ -46,7 +47,8 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
     for _ in range(_MAX_DEPTH):
         annotations = annotations_of(function)
         if name in annotations:
-            return kind_of_annotation(annotations[name], getattr(function, "__globals__", {}))
+            variables = {one.__name__: one for one in getattr(function, "__type_params__", ())}
+            return kind_of_annotation(annotations[name], {**getattr(function, "__globals__", {}), **variables})
         function = getattr(function, "__wrapped__", None)
     return None
 
@@ -87,6 +89,9 @@ def _kinds(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterato
     if isinstance(annotation, (str, typing.ForwardRef)):
         text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
         yield from _kinds_of_node(_parsed(text), namespace, depth - 1)
+    elif isinstance(annotation, typing.TypeVar):
+        for one in quietly(_bounds, annotation) or ():
+            yield from _kinds(one, namespace, depth - 1)
     elif isinstance(annotation, type) and typing.get_origin(annotation) is None:
         yield from _kinds_of_class(annotation)
     else:
@@ -112,6 +117,10 @@ def _kinds_of_generic(annotation: Any, namespace: Mapping[str, Any], depth: int)
         yield from _kinds(arguments[0], namespace, depth)
     elif isinstance(origin, type):
         yield from _kinds_of_class(origin)
+    elif getattr(annotation, "_name", None) == "LiteralString":
+        yield "text"
+    elif _aliased(origin) is not None:  # a generic alias of a ``type`` statement
+        yield from _kinds(_aliased(origin), namespace, depth)
     elif origin is None:
         inner = getattr(annotation, "__supertype__", None) or _aliased(annotation) or getattr(annotation, "type", None)
         if inner is not None:  # a NewType, a type alias, an InitVar
@@ -167,10 +176,21 @@ def _aliased(annotation: Any) -> Any:
     """Return the right side of a ``type`` statement, as a string where Python can tell it."""
     if type(annotation).__name__ != "TypeAliasType":
         return None
+    return _as_string(annotation.evaluate_value) if _ARE_LAZY else quietly(getattr, annotation, "__value__")
+
+
+def _bounds(variable: Any) -> Iterable[Any]:
+    """Return the bound of a type variable, or its constraints."""
     if not _ARE_LAZY:
-        return quietly(getattr, annotation, "__value__")
+        return variable.__constraints__ or (variable.__bound__,)
+    bounds = [one for one in (variable.evaluate_bound, variable.evaluate_constraints) if one is not None]
+    found = [_as_string(one) for one in bounds]
+    return [one for group in found for one in (group if isinstance(group, tuple) else (group,))]
+
+
+def _as_string(evaluate: Any) -> Any:
     annotationlib = importlib.import_module("annotationlib")
-    return annotationlib.call_evaluate_function(annotation.evaluate_value, annotationlib.Format.STRING)
+    return annotationlib.call_evaluate_function(evaluate, annotationlib.Format.STRING)
 
 
 def _annotations_as_strings(owner: Any) -> Mapping[str, Any]:

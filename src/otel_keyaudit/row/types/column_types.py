@@ -83,6 +83,11 @@ def _is_one_of(column: Any, *names: str) -> bool:
 
 
 def _of_sqlalchemy(column: Any) -> str:
+    kinds = {_of_sqlalchemy_type(one) for one in (column, *getattr(column, "_variant_mapping", {}).values())}
+    return kinds.pop() if len(kinds) == 1 else UNKNOWN  # its type depends on the database
+
+
+def _of_sqlalchemy_type(column: Any) -> str:
     if _is_one_of(column, "JSON", "PickleType"):
         return "dict"
     if _is_one_of(column, "Enum"):
@@ -92,7 +97,7 @@ def _of_sqlalchemy(column: Any) -> str:
         if found != UNKNOWN:
             return found
     implementation = getattr(column, "impl", None)  # of a TypeDecorator
-    return UNKNOWN if implementation is None else _of_sqlalchemy(implementation)
+    return UNKNOWN if implementation is None else _of_sqlalchemy_type(implementation)
 
 
 def _of_django(field: Any) -> str:

@@ -13,8 +13,6 @@ from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.row.types.annotations import kind_of_attribute
 from otel_keyaudit.row.types.column_types import UNKNOWN, kind_of_column
 
-_KINDS: dict[type, str] = {str: "text", bytes: "bytes", bytearray: "bytes", memoryview: "bytes"}
-
 
 class EmptyFields:
     """The kind that ``None`` becomes in one place.
@@ -32,7 +30,11 @@ class EmptyFields:
 
     def note(self, fields: Any) -> None:
         """Remember the kind of fields that the target was given."""
-        self._last = _KINDS.get(type(fields), "dict")
+        kind = type(fields)
+        if issubclass(kind, str):
+            self._last = "text"
+        else:
+            self._last = "bytes" if issubclass(kind, (bytes, bytearray, memoryview)) else "dict"
 
     def kind(self, owner: Any = None, name: str | None = None) -> Any:
         """Return the kind: ``text``, ``bytes`` or ``dict``.
@@ -64,6 +66,12 @@ class EmptyFields:
     def _kind_of(self, kind: type, name: str) -> str | None:
         known = self._class
         if known is None or known[0]() is not kind or known[1] != name:
-            found = kind_of_attribute(kind, name) or kind_of_column(kind, name)
-            known = self._class = ref(kind), name, found
+            known = self._class = ref(kind), name, _kind_in(kind, name)
         return known[2]
+
+
+def _kind_in(kind: type, name: str) -> str | None:
+    annotated, stored = kind_of_attribute(kind, name), kind_of_column(kind, name)
+    if annotated == "dict" and stored in ("text", "bytes"):
+        return UNKNOWN  # the column would get a dict that it cannot store
+    return annotated or stored

@@ -52,6 +52,8 @@ NAMESPACE = {
         (Annotated[str | None, "json"], "text"), (ClassVar[bytes | None], "bytes"), (Json, "text"),
         (Optional[Json], "text"), (InitVar[str], "text"), (Alias, "text"), (str | bytes, "text"),
         (str | int, "text"), (typing.Dict[str, Any], "dict"), (typing.Final[str], "text"),  # noqa: UP006
+        (TypeVar("T", bound=str), "text"), (TypeVar("T", bytes, bytearray), "bytes"), (TypeVar("T", str, dict), None),
+        (TypeVar("T"), None), (TypeVar("T", bound="str | None"), "text"),
         (str | dict | None, None), (bytes | Mapping, None), (Any, None), (object, None), (int, None), (None, None),
         (list[str], None), (Literal["a"], None), (Unset, None), (typing.Callable[[str], str], None), ([], None),
     ],
@@ -71,7 +73,7 @@ def test_objects(annotation: Any, kind: str | None) -> None:
         ("Alias", "text"), ("Fields | None", "dict"), ("Own", "text"), ("'str'", "text"),
         ("str | dict[str, Any]", None), ("Hidden", None), ("Hidden[str]", None), ("list[str]", None), ("Any", None),
         ("None", None), ("", None), ("1 +", None), ("boom()", None), ("x.y.z", None), ("Literal['str']", None),
-        ("\x00", None), ("types.ModuleType", None), ("typing.Text", "text"),
+        ("\x00", None), ("LiteralString | None", "text"), ("types.ModuleType", None), ("typing.Text", "text"),
     ],
 )  # fmt: skip
 def test_strings(annotation: str, kind: str | None) -> None:
@@ -107,6 +109,20 @@ def test_parameter_behind_decorators() -> None:
     assert kind_of_parameter(wrapper, "extra") == "text"
     assert kind_of_parameter(wrapper, "other") is None
     assert kind_of_parameter(None, "extra") is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+def test_type_parameters_and_generic_aliases(load_module: LoadModule) -> None:
+    """Of the syntax of Python 3.12."""
+    module = load_module("""
+type Json[T] = str | None
+
+def bound[T: str](extra: T | None = None): ...
+
+def aliased(extra: Json[int] = None): ...
+""")
+    assert kind_of_parameter(module.bound, "extra") == "text"
+    assert kind_of_parameter(module.aliased, "extra") == "text"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated with the definition")

@@ -36,7 +36,7 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 
 def current_check() -> Check | None:
     """Return the outermost open check that this code runs in."""
-    check = _innermost_check()
+    check = None if _CURRENT.get() is None else _innermost_check()
     return None if check is None else check.outermost
 
 

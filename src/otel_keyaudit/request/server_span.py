@@ -25,6 +25,18 @@ AMPLE_ROOM = 64
 _LIMITS = SpanLimits()
 
 
+Location = tuple[str, str]
+"""Trace and span id, in lower-case hex of 32 and 16 digits (W3C trace context)."""
+
+
+def location_of(span: Span) -> Location | None:
+    """Return trace and span id of a span, recorded or not; ``None`` for a span without ids."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
 class ServerSpans:
     """Serializes keys for server spans.
 

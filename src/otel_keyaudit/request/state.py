@@ -32,8 +32,10 @@ from otel_keyaudit.request.server_span import (
     NO_ATTRIBUTES,
     OUTCOME,
     WRITE,
+    Location,
     ServerSpan,
     ServerSpans,
+    location_of,
 )
 
 _numbers = count(1)
@@ -65,6 +67,7 @@ class RequestState:
         presented: The credentials that the request has presented, while it is open.
         used_key: The key that :class:`use_key` set around or in the request.
         server_span: The server span.
+        location: Its ids.
         decisions: The decisions so far, ``None`` before the first.
         open_authentications: Calls whose key may be stored before they end.
     """
@@ -77,6 +80,7 @@ class RequestState:
     presented: tuple[str, ...] = ()
     used_key: Attribution | None = None
     server_span: trace.Span | None = None
+    location: Location | None = None
     decisions: DecisionLog | None = None
     open_authentications: tuple[Any, ...] = ()
     _shown: ServerSpan | None = None
@@ -293,7 +297,10 @@ class RequestState:
         with self._lock:
             self.server_span = server_span
             self.used_key = used_key
-            if server_span is not None and server_span.is_recording():
+            if server_span is None:
+                return
+            self.location = location_of(server_span)
+            if server_span.is_recording():
                 self._shown = ServerSpan(server_span)
                 if used_key is not None or self._outcome or self._last_write:
                     self._show_guarded()
@@ -331,7 +338,7 @@ class RequestState:
             self.is_open = False
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
-            self.scope = self.server_span = self._shown = self.used_key = None
+            self.scope = self.server_span = self.location = self._shown = self.used_key = None
             self._only = self._keys = self._actor_keys = self._subjects = None
             self.aliases = self.presented = self.open_authentications = ()
 

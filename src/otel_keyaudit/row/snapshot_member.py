@@ -7,9 +7,7 @@ from typing import Any
 import orjson
 
 from otel_keyaudit.key.encoded_object import EncodedObject
-
-Location = tuple[str, str]
-"""Trace id and span id of the span in which a row is written, as lower-case hex of 32 and 16 digits."""
+from otel_keyaudit.request.server_span import Location
 
 
 class SnapshotMember:

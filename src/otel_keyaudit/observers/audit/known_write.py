@@ -9,14 +9,14 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.changes import Changes
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
-from otel_keyaudit.observers.audit.span import AuditSpan, Location, location_of
+from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
 from otel_keyaudit.observers.decision import Check
 from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
 from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
-from otel_keyaudit.request.server_span import NO_ATTRIBUTES, ambiguous_attributes, with_delegation
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, with_delegation
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
 
@@ -101,8 +101,9 @@ class KnownWrite(ObservedCall):
 
     def location(self) -> Location | None:
         """Return the span in which the row is written: the audit span, else the server span."""
-        located = None if self._span is None else location_of(self._span.span)
-        return located or (None if self._request is None else location_of(self._request.server_span))
+        if self._span is not None and self._span.location is not None:
+            return self._span.location
+        return None if self._request is None else self._request.location
 
     def members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
         """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""

@@ -13,19 +13,7 @@ from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
 from otel_keyaudit.guard.collection import isolated, may_change_context
 from otel_keyaudit.request.boundaries.running import AUDIT_SPAN_MARK
-
-Location = tuple[str, str]
-"""Trace and span id, in lower-case hex of 32 and 16 digits (W3C trace context)."""
-
-
-def location_of(span: Span | None) -> Location | None:
-    """Return trace and span id of a span, recorded or not; ``None`` without a span."""
-    if span is None:
-        return None
-    context = span.get_span_context()
-    if not context.is_valid:
-        return None
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+from otel_keyaudit.request.server_span import location_of
 
 
 class AuditSpan:
@@ -35,12 +23,16 @@ class AuditSpan:
         tracer: Starts it.
         server_span: The server span of the request, whose trace it belongs to even after that span has ended.
         attributes: Its attributes.
+
+    Attributes:
+        location: Its ids.
     """
 
-    __slots__ = ("_outer", "span")
+    __slots__ = ("_outer", "location", "span")
 
     def __init__(self, tracer: Tracer, server_span: Span | None, attributes: Mapping[str, Any]) -> None:
         self.span = isolated(tracer.start_span)(_name(attributes), context=_parent(server_span), attributes=attributes)
+        self.location = location_of(self.span)
         self._outer: context_api.Context | None = None
         if self.span.is_recording():  # any other may be shared: the one of a tracer that is off, or its parent
             setattr(self.span, AUDIT_SPAN_MARK, True)

@@ -135,6 +135,9 @@ def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: i
     elif isinstance(node, ast.BinOp):
         yield from _kinds_of_node(node.left, namespace, depth - 1)
         yield from _kinds_of_node(node.right, namespace, depth - 1)
+    elif isinstance(node, ast.Tuple):  # the constraints of a type variable
+        for element in node.elts:
+            yield from _kinds_of_node(element, namespace, depth - 1)
     elif isinstance(node, ast.Subscript):
         name, arguments = _last_name(node.value), node.slice
         elements = arguments.elts if isinstance(arguments, ast.Tuple) else [arguments]
@@ -180,12 +183,11 @@ def _aliased(annotation: Any) -> Any:
 
 
 def _bounds(variable: Any) -> Iterable[Any]:
-    """Return the bound of a type variable, or its constraints."""
-    if not _ARE_LAZY:
+    """Return the bound of a type variable, or its constraints; as a string if they would have to be evaluated."""
+    evaluate = (variable.evaluate_bound or variable.evaluate_constraints) if _ARE_LAZY else None
+    if evaluate is None or type(evaluate).__name__ == "constevaluator":  # of a call of ``TypeVar``
         return variable.__constraints__ or (variable.__bound__,)
-    bounds = [one for one in (variable.evaluate_bound, variable.evaluate_constraints) if one is not None]
-    found = [_as_string(one) for one in bounds]
-    return [one for group in found for one in (group if isinstance(group, tuple) else (group,))]
+    return (_as_string(evaluate),)
 
 
 def _as_string(evaluate: Any) -> Any:

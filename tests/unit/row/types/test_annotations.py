@@ -120,8 +120,11 @@ type Json[T] = str | None
 def bound[T: str](extra: T | None = None): ...
 
 def aliased(extra: Json[int] = None): ...
+
+def constrained[T: (bytes, bytearray)](extra: T | None = None): ...
 """)
     assert kind_of_parameter(module.bound, "extra") == "text"
+    assert kind_of_parameter(module.constrained, "extra") == "bytes"
     assert kind_of_parameter(module.aliased, "extra") == "text"
 
 

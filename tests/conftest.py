@@ -12,7 +12,9 @@ from opentelemetry import trace
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.request import context as request_state
-from support.keyaudit import KeyAudit, LoadModule, Modules
+from otel_keyaudit.testing import Recorder
+from support.keyaudit import KeyAudit
+from support.modules import LoadModule, Modules
 
 # No example is judged by its time. The full form is chosen with --hypothesis-profile=full.
 settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -41,8 +43,15 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
+def recorder(_nothing_left_behind: None) -> Iterator[Recorder]:
+    """A recorder that accepts wrong and pending targets and keeps no rows; it uninstruments at the end."""
+    with Recorder(strict=False, keep_rows=False) as made:
+        yield made
+
+
+@pytest.fixture
 def keyaudit(_nothing_left_behind: None) -> KeyAudit:
-    """The library with a span exporter and a metric reader of its own; it is uninstrumented afterwards."""
+    """The recorder with the names of its predecessor."""
     return KeyAudit()
 
 

@@ -18,10 +18,9 @@ import httpx
 import pytest
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as AsgiSpans
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiSpans
-from opentelemetry.trace import SpanKind
 from starlette.types import Receive, Scope, Send
 
-from support.keyaudit import KeyAudit, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.server import serving
 
 FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
@@ -150,18 +149,18 @@ def _body(nonce: str, refused: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def on_uvicorn(keyaudit: KeyAudit) -> Iterator[str]:
+def on_uvicorn(recorder: Recorder) -> Iterator[str]:
     """Serve by uvicorn."""
-    with serving(AsgiSpans(asgi, tracer_provider=keyaudit.tracer_provider)) as port:
+    with serving(AsgiSpans(asgi, tracer_provider=recorder.tracer_provider)) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def on_waitress(keyaudit: KeyAudit) -> Iterator[str]:
+def on_waitress(recorder: Recorder) -> Iterator[str]:
     """Serve by waitress."""
     waitress: Any = pytest.importorskip("waitress")
     options = {"host": "127.0.0.1", "port": 0, "threads": 16, "clear_untrusted_proxy_headers": True}
-    server = waitress.create_server(WsgiSpans(wsgi, tracer_provider=keyaudit.tracer_provider), **options)
+    server = waitress.create_server(WsgiSpans(wsgi, tracer_provider=recorder.tracer_provider), **options)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -195,17 +194,17 @@ async def send(address: str, requests: list[Sent]) -> None:
 
 
 @pytest.mark.parametrize("server", [on_uvicorn, on_waitress])
-def test_no_decision_is_in_the_row_of_another_request(server: Any, keyaudit: KeyAudit) -> None:
+def test_no_decision_is_in_the_row_of_another_request(server: Any, recorder: Recorder) -> None:
     """Rows at the end have the three decisions of their request, rows inside a check the first and the open one."""
     ROWS.clear()
     requests = mixed(COUNT, 1)
-    keyaudit.instrument(**TARGETS)
-    with server(keyaudit) as address:
+    recorder.instrument(**TARGETS)
+    with server(recorder) as address:
         asyncio.run(send(address, requests))
 
     rows: dict[tuple[str, str], Any] = {(nonce, place): fields.get("request_api_key") for nonce, place, fields in ROWS}
     assert len(ROWS) == len(rows) == 2 * COUNT
-    spans = _server_spans(keyaudit)
+    spans = _server_spans(recorder)
     for sent in requests:
         at_end, inside, span = rows[sent.nonce, "end"], rows[sent.nonce, "inside"], spans[sent.nonce]
         if not sent.has_key:
@@ -221,16 +220,16 @@ def test_no_decision_is_in_the_row_of_another_request(server: Any, keyaudit: Key
         assert span["keyaudit.key.id"] == f"key-{sent.nonce}"
         assert span["keyaudit.decision.outcome"] == shown["outcome"]
         assert span["keyaudit.decision.required"] == tuple(shown["required"])
-    assert keyaudit.count("keyaudit.decisions") == CHECKS * COUNT
+    assert recorder.count("keyaudit.decisions") == CHECKS * COUNT
     denied = sum(sent.refused < CHECKS for sent in requests)
-    assert keyaudit.count("keyaudit.decisions", {"keyaudit.decision.outcome": "denied"}) == denied
-    assert keyaudit.degraded() == {}
+    assert recorder.count("keyaudit.decisions", {"keyaudit.decision.outcome": "denied"}) == denied
+    assert recorder.errors() == {}
 
 
-def _server_spans(keyaudit: KeyAudit) -> dict[str, dict[str, Any]]:
+def _server_spans(recorder: Recorder) -> dict[str, dict[str, Any]]:
     """Return our attributes of each server span, by nonce."""
     spans = {}
-    for span in keyaudit.spans(SpanKind.SERVER):
+    for span in recorder.server_spans():
         attributes = span.attributes or {}
         url = next(str(attributes[name]) for name in ("http.url", "http.target") if "?" in str(attributes.get(name)))
         spans[_asked(url.partition("?")[2])[0]] = keyaudit_attributes(span)

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.request import context as request_state
+from otel_keyaudit.testing import Recorder
 from support import service, sockets, traffic
 from support.instrumented import INSTRUMENTED, nothing, restore
-from support.keyaudit import KeyAudit
 from support.server import serving
 
 FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
@@ -26,21 +26,21 @@ COUNT = 10_000 if FULL else 300
 
 
 @pytest.fixture
-def instrumented(keyaudit: KeyAudit) -> Iterator[KeyAudit]:
+def instrumented(recorder: Recorder) -> Iterator[Recorder]:
     """The library, on for the service."""
     service.rows.clear()
-    keyaudit.instrument(auth_targets=service.AUTH_TARGETS, audit_targets=service.AUDIT_TARGETS)
-    yield keyaudit
+    recorder.instrument(auth_targets=service.AUTH_TARGETS, audit_targets=service.AUDIT_TARGETS)
+    yield recorder
     restore()
 
 
-def _check(requests: list[traffic.Sent], keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def _check(requests: list[traffic.Sent], recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     assert traffic.wrong_rows(requests) == []
-    assert traffic.wrong_server_spans(requests, keyaudit) == []
-    assert traffic.wrong_audit_spans(requests, keyaudit) == []
-    assert traffic.strayed_audit_spans(requests, keyaudit) == []
-    assert keyaudit.writes() == traffic.expected_writes(requests)
-    assert keyaudit.degraded() == {}
+    assert traffic.wrong_server_spans(requests, recorder) == []
+    assert traffic.wrong_audit_spans(requests, recorder) == []
+    assert traffic.strayed_audit_spans(requests, recorder) == []
+    assert recorder.writes() == traffic.expected_writes(requests)
+    assert recorder.errors() == {}
     _check_nothing_left(caplog)
 
 
@@ -64,7 +64,7 @@ async def _in_process(app: ASGIApp, requests: list[traffic.Sent]) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_in_process(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_in_process(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """In one event loop, without sockets."""
     app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
@@ -73,7 +73,7 @@ def test_in_process(seed: int, instrumented: KeyAudit, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_on_uvicorn(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_on_uvicorn(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Over sockets, with connections that are kept alive."""
     app = INSTRUMENTED[(seed + 2) % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
@@ -83,7 +83,7 @@ def test_on_uvicorn(seed: int, instrumented: KeyAudit, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_aborted_at_any_await(seed: int, instrumented: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_aborted_at_any_await(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Requests are cancelled wherever they happen to be: what they wrote is right, and nothing is left."""
     app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = [sent for sent in traffic.mixed(COUNT, seed) if sent.place not in service.UNKNOWN_PLACES]
@@ -109,7 +109,7 @@ async def _abort(app: ASGIApp, requests: list[traffic.Sent], choose: random.Rand
             assert request_state.CALL.get() is None
 
 
-def test_pipelined_on_one_connection(instrumented: KeyAudit) -> None:
+def test_pipelined_on_one_connection(instrumented: Recorder) -> None:
     """The server starts a connection's next request in the previous one's context: each has its own key, or none."""
     requests = [
         traffic.Sent(f"n{number}.", f"k{number}" if number % 3 else "", "async", ("background", "endpoint")[number % 2])
@@ -120,7 +120,7 @@ def test_pipelined_on_one_connection(instrumented: KeyAudit) -> None:
     assert traffic.wrong_rows(requests) == []
 
 
-def test_uninstrumented_while_requests_are_running(instrumented: KeyAudit) -> None:
+def test_uninstrumented_while_requests_are_running(instrumented: Recorder) -> None:
     """Requests that are in flight when the library goes off end as usual, and rows name their own key or none."""
     requests = traffic.mixed(200, 1)
     app = nothing(instrumented.tracer_provider)

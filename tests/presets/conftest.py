@@ -86,3 +86,10 @@ def on_each(request: pytest.FixtureRequest, recorder: Recorder) -> Recorder:
     if request.param == "postgresql":
         request.getfixturevalue("recorder_on_postgresql")
     return recorder
+
+
+@pytest.fixture
+def lenient_recorder() -> Iterator[Recorder]:
+    """A recorder without Django that accepts wrong targets and keeps no rows."""
+    with Recorder(strict=False, keep_rows=False) as made:
+        yield made

@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
-from opentelemetry.trace import SpanKind
 
-from otel_keyaudit.testing import Recorder, assert_names
+from otel_keyaudit.testing import Recorder, assert_names, keyaudit_attributes
 from presets.credential import Credential
 from presets.serving import serving_wsgi
 
@@ -32,11 +31,8 @@ def requests(server: AbstractContextManager[str], path: str, *headers: Mapping[s
 
 def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
     """Return the library's attributes of each server span."""
-    spans = [span for span in recorder.spans if span.kind is SpanKind.SERVER]
-    return [
-        {name: value for name, value in (span.attributes or {}).items() if name.startswith("keyaudit.")}
-        for span in sorted(spans, key=lambda span: span.start_time or 0)
-    ]
+    spans = sorted(recorder.server_spans(), key=lambda span: span.start_time or 0)
+    return [keyaudit_attributes(span) for span in spans]
 
 
 def assert_key_is_recorded(recorder: Recorder, credential: Credential, answers: list[int]) -> None:

@@ -16,7 +16,6 @@ import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
-from opentelemetry.trace import SpanKind
 
 from otel_keyaudit.testing import Recorder
 from presets.serving import serving_wsgi
@@ -106,7 +105,7 @@ def _rows(service: Any, way: str) -> dict[str, dict[str, Any]]:
 
 def _trace_id(recorder: Recorder) -> str:
     """Return the trace of the one request that there was."""
-    (server_span,) = [span for span in recorder.spans if span.kind is SpanKind.SERVER]
+    (server_span,) = recorder.server_spans()
     return trace.format_trace_id(server_span.context.trace_id)
 
 

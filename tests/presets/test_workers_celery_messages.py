@@ -16,8 +16,8 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import used_key
 from otel_keyaudit.request.workers.message import packed
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 HEADER = "keyaudit-key"
@@ -28,14 +28,14 @@ WRITTEN = (
 
 
 @pytest.fixture
-def celery(keyaudit: KeyAudit) -> Iterator[Celery]:
+def celery(lenient_recorder: Recorder) -> Iterator[Celery]:
     """An application with a broker in memory, and the preset on."""
     bare.rows.clear()
     app = Celery("messages", broker="memory://", backend="cache+memory://", set_as_current=False)
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="celery")
+    lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, presets="celery")
     yield app
     app.close()
-    keyaudit.uninstrument()
+    lenient_recorder.uninstrument()
 
 
 @pytest.fixture
@@ -89,26 +89,28 @@ def test_a_header_that_was_given_is_never_sent(key: ApiKey | None, celery: Celer
 
 
 @pytest.mark.parametrize("field", ["scopes", "allow_list"])
-def test_lists_that_are_too_long_stay_behind(field: str, celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+def test_lists_that_are_too_long_stay_behind(
+    field: str, celery: Celery, write: Task, lenient_recorder: Recorder
+) -> None:
     """A broker could refuse the message; the row names the key, whose lists are unknown there, and it is counted."""
     lists: Any = {field: [f"{number:050}" for number in range(1000)]}
     with use_key(ApiKey("k1", "loader", **lists)):
         write.delay("one")
 
     assert _published(celery)[HEADER] == '{"id":"k1","name":"loader"}'
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
+    assert lenient_recorder.errors() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
 
 
-def test_a_key_that_is_too_long_stays_behind(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+def test_a_key_that_is_too_long_stays_behind(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
     """The message is sent all the same."""
     with use_key(ApiKey("k" * 16_000, "n" * 16_000, owner="o" * 16_000)):
         write.delay("one")
 
     assert HEADER not in _published(celery)
-    assert len(keyaudit.degraded()) == 1
+    assert len(lenient_recorder.errors()) == 1
 
 
-def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
     """It has every field, and is gone behind the task, whether that returns or raises."""
     fail = celery.task(_fail, name="fail", shared=False)
     _run(write, "one", **{HEADER: WRITTEN})
@@ -120,7 +122,7 @@ def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, keyaudi
     assert bare.named() == {"one": "k1", "two": "k1", "three": None}
     member = bare.rows[0]["request_api_key"]
     assert (member["owner"], member["allow_list"], member["digest"]) == ("owner", [], KEY.digest)
-    assert keyaudit.degraded() == {}
+    assert lenient_recorder.errors() == {}
 
 
 @pytest.mark.parametrize(
@@ -151,21 +153,21 @@ def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, keyaudi
     ids=lambda header: repr(header)[:24],
 )
 def test_a_header_that_this_library_did_not_write_is_refused(
-    header: Any, write: Task, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+    header: Any, write: Task, lenient_recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The task runs without a key; it is counted, and logged once without what was in it."""
     _run(write, "one", **{HEADER: header})
     _run(write, "two", **{HEADER: header})
 
     assert bare.named() == {"one": None, "two": None}
-    assert sum(keyaudit.degraded().values()) == 2
+    assert sum(lenient_recorder.errors().values()) == 2
     (message,) = [record.getMessage() for record in caplog.records if record.name == "otel_keyaudit"]
     assert message.startswith("keyaudit: a job: authentication failed with ")
     assert "k1" not in message
 
 
 @pytest.mark.parametrize("is_traced", [True, False])
-def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
     """With ``task_always_eager`` it names the key of the request around, also under a span of its own."""
     celery.conf.task_always_eager = True
 
@@ -174,16 +176,16 @@ def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, 
 
     nested = celery.task(send_another, name="nested", shared=False)
     if is_traced:
-        CeleryInstrumentor().instrument(tracer_provider=keyaudit.tracer_provider)
+        CeleryInstrumentor().instrument(tracer_provider=lenient_recorder.tracer_provider)
     try:
-        with keyaudit.request():
+        with lenient_recorder.request():
             bare.verify("k1")
             write.delay("one")
             write.apply(["two"], headers={HEADER: '{"id":"forged"}'})
             nested.delay("three")
             (write.si("four") | write.si("five")).delay()
             bare.record("after")
-        with keyaudit.request():
+        with lenient_recorder.request():
             write.apply(["keyless"], headers={HEADER: '{"id":"forged"}'})
         write.delay("outside")
     finally:
@@ -194,10 +196,10 @@ def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, 
     assert bare.named() == {**named, "keyless": None, "outside": None}
 
 
-def test_it_is_taken_off_again(celery: Celery, write: Task, keyaudit: KeyAudit) -> None:
+def test_it_is_taken_off_again(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
     """After uninstrument() nothing listens, and a header that came in is not looked at."""
     with use_key(KEY):
-        keyaudit.uninstrument()
+        lenient_recorder.uninstrument()
         write.delay("one")
         assert HEADER not in _published(celery)
     _run(write, "two", **{HEADER: WRITTEN})

@@ -22,15 +22,16 @@ from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.context import used_key
 from otel_keyaudit.request.workers.message import packed
 from otel_keyaudit.request.workers.propagation import Carrier, Jobs, around
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit, Modules
+from support.modules import Modules
 
 NOTE: ContextVar[str] = ContextVar("note", default="")
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit, presets="executors")
+def _instrumented(lenient_recorder: Recorder) -> None:
+    bare.instrument(lenient_recorder, presets="executors")
 
 
 @pytest.fixture
@@ -64,28 +65,28 @@ WAYS = [_by_submit, _by_map, _by_run_in_executor, _by_to_thread]
 
 @pytest.mark.parametrize("hand_over", WAYS)
 def test_a_job_names_the_key_that_gave_it(
-    hand_over: Callable[[ThreadPoolExecutor, str], None], pool: ThreadPoolExecutor, keyaudit: KeyAudit
+    hand_over: Callable[[ThreadPoolExecutor, str], None], pool: ThreadPoolExecutor, lenient_recorder: Recorder
 ) -> None:
     """However it is given, its row has the request's key and trace, and the next job has its own or none."""
-    with keyaudit.request() as server_span:
+    with lenient_recorder.request() as server_span:
         bare.verify("k1")
         hand_over(pool, "first")
-    with keyaudit.request():
+    with lenient_recorder.request():
         hand_over(pool, "keyless")
     hand_over(pool, "outside")
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k2")
         hand_over(pool, "second")
 
     assert bare.named() == {"first": "k1", "keyless": None, "outside": None, "second": "k2"}
     trace_id = trace.format_trace_id(server_span.get_span_context().trace_id)
     assert bare.rows[0]["request_api_key"]["trace_id"] == trace_id
-    assert keyaudit.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 0}
-    assert keyaudit.degraded() == {}
+    assert lenient_recorder.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 0}
+    assert lenient_recorder.errors() == {}
 
 
 @pytest.mark.parametrize("is_traced", [True, False])
-def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """It still names the key, in the trace of the request; without one, in a trace of its own."""
     ended = Event()
 
@@ -104,7 +105,7 @@ def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecut
 
     jobs: list[Future[None]] = []
     if is_traced:
-        with keyaudit.request():
+        with lenient_recorder.request():
             asyncio.run(call())
     else:
         asyncio.run(call())
@@ -112,12 +113,12 @@ def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecut
     jobs[0].result(30)
 
     assert bare.named() == {"late": "k1"}
-    (audit_span,) = keyaudit.audit_spans()
-    parents = [span.context.span_id for span in keyaudit.spans() if span is not audit_span and span.context]
+    (audit_span,) = lenient_recorder.audit_spans()
+    parents = [span.context.span_id for span in lenient_recorder.spans if span is not audit_span and span.context]
     assert [audit_span.parent.span_id] == parents if audit_span.parent else not is_traced
 
 
-def test_to_thread_in_a_task_that_outlives_its_request(keyaudit: KeyAudit) -> None:
+def test_to_thread_in_a_task_that_outlives_its_request(lenient_recorder: Recorder) -> None:
     """The context that it copies is that of a request, which has ended by the time of the write."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -142,12 +143,12 @@ def test_to_thread_in_a_task_that_outlives_its_request(keyaudit: KeyAudit) -> No
     assert bare.named() == {"late": "k1"}
 
 
-def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """A thread of a pool is outside of every request, and what outlived its request has failed."""
-    keyaudit.uninstrument()
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
+    lenient_recorder.uninstrument()
+    lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
 
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         _by_submit(pool, "submitted")
         _by_to_thread(pool, "during")
@@ -157,10 +158,10 @@ def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, keyaudit: Ke
 
 @pytest.mark.parametrize("credentials", [["k1", "k2"], [""]])
 def test_several_keys_or_none_are_not_handed_over(
-    credentials: list[str], pool: ThreadPoolExecutor, keyaudit: KeyAudit
+    credentials: list[str], pool: ThreadPoolExecutor, lenient_recorder: Recorder
 ) -> None:
     """A job is not told which of them it might have been."""
-    with keyaudit.request():
+    with lenient_recorder.request():
         for credential in credentials:
             bare.verify(credential)
         _by_submit(pool, "job")
@@ -168,18 +169,18 @@ def test_several_keys_or_none_are_not_handed_over(
     assert bare.named() == {"job": None}
 
 
-def test_a_key_that_is_denied_in_the_end_is_not_shown_because_of_a_job(keyaudit: KeyAudit) -> None:
+def test_a_key_that_is_denied_in_the_end_is_not_shown_because_of_a_job(lenient_recorder: Recorder) -> None:
     """Handing a job over, in the middle of an authentication, makes no key of the request's."""
-    keyaudit.uninstrument()
-    keyaudit.instrument(
+    lenient_recorder.uninstrument()
+    lenient_recorder.instrument(
         auth_targets=[*bare.AUTH_TARGETS, "presets.test_workers_executors:check"],
         audit_targets=bare.AUDIT_TARGETS,
         presets="executors",
     )
-    with keyaudit.request(), pytest.raises(PermissionError):
+    with lenient_recorder.request(), pytest.raises(PermissionError):
         check("k1")
 
-    shown = keyaudit.server_span()
+    shown = lenient_recorder.server_span()
     assert (shown["keyaudit.denied.key.id"], shown["keyaudit.key.id"]) == ("k1", "")
 
 
@@ -190,14 +191,14 @@ def check(credential: str) -> None:
     raise PermissionError
 
 
-def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """The pool's interface is as it was: arguments, results, exceptions, the context, and what is no function."""
 
     def fail() -> None:
         NOTE.set("left in the thread")
         raise LookupError("its own")
 
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         assert pool.submit(int, "11", base=2).result() == 3
         with pytest.raises(LookupError, match="its own"):
@@ -209,15 +210,15 @@ def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, keya
         assert pool.submit(NOTE.get).result() == "left in the thread"
 
 
-def test_it_is_taken_off_again(keyaudit: KeyAudit, pool: ThreadPoolExecutor) -> None:
+def test_it_is_taken_off_again(lenient_recorder: Recorder, pool: ThreadPoolExecutor) -> None:
     """After uninstrument() the functions have the code they had before, and jobs that wait still run."""
     go_on = Event()
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         pool.submit(go_on.wait, 30)
         waiting = pool.submit(bare.record, "waiting")
     observed = ThreadPoolExecutor.submit.__code__, asyncio.to_thread.__code__
-    keyaudit.uninstrument()
+    lenient_recorder.uninstrument()
     go_on.set()
     waiting.result(30)
 
@@ -228,44 +229,47 @@ def test_it_is_taken_off_again(keyaudit: KeyAudit, pool: ThreadPoolExecutor) -> 
 
 
 def test_a_failure_of_ours_is_counted_and_the_job_is_done(
-    pool: ThreadPoolExecutor, keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pool: ThreadPoolExecutor,
+    lenient_recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It names no key then, which is said once."""
     monkeypatch.setattr("otel_keyaudit.request.workers.propagation.used_for_job", lambda _: 1 / 0)
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         _by_submit(pool, "one")
         _by_submit(pool, "two")
 
     assert bare.named() == {"one": None, "two": None}
-    assert keyaudit.degraded() == {("authentication", "ZeroDivisionError"): 2}
+    assert lenient_recorder.errors() == {("authentication", "ZeroDivisionError"): 2}
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert warnings == ["keyaudit: a job: authentication failed with ZeroDivisionError"]
 
 
 @pytest.mark.parametrize("name", ["hand_over", "missing"])
 def test_a_library_that_is_imported_later(
-    name: str, keyaudit: KeyAudit, modules: Modules, monkeypatch: pytest.MonkeyPatch
+    name: str, lenient_recorder: Recorder, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is found then; one that has no such function is counted, and can be imported all the same."""
     written = modules.write("def hand_over(work): return work()")
-    keyaudit.uninstrument()
+    lenient_recorder.uninstrument()
     carrier = Carrier(written, lambda module, jobs: around(module, name, partial(_handed_over, jobs)))
     monkeypatch.setattr(presets, "carriers", lambda chosen: (carrier,))
-    keyaudit.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
+    lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
 
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         job = importlib.import_module(written).hand_over(lambda: current_key)
     assert job() == (ApiKey("k1", scopes=["read"]) if name == "hand_over" else None)
-    assert sum(keyaudit.degraded().values()) == (0 if name == "hand_over" else 1)
+    assert sum(lenient_recorder.errors().values()) == (0 if name == "hand_over" else 1)
 
 
 def _handed_over(jobs: Jobs, original: Any, args: Any, kwargs: Any) -> Any:
     return jobs.with_key(original(*args, **kwargs))
 
 
-def test_hundreds_of_requests_and_one_pool(keyaudit: KeyAudit) -> None:
+def test_hundreds_of_requests_and_one_pool(lenient_recorder: Recorder) -> None:
     """Every row names the key of the request that gave the job, however jobs, requests and threads are mixed."""
     choose = random.Random(5)
     credentials = {f"r{number}": f"k{number}" if choose.random() < 0.8 else "" for number in range(500)}
@@ -295,10 +299,10 @@ def test_hundreds_of_requests_and_one_pool(keyaudit: KeyAudit) -> None:
 
     assert bare.named() == {name + part: key or None for name, key in credentials.items() for part in "abcd"}
     assert set(left) == {trace.INVALID_SPAN}
-    assert keyaudit.writes()["failed"] == 0
+    assert lenient_recorder.writes()["failed"] == 0
 
 
-def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor, keyaudit: KeyAudit) -> None:
+def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """It ends with the job: the thread that runs the next one keeps nothing."""
 
     def leaves_behind() -> None:
@@ -306,7 +310,7 @@ def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor
 
     pool.submit(leaves_behind).result()
     assert pool.submit(current_key).result() is None
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         pool.submit(leaves_behind).result()
     assert pool.submit(current_key).result() is None

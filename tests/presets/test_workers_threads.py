@@ -13,13 +13,13 @@ import pytest
 from opentelemetry import trace
 
 from otel_keyaudit import current_key
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit, presets="executors,threads")
+def _instrumented(lenient_recorder: Recorder) -> None:
+    bare.instrument(lenient_recorder, presets="executors,threads")
 
 
 class Recording(Thread):
@@ -37,9 +37,9 @@ def _timer() -> Thread:
 @pytest.mark.parametrize(
     "make", [lambda: Thread(target=bare.record, args=("thread",)), Recording, _timer], ids=["target", "class", "timer"]
 )
-def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, keyaudit: KeyAudit) -> None:
+def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, lenient_recorder: Recorder) -> None:
     """Its row has the trace of the request, too."""
-    with keyaudit.request() as server_span:
+    with lenient_recorder.request() as server_span:
         bare.verify("k1")
         thread = make()
         thread.start()
@@ -50,7 +50,7 @@ def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, keyaud
     assert bare.rows[0]["request_api_key"]["trace_id"] == trace_id
 
 
-def test_a_thread_that_outlives_its_request(keyaudit: KeyAudit) -> None:
+def test_a_thread_that_outlives_its_request(lenient_recorder: Recorder) -> None:
     """It goes on to name the key; so does a thread that it starts itself."""
     ended = Event()
 
@@ -61,7 +61,7 @@ def test_a_thread_that_outlives_its_request(keyaudit: KeyAudit) -> None:
         inner.start()
         inner.join()
 
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         thread = Thread(target=work)
         thread.start()
@@ -71,13 +71,13 @@ def test_a_thread_that_outlives_its_request(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"late": "k1", "inner": "k1"}
 
 
-def test_a_thread_that_no_request_or_one_without_a_key_started(keyaudit: KeyAudit) -> None:
+def test_a_thread_that_no_request_or_one_without_a_key_started(lenient_recorder: Recorder) -> None:
     """It names nobody; nor does one that could not be started in a request and was started later."""
     threads = [Thread(target=bare.record, args=(action,)) for action in ("keyless", "outside", "again")]
-    with keyaudit.request():
+    with lenient_recorder.request():
         threads[0].start()
     threads[1].start()
-    with keyaudit.request(), pytest.MonkeyPatch.context() as patch:
+    with lenient_recorder.request(), pytest.MonkeyPatch.context() as patch:
         bare.verify("k1")
         patch.setattr(threading, "_start_joinable_thread", _no_thread, raising=False)
         patch.setattr(threading, "_start_new_thread", _no_thread, raising=False)
@@ -95,7 +95,7 @@ def _no_thread(*_: Any, **__: Any) -> None:
     raise RuntimeError(message)
 
 
-def test_a_worker_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
+def test_a_worker_that_the_first_request_starts(lenient_recorder: Recorder) -> None:
     """What it takes from a queue may be anybody's: it names nobody, from the first job on."""
     jobs: Queue[str | None] = Queue()
 
@@ -104,12 +104,12 @@ def test_a_worker_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
         while action := jobs.get():
             bare.record(action)
 
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("first")
         worker = Thread(target=work)
         worker.start()
         jobs.put("one")
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("second")
         jobs.put("two")
     jobs.put(None)
@@ -118,16 +118,16 @@ def test_a_worker_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"before any job": "first", "one": None, "two": None}
 
 
-def test_pools_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
+def test_pools_that_the_first_request_starts(lenient_recorder: Recorder) -> None:
     """The threads of a pool are for everybody; an executor's job has the key that came with it, and no other."""
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("first")
         executor, pool = ThreadPoolExecutor(2), ThreadPool(1)
         executor.submit(bare.record, "one").result()
         pool.apply(bare.record, ["uncarried"])
     assert executor.submit(current_key).result() is None
     assert pool.apply(current_key) is None
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("second")
         executor.submit(bare.record, "two").result()
     executor.shutdown()
@@ -137,7 +137,7 @@ def test_pools_that_the_first_request_starts(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"one": "first", "uncarried": None, "two": "second"}
 
 
-def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(keyaudit: KeyAudit) -> None:
+def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(lenient_recorder: Recorder) -> None:
     """The job ends all the same, and with it the key."""
     results: Queue[str] = Queue()
 
@@ -145,7 +145,7 @@ def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(keyaudit: KeyAudit) -> No
         results.get(timeout=30)
         bare.record("job")
 
-    with keyaudit.request(), ThreadPoolExecutor(1) as pool:
+    with lenient_recorder.request(), ThreadPoolExecutor(1) as pool:
         bare.verify("k1")
         job = pool.submit(work)
         results.put("")
@@ -154,11 +154,11 @@ def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(keyaudit: KeyAudit) -> No
     assert bare.named() == {"job": "k1"}
 
 
-def test_a_thread_that_raises(keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_raises(lenient_recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it raises goes where it always went."""
     raised: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
-    with keyaudit.request():
+    with lenient_recorder.request():
         bare.verify("k1")
         thread = Thread(target=_no_thread)
         thread.start()
@@ -167,14 +167,14 @@ def test_a_thread_that_raises(keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatc
     assert [(one.exc_type, one.thread) for one in raised] == [(RuntimeError, thread)]
 
 
-def test_it_is_taken_off_again(keyaudit: KeyAudit) -> None:
+def test_it_is_taken_off_again(lenient_recorder: Recorder) -> None:
     """After uninstrument() a thread that a request starts names nobody."""
     functions = Thread.start, Thread._bootstrap_inner, Queue.get  # type: ignore[attr-defined]
     observed = [function.__code__ for function in functions]
-    keyaudit.uninstrument()
+    lenient_recorder.uninstrument()
 
     assert all(function.__code__ is not code for function, code in zip(functions, observed, strict=True))
-    with keyaudit.request():
+    with lenient_recorder.request():
         thread = Thread(target=bare.record, args=("off",))
         thread.start()
         thread.join()
@@ -182,17 +182,17 @@ def test_it_is_taken_off_again(keyaudit: KeyAudit) -> None:
 
 
 @pytest.mark.parametrize("comes_first", [True, False])
-def test_with_the_instrumentation_of_threads(comes_first: bool, keyaudit: KeyAudit) -> None:
+def test_with_the_instrumentation_of_threads(comes_first: bool, lenient_recorder: Recorder) -> None:
     """OpenTelemetry's own makes the request's span current in a thread; the row and its trace are the same."""
     threads = pytest.importorskip("opentelemetry.instrumentation.threading", reason="not for the newest SDK")
     if comes_first:
-        keyaudit.uninstrument()
+        lenient_recorder.uninstrument()
     threads.ThreadingInstrumentor().instrument()
     try:
         if comes_first:
             options = {"auth_targets": bare.AUTH_TARGETS, "audit_targets": bare.AUDIT_TARGETS}
-            keyaudit.instrument(presets="threads", **options)
-        with keyaudit.request() as server_span, ThreadPoolExecutor(1) as pool:
+            lenient_recorder.instrument(presets="threads", **options)
+        with lenient_recorder.request() as server_span, ThreadPoolExecutor(1) as pool:
             bare.verify("k1")
             pool.submit(bare.record, "job").result()
             thread = Thread(target=bare.record, args=("thread",))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -54,27 +55,27 @@ def run(function: Any, error: BaseException | None) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("function", ["verify", "averify", "record", "arecord", "grecord"])
 def test_it_goes_through_from_wrapped_code(
-    keyaudit: KeyAudit, app: Any, function: str, kind: type[BaseException]
+    recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
     """The caller gets the very exception; it is no outcome of an authentication, and a write counts all the same."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:averify"],
         audit_targets=[f"{name}:{one}?fields=args.fields" for one in ("record", "arecord", "grecord")],
     )
     error = kind()
-    with keyaudit.request(), use_key(ApiKey("k_1")), pytest.raises(kind) as caught:
+    with recorder.request(), use_key(ApiKey("k_1")), pytest.raises(kind) as caught:
         run(getattr(app, function), error)
     assert caught.value is error
-    assert keyaudit.count("keyaudit.authentications") == 0
-    assert sum(keyaudit.writes().values()) == ("record" in function)
-    assert keyaudit.degraded() == {}
+    assert recorder.count("keyaudit.authentications") == 0
+    assert sum(recorder.writes().values()) == ("record" in function)
+    assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("function", ["verify", "record"])
 def test_it_goes_through_from_an_extractor(
-    keyaudit: KeyAudit, app: Any, function: str, kind: type[BaseException]
+    recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
     """An interrupt that arrives while a value is read is not ours to keep."""
     error = kind()
@@ -83,23 +84,23 @@ def test_it_goes_through_from_an_extractor(
         raise error
 
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[AuthTarget(f"{name}:verify", id=interrupted)],
         audit_targets=[AuditTarget(f"{name}:record", fields="args.fields", action=interrupted)],
     )
-    with keyaudit.request(), pytest.raises(kind) as caught:
+    with recorder.request(), pytest.raises(kind) as caught:
         getattr(app, function)(None)
     assert caught.value is error
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_goes_through_from_a_sampler(keyaudit: KeyAudit, app: Any, kind: type[BaseException]) -> None:
+def test_it_goes_through_from_a_sampler(recorder: Recorder, app: Any, kind: type[BaseException]) -> None:
     """Nor is one that arrives in a sampler."""
 
     def interrupted(event: object) -> object:
         raise kind
 
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.fields"], sampler=interrupted)
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?fields=args.fields"], sampler=interrupted)
     with use_key(ApiKey("k_1")), pytest.raises(kind):
         app.record(None)

@@ -19,7 +19,8 @@ from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.observers.sampling.samplers import REMEMBERED_SNAPSHOTS
 from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 from types import SimpleNamespace
@@ -44,31 +45,31 @@ REFUSED = "otel_keyaudit.errors.UnreadableError"
 class Application:
     """The application, instrumented, with all fields of a key configured."""
 
-    def __init__(self, keyaudit: KeyAudit, module: Any) -> None:
-        self.keyaudit = keyaudit
+    def __init__(self, recorder: Recorder, module: Any) -> None:
+        self.recorder = recorder
         self.module = module
         name = module.__name__
-        keyaudit.instrument(
+        recorder.instrument(
             auth_targets=[f"{name}:verify?owner=owner&expires_at=expires_at"],
             audit_targets=[f"{name}:record?subject=args.subject&subject_owner=owner"],
         )
 
     def row(self, key: dict[str, Any], action: str = "create", **arguments: Any) -> Any:
         """Make a request with a key, and return the row that it writes."""
-        with self.keyaudit.request():
+        with self.recorder.request():
             self.module.verify(self.module.SimpleNamespace(**key))
             self.module.record(action, **arguments)
         return self.module.ROWS[-1]
 
     def span(self) -> dict[str, Any]:
         """Return what the last server span shows."""
-        return keyaudit_attributes(self.keyaudit.spans()[-1])
+        return keyaudit_attributes(self.recorder.spans[-1])
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+def app(recorder: Recorder, load_module: LoadModule) -> Application:
     """The application, instrumented."""
-    return Application(keyaudit, load_module(APP))
+    return Application(recorder, load_module(APP))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_what_is_too_long_is_unknown(app: Application, field: str, value: Any) -
     assert {name: row.get(name) for name in KEY} == {**KEY, field: None}
     assert f"keyaudit.key.{field}" not in app.span()
     assert app.span()["keyaudit.key.id"] == "k_1"
-    assert app.keyaudit.degraded() == {("authentication", REFUSED): 1}
+    assert app.recorder.errors() == {("authentication", REFUSED): 1}
 
 
 @pytest.mark.parametrize("value", [HUGE, "x" * (MAX_LENGTH + 1)], ids=["10 MB", "one too many"])
@@ -93,8 +94,8 @@ def test_an_id_that_is_too_long_is_none(app: Application, value: str) -> None:
     """Rather than a part of it, nothing names the key: it is counted, and so is the row that could not be given it."""
     assert app.row({**KEY, "id": value}) is None
     assert not {"keyaudit.key.id", "keyaudit.key.digest"} & app.span().keys()
-    assert app.keyaudit.degraded() == {("authentication", REFUSED): 1}
-    assert app.keyaudit.writes()["failed"] == 1
+    assert app.recorder.errors() == {("authentication", REFUSED): 1}
+    assert app.recorder.writes()["failed"] == 1
 
 
 @pytest.mark.parametrize("field", ["action", "resource_type", "resource_id", "outcome"])
@@ -102,8 +103,8 @@ def test_a_field_of_the_event_that_is_too_long_is_unknown(app: Application, fiel
     """It is left out of the spans and counted; the row has its key."""
     row = app.row(KEY, **{"action": "create", "resource_id": "r_1", "outcome": "ok", field: HUGE})
     assert row["request_api_key"]["id"] == "k_1"
-    assert app.keyaudit.degraded() == {("audit", REFUSED): 1}
-    spans = app.keyaudit.spans()
+    assert app.recorder.errors() == {("audit", REFUSED): 1}
+    spans = app.recorder.spans
     assert max(len(span.to_json()) for span in spans) < 10_000
     assert len(spans) == 2
 
@@ -115,7 +116,7 @@ def test_what_is_too_long_in_a_subject_is_unknown(app: Application, field: str) 
     row = app.row(KEY, subject=subject)
     assert row["api_key"]["id"] == "k_2"
     assert field not in row["api_key"]
-    assert app.keyaudit.degraded() == {("audit", REFUSED): 1}
+    assert app.recorder.errors() == {("audit", REFUSED): 1}
 
 
 def test_the_longest_identity_is_whole(app: Application) -> None:
@@ -124,7 +125,7 @@ def test_the_longest_identity_is_whole(app: Application) -> None:
     row = app.row({**KEY, **longest})["request_api_key"]
     assert {name: row[name] for name in longest} == longest
     assert app.span()["keyaudit.key.id"] == longest["id"]
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
     with pytest.raises(ValueError, match="16,384 characters"):
         ApiKey("k_1", name=longest["name"] + "n")
 
@@ -150,20 +151,20 @@ def test_additional_fields_of_any_size_get_the_identity(app: Application, fields
     assert content["request_api_key"]["id"] == "k_1"
 
 
-def test_thousands_of_new_keys_are_not_kept(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: LoadModule) -> None:
     """Each key is new, as are its fields: the caches keep the newest keys and do not grow with their number."""
     app = load_module(APP)
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler="on_change"
     )
     before = _live()
     for number in range(2 * MAX_ENTRIES):
-        with keyaudit.request():
+        with recorder.request():
             app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": [f"a:{number}"]}))
             app.record("create", additional_fields={})
-    assert keyaudit.writes()["attributed"] == 2 * MAX_ENTRIES
+    assert recorder.writes()["attributed"] == 2 * MAX_ENTRIES
     app.ROWS.clear()
-    keyaudit.exporter.clear()
+    recorder.clear()
     more = _live() - before  # other tests of the same process may have left some
     limit = MAX_ENTRIES * 9 // 8
     assert more[Snapshot] <= limit + 1
@@ -171,14 +172,14 @@ def test_thousands_of_new_keys_are_not_kept(keyaudit: KeyAudit, load_module: Loa
     assert max(MAX_HELD, MAX_RECENT, REMEMBERED_SNAPSHOTS) <= 20_000
 
 
-def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(recorder: Recorder, load_module: LoadModule) -> None:
     """Each has the length of a thousand others, so the caches keep few of them; every row is complete."""
     app = load_module(APP)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
     before = _live()
     count = 3 * MAX_CHARACTERS // len("".join(MANY)) // 2
     for number in range(count):
-        with keyaudit.request():
+        with recorder.request():
             app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": MANY}))
             app.record("create", additional_fields={})
     assert [row["request_api_key"]["scopes_count"] for row in app.ROWS] == [len(MANY)] * count
@@ -224,7 +225,7 @@ def test_ten_times_the_list_is_at_most_fifteen_times_the_work(app: Application, 
 
 def test_several_keys_are_named_up_to_the_limit(app: Application) -> None:
     """A request that shows 1,000 keys is ambiguous, and its row and spans name the first ones and their number."""
-    with app.keyaudit.request():
+    with app.recorder.request():
         for number in range(1_000):
             app.module.verify(app.module.SimpleNamespace(**{**KEY, "id": f"k_{number}"}))
         assert current_key() is None
@@ -236,22 +237,22 @@ def test_several_keys_are_named_up_to_the_limit(app: Application) -> None:
 
 def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> None:
     """One way in is as bounded as the other."""
-    with app.keyaudit.request(), use_key(ApiKey("k_1", scopes=MANY, allow_list=MANY)):
+    with app.recorder.request(), use_key(ApiKey("k_1", scopes=MANY, allow_list=MANY)):
         app.module.record("create")
     member = app.module.ROWS[-1]["request_api_key"]
     assert (member["id"], len(member["scopes"]), member["allow_list_count"]) == ("k_1", 128, 10_000)
 
 
 def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
-    keyaudit: KeyAudit, load_module: LoadModule
+    recorder: Recorder, load_module: LoadModule
 ) -> None:
     """Classes may be made at run time: from some number on they are counted as others, and no longer logged."""
     app = load_module("def verify(error):\n    raise error\n")
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     for number in range(MAX_COMBINATIONS + 20):
         with suppress(Exception):
             app.verify(type(f"Refused{number}", (Exception,), {})())
-    counted = {dict(key[1])["error.type"]: value for key, value in keyaudit.metrics().items()}
+    counted = {dict(key[1])["error.type"]: value for key, value in recorder.counters().items()}
     assert len(counted) <= MAX_COMBINATIONS + 1
     assert counted["_OTHER"] >= 20
     assert sum(counted.values()) == MAX_COMBINATIONS + 20

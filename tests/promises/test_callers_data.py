@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_keyaudit.testing import Recorder
 from support.effort import examples
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 APP = """
 ROWS = []
@@ -46,11 +47,11 @@ KINDS = st.sampled_from([dict, OrderedDict, json.dumps, lambda fields: json.dump
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+def app(recorder: Recorder, load_module: LoadModule) -> Any:
     """An application that keeps what it is given, instrumented."""
     module = load_module(APP)
     name = module.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{target}" for target in TARGETS])
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{target}" for target in TARGETS])
     return module
 
 
@@ -59,10 +60,10 @@ def content(row: Any) -> dict[str, Any]:
     return json.loads(row) if isinstance(row, (str, bytes)) else copy.deepcopy(dict(row or {}))
 
 
-def write(keyaudit: KeyAudit, app: Any, fields: Any, key_id: str | None, *, at_once: bool) -> list[Any]:
+def write(recorder: Recorder, app: Any, fields: Any, key_id: str | None, *, at_once: bool) -> list[Any]:
     """Write the same fields twice in one request, as two writes or as two elements of one; return the rows."""
     app.ROWS.clear()
-    with keyaudit.request():
+    with recorder.request():
         if key_id is not None:
             app.verify(SimpleNamespace(id=key_id, scopes=["a:read"]))
         if at_once:
@@ -80,12 +81,12 @@ def write(keyaudit: KeyAudit, app: Any, fields: Any, key_id: str | None, *, at_o
 )
 @given(fields=OBJECTS, kind=KINDS, key_id=st.sampled_from(["k_1", None]), at_once=st.booleans())
 def test_what_the_caller_owns(
-    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any, key_id: str | None, at_once: bool
+    recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any, key_id: str | None, at_once: bool
 ) -> None:
     """Fields stay equal, rows share nothing of ours, a forged key names nobody, and a second write changes nothing."""
     given_fields = kind(fields)
     before = copy.deepcopy(given_fields)
-    rows = write(keyaudit, app, given_fields, key_id, at_once=at_once)
+    rows = write(recorder, app, given_fields, key_id, at_once=at_once)
     assert given_fields == before
     assert all(type(row) is type(before) for row in rows)
     _check_identity([content(row) for row in rows], key_id)
@@ -93,7 +94,7 @@ def test_what_the_caller_owns(
     if isinstance(rows[0], dict) and key_id is not None:
         rows[0]["request_api_key"]["scopes"].append("forged")
         assert rows[1]["request_api_key"]["scopes"] == ["a:read"]
-    again = write(keyaudit, app, given_fields, key_id, at_once=not at_once)
+    again = write(recorder, app, given_fields, key_id, at_once=not at_once)
     assert [_others(content(row)) for row in again] == [sorted(fields.values(), key=repr)] * 2
     _check_identity([content(row) for row in again], key_id)
 
@@ -115,12 +116,12 @@ def _others(row: dict[str, Any]) -> list[Any]:
 )
 @given(fields=OBJECTS, kind=KINDS)
 def test_a_buffered_row_keeps_the_key_of_its_own_request(
-    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any
+    recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any
 ) -> None:
     """The object that was passed on in one request is written in another one: it stays as it is."""
-    (row, _) = write(keyaudit, app, kind(fields), "k_1", at_once=False)
+    (row, _) = write(recorder, app, kind(fields), "k_1", at_once=False)
     for key_id in ("k_2", None):
-        flushed = write(keyaudit, app, row, key_id, at_once=key_id is None)
+        flushed = write(recorder, app, row, key_id, at_once=key_id is None)
         assert all(one is row for one in flushed)
     app.ROWS.clear()
     app.record("flush", row)
@@ -135,13 +136,13 @@ def test_a_buffered_row_keeps_the_key_of_its_own_request(
 )
 @given(fields=OBJECTS, kind=KINDS, between=st.sampled_from(list(BETWEEN)))
 def test_equal_content_sent_by_a_client_is_moved_aside(
-    keyaudit: KeyAudit, app: Any, fields: dict[str, Any], kind: Any, between: str
+    recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any, between: str
 ) -> None:
     """The row of another request is sent again, byte for byte: it never names that request's key."""
-    row: Any = write(keyaudit, app, kind(fields), "k_1", at_once=False)[0]
+    row: Any = write(recorder, app, kind(fields), "k_1", at_once=False)[0]
     sent = BETWEEN[between](row) if isinstance(row, dict) else row[:1] + row[1:]
     assert sent is not row
     for key_id in ("k_2", None):
-        for again in write(keyaudit, app, sent, key_id, at_once=False):
+        for again in write(recorder, app, sent, key_id, at_once=False):
             _check_identity([content(again)], key_id)
             assert content(row)["request_api_key"] in content(again).values()

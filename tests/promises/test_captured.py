@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import Modules
 from support.testclient import TestClient
 
 SERVICE = """
@@ -80,11 +81,11 @@ app.mount("/mounted", whole)
         ("/bound", "Checker.bound"),
     ],
 )
-def test_dependencies_taken_in_the_same_file(keyaudit: KeyAudit, modules: Modules, path: str, target: str) -> None:
+def test_dependencies_taken_in_the_same_file(recorder: Recorder, modules: Modules, path: str, target: str) -> None:
     """``Depends(f)`` beside ``f``, in routes, routers and applications, and a table of functions: all are reached."""
     service = modules.load(SERVICE)
     schema = service.app.openapi()
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:{target}"], audit_targets=[f"{service.__name__}:record"])
+    recorder.instrument(auth_targets=[f"{service.__name__}:{target}"], audit_targets=[f"{service.__name__}:record"])
     with TestClient(service.app) as client:
         assert client.get(path, params={"name": "create"}, headers={"x-api-key": "secret"}).status_code == 200
         service.app.openapi_schema = None
@@ -93,7 +94,7 @@ def test_dependencies_taken_in_the_same_file(keyaudit: KeyAudit, modules: Module
     assert {status.state for status in KeyAuditInstrumentor().status()} == {"active"}
 
 
-def test_from_import_done_before(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_from_import_done_before(recorder: Recorder, modules: Modules) -> None:
     """``from m import f``, an alias, a decorator around it, a partial and a bound ``__call__`` all reach the target."""
     security = modules.load("def verify(key):\n    return key\n")
     user = modules.load(
@@ -109,13 +110,13 @@ def test_from_import_done_before(keyaudit: KeyAudit, modules: Modules) -> None:
         ways = (alias, decorate(verify), partial(verify), verify.__call__, lambda key: verify(key))
         """
     )
-    keyaudit.instrument(auth_targets=[f"{security.__name__}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{security.__name__}:verify?id=id"])
     for way in user.ways:
         way({"id": "k_1"})
-    assert keyaudit.count("keyaudit.authentications") == len(user.ways)
+    assert recorder.count("keyaudit.authentications") == len(user.ways)
 
 
-def test_what_cannot_be_reached_is_said(keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_reached_is_said(recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
     """References in tuples, frozen sets and partials stay as they are: ``status()`` counts them, and one warning."""
     service = modules.load(
         """
@@ -128,13 +129,13 @@ def test_what_cannot_be_reached_is_said(keyaudit: KeyAudit, modules: Modules, ca
         """
     )
     target = f"{service.__name__}:verify?id=id"
-    keyaudit.instrument(auth_targets=[target])
-    status = keyaudit.status()[target]
+    recorder.instrument(auth_targets=[target])
+    status = recorder.status()[target]
     assert status.state == "active"
     assert "3 earlier references" in status.reason
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [target in warning and "3 earlier references" in warning for warning in warnings] == [True]
     service.held[0][0]("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 0
+    assert recorder.count("keyaudit.authentications") == 0
     service.verify("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 1
+    assert recorder.count("keyaudit.authentications") == 1

@@ -6,7 +6,8 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
 from otel_keyaudit import AuditEvent
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -33,10 +34,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def write(keyaudit: KeyAudit, app: Any, requests: int) -> None:
+def write(recorder: Recorder, app: Any, requests: int) -> None:
     """Serve requests that write five rows each, every other one of a selected action."""
     for number in range(requests):
-        with keyaudit.request():
+        with recorder.request():
             app.verify(f"k_{number}")
             for step in range(5):
                 app.record("delete" if (number + step) % 2 else "read", {})
@@ -49,29 +50,29 @@ def write(keyaudit: KeyAudit, app: Any, requests: int) -> None:
 )
 def test_every_row_names_its_key(app: Any, trace_sampler: Sampler) -> None:
     """Of 5,000 rows, the selected ones are full, and the others have exactly the members of a minimal one."""
-    keyaudit = KeyAudit(trace_sampler)
-    keyaudit.instrument(
+    recorder = Recorder(strict=False, keep_rows=False, trace_sampler=trace_sampler)
+    recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"],
         audit_targets=[f"{app.__name__}:record"],
         sampler="actions",
         sampler_arg="del*",
     )
-    write(keyaudit, app, 1000)
+    write(recorder, app, 1000)
     assert [member["id"] for _, member in app.ROWS] == [f"k_{number // 5}" for number in range(5000)]
     for action, member in app.ROWS:
         wanted = MINIMAL | {"scopes", "allow_list"} if action == "delete" else MINIMAL
         assert member.keys() == wanted
-    assert keyaudit.writes()["attributed"] == 5000
-    assert keyaudit.degraded() == {}
+    assert recorder.writes()["attributed"] == 5000
+    assert recorder.errors() == {}
 
 
-def test_a_sampler_that_raises_makes_every_row_full(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_sampler_that_raises_makes_every_row_full(recorder: Recorder, app: Any) -> None:
     """Each failure counts, and no row lacks anything."""
 
     def fail(event: AuditEvent) -> object:
         raise LookupError
 
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler=fail)
-    write(keyaudit, app, 20)
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler=fail)
+    write(recorder, app, 20)
     assert {member["detail"] for _, member in app.ROWS} == {"full"}
-    assert keyaudit.degraded() == {("sampling", "LookupError"): 100}
+    assert recorder.errors() == {("sampling", "LookupError"): 100}

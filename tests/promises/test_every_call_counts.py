@@ -23,7 +23,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 from support.writes import APP, instrument
 
 FIELDS = ("{}", b'{"a": 1}', None, ["no object"], "no json", 7)
@@ -63,19 +64,19 @@ async def write(app: Any, chance: random.Random) -> None:
                 await task
 
 
-async def serve(keyaudit: KeyAudit, app: Any, chance: random.Random) -> None:
+async def serve(recorder: Recorder, app: Any, chance: random.Random) -> None:
     """Serve a request of a few writes."""
-    with keyaudit.request():
+    with recorder.request():
         for key_id in chance.choice(KEYS):
             app.verify(app.Unnamed() if key_id is None else app.Key(key_id))
         for _ in range(chance.randrange(5)):
             await write(app, chance)
 
 
-async def serve_all(keyaudit: KeyAudit, app: Any, chance: random.Random) -> None:
+async def serve_all(recorder: Recorder, app: Any, chance: random.Random) -> None:
     """Serve requests, some at a time; every fourth client goes away at some await."""
     for _ in range(REQUESTS // 10):
-        tasks = [asyncio.create_task(serve(keyaudit, app, chance)) for _ in range(10)]
+        tasks = [asyncio.create_task(serve(recorder, app, chance)) for _ in range(10)]
         for task in tasks:
             if chance.random() < 0.25:
                 for _ in range(chance.randrange(6)):
@@ -85,29 +86,29 @@ async def serve_all(keyaudit: KeyAudit, app: Any, chance: random.Random) -> None
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_the_four_attributions_are_the_calls(keyaudit: KeyAudit, app: Any, seed: int) -> None:
+def test_the_four_attributions_are_the_calls(recorder: Recorder, app: Any, seed: int) -> None:
     """Calls return, raise, hang, are cancelled or abandoned, clients go away: over 5,000 in all, none is lost."""
-    instrument(keyaudit, app)
-    asyncio.run(serve_all(keyaudit, app, random.Random(seed)))
-    writes = keyaudit.writes()
+    instrument(recorder, app)
+    asyncio.run(serve_all(recorder, app, random.Random(seed)))
+    writes = recorder.writes()
     assert sum(writes.values()) == len(app.CALLS) > 5_000 / SEEDS
     assert all(writes.values())
 
 
-def test_a_client_that_goes_away_costs_no_row(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_client_that_goes_away_costs_no_row(recorder: Recorder, app: Any) -> None:
     """The same requests, cancelled at the same awaits, write the same number of rows as without the library."""
-    asyncio.run(serve_all(keyaudit, app, random.Random(1)))
+    asyncio.run(serve_all(recorder, app, random.Random(1)))
     rows, calls = len(app.ROWS), len(app.CALLS)
     app.ROWS.clear()
     app.CALLS.clear()
-    instrument(keyaudit, app)
-    asyncio.run(serve_all(keyaudit, app, random.Random(1)))
+    instrument(recorder, app)
+    asyncio.run(serve_all(recorder, app, random.Random(1)))
     assert (len(app.ROWS), len(app.CALLS)) == (rows, calls)
 
 
-def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_write_that_hangs_in_a_thread_holds_up_nobody(recorder: Recorder, app: Any) -> None:
     """Other requests go on, uninstrumenting does not wait for it, and it is counted when it ends."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     entered, released = threading.Semaphore(0), threading.Event()
 
     class Waiting:
@@ -116,7 +117,7 @@ def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app:
             released.wait(60)
 
     def hang() -> None:
-        with keyaudit.request():
+        with recorder.request():
             app.verify(app.Key("k_1"))
             app.record({}, waits=Waiting())
 
@@ -125,37 +126,37 @@ def test_a_write_that_hangs_in_a_thread_holds_up_nobody(keyaudit: KeyAudit, app:
         for thread in threads:
             thread.start()
         assert all(entered.acquire(timeout=60) for _ in threads)
-        with keyaudit.request():
+        with recorder.request():
             app.verify(app.Key("k_2"))
             app.record({})
-        assert keyaudit.writes()["attributed"] == 1
+        assert recorder.writes()["attributed"] == 1
         assert app.ROWS[0]["request_api_key"]["id"] == "k_2"
-        keyaudit.uninstrument()
+        recorder.uninstrument()
     finally:
         released.set()
         for thread in threads:
             thread.join()
-    assert keyaudit.writes() == {"attributed": 4, "ambiguous": 0, "none": 0, "failed": 0}
+    assert recorder.writes() == {"attributed": 4, "ambiguous": 0, "none": 0, "failed": 0}
     assert [row["request_api_key"]["id"] for row in app.ROWS] == ["k_2", "k_1", "k_1", "k_1"]
 
 
-def test_an_authentication_that_ends_after_uninstrument_is_counted(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_an_authentication_that_ends_after_uninstrument_is_counted(recorder: Recorder, load_module: LoadModule) -> None:
     """It was observed from its beginning; a later call is not."""
     app = load_module("async def verify(key, pause):\n    await pause()\n    return {'id': key}\n")
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
 
     async def off() -> None:
-        keyaudit.uninstrument()
+        recorder.uninstrument()
 
     async def nothing() -> None: ...
 
     async def run() -> None:
-        with keyaudit.request():
+        with recorder.request():
             await app.verify("k_1", off)
             await app.verify("k_1", nothing)
 
     asyncio.run(run())
-    assert keyaudit.authentications() == {"accepted": 1, "denied": 0}
+    assert recorder.authentications() == {"accepted": 1, "denied": 0}
 
 
 class DownSpans(SpanExporter):
@@ -197,20 +198,20 @@ def meters_to_nowhere(reader: InMemoryMetricReader) -> Iterator[MeterProvider]:
 @pytest.mark.parametrize("raises", [True, False])
 def test_an_exporter_that_is_down_changes_nothing(app: Any, processor: Any, raises: bool) -> None:
     """Spans and metrics reach nobody: rows and counts are the same, and nothing is our fault."""
-    keyaudit = KeyAudit()
-    keyaudit.tracer_provider.add_span_processor(processor(DownSpans(raises=raises)))
+    recorder = Recorder(strict=False, keep_rows=False)
+    recorder.tracer_provider.add_span_processor(processor(DownSpans(raises=raises)))
     reader = InMemoryMetricReader()
     with meters_to_nowhere(reader) as provider:
-        keyaudit.reader = reader
-        instrument(keyaudit, app, meter_provider=provider)
+        recorder.metric_reader = reader
+        instrument(recorder, app, meter_provider=provider)
         for number in range(100):
-            with keyaudit.request():
+            with recorder.request():
                 app.verify(app.Key(f"k_{number}"))
                 app.record({})
         assert [row["request_api_key"]["id"] for row in app.ROWS] == [f"k_{number}" for number in range(100)]
-        assert keyaudit.writes() == {"attributed": 100, "ambiguous": 0, "none": 0, "failed": 0}
-        assert keyaudit.degraded() == {}
-        keyaudit.tracer_provider.shutdown()
+        assert recorder.writes() == {"attributed": 100, "ambiguous": 0, "none": 0, "failed": 0}
+        assert recorder.errors() == {}
+        recorder.tracer_provider.shutdown()
 
 
 STOPPING = """

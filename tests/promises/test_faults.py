@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 
+from otel_keyaudit.testing import Recorder
 from support.broken import APP, FAULTS, POINTS
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 RAW = b"\xff\xfe%ff"
 
@@ -31,18 +32,18 @@ class Tripping(SpanProcessor):
 
 
 @pytest.fixture
-def app(load_module: LoadModule, keyaudit: KeyAudit) -> Any:
+def app(load_module: LoadModule, recorder: Recorder) -> Any:
     """The application, not instrumented yet."""
     module = load_module(APP)
-    vars(module).update(TRACER=keyaudit.tracer)
-    keyaudit.tracer_provider.add_span_processor(Tripping(module))
+    vars(module).update(TRACER=recorder.tracer)
+    recorder.tracer_provider.add_span_processor(Tripping(module))
     return module
 
 
-def instrument(keyaudit: KeyAudit, app: Any) -> None:
+def instrument(recorder: Recorder, app: Any) -> None:
     """Instrument the application, with functions of its own wherever there may be one."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify?valid={name}:is_valid&when={name}:when"],
         audit_targets=[f"{name}:record?fields=args.fields&action=args.event.verb&subject=args.event.key"],
         sampler=f"{name}:sampler",
@@ -90,15 +91,15 @@ def fault(app: Any, point: str, kind: str) -> Iterator[None]:
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_fault_changes_nothing(
-    keyaudit: KeyAudit, app: Any, point: str, kind: str, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, point: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The response is that of the application alone; the fault counts each time and is logged once."""
     expected = respond(app)
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     with fault(app, point, kind):
         assert respond(app) == expected
         assert respond(app) == expected
-    assert keyaudit.degraded() == {(POINTS[point], kind): 2}
+    assert recorder.errors() == {(POINTS[point], kind): 2}
     assert len(caplog.records) == 1
     for record in caplog.records:
         assert (record.name, record.levelname) == ("otel_keyaudit", "WARNING")
@@ -106,30 +107,30 @@ def test_a_fault_changes_nothing(
         assert "secret text" not in record.getMessage()
 
 
-def test_without_a_fault_nothing_is_degraded(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_fault_nothing_is_degraded(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The same request, with nothing failing, is not degraded and logs nothing."""
     expected = respond(app)
     assert expected[0]["status"] == 200
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     assert respond(app) == expected
-    assert keyaudit.degraded() == {}
-    assert keyaudit.writes()["attributed"] == 1
+    assert recorder.errors() == {}
+    assert recorder.writes()["attributed"] == 1
     assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
     assert not caplog.records
 
 
-def test_a_denial_of_the_application_is_its_own(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_denial_of_the_application_is_its_own(recorder: Recorder, app: Any) -> None:
     """An HTTPException of an authentication function becomes the same response."""
     expected = respond(app, b"deny")
     assert expected[0]["status"] == 401
-    keyaudit.exporter.clear()
-    instrument(keyaudit, app)
+    recorder.clear()
+    instrument(recorder, app)
     assert respond(app, b"deny") == expected
-    assert keyaudit.server_span()["keyaudit.denied.reason"] == "fastapi.exceptions.HTTPException"
+    assert recorder.server_span()["keyaudit.denied.reason"] == "fastapi.exceptions.HTTPException"
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_logging_handler_that_raises_changes_nothing(keyaudit: KeyAudit, app: Any, kind: str) -> None:
+def test_a_logging_handler_that_raises_changes_nothing(recorder: Recorder, app: Any, kind: str) -> None:
     """A fault counts although nobody can be told about it."""
 
     class Handler(logging.Handler):
@@ -137,7 +138,7 @@ def test_a_logging_handler_that_raises_changes_nothing(keyaudit: KeyAudit, app: 
             raise FAULTS[kind]()
 
     expected = respond(app)
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     logger, handler = logging.getLogger("otel_keyaudit"), Handler()
     logger.addHandler(handler)
     try:
@@ -145,34 +146,34 @@ def test_a_logging_handler_that_raises_changes_nothing(keyaudit: KeyAudit, app: 
             assert respond(app) == expected
     finally:
         logger.removeHandler(handler)
-    assert keyaudit.degraded() == {("authentication", "ValueError"): 1}
+    assert recorder.errors() == {("authentication", "ValueError"): 1}
 
 
 @pytest.mark.parametrize("point", ["sampler", "server span", "on_start", "on_end", "action", "subject"])
-def test_a_fault_beside_the_row_leaves_it_whole(keyaudit: KeyAudit, app: Any, point: str) -> None:
+def test_a_fault_beside_the_row_leaves_it_whole(recorder: Recorder, app: Any, point: str) -> None:
     """What fails elsewhere does not cost the row its key, in full where a sampler fails."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     with fault(app, point, "ValueError"):
         respond(app)
     assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
     assert app.ROWS[0]["request_api_key"]["detail"] == ("full" if point == "sampler" else "minimal")
-    assert keyaudit.writes()["attributed"] == 1
+    assert recorder.writes()["attributed"] == 1
 
 
-def test_two_spans_that_fail_are_one_degraded_call(keyaudit: KeyAudit, app: Any) -> None:
+def test_two_spans_that_fail_are_one_degraded_call(recorder: Recorder, app: Any) -> None:
     """Each stage counts once per call, though a write shows itself on the server span and on one of its own."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.FAULT.update(also="on_end")
     with fault(app, "server span", "ValueError"):
         respond(app)
     app.FAULT.update(also=None)
-    assert keyaudit.degraded() == {("telemetry", "ValueError"): 2}
+    assert recorder.errors() == {("telemetry", "ValueError"): 2}
 
 
 @pytest.mark.parametrize("field", ["name", "scopes", "allow list"])
-def test_an_unreadable_field_is_unknown(keyaudit: KeyAudit, app: Any, field: str) -> None:
+def test_an_unreadable_field_is_unknown(recorder: Recorder, app: Any, field: str) -> None:
     """A field that fails costs that field alone."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.DETAIL = app.Detail.FULL
     with fault(app, field, "ValueError"):
         respond(app)
@@ -180,10 +181,10 @@ def test_an_unreadable_field_is_unknown(keyaudit: KeyAudit, app: Any, field: str
     assert missing == {field.replace(" ", "_")}
 
 
-def test_a_merge_that_fails_gives_the_original_fields(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_merge_that_fails_gives_the_original_fields(recorder: Recorder, app: Any) -> None:
     """The writer gets the caller's own mapping, and the write counts as failed."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     with fault(app, "merge", "ValueError"):
         respond(app)
     assert app.ROWS[0].content.keys() == {"path"}
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}

@@ -18,7 +18,8 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, ConfigurationError, KeyAuditInstrumentor, current_key, use_key
-from support.keyaudit import KeyAudit, LoadModule, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule, Modules
 
 SHOP = """
 import functools
@@ -60,10 +61,10 @@ def shop(load_module: LoadModule) -> Any:
     return load_module(SHOP)
 
 
-def instrument(keyaudit: KeyAudit, shop: Any, *, auth: str = "verify", audit: str = "record", **options: Any) -> None:
+def instrument(recorder: Recorder, shop: Any, *, auth: str = "verify", audit: str = "record", **options: Any) -> None:
     """Instrument one function of each kind."""
     name = shop.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:{auth}"], audit_targets=[f"{name}:{audit}"], **options)
+    recorder.instrument(auth_targets=[f"{name}:{auth}"], audit_targets=[f"{name}:{audit}"], **options)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -87,20 +88,20 @@ GENERIC: list[Callable[..., Any]] = [_sqlite_row, dict, OrderedDict, UserDict, S
 
 
 @pytest.mark.parametrize("make", GENERIC)
-def test_a_record_of_a_generic_class_is_no_key(keyaudit: KeyAudit, shop: Any, make: Callable[..., Any]) -> None:
+def test_a_record_of_a_generic_class_is_no_key(recorder: Recorder, shop: Any, make: Callable[..., Any]) -> None:
     """An authentication returned an object of that class, and a row is about another one of it."""
-    instrument(keyaudit, shop, audit="record?subject=args.subject")
-    with keyaudit.request():
+    instrument(recorder, shop, audit="record?subject=args.subject")
+    with recorder.request():
         shop.verify(make(id="k_1", name="ci"))
         row = shop.record("delete", {}, make(id="ws_9", name="search"))
     assert row["request_api_key"]["id"] == "k_1"
     assert "api_key" not in row
 
 
-def test_a_record_of_a_class_of_the_application_is_a_key(keyaudit: KeyAudit, shop: Any) -> None:
+def test_a_record_of_a_class_of_the_application_is_a_key(recorder: Recorder, shop: Any) -> None:
     """The control: its own class is learned."""
-    instrument(keyaudit, shop, audit="record?subject=args.subject")
-    with keyaudit.request():
+    instrument(recorder, shop, audit="record?subject=args.subject")
+    with recorder.request():
         shop.verify("k_1")
         assert shop.record("delete", {}, shop.Key("k_2"))["api_key"]["id"] == "k_2"
 
@@ -117,40 +118,40 @@ KeyTuple = namedtuple("KeyTuple", "id name owner scopes", defaults=(None, None))
 )
 @pytest.mark.parametrize("key_id", ["1", 1, "k_1"])
 def test_the_same_id_of_two_tenants_is_ambiguous(
-    keyaudit: KeyAudit, shop: Any, key_id: Any, first: dict[str, Any], second: dict[str, Any]
+    recorder: Recorder, shop: Any, key_id: Any, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     """Fields of one key never complete another one."""
-    instrument(keyaudit, shop, auth="verify?owner=owner")
-    with keyaudit.request():
+    instrument(recorder, shop, auth="verify?owner=owner")
+    with recorder.request():
         shop.verify(shop.Key(key_id, **first))
         shop.verify(shop.Key(key_id, **second))
         row = shop.record("a", {})
     assert row["request_api_key"]["ambiguous"] is True
 
 
-def test_the_same_number_of_two_classes_is_ambiguous(keyaudit: KeyAudit, shop: Any) -> None:
+def test_the_same_number_of_two_classes_is_ambiguous(recorder: Recorder, shop: Any) -> None:
     """Ids of digits only are unique within a table; other ids are unique in themselves."""
-    instrument(keyaudit, shop)
+    instrument(recorder, shop)
     for key_id, is_ambiguous in ((1, True), ("17", True), ("k_1", False)):
-        with keyaudit.request():
+        with recorder.request():
             shop.verify(shop.Key(key_id))
             shop.verify(KeyTuple(key_id, "alice"))
             assert ("ambiguous" in shop.record("a", {})["request_api_key"]) is is_ambiguous
 
 
-def test_two_credentials_on_purpose_are_a_key_and_an_actor(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_two_credentials_on_purpose_are_a_key_and_an_actor(recorder: Recorder, load_module: LoadModule) -> None:
     """A gateway's key beside the user's makes nothing ambiguous, in either order; alone it is the key."""
     app = load_module(SHOP + "\ndef gateway(raw):\n    return Key(raw)\n")
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify", f"{name}:gateway?role=actor"], audit_targets=[f"{name}:record"])
+    recorder.instrument(auth_targets=[f"{name}:verify", f"{name}:gateway?role=actor"], audit_targets=[f"{name}:record"])
     orders = ([app.gateway, app.verify], [app.verify, app.gateway])
     for calls in orders:
-        with keyaudit.request():
+        with recorder.request():
             for call in calls:
                 call("gw" if call is app.gateway else "k_1")
             member = app.record("a", {})["request_api_key"]
         assert (member["id"], member["actors"]) == ("k_1", ["gw"])
-    with keyaudit.request():
+    with recorder.request():
         app.gateway("gw")
         member = app.record("a", {})["request_api_key"]
     assert (member["id"], "actors" in member) == ("gw", False)
@@ -160,11 +161,11 @@ def test_two_credentials_on_purpose_are_a_key_and_an_actor(keyaudit: KeyAudit, l
 
 
 @pytest.mark.parametrize("decorate", ["functools.lru_cache", "functools.cache", "functools.lru_cache(maxsize=None)"])
-def test_a_memoised_audit_target_raises_nothing(keyaudit: KeyAudit, load_module: LoadModule, decorate: str) -> None:
+def test_a_memoised_audit_target_raises_nothing(recorder: Recorder, load_module: LoadModule, decorate: str) -> None:
     """A dict cannot be an argument of it, so each call counts as failed, or the target is wrong."""
     app = load_module(SHOP.replace("@functools.lru_cache", f"@{decorate}"))
-    instrument(keyaudit, app, audit="cached")
-    with keyaudit.request():
+    instrument(recorder, app, audit="cached")
+    with recorder.request():
         app.verify("k_1")
         assert [app.cached("a"), app.cached("a"), app.cached("b")] == ["a", "a", "b"]
     (status,) = [status for status in KeyAuditInstrumentor().status() if status.kind == "audit"]
@@ -174,15 +175,15 @@ def test_a_memoised_audit_target_raises_nothing(keyaudit: KeyAudit, load_module:
 
 @pytest.mark.parametrize("fields", ["none", "return"])
 def test_a_memoised_audit_target_with_unchanged_arguments_is_active(
-    keyaudit: KeyAudit, load_module: LoadModule, fields: str
+    recorder: Recorder, load_module: LoadModule, fields: str
 ) -> None:
     """Only its span is shown, or its result is changed."""
     app = load_module("import functools\n\n@functools.cache\ndef build(action):\n    return {}\n" + SHOP)
-    instrument(keyaudit, app, audit=f"build?fields={fields}")
-    with keyaudit.request():
+    instrument(recorder, app, audit=f"build?fields={fields}")
+    with recorder.request():
         app.verify("k_1")
         assert ("request_api_key" in app.build("a")) is (fields == "return")
-    assert keyaudit.writes()["attributed"] == 1
+    assert recorder.writes()["attributed"] == 1
 
 
 @pytest.mark.parametrize("kind", ["future", "task", "own"])
@@ -190,7 +191,7 @@ def test_a_memoised_audit_target_with_unchanged_arguments_is_active(
     ("result", "outcome"), [("key", "accepted"), (None, None), (False, "denied"), ("error", "denied")]
 )
 def test_the_outcome_of_an_awaitable_is_the_outcome_of_the_call(
-    keyaudit: KeyAudit, shop: Any, load_module: LoadModule, kind: str, result: Any, outcome: str | None
+    recorder: Recorder, shop: Any, load_module: LoadModule, kind: str, result: Any, outcome: str | None
 ) -> None:
     """A plain function that returns a Future, a Task or an awaitable of its own."""
     app = load_module(
@@ -226,25 +227,25 @@ def verify(kind, result):
     return future
 """
     )
-    instrument(keyaudit, app)
+    instrument(recorder, app)
 
     async def serve() -> Any:
-        with keyaudit.request():
+        with recorder.request():
             with suppress(PermissionError):
                 await app.verify(kind, result)
             return app.record("a", {})
 
     row = asyncio.run(serve())
-    assert keyaudit.server_span().get("keyaudit.outcome") == outcome
+    assert recorder.server_span().get("keyaudit.outcome") == outcome
     assert row.get("request_api_key", {}).get("id") == ("k_1" if outcome == "accepted" else None)
-    assert sum(keyaudit.authentications().values()) == (outcome is not None)
+    assert sum(recorder.authentications().values()) == (outcome is not None)
 
 
 # Doubled rows.
 
 
 @pytest.mark.parametrize("how", ["reexport", "alias", "attribute", "method", "inherited"])
-def test_two_targets_that_reach_one_function_observe_it_once(keyaudit: KeyAudit, modules: Modules, how: str) -> None:
+def test_two_targets_that_reach_one_function_observe_it_once(recorder: Recorder, modules: Modules, how: str) -> None:
     """A re-export, an alias, an attribute of a class, and a method under two names or of a subclass."""
     shop: Any = modules.load(SHOP + "\nwrite_row = record\n\nclass Child(Log): ...\n")
     facade: Any = modules.load(
@@ -258,33 +259,33 @@ def test_two_targets_that_reach_one_function_observe_it_once(keyaudit: KeyAudit,
         "method": ([f"{name}:Log.write", f"{name}:Log.log"], shop.Log().log),
         "inherited": ([f"{name}:Log.write", f"{name}:Child.write"], shop.Child().write),
     }[how]
-    keyaudit.instrument(auth_targets=[f"{name}:verify", f"{other}:verify"], audit_targets=targets)
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{name}:verify", f"{other}:verify"], audit_targets=targets)
+    with recorder.request():
         shop.verify("k_1")
         facade.verify("k_1")
         for _ in range(2):
             assert call("a", {})["request_api_key"]["id"] == "k_1"
-    assert keyaudit.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 0}
-    assert len(keyaudit.audit_spans()) == 2
-    assert keyaudit.authentications()["accepted"] == 2
+    assert recorder.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 0}
+    assert len(recorder.audit_spans()) == 2
+    assert recorder.authentications()["accepted"] == 2
 
 
 # Silent misses.
 
 
 def test_a_key_accepted_outside_of_every_request_is_counted(
-    keyaudit: KeyAudit, shop: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each time; one warning per target names the remedy. Inside `use_key` nothing is counted."""
-    instrument(keyaudit, shop)
+    instrument(recorder, shop)
     for _ in range(3):
         shop.verify("k_1")
         assert shop.record("a", {}) == {}
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 3}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 3}
     assert len([message for message in warnings(caplog) if "use_key" in message]) == 1
     with use_key(ApiKey("k_2")):
         shop.verify("k_1")
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 3}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 3}
 
 
 # Bounds.
@@ -297,9 +298,9 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("make", ["string", "number", "scopes"])
-def test_many_keys_in_one_request_take_constant_time_each(keyaudit: KeyAudit, shop: Any, make: str) -> None:
+def test_many_keys_in_one_request_take_constant_time_each(recorder: Recorder, shop: Any, make: str) -> None:
     """2,000 ids: the last ones cost what the first ones did; `ids` is bounded and `ids_count` exact."""
-    instrument(keyaudit, shop, max_items=128)
+    instrument(recorder, shop, max_items=128)
     keys = {
         "string": lambda number: shop.Key(f"k_{number}"),
         "number": shop.Key,
@@ -311,7 +312,7 @@ def test_many_keys_in_one_request_take_constant_time_each(keyaudit: KeyAudit, sh
             shop.verify(keys(number))
             shop.record("a", {})
 
-    with keyaudit.request():
+    with recorder.request():
         accept(0)  # warm up
         times = [_seconds(partial(accept, first)) for first in range(200, 2_000, 200)]
         member = shop.record("a", {})["request_api_key"]
@@ -320,15 +321,15 @@ def test_many_keys_in_one_request_take_constant_time_each(keyaudit: KeyAudit, sh
     assert min(times[-3:]) < 3 * min(times[:3])
 
 
-def test_requests_by_span_leave_no_cycle(keyaudit: KeyAudit, shop: Any) -> None:
+def test_requests_by_span_leave_no_cycle(recorder: Recorder, shop: Any) -> None:
     """Spans of kind SERVER and CONSUMER: with the collector off, memory does not grow."""
-    instrument(keyaudit, shop)
+    instrument(recorder, shop)
 
     def serve(kind: SpanKind) -> None:
-        with keyaudit.tracer.start_as_current_span("work", kind=kind):
+        with recorder.tracer.start_as_current_span("work", kind=kind):
             shop.verify("k_1")
             shop.record("a", {})
-        keyaudit.exporter.clear()
+        recorder.clear()
 
     for kind in (SpanKind.SERVER, SpanKind.CONSUMER):
         serve(kind)
@@ -347,46 +348,46 @@ def test_requests_by_span_leave_no_cycle(keyaudit: KeyAudit, shop: Any) -> None:
 
 
 def test_a_factory_counts_nothing_and_names_its_inner_function(
-    keyaudit: KeyAudit, shop: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It becomes wrong when it returns a function, and the reason gives the name to use."""
-    instrument(keyaudit, shop, auth="require_scope")
-    with keyaudit.request():
+    instrument(recorder, shop, auth="require_scope")
+    with recorder.request():
         check = shop.require_scope("a:read")
         check("k_1")
     status = KeyAuditInstrumentor().status()[0]
     assert status.state == "wrong"
     assert "require_scope.<locals>.check" in status.reason
-    assert keyaudit.authentications() == {"accepted": 0, "denied": 0}
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
 
 
 @pytest.mark.parametrize("result", ["return type('Key', (), {})", "yield", "return (n for n in ())"])
-def test_other_results_of_a_factory(keyaudit: KeyAudit, load_module: LoadModule, result: str) -> None:
+def test_other_results_of_a_factory(recorder: Recorder, load_module: LoadModule, result: str) -> None:
     """A class is no key; a generator's value and a generator that is a result are none either."""
     app = load_module(f"def verify():\n    {result}\n")
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
+    with recorder.request():
         made = app.verify()
         list(made) if hasattr(made, "__next__") else made
     if result.startswith("return type"):
         assert KeyAuditInstrumentor().status()[0].state == "wrong"
-        assert keyaudit.authentications()["accepted"] == 0
+        assert recorder.authentications()["accepted"] == 0
     assert current_key() is None
 
 
 def test_without_an_action_rows_are_full_and_one_warning_says_so(
-    keyaudit: KeyAudit, shop: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the sampler `actions` and a target that can never have an action."""
-    instrument(keyaudit, shop, audit="log?fields=args.extra", sampler="actions", sampler_arg="delete")
-    with keyaudit.request():
+    instrument(recorder, shop, audit="log?fields=args.extra", sampler="actions", sampler_arg="delete")
+    with recorder.request():
         shop.verify("k_1")
         assert [shop.log("a", {})["request_api_key"]["detail"] for _ in range(3)] == ["full"] * 3
     assert len([message for message in warnings(caplog) if "has no action" in message]) == 1
 
 
 def test_default_fields_that_a_key_lacks_are_named_once(
-    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One INFO line per target and class, with public names and never values."""
     caplog.set_level(logging.INFO, "otel_keyaudit")
@@ -400,22 +401,22 @@ def test_default_fields_that_a_key_lacks_are_named_once(
             return Key()
         """
     )
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     for _ in range(3):
-        with keyaudit.request():
+        with recorder.request():
             app.verify("k")
     (line,) = [message for message in caplog.messages if "label" in message]
     assert all(name in line for name in ("name", "scopes", "allow_list", "label", "permissions"))
     assert "_hash" not in line
     assert "s3cret" not in caplog.text
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
-def test_success_is_one_line(keyaudit: KeyAudit, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_success_is_one_line(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The numbers of targets and the sampler, at INFO."""
     caplog.set_level(logging.INFO, "otel_keyaudit")
     name = shop.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:verfy", "email.mime.audio:verify"], audit_targets=[f"{name}:record"]
     )
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
@@ -423,10 +424,10 @@ def test_success_is_one_line(keyaudit: KeyAudit, shop: Any, caplog: pytest.LogCa
     assert all(message.startswith("keyaudit: ") for message in caplog.messages)
 
 
-def test_the_status_has_the_calls_and_the_preset(keyaudit: KeyAudit, shop: Any) -> None:
+def test_the_status_has_the_calls_and_the_preset(recorder: Recorder, shop: Any) -> None:
     """A call that `when` passes by is none."""
-    instrument(keyaudit, shop, audit="record?when=args.action|is:a", presets=["logging"])
-    with keyaudit.request():
+    instrument(recorder, shop, audit="record?when=args.action|is:a", presets=["logging"])
+    with recorder.request():
         shop.verify("k_1")
         for action in ("a", "b", "a"):
             shop.record(action, {})
@@ -448,10 +449,10 @@ def test_the_status_has_the_calls_and_the_preset(keyaudit: KeyAudit, shop: Any) 
         ({"auth_targets": ["shop:verify?scopes=a|spilt"]}, ["spilt", "did you mean 'split'?"]),
     ],
 )
-def test_a_wrong_option_is_named_in_one_line(keyaudit: KeyAudit, options: dict[str, Any], words: list[str]) -> None:
+def test_a_wrong_option_is_named_in_one_line(recorder: Recorder, options: dict[str, Any], words: list[str]) -> None:
     """It names the option that the user has set, the nearest right name, and at most 200 characters of the value."""
     with pytest.raises(ConfigurationError) as caught:
-        keyaudit.instrument(**{"audit_targets": ["shop:record"], **options})
+        recorder.instrument(**{"audit_targets": ["shop:record"], **options})
     message = str(caught.value)
     assert all(word in message for word in words)
     assert message.startswith(("option", "unknown option", "target"))
@@ -468,9 +469,9 @@ def test_a_wrong_option_is_named_in_one_line(keyaudit: KeyAudit, options: dict[s
         ("verify?id=args.rwa", "did you mean 'raw'?"),
     ],
 )
-def test_a_wrong_target_has_the_nearest_name(keyaudit: KeyAudit, shop: Any, target: str, hint: str) -> None:
+def test_a_wrong_target_has_the_nearest_name(recorder: Recorder, shop: Any, target: str, hint: str) -> None:
     """Of a function, a method, an inner function and a parameter."""
-    keyaudit.instrument(auth_targets=[f"{shop.__name__}:{target}"])
+    recorder.instrument(auth_targets=[f"{shop.__name__}:{target}"])
     (status,) = KeyAuditInstrumentor().status()
     assert status.state == "wrong"
     assert hint in status.reason
@@ -478,7 +479,7 @@ def test_a_wrong_target_has_the_nearest_name(keyaudit: KeyAudit, shop: Any, targ
 
 @pytest.mark.parametrize("variable", ["AUTH_TARGET", "AUDIT_TARGETS_", "SAMPLERS"])
 def test_an_unknown_variable_is_named_with_the_nearest_one(
-    keyaudit: KeyAudit,
+    recorder: Recorder,
     shop: Any,
     variable: str,
     caplog: pytest.LogCaptureFixture,
@@ -486,16 +487,16 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(
 ) -> None:
     """In one warning, without its value."""
     monkeypatch.setenv(f"OTEL_PYTHON_KEYAUDIT_{variable}", "s3cret-value")
-    instrument(keyaudit, shop)
+    instrument(recorder, shop)
     (line,) = warnings(caplog)
     assert f"OTEL_PYTHON_KEYAUDIT_{variable}" in line
     assert "did you mean" in line
     assert "s3cret" not in line
 
 
-def test_no_target_names_both_ways(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_target_names_both_ways(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Targets and presets."""
-    keyaudit.instrument()
+    recorder.instrument()
     (line,) = warnings(caplog)
     assert "AUTH_TARGETS" in line
     assert "PRESETS" in line

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.testing import Recorder
 from support.effort import examples
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 APP = """
 ROWS = []
@@ -32,19 +33,19 @@ HOSTILE = st.text(
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+def app(recorder: Recorder, load_module: LoadModule) -> Any:
     """An application that writes rows of every kind, instrumented."""
     module = load_module(APP)
-    keyaudit.instrument(audit_targets=[f"{module.__name__}:record?subject=args.subject"])
+    recorder.instrument(audit_targets=[f"{module.__name__}:record?subject=args.subject"])
     return module
 
 
-def write(keyaudit: KeyAudit, app: Any, text: str) -> list[Any]:
+def write(recorder: Recorder, app: Any, text: str) -> list[Any]:
     """Put a text everywhere in a key and an event; return a row of each kind, and one of an ambiguous request."""
     app.ROWS.clear()
-    keyaudit.exporter.clear()
+    recorder.clear()
     key = ApiKey(text, text, [text, "a:read"], [text], text)
-    with keyaudit.request(), use_key(key):
+    with recorder.request(), use_key(key):
         rows: tuple[Any, ...] = ("{}", b"{}", {}, f"no json {text}")
         for fields in rows:
             app.record(text, text, text, text, fields, key)
@@ -63,9 +64,9 @@ def is_plain(text: str) -> bool:
 )
 @given(text=HOSTILE)
 @example(text="a\u2028b\x85\u202e\ud800\x7f")
-def test_each_row_parses_alone(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
+def test_each_row_parses_alone(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
     """It is one line of plain characters, and reads as the same text in every kind of row; so does the log."""
-    rows = write(keyaudit, app, text)
+    rows = write(recorder, app, text)
     assert len(rows) == 4
     assert is_plain(rows[0])
     assert is_plain(rows[1].decode())
@@ -82,22 +83,22 @@ def test_each_row_parses_alone(keyaudit: KeyAudit, app: Any, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("text", AWKWARD)
-def test_known_attacks(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
+def test_known_attacks(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
     """The same for texts that have broken others."""
-    rows = write(keyaudit, app, text)
+    rows = write(recorder, app, text)
     assert is_plain(rows[0])
     assert json.loads(rows[0])["request_api_key"]["id"] == text.encode("utf-8", "backslashreplace").decode()
     assert all(is_plain(record.getMessage()) for record in caplog.records)
 
 
-def test_ids_of_an_ambiguous_request(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_ids_of_an_ambiguous_request(recorder: Recorder, load_module: LoadModule) -> None:
     """They stand in a row of one line as well."""
     module = load_module(
         "def verify(key):\n    return key\n\ndef record(additional_fields):\n    return additional_fields\n"
     )
     name = module.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"])
+    with recorder.request():
         for text in AWKWARD:
             module.verify(ApiKey(text))
         row = module.record("{}")
@@ -107,11 +108,11 @@ def test_ids_of_an_ambiguous_request(keyaudit: KeyAudit, load_module: LoadModule
 
 
 @pytest.mark.parametrize("text", AWKWARD)
-def test_an_exporter_can_encode_every_attribute(keyaudit: KeyAudit, app: Any, text: str) -> None:
+def test_an_exporter_can_encode_every_attribute(recorder: Recorder, app: Any, text: str) -> None:
     """The OTLP encoding drops nothing of ours."""
     encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
-    write(keyaudit, app, text)
-    spans = keyaudit.spans()
+    write(recorder, app, text)
+    spans = recorder.spans
     encoded = encoder.encode_spans(spans).resource_spans[0].scope_spans
     sent = sorted(attribute.key for scope in encoded for span in scope.spans for attribute in span.attributes)
     assert sent == sorted(name for span in spans for name in span.attributes or {})

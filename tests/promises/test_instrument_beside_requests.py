@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
+from otel_keyaudit.testing import Recorder
 from support.effort import IS_FULL
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.unseen import unseen_request
 
 CYCLES = 1_000 if IS_FULL else 12
@@ -125,7 +126,7 @@ class Requests:
 
 
 def test_cycles_beside_requests_restore_everything(
-    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No request fails or names another key, each cycle is active at once, and nothing stays wrapped."""
     caplog.set_level(logging.WARNING)
@@ -135,9 +136,9 @@ def test_cycles_beside_requests_restore_everything(
     try:
         with Requests(app) as requests:
             for _ in range(CYCLES):
-                keyaudit.instrument(**options(app))
+                recorder.instrument(**options(app))
                 assert {status.state for status in KeyAuditInstrumentor().status()} == {"active"}
-                keyaudit.uninstrument()
+                recorder.uninstrument()
                 assert codes(app) == before
                 assert app.cached is cached
     finally:
@@ -150,27 +151,27 @@ def test_cycles_beside_requests_restore_everything(
     assert [message for message in caplog.messages if "earlier reference" not in message] == []
 
 
-def test_cycles_leave_no_reference_to_a_cached_function(keyaudit: KeyAudit, app: Any) -> None:
+def test_cycles_leave_no_reference_to_a_cached_function(recorder: Recorder, app: Any) -> None:
     """With the collector off, too, earlier replacements do not count as references that cannot be reached."""
     gc.collect()
     gc.disable()
     try:
         for _ in range(4):
-            keyaudit.instrument(auth_targets=[f"{app.__name__}:cached"])
+            recorder.instrument(auth_targets=[f"{app.__name__}:cached"])
             (status,) = KeyAuditInstrumentor().status()
             assert status.reason == "every call of it is observed"
-            keyaudit.uninstrument()
+            recorder.uninstrument()
     finally:
         gc.enable()
 
 
-def test_functions_are_observed_once_after_many_cycles(keyaudit: KeyAudit, app: Any) -> None:
+def test_functions_are_observed_once_after_many_cycles(recorder: Recorder, app: Any) -> None:
     """A call is counted once, whatever was instrumented before."""
     with Requests(app):
         for _ in range(CYCLES // 2):
-            keyaudit.instrument(**options(app))
-            keyaudit.uninstrument()
-    fresh = KeyAudit()
+            recorder.instrument(**options(app))
+            recorder.uninstrument()
+    fresh = Recorder(strict=False, keep_rows=False)
     fresh.instrument(**options(app))
     with fresh.request():
         app.verify("k_1")
@@ -183,7 +184,7 @@ def test_functions_are_observed_once_after_many_cycles(keyaudit: KeyAudit, app: 
     assert len(fresh.audit_spans()) == 2
 
 
-def test_threads_that_instrument_at_once_take_turns(keyaudit: KeyAudit, app: Any) -> None:
+def test_threads_that_instrument_at_once_take_turns(app: Any) -> None:
     """Four threads instrument and uninstrument: in the end everything is restored."""
     before = codes(app)
     errors: list[BaseException] = []
@@ -191,9 +192,9 @@ def test_threads_that_instrument_at_once_take_turns(keyaudit: KeyAudit, app: Any
     def work() -> None:
         try:
             for _ in range(CYCLES // 4):
-                keyaudit.instrument(**options(app))
+                KeyAuditInstrumentor().instrument(**options(app))
                 KeyAuditInstrumentor().status()
-                keyaudit.uninstrument()
+                KeyAuditInstrumentor().uninstrument()
         except BaseException as error:  # noqa: BLE001 - shown by the test
             errors.append(error)
 

@@ -12,8 +12,9 @@ import pytest
 
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.testing import Recorder
 from support.effort import IS_FULL
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.unseen import unseen_request
 
 STEP = 1 if IS_FULL else 5
@@ -56,17 +57,17 @@ def interrupted(at: int, work: Callable[[], object]) -> int:
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+def app(recorder: Recorder, load_module: LoadModule) -> Any:
     """An instrumented application."""
     app = load_module(APP)
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify"], authz_targets=[f"{name}:require"], audit_targets=[f"{name}:record"]
     )
     return app
 
 
-def test_no_call_stays_open_after_an_interrupt(keyaudit: KeyAudit, app: Any) -> None:
+def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> None:
     """The next request of the thread has its own decision, and its row shows no open check."""
 
     def work() -> None:

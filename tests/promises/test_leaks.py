@@ -14,7 +14,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_keyaudit.row import written_members
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -65,14 +66,14 @@ def use(app: Any, tracer: trace.Tracer, calls: int) -> None:
 
 @pytest.mark.parametrize("sampler", ["on_change", "always_full"][: 2 if FULL else 1])
 def test_nothing_is_left_of_many_calls(
-    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
+    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
     """No more objects than before, less than 64 KiB more memory, the same threads."""
     monkeypatch.setattr(written_members, "MAX_RECENT", REMEMBERED)
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
     threads = threading.enumerate()
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler=sampler,
         tracer_provider=provider,
     )  # fmt: skip
@@ -87,20 +88,20 @@ def test_nothing_is_left_of_many_calls(
     finally:
         tracemalloc.stop()
     assert threading.enumerate() == threads
-    assert keyaudit.writes()["none"] > CALLS // 4
+    assert recorder.writes()["none"] > CALLS // 4
 
 
-def test_nothing_is_left_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_nothing_is_left_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
     """What one session put together goes with it, but for the counters, which belong to the meter provider."""
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
 
     def session() -> Counter[str]:
-        keyaudit.instrument(
+        recorder.instrument(
             auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], tracer_provider=provider
         )
         use(app, provider.get_tracer("tests"), 400)
-        keyaudit.uninstrument()
+        recorder.uninstrument()
         return live()
 
     counts = [session() for _ in range(4)]

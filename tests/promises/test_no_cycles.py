@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import AuditTarget
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 from support.unseen import unseen_request
 
 APP = """
@@ -127,10 +128,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, **options: Any) -> None:
     """Instrument all functions."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify_{kind}" for kind in KINDS],
         authz_targets=[f"{name}:require"],
         audit_targets=[f"{name}:record_{kind}" for kind in KINDS] + [f"{name}:build?fields=return"],
@@ -168,16 +169,16 @@ async def call(function: Callable[..., Any], *args: Any) -> None:
         await consume(function(*args))
 
 
-def survivors(keyaudit: KeyAudit, work: Callable[[Credential], Any], *, rounds: int = 3) -> int:
+def survivors(recorder: Recorder, work: Callable[[Credential], Any], *, rounds: int = 3) -> int:
     """Return how many credentials are alive after their requests."""
 
     def request() -> weakref.ref[Credential]:
         credential = Credential()
-        with keyaudit.request():
+        with recorder.request():
             work(credential)
         return weakref.ref(credential)
 
-    keyaudit.exporter.clear()
+    recorder.clear()
     request()
     with collector_off():
         references = [request() for _ in range(rounds)]
@@ -194,39 +195,39 @@ def run(function: Callable[..., Any], *args: Any) -> None:
 
 @pytest.mark.parametrize("how", ["missing", "failing", "unnamed", "denied", "false"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_authentication_leaves_nothing(keyaudit: KeyAudit, app: Any, kind: str, how: str) -> None:
+def test_an_authentication_leaves_nothing(recorder: Recorder, app: Any, kind: str, how: str) -> None:
     """A missing attribute, a failing property, an unreadable id, and both kinds of denials."""
     verify = getattr(app, f"verify_{kind}")
-    before = survivors(keyaudit, lambda raw: run(verify, raw, how))
-    instrument(keyaudit, app)
+    before = survivors(recorder, lambda raw: run(verify, raw, how))
+    instrument(recorder, app)
     verify = getattr(app, f"verify_{kind}")
-    assert (before, survivors(keyaudit, lambda raw: run(verify, raw, how))) == (0, 0)
+    assert (before, survivors(recorder, lambda raw: run(verify, raw, how))) == (0, 0)
 
 
 @pytest.mark.parametrize("how", ["returns", "raises"])
 @pytest.mark.parametrize("fields", [{}, None, ["no object"], 7, "no json"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_write_leaves_nothing(keyaudit: KeyAudit, app: Any, kind: str, fields: Any, how: str) -> None:
+def test_a_write_leaves_nothing(recorder: Recorder, app: Any, kind: str, fields: Any, how: str) -> None:
     """It returns or raises, with fields that can be changed and others."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     record, verify = getattr(app, f"record_{kind}"), app.verify_function
 
     def work(raw: Credential) -> None:
         verify(raw, "missing")
         run(record, raw, how, fields)
 
-    assert survivors(keyaudit, work) == 0
+    assert survivors(recorder, work) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_failing_sampler_and_unreadable_event_leave_nothing(keyaudit: KeyAudit, app: Any, kind: str) -> None:
+def test_a_failing_sampler_and_unreadable_event_leave_nothing(recorder: Recorder, app: Any, kind: str) -> None:
     """Each is an exception of its own in our work."""
 
     def fail(_: object) -> Any:
         raise LookupError
 
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify_function"],
         audit_targets=[
             AuditTarget(
@@ -241,14 +242,14 @@ def test_a_failing_sampler_and_unreadable_event_leave_nothing(keyaudit: KeyAudit
         verify(raw, "failing")
         run(record, raw, "raises", {})
 
-    assert survivors(keyaudit, work) == 0
-    assert keyaudit.degraded() != {}
+    assert survivors(recorder, work) == 0
+    assert recorder.errors() != {}
 
 
 @pytest.mark.parametrize("how", ["granted", "denied", "error"])
-def test_a_check_and_a_builder_leave_nothing(keyaudit: KeyAudit, app: Any, how: str) -> None:
+def test_a_check_and_a_builder_leave_nothing(recorder: Recorder, app: Any, how: str) -> None:
     """Also with events, rules of `when`, and a row inside the check."""
-    instrument(keyaudit, app, events=["denials", "audits"])
+    instrument(recorder, app, events=["denials", "audits"])
 
     def work(raw: Credential) -> None:
         with suppress(Exception):
@@ -260,21 +261,21 @@ def test_a_check_and_a_builder_leave_nothing(keyaudit: KeyAudit, app: Any, how: 
             app.build(raw, "raises")
         app.build(raw, "returns")
 
-    assert survivors(keyaudit, work) == 0
+    assert survivors(recorder, work) == 0
 
 
 @pytest.mark.parametrize("field", ["when=return.missing", "valid=return.missing", "key=args.raw.missing", "owner=no"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_unreadable_field_of_a_target_leaves_nothing(keyaudit: KeyAudit, app: Any, kind: str, field: str) -> None:
+def test_an_unreadable_field_of_a_target_leaves_nothing(recorder: Recorder, app: Any, kind: str, field: str) -> None:
     """It is an exception that the guard has handled."""
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify_{kind}?{field}"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify_{kind}?{field}"])
     verify = getattr(app, f"verify_{kind}")
-    assert survivors(keyaudit, lambda raw: run(verify, raw, "missing")) == 0
+    assert survivors(recorder, lambda raw: run(verify, raw, "missing")) == 0
 
 
-def test_a_cancelled_or_abandoned_call_leaves_nothing(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_cancelled_or_abandoned_call_leaves_nothing(recorder: Recorder, app: Any) -> None:
     """A coroutine and generators that are closed before their end."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
 
     def work(raw: Credential) -> None:
         app.verify_function(raw, "missing")
@@ -287,12 +288,12 @@ def test_a_cancelled_or_abandoned_call_leaves_nothing(keyaudit: KeyAudit, app: A
             next(generator)
             del generator
 
-    assert survivors(keyaudit, work) == 0
+    assert survivors(recorder, work) == 0
 
 
 @pytest.mark.parametrize("schedule", ["call_soon", "call_later", "create_task", "thread"])
 def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
-    keyaudit: KeyAudit, load_module: LoadModule, schedule: str
+    recorder: Recorder, load_module: LoadModule, schedule: str
 ) -> None:
     """A callback, a timer, a task and a thread inherit the context of the call."""
     app: Any = load_module(
@@ -335,10 +336,10 @@ def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
         """
     )
     vars(app)["SCHEDULE"] = getattr(app, schedule)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
 
     async def serve() -> int:
-        with keyaudit.request():
+        with recorder.request():
             app.renew()
         while len(app.ALIVE) < 100:  # noqa: ASYNC110 - callbacks do the work
             await asyncio.sleep(0.001)
@@ -348,9 +349,9 @@ def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
         assert asyncio.run(serve()) <= 2
 
 
-def test_requests_leave_no_object_of_ours_in_a_cycle(keyaudit: KeyAudit, app: Any) -> None:
+def test_requests_leave_no_object_of_ours_in_a_cycle(recorder: Recorder, app: Any) -> None:
     """Authentications, nested checks, writes and the request itself are freed without the collector."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
 
     def serve() -> None:
         with unseen_request():

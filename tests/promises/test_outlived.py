@@ -19,13 +19,13 @@ from starlette.routing import Mount
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request import context as request_state
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 def _call(handle: Callable[[], Awaitable[None]], then: Callable[[], Awaitable[None]]) -> None:
@@ -48,7 +48,7 @@ async def _nothing() -> None:
 
 
 @pytest.mark.parametrize("credential", ["k1", ""])
-def test_task_that_outlives_its_request(credential: str, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_task_that_outlives_its_request(credential: str, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """What it writes is counted as failed where there was a key, and logged once with the remedy."""
     ended = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
@@ -70,13 +70,13 @@ def test_task_that_outlives_its_request(credential: str, keyaudit: KeyAudit, cap
     _call(handle, then)
     assert set(bare.named().values()) == {None}
     kind = "failed" if credential else "none"
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 0} | {kind: 3}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 0} | {kind: 3}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == (1 if credential else 0)
     assert all("use_key(current_key())" in warning for warning in warnings)
 
 
-def test_remedy(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_remedy(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """With ``use_key(current_key())`` around the work, what outlives its request names its key."""
     ended = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
@@ -101,7 +101,7 @@ def test_remedy(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-def test_worker_started_lazily_in_a_request(keyaudit: KeyAudit) -> None:
+def test_worker_started_lazily_in_a_request(recorder: Recorder) -> None:
     """A worker that the first request starts writes no other request's rows under the first one's key."""
     queue: asyncio.Queue[str] = asyncio.Queue()
     workers: list[asyncio.Task[None]] = []
@@ -110,7 +110,7 @@ def test_worker_started_lazily_in_a_request(keyaudit: KeyAudit) -> None:
         while True:
             action = await queue.get()
             if action.startswith("message"):
-                with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+                with recorder.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
                     bare.record(f"{action} keyless")
                     bare.verify(action)
                     bare.record(action)
@@ -134,7 +134,7 @@ def test_worker_started_lazily_in_a_request(keyaudit: KeyAudit) -> None:
         "late": None, "message 1 keyless": None, "message 1": "message 1",
         "later": None, "message 2 keyless": None, "message 2": "message 2",
     }  # fmt: skip
-    assert keyaudit.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 2}
+    assert recorder.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 2}
 
 
 def test_pool_started_in_a_request() -> None:
@@ -174,7 +174,7 @@ def test_request_made_in_the_context_of_an_ended_one() -> None:
     assert set(bare.named().values()) == {None, "k2"}
 
 
-def test_authentication_after_the_end(keyaudit: KeyAudit) -> None:
+def test_authentication_after_the_end(recorder: Recorder) -> None:
     """A key that is found after the end of the request is counted, and belongs to nobody."""
     contexts: list[contextvars.Context] = []
 
@@ -185,14 +185,14 @@ def test_authentication_after_the_end(keyaudit: KeyAudit) -> None:
     contexts[0].run(bare.verify, "late")
     contexts[0].run(bare.record, "late")
     assert bare.named() == {"late": None}
-    assert keyaudit.count("keyaudit.authentications") == 1
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.count("keyaudit.authentications") == 1
+    assert recorder.writes()["none"] == 1
 
 
-def test_an_unreadable_key_still_counts_after_the_end(keyaudit: KeyAudit) -> None:
+def test_an_unreadable_key_still_counts_after_the_end(recorder: Recorder) -> None:
     """That there was a key is known even where it could not be named."""
-    keyaudit.uninstrument()
-    keyaudit.instrument(auth_targets=["support.bare:verify?id=missing"], audit_targets=bare.AUDIT_TARGETS)
+    recorder.uninstrument()
+    recorder.instrument(auth_targets=["support.bare:verify?id=missing"], audit_targets=bare.AUDIT_TARGETS)
     contexts: list[contextvars.Context] = []
 
     async def handle() -> None:
@@ -201,10 +201,10 @@ def test_an_unreadable_key_still_counts_after_the_end(keyaudit: KeyAudit) -> Non
 
     _call(handle, _nothing)
     contexts[0].run(bare.record, "late")
-    assert keyaudit.writes()["failed"] == 1
+    assert recorder.writes()["failed"] == 1
 
 
-def test_an_ended_request_keeps_nothing_alive(keyaudit: KeyAudit) -> None:
+def test_an_ended_request_keeps_nothing_alive(recorder: Recorder) -> None:
     """A context that is still around holds neither the scope nor the span nor the key of its request."""
     contexts: list[contextvars.Context] = []
     states: list[Any] = []

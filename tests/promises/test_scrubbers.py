@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, names
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 from otel_keyaudit import ApiKey
@@ -36,14 +37,14 @@ LISTS = [f"workspace:{number}" for number in range(200)]
 
 
 @pytest.fixture
-def shown(keyaudit: KeyAudit, load_module: LoadModule, tmp_path: Path) -> dict[str, Any]:
+def shown(recorder: Recorder, load_module: LoadModule, tmp_path: Path) -> dict[str, Any]:
     """Every attribute that the library sets, from the spans of requests that make it set them."""
     catalog = tmp_path / "catalog.json"
     resources = {"workspace": [str(number) for number in range(200)], "key": ["read", "delete"]}
     catalog.write_text(json.dumps({"version": "1", "resources": resources, "all": ["ops:all"]}))
     app = load_module(APP)
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify?key=return??exc.key&on_behalf_of=args.user&actors=args.actors"],
         audit_targets=[f"{name}:record?subject=args.subject&subject_before=args.old"],
         authz_targets=[f"{name}:check"],
@@ -58,7 +59,7 @@ def shown(keyaudit: KeyAudit, load_module: LoadModule, tmp_path: Path) -> dict[s
         (["one"], "key:read"),
     ]
     for key_names, required in requests:
-        with keyaudit.request():
+        with recorder.request():
             for key_name in key_names:
                 with suppress(PermissionError):
                     app.verify(key_name, "u_1", [f"a_{number}" for number in range(200)])
@@ -68,7 +69,7 @@ def shown(keyaudit: KeyAudit, load_module: LoadModule, tmp_path: Path) -> dict[s
             app.record("create", "workspace", "w_1", "ok", {}, app.KEYS["two"], old)
             with pytest.raises(LookupError):
                 app.record("create", outcome="raises")
-    return {name: value for span in keyaudit.spans() for name, value in (span.attributes or {}).items()}
+    return {name: value for span in recorder.spans for name, value in (span.attributes or {}).items()}
 
 
 def test_every_attribute_is_shown(shown: dict[str, Any]) -> None:

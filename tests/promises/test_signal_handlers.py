@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.testing import Recorder
 from support.effort import IS_FULL
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.undisturbed import undisturbed
 from support.unseen import unseen_request
 
@@ -97,17 +98,17 @@ KINDS: list[type[Exception]] = [
 
 
 @pytest.fixture
-def keyaudit() -> KeyAudit:
+def recorder() -> Recorder:
     """The library with a tracer that records nothing, because the SDK swallows exceptions in its span processors."""
-    return KeyAudit(ALWAYS_OFF)
+    return Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+def app(recorder: Recorder, load_module: LoadModule) -> Any:
     """An instrumented application with functions of each kind."""
     app = load_module(APP)
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:{verify}" for verify in ("verify", "averify", "verify_all", "verify_cached")],
         authz_targets=[f"{name}:require"],
         audit_targets=[f"{name}:record", f"{name}:arecord?fields=args.rows[]", f"{name}:build?fields=return"],
@@ -174,7 +175,7 @@ def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_exception_of_a_handler_is_lost_in_a_request(
-    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
 ) -> None:
     """Of whatever class: it arrives once for each signal, and the context is as before."""
     alarm = Alarm(kind)
@@ -185,7 +186,7 @@ def test_no_exception_of_a_handler_is_lost_in_a_request(
             app.serve()
 
     assert storm(work, alarm) == []
-    with keyaudit.request():
+    with recorder.request():
         app.verify("k_2")
         assert app.record("create", {})["request_api_key"]["id"] == "k_2"
 
@@ -193,7 +194,7 @@ def test_no_exception_of_a_handler_is_lost_in_a_request(
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[1]])
 def test_no_exception_of_a_handler_is_lost_in_a_coroutine(
-    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
 ) -> None:
     """A coroutine is driven to its end by hand, so nothing but the library is around it."""
     alarm = Alarm(kind)
@@ -215,7 +216,7 @@ def test_no_exception_of_a_handler_is_lost_in_a_coroutine(
 
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
 def test_no_exception_of_a_handler_is_lost_beside_our_targets(
-    keyaudit: KeyAudit, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
+    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
 ) -> None:
     """Garbage collections, imports, `use_key` and spans also run code of the library."""
     alarm = Alarm(kind)
@@ -226,13 +227,13 @@ def test_no_exception_of_a_handler_is_lost_beside_our_targets(
             current_key()
             cycle: list[Any] = []
             cycle.append(cycle)
-            keyaudit.tracer.start_span("inner", kind=SpanKind.SERVER).end()
+            recorder.tracer.start_span("inner", kind=SpanKind.SERVER).end()
             __import__("json.decoder")
 
     assert storm(work, alarm) == []
 
 
-def test_an_exception_of_the_keys_own_property_is_swallowed(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_an_exception_of_the_keys_own_property_is_swallowed(recorder: Recorder, load_module: LoadModule) -> None:
     """It is our failure to read, so it is counted, and the application does not see it."""
     app = load_module(
         """
@@ -247,14 +248,14 @@ def test_an_exception_of_the_keys_own_property_is_swallowed(keyaudit: KeyAudit, 
             return Key()
         """
     )
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
+    with recorder.request():
         app.verify(14, None)
-    assert keyaudit.degraded() == {("authentication", "TimeoutError"): 1}
+    assert recorder.errors() == {("authentication", "TimeoutError"): 1}
 
 
 def test_a_soft_limit_in_a_slow_property_ends_the_job(
-    keyaudit: KeyAudit, load_module: LoadModule, set_alarm: Callable[[Alarm], None]
+    recorder: Recorder, load_module: LoadModule, set_alarm: Callable[[Alarm], None]
 ) -> None:
     """The limit of the job falls into our reading of the key."""
     app = load_module(
@@ -273,12 +274,12 @@ def test_a_soft_limit_in_a_slow_property_ends_the_job(
             return Key()
         """
     )
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     alarm = Alarm(KINDS[0])
     set_alarm(alarm)
     begin = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(KINDS[0]), keyaudit.request():
+    with pytest.raises(KINDS[0]), recorder.request():
         app.verify("k_1")
     assert time.monotonic() - begin < 4
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ConfigurationError, KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, LoadModule, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule, Modules
 
 APP = """
 class Service:
@@ -30,51 +31,51 @@ def app(load_module: LoadModule) -> Any:
 
 
 @pytest.mark.parametrize("target", WRONG)
-def test_a_wrong_target_raises(keyaudit: KeyAudit, app: Any, target: str) -> None:
+def test_a_wrong_target_raises(recorder: Recorder, app: Any, target: str) -> None:
     """It names the target, and everything that was put on before is off again."""
     before = app.verify.__code__
     written = f"{app.__name__}:{target}"
     with pytest.raises(ConfigurationError, match=app.__name__) as caught:
-        keyaudit.instrument(auth_targets=[f"{app.__name__}:verify", written], strict=True)
+        recorder.instrument(auth_targets=[f"{app.__name__}:verify", written], strict=True)
     assert repr(written) in str(caught.value)
     assert app.verify.__code__ is before
     assert KeyAuditInstrumentor().status() == []
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], strict=True)
-    assert len(keyaudit.status()) == 1
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], strict=True)
+    assert len(recorder.status()) == 1
 
 
 @pytest.mark.parametrize("target", WRONG)
 def test_without_strict_a_wrong_target_is_one_warning(
-    keyaudit: KeyAudit, app: Any, target: str, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others fire; the wrong one is told by the log and by status()."""
     written = f"{app.__name__}:{target}"
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify", written])
-    assert [status.state for status in keyaudit.status().values()] == ["active", "wrong"]
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify", written])
+    assert [status.state for status in recorder.status().values()] == ["active", "wrong"]
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert written in record.getMessage()
-    assert keyaudit.status()[written].reason in record.getMessage()
+    assert recorder.status()[written].reason in record.getMessage()
 
 
-def test_an_audit_target_without_additional_fields_is_wrong(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_audit_target_without_additional_fields_is_wrong(recorder: Recorder, app: Any) -> None:
     """The default place is a parameter, which must be there."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:verify"])
-    (status,) = keyaudit.status().values()
+    recorder.instrument(audit_targets=[f"{app.__name__}:verify"])
+    (status,) = recorder.status().values()
     assert status.state == "wrong"
     assert "additional_fields" in status.reason
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_package_that_does_not_exist_is_wrong(keyaudit: KeyAudit, strict: bool) -> None:
+def test_a_package_that_does_not_exist_is_wrong(recorder: Recorder, strict: bool) -> None:
     """Its top-level package cannot be found, so no import will ever bring it."""
     target = "keyaudit_nowhere.security:verify"
     if strict:
         with pytest.raises(ConfigurationError, match="keyaudit_nowhere"):
-            keyaudit.instrument(auth_targets=[target], strict=True)
+            recorder.instrument(auth_targets=[target], strict=True)
     else:
-        keyaudit.instrument(auth_targets=[target])
-        assert keyaudit.status()[target].state == "wrong"
+        recorder.instrument(auth_targets=[target])
+        assert recorder.status()[target].state == "wrong"
 
 
 def test_for_the_loader_a_package_that_does_not_exist_is_pending(
@@ -90,52 +91,52 @@ def test_for_the_loader_a_package_that_does_not_exist_is_pending(
 
 @pytest.mark.parametrize(("strict", "level"), [(True, "ERROR"), (False, "WARNING")])
 def test_what_is_wrong_at_a_later_import_is_logged(
-    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
 ) -> None:
     """The import works, the line comes once, also when requests follow."""
     name = modules.write(APP)
-    keyaudit.instrument(auth_targets=[f"{name}:missing", f"{name}:verify"], strict=strict)
+    recorder.instrument(auth_targets=[f"{name}:missing", f"{name}:verify"], strict=strict)
     assert not caplog.records
     importlib.import_module(name)
     for _ in range(2):
-        with keyaudit.request():
+        with recorder.request():
             pass
     (record,) = caplog.records
     assert record.levelname == level
     assert f"{name}:missing" in record.getMessage()
-    assert [status.state for status in keyaudit.status().values()] == ["wrong", "active"]
+    assert [status.state for status in recorder.status().values()] == ["wrong", "active"]
 
 
 def test_what_is_pending_at_the_first_request_is_warned_about_once(
-    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line per target, at the first request and never again; the target still fires when its module comes."""
     name = modules.write(APP)
-    keyaudit.instrument(audit_targets=[f"{name}:record"], strict=True)
+    recorder.instrument(audit_targets=[f"{name}:record"], strict=True)
     for _ in range(2):
-        with keyaudit.request():
+        with recorder.request():
             pass
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert f"{name}:record" in record.getMessage()
     importlib.import_module(name).record("create", {})
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.writes()["none"] == 1
     assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("sampler", ["keyaudit_nowhere:choose", "json:choose"])
-def test_a_sampler_that_can_never_be_found_is_an_error_at_once(keyaudit: KeyAudit, app: Any, sampler: str) -> None:
+def test_a_sampler_that_can_never_be_found_is_an_error_at_once(recorder: Recorder, app: Any, sampler: str) -> None:
     """Its package does not exist, or its module is imported and has no such name: an error also without strict."""
     with pytest.raises(ConfigurationError, match="sampler") as caught:
-        keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler=sampler)
+        recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler=sampler)
     assert sampler in str(caught.value)
 
 
-def test_a_failed_import_of_the_application_is_its_own(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_failed_import_of_the_application_is_its_own(recorder: Recorder, modules: Modules) -> None:
     """A module that raises when it is imported raises that, and can be tried again."""
     name = modules.write("raise LookupError('of the application')\n")
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], strict=True)
+    recorder.instrument(auth_targets=[f"{name}:verify"], strict=True)
     for _ in range(2):
         with pytest.raises(LookupError, match="of the application"):
             importlib.import_module(name)
-    assert keyaudit.status()[f"{name}:verify"].state == "pending"
+    assert recorder.status()[f"{name}:verify"].state == "pending"

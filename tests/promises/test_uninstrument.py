@@ -15,7 +15,8 @@ import pytest
 import wrapt
 
 from otel_keyaudit import KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import Modules
 
 SERVICE = """
 import functools
@@ -78,19 +79,19 @@ def state(module: Any) -> dict[str, Any]:
     return {name: (id(value), type(value)) for name, value in (held | code).items()}
 
 
-def test_fifty_times(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_fifty_times(recorder: Recorder, modules: Modules) -> None:
     """Every name of every owner is the very object it was, its code too, and nothing is left on the import system."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in NAMES]
     before, finders = state(module), list(sys.meta_path)
-    boundary = keyaudit.tracer_provider.get_tracer("x").start_span.__func__.__code__  # type: ignore[attr-defined]
+    boundary = recorder.tracer_provider.get_tracer("x").start_span.__func__.__code__  # type: ignore[attr-defined]
     for number in range(50):
-        keyaudit.instrument(auth_targets=targets if number % 10 == 0 else targets[:2] + targets[4:10])
+        recorder.instrument(auth_targets=targets if number % 10 == 0 else targets[:2] + targets[4:10])
         assert {status.state for status in KeyAuditInstrumentor().status()} == {"active"}
-        keyaudit.uninstrument()
+        recorder.uninstrument()
         assert state(module) == before
     assert list(sys.meta_path) == finders
-    assert keyaudit.tracer_provider.get_tracer("x").start_span.__func__.__code__ is boundary  # type: ignore[attr-defined]
+    assert recorder.tracer_provider.get_tracer("x").start_span.__func__.__code__ is boundary  # type: ignore[attr-defined]
 
 
 def foreign(calls: list[str], name: str) -> Callable[[Any], Any]:
@@ -118,7 +119,7 @@ def foreign(calls: list[str], name: str) -> Callable[[Any], Any]:
 @pytest.mark.parametrize("above", ["wrapt above", "closure above", None])
 @pytest.mark.parametrize("target", ["function", "cached", "Checker.method", "Checker.cached_method"])
 def test_foreign_wrappers_stay(
-    keyaudit: KeyAudit, modules: Modules, target: str, below: str | None, above: str | None
+    recorder: Recorder, modules: Modules, target: str, below: str | None, above: str | None
 ) -> None:
     """Wrappers of others, put on before us or over us, are called, and stay when we go and when we return."""
     module = modules.load(SERVICE)
@@ -135,32 +136,32 @@ def test_foreign_wrappers_stay(
         setattr(owner, name, foreign(calls, below)(vars(owner)[name]))
     written = f"{module.__name__}:{target}?id=id"
     for number in range(3):
-        keyaudit.instrument(auth_targets=[written])
+        recorder.instrument(auth_targets=[written])
         if above and number == 0:
             setattr(owner, name, foreign(calls, above)(vars(owner)[name]))
         top = vars(owner)[name]
         call(f"k_{number}")
-        keyaudit.uninstrument()
+        recorder.uninstrument()
         call(f"off {number}")
         assert vars(owner)[name] is top or not above
-    assert keyaudit.count("keyaudit.authentications") == 3
+    assert recorder.count("keyaudit.authentications") == 3
 
 
-def test_pending_targets_are_quiet_afterwards(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_pending_targets_are_quiet_afterwards(recorder: Recorder, modules: Modules) -> None:
     """A module that is imported after ``uninstrument()`` is imported as if we had never been there."""
     name = modules.write(SERVICE)
-    keyaudit.instrument(auth_targets=[f"{name}:function?id=id"])
-    keyaudit.uninstrument()
+    recorder.instrument(auth_targets=[f"{name}:function?id=id"])
+    recorder.uninstrument()
     module = importlib.import_module(name)
     before = state(module)
     module.function("k_1")
-    keyaudit.instrument(auth_targets=[f"{name}:cached?id=id"])
-    keyaudit.uninstrument()
+    recorder.instrument(auth_targets=[f"{name}:cached?id=id"])
+    recorder.uninstrument()
     assert state(importlib.reload(module)).keys() == before.keys()
-    assert keyaudit.count("keyaudit.authentications") == 0
+    assert recorder.count("keyaudit.authentications") == 0
 
 
-def test_a_module_that_is_being_imported_when_we_go(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_module_that_is_being_imported_when_we_go(recorder: Recorder, modules: Modules) -> None:
     """Its end tells nobody any more."""
     name = modules.write(
         """
@@ -170,27 +171,27 @@ def test_a_module_that_is_being_imported_when_we_go(keyaudit: KeyAudit, modules:
             return {"id": key}
         """
     )
-    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{name}:verify?id=id"])
     importlib.import_module(name).verify("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 0
+    assert recorder.count("keyaudit.authentications") == 0
 
 
-def test_references_that_could_not_be_reached_pass_through(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_references_that_could_not_be_reached_pass_through(recorder: Recorder, modules: Modules) -> None:
     """What was taken of a proxy while we were on works on, unobserved."""
     module = modules.load(SERVICE)
-    keyaudit.instrument(auth_targets=[f"{module.__name__}:cached?id=id"])
+    recorder.instrument(auth_targets=[f"{module.__name__}:cached?id=id"])
     held = (module.cached,)
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     assert held[0]("k_1") == {"id": "k_1"}
     assert held[0] is not module.cached
-    assert keyaudit.count("keyaudit.authentications") == 0
+    assert recorder.count("keyaudit.authentications") == 0
 
 
-def test_nothing_is_kept_alive(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_nothing_is_kept_alive(recorder: Recorder, modules: Modules) -> None:
     """Functions that were observed can be forgotten like any others."""
     module = modules.load(SERVICE)
-    keyaudit.instrument(auth_targets=[f"{module.__name__}:function?id=id", f"{module.__name__}:cached?id=id"])
-    keyaudit.uninstrument()
+    recorder.instrument(auth_targets=[f"{module.__name__}:function?id=id", f"{module.__name__}:cached?id=id"])
+    recorder.uninstrument()
     references = [weakref.ref(module.function), weakref.ref(module.cached)]
     modules.forget()
     del module
@@ -199,7 +200,7 @@ def test_nothing_is_kept_alive(keyaudit: KeyAudit, modules: Modules) -> None:
     assert [reference() for reference in references] == [None, None]
 
 
-def test_while_calls_run(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_while_calls_run(recorder: Recorder, modules: Modules) -> None:
     """Functions and generators that run while we come and go return what they return, each time."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in ("function", "generator", "Checker.static")]
@@ -218,8 +219,8 @@ def test_while_calls_run(keyaudit: KeyAudit, modules: Modules) -> None:
     suspended = module.generator("b")
     next(suspended)
     for _ in range(20):
-        keyaudit.instrument(auth_targets=targets)
-        keyaudit.uninstrument()
+        recorder.instrument(auth_targets=targets)
+        recorder.uninstrument()
     stop.set()
     for thread in threads:
         thread.join(30)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
-from support.keyaudit import KeyAudit
+from otel_keyaudit.testing import Recorder
 
 AUTH_TARGETS = ["support.bare:verify"]
 AUDIT_TARGETS = ["support.bare:record"]
@@ -20,10 +20,10 @@ class Key:
         self.scopes = scopes
 
 
-def instrument(keyaudit: KeyAudit, **options: Any) -> None:
+def instrument(recorder: Recorder, **options: Any) -> None:
     """Begin a test: without a row, with both targets on."""
     rows.clear()
-    keyaudit.instrument(auth_targets=AUTH_TARGETS, audit_targets=AUDIT_TARGETS, **options)
+    recorder.instrument(auth_targets=AUTH_TARGETS, audit_targets=AUDIT_TARGETS, **options)
 
 
 def verify(credential: str) -> Key | None:

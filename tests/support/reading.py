@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.keyaudit import KeyAudit
+from otel_keyaudit.testing import Recorder
 
 APP = """
 ROWS = []
@@ -26,19 +26,19 @@ def not_expected(error: BaseException) -> None:
 class Application:
     """An application with an authentication target and an audit target, whose keys a test makes."""
 
-    def __init__(self, keyaudit: KeyAudit, module: Any) -> None:
-        self.keyaudit = keyaudit
+    def __init__(self, recorder: Recorder, module: Any) -> None:
+        self.recorder = recorder
         self.module = module
 
     def instrument(self, query: str = "", audit: str = "") -> None:
         """Instrument both targets."""
         name = self.module.__name__
-        self.keyaudit.instrument(auth_targets=[f"{name}:verify{query}"], audit_targets=[f"{name}:record{audit}"])
+        self.recorder.instrument(auth_targets=[f"{name}:verify{query}"], audit_targets=[f"{name}:record{audit}"])
 
     def row(self, key: object) -> Any:
         """Make a request with this key, and return the row that it writes."""
         self.module.KEYS["key"] = key
-        with self.keyaudit.request():
+        with self.recorder.request():
             assert self.module.verify("key") is key
             self.module.record("create")
         return (self.module.ROWS[-1] or {}).get("request_api_key")

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, format_trace_id
+from opentelemetry.trace import format_trace_id
 
+from otel_keyaudit.testing import Recorder
 from support import service
-from support.keyaudit import KeyAudit
 
 
 @dataclass(frozen=True)
@@ -105,28 +105,28 @@ def wrong_rows(requests: Iterable[Sent]) -> list[tuple[Sent, list[Any]]]:
     return [(sent, found[sent.nonce]) for sent in requests if found[sent.nonce] != [sent.row_key] * sent.row_count]
 
 
-def wrong_audit_spans(requests: Iterable[Sent], keyaudit: KeyAudit) -> list[tuple[Sent, list[Any]]]:
+def wrong_audit_spans(requests: Iterable[Sent], recorder: Recorder) -> list[tuple[Sent, list[Any]]]:
     """Return the requests whose audit spans do not name exactly the request's own key."""
     found = defaultdict(list)
-    for span in keyaudit.audit_spans():
+    for span in recorder.audit_spans():
         attributes = span.attributes or {}
         found[attributes["keyaudit.resource.id"]].append(attributes.get("keyaudit.key.id"))
     return [(sent, found[sent.nonce]) for sent in requests if found[sent.nonce] != [sent.row_key] * sent.row_count]
 
 
-def server_spans(keyaudit: KeyAudit) -> dict[str, list[ReadableSpan]]:
+def server_spans(recorder: Recorder) -> dict[str, list[ReadableSpan]]:
     """Return the server spans of each nonce, which stands at the end of a path, outermost first."""
     found = defaultdict(list)
-    for span in sorted(keyaudit.spans(SpanKind.SERVER), key=lambda span: span.start_time or 0):
+    for span in sorted(recorder.server_spans(), key=lambda span: span.start_time or 0):
         attributes = span.attributes or {}
         path = str(attributes.get("url.path") or attributes.get("http.target"))
         found[path.rpartition("/")[2]].append(span)
     return found
 
 
-def wrong_server_spans(requests: Iterable[Sent], keyaudit: KeyAudit) -> list[tuple[Sent, list[Any]]]:
+def wrong_server_spans(requests: Iterable[Sent], recorder: Recorder) -> list[tuple[Sent, list[Any]]]:
     """Return the requests whose outermost server span, and no other, does not name exactly the request's own key."""
-    found = server_spans(keyaudit)
+    found = server_spans(recorder)
     wrong = []
     for sent in requests:
         keys = [(span.attributes or {}).get("keyaudit.key.id") for span in found[sent.nonce]]
@@ -135,13 +135,13 @@ def wrong_server_spans(requests: Iterable[Sent], keyaudit: KeyAudit) -> list[tup
     return wrong
 
 
-def strayed_audit_spans(requests: Iterable[Sent], keyaudit: KeyAudit) -> list[Sent]:
+def strayed_audit_spans(requests: Iterable[Sent], recorder: Recorder) -> list[Sent]:
     """Return the requests with an audit span outside of the trace of their outermost server span."""
     traces = defaultdict(set)
-    for span in keyaudit.audit_spans():
+    for span in recorder.audit_spans():
         assert span.context is not None
         traces[(span.attributes or {})["keyaudit.resource.id"]].add(format_trace_id(span.context.trace_id))
-    found = server_spans(keyaudit)
+    found = server_spans(recorder)
     strayed = []
     for sent in requests:
         if sent.place not in service.UNKNOWN_PLACES and traces[sent.nonce]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.keyaudit import KeyAudit
+from otel_keyaudit.testing import Recorder
 
 APP = """
 import asyncio
@@ -53,11 +53,11 @@ def brecord(fields=None):
 """
 
 
-def instrument(keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, **options: Any) -> None:
     """Instrument all of its functions."""
     name = app.__name__
     places = {"record": "args.fields", "arecord": "args.fields", "brecord": "args.fields", "build": "return"}
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify"],
         audit_targets=[f"{name}:{function}?fields={place}" for function, place in places.items()],
         **options,

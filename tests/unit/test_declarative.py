@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
-from support.keyaudit import LoadModule
+from support.modules import LoadModule
 from support.programs import Program
 
 INSTRUMENTATION = pytest.importorskip("opentelemetry.configuration.instrumentation", reason="comes with a newer SDK")

@@ -8,7 +8,8 @@ import pytest
 
 import otel_keyaudit
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, ConfigurationError, KeyAuditInstrumentor, use_key
-from support.keyaudit import KeyAudit, LoadModule, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule, Modules
 
 APP = """
 def verify(key):
@@ -56,40 +57,40 @@ def test_the_public_names_are_those_of_the_interface() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_error(
-    keyaudit: KeyAudit, app: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It names the option, the value and what is allowed; nothing is wrapped, nothing logged."""
     before = codes(app)
     with pytest.raises(ConfigurationError) as caught:
-        keyaudit.instrument(**{"auth_targets": [f"{app.__name__}:verify"], **options})
+        recorder.instrument(**{"auth_targets": [f"{app.__name__}:verify"], **options})
     assert [part for part in named if part not in str(caught.value)] == []
     assert codes(app) == before
     assert KeyAuditInstrumentor().status() == []
     assert not caplog.records
 
 
-def test_a_wrong_option_leaves_the_way_free(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_wrong_option_leaves_the_way_free(recorder: Recorder, app: Any) -> None:
     """After an error the next instrument() works."""
     with pytest.raises(ConfigurationError):
-        keyaudit.instrument(auth_targets="nonsense")
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
-    assert keyaudit.status()[f"{app.__name__}:record"].state == "active"
+        recorder.instrument(auth_targets="nonsense")
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    assert recorder.status()[f"{app.__name__}:record"].state == "active"
 
 
-def test_typed_targets_are_the_strings(keyaudit: KeyAudit, app: Any) -> None:
+def test_typed_targets_are_the_strings(recorder: Recorder, app: Any) -> None:
     """A typed target does what its string does, and is shown in the same form."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[AuthTarget(f"{name}:verify", id="return.number")],
         audit_targets=AuditTarget(f"{name}:record"),
     )
-    assert list(keyaudit.status()) == [f"{name}:verify?id=return.number", f"{name}:record"]
+    assert list(recorder.status()) == [f"{name}:verify?id=return.number", f"{name}:record"]
 
 
-def test_status_has_one_entry_per_target(keyaudit: KeyAudit, app: Any) -> None:
+def test_status_has_one_entry_per_target(recorder: Recorder, app: Any) -> None:
     """It says of each whether it fires, in a sentence."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:missing"], audit_targets=[f"{name}:record", "email.mime.audio:nothing"]
     )
     states = [(status.target, status.kind, status.state) for status in KeyAuditInstrumentor().status()]
@@ -103,13 +104,13 @@ def test_status_has_one_entry_per_target(keyaudit: KeyAudit, app: Any) -> None:
     assert all(status.reason for status in KeyAuditInstrumentor().status())
 
 
-def test_uninstrument_restores_every_function(keyaudit: KeyAudit, app: Any) -> None:
+def test_uninstrument_restores_every_function(recorder: Recorder, app: Any) -> None:
     """Afterwards the functions have their own code again, and a key is not even looked for."""
     before = codes(app)
     for _ in range(3):
-        keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+        recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
         assert codes(app) != before
-        keyaudit.uninstrument()
+        recorder.uninstrument()
         assert codes(app) == before
     with use_key(KEY):
         fields: dict[str, object] = {}
@@ -117,52 +118,52 @@ def test_uninstrument_restores_every_function(keyaudit: KeyAudit, app: Any) -> N
     assert KeyAuditInstrumentor().status() == []
 
 
-def test_a_second_instrument_changes_nothing(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_instrument_changes_nothing(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """It says what to do first."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], request_field="other")
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    KeyAuditInstrumentor().instrument(audit_targets=[f"{app.__name__}:record"], request_field="other")
     with use_key(KEY):
         assert app.record("create", {}).keys() == {"request_api_key"}
     (record,) = caplog.records
     assert "instrumented already" in record.getMessage()
 
 
-def test_a_second_uninstrument_says_so(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_uninstrument_says_so(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing to undo, which is no error."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
-    keyaudit.uninstrument()
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.uninstrument()
     assert not caplog.records
-    keyaudit.uninstrument()
+    KeyAuditInstrumentor().uninstrument()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_constructor_forgets_nothing(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_constructor_forgets_nothing(recorder: Recorder, app: Any) -> None:
     """The instrumentor is one object, however often it is asked for."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     KeyAuditInstrumentor()
     assert len(KeyAuditInstrumentor().status()) == 1
     assert KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_nothing_configured_is_said_once(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_configured_is_said_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Without targets instrument() does nothing, and says so the first time."""
-    keyaudit.instrument()
-    keyaudit.instrument(sampler="always_minimal")
+    recorder.instrument()
+    recorder.instrument(sampler="always_minimal")
     assert len(caplog.records) == 1
     assert "nothing is instrumented" in caplog.text
     assert not KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_a_wrong_variable_is_an_error_from_code(keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Called from code, instrument() raises for what stands in the environment as well."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_MAX_ITEMS", "-1")
     with pytest.raises(ConfigurationError, match="max_items"):
-        keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], max_items=1)
+        recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], max_items=1)
 
 
 def test_a_keyword_beats_what_the_environment_started(
-    keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After opentelemetry-instrument, keywords start anew with its targets; a call without any is a second one."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
@@ -178,7 +179,7 @@ def test_a_keyword_beats_what_the_environment_started(
 
 
 def test_a_wrong_keyword_leaves_what_the_environment_started(
-    keyaudit: KeyAudit, app: Any, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of the application's own call does not take the library off."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
@@ -198,30 +199,30 @@ def test_a_wrong_variable_is_logged_for_the_loader(
     assert "'nonsense'" in caplog.text
 
 
-def test_instrumenting_from_many_threads_starts_once(keyaudit: KeyAudit, app: Any) -> None:
+def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, app: Any) -> None:
     """One of them wins; the function is wrapped once and restored once."""
     before = codes(app)
-    target = f"{app.__name__}:record"
-    threads = [threading.Thread(target=keyaudit.instrument, kwargs={"audit_targets": [target]}) for _ in range(8)]
+    options = {"audit_targets": [f"{app.__name__}:record"], "meter_provider": recorder.meter_provider}
+    threads = [threading.Thread(target=KeyAuditInstrumentor().instrument, kwargs=options) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     app.record("create", {})
-    assert keyaudit.writes()["none"] == 1
-    keyaudit.uninstrument()
+    assert recorder.writes()["none"] == 1
+    recorder.uninstrument()
     assert codes(app) == before
 
 
-def test_a_module_imported_later_is_instrumented(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_module_imported_later_is_instrumented(recorder: Recorder, modules: Modules) -> None:
     """A pending target fires from the import of its module on; the state is restored all the same."""
     name = modules.write(APP)
-    keyaudit.instrument(audit_targets=[f"{name}:record"])
-    assert keyaudit.status()[f"{name}:record"].state == "pending"
+    recorder.instrument(audit_targets=[f"{name}:record"])
+    assert recorder.status()[f"{name}:record"].state == "pending"
     app = __import__(name)
-    assert keyaudit.status()[f"{name}:record"].state == "active"
+    assert recorder.status()[f"{name}:record"].state == "active"
     with use_key(KEY):
         assert app.record("create", {}).keys() == {"request_api_key"}
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     fields: dict[str, object] = {}
     assert app.record("create", fields) is fields

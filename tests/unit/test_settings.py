@@ -19,7 +19,8 @@ from otel_keyaudit import (
     settings,
 )
 from otel_keyaudit.settings import FileOptions, Settings, resolve, unknown_variables
-from support.keyaudit import KeyAudit, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import Modules
 
 PREFIX = "OTEL_PYTHON_KEYAUDIT_"
 OPTIONS = [
@@ -250,10 +251,10 @@ def test_the_field_that_was_set_is_blamed(options: dict[str, str], blamed: str, 
         resolve(options, {})
 
 
-def test_a_misspelt_sampler_is_blamed_before_its_argument(keyaudit: KeyAudit) -> None:
+def test_a_misspelt_sampler_is_blamed_before_its_argument(recorder: Recorder) -> None:
     """The argument belongs to the sampler that was meant."""
     with pytest.raises(ConfigurationError, match=r"^option 'sampler' has the value 'action'.*did you mean 'actions'\?"):
-        keyaudit.instrument(audit_targets="m:f", sampler="action", sampler_arg="create")
+        recorder.instrument(audit_targets="m:f", sampler="action", sampler_arg="create")
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -299,11 +300,11 @@ def test_unknown_variables_are_one_sentence() -> None:
 
 
 def test_an_unknown_variable_is_one_warning(
-    keyaudit: KeyAudit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It begins like an option, so it was meant to be one."""
     monkeypatch.setenv(PREFIX + "AUTH_TARGET", "m:f")
-    keyaudit.instrument(audit_targets="email.message:no_such?fields=none", sampler="always_full")
+    recorder.instrument(audit_targets="email.message:no_such?fields=none", sampler="always_full")
     (record,) = [record for record in caplog.records if "unknown environment variable" in record.getMessage()]
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith("keyaudit: ")
@@ -367,10 +368,10 @@ def test_error_of_a_value_with_lines() -> None:
     "options",
     [{"sampler": "nope"}, {"max_items": 0}, {"nope": 1}, {"sampler_arg": "a"}, {"presets": "no-such-preset"}],
 )
-def test_wrong_options_without_targets(keyaudit: KeyAudit, options: dict[str, Any]) -> None:
+def test_wrong_options_without_targets(recorder: Recorder, options: dict[str, Any]) -> None:
     """A wrong option is an error of ``instrument()`` also when nothing else is configured; nothing is on then."""
     with pytest.raises(ConfigurationError):
-        keyaudit.instrument(**options)
+        recorder.instrument(**options)
     assert KeyAuditInstrumentor().status() == []
 
 

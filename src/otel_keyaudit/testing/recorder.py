@@ -160,13 +160,17 @@ class Recorder:
         """The spans that have ended, in the order of their ends."""
         return list(self.span_exporter.get_finished_spans())
 
+    def server_spans(self) -> list[ReadableSpan]:
+        """Return the server spans that have ended."""
+        return [span for span in self.spans if span.kind is SpanKind.SERVER]
+
     def server_span(self) -> dict[str, Any]:
         """Return this library's attributes on the server span.
 
         Raises:
             AssertionError: Not exactly one server span has ended.
         """
-        spans = [span for span in self.spans if span.kind is SpanKind.SERVER]
+        spans = self.server_spans()
         if len(spans) != 1:
             raise AssertionError(f"{len(spans)} server spans have ended, not one")
         return keyaudit_attributes(spans[0])

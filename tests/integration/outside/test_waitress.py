@@ -8,25 +8,25 @@ from typing import Any
 import httpx
 import pytest
 
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 
 
 @pytest.mark.parametrize("arguments", [((None,), {}), ((), {"application": None})])
-def test_waitress_without_an_application(arguments: Any, keyaudit: KeyAudit) -> None:
+def test_waitress_without_an_application(arguments: Any, recorder: Recorder) -> None:
     """It raises its own error, however the argument is passed."""
     waitress: Any = pytest.importorskip("waitress")
-    bare.instrument(keyaudit)
+    bare.instrument(recorder)
     args, kwargs = arguments
     with pytest.raises(ValueError, match="application"):
         waitress.create_server(*args, **kwargs)
 
 
 @pytest.mark.parametrize("by_keyword", [True, False])
-def test_waitress_gets_its_application(by_keyword: bool, keyaudit: KeyAudit) -> None:
+def test_waitress_gets_its_application(by_keyword: bool, recorder: Recorder) -> None:
     """Positionally or by keyword: its requests are delimited."""
     waitress: Any = pytest.importorskip("waitress")
-    bare.instrument(keyaudit)
+    bare.instrument(recorder)
     options = {"host": "127.0.0.1", "port": 0, "clear_untrusted_proxy_headers": True}
     if by_keyword:
         server = waitress.create_server(application=bare.wsgi_app, **options)

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from otel_keyaudit import names
+from otel_keyaudit.testing import Recorder
 from support.installed import need_package, need_program
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "prometheus"
 ALERTS = (EXAMPLE / "alerts.yaml").read_text(encoding="utf-8")
@@ -60,12 +61,12 @@ def test_names_are_those_of_the_real_exporter(load_module: LoadModule) -> None:
     registry = CollectorRegistry()
     reader = PrometheusMetricReader(registry=registry)
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    keyaudit = KeyAudit()
+    recorder = Recorder(strict=False, keep_rows=False)
     shop = load_module(SHOP, "prometheus_shop")
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=["prometheus_shop:verify"], audit_targets=["prometheus_shop:record"], meter_provider=provider
     )
-    with keyaudit.request():
+    with recorder.request():
         shop.verify("k_1")
         shop.record("create", {1, 2})
         shop.verify("k_2")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 KEY = ApiKey("k_1")
 OURS = "request_api_key"
@@ -158,10 +159,10 @@ def stored(model):
 """
 
 
-def load(keyaudit: KeyAudit, load_module: LoadModule, source: str, *targets: str) -> Any:
+def load(recorder: Recorder, load_module: LoadModule, source: str, *targets: str) -> Any:
     """Return the application with its targets instrumented."""
     app = load_module(source)
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}" for target in targets])
+    recorder.instrument(audit_targets=[f"{app.__name__}:{target}" for target in targets])
     return app
 
 
@@ -171,17 +172,17 @@ def names(stored: Any) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def no_failures(keyaudit: KeyAudit, request: pytest.FixtureRequest) -> Iterator[None]:
+def no_failures(recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[None]:
     """Every write of these tests gets its member, except of a row that is not loaded or stays untouched."""
     yield
     if not {"expired", "untouched"} & {*request.node.originalname.split("_")}:
-        assert keyaudit.degraded() == {}
-        assert keyaudit.writes()["failed"] == 0
+        assert recorder.errors() == {}
+        assert recorder.writes()["failed"] == 0
 
 
-def test_parameters_of_the_driver(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_parameters_of_the_driver(recorder: Recorder, load_module: LoadModule) -> None:
     """A function that passes its parameter to ``sqlite3``, annotated plainly and as a string."""
-    app = load(keyaudit, load_module, SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
+    app = load(recorder, load_module, SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
     with use_key(KEY):
         app.record("a")
         app.record("b", None)
@@ -197,11 +198,11 @@ def test_parameters_of_the_driver(keyaudit: KeyAudit, load_module: LoadModule) -
 
 @pytest.mark.parametrize("way", ["save", "create", "save_all"])
 @pytest.mark.parametrize("model", ["MappedText", "MappedString", "MappedJson", "PlainText", "PlainBytes", "PlainJson"])
-def test_sqlalchemy(keyaudit: KeyAudit, load_module: LoadModule, model: str, way: str) -> None:
+def test_sqlalchemy(recorder: Recorder, load_module: LoadModule, model: str, way: str) -> None:
     """Text, String, LargeBinary and JSON, with and without ``Mapped``; the transaction commits."""
     pytest.importorskip("sqlalchemy")
     app = load(
-        keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
+        recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
         "save_all?fields=args.rows[].extra",
     )  # fmt: skip
     kind = getattr(app, model)
@@ -218,24 +219,24 @@ def test_sqlalchemy(keyaudit: KeyAudit, load_module: LoadModule, model: str, way
 
 
 @pytest.mark.parametrize("model", ["JsonOrText", "DictInText"])
-def test_column_of_doubtful_type_is_untouched(keyaudit: KeyAudit, load_module: LoadModule, model: str) -> None:
+def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_module: LoadModule, model: str) -> None:
     """A type that depends on the database, or an annotation that the column contradicts: no dict, and no lost row."""
     pytest.importorskip("sqlalchemy")
-    app = load(keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
     kind = getattr(app, model)
-    with app.Session(app.engine) as session, session.begin(), keyaudit.request(), use_key(KEY):
+    with app.Session(app.engine) as session, session.begin(), recorder.request(), use_key(KEY):
         app.save(session, kind())
     assert app.stored(kind) == [None]
-    assert keyaudit.writes()["failed"] == 1
-    assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
+    assert recorder.writes()["failed"] == 1
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
     app.engine.dispose()
 
 
-def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder, load_module: LoadModule) -> None:
     """In the same request: after a flush, after a commit that expires it, and with other fields."""
     pytest.importorskip("sqlalchemy")
-    app = load(keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra")
-    with keyaudit.request(), use_key(KEY), app.Session(app.engine) as session:
+    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
         for model in (app.MappedText, app.PlainJson):
             row = model()
             app.save(session, row)
@@ -247,15 +248,15 @@ def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(keyaudit: KeyAudit,
             app.save(session, row)
             session.commit()
             assert names(app.stored(model)[0]) == ["x", OURS]
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
     app.engine.dispose()
 
 
-def test_an_expired_row_is_not_loaded(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_an_expired_row_is_not_loaded(recorder: Recorder, load_module: LoadModule) -> None:
     """Reading its fields would run SQL: the row in the database keeps its member."""
     pytest.importorskip("sqlalchemy")
-    app = load(keyaudit, load_module, SQLALCHEMY, "save?fields=args.row.extra")
-    with keyaudit.request(), use_key(KEY), app.Session(app.engine) as session:
+    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
         row = app.PlainText()
         app.save(session, row)
         session.commit()
@@ -264,15 +265,15 @@ def test_an_expired_row_is_not_loaded(keyaudit: KeyAudit, load_module: LoadModul
         app.save(session, row)
         assert statements == []
     assert names(app.stored(app.PlainText)[0]) == [OURS]
-    assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.NotLoadedError"): 1}
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.NotLoadedError"): 1}
     app.engine.dispose()
 
 
 @pytest.mark.parametrize("model", ["AnnotatedText", "ColumnText", "ColumnJson"])
-def test_sqlmodel(keyaudit: KeyAudit, load_module: LoadModule, model: str) -> None:
+def test_sqlmodel(recorder: Recorder, load_module: LoadModule, model: str) -> None:
     """By the annotation and by the column."""
     pytest.importorskip("sqlmodel")
-    app = load(keyaudit, load_module, SQLMODEL, "save?fields=args.row.extra")
+    app = load(recorder, load_module, SQLMODEL, "save?fields=args.row.extra")
     kind = getattr(app, model)
     with app.Session(app.engine) as session, use_key(KEY):
         app.save(session, kind())
@@ -284,15 +285,15 @@ def test_sqlmodel(keyaudit: KeyAudit, load_module: LoadModule, model: str) -> No
 
 @pytest.mark.parametrize("way", ["save", "create", "init"])
 @pytest.mark.parametrize("model", ["PlainText", "Varchar", "Bytes"])
-def test_peewee(keyaudit: KeyAudit, load_module: LoadModule, model: str, way: str) -> None:
+def test_peewee(recorder: Recorder, load_module: LoadModule, model: str, way: str) -> None:
     """Peewee would store the ``repr`` of a dict."""
     pytest.importorskip("peewee")
     app = load(
-        keyaudit, load_module, PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
+        recorder, load_module, PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
         f"{model}.__init__?fields=args.extra",
     )  # fmt: skip
     kind = getattr(app, model)
-    with keyaudit.request(), use_key(KEY):
+    with recorder.request(), use_key(KEY):
         if way == "save":
             app.save(kind())
         elif way == "create":

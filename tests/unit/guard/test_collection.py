@@ -18,8 +18,9 @@ import pytest
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
 from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
+from otel_keyaudit.testing import Recorder
 from support import abandoned
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.undisturbed import undisturbed
 from support.unseen import unseen_request
 
@@ -54,10 +55,10 @@ class Collecting(list[str]):
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Any:
+def app(recorder: Recorder, load_module: LoadModule) -> Any:
     """An instrumented application with an object that writes a row when it is collected."""
     app = load_module(APP)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
     return app
 
 
@@ -100,14 +101,14 @@ def test_a_process_survives_abandoned_calls(name: str) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{writes} {writes} {{}}\n", "")
 
 
-def test_the_callbacks_of_the_collector_are_c_functions(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_the_callbacks_of_the_collector_are_c_functions(recorder: Recorder, load_module: LoadModule) -> None:
     """A Python function there would lose the exception of a signal handler; none is left after ``uninstrument()``."""
     before = list(gc.callbacks)
-    keyaudit.instrument(auth_targets=[f"{load_module(APP).__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{load_module(APP).__name__}:verify"])
     added = [callback for callback in gc.callbacks if callback not in before]
     assert added != []
     assert all(type(callback.func) is type(setattr) for callback in added)  # type: ignore[attr-defined]
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     assert gc.callbacks == before
 
 
@@ -233,39 +234,39 @@ def test_unwatched_during_a_collection_it_has_ended() -> None:
     collection.unwatch_collections()
 
 
-def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(recorder: Recorder, app: Any) -> None:
     """The audit span is a child of the server span, which stays the current one afterwards."""
-    with keyaudit.request() as span:
+    with recorder.request() as span:
         app.verify({"id": "k_1"})
         app.Finalized()
         gc.collect()
         assert current_collection() is None
-    ((fields, current),), (written,) = app.ROWS, keyaudit.audit_spans()
+    ((fields, current),), (written,) = app.ROWS, recorder.audit_spans()
     assert fields["request_api_key"]["id"] == "k_1"
     assert fields["request_api_key"]["span_id"] == format(written.context.span_id, "016x")
     assert written.parent == span.get_span_context()
     is_current = collection._CHANGES_IN_COLLECTION
     assert current.get_span_context() == (written.context if is_current else span.get_span_context())
-    assert keyaudit.writes()["attributed"] == 1
-    assert keyaudit.degraded() == {}
+    assert recorder.writes()["attributed"] == 1
+    assert recorder.errors() == {}
 
 
-def test_a_key_set_by_hand_in_a_finalizer_wins(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_key_set_by_hand_in_a_finalizer_wins(recorder: Recorder, app: Any) -> None:
     """The interrupted request keeps its own key for its other rows."""
 
     def work() -> None:
         with use_key(ApiKey("k_2")):
             app.record("close", {})
 
-    with keyaudit.request():
+    with recorder.request():
         app.verify({"id": "k_1"})
         in_a_collection(work)
         app.record("create", {})
     assert [fields["request_api_key"]["id"] for fields, _ in app.ROWS] == ["k_2", "k_1"]
-    assert keyaudit.writes()["attributed"] == 2
+    assert recorder.writes()["attributed"] == 2
 
 
-def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_request_in_a_finalizer_is_one_of_its_own(recorder: Recorder, app: Any) -> None:
     """The interrupted request keeps its key."""
 
     def work() -> None:
@@ -273,7 +274,7 @@ def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any
             app.verify({"id": "k_2"})
             app.record("close", {})
 
-    with keyaudit.request():
+    with recorder.request():
         app.verify({"id": "k_1"})
         in_a_collection(work)
         app.record("create", {})
@@ -282,7 +283,7 @@ def test_a_request_in_a_finalizer_is_one_of_its_own(keyaudit: KeyAudit, app: Any
 
 @pytest.mark.parametrize("moment", ["authentication", "write"])
 def test_a_collection_that_interrupts_a_span_does_not_wait_for_its_lock(
-    moment: str, keyaudit: KeyAudit, app: Any
+    moment: str, recorder: Recorder, app: Any
 ) -> None:
     """The SDK holds the span's lock while it takes a value over; the next change shows what could not be shown."""
 
@@ -300,7 +301,7 @@ def test_a_collection_that_interrupts_a_span_does_not_wait_for_its_lock(
             def __del__(self) -> None:
                 finalize()
 
-        with keyaudit.request() as span:
+        with recorder.request() as span:
             Finalized()
             span.set_attribute("numbers", Collecting("12"))
             app.verify({"id": "k_1"})
@@ -310,8 +311,8 @@ def test_a_collection_that_interrupts_a_span_does_not_wait_for_its_lock(
     thread.start()
     thread.join(60)
     assert not thread.is_alive()
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
-    assert sum(keyaudit.writes().values()) == (1 if moment == "authentication" else 2)
+    assert recorder.server_span()["keyaudit.key.id"] == "k_1"
+    assert sum(recorder.writes().values()) == (1 if moment == "authentication" else 2)
 
 
 @pytest.mark.usefixtures("_watched")

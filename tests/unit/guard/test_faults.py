@@ -10,7 +10,8 @@ from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard import faults as module
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.metrics import Metrics
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 
 def fail(error: Exception) -> None:
@@ -109,13 +110,13 @@ def test_occasions_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
 
 
 def test_the_log_line_names_the_target_as_written(
-    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It leads to the wrong line of the configuration."""
     app = load_module("def verify(key): return object()\n")
     target = f"{app.__name__}:verify?id=token.name"
-    keyaudit.instrument(auth_targets=[target])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[target])
+    with recorder.request():
         app.verify("k")
         app.verify("k")
     (message,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -15,8 +15,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from otel_keyaudit import ApiKey, AuditTarget, use_key
 from otel_keyaudit.guard import metrics
 from otel_keyaudit.guard.metrics import Count, Tally, metrics_for
+from otel_keyaudit.testing import Recorder
 from otel_keyaudit.version import __version__
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.writes import APP, instrument
 
 
@@ -139,18 +140,18 @@ def record(additional_fields=None):
 """
 
 
-def test_each_counter_has_a_unit_and_a_description(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_each_counter_has_a_unit_and_a_description(recorder: Recorder, load_module: LoadModule) -> None:
     """They belong to the name and version of this package."""
     name = load_module(CHECKED).__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"], authz_targets=[f"{name}:check"]
     )
     app: Any = sys.modules[name]
-    with keyaudit.request():
+    with recorder.request():
         app.verify("k_1")
         app.check("a:read")
         app.record(7)
-    data: Any = keyaudit.reader.get_metrics_data()
+    data: Any = recorder.metric_reader.get_metrics_data()
     (scope,) = data.resource_metrics[0].scope_metrics
     assert (scope.scope.name, scope.scope.version) == ("otel_keyaudit", __version__)
     assert {metric.name: (metric.unit, metric.description) for metric in scope.metrics} == {
@@ -161,15 +162,15 @@ def test_each_counter_has_a_unit_and_a_description(keyaudit: KeyAudit, load_modu
     }
 
 
-def test_an_authentication_counts_by_outcome_and_exception(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_an_authentication_counts_by_outcome_and_exception(recorder: Recorder, load_module: LoadModule) -> None:
     """The class of the exception is an attribute of a denial only."""
     app = load_module(CHECKED)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
+    with recorder.request():
         app.verify("k_1")
         with pytest.raises(PermissionError):
             app.verify("")
-    assert keyaudit.metrics() == {
+    assert recorder.counters() == {
         ("keyaudit.authentications", frozenset({("keyaudit.outcome", "accepted")})): 1,
         (
             "keyaudit.authentications",
@@ -184,14 +185,14 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def test_a_write_has_a_detail_only_when_attributed(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_write_has_a_detail_only_when_attributed(recorder: Recorder, app: Any) -> None:
     """No key id is among the attributes."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record({})
     with use_key(ApiKey("k_1")):
         app.record({})
         app.record(["no object"])
-    writes = {attributes: value for (name, attributes), value in keyaudit.metrics().items() if "writes" in name}
+    writes = {attributes: value for (name, attributes), value in recorder.counters().items() if "writes" in name}
     assert writes == {
         frozenset({("keyaudit.attribution", "attributed"), ("keyaudit.detail", "full")}): 1,
         frozenset({("keyaudit.attribution", "none")}): 1,
@@ -200,52 +201,52 @@ def test_a_write_has_a_detail_only_when_attributed(keyaudit: KeyAudit, app: Any)
 
 
 def test_a_fault_counts_each_time_and_is_logged_once_per_instrument(
-    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every degraded call counts; the warning of a target and kind is logged again after the next ``instrument()``."""
     for round_ in (1, 2):
-        instrument(keyaudit, app)
+        instrument(recorder, app)
         with use_key(ApiKey("k_1")):
             for _ in range(3):
                 app.record(["no object"])
                 app.brecord("no json").close()
                 list(app.brecord("no json"))
-        assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 6 * round_}
+        assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 6 * round_}
         assert [record.levelname for record in caplog.records].count("WARNING") == 2 * round_
-        keyaudit.uninstrument()
+        recorder.uninstrument()
 
 
-def test_several_unreadable_fields_are_one_degraded_call(keyaudit: KeyAudit, app: Any) -> None:
+def test_several_unreadable_fields_are_one_degraded_call(recorder: Recorder, app: Any) -> None:
     """A stage counts at most once per call."""
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify?name=a&scopes=b&allow_list=c&owner=d"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{name}:verify?name=a&scopes=b&allow_list=c&owner=d"])
+    with recorder.request():
         app.verify(app.Key("k_1"))
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
 
 
-def test_each_stage_of_a_call_counts(keyaudit: KeyAudit, app: Any) -> None:
+def test_each_stage_of_a_call_counts(recorder: Recorder, app: Any) -> None:
     """An unreadable field, a failing sampler and unchangeable fields are three failures."""
 
     def fail(_: object) -> object:
         raise KeyError
 
     target = AuditTarget(f"{app.__name__}:record", fields="args.fields", action=fail)
-    keyaudit.instrument(audit_targets=[target], sampler=fail)
+    recorder.instrument(audit_targets=[target], sampler=fail)
     with use_key(ApiKey("k_1")):
         app.record(["no object"])
-    assert sorted(stage for stage, _ in keyaudit.degraded()) == ["audit", "merge", "sampling"]
+    assert sorted(stage for stage, _ in recorder.errors()) == ["audit", "merge", "sampling"]
 
 
-def test_the_sums_of_a_provider_go_on_after_uninstrument(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_sums_of_a_provider_go_on_after_uninstrument(recorder: Recorder, app: Any) -> None:
     """They are cumulative over every ``instrument()`` with it; another provider has its own."""
-    other = KeyAudit()
-    for one in (keyaudit, other, keyaudit):
+    other = Recorder(strict=False, keep_rows=False)
+    for one in (recorder, other, recorder):
         instrument(one, app)
         app.record({})
         one.uninstrument()
     app.record({})
-    assert keyaudit.writes()["none"] == 2
+    assert recorder.writes()["none"] == 2
     assert other.writes()["none"] == 1
 
 

@@ -5,19 +5,20 @@ import importlib
 import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import Modules
 
 
 @pytest.mark.parametrize("comes_first", [True, False])
 def test_a_framework_without_its_usual_entry_point_is_left_alone(
-    keyaudit: KeyAudit, modules: Modules, comes_first: bool
+    recorder: Recorder, modules: Modules, comes_first: bool
 ) -> None:
     """Another release of one, or another module of that name, keeps nothing from being instrumented."""
     app = modules.load("def verify(key):\n    return None\n")
     framework = modules.write("class Application: ...", "bottle")
     if comes_first:
         importlib.import_module(framework)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     assert importlib.import_module(framework).Application
     (status,) = KeyAuditInstrumentor().status()
     assert (status.state, status.reason) == ("active", "every call of it is observed")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
-from support.keyaudit import KeyAudit, LoadModule, Modules
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule, Modules
 
 SECURITY = """
 def verify(key):
@@ -67,7 +68,7 @@ def warnings(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> 
 )
 @pytest.mark.parametrize("strict", [False, True])
 def test_wrong_targets(
-    keyaudit: KeyAudit,
+    recorder: Recorder,
     modules: Modules,
     caplog: pytest.LogCaptureFixture,
     kind: str,
@@ -80,12 +81,12 @@ def test_wrong_targets(
     options = {f"{kind}_targets": [target], "strict": strict}
     if strict:
         with pytest.raises(ConfigurationError) as caught:
-            keyaudit.instrument(**options)
+            recorder.instrument(**options)
         assert target in str(caught.value)
         assert reason in str(caught.value)
         assert KeyAuditInstrumentor().status() == []
         return
-    keyaudit.instrument(**options)
+    recorder.instrument(**options)
     state, told = only_status()
     assert state == "wrong"
     assert reason in told
@@ -95,22 +96,22 @@ def test_wrong_targets(
 
 
 @pytest.mark.parametrize("name", ["verify", "Checker.check", "other?id=args.scope", "Checker.check?id=self.name"])
-def test_active_targets(keyaudit: KeyAudit, modules: Modules, name: str) -> None:
+def test_active_targets(recorder: Recorder, modules: Modules, name: str) -> None:
     """A function that exists is observed at once."""
-    keyaudit.instrument(auth_targets=[f"{modules.load(SECURITY).__name__}:{name}"], strict=True)
+    recorder.instrument(auth_targets=[f"{modules.load(SECURITY).__name__}:{name}"], strict=True)
     assert only_status() == ("active", "every call of it is observed")
 
 
 @pytest.mark.parametrize("name", ["record", "record?action=args.action", "anything", "anything?action=args.verb"])
-def test_active_audit_targets(keyaudit: KeyAudit, modules: Modules, name: str) -> None:
+def test_active_audit_targets(recorder: Recorder, modules: Modules, name: str) -> None:
     """A function that takes any keyword has every parameter."""
-    keyaudit.instrument(audit_targets=[f"{modules.load(AUDIT).__name__}:{name}"], strict=True)
+    recorder.instrument(audit_targets=[f"{modules.load(AUDIT).__name__}:{name}"], strict=True)
     assert only_status()[0] == "active"
 
 
-def test_a_package_that_does_not_exist_is_wrong(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_package_that_does_not_exist_is_wrong(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """It can never be imported, and the reason names the package alone."""
-    keyaudit.instrument(auth_targets=["keyaudit_no_such.deep.security:verify"])
+    recorder.instrument(auth_targets=["keyaudit_no_such.deep.security:verify"])
     assert only_status() == ("wrong", "there is no package 'keyaudit_no_such'")
     assert len(warnings(caplog)) == 1
 
@@ -126,43 +127,43 @@ MISSING_MODULES = [
 @pytest.mark.parametrize(("module", "reason"), MISSING_MODULES)
 @pytest.mark.parametrize("is_imported", [True, False])
 def test_a_misspelt_submodule_is_wrong(
-    keyaudit: KeyAudit, modules: Modules, module: str, reason: str, is_imported: bool
+    recorder: Recorder, modules: Modules, module: str, reason: str, is_imported: bool
 ) -> None:
     """The reason gives the nearest name, ``strict`` makes it an error, and nothing is imported early."""
     modules.write("1 / 0", "keyaudit_depot.auth")
     if is_imported:
         importlib.import_module(module.rpartition(".")[0].partition(".auth")[0])
     before = set(sys.modules)
-    keyaudit.instrument(auth_targets=[f"{module}:verify"])
+    recorder.instrument(auth_targets=[f"{module}:verify"])
     assert only_status() == ("wrong", reason)
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     with pytest.raises(ConfigurationError) as caught:
-        keyaudit.instrument(auth_targets=[f"{module}:verify"], strict=True)
+        recorder.instrument(auth_targets=[f"{module}:verify"], strict=True)
     assert str(caught.value) == f"target '{module}:verify' is wrong: {reason}"
     assert not any(name.startswith(("email.no", "keyaudit_depot.auth")) for name in set(sys.modules) - before)
 
 
-def test_a_package_may_come_later_under_opentelemetry_instrument(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_package_may_come_later_under_opentelemetry_instrument(recorder: Recorder, modules: Modules) -> None:
     """There the application's folder need not be importable yet: what is not found is pending."""
     name = modules.write(SECURITY)
     sys.path.remove(str(modules.folder))
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], skip_dep_check=True)
+    recorder.instrument(auth_targets=[f"{name}:verify"], skip_dep_check=True)
     assert only_status()[0] == "pending"
     sys.path.insert(0, str(modules.folder))
     importlib.import_module(name)
     assert only_status()[0] == "active"
 
 
-def test_a_target_is_active_when_its_module_is_imported(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_target_is_active_when_its_module_is_imported(recorder: Recorder, modules: Modules) -> None:
     """Nothing is imported for our sake; the import puts it on, also for whoever imports the name in its course."""
     name = modules.write(SECURITY)
-    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{name}:verify?id=id"])
     assert only_status() == ("pending", f"module {name!r} is not imported yet")
     assert name not in sys.modules
     user = modules.load(f"from {name} import verify")
     assert only_status()[0] == "active"
     user.verify("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 1
+    assert recorder.count("keyaudit.authentications") == 1
     module = sys.modules[name]
     assert type(module.__loader__) is type(user.__loader__)
     assert module.__spec__ is not None
@@ -171,11 +172,11 @@ def test_a_target_is_active_when_its_module_is_imported(keyaudit: KeyAudit, modu
 
 @pytest.mark.parametrize(("strict", "level"), [(False, logging.WARNING), (True, logging.ERROR)])
 def test_a_later_import_that_proves_a_target_wrong_goes_on(
-    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: int
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: int
 ) -> None:
     """An import goes on whatever the target lacks; with ``strict`` it is an error in the log."""
     name = modules.write(SECURITY)
-    keyaudit.instrument(auth_targets=[f"{name}:missing"], strict=strict)
+    recorder.instrument(auth_targets=[f"{name}:missing"], strict=strict)
     assert importlib.import_module(name).number == 1
     assert only_status()[0] == "wrong"
     (message,) = warnings(caplog, level)
@@ -183,12 +184,12 @@ def test_a_later_import_that_proves_a_target_wrong_goes_on(
 
 
 def test_an_import_never_fails_because_of_us(
-    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A module that raises when it is asked for a name, and one that fails by itself, behave as without us."""
     hostile = modules.write("def __getattr__(name):\n    raise RuntimeError('secret')\n")
     broken = modules.write("1 / 0")
-    keyaudit.instrument(auth_targets=[f"{hostile}:verify", f"{broken}:verify"])
+    recorder.instrument(auth_targets=[f"{hostile}:verify", f"{broken}:verify"])
     importlib.import_module(hostile)
     with pytest.raises(ZeroDivisionError):
         importlib.import_module(broken)
@@ -198,7 +199,7 @@ def test_an_import_never_fails_because_of_us(
     assert "secret" not in caplog.text
 
 
-def test_a_module_that_instruments_itself_before_it_is_complete(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_module_that_instruments_itself_before_it_is_complete(recorder: Recorder, modules: Modules) -> None:
     """A target that is defined further down is pending, not wrong, and active when the module is complete."""
     module = modules.load(
         """
@@ -211,11 +212,11 @@ def test_a_module_that_instruments_itself_before_it_is_complete(keyaudit: KeyAud
     )
     assert module.before.state == "pending"
     assert module.before.reason == f"module {module.__name__!r} has not defined 'verify' yet"
-    with keyaudit.request():
-        assert keyaudit.status()[f"{module.__name__}:verify?id=id"].state == "active"
+    with recorder.request():
+        assert recorder.status()[f"{module.__name__}:verify?id=id"].state == "active"
 
 
-def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_circular_import(recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
     """A module that imports what instruments it is looked at again at the first request."""
     name = modules.write(
         "import importlib\nimportlib.import_module('keyaudit_circle')\ndef verify(key):\n    return {'id': key}\n"
@@ -229,19 +230,19 @@ def test_a_circular_import(keyaudit: KeyAudit, modules: Modules, caplog: pytest.
     )
     module = importlib.import_module(name)
     assert warnings(caplog) == []
-    with keyaudit.request():
+    with recorder.request():
         module.verify("k_1")
     assert [status.state for status in KeyAuditInstrumentor().status()] == ["active", "wrong"]
 
 
 def test_a_target_pending_at_the_first_request_is_one_warning(
-    keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A target that still waits then is probably a mistake."""
-    keyaudit.instrument(auth_targets=["email.mime.audio:verify"])
+    recorder.instrument(auth_targets=["email.mime.audio:verify"])
     assert warnings(caplog) == []
     for _ in range(3):
-        with keyaudit.request():
+        with recorder.request():
             pass
     (warning,) = warnings(caplog)
     assert "email.mime.audio:verify" in warning
@@ -249,11 +250,11 @@ def test_a_target_pending_at_the_first_request_is_one_warning(
 
 
 @pytest.mark.parametrize("again", ["reload", "import"])
-def test_a_module_that_is_executed_again_keeps_its_target(keyaudit: KeyAudit, modules: Modules, again: str) -> None:
+def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, modules: Modules, again: str) -> None:
     """A reload, or an import after it was forgotten, makes functions anew; these are observed, and the old ones too."""
     module = modules.load(SECURITY)
     old = module.verify
-    keyaudit.instrument(auth_targets=[f"{module.__name__}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify?id=id"])
     for _ in range(3):
         if again == "reload":
             importlib.reload(module)
@@ -263,38 +264,38 @@ def test_a_module_that_is_executed_again_keeps_its_target(keyaudit: KeyAudit, mo
     assert module.verify is not old
     for verify in (module.verify, old):
         verify("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 2
+    assert recorder.count("keyaudit.authentications") == 2
 
 
-def test_a_reexported_function_is_observed_once_after_a_reload(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_a_reexported_function_is_observed_once_after_a_reload(recorder: Recorder, modules: Modules) -> None:
     """A package that is executed again holds the same function of another module: nothing is put on twice."""
     modules.write(SECURITY + "import functools\ncached = functools.lru_cache(other)\n", "keyaudit_shop.security")
     package = modules.load("from keyaudit_shop.security import verify, cached", "keyaudit_shop.api")
     targets = [f"keyaudit_shop.api:{name}?id=id" for name in ("verify", "cached")]
-    keyaudit.instrument(auth_targets=targets)
+    recorder.instrument(auth_targets=targets)
     importlib.reload(package)
     package.verify("k_1")
     package.cached("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 2
+    assert recorder.count("keyaudit.authentications") == 2
 
 
-def test_two_targets_may_name_one_function(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_two_targets_may_name_one_function(recorder: Recorder, modules: Modules) -> None:
     """Each fires for the calls that it is meant for."""
     module = modules.load("def verify(key, kind):\n    return {'id': key}\n")
     name = module.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify?when=args.kind|is:a*", f"{name}:verify?id=id|prefix:b_&when=args.kind|is:*b"]
     )
-    with keyaudit.request():
+    with recorder.request():
         module.verify("k", "b")
-    assert keyaudit.server_span()["keyaudit.key.id"] == "b_k"
+    assert recorder.server_span()["keyaudit.key.id"] == "b_k"
     module.verify("k", "ab")
     module.verify("k", "c")
-    assert keyaudit.count("keyaudit.authentications") == 2
+    assert recorder.count("keyaudit.authentications") == 2
 
 
 def test_other_import_hooks_are_left_alone(
-    keyaudit: KeyAudit, modules: Modules, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A finder that asks all finders in its turn, as wrapt's does, finds the module and is found by us."""
     name = modules.write(SECURITY)
@@ -309,12 +310,12 @@ def test_other_import_hooks_are_left_alone(
         is_asking = False
 
     monkeypatch.setattr(sys, "meta_path", [Asking(), *sys.meta_path])
-    keyaudit.instrument(auth_targets=[f"{name}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{name}:verify?id=id"])
     module = importlib.import_module(name)
     module.verify("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 1
+    assert recorder.count("keyaudit.authentications") == 1
     assert Path(str(module.__file__)).parent == modules.folder
-    keyaudit.uninstrument()
+    recorder.uninstrument()
 
 
 EMPTY = "def verify(key):\n    return None\n\ndef record(action):\n    pass\n"
@@ -331,25 +332,25 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_a_wrong_target_is_logged_once(
-    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the target as written and the reason of its status."""
     name = load_module(EMPTY).__name__
     reason = (
         "it has no parameter 'additional_fields'; add fields=… with the place of the additional fields, or fields=none"
     )
-    keyaudit.instrument(audit_targets=[f"{name}:record?action=args.action"])
+    recorder.instrument(audit_targets=[f"{name}:record?action=args.action"])
     assert logged(caplog) == [("WARNING", f"keyaudit: target {name}:record?action=args.action is wrong: {reason}")]
     assert statuses() == [("wrong", reason)]
-    with keyaudit.request():
+    with recorder.request():
         pass
     assert len(caplog.records) == 1
 
 
-def test_a_pending_target_is_logged_at_the_first_request(keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pending_target_is_logged_at_the_first_request(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """With the target as written and the module that it waits for."""
-    keyaudit.instrument(auth_targets=["email.mime.audio:verify"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=["email.mime.audio:verify"])
+    with recorder.request():
         pass
     reason = "module 'email.mime.audio' is not imported yet"
     assert logged(caplog) == [
@@ -359,11 +360,11 @@ def test_a_pending_target_is_logged_at_the_first_request(keyaudit: KeyAudit, cap
 
 @pytest.mark.parametrize(("strict", "level"), [(False, "WARNING"), (True, "ERROR")])
 def test_a_target_that_proves_wrong_later_has_the_level_of_strict(
-    keyaudit: KeyAudit, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
 ) -> None:
     """An error in the log where the user asked for one."""
     name = modules.write(EMPTY)
-    keyaudit.instrument(auth_targets=[f"{name}:missing"], strict=strict)
+    recorder.instrument(auth_targets=[f"{name}:missing"], strict=strict)
     assert caplog.records == []
     __import__(name)
     ((found, message),) = logged(caplog)
@@ -372,7 +373,7 @@ def test_a_target_that_proves_wrong_later_has_the_level_of_strict(
 
 
 def test_references_that_cannot_be_replaced_are_logged(
-    keyaudit: KeyAudit, load_module: LoadModule, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A tuple cannot be changed: the line gives the number, and the target is active."""
     app = load_module(
@@ -387,16 +388,16 @@ def test_references_that_cannot_be_replaced_are_logged(
         """
     )
     target = f"{app.__name__}:verify"
-    keyaudit.instrument(auth_targets=[target])
+    recorder.instrument(auth_targets=[target])
     reason = (
         "1 earlier reference (in a tuple or compiled code) could not be replaced; calls through it are not recorded"
     )
-    with keyaudit.request():
+    with recorder.request():
         assert statuses() == [("active", reason)]
     assert logged(caplog) == [("WARNING", f"keyaudit: target {target}: {reason}")]
 
 
-def test_a_captured_replacement_is_not_observed_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_a_captured_replacement_is_not_observed_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
     """A reference to our proxy that somebody keeps calls the original and counts nothing."""
     app = load_module(
         """
@@ -410,55 +411,55 @@ def test_a_captured_replacement_is_not_observed_after_uninstrument(keyaudit: Key
             raise Denied
         """
     )
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     kept = (app.verify,)
     with pytest.raises(app.Denied):
         kept[0]("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 1
-    keyaudit.uninstrument()
+    assert recorder.count("keyaudit.authentications") == 1
+    recorder.uninstrument()
     with pytest.raises(app.Denied):
         kept[0]("k_1")
-    assert keyaudit.count("keyaudit.authentications") == 1
+    assert recorder.count("keyaudit.authentications") == 1
 
 
-def test_a_copied_function_is_not_observed_after_uninstrument(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_a_copied_function_is_not_observed_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
     """Other tools copy functions with the code that these have at the time: such a copy goes on to work."""
     app = load_module("def verify(key):\n    return {'id': key}\n")
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?id=id"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?id=id"])
     copy = FunctionType(app.verify.__code__, vars(app))
     assert copy("k_1") == {"id": "k_1"}
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     assert copy("k_2") == {"id": "k_2"}
-    assert keyaudit.count("keyaudit.authentications") == 1
+    assert recorder.count("keyaudit.authentications") == 1
 
 
 def test_a_target_of_the_started_module_and_of_an_imported_one(
-    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the module that was started is not the target's, it is left alone, whatever it is called."""
     module = load_module(EMPTY)
     main = load_module(EMPTY)
     monkeypatch.setitem(sys.modules, "__main__", main)
     code = main.verify.__code__
-    keyaudit.instrument(auth_targets=[f"{module.__name__}:verify"])
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
     assert statuses()[0][0] == "active"
     assert main.verify.__code__ is code
-    with keyaudit.request():
+    with recorder.request():
         module.verify("k")
     assert main.verify.__code__ is code
 
 
-def test_each_target_has_its_own_state(keyaudit: KeyAudit, modules: Modules) -> None:
+def test_each_target_has_its_own_state(recorder: Recorder, modules: Modules) -> None:
     """An active target does not keep others from being found, in the same module or another one."""
     first, second = modules.load(EMPTY), modules.write(EMPTY)
-    keyaudit.instrument(auth_targets=[f"{first.__name__}:verify", f"{second}:verify", f"{first.__name__}:record"])
+    recorder.instrument(auth_targets=[f"{first.__name__}:verify", f"{second}:verify", f"{first.__name__}:record"])
     assert [state for state, _ in statuses()] == ["active", "pending", "active"]
     __import__(second)
     assert [state for state, _ in statuses()] == ["active"] * 3
 
 
 def test_a_logging_handler_that_raises_stops_no_target(
-    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reason is still in the status."""
     module = load_module(EMPTY)
@@ -471,21 +472,21 @@ def test_a_logging_handler_that_raises_stops_no_target(
     logger = logging.getLogger("otel_keyaudit")
     logger.addHandler(handler)
     try:
-        keyaudit.instrument(auth_targets=[f"{module.__name__}:missing", f"{module.__name__}:verify"])
+        recorder.instrument(auth_targets=[f"{module.__name__}:missing", f"{module.__name__}:verify"])
     finally:
         logger.removeHandler(handler)
     assert [state for state, _ in statuses()] == ["wrong", "active"]
 
 
-def test_fields_that_are_named_need_no_parameter_of_the_usual_name(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_fields_that_are_named_need_no_parameter_of_the_usual_name(recorder: Recorder, load_module: LoadModule) -> None:
     """What the option says beats what is looked for without it."""
     app = load_module("def record(action, extra=None):\n    return extra\n")
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?fields=args.extra"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?fields=args.extra"])
     assert [state for state, _ in statuses()] == ["active"]
 
 
-def test_every_field_is_checked(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_every_field_is_checked(recorder: Recorder, load_module: LoadModule) -> None:
     """Also those that come after one that is a function."""
     name = load_module(EMPTY).__name__
-    keyaudit.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
+    recorder.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
     assert statuses() == [("wrong", "field 'name' reads a parameter 'user', which it does not have")]

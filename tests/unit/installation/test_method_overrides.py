@@ -9,7 +9,8 @@ import pytest
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 SERVICE = """
     class Key:
@@ -70,7 +71,7 @@ SERVICE = """
 
 
 @pytest.fixture
-def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def service(recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A service, instrumented with a preset for its middleware."""
     module = load_module(SERVICE)
     targets = (
@@ -79,65 +80,65 @@ def service(keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.Mon
     )
     made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
     monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one
-    keyaudit.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
+    recorder.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
     return module
 
 
 @pytest.mark.parametrize("backend", ["Backend", "Inheriting", "Static", "Assigned", "Callable"])
-def test_every_kind_of_override_is_observed(backend: str, keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_every_kind_of_override_is_observed(backend: str, recorder: Recorder, service: ModuleType) -> None:
     """A method, an inherited or a static one, an attribute of the object, an object that can be called."""
     middleware = service.Middleware(getattr(service, backend)())
 
     for _ in range(2):
-        with keyaudit.request():
+        with recorder.request():
             middleware.run()
             assert service.record()["request_api_key"]["id"] == "k_1"
 
-    assert keyaudit.count("keyaudit.authentications") == 2
-    assert keyaudit.degraded() == {}
+    assert recorder.count("keyaudit.authentications") == 2
+    assert recorder.errors() == {}
 
 
-def test_missing_override_is_counted_and_the_call_goes_on(keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_missing_override_is_counted_and_the_call_goes_on(recorder: Recorder, service: ModuleType) -> None:
     """The application handles the missing attribute as before."""
-    with keyaudit.request():
+    with recorder.request():
         assert service.Without().run() == "no backend"
 
-    assert keyaudit.degraded() == {("authentication", "AttributeError"): 1}
+    assert recorder.errors() == {("authentication", "AttributeError"): 1}
 
 
-def test_uninstrument_restores_an_override(keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_uninstrument_restores_an_override(recorder: Recorder, service: ModuleType) -> None:
     """The override has its own code again."""
     before = service.Backend.authenticate.__code__
     service.Middleware(service.Backend()).run()
     assert service.Backend.authenticate.__code__ is not before
 
-    keyaudit.uninstrument()
+    recorder.uninstrument()
 
     assert service.Backend.authenticate.__code__ is before
 
 
-def test_override_is_observed_for_every_object_of_its_class(keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_override_is_observed_for_every_object_of_its_class(recorder: Recorder, service: ModuleType) -> None:
     """Two objects of one class authenticate."""
     for _ in range(2):
         service.Middleware(service.Backend()).run()
 
-    assert keyaudit.count("keyaudit.authentications") == 2
+    assert recorder.count("keyaudit.authentications") == 2
 
 
-def test_fields_of_the_target_apply_to_a_method_of_the_object_itself(keyaudit: KeyAudit, service: ModuleType) -> None:
+def test_fields_of_the_target_apply_to_a_method_of_the_object_itself(recorder: Recorder, service: ModuleType) -> None:
     """The library's class calls its own abstract method."""
-    with keyaudit.request():
+    with recorder.request():
         service.Own().run()
         assert service.record()["request_api_key"]["id"] == "p_1"
 
 
 def test_override_that_cannot_be_observed_is_counted_once(
-    keyaudit: KeyAudit, service: ModuleType, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, service: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The application is served as before, and later calls of the class count nothing."""
     for _ in range(3):
         assert service.Middleware(service.Unfit()).run().id == "k_1"
 
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.WrongTargetError"): 1}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.WrongTargetError"): 1}
     (message,) = caplog.messages
     assert message.startswith(f"keyaudit: {service.__name__}:Middleware.run: authentication failed with ")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuditEvent, AuditTarget, Detail, use_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 ROWS = []
@@ -42,75 +43,75 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def shown(keyaudit: KeyAudit) -> dict[str, Any]:
+def shown(recorder: Recorder) -> dict[str, Any]:
     """Return our attributes of the one audit span."""
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     return keyaudit_attributes(span)
 
 
-def test_an_outcome_of_the_result_is_shown(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_outcome_of_the_result_is_shown(recorder: Recorder, app: Any) -> None:
     """It is on the audit span; the row's detail was chosen before."""
     target = f"{app.__name__}:record?outcome=return.status"
-    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
         app.record("create", {}, app.Answer(500))
-    assert shown(keyaudit)["keyaudit.audit.outcome"] == "500"
+    assert shown(recorder)["keyaudit.audit.outcome"] == "500"
     assert app.ROWS[0]["request_api_key"]["detail"] == "minimal"
 
 
-def test_an_outcome_of_the_exception_is_shown(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_outcome_of_the_exception_is_shown(recorder: Recorder, app: Any) -> None:
     """An outcome may be told from whether the write raised."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?outcome=exc|if:failure,success"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?outcome=exc|if:failure,success"])
     app.record("create", {})
     with pytest.raises(LookupError):
         app.record("create", {}, LookupError())
-    outcomes = [keyaudit_attributes(span)["keyaudit.audit.outcome"] for span in keyaudit.audit_spans()]
+    outcomes = [keyaudit_attributes(span)["keyaudit.audit.outcome"] for span in recorder.audit_spans()]
     assert outcomes == ["success", "failure"]
 
 
-def test_an_outcome_function_sees_how_the_write_ended(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_outcome_function_sees_how_the_write_ended(recorder: Recorder, app: Any) -> None:
     """A function of the user's tells the outcome from the exception."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: "failed" if call.exc else "success")
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     with pytest.raises(LookupError):
         app.record("create", {}, LookupError())
-    assert shown(keyaudit)["keyaudit.audit.outcome"] == "failed"
+    assert shown(recorder)["keyaudit.audit.outcome"] == "failed"
 
 
-def test_an_outcome_function_may_need_the_result(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_outcome_function_may_need_the_result(recorder: Recorder, app: Any) -> None:
     """That it cannot tell before the write is no fault."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.result.status)
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     app.record("create", {}, app.Answer(204))
-    assert shown(keyaudit)["keyaudit.audit.outcome"] == "204"
-    assert keyaudit.degraded() == {}
+    assert shown(recorder)["keyaudit.audit.outcome"] == "204"
+    assert recorder.errors() == {}
 
 
-def test_an_outcome_function_of_the_arguments_chooses_the_detail(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_outcome_function_of_the_arguments_chooses_the_detail(recorder: Recorder, app: Any) -> None:
     """Where it tells a failure from the arguments alone, the row is full."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.args["outcome"])
-    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
         app.record("create", {}, "denied")
     assert app.ROWS[0]["request_api_key"]["detail"] == "full"
 
 
-def test_action_of_the_result_names_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_action_of_the_result_names_the_audit_span(recorder: Recorder, app: Any) -> None:
     """An action that only the result tells names the span at its end."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"])
-    with keyaudit.request():
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"])
+    with recorder.request():
         app.record("x", {}, app.Answer(200, "delete"))
-    assert keyaudit.audit_spans()[0].name == "audit delete"
-    assert keyaudit.server_span() == {}
+    assert recorder.audit_spans()[0].name == "audit delete"
+    assert recorder.server_span() == {}
 
 
-def test_an_action_of_the_result_needs_no_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_action_of_the_result_needs_no_audit_span(recorder: Recorder, app: Any) -> None:
     """Without one it is on the server span all the same."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"], audit_spans=False)
-    with keyaudit.request():
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"], audit_spans=False)
+    with recorder.request():
         app.record("x", {}, app.Answer(200, "delete"))
-    assert keyaudit.audit_spans() == []
-    assert keyaudit.server_span() == {"keyaudit.action": "delete"}
+    assert recorder.audit_spans() == []
+    assert recorder.server_span() == {"keyaudit.action": "delete"}
 
 
 @pytest.mark.parametrize(
@@ -121,51 +122,51 @@ def test_an_action_of_the_result_needs_no_audit_span(keyaudit: KeyAudit, app: An
         ("errors", "minimal"), (0, "minimal"), (399.9, "minimal"), (400.0, "full"),
     ],
 )  # fmt: skip
-def test_a_failed_outcome_makes_the_row_full(keyaudit: KeyAudit, app: Any, outcome: object, detail: str) -> None:
+def test_a_failed_outcome_makes_the_row_full(recorder: Recorder, app: Any, outcome: object, detail: str) -> None:
     """An outcome that counts as failed is always full, whatever the action."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="actions", sampler_arg="delete")
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
         app.record("create", {}, outcome)
     assert app.ROWS[0]["request_api_key"]["detail"] == detail
 
 
-def test_a_builder_returns_a_copy_with_the_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_builder_returns_a_copy_with_the_key(recorder: Recorder, app: Any) -> None:
     """With fields=return the key is merged into a copy of what the function returns."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:build?fields=return"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return"])
     with use_key(KEY):
         row = app.build("create")
     assert row["status"] == 200
     assert row["request_api_key"]["id"] == "k_1"
-    assert row["request_api_key"]["span_id"] == f"{keyaudit.audit_spans()[0].context.span_id:016x}"
+    assert row["request_api_key"]["span_id"] == f"{recorder.audit_spans()[0].context.span_id:016x}"
 
 
-def test_a_coroutine_builds_fields(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_coroutine_builds_fields(recorder: Recorder, app: Any) -> None:
     """An asynchronous function builds fields as well."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:abuild?fields=return"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:abuild?fields=return"])
     with use_key(KEY):
         row = asyncio.run(app.abuild("create"))
     assert row["request_api_key"]["id"] == "k_1"
 
 
-def test_the_result_of_a_builder_chooses_its_detail(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_result_of_a_builder_chooses_its_detail(recorder: Recorder, app: Any) -> None:
     """With fields=return, action and outcome of the result count for the detail, and are on both spans."""
     target = f"{app.__name__}:build?fields=return&action=return.action&outcome=return.status"
-    keyaudit.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
-    with keyaudit.request(), use_key(KEY):
+    recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
+    with recorder.request(), use_key(KEY):
         details = [
             app.build(*args)["request_api_key"]["detail"] for args in (("create",), ("create", 500), ("delete",))
         ]
     assert details == ["minimal", "full", "full"]
-    assert [span.name for span in keyaudit.audit_spans()] == ["audit create", "audit create", "audit delete"]
+    assert [span.name for span in recorder.audit_spans()] == ["audit create", "audit create", "audit delete"]
 
 
-def test_a_builder_that_raises_is_a_failed_write(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_builder_that_raises_is_a_failed_write(recorder: Recorder, app: Any) -> None:
     """There was a key, and there is no row that could be given it."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:build?fields=return&outcome=exc|if:failed,ok"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return&outcome=exc|if:failed,ok"])
     with use_key(KEY), pytest.raises(LookupError):
         app.build("create", LookupError())
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}
-    assert shown(keyaudit)["keyaudit.audit.outcome"] == "failed"
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 1}
+    assert shown(recorder)["keyaudit.audit.outcome"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -178,27 +179,27 @@ def test_a_builder_that_raises_is_a_failed_write(keyaudit: KeyAudit, app: Any) -
     ids=["it is meant", "it is not", "only a result would tell"],
 )
 def test_a_when_function_decides_about_a_builder_that_raises(
-    keyaudit: KeyAudit, app: Any, when: Any, failed: int
+    recorder: Recorder, app: Any, when: Any, failed: int
 ) -> None:
     """What can be told without the result is; else the call counts as meant, and nothing is wrong with that."""
-    keyaudit.instrument(audit_targets=[AuditTarget(f"{app.__name__}:build", fields="return", when=when)])
+    recorder.instrument(audit_targets=[AuditTarget(f"{app.__name__}:build", fields="return", when=when)])
     with use_key(KEY), pytest.raises(LookupError):
         app.build("create", LookupError())
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": failed}
-    assert len(keyaudit.audit_spans()) == failed
-    assert keyaudit.degraded() == {}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": failed}
+    assert len(recorder.audit_spans()) == failed
+    assert recorder.errors() == {}
 
 
-def test_a_builder_of_something_else_is_untouched(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_builder_of_something_else_is_untouched(recorder: Recorder, app: Any) -> None:
     """An object that cannot be given members is returned itself."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:typed?fields=return"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:typed?fields=return"])
     with use_key(KEY):
         assert type(app.typed("create")) is app.Answer
-    assert keyaudit.writes()["failed"] == 1
-    assert len(keyaudit.degraded()) == 1
+    assert recorder.writes()["failed"] == 1
+    assert len(recorder.errors()) == 1
 
 
-def test_the_sampler_is_asked_once_for_both_keys(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_sampler_is_asked_once_for_both_keys(recorder: Recorder, app: Any) -> None:
     """One question per write that has a key or a subject; none for a write that has neither."""
     events: list[AuditEvent] = []
 
@@ -207,7 +208,7 @@ def test_the_sampler_is_asked_once_for_both_keys(keyaudit: KeyAudit, app: Any) -
         return Detail.MINIMAL
 
     subject = ApiKey("k_2")
-    keyaudit.instrument(
+    recorder.instrument(
         audit_targets=[f"{app.__name__}:record?subject=args.outcome&outcome=args.action"], sampler=sampler
     )
     app.record("create", {})
@@ -219,30 +220,30 @@ def test_the_sampler_is_asked_once_for_both_keys(keyaudit: KeyAudit, app: Any) -
 
 
 @pytest.mark.parametrize("answer", ["full", None, True, object()])
-def test_a_sampler_that_answers_something_else_means_full(keyaudit: KeyAudit, app: Any, answer: object) -> None:
+def test_a_sampler_that_answers_something_else_means_full(recorder: Recorder, app: Any, answer: object) -> None:
     """What is neither Detail.FULL nor Detail.MINIMAL is a failure of the sampler: full, and counted."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler=lambda event: answer)
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler=lambda event: answer)
     with use_key(KEY):
         app.record("create", {})
     assert app.ROWS[0]["request_api_key"]["detail"] == "full"
-    assert [stage for stage, _ in keyaudit.degraded()] == ["sampling"]
+    assert [stage for stage, _ in recorder.errors()] == ["sampling"]
 
 
-def test_a_sampler_that_cannot_be_loaded_means_full(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_sampler_that_cannot_be_loaded_means_full(recorder: Recorder, app: Any) -> None:
     """Its package exists, its module turns out not to: every row is full, and each is counted."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="email.nothing_here:sampler")
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="email.nothing_here:sampler")
     with use_key(KEY):
         app.record("create", {})
         app.record("create", {})
     assert [row["request_api_key"]["detail"] for row in app.ROWS] == ["full", "full"]
-    assert keyaudit.degraded() == {("sampling", "ModuleNotFoundError"): 2}
+    assert recorder.errors() == {("sampling", "ModuleNotFoundError"): 2}
 
 
 @pytest.mark.parametrize("audit_spans", [True, False])
-def test_on_change_writes_a_snapshot_in_full_once(keyaudit: KeyAudit, app: Any, audit_spans: bool) -> None:
+def test_on_change_writes_a_snapshot_in_full_once(recorder: Recorder, app: Any, audit_spans: bool) -> None:
     """The first row of a snapshot is full, the following ones refer to it; another snapshot is full again."""
     targets = [f"{app.__name__}:record"]
-    keyaudit.instrument(audit_targets=targets, sampler="on_change", audit_spans=audit_spans)
+    recorder.instrument(audit_targets=targets, sampler="on_change", audit_spans=audit_spans)
     for key in (KEY, KEY, KEY, ApiKey("k_1", scopes=["a:write"]), KEY):
         with use_key(key):
             app.record("create", {})
@@ -250,9 +251,9 @@ def test_on_change_writes_a_snapshot_in_full_once(keyaudit: KeyAudit, app: Any, 
     assert details == ["full", "minimal", "minimal", "full", "minimal"]
 
 
-def test_on_change_counts_only_what_was_written(keyaudit: KeyAudit, app: Any) -> None:
+def test_on_change_counts_only_what_was_written(recorder: Recorder, app: Any) -> None:
     """A row that could not be given its key, or whose write raised, leaves the next one full."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
     with use_key(KEY):
         app.record("create", ["no object"])
         with pytest.raises(LookupError):
@@ -260,4 +261,4 @@ def test_on_change_counts_only_what_was_written(keyaudit: KeyAudit, app: Any) ->
         app.record("create", {})
         app.record("create", {})
     assert [row["request_api_key"]["detail"] for row in app.ROWS[1:]] == ["full", "minimal"]
-    assert "sampling" not in [stage for stage, _ in keyaudit.degraded()]
+    assert "sampling" not in [stage for stage, _ in recorder.errors()]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import current_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 import asyncio
@@ -70,202 +71,202 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, *targets: str, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, *targets: str, **options: Any) -> None:
     """Instrument authentication targets of the application."""
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:{target}" for target in targets], **options)
+    recorder.instrument(auth_targets=[f"{app.__name__}:{target}" for target in targets], **options)
 
 
-def outcomes(keyaudit: KeyAudit) -> dict[str, int | float]:
+def outcomes(recorder: Recorder) -> dict[str, int | float]:
     """Return how many authentications were counted as accepted and as denied."""
     return {
-        outcome: keyaudit.count("keyaudit.authentications", {"keyaudit.outcome": outcome})
+        outcome: recorder.count("keyaudit.authentications", {"keyaudit.outcome": outcome})
         for outcome in ("accepted", "denied")
     }
 
 
-def test_an_object_is_accepted(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_object_is_accepted(recorder: Recorder, app: Any) -> None:
     """A key object is an accepted authentication, and the request's key until the request ends."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request():
+    instrument(recorder, app, "verify")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         key = current_key()
     assert key is not None
     assert key.id == "k_1"
     assert current_key() is None
-    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
-    assert keyaudit.metrics() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "accepted")})): 1}
+    assert recorder.server_span()["keyaudit.outcome"] == "accepted"
+    assert recorder.counters() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "accepted")})): 1}
 
 
-def test_none_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+def test_none_is_anonymous(recorder: Recorder, app: Any) -> None:
     """A key object of None is no outcome at all."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request():
+    instrument(recorder, app, "verify")
+    with recorder.request():
         app.verify(None)
         assert current_key() is None
-    assert keyaudit.server_span() == {}
-    assert outcomes(keyaudit) == {"accepted": 0, "denied": 0}
+    assert recorder.server_span() == {}
+    assert outcomes(recorder) == {"accepted": 0, "denied": 0}
 
 
-def test_none_leaves_an_earlier_outcome(keyaudit: KeyAudit, app: Any) -> None:
+def test_none_leaves_an_earlier_outcome(recorder: Recorder, app: Any) -> None:
     """An anonymous authentication after an accepted one changes nothing."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request():
+    instrument(recorder, app, "verify")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.verify(None)
         assert current_key() is not None
-    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+    assert recorder.server_span()["keyaudit.outcome"] == "accepted"
 
 
-def test_false_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_false_is_denied(recorder: Recorder, app: Any) -> None:
     """A result of False is a denial with the reason false and no error type."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request():
+    instrument(recorder, app, "verify")
+    with recorder.request():
         assert app.verify(False) is False
-    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "false"}
-    assert keyaudit.metrics() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "denied")})): 1}
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "false"}
+    assert recorder.counters() == {("keyaudit.authentications", frozenset({("keyaudit.outcome", "denied")})): 1}
 
 
-def test_a_key_object_of_false_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_key_object_of_false_is_denied(recorder: Recorder, app: Any) -> None:
     """Where the key object is elsewhere, False in its place is a denial as well."""
-    instrument(keyaudit, app, "verify?key=return.key")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?key=return.key")
+    with recorder.request():
         app.verify({"key": False})
-    assert keyaudit.server_span()["keyaudit.denied.reason"] == "false"
+    assert recorder.server_span()["keyaudit.denied.reason"] == "false"
 
 
-def test_false_beside_a_key_object_names_no_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_false_beside_a_key_object_names_no_key(recorder: Recorder, app: Any) -> None:
     """A key that only stood beside a result of False was not found to be anything: its id is not recorded."""
-    instrument(keyaudit, app, "verify?key=args.value.key&valid=return.ok")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?key=args.value.key&valid=return.ok")
+    with recorder.request():
         app.verify(False)
-    assert "keyaudit.denied.key.id" not in keyaudit.server_span()
+    assert "keyaudit.denied.key.id" not in recorder.server_span()
 
 
-def test_an_exception_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_exception_is_denied(recorder: Recorder, app: Any) -> None:
     """An exception is a denial with its class as the reason, and the caller gets that very exception."""
-    instrument(keyaudit, app, "verify")
+    instrument(recorder, app, "verify")
     error = app.Refused()
-    with keyaudit.request(), pytest.raises(app.Refused) as caught:
+    with recorder.request(), pytest.raises(app.Refused) as caught:
         app.verify(error)
     assert caught.value is error
     name = f"{app.__name__}.Refused"
-    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": name}
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": name}
     point = frozenset({("keyaudit.outcome", "denied"), ("error.type", name)})
-    assert keyaudit.metrics() == {("keyaudit.authentications", point): 1}
+    assert recorder.counters() == {("keyaudit.authentications", point): 1}
 
 
-def test_a_builtin_exception_has_no_module(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_builtin_exception_has_no_module(recorder: Recorder, app: Any) -> None:
     """The reason of a builtin exception is its bare name."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request(), pytest.raises(PermissionError):
+    instrument(recorder, app, "verify")
+    with recorder.request(), pytest.raises(PermissionError):
         app.verify(PermissionError())
-    assert keyaudit.server_span()["keyaudit.denied.reason"] == "PermissionError"
+    assert recorder.server_span()["keyaudit.denied.reason"] == "PermissionError"
 
 
 @pytest.mark.parametrize("active", [False, 0, None, ""])
-def test_a_key_that_is_not_valid_is_denied_with_its_id(keyaudit: KeyAudit, app: Any, active: object) -> None:
+def test_a_key_that_is_not_valid_is_denied_with_its_id(recorder: Recorder, app: Any, active: object) -> None:
     """A valid that is not truthy denies; the key was found, so its id is recorded, but never as the request's key."""
-    instrument(keyaudit, app, "verify?valid=active")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?valid=active")
+    with recorder.request():
         app.verify(app.Key("k_1", active))
         assert current_key() is None
-    assert keyaudit.server_span() == {
+    assert recorder.server_span() == {
         "keyaudit.outcome": "denied",
         "keyaudit.denied.reason": "valid",
         "keyaudit.denied.key.id": "k_1",
     }
 
 
-def test_an_unreadable_valid_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_unreadable_valid_is_denied(recorder: Recorder, app: Any) -> None:
     """A valid that cannot be read denies, and is counted."""
-    instrument(keyaudit, app, "verify?valid=enabled")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?valid=enabled")
+    with recorder.request():
         app.verify(app.Key("k_1"))
-    assert keyaudit.server_span()["keyaudit.denied.reason"] == "valid"
-    assert [stage for stage, _ in keyaudit.degraded()] == ["authentication"]
+    assert recorder.server_span()["keyaudit.denied.reason"] == "valid"
+    assert [stage for stage, _ in recorder.errors()] == ["authentication"]
 
 
-def test_none_with_a_valid_of_the_result_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_none_with_a_valid_of_the_result_is_denied(recorder: Recorder, app: Any) -> None:
     """With valid=return a result of None is a denial."""
-    instrument(keyaudit, app, "verify?valid=return")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?valid=return")
+    with recorder.request():
         app.verify(None)
-    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
 
 
-def test_none_with_a_valid_of_the_key_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+def test_none_with_a_valid_of_the_key_is_anonymous(recorder: Recorder, app: Any) -> None:
     """A valid that is read from the key object says nothing where there is none."""
-    instrument(keyaudit, app, "verify?valid=active")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?valid=active")
+    with recorder.request():
         app.verify(None)
-    assert keyaudit.server_span() == {}
+    assert recorder.server_span() == {}
 
 
-def test_an_inactive_answer_without_a_key_object_is_denied(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_inactive_answer_without_a_key_object_is_denied(recorder: Recorder, app: Any) -> None:
     """An introspection that answers only that the token is not active denies, though there are no claims to read."""
-    instrument(keyaudit, app, "verify?key=return.claims&id=jti&valid=return.active")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?key=return.claims&id=jti&valid=return.active")
+    with recorder.request():
         app.verify({"active": False})
         assert current_key() is None
-    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
 
 
-def test_a_valid_function_gets_the_call(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_valid_function_gets_the_call(recorder: Recorder, app: Any) -> None:
     """A function of the user's may say whether a key is valid."""
-    instrument(keyaudit, app, f"verify?valid={app.__name__}:valid_function")
-    with keyaudit.request():
+    instrument(recorder, app, f"verify?valid={app.__name__}:valid_function")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         assert current_key() is not None
         app.verify(app.Key("k_2", active=False))
-    assert outcomes(keyaudit) == {"accepted": 1, "denied": 1}
-    assert keyaudit.server_span()["keyaudit.denied.key.id"] == "k_2"
+    assert outcomes(recorder) == {"accepted": 1, "denied": 1}
+    assert recorder.server_span()["keyaudit.denied.key.id"] == "k_2"
 
 
-def test_an_exception_may_lead_to_the_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_exception_may_lead_to_the_key(recorder: Recorder, app: Any) -> None:
     """Where key leads through the exception, a key that was found all the same is named as denied."""
-    instrument(keyaudit, app, "verify?key=return ?? exc.key")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?key=return ?? exc.key")
+    with recorder.request():
         with pytest.raises(app.Refused):
             app.verify(app.Refused(app.Key("k_1")))
         assert current_key() is None
-    assert keyaudit.server_span()["keyaudit.denied.key.id"] == "k_1"
+    assert recorder.server_span()["keyaudit.denied.key.id"] == "k_1"
 
 
-def test_an_exception_that_leads_to_no_key_is_no_fault(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_exception_that_leads_to_no_key_is_no_fault(recorder: Recorder, app: Any) -> None:
     """Not every exception carries a key: that is not counted as degraded."""
-    instrument(keyaudit, app, "verify?key=return ?? exc.key")
-    with keyaudit.request(), pytest.raises(KeyError):
+    instrument(recorder, app, "verify?key=return ?? exc.key")
+    with recorder.request(), pytest.raises(KeyError):
         app.verify(KeyError("x"))
-    assert keyaudit.degraded() == {}
-    assert "keyaudit.denied.key.id" not in keyaudit.server_span()
+    assert recorder.errors() == {}
+    assert "keyaudit.denied.key.id" not in recorder.server_span()
 
 
-def test_a_key_without_a_readable_id_is_no_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_key_without_a_readable_id_is_no_key(recorder: Recorder, app: Any) -> None:
     """A key whose id cannot be read is accepted and counted, and is not the request's key."""
-    instrument(keyaudit, app, "verify?id=number")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?id=number")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         assert current_key() is None
-    assert keyaudit.server_span() == {"keyaudit.outcome": "accepted"}
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+    assert recorder.server_span() == {"keyaudit.outcome": "accepted"}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
 
 
-def test_a_second_key_beside_one_without_an_id_is_ambiguous(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_second_key_beside_one_without_an_id_is_ambiguous(recorder: Recorder, app: Any) -> None:
     """A key that cannot be named and one that can make the request ambiguous."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request():
+    instrument(recorder, app, "verify")
+    with recorder.request():
         app.verify(object.__new__(app.Key))
         app.verify(app.Key("k_1"))
         assert current_key() is None
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert shown["keyaudit.ambiguous"] is True
     assert shown["keyaudit.key.ids"] == ("k_1",)
 
 
 @pytest.mark.parametrize("call", ["averify", "yverify", "ayverify"])
-def test_every_kind_of_function_authenticates(keyaudit: KeyAudit, app: Any, call: str) -> None:
+def test_every_kind_of_function_authenticates(recorder: Recorder, app: Any, call: str) -> None:
     """Coroutines, generators and asynchronous generators authenticate with what they return or yield."""
-    instrument(keyaudit, app, call)
+    instrument(recorder, app, call)
 
     async def use(value: object) -> None:
         made = getattr(app, call)(value)
@@ -276,7 +277,7 @@ def test_every_kind_of_function_authenticates(keyaudit: KeyAudit, app: Any, call
         else:
             assert [one async for one in made] == [value]
 
-    with keyaudit.request():
+    with recorder.request():
         asyncio.run(use(app.Key("k_1")))
         key = current_key()
     assert key is not None
@@ -316,72 +317,72 @@ def service(load_module: LoadModule) -> Any:
     return load_module(SERVICE)
 
 
-def shown(keyaudit: KeyAudit) -> dict[str, Any]:
+def shown(recorder: Recorder) -> dict[str, Any]:
     """Return our attributes on the only server span."""
-    (span,) = keyaudit.spans()
+    (span,) = recorder.spans
     return keyaudit_attributes(span)
 
 
 @pytest.mark.parametrize("result", [True, None, 1, "yes", object()])
 def test_a_key_argument_is_accepted_unless_the_result_is_false(
-    keyaudit: KeyAudit, service: Any, result: object
+    recorder: Recorder, service: Any, result: object
 ) -> None:
     """Any other result is no denial."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
+    with recorder.request():
         assert service.verify(service.Key(), result) is result
-    assert (shown(keyaudit)[OUTCOME], shown(keyaudit)[KEY]) == ("accepted", "k_1")
+    assert (shown(recorder)[OUTCOME], shown(recorder)[KEY]) == ("accepted", "k_1")
 
 
 @pytest.mark.parametrize("user", [False, "key"])
-def test_a_result_or_a_key_of_false_is_a_denial(keyaudit: KeyAudit, service: Any, user: object) -> None:
+def test_a_result_or_a_key_of_false_is_a_denial(recorder: Recorder, service: Any, user: object) -> None:
     """The key in the argument is not recorded."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
     key = service.Key() if user else False
-    with keyaudit.request():
+    with recorder.request():
         service.verify(key, bool(user) is False)
-    assert shown(keyaudit) == {OUTCOME: "denied", "keyaudit.denied.reason": "false"}
-    assert keyaudit.degraded() == {}
+    assert shown(recorder) == {OUTCOME: "denied", "keyaudit.denied.reason": "false"}
+    assert recorder.errors() == {}
 
 
-def test_an_unreadable_key_object_is_counted(keyaudit: KeyAudit, service: Any) -> None:
+def test_an_unreadable_key_object_is_counted(recorder: Recorder, service: Any) -> None:
     """The request presented a key that cannot be named."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=return.key"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=return.key"])
+    with recorder.request():
         service.verify(service.Key(), True)
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
-    assert shown(keyaudit)[OUTCOME] == "accepted"
-    assert not shown(keyaudit).get(KEY)
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+    assert shown(recorder)[OUTCOME] == "accepted"
+    assert not shown(recorder).get(KEY)
 
 
-def test_an_exception_whose_key_is_unreadable_is_counted(keyaudit: KeyAudit, service: Any) -> None:
+def test_an_exception_whose_key_is_unreadable_is_counted(recorder: Recorder, service: Any) -> None:
     """The denial stands, with its reason and without a key."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?key=exc.key"])
-    with keyaudit.request(), pytest.raises(service.Refused):
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=exc.key"])
+    with recorder.request(), pytest.raises(service.Refused):
         service.verify(None, service.Refused())
-    assert keyaudit.degraded() == {("authentication", "KeyError"): 1}
-    assert shown(keyaudit) == {OUTCOME: "denied", "keyaudit.denied.reason": f"{service.__name__}.Refused"}
+    assert recorder.errors() == {("authentication", "KeyError"): 1}
+    assert shown(recorder) == {OUTCOME: "denied", "keyaudit.denied.reason": f"{service.__name__}.Refused"}
 
 
 @pytest.mark.parametrize(("when", "counted"), [(True, 1), (1, 1), (False, 0), (0, 0), ("", 0), (None, 0)], ids=repr)
-def test_a_when_function_decides_about_a_denial(keyaudit: KeyAudit, service: Any, when: object, counted: int) -> None:
+def test_a_when_function_decides_about_a_denial(recorder: Recorder, service: Any, when: object, counted: int) -> None:
     """The truth of its answer counts, after an exception too."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
     service.WHEN = when
-    with keyaudit.request(), pytest.raises(service.Refused):
+    with recorder.request(), pytest.raises(service.Refused):
         service.verify(None, service.Refused())
-    assert keyaudit.count("keyaudit.authentications", {OUTCOME: "denied"}) == counted
+    assert recorder.count("keyaudit.authentications", {OUTCOME: "denied"}) == counted
 
 
-def test_an_unreadable_when_counts_as_truthy_after_an_exception(keyaudit: KeyAudit, service: Any) -> None:
+def test_an_unreadable_when_counts_as_truthy_after_an_exception(recorder: Recorder, service: Any) -> None:
     """It may have needed the result. Without an exception it is counted, and the call is not observed."""
-    keyaudit.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
+    recorder.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
     service.WHEN = service.Undecided()
-    with keyaudit.request():
+    with recorder.request():
         with pytest.raises(service.Refused):
             service.verify(None, service.Refused())
-        assert keyaudit.count("keyaudit.authentications", {OUTCOME: "denied"}) == 1
-        assert keyaudit.degraded() == {}
+        assert recorder.count("keyaudit.authentications", {OUTCOME: "denied"}) == 1
+        assert recorder.errors() == {}
         service.verify(None, service.Key())
-    assert keyaudit.count("keyaudit.authentications") == 1
-    assert keyaudit.degraded() == {("authentication", "ValueError"): 1}
+    assert recorder.count("keyaudit.authentications") == 1
+    assert recorder.errors() == {("authentication", "ValueError"): 1}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuthzTarget, KeyAuditInstrumentor, use_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 class Forbidden(Exception):
@@ -80,10 +81,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, *authz: str, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, *authz: str, **options: Any) -> None:
     """Instrument the application with some checks."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify"],
         audit_targets=[f"{name}:record"],
         authz_targets=[f"{name}:{one}" for one in authz],
@@ -103,10 +104,10 @@ def decisions(row: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_granted_by_a_scope(keyaudit: KeyAudit, app: Any) -> None:
+def test_granted_by_a_scope(recorder: Recorder, app: Any) -> None:
     """Row, both spans and the counter have the permission, the outcome, the cause and the deciding scope."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1", ["workspace:*", "workspace:read"]))
         app.require("workspace:read")
         row = app.record("create")
@@ -114,26 +115,26 @@ def test_granted_by_a_scope(keyaudit: KeyAudit, app: Any) -> None:
         {"required": ["workspace:read"], "outcome": "granted", "cause": "scope", "scopes": ["workspace:*"]}
     ]
     assert "decisions_count" not in row["request_api_key"]
-    for shown in (keyaudit.server_span(), keyaudit_attributes(keyaudit.audit_spans()[0])):
+    for shown in (recorder.server_span(), keyaudit_attributes(recorder.audit_spans()[0])):
         assert shown["keyaudit.decision.outcome"] == "granted"
         assert shown["keyaudit.decision.cause"] == "scope"
         assert shown["keyaudit.decision.required"] == ("workspace:read",)
-    assert keyaudit.count("keyaudit.decisions", {"keyaudit.decision.outcome": "granted"}) == 1
+    assert recorder.count("keyaudit.decisions", {"keyaudit.decision.outcome": "granted"}) == 1
 
 
-def test_first_covering_scope_decides(keyaudit: KeyAudit, app: Any) -> None:
+def test_first_covering_scope_decides(recorder: Recorder, app: Any) -> None:
     """A scope of the same name that comes later does not decide."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1", ["workspace:*", "workspace:read"]))
         app.require("workspace:read")
         assert decisions(app.record("create"))[0]["scopes"] == ["workspace:*"]
 
 
-def test_denied_for_a_missing_scope(keyaudit: KeyAudit, app: Any) -> None:
+def test_denied_for_a_missing_scope(recorder: Recorder, app: Any) -> None:
     """The row written afterwards names the missing permission and the class of the exception."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         refused(app.require, "workspace:delete", None, None, app.Forbidden())
         row = app.record("delete")
@@ -146,13 +147,13 @@ def test_denied_for_a_missing_scope(keyaudit: KeyAudit, app: Any) -> None:
             "reason": f"{app.__name__}.Forbidden",
         }
     ]
-    assert keyaudit.server_span()["keyaudit.decision.missing"] == ("workspace:delete",)
+    assert recorder.server_span()["keyaudit.decision.missing"] == ("workspace:delete",)
 
 
-def test_denied_by_the_allow_list(keyaudit: KeyAudit, app: Any) -> None:
+def test_denied_by_the_allow_list(recorder: Recorder, app: Any) -> None:
     """The scopes cover the permission, the allow list does not have the resource."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1", ["workspace:read"], ["workspace:1"]))
         refused(app.require, "workspace:read", "workspace", 2, PermissionError())
         (decision,) = decisions(app.record("read"))
@@ -166,10 +167,10 @@ def test_denied_by_the_allow_list(keyaudit: KeyAudit, app: Any) -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"), [("Forbidden", "denied"), ("Teapot", "denied"), ("Outage", "error"), (None, "error")]
 )
-def test_outcome_of_an_exception(keyaudit: KeyAudit, app: Any, error: str | None, outcome: str) -> None:
+def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None, outcome: str) -> None:
     """A client error or a refusing class denied; any other exception is an error, which has no cause."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         refused(app.require, "workspace:read", None, None, RuntimeError() if error is None else getattr(app, error)())
         (decision,) = decisions(app.record("read"))
@@ -194,42 +195,42 @@ class Nameless(type):
 
 
 @pytest.mark.parametrize("error", [StatusError(), Nameless("Odd", (Exception,), {})()], ids=["status", "name"])
-def test_exception_that_cannot_be_read_is_an_error(keyaudit: KeyAudit, app: Any, error: Exception) -> None:
+def test_exception_that_cannot_be_read_is_an_error(recorder: Recorder, app: Any, error: Exception) -> None:
     """Whether it denies is unknown, which is counted; the decision is counted, too."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         refused(app.require, "workspace:read", None, None, error)
         (decision,) = decisions(app.record("read"))
     assert (decision["outcome"], decision["required"]) == ("error", ["workspace:read"])
-    assert keyaudit.count("keyaudit.decisions") == 1
-    assert keyaudit.degraded() == {("decision", "KeyError"): 1}
+    assert recorder.count("keyaudit.decisions") == 1
+    assert recorder.errors() == {("decision", "KeyError"): 1}
 
 
-def test_cancelled_check_is_no_decision(keyaudit: KeyAudit, app: Any) -> None:
+def test_cancelled_check_is_no_decision(recorder: Recorder, app: Any) -> None:
     """A cancellation has no outcome and is not counted."""
-    instrument(keyaudit, app, "require_later")
-    with keyaudit.request(), pytest.raises(asyncio.CancelledError):
+    instrument(recorder, app, "require_later")
+    with recorder.request(), pytest.raises(asyncio.CancelledError):
         asyncio.run(app.require_later("a:b", asyncio.CancelledError()))
-    assert keyaudit.count("keyaudit.decisions") == 0
+    assert recorder.count("keyaudit.decisions") == 0
 
 
 @pytest.mark.parametrize(
     ("answer", "outcome"), [(True, "granted"), (None, "granted"), (0, "granted"), (False, "denied")]
 )
-def test_outcome_of_a_result(keyaudit: KeyAudit, app: Any, answer: object, outcome: str) -> None:
+def test_outcome_of_a_result(recorder: Recorder, app: Any, answer: object, outcome: str) -> None:
     """Only ``False`` denies by default."""
-    instrument(keyaudit, app, "ask")
-    with keyaudit.request():
+    instrument(recorder, app, "ask")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.ask(["workspace:read"], answer)
         assert decisions(app.record("read"))[0]["outcome"] == outcome
 
 
-def test_only_the_outermost_check_decides(keyaudit: KeyAudit, app: Any) -> None:
+def test_only_the_outermost_check_decides(recorder: Recorder, app: Any) -> None:
     """Without a requirement of its own it takes over those inside, except of one that denied where it granted."""
-    instrument(keyaudit, app, "outer", "require", "ask")
-    with keyaudit.request():
+    instrument(recorder, app, "outer", "require", "ask")
+    with recorder.request():
         app.verify(app.Key("k_1"))
 
         def either() -> None:
@@ -241,33 +242,33 @@ def test_only_the_outermost_check_decides(keyaudit: KeyAudit, app: Any) -> None:
         granted, denied = decisions(app.record("read"))
     assert (granted["required"], granted["outcome"]) == (["workspace:read"], "granted")
     assert (denied["required"], denied["outcome"]) == (["workspace:delete", "workspace:read"], "denied")
-    assert keyaudit.count("keyaudit.decisions") == 2
+    assert recorder.count("keyaudit.decisions") == 2
 
 
-def test_own_requirement_ignores_those_inside(keyaudit: KeyAudit, app: Any) -> None:
+def test_own_requirement_ignores_those_inside(recorder: Recorder, app: Any) -> None:
     """A check that says what it requires means that."""
-    instrument(keyaudit, app, "outer_with", "require")
-    with keyaudit.request():
+    instrument(recorder, app, "outer_with", "require")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.outer_with("workspace:read", lambda: app.require("workspace:delete"))
         assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]
 
 
-def test_requirement_function_is_no_check(keyaudit: KeyAudit, app: Any) -> None:
+def test_requirement_function_is_no_check(recorder: Recorder, app: Any) -> None:
     """A target whose ``required`` reads its result supplies the requirement of the check around it."""
-    instrument(keyaudit, app, "outer", "needed?required=return")
-    with keyaudit.request():
+    instrument(recorder, app, "outer", "needed?required=return")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.outer(app.needed)
         app.needed()
         assert decisions(app.record("read"))[0]["required"] == ["workspace:update"]
-    assert keyaudit.count("keyaudit.decisions") == 1
+    assert recorder.count("keyaudit.decisions") == 1
 
 
-def test_row_inside_a_check_shows_it_without_a_cause(keyaudit: KeyAudit, app: Any) -> None:
+def test_row_inside_a_check_shows_it_without_a_cause(recorder: Recorder, app: Any) -> None:
     """The outcome is known only where the row itself counts as failed."""
-    instrument(keyaudit, app, "check_and_write")
-    with keyaudit.request():
+    instrument(recorder, app, "check_and_write")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.check_and_write("workspace:delete", "denied")
         app.check_and_write("workspace:read", "ok")
@@ -277,15 +278,15 @@ def test_row_inside_a_check_shows_it_without_a_cause(keyaudit: KeyAudit, app: An
     ]
 
 
-def test_row_inside_several_checks_shows_what_all_of_them_require(keyaudit: KeyAudit, app: Any) -> None:
+def test_row_inside_several_checks_shows_what_all_of_them_require(recorder: Recorder, app: Any) -> None:
     """The outermost takes over the requirement of an open check, too; one with a requirement of its own does not."""
-    instrument(keyaudit, app, "outer", "outer_with", "check_and_write", "ask")
+    instrument(recorder, app, "outer", "outer_with", "check_and_write", "ask")
 
     def two() -> None:
         app.ask(["workspace:read"], True)
         app.check_and_write("workspace:delete", "denied")
 
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.outer(lambda: app.outer(two))
         app.outer_with("template:use", two)
@@ -297,44 +298,44 @@ def test_row_inside_several_checks_shows_what_all_of_them_require(keyaudit: KeyA
     ]
 
 
-def test_row_inside_a_requirement_function_does_not_ask_for_its_result(keyaudit: KeyAudit, app: Any) -> None:
+def test_row_inside_a_requirement_function_does_not_ask_for_its_result(recorder: Recorder, app: Any) -> None:
     """It has none yet, and nothing is unreadable."""
-    instrument(keyaudit, app, "outer", "check_and_write?required=return")
-    with keyaudit.request():
+    instrument(recorder, app, "outer", "check_and_write?required=return")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.outer(lambda: app.check_and_write("workspace:delete", "denied"))
     assert decisions(app.ROWS[0])[-1] == {"outcome": "denied"}
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
-def test_denial_is_explained_with_the_key_that_it_withdrew(keyaudit: KeyAudit, app: Any) -> None:
+def test_denial_is_explained_with_the_key_that_it_withdrew(recorder: Recorder, app: Any) -> None:
     """A function may authenticate and check; the key it refused explains the decision, on the server span too."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:authenticate_and_check"],
         authz_targets=[f"{name}:authenticate_and_check"],
     )
-    with keyaudit.request():
+    with recorder.request():
         refused(app.authenticate_and_check, app.Key("k_1"), "workspace:delete")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert shown["keyaudit.denied.key.id"] == "k_1"
     assert (shown["keyaudit.decision.outcome"], shown["keyaudit.decision.cause"]) == ("denied", "scope")
 
 
-def test_without_a_key_only_the_counter_knows(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_key_only_the_counter_knows(recorder: Recorder, app: Any) -> None:
     """A decision without a key is on no span and in no row."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.require("workspace:read")
         assert app.record("read") is None
-    assert keyaudit.server_span() == {}
-    assert keyaudit.count("keyaudit.decisions", {"keyaudit.decision.cause": "unknown"}) == 1
+    assert recorder.server_span() == {}
+    assert recorder.count("keyaudit.decisions", {"keyaudit.decision.cause": "unknown"}) == 1
 
 
-def test_at_most_eight_decisions_and_denials_stay(keyaudit: KeyAudit, app: Any) -> None:
+def test_at_most_eight_decisions_and_denials_stay(recorder: Recorder, app: Any) -> None:
     """Each distinct decision once; a new denial replaces the oldest grant; the count is of all."""
-    instrument(keyaudit, app, "require")
-    with keyaudit.request():
+    instrument(recorder, app, "require")
+    with recorder.request():
         app.verify(app.Key("k_1", ["*"]))
         for number in range(10):
             app.require(f"a:{number}")
@@ -344,34 +345,34 @@ def test_at_most_eight_decisions_and_denials_stay(keyaudit: KeyAudit, app: Any) 
     assert member["decisions_count"] == 11
 
 
-def test_refusal_makes_the_row_full(keyaudit: KeyAudit, app: Any) -> None:
+def test_refusal_makes_the_row_full(recorder: Recorder, app: Any) -> None:
     """With ``on_change``, a row after a denied decision is full, and the server span has the lists."""
-    instrument(keyaudit, app, "require", sampler="on_change")
-    with keyaudit.request(), use_key(ApiKey("k_1", scopes=["a:b"])):
+    instrument(recorder, app, "require", sampler="on_change")
+    with recorder.request(), use_key(ApiKey("k_1", scopes=["a:b"])):
         app.record("read")
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k_2"))
         app.record("read")
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k_2"))
         assert app.record("read")["request_api_key"]["detail"] == "minimal"
         refused(app.require, "workspace:delete", None, None, app.Forbidden())
         assert app.record("read")["request_api_key"]["detail"] == "full"
-    assert "keyaudit.key.scopes" in keyaudit_attributes(keyaudit.spans()[-1])
+    assert "keyaudit.key.scopes" in keyaudit_attributes(recorder.spans[-1])
 
 
-def test_any_of_and_granted_by_something_else(keyaudit: KeyAudit, app: Any, tmp_path: Path) -> None:
+def test_any_of_and_granted_by_something_else(recorder: Recorder, app: Any, tmp_path: Path) -> None:
     """One permission is enough with ``any_of``; a grant beyond the scopes is ``other`` if the catalog knows all."""
     catalog = tmp_path / "scopes.json"
     catalog.write_text(json.dumps({"version": "1", "resources": {"workspace": ["read", "delete"]}}))
     target = AuthzTarget(f"{app.__name__}:ask", any_of=lambda call: True)
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"],
         audit_targets=[f"{app.__name__}:record"],
         authz_targets=[target, f"{app.__name__}:require"],
         scope_catalog=str(catalog),
     )
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.ask(["workspace:read", "workspace:delete"], True)
         app.require("workspace:delete")
@@ -380,19 +381,19 @@ def test_any_of_and_granted_by_something_else(keyaudit: KeyAudit, app: Any, tmp_
     assert (second["outcome"], second["cause"], second["missing"]) == ("granted", "other", ["workspace:delete"])
 
 
-def test_factory_as_a_check_is_wrong(keyaudit: KeyAudit, app: Any) -> None:
+def test_factory_as_a_check_is_wrong(recorder: Recorder, app: Any) -> None:
     """It decides nothing, and the reason names the function that checks."""
-    instrument(keyaudit, app, "scoped")
+    instrument(recorder, app, "scoped")
     app.scoped("a:b")
     status = next(one for one in KeyAuditInstrumentor().status() if one.kind == "authz")
     assert status.state == "wrong"
     assert f"{app.__name__}:scoped.<locals>.check" in status.reason
-    assert keyaudit.count("keyaudit.decisions") == 0
+    assert recorder.count("keyaudit.decisions") == 0
 
 
 @pytest.mark.parametrize("name", ["managed", "managed_later", "Guard.method"])
 def test_function_that_returns_a_context_manager_is_wrong(
-    keyaudit: KeyAudit, load_module: LoadModule, name: str
+    recorder: Recorder, load_module: LoadModule, name: str
 ) -> None:
     """Neither an acceptance nor a decision is counted, and the target in the reason observes the check."""
     app = load_module(
@@ -418,7 +419,7 @@ class Guard:
     made = {"managed": app.managed, "managed_later": app.managed_later, "Guard.method": app.Guard().method}[name]
 
     def enter(target: str) -> Any:
-        keyaudit.instrument(
+        recorder.instrument(
             auth_targets=[target], authz_targets=[target], audit_targets=[f"{module}:record"], presets=[]
         )
 
@@ -431,29 +432,29 @@ class Guard:
                 with manager:
                     pass
 
-        with keyaudit.request():
+        with recorder.request():
             asyncio.run(use())
             row = app.record("read")
         reasons = {status.reason for status in KeyAuditInstrumentor().status() if status.target == target}
-        keyaudit.uninstrument()
+        recorder.uninstrument()
         return row, reasons
 
     row, (reason,) = enter(f"{module}:{name}")
     assert not row
     assert reason == f"it returns a context manager and checks nothing itself; use {module}:{name}.__wrapped__"
-    assert keyaudit.count("keyaudit.decisions") == keyaudit.authentications()["accepted"] == 0
+    assert recorder.count("keyaudit.decisions") == recorder.authentications()["accepted"] == 0
     row, _ = enter(f"{module}:{name}.__wrapped__")
     assert decisions(row)[0]["required"] == ["workspace:read"]
     assert row["request_api_key"]["id"] == "k_1"
 
 
-def test_closure_of_a_factory_is_a_check(keyaudit: KeyAudit, app: Any) -> None:
+def test_closure_of_a_factory_is_a_check(recorder: Recorder, app: Any) -> None:
     """A requirement in a free variable is read, also for a function made before."""
     source = "def scoped(scope):\n    def check(user):\n        return scope\n    return check\n"
     exec(compile(source, app.__file__, "exec"), vars(app))  # noqa: S102 - the factory of this test
     check = app.scoped("workspace:read")
-    instrument(keyaudit, app, "scoped.<locals>.check?required=closure.scope")
-    with keyaudit.request():
+    instrument(recorder, app, "scoped.<locals>.check?required=closure.scope")
+    with recorder.request():
         app.verify(app.Key("k_1"))
         check("u_1")
         assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]

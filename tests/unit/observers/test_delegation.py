@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 def verify(claims):
@@ -32,94 +33,94 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, *auth: str, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, *auth: str, **options: Any) -> None:
     """Instrument the application."""
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:{one}" for one in auth], audit_targets=[f"{name}:record"], **options)
+    recorder.instrument(auth_targets=[f"{name}:{one}" for one in auth], audit_targets=[f"{name}:record"], **options)
 
 
-def test_row_and_spans_name_principal_and_actors(keyaudit: KeyAudit, app: Any) -> None:
+def test_row_and_spans_name_principal_and_actors(recorder: Recorder, app: Any) -> None:
     """``act`` claims are followed outwards, the current actor first."""
-    instrument(keyaudit, app, "verify?on_behalf_of=sub&actors=act|acts")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
+    with recorder.request():
         app.verify(TOKEN)
         member = app.record("create")["request_api_key"]
     assert member["on_behalf_of"] == "u_alice"
     assert member["actors"] == ["svc_ci", "svc_cron", "c_root"]
     assert list(member)[-4:] == ["on_behalf_of", "actors", "trace_id", "span_id"]
-    for shown in (keyaudit.server_span(), keyaudit_attributes(keyaudit.audit_spans()[0])):
+    for shown in (recorder.server_span(), keyaudit_attributes(recorder.audit_spans()[0])):
         assert shown["keyaudit.on_behalf_of"] == "u_alice"
         assert shown["keyaudit.actors"] == ("svc_ci", "svc_cron", "c_root")
 
 
-def test_digest_does_not_depend_on_the_delegation(keyaudit: KeyAudit, app: Any) -> None:
+def test_digest_does_not_depend_on_the_delegation(recorder: Recorder, app: Any) -> None:
     """Delegation belongs to the request, not to the key."""
-    instrument(keyaudit, app, "verify?on_behalf_of=sub")
+    instrument(recorder, app, "verify?on_behalf_of=sub")
     digests = []
     for subject in ("u_1", "u_2"):
-        with keyaudit.request():
+        with recorder.request():
             app.verify({**TOKEN, "sub": subject})
             digests.append(app.record("create")["request_api_key"]["digest"])
     assert digests[0] == digests[1]
 
 
-def test_key_of_an_actor_makes_nothing_ambiguous(keyaudit: KeyAudit, app: Any) -> None:
+def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, app: Any) -> None:
     """The gateway's key is an actor of the user's token, in whichever order they are accepted."""
-    instrument(keyaudit, app, "verify?actors=act|acts", "gateway?role=actor")
+    instrument(recorder, app, "verify?actors=act|acts", "gateway?role=actor")
     rows = []
     for first, second in ((app.gateway, app.verify), (app.verify, app.gateway)):
-        with keyaudit.request():
+        with recorder.request():
             first({"id": "k_gateway"} if first is app.gateway else TOKEN)
             second({"id": "k_gateway"} if second is app.gateway else TOKEN)
             rows.append(app.record("create")["request_api_key"])
     assert [(row["id"], row["actors"][:2]) for row in rows] == [("k_1", ["k_gateway", "svc_ci"])] * 2
-    assert keyaudit.writes()["ambiguous"] == 0
+    assert recorder.writes()["ambiguous"] == 0
 
 
-def test_key_of_an_actor_alone_is_the_requests_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, app: Any) -> None:
     """While no other key has been accepted."""
-    instrument(keyaudit, app, "gateway?role=actor")
-    with keyaudit.request():
+    instrument(recorder, app, "gateway?role=actor")
+    with recorder.request():
         app.gateway({"id": "k_gateway"})
         member = app.record("create")["request_api_key"]
     assert member["id"] == "k_gateway"
     assert "actors" not in member
 
 
-def test_long_list_of_actors_is_cut(keyaudit: KeyAudit, app: Any) -> None:
+def test_long_list_of_actors_is_cut(recorder: Recorder, app: Any) -> None:
     """``actors_count`` has the full number."""
-    instrument(keyaudit, app, "verify?actors=through", max_items=2)
-    with keyaudit.request():
+    instrument(recorder, app, "verify?actors=through", max_items=2)
+    with recorder.request():
         app.verify({"id": "k_1", "through": ["a", "b", "c"]})
         member = app.record("create")["request_api_key"]
     assert (member["actors"], member["actors_count"]) == (["a", "b"], 3)
 
 
-def test_ambiguous_row_has_no_delegation(keyaudit: KeyAudit, app: Any) -> None:
+def test_ambiguous_row_has_no_delegation(recorder: Recorder, app: Any) -> None:
     """Two keys say nothing about whom they act for."""
-    instrument(keyaudit, app, "verify?on_behalf_of=sub")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?on_behalf_of=sub")
+    with recorder.request():
         app.verify(TOKEN)
         app.verify({**TOKEN, "id": "k_2"})
         assert list(app.record("create")["request_api_key"]) == ["ambiguous", "ids", "trace_id", "span_id"]
-    assert keyaudit.server_span()["keyaudit.on_behalf_of"] == ""
+    assert recorder.server_span()["keyaudit.on_behalf_of"] == ""
 
 
-def test_delegation_set_by_hand(keyaudit: KeyAudit, app: Any) -> None:
+def test_delegation_set_by_hand(recorder: Recorder, app: Any) -> None:
     """``use_key`` takes both, and shows them on the server span around it."""
-    instrument(keyaudit, app, "verify")
-    with keyaudit.request(), use_key(ApiKey("k_1"), on_behalf_of="u_1", actors=["svc"]):
+    instrument(recorder, app, "verify")
+    with recorder.request(), use_key(ApiKey("k_1"), on_behalf_of="u_1", actors=["svc"]):
         member = app.record("create")["request_api_key"]
     assert (member["on_behalf_of"], member["actors"]) == ("u_1", ["svc"])
-    assert keyaudit.server_span()["keyaudit.on_behalf_of"] == "u_1"
+    assert recorder.server_span()["keyaudit.on_behalf_of"] == "u_1"
 
 
-def test_unreadable_delegation_is_counted_and_unknown(keyaudit: KeyAudit, app: Any) -> None:
+def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: Any) -> None:
     """The key is named all the same."""
-    instrument(keyaudit, app, "verify?on_behalf_of=sub&actors=act|acts")
-    with keyaudit.request():
+    instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
+    with recorder.request():
         app.verify({"id": "k_1", "sub": 1.5, "act": {"nobody": 1}})
         member = app.record("create")["request_api_key"]
     assert member["id"] == "k_1"
     assert not {"on_behalf_of", "actors"} & member.keys()
-    assert sum(keyaudit.degraded().values()) == 1
+    assert sum(recorder.errors().values()) == 1

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import current_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 import functools
@@ -56,10 +57,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: ModuleType, *auth: str) -> None:
+def instrument(recorder: Recorder, app: ModuleType, *auth: str) -> None:
     """Instrument the application with some authentication targets."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:{one.format(app=name)}" for one in auth], audit_targets=[f"{name}:record"]
     )
 
@@ -69,37 +70,37 @@ def asgi(key: Any) -> Any:
     return SimpleNamespace(state=SimpleNamespace(), key=key)
 
 
-def test_middleware_that_sets_the_state(keyaudit: KeyAudit, app: Any) -> None:
+def test_middleware_that_sets_the_state(recorder: Recorder, app: Any) -> None:
     """Rows of the endpoint, ``current_key()`` and the server span have the key."""
-    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 
     async def endpoint(request: Any) -> Any:
         assert current_key() is not None
         return app.record("create")
 
-    with keyaudit.request():
+    with recorder.request():
         row = asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
     assert row["request_api_key"]["id"] == "k_1"
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
-    assert keyaudit.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
+    assert recorder.server_span()["keyaudit.key.id"] == "k_1"
+    assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
 
 
-def test_key_that_nobody_needed_is_accepted_at_the_end(keyaudit: KeyAudit, app: Any) -> None:
+def test_key_that_nobody_needed_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:
     """Without a write inside, the end of the call reads the key."""
-    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 
     async def endpoint(request: Any) -> None:
         """Write nothing."""
 
-    with keyaudit.request():
+    with recorder.request():
         asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
         assert app.record("late")["request_api_key"]["id"] == "k_1"
 
 
-def test_request_without_a_key_is_anonymous(keyaudit: KeyAudit, app: Any) -> None:
+def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> None:
     """Neither ``None`` nor a missing attribute is an outcome, and nothing is counted as degraded."""
     instrument(
-        keyaudit,
+        recorder,
         app,
         "Middleware.dispatch?key=args.request.state.api_key",
         "guarded.<locals>.wrapper?key={app}:STORE.api_key",
@@ -108,77 +109,77 @@ def test_request_without_a_key_is_anonymous(keyaudit: KeyAudit, app: Any) -> Non
     async def endpoint(request: Any) -> Any:
         return app.record("create")
 
-    with keyaudit.request():
+    with recorder.request():
         assert asyncio.run(app.Middleware().dispatch(asgi(None), endpoint)) is None
-    assert keyaudit.server_span() == {}
-    assert keyaudit.degraded() == {}
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.server_span() == {}
+    assert recorder.errors() == {}
+    assert recorder.writes()["none"] == 1
 
 
-def test_exception_of_the_endpoint_denies_nothing(keyaudit: KeyAudit, app: Any) -> None:
+def test_exception_of_the_endpoint_denies_nothing(recorder: Recorder, app: Any) -> None:
     """It is the application's own; the key was used and stays."""
-    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key")
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 
     async def endpoint(request: Any) -> None:
         app.record("create")
         raise LookupError
 
-    with keyaudit.request(), pytest.raises(LookupError):
+    with recorder.request(), pytest.raises(LookupError):
         asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
-    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+    assert recorder.server_span()["keyaudit.outcome"] == "accepted"
 
 
-def test_refusal_of_a_middleware_is_a_denial(keyaudit: KeyAudit, app: Any) -> None:
+def test_refusal_of_a_middleware_is_a_denial(recorder: Recorder, app: Any) -> None:
     """Status 401 before any key was used."""
-    instrument(keyaudit, app, "Middleware.__call__?key=args.request.api_key")
-    with keyaudit.request(), pytest.raises(app.Denied):
+    instrument(recorder, app, "Middleware.__call__?key=args.request.api_key")
+    with recorder.request(), pytest.raises(app.Denied):
         app.Middleware()(SimpleNamespace(key=None))
-    assert keyaudit.server_span() == {
+    assert recorder.server_span() == {
         "keyaudit.outcome": "denied",
         "keyaudit.denied.reason": f"{app.__name__}.Denied",
     }
 
 
-def test_decorator_that_stores_the_key_in_a_module(keyaudit: KeyAudit, app: Any) -> None:
+def test_decorator_that_stores_the_key_in_a_module(recorder: Recorder, app: Any) -> None:
     """The value of ``module:name`` is looked up each time, also for views decorated before."""
     view = app.guarded(lambda: app.record("create"))
-    instrument(keyaudit, app, "guarded.<locals>.wrapper?key={app}:STORE.api_key")
+    instrument(recorder, app, "guarded.<locals>.wrapper?key={app}:STORE.api_key")
     for key_id in ("k_1", "k_2"):
-        with keyaudit.request():
+        with recorder.request():
             assert view(app.Key(key_id))["request_api_key"]["id"] == key_id
 
 
-def test_bare_parameter_is_read_at_the_end(keyaudit: KeyAudit, app: Any) -> None:
+def test_bare_parameter_is_read_at_the_end(recorder: Recorder, app: Any) -> None:
     """It may be there before it is checked."""
-    instrument(keyaudit, app, "parameter?key=args.key")
-    with keyaudit.request():
+    instrument(recorder, app, "parameter?key=args.key")
+    with recorder.request():
         assert app.parameter(app.Key("k_1"), lambda: app.record("create")) is None
         assert app.record("create")["request_api_key"]["id"] == "k_1"
 
 
-def test_invalid_key_waits_for_the_end(keyaudit: KeyAudit, app: Any) -> None:
+def test_invalid_key_waits_for_the_end(recorder: Recorder, app: Any) -> None:
     """A key whose ``valid`` is not truthy while the call is open is given to no row, and denied at the end."""
-    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key&valid=active")
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key&valid=active")
 
     async def endpoint(request: Any) -> Any:
         return app.record("create")
 
-    with keyaudit.request():
+    with recorder.request():
         assert asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1", active=False)), endpoint)) is None
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.outcome"], shown["keyaudit.denied.key.id"]) == ("denied", "k_1")
 
 
-def test_nested_authentication_of_the_same_key(keyaudit: KeyAudit, app: Any) -> None:
+def test_nested_authentication_of_the_same_key(recorder: Recorder, app: Any) -> None:
     """A key of another class with the same number, accepted inside the call, is the same key."""
     app.Other = type("Other", (), {"id": 1, "name": "other"})
-    instrument(keyaudit, app, "Middleware.dispatch?key=args.request.state.api_key", "parameter?key=return")
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key", "parameter?key=return")
 
     async def endpoint(request: Any) -> Any:
         app.record("first")
         app.parameter(None, app.Other)
         return app.record("second")
 
-    with keyaudit.request():
+    with recorder.request():
         row = asyncio.run(app.Middleware().dispatch(asgi(app.Key(1)), endpoint))
     assert row["request_api_key"]["id"] == "1"

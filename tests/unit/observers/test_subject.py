@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuditTarget, use_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -33,16 +34,16 @@ def app(load_module: LoadModule) -> Any:
 
 
 def instrument(
-    keyaudit: KeyAudit, app: Any, fields: str = "subject=args.subject", auth: str = "", **options: Any
+    recorder: Recorder, app: Any, fields: str = "subject=args.subject", auth: str = "", **options: Any
 ) -> None:
     """Instrument the application with a subject."""
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify{auth}"], audit_targets=[f"{name}:record?{fields}"], **options)
+    recorder.instrument(auth_targets=[f"{name}:verify{auth}"], audit_targets=[f"{name}:record?{fields}"], **options)
 
 
-def test_an_api_key_is_a_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_api_key_is_a_subject(recorder: Recorder, app: Any) -> None:
     """An ApiKey is written in full, without trace ids, also when the request has no key."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     key = ApiKey("k_2", "new", ["a:read"], [], "u_1")
     app.record("api_key.create", key)
     rows: list[object] = app.ROWS
@@ -59,14 +60,14 @@ def test_an_api_key_is_a_subject(keyaudit: KeyAudit, app: Any) -> None:
             }
         }
     ]
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.writes()["none"] == 1
 
 
-def test_a_class_that_authenticated_is_a_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_class_that_authenticated_is_a_subject(recorder: Recorder, app: Any) -> None:
     """Once an authentication target has returned an object of a class, objects of that class are API keys."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("create", app.Key("k_2"), {})
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.record("create", app.Key("k_2"), {})
     assert app.ROWS[0] == {}
@@ -74,104 +75,104 @@ def test_a_class_that_authenticated_is_a_subject(keyaudit: KeyAudit, app: Any) -
     assert app.ROWS[1]["api_key"]["id"] == "k_2"
 
 
-def test_a_class_that_was_refused_is_a_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_class_that_was_refused_is_a_subject(recorder: Recorder, app: Any) -> None:
     """An expired key that an authentication target returned tells its class as well."""
-    instrument(keyaudit, app, auth="?valid=active")
-    with keyaudit.request():
+    instrument(recorder, app, auth="?valid=active")
+    with recorder.request():
         app.verify(app.Key("k_1", active=False))
         app.record("delete", app.Key("k_1"), {})
     assert "request_api_key" not in app.ROWS[0]
     assert app.ROWS[0]["api_key"]["id"] == "k_1"
 
 
-def test_a_class_that_was_not_meant_is_no_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_class_that_was_not_meant_is_no_subject(recorder: Recorder, app: Any) -> None:
     """A session that passes through an authentication target makes no API keys of sessions."""
-    instrument(keyaudit, app, auth="?when=kind|is:api")
-    with keyaudit.request():
+    instrument(recorder, app, auth="?when=kind|is:api")
+    with recorder.request():
         app.verify(app.Key("s_1", kind="session"))
         app.record("create", app.Key("s_2"), {})
     assert app.ROWS == [{}]
 
 
-def test_its_fields_are_read_as_those_of_the_authentication(keyaudit: KeyAudit, app: Any) -> None:
+def test_its_fields_are_read_as_those_of_the_authentication(recorder: Recorder, app: Any) -> None:
     """Where the authentication target says how a class is read, a subject of it is read the same way."""
-    instrument(keyaudit, app, auth="?id=prefix&scopes=grants|split&name=return.id")
-    with keyaudit.request():
+    instrument(recorder, app, auth="?id=prefix&scopes=grants|split&name=return.id")
+    with recorder.request():
         app.verify(app.Key("x", prefix="p_1", grants="a:read a:write", name="one"))
         app.record("create", app.Key("x", prefix="p_2", grants="a:read", name="two"), {})
     subject = app.ROWS[0]["api_key"]
     assert (subject["id"], subject["scopes"], subject["name"]) == ("p_2", ["a:read"], "two")
 
 
-def test_a_field_of_the_audit_target_wins(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_field_of_the_audit_target_wins(recorder: Recorder, app: Any) -> None:
     """What the audit target says of a subject goes before what the authentication target says."""
-    instrument(keyaudit, app, "subject=args.subject&subject_id=number", auth="?id=prefix")
-    with keyaudit.request():
+    instrument(recorder, app, "subject=args.subject&subject_id=number", auth="?id=prefix")
+    with recorder.request():
         app.verify(app.Key("x", prefix="p_1"))
         app.record("create", app.Key("x", prefix="p_2", number=7), {})
     assert app.ROWS[0]["api_key"]["id"] == "7"
 
 
 @pytest.mark.parametrize("subject", [{"id": "k_2"}, "k_2", 7, None, ["k_2"]])
-def test_a_builtin_type_is_no_subject(keyaudit: KeyAudit, app: Any, subject: object) -> None:
+def test_a_builtin_type_is_no_subject(recorder: Recorder, app: Any, subject: object) -> None:
     """A builtin type never makes an API key, though an authentication target has returned one."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify({"id": "k_1"})
         app.record("create", subject, {})
     assert "api_key" not in app.ROWS[0]
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
-def test_a_mapping_with_fields_given_is_a_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_mapping_with_fields_given_is_a_subject(recorder: Recorder, app: Any) -> None:
     """Where subject_ fields are given, whatever the subject is, it is an API key."""
-    instrument(keyaudit, app, "subject=args.subject&subject_id=id&subject_scopes=scope|split")
+    instrument(recorder, app, "subject=args.subject&subject_id=id&subject_scopes=scope|split")
     app.record("create", {"id": 9, "scope": "a:read"}, {})
     assert app.ROWS[0]["api_key"]["id"] == "9"
     assert app.ROWS[0]["api_key"]["scopes"] == ["a:read"]
 
 
-def test_another_object_is_no_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_another_object_is_no_subject(recorder: Recorder, app: Any) -> None:
     """A row about something else has no api_key, and no attribute on its span."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.record("create", app.Template(), {})
     assert "api_key" not in app.ROWS[0]
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     assert "keyaudit.subject.id" not in keyaudit_attributes(span)
 
 
-def test_a_subject_is_on_its_span_by_id_alone(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_subject_is_on_its_span_by_id_alone(recorder: Recorder, app: Any) -> None:
     """A subject's snapshot is not on spans, and without a request key there is no detail."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("create", ApiKey("k_2", scopes=["a:read"]))
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     assert keyaudit_attributes(span) == {"keyaudit.action": "create", "keyaudit.subject.id": "k_2"}
 
 
-def test_a_row_about_a_key_is_full(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_row_about_a_key_is_full(recorder: Recorder, app: Any) -> None:
     """With actions and on_change a row about an API key is full, for both keys, again and again."""
     for sampler, argument in (("actions", "delete"), ("on_change", None)):
         app.ROWS.clear()
-        instrument(keyaudit, app, sampler=sampler, sampler_arg=argument)
+        instrument(recorder, app, sampler=sampler, sampler_arg=argument)
         with use_key(ApiKey("k_1")):
             app.record("create", ApiKey("k_2"))
             app.record("create", ApiKey("k_2"))
         assert [row[name]["detail"] for row in app.ROWS for name in ("request_api_key", "api_key")] == ["full"] * 4
-        keyaudit.uninstrument()
+        recorder.uninstrument()
 
 
-def test_a_minimal_subject(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_minimal_subject(recorder: Recorder, app: Any) -> None:
     """A sampler that says minimal is obeyed for the subject too."""
-    instrument(keyaudit, app, sampler="always_minimal")
+    instrument(recorder, app, sampler="always_minimal")
     app.record("create", ApiKey("k_2", scopes=["a:read"]))
     assert app.ROWS[0]["api_key"].keys() == {"id", "digest", "detail"}
 
 
-def test_both_names_are_reserved(keyaudit: KeyAudit, app: Any) -> None:
+def test_both_names_are_reserved(recorder: Recorder, app: Any) -> None:
     """With a subject configured, a client's own api_key is kept aside, with or without a subject in the call."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("create", None, {"api_key": {"id": "forged"}})
     app.record("create", ApiKey("k_2"), {"api_key": 1, "api_key_unverified": 2})
     assert app.ROWS[0] == {"api_key_unverified": {"id": "forged"}}
@@ -180,27 +181,27 @@ def test_both_names_are_reserved(keyaudit: KeyAudit, app: Any) -> None:
     assert app.ROWS[1]["api_key"]["id"] == "k_2"
 
 
-def test_without_a_subject_configured_its_name_is_free(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_subject_configured_its_name_is_free(recorder: Recorder, app: Any) -> None:
     """Only request_field is reserved on a target without a subject."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     app.record("create", None, {"api_key": 1})
     assert app.ROWS == [{"api_key": 1}]
 
 
-def test_a_subject_that_cannot_be_read_costs_nothing_else(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_subject_that_cannot_be_read_costs_nothing_else(recorder: Recorder, app: Any) -> None:
     """Its id is missing: the row has the request's key, no subject, and one degraded call."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.record("create", object.__new__(app.Key), {})
     assert app.ROWS[0].keys() == {"request_api_key"}
-    assert keyaudit.writes()["attributed"] == 1
-    assert keyaudit.degraded() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
+    assert recorder.writes()["attributed"] == 1
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
 
 
-def test_a_subject_may_come_from_a_function(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_subject_may_come_from_a_function(recorder: Recorder, app: Any) -> None:
     """A function of the user's may return an ApiKey that it makes itself."""
     target = AuditTarget(f"{app.__name__}:record", subject=lambda call: ApiKey(call.args["subject"]))
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     app.record("create", "k_5")
     assert app.ROWS[0]["api_key"]["id"] == "k_5"

@@ -13,8 +13,9 @@ import pytest
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.testing import Recorder
 from support.arguments import Given, given, passing_on, record, saying_so, write
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 
 def only(action: str, additional_fields: Any, /, name: str = "n") -> None:
@@ -194,10 +195,10 @@ instance = Decorator(implementation)
         ("instance('do')", True),
     ],
 )
-def test_rows_through_decorators(keyaudit: KeyAudit, load_module: LoadModule, call: str, is_attributed: bool) -> None:
+def test_rows_through_decorators(recorder: Recorder, load_module: LoadModule, call: str, is_attributed: bool) -> None:
     """The row is written once with its own action, and gets the key where its fields can be told for certain."""
     service = load_module(SERVICE)
-    keyaudit.instrument(audit_targets=[f"{service.__name__}:{call.partition('(')[0]}"])
+    recorder.instrument(audit_targets=[f"{service.__name__}:{call.partition('(')[0]}"])
     with use_key(ApiKey("k_1")):
         eval(call, vars(service))  # noqa: S307 - one of the calls above
     ((action, fields),) = service.ROWS
@@ -205,7 +206,7 @@ def test_rows_through_decorators(keyaudit: KeyAudit, load_module: LoadModule, ca
     assert action == ("create" if "created" in call else "do")
     assert (fields.pop("request_api_key", {}).get("id") == "k_1") is is_attributed
     assert fields == ({"a": 1} if "'a'" in call else {})
-    assert keyaudit.writes()["attributed" if is_attributed else "failed"] == 1
+    assert recorder.writes()["attributed" if is_attributed else "failed"] == 1
 
 
 @pytest.mark.parametrize("binding", [Binding(record), Binding(saying_so(record))], ids=["plain", "decorated"])

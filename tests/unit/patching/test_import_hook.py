@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.import_hook import ModuleWatch
-from support.keyaudit import Modules
+from support.modules import Modules
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from otel_keyaudit.patching.module_search import explain_missing
-from support.keyaudit import Modules
+from support.modules import Modules
 
 BROKEN = "raise RuntimeError('imported early')"
 

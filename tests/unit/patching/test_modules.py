@@ -11,7 +11,7 @@ import pytest
 from otel_keyaudit import ConfigurationError
 from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
 from otel_keyaudit.targets.function_reference import LazyFunction
-from support.keyaudit import Modules
+from support.modules import Modules
 
 DOUBLE = "def double(value): return 2 * value\n"
 

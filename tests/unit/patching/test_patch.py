@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 
 from otel_keyaudit.patching.patch import HandlerPatch, NotLoadedError, Patch, one_sweep, resolve, when_loaded, wrap
-from support.keyaudit import Modules
+from support.modules import Modules
 from support.observers import Observer
 
 

@@ -14,7 +14,7 @@ import pytest
 import wrapt
 
 from otel_keyaudit.patching.patch import WrongTargetError, resolve
-from support.keyaudit import Modules
+from support.modules import Modules
 from support.observers import Observer, observed
 
 KEY = {"id": "k_1"}

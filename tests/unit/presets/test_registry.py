@@ -10,7 +10,8 @@ from otel_keyaudit import ConfigurationError
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.target import AuditTarget
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 KNOWN = presets.presets()
 TESTS = Path(__file__).parents[2] / "presets"
@@ -40,10 +41,10 @@ def preset_for(library: str, oldest: str) -> Preset:
         ("KEYSMITH", "keysmith"),
     ],
 )
-def test_unknown_name_is_answered_with_all_names_and_the_nearest(wrong: str, meant: str, keyaudit: KeyAudit) -> None:
+def test_unknown_name_is_answered_with_all_names_and_the_nearest(wrong: str, meant: str, recorder: Recorder) -> None:
     """A typing error and the name of the library lead to the preset."""
     with pytest.raises(ConfigurationError) as raised:
-        keyaudit.instrument(presets=["drf", wrong])
+        recorder.instrument(presets=["drf", wrong])
 
     assert str(raised.value) == (
         f"option 'presets': there is no preset {wrong!r}; known are {', '.join(KNOWN)}; did you mean {meant!r}?"
@@ -56,50 +57,50 @@ def test_alias_is_the_same_preset() -> None:
     assert "postgresql-audit-flask" not in KNOWN
 
 
-def test_name_without_a_near_one_gets_no_suggestion(keyaudit: KeyAudit) -> None:
+def test_name_without_a_near_one_gets_no_suggestion(recorder: Recorder) -> None:
     """The message lists the known names only."""
     with pytest.raises(ConfigurationError, match=r"there is no preset 'xyzzy'; known are [a-z, -]+$"):
-        keyaudit.instrument(presets="xyzzy")
+        recorder.instrument(presets="xyzzy")
 
 
-def test_fastapi_gets_advice(keyaudit: KeyAudit) -> None:
+def test_fastapi_gets_advice(recorder: Recorder) -> None:
     """The nearest name would be misleading."""
     with pytest.raises(ConfigurationError, match=r"there is no preset 'FastAPI'; known are .*'auth_targets'$"):
-        keyaudit.instrument(presets="FastAPI")
+        recorder.instrument(presets="FastAPI")
 
 
 def test_missing_library_is_one_warning_and_other_targets_work(
-    keyaudit: KeyAudit, other_preset: list[Preset], caplog: pytest.LogCaptureFixture, load_module: LoadModule
+    recorder: Recorder, other_preset: list[Preset], caplog: pytest.LogCaptureFixture, load_module: LoadModule
 ) -> None:
     """The warning names the library and the release that the preset needs."""
     other_preset.append(preset_for("no-such-library", "2.0"))
     module = load_module(RECORD)
 
-    keyaudit.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
+    recorder.instrument(presets="knox", audit_targets=[f"{module.__name__}:record"])
 
-    assert [status.state for status in keyaudit.status().values()] == ["active"]
+    assert [status.state for status in recorder.status().values()] == ["active"]
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warning == "keyaudit: preset knox is off: it needs no-such-library 2.0 or newer, which is not installed"
 
 
 def test_old_library_is_reported_with_its_version(
-    keyaudit: KeyAudit, other_preset: list[Preset], caplog: pytest.LogCaptureFixture
+    recorder: Recorder, other_preset: list[Preset], caplog: pytest.LogCaptureFixture
 ) -> None:
     """One warning names the needed and the installed release."""
     other_preset.append(preset_for("pytest", "999"))
 
-    keyaudit.instrument(presets="knox")
+    recorder.instrument(presets="knox")
 
     found = version("pytest")
     assert caplog.messages[0] == f"keyaudit: preset knox is off: it needs pytest 999 or newer; found is {found}"
 
 
-def test_strict_missing_library_is_an_error(keyaudit: KeyAudit, other_preset: list[Preset]) -> None:
+def test_strict_missing_library_is_an_error(recorder: Recorder, other_preset: list[Preset]) -> None:
     """The error names the preset and the library."""
     other_preset.append(preset_for("no-such-library", "2.0"))
 
     with pytest.raises(ConfigurationError, match=r"preset 'knox' can never work: it needs no-such-library 2.0"):
-        keyaudit.instrument(presets="knox", strict=True)
+        recorder.instrument(presets="knox", strict=True)
 
 
 def test_every_preset_has_a_test_against_its_library() -> None:

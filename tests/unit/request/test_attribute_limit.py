@@ -7,7 +7,8 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
 
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 from types import SimpleNamespace
@@ -26,14 +27,14 @@ LIMIT = 40
 class Application:
     """Serves a request whose server span has some attributes already."""
 
-    def __init__(self, keyaudit: KeyAudit, module: Any, provider: TracerProvider, *, audit_spans: bool = True) -> None:
-        self.keyaudit = keyaudit
+    def __init__(self, recorder: Recorder, module: Any, provider: TracerProvider, *, audit_spans: bool = True) -> None:
+        self.recorder = recorder
         self.module = module
         self.tracer = provider.get_tracer("tests")
-        provider.add_span_processor(SimpleSpanProcessor(keyaudit.exporter))
+        provider.add_span_processor(SimpleSpanProcessor(recorder.span_exporter))
         name = module.__name__
         targets = {"auth_targets": [f"{name}:verify"], "audit_targets": [f"{name}:record"]}
-        keyaudit.instrument(**targets, tracer_provider=provider, audit_spans=audit_spans)
+        recorder.instrument(**targets, tracer_provider=provider, audit_spans=audit_spans)
 
     def serve(self, own: dict[str, int], *key_ids: str) -> dict[str, Any]:
         """Return what the server span shows of the application after a request with these keys and a row."""
@@ -46,14 +47,14 @@ class Application:
 
     def span(self) -> Any:
         """Return the last server span."""
-        return self.keyaudit.spans(SpanKind.SERVER)[-1]
+        return self.recorder.server_spans()[-1]
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+def app(recorder: Recorder, load_module: LoadModule) -> Application:
     """The application, with a limit of 40 attributes, which its provider was given."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
-    return Application(keyaudit, load_module(APP), provider)
+    return Application(recorder, load_module(APP), provider)
 
 
 @pytest.mark.parametrize("free", range(12))
@@ -65,7 +66,7 @@ def test_the_attributes_of_the_application_stay(app: Application, free: int) -> 
     assert len(shown) == min(free, 7)
     assert shown.get("keyaudit.key.id") == ("k_1" if free else None)
     assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a:read"]
-    degraded = app.keyaudit.degraded()
+    degraded = app.recorder.errors()
     assert bool(degraded) == (free < 7)
     assert {stage for stage, _ in degraded} <= {"telemetry"}
 
@@ -74,7 +75,7 @@ def test_the_attributes_of_the_application_stay(app: Application, free: int) -> 
 def test_the_lists_are_on_one_span(app: Application, free: int) -> None:
     """Where the server span has no room for the lists, the audit span has them."""
     app.serve({f"own.{number}": number for number in range(LIMIT - free)}, "k_1")
-    (audit,) = app.keyaudit.audit_spans()
+    (audit,) = app.recorder.audit_spans()
     lists = {"keyaudit.key.scopes", "keyaudit.key.allow_list"}
     on_server, on_audit = (lists <= keyaudit_attributes(span).keys() for span in (app.span(), audit))
     assert on_server or on_audit
@@ -88,10 +89,10 @@ def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
     assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
 
 
-def test_what_is_there_may_change_on_a_full_span(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_what_is_there_may_change_on_a_full_span(recorder: Recorder, load_module: LoadModule) -> None:
     """The next write takes the place of the last one: nothing is left out, and nothing is counted."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
-    app = Application(keyaudit, load_module(APP), provider, audit_spans=False)
+    app = Application(recorder, load_module(APP), provider, audit_spans=False)
     own = {f"own.{number}": number for number in range(LIMIT - 8)}
     with app.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own):
         app.module.verify("k_1")
@@ -99,11 +100,11 @@ def test_what_is_there_may_change_on_a_full_span(keyaudit: KeyAudit, load_module
         app.module.record("delete")
     shown = dict(app.span().attributes or {})
     assert (len(shown), shown["keyaudit.action"]) == (LIMIT, "delete")
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
 def test_the_limit_of_the_environment(
-    keyaudit: KeyAudit, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit may come from OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, and is 128 by default."""
     module = load_module(APP)
@@ -112,8 +113,8 @@ def test_the_limit_of_the_environment(
             monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", str(limit))
         else:
             monkeypatch.delenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
-        app = Application(keyaudit, module, TracerProvider(shutdown_on_exit=False))
+        app = Application(recorder, module, TracerProvider(shutdown_on_exit=False))
         own = {f"own.{number}": number for number in range(limit - 1)}
         assert app.serve(own, "k_1") == own
         assert list(keyaudit_attributes(app.span())) == ["keyaudit.key.id"]
-        keyaudit.uninstrument()
+        recorder.uninstrument()

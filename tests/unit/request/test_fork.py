@@ -16,8 +16,8 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 from support.unseen import unseen_request
 
 pytestmark = [
@@ -28,14 +28,14 @@ FORK: Any = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
 SECONDS = 30
 Named = dict[str, str | None]
 
-_keyaudit: KeyAudit
+_keyaudit: Recorder
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
+def _instrumented(recorder: Recorder) -> None:
     global _keyaudit  # noqa: PLW0603 - children inherit it
-    _keyaudit = keyaudit
-    bare.instrument(keyaudit)
+    _keyaudit = recorder
+    bare.instrument(recorder)
 
 
 def job(action: str) -> tuple[str | None, Named, float]:
@@ -111,12 +111,12 @@ def test_call_has_ended_in_the_child(run: Callable[[], Any]) -> None:
 
 @FORKS
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
-def test_request_by_span_has_ended_in_the_child(kind: SpanKind, run: Callable[[], Any], keyaudit: KeyAudit) -> None:
+def test_request_by_span_has_ended_in_the_child(kind: SpanKind, run: Callable[[], Any], recorder: Recorder) -> None:
     """A request by its span, in the span itself and in one inside it."""
-    with keyaudit.tracer.start_as_current_span("request", kind=kind):
+    with recorder.tracer.start_as_current_span("request", kind=kind):
         bare.verify("parent")
         assert run() == RIGHT
-        with keyaudit.tracer.start_as_current_span("inner"):
+        with recorder.tracer.start_as_current_span("inner"):
             assert run() == RIGHT
         bare.record("afterwards")
     assert bare.named() == {"afterwards": "parent"}
@@ -157,7 +157,7 @@ def test_pool_that_the_first_request_forks_serves_all() -> None:
     assert [row["request_api_key"]["id"] for row in bare.rows] == ["alice", "bob", "carol"]
 
 
-def test_child_that_goes_on_with_the_request(keyaudit: KeyAudit) -> None:
+def test_child_that_goes_on_with_the_request(recorder: Recorder) -> None:
     """A child that leaves the blocks of its parent neither waits for a lock nor names a key."""
     reading, writing = os.pipe()
     with unseen_request() as request:

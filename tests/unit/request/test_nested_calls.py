@@ -10,19 +10,18 @@ import httpx
 import pytest
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
-from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support import bare, service
-from support.keyaudit import KeyAudit, keyaudit_attributes
 from support.testclient import TestClient
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 def _headers(credential: str) -> dict[str, str]:
@@ -69,7 +68,7 @@ def _run(app: Any) -> None:
 
 @pytest.mark.parametrize("credential", ["inner", "", "wrong"])
 @pytest.mark.parametrize("call", CALLS)
-def test_each_has_its_own_key(call: Callable[..., Any], credential: str, keyaudit: KeyAudit) -> None:
+def test_each_has_its_own_key(call: Callable[..., Any], credential: str, recorder: Recorder) -> None:
     """The outer key is not given to the inner call, nor the inner one to the outer."""
 
     async def careful(app: Any, credential: str) -> None:
@@ -80,23 +79,23 @@ def test_each_has_its_own_key(call: Callable[..., Any], credential: str, keyaudi
     assert named.pop("outer") == "outer"
     assert set(named.values()) <= {credential or None}
     assert len(named) == (0 if credential == "wrong" else 2)
-    assert keyaudit.writes()["ambiguous"] == 0
+    assert recorder.writes()["ambiguous"] == 0
 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("credential", ["inner", "", "wrong"])
-def test_spans_of_both(call: Callable[..., Any], credential: str, keyaudit: KeyAudit) -> None:
+def test_spans_of_both(call: Callable[..., Any], credential: str, recorder: Recorder) -> None:
     """The outer server span names the outer key; where the inner call opens none of its own, nothing is put on it."""
 
     async def careful(app: Any, credential: str) -> None:
         await asyncio.gather(call(app, credential), return_exceptions=True)
 
-    inner = OpenTelemetryMiddleware(Starlette(routes=[Mount("/m", bare.app)]), tracer_provider=keyaudit.tracer_provider)
-    _run(OpenTelemetryMiddleware(_outer(inner, careful, credential), tracer_provider=keyaudit.tracer_provider))
-    outermost = min(keyaudit.spans(SpanKind.SERVER), key=lambda span: span.start_time or 0)
+    inner = OpenTelemetryMiddleware(Starlette(routes=[Mount("/m", bare.app)]), tracer_provider=recorder.tracer_provider)
+    _run(OpenTelemetryMiddleware(_outer(inner, careful, credential), tracer_provider=recorder.tracer_provider))
+    outermost = min(recorder.server_spans(), key=lambda span: span.start_time or 0)
     attributes = keyaudit_attributes(outermost)
     assert (attributes["keyaudit.key.id"], attributes["keyaudit.outcome"]) == ("outer", "accepted")
-    for span in keyaudit.audit_spans():
+    for span in recorder.audit_spans():
         found = keyaudit_attributes(span)
         is_outer = found["keyaudit.action"] == "outer"
         assert found.get("keyaudit.key.id") == ("outer" if is_outer else credential or None)
@@ -171,7 +170,7 @@ def test_key_set_by_hand_wins_in_the_inner_call_too() -> None:
     assert [row["request_api_key"]["id"] for row in bare.rows] == ["by-hand", "by-hand", "outer"]
 
 
-def test_mounted_application_is_the_same_request(keyaudit: KeyAudit) -> None:
+def test_mounted_application_is_the_same_request(recorder: Recorder) -> None:
     """What the outer application authenticated is known in the mounted one, and the other way round."""
     app = service.build()
 
@@ -201,19 +200,19 @@ def _batch(app: Any, requests: list[tuple[str, str]], **shared: Any) -> Any:
 
 
 @pytest.mark.parametrize("state", [{}, {"a": 1}])
-def test_batch_of_requests_that_share_the_state(state: dict[str, Any], keyaudit: KeyAudit) -> None:
+def test_batch_of_requests_that_share_the_state(state: dict[str, Any], recorder: Recorder) -> None:
     """A call with its own headers is a request of its own, also if it shares the state that the server provides."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
     outer = _batch(inner, [("/m/a", "ka"), ("/m/b", "kb"), ("/m/c", "")])
 
     async def run() -> None:
-        delimited = OpenTelemetryMiddleware(outer, tracer_provider=keyaudit.tracer_provider)
+        delimited = OpenTelemetryMiddleware(outer, tracer_provider=recorder.tracer_provider)
         await delimited(bare.scope("/", "", state=state, root_path=""), bare.receive, bare.ignore)
 
     asyncio.run(run())
     named = {action.rpartition("/")[2].partition(":")[0]: key for action, key in bare.named().items()}
     assert named == {"a": "ka", "b": "kb", "c": None, "batch": None}
-    assert keyaudit.writes()["ambiguous"] == 0
+    assert recorder.writes()["ambiguous"] == 0
 
 
 def test_batch_of_requests_in_wsgi() -> None:

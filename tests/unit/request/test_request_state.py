@@ -17,7 +17,8 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
 from otel_keyaudit.request.state import MAX_CREDENTIALS, RequestState
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 from support.unseen import unseen_state
 
 SOURCE = """
@@ -54,14 +55,14 @@ def record(action, additional_fields=None, resource_type=None, resource_id=None)
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Iterator[ModuleType]:
+def app(recorder: Recorder, load_module: LoadModule) -> Iterator[ModuleType]:
     """An application whose checks call one another, instrumented."""
     module = load_module(SOURCE)
     name = module.__name__
     targets = [f"{name}:look_up", f"{name}:verify", f"{name}:check?valid=is_active", f"{name}:outer"]
-    keyaudit.instrument(auth_targets=targets, audit_targets=[f"{name}:record"])
+    recorder.instrument(auth_targets=targets, audit_targets=[f"{name}:record"])
     yield module
-    keyaudit.uninstrument()
+    recorder.uninstrument()
 
 
 def _ids(row: dict[str, Any]) -> Any:
@@ -69,110 +70,110 @@ def _ids(row: dict[str, Any]) -> Any:
     return None if member is None else member.get("id", member.get("ids"))
 
 
-def test_same_key_again_is_no_change(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_same_key_again_is_no_change(app: ModuleType, recorder: Recorder) -> None:
     """Authenticating twice changes nothing."""
-    with keyaudit.request():
+    with recorder.request():
         for _ in range(3):
             app.verify(app.Key("k1", scopes=["a"]))
         app.record("x")
     assert _ids(app.rows[0]) == "k1"
-    assert keyaudit.count("keyaudit.authentications") == 6
+    assert recorder.count("keyaudit.authentications") == 6
 
 
-def test_later_snapshot_replaces_and_keeps_what_it_does_not_know(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_later_snapshot_replaces_and_keeps_what_it_does_not_know(app: ModuleType, recorder: Recorder) -> None:
     """The same id with other fields is the same key; fields that the later one does not know keep their value."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k1", "name", ["a"], ["w"]))
         app.verify(app.Key("k1", None, ["b"]))
         found = current_key()
     assert found == ApiKey("k1", "name", ["b"], ["w"])
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.key.scopes"], shown["keyaudit.key.name"]) == (("b",), "name")
     assert shown["keyaudit.key.digest"] == found.digest
 
 
-def test_two_keys_are_ambiguous(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_two_keys_are_ambiguous(app: ModuleType, recorder: Recorder) -> None:
     """Neither is the request's: rows and spans say both, and what the server span said of the first is blank."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k1", "name", ["a"], []))
         app.record("before")
         app.verify(app.Key("k2"))
         assert current_key() is None
         app.record("after")
     assert [_ids(row) for row in app.rows] == ["k1", ["k1", "k2"]]
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.ambiguous"], shown["keyaudit.key.ids"]) == (True, ("k1", "k2"))
     blank = ("id", "name", "digest", "scopes", "allow_list")
     assert [shown[f"keyaudit.key.{name}"] for name in blank] == ["", "", "", (), ()]
     assert shown["keyaudit.detail"] == ""
-    audited = keyaudit_attributes(keyaudit.audit_spans()[1])
+    audited = keyaudit_attributes(recorder.audit_spans()[1])
     assert (audited["keyaudit.ambiguous"], audited["keyaudit.key.ids"]) == (True, ("k1", "k2"))
     assert not {"keyaudit.key.id", "keyaudit.detail", "keyaudit.key.scopes"} & set(audited)
-    assert keyaudit.writes() == {"attributed": 1, "ambiguous": 1, "none": 0, "failed": 0}
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 1, "none": 0, "failed": 0}
 
 
-def test_unreadable_id_beside_a_key_is_ambiguous(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_unreadable_id_beside_a_key_is_ambiguous(app: ModuleType, recorder: Recorder) -> None:
     """A key that cannot be named is no key, but makes a request with another one ambiguous, in either order."""
     for order in (("k1", object()), (object(), "k1")):
-        with keyaudit.request():
+        with recorder.request():
             for key_id in order:
                 app.verify(app.Key(key_id))
             app.record("x")
     assert [_ids(row) for row in app.rows] == [["k1"], ["k1"]]
-    assert keyaudit.writes()["ambiguous"] == 2
+    assert recorder.writes()["ambiguous"] == 2
 
 
-def test_unreadable_id_alone_fails(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_unreadable_id_alone_fails(app: ModuleType, recorder: Recorder) -> None:
     """There was a key, and the row could not be given it."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key(object()))
         app.record("x")
         assert current_key() is None
-    assert keyaudit.writes()["failed"] == 1
-    assert keyaudit.degraded()
-    assert "keyaudit.key.id" not in keyaudit.server_span()
-    assert keyaudit.server_span()["keyaudit.outcome"] == "accepted"
+    assert recorder.writes()["failed"] == 1
+    assert recorder.errors()
+    assert "keyaudit.key.id" not in recorder.server_span()
+    assert recorder.server_span()["keyaudit.outcome"] == "accepted"
 
 
-def test_look_up_inside_a_check_that_denies_is_withdrawn(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_look_up_inside_a_check_that_denies_is_withdrawn(app: ModuleType, recorder: Recorder) -> None:
     """A key that was found and then refused is nobody's; the denial names it."""
-    with keyaudit.request():
+    with recorder.request():
         with pytest.raises(PermissionError):
             app.verify(app.Key("k1", "name", ["a"], is_active=False))
         app.record("x")
     assert _ids(app.rows[0]) is None
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.outcome"], shown["keyaudit.denied.reason"]) == ("denied", "PermissionError")
     assert shown["keyaudit.denied.key.id"] == "k1"
     assert not shown.get("keyaudit.key.id")
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.writes()["none"] == 1
 
 
 @pytest.mark.parametrize("error", [ValueError(), None])
-def test_withdrawn_from_any_depth(error: Exception | None, app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_withdrawn_from_any_depth(error: Exception | None, app: ModuleType, recorder: Recorder) -> None:
     """What the outermost check denies is withdrawn however deep it was accepted; what it accepts stays."""
-    with keyaudit.request():
+    with recorder.request():
         with suppress(ValueError):
             app.outer(app.Key("k1"), error)
         app.record("x")
     assert _ids(app.rows[0]) == (None if error else "k1")
 
 
-def test_accepted_before_a_denial_stays(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_accepted_before_a_denial_stays(app: ModuleType, recorder: Recorder) -> None:
     """The request keeps a key that it had already, and its last outcome is the denial."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Key("k1"))
         app.check(app.Key("k2", is_active=False))
         app.record("x")
     assert _ids(app.rows[0]) == "k1"
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.key.id"], shown["keyaudit.outcome"]) == ("k1", "denied")
     assert (shown["keyaudit.denied.reason"], shown["keyaudit.denied.key.id"]) == ("valid", "k2")
 
 
-def test_the_same_key_accepted_before_and_withdrawn_stays(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_the_same_key_accepted_before_and_withdrawn_stays(app: ModuleType, recorder: Recorder) -> None:
     """What an earlier check accepted is not taken back by a later one that finds the same key and denies."""
-    with keyaudit.request():
+    with recorder.request():
         app.look_up(app.Key("k1"))
         with pytest.raises(PermissionError):
             app.verify(app.Key("k1", is_active=False))
@@ -180,48 +181,48 @@ def test_the_same_key_accepted_before_and_withdrawn_stays(app: ModuleType, keyau
     assert _ids(app.rows[0]) == "k1"
 
 
-def test_acceptance_after_a_denial_blanks_it(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_acceptance_after_a_denial_blanks_it(app: ModuleType, recorder: Recorder) -> None:
     """The last outcome stands; reason and id of the denial are overwritten."""
-    with keyaudit.request():
+    with recorder.request():
         app.check(app.Key("k1", is_active=False))
         app.check(app.Key("k2"))
         app.record("x")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.outcome"], shown["keyaudit.key.id"]) == ("accepted", "k2")
     assert (shown["keyaudit.denied.reason"], shown["keyaudit.denied.key.id"]) == ("", "")
 
 
-def test_withdrawal_ends_the_ambiguity(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_withdrawal_ends_the_ambiguity(app: ModuleType, recorder: Recorder) -> None:
     """Where a second key turns out to be refused, the first is the request's again, and the span says so."""
-    with keyaudit.request():
+    with recorder.request():
         app.look_up(app.Key("k1", "name"))
         with pytest.raises(PermissionError):
             app.verify(app.Key("k2", is_active=False))
         app.record("x")
     assert _ids(app.rows[0]) == "k1"
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.key.id"], shown["keyaudit.key.name"]) == ("k1", "name")
     assert not shown.get("keyaudit.ambiguous")
     assert not shown.get("keyaudit.key.ids")
 
 
-def test_last_write_shows_on_the_server_span(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_last_write_shows_on_the_server_span(app: ModuleType, recorder: Recorder) -> None:
     """Without audit spans, action and resource are those of the last write; outdated ones are empty."""
-    keyaudit.uninstrument()
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], audit_spans=False)
-    with keyaudit.request():
+    recorder.uninstrument()
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], audit_spans=False)
+    with recorder.request():
         app.record("create", None, "workspace", "w1")
         app.record("list", None, "workspace")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.action"], shown["keyaudit.resource.type"]) == ("list", "workspace")
     assert shown["keyaudit.resource.id"] == ""
 
 
-def test_server_span_that_ended_early(app: ModuleType, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture) -> None:
+def test_server_span_that_ended_early(app: ModuleType, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """What is found after the end of the server span goes to the audit span, in the same trace and in silence."""
 
     async def service(scope: Any, receive: Any, send: Any) -> None:
-        span = keyaudit.tracer.start_span("server", kind=SpanKind.SERVER)
+        span = recorder.tracer.start_span("server", kind=SpanKind.SERVER)
         span.end()
         app.verify(app.Key("k1", scopes=["a"]))
         app.record("x")
@@ -232,8 +233,8 @@ def test_server_span_that_ended_early(app: ModuleType, keyaudit: KeyAudit, caplo
                 await client.get("http://test/")
 
     asyncio.run(run())
-    (server,) = keyaudit.spans(SpanKind.SERVER)
-    (audited,) = keyaudit.audit_spans()
+    (server,) = recorder.server_spans()
+    (audited,) = recorder.audit_spans()
     assert keyaudit_attributes(server) == {}
     assert keyaudit_attributes(audited)["keyaudit.key.scopes"] == ("a",)
     assert audited.context is not None
@@ -280,11 +281,11 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
     assert state.attribution.key == ApiKey("k2")
 
 
-def test_threads_change_one_request_at_once(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_threads_change_one_request_at_once(app: ModuleType, recorder: Recorder) -> None:
     """The span says in the end what is true, in whatever order threads found it out."""
     for round_ in range(20):
         keys = [f"k{round_}"] * 4 + ([f"other{round_}"] if round_ % 2 else [])
-        with keyaudit.request(str(round_)):
+        with recorder.request(str(round_)):
             threads = [
                 threading.Thread(target=contextvars.copy_context().run, args=(app.verify, app.Key(key))) for key in keys
             ]
@@ -292,7 +293,7 @@ def test_threads_change_one_request_at_once(app: ModuleType, keyaudit: KeyAudit)
                 thread.start()
             for thread in threads:
                 thread.join()
-    for span in keyaudit.spans(SpanKind.SERVER):
+    for span in recorder.server_spans():
         shown = keyaudit_attributes(span)
         if int(span.name) % 2:
             assert shown["keyaudit.ambiguous"] is True

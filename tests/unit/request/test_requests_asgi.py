@@ -15,15 +15,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Router
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 from support.server import serving
 from support.testclient import TestClient
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 def _get(app: Any, *requests: tuple[str, str]) -> None:
@@ -69,18 +69,18 @@ def test_framework_called_by_an_unknown_server(make: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("credential", ["k1", ""])
-def test_copied_scope_is_the_same_request(credential: str, keyaudit: KeyAudit) -> None:
+def test_copied_scope_is_the_same_request(credential: str, recorder: Recorder) -> None:
     """A middleware that passes a copy of the scope on does not begin another request."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify(credential)
-        with keyaudit.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
+        with recorder.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
             await inner({**scope}, receive, send)
 
     _test_client(app, ("/m/a", ""))
     assert set(bare.named().values()) == {credential or None}
-    assert keyaudit.server_span().get("keyaudit.key.id") == (credential or None)
+    assert recorder.server_span().get("keyaudit.key.id") == (credential or None)
 
 
 def test_request_started_in_the_context_of_another() -> None:
@@ -139,7 +139,7 @@ def test_key_set_by_hand_around_a_server_is_everybodys() -> None:
     assert set(bare.named().values()) == {"by-hand"}
 
 
-def test_websocket_is_one_request(keyaudit: KeyAudit) -> None:
+def test_websocket_is_one_request(recorder: Recorder) -> None:
     """From the handshake to the end of the socket it is one request."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -15,22 +15,22 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support import bare
-from support.keyaudit import KeyAudit, keyaudit_attributes
 
 REQUESTS = pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 @REQUESTS
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
 def test_open_span_is_a_request(kind: SpanKind, sampler: Sampler) -> None:
     """From its start to its end, recorded or dropped, on the span itself and in spans inside."""
-    tracer = KeyAudit(sampler).tracer
+    tracer = Recorder(strict=False, keep_rows=False, trace_sampler=sampler).tracer
     with tracer.start_as_current_span("work", kind=kind) as span:
         bare.verify("k1")
         bare.record("same")
@@ -46,33 +46,33 @@ def test_open_span_is_a_request(kind: SpanKind, sampler: Sampler) -> None:
 
 
 @pytest.mark.parametrize("kind", [SpanKind.INTERNAL, SpanKind.CLIENT, SpanKind.PRODUCER])
-def test_other_spans_are_no_requests(kind: SpanKind, keyaudit: KeyAudit) -> None:
+def test_other_spans_are_no_requests(kind: SpanKind, recorder: Recorder) -> None:
     """Outside of a request nothing is attributed."""
-    with keyaudit.tracer.start_as_current_span("work", kind=kind):
+    with recorder.tracer.start_as_current_span("work", kind=kind):
         bare.verify("k1")
         bare.record("a")
     assert bare.named() == {"a": None}
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
 
 
 @REQUESTS
-def test_server_span_shows_the_key_and_consumer_span_does_not(kind: SpanKind, keyaudit: KeyAudit) -> None:
+def test_server_span_shows_the_key_and_consumer_span_does_not(kind: SpanKind, recorder: Recorder) -> None:
     """Only a SERVER span is a server span; without one the audit span has the lists."""
-    with keyaudit.tracer.start_as_current_span("work", kind=kind):
+    with recorder.tracer.start_as_current_span("work", kind=kind):
         bare.verify("k1")
         bare.record("a")
-    (audited,) = keyaudit.audit_spans()
-    (span,) = keyaudit.spans(kind)
+    (audited,) = recorder.audit_spans()
+    (span,) = [span for span in recorder.spans if span.kind is kind]
     is_server = kind is SpanKind.SERVER
     assert keyaudit_attributes(span).get("keyaudit.key.scopes") == (("read",) if is_server else None)
     assert keyaudit_attributes(audited).get("keyaudit.key.scopes") == (None if is_server else ("read",))
 
 
 @REQUESTS
-def test_siblings_that_are_open_at_once(kind: SpanKind, keyaudit: KeyAudit) -> None:
+def test_siblings_that_are_open_at_once(kind: SpanKind, recorder: Recorder) -> None:
     """Spans of one trace that are open at the same time are requests of their own, whichever is current."""
-    with keyaudit.tracer.start_as_current_span("batch"):
-        spans = [keyaudit.tracer.start_span(f"message {number}", kind=kind) for number in range(3)]
+    with recorder.tracer.start_as_current_span("batch"):
+        spans = [recorder.tracer.start_span(f"message {number}", kind=kind) for number in range(3)]
         for number, span in enumerate(spans):
             with trace.use_span(span):
                 bare.verify(f"k{number}")
@@ -84,11 +84,11 @@ def test_siblings_that_are_open_at_once(kind: SpanKind, keyaudit: KeyAudit) -> N
 
 
 @REQUESTS
-def test_nested_spans(kind: SpanKind, keyaudit: KeyAudit) -> None:
+def test_nested_spans(kind: SpanKind, recorder: Recorder) -> None:
     """A request inside another one has its own key or none, and the outer one goes on."""
-    with keyaudit.tracer.start_as_current_span("outer", kind=kind):
+    with recorder.tracer.start_as_current_span("outer", kind=kind):
         bare.verify("outer")
-        with keyaudit.tracer.start_as_current_span("inner", kind=SpanKind.CONSUMER):
+        with recorder.tracer.start_as_current_span("inner", kind=SpanKind.CONSUMER):
             bare.record("before")
             bare.verify("inner")
             bare.record("inner")
@@ -96,11 +96,11 @@ def test_nested_spans(kind: SpanKind, keyaudit: KeyAudit) -> None:
     assert bare.named() == {"before": None, "inner": "inner", "outer": "outer"}
 
 
-def test_messages_in_tasks_and_threads(keyaudit: KeyAudit) -> None:
+def test_messages_in_tasks_and_threads(recorder: Recorder) -> None:
     """Concurrent messages keep their keys, also in copied contexts."""
 
     async def handle(number: int) -> None:
-        with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+        with recorder.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
             await asyncio.sleep(0)
             await asyncio.to_thread(bare.verify, f"k{number}")
             await asyncio.sleep(0)
@@ -121,32 +121,32 @@ def _in_call(app: Any) -> None:
     asyncio.run(run())
 
 
-def test_server_span_inside_a_call_belongs_to_it(keyaudit: KeyAudit) -> None:
+def test_server_span_inside_a_call_belongs_to_it(recorder: Recorder) -> None:
     """The outermost SERVER span shows the key of the call; what is opened inside that one is nothing of its own."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("k1")
-        with keyaudit.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
-            with keyaudit.tracer.start_as_current_span("inner", kind=SpanKind.SERVER):
+        with recorder.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
+            with recorder.tracer.start_as_current_span("inner", kind=SpanKind.SERVER):
                 bare.record("a")
             bare.verify("k1")
         bare.record("b")
         await bare.answer(send)
 
     _in_call(app)
-    inner, outer = keyaudit.spans(SpanKind.SERVER)
+    inner, outer = recorder.server_spans()
     assert keyaudit_attributes(inner) == {}
     assert keyaudit_attributes(outer)["keyaudit.key.id"] == "k1"
     assert set(bare.named().values()) == {"k1"}
 
 
-def test_message_inside_a_call_is_its_own(keyaudit: KeyAudit) -> None:
+def test_message_inside_a_call_is_its_own(recorder: Recorder) -> None:
     """A CONSUMER span that a call opens does not get the key of the call, not even when it has ended."""
     left: list[trace.Span] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("k1")
-        with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER) as span:
+        with recorder.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER) as span:
             bare.record("keyless")
             left.append(span)
         with trace.use_span(left[0]):
@@ -158,7 +158,7 @@ def test_message_inside_a_call_is_its_own(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"keyless": None, "ended": None, "call": "k1"}
 
 
-def test_call_inside_a_span_is_its_own(keyaudit: KeyAudit) -> None:
+def test_call_inside_a_span_is_its_own(recorder: Recorder) -> None:
     """An in-process call from a message handler does not get the handler's key, nor the handler the call's."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -167,29 +167,29 @@ def test_call_inside_a_span_is_its_own(keyaudit: KeyAudit) -> None:
         bare.record("inner")
         await bare.answer(send)
 
-    with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+    with recorder.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
         bare.verify("outer")
         _in_call(app)
         bare.record("outer")
     assert bare.named() == {"keyless": None, "inner": "inner", "outer": "outer"}
 
 
-def test_key_set_by_hand_shows_on_spans_around_and_inside(keyaudit: KeyAudit) -> None:
+def test_key_set_by_hand_shows_on_spans_around_and_inside(recorder: Recorder) -> None:
     """It shows on the server span around the block and on one that is opened in it, not on one that is opened after."""
-    with keyaudit.request("around"), use_key(ApiKey("k1")):
+    with recorder.request("around"), use_key(ApiKey("k1")):
         pass
-    with use_key(ApiKey("k2")), keyaudit.request("inside"):
+    with use_key(ApiKey("k2")), recorder.request("inside"):
         pass
-    with keyaudit.request("after"):
+    with recorder.request("after"):
         pass
-    keys = {span.name: keyaudit_attributes(span).get("keyaudit.key.id") for span in keyaudit.spans()}
+    keys = {span.name: keyaudit_attributes(span).get("keyaudit.key.id") for span in recorder.spans}
     assert keys == {"around": "k1", "inside": "k2", "after": None}
 
 
 def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tracer that hands out the caller's span, or an invalid one, begins nothing and takes no server span's place."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    disabled = KeyAudit().tracer
+    disabled = Recorder(strict=False, keep_rows=False).tracer
     remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
     for context in (None, trace.set_span_in_context(remote)):
         with disabled.start_as_current_span("x", context=context, kind=SpanKind.SERVER):
@@ -198,38 +198,38 @@ def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) ->
     assert bare.named() == {"a": None}
 
 
-def test_tracer_that_is_off_takes_no_place(monkeypatch: pytest.MonkeyPatch, keyaudit: KeyAudit) -> None:
+def test_tracer_that_is_off_takes_no_place(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
     """What a tracer that is off hands out, the caller's own span, is not the server span of a call."""
     remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
-    disabled = KeyAudit().tracer
+    disabled = Recorder(strict=False, keep_rows=False).tracer
     monkeypatch.setattr(disabled, "_is_enabled", lambda: False)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with disabled.start_as_current_span("x", context=trace.set_span_in_context(remote), kind=SpanKind.SERVER):
             bare.verify("k1")
-        with keyaudit.request():
+        with recorder.request():
             await bare.answer(send)
 
     _in_call(app)
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k1"
+    assert recorder.server_span()["keyaudit.key.id"] == "k1"
 
 
-def test_key_set_by_hand_before_the_server_span_does_not_show(keyaudit: KeyAudit) -> None:
+def test_key_set_by_hand_before_the_server_span_does_not_show(recorder: Recorder) -> None:
     """In a call as well, a span that is opened after the block is neither around it nor inside."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with use_key(ApiKey("k1")):
             pass
-        with keyaudit.request():
+        with recorder.request():
             await bare.answer(send)
 
     _in_call(app)
-    assert keyaudit.server_span() == {}
+    assert recorder.server_span() == {}
 
 
-def test_thread_without_context_is_outside(keyaudit: KeyAudit) -> None:
+def test_thread_without_context_is_outside(recorder: Recorder) -> None:
     """A raw thread inherits nothing, so its rows name nobody."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("k1")
         thread = threading.Thread(target=bare.record, args=("thread",))
         thread.start()
@@ -264,10 +264,10 @@ def test_ended_request_is_no_reference_cycle(kind: SpanKind, sampler: Sampler) -
         gc.enable()
 
 
-def test_span_keeps_its_own_end(keyaudit: KeyAudit) -> None:
+def test_span_keeps_its_own_end(recorder: Recorder) -> None:
     """Nothing is put on a span object in place of its methods."""
-    span: Any = keyaudit.tracer.start_span("request", kind=SpanKind.SERVER)
+    span: Any = recorder.tracer.start_span("request", kind=SpanKind.SERVER)
     assert "end" not in vars(span)
     span.end()
     span.end()
-    assert len(keyaudit.spans()) == 1
+    assert len(recorder.spans) == 1

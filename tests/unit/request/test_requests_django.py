@@ -13,10 +13,9 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import AsyncClient, Client
 from opentelemetry.instrumentation.django import DjangoInstrumentor
-from opentelemetry.trace import SpanKind
 
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support import bare, django_service
-from support.keyaudit import KeyAudit, keyaudit_attributes
 from support.server import serving
 
 django_service.set_up()
@@ -26,16 +25,16 @@ VIEWS = ("sync", "async", "stream", "async-stream")
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
+def _instrumented(recorder: Recorder) -> None:
     django_service.set_up()
-    bare.instrument(keyaudit)
+    bare.instrument(recorder)
 
 
 @pytest.fixture
-def contrib(keyaudit: KeyAudit) -> Iterator[None]:
+def contrib(recorder: Recorder) -> Iterator[None]:
     """The contrib instrumentor, on."""
     instrumentor = DjangoInstrumentor()
-    instrumentor.instrument(tracer_provider=keyaudit.tracer_provider)
+    instrumentor.instrument(tracer_provider=recorder.tracer_provider)
     yield
     instrumentor.uninstrument()
 
@@ -81,17 +80,17 @@ def _by_async_client(path: str, credential: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("send", [_by_asgi, _by_wsgi, _directly_by_wsgi, _by_client, _by_async_client])
-def test_rows_and_spans(send: Callable[[str, str], None], view: str, contrib: None, keyaudit: KeyAudit) -> None:
+def test_rows_and_spans(send: Callable[[str, str], None], view: str, contrib: None, recorder: Recorder) -> None:
     """Every row, also of a streaming body, names the request's own key, and the server span shows it."""
     for credential in ("k1", "", "k3"):
         send(f"/{view}/n{credential}", credential)
     named = {action.partition(":")[0]: key for action, key in bare.named().items()}
     assert named == {"nk1": "k1", "n": None, "nk3": "k3"}
-    spans = [keyaudit_attributes(span).get("keyaudit.key.id") for span in keyaudit.spans(SpanKind.SERVER)]
+    spans = [keyaudit_attributes(span).get("keyaudit.key.id") for span in recorder.server_spans()]
     assert spans == ["k1", None, "k3"]
 
 
-def test_on_uvicorn_at_once(contrib: None, keyaudit: KeyAudit) -> None:
+def test_on_uvicorn_at_once(contrib: None, recorder: Recorder) -> None:
     """Many requests at once, in threads and in the event loop."""
 
     async def run(port: int) -> None:

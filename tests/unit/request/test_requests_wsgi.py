@@ -18,14 +18,14 @@ from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit.request import context as request_state
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support import bare, service
-from support.keyaudit import KeyAudit, keyaudit_attributes
 from support.testclient import TestClient
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -73,13 +73,13 @@ def test_bare_application(client_of: Callable[..., Any]) -> None:
 
 
 @CLIENTS
-def test_contrib_middleware(client_of: Callable[..., Any], keyaudit: KeyAudit) -> None:
+def test_contrib_middleware(client_of: Callable[..., Any], recorder: Recorder) -> None:
     """The server span that the contrib middleware opens shows the key, and rows of the body are in its trace."""
-    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=keyaudit.tracer_provider)
+    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     with client_of(app) as client:
         for path, credential in (("/a", "ka"), ("/b", "")):
             assert client.get(path, headers=_headers(credential)).text == "ok"
-    spans = keyaudit.spans(SpanKind.SERVER)
+    spans = recorder.server_spans()
     assert [keyaudit_attributes(span).get("keyaudit.key.id") for span in spans] == ["ka", None]
     contexts = [span.context.trace_id for span in spans if span.context]
     assert {int(row["request_api_key"]["trace_id"], 16) for row in bare.rows[:3]} == {contexts[0]}
@@ -97,9 +97,9 @@ def _start_response(*_: Any) -> Callable[[bytes], object]:
     return len
 
 
-def test_body_read_elsewhere(keyaudit: KeyAudit) -> None:
+def test_body_read_elsewhere(recorder: Recorder) -> None:
     """A body that is read by another thread, or only in part, belongs to its request until it is closed."""
-    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=keyaudit.tracer_provider)
+    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     body = app(_environ("/a", "k1"), _start_response)
     assert request_state.CALL.get() is None
     chunks = iter(body)
@@ -112,9 +112,9 @@ def test_body_read_elsewhere(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"/a": "k1", "/a:body": "k1", "/a:closed": "k1"}
 
 
-def test_bodies_that_are_read_in_turns(keyaudit: KeyAudit) -> None:
+def test_bodies_that_are_read_in_turns(recorder: Recorder) -> None:
     """Two bodies of one thread, read in turns, keep their keys."""
-    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=keyaudit.tracer_provider)
+    app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     bodies = [app(_environ(f"/{key}", key), _start_response) for key in ("k1", "k2", "")]
     assert [next(iter(body)) for body in bodies] == [b"o"] * 3
     assert [b"".join(body) for body in reversed(bodies)] == [b"k"] * 3
@@ -177,19 +177,19 @@ def test_body_has_no_special_method_more() -> None:
         assert added - vars(_Plain).keys() <= {"__slots__", "__getattr__"}
 
 
-def test_exception_ends_the_request(keyaudit: KeyAudit) -> None:
+def test_exception_ends_the_request(recorder: Recorder) -> None:
     """An application that raises leaves nothing behind on the thread."""
 
     def app(environ: Any, start_response: Any) -> Any:
         bare.verify("k1")
         raise ZeroDivisionError
 
-    wrapped = OpenTelemetryMiddleware(app, tracer_provider=keyaudit.tracer_provider)
+    wrapped = OpenTelemetryMiddleware(app, tracer_provider=recorder.tracer_provider)
     with pytest.raises(ZeroDivisionError):
         wrapped(_environ("/"), _start_response)
     bare.record("after")
     assert bare.named() == {"after": None}
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k1"
+    assert recorder.server_span()["keyaudit.key.id"] == "k1"
 
 
 def test_in_process_call_from_inside() -> None:
@@ -238,17 +238,17 @@ def test_flask() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("bridge", ["starlette.middleware.wsgi:WSGIMiddleware", "asgiref.wsgi:WsgiToAsgi"])
-def test_mounted_in_an_asgi_application(bridge: str, keyaudit: KeyAudit) -> None:
+def test_mounted_in_an_asgi_application(bridge: str, recorder: Recorder) -> None:
     """A WSGI application mounted in an ASGI one is part of the same request."""
     module, _, name = bridge.partition(":")
     app = service.build()
 
     async def outer(scope: Any, receive: Any, send: Any) -> None:
-        with keyaudit.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
+        with recorder.tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
             await app(scope, receive, send)
             bare.record("outer")
 
     app.mount("/m", getattr(pytest.importorskip(module), name)(OpenTelemetryMiddleware(bare.wsgi_app)))
     assert TestClient(outer).get("/m/a", headers=_headers("k1")).text == "ok"
     assert {action for action, key in bare.named().items() if key != "k1"} == set()
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k1"
+    assert recorder.server_span()["keyaudit.key.id"] == "k1"

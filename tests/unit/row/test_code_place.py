@@ -7,7 +7,8 @@ import pytest
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 ROWS = []
@@ -44,33 +45,33 @@ def nowhere(call: Call, change: Change) -> None:
     raise LookupError
 
 
-def test_among_the_arguments(keyaudit: KeyAudit, app: Any) -> None:
+def test_among_the_arguments(recorder: Recorder, app: Any) -> None:
     """What the code finds is changed, and nothing else; the caller's own list stays as it was."""
-    keyaudit.instrument(audit_targets=[PlacedTarget(f"{app.__name__}:write", in_the_second_line)])
+    recorder.instrument(audit_targets=[PlacedTarget(f"{app.__name__}:write", in_the_second_line)])
     lines = [("less", 1), ("more", {"a": 1})]
     with use_key(KEY):
         app.write(lines)
     assert lines == [("less", 1), ("more", {"a": 1})]
     assert app.ROWS[0]["less"] == 1
     assert list(app.ROWS[0]["more"]) == ["a", "request_api_key"]
-    assert keyaudit.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
 
 
-def test_in_the_result(keyaudit: KeyAudit, app: Any) -> None:
+def test_in_the_result(recorder: Recorder, app: Any) -> None:
     """The caller gets the changed one."""
     target = PlacedTarget(f"{app.__name__}:build", in_the_second_element, fields="return")
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     with use_key(KEY):
         kind, row = app.build("create")
     assert (kind, row["action"], row["request_api_key"]["id"]) == ("row", "create", "k_1")
-    assert keyaudit.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
 
 
-def test_code_that_fails_leaves_the_row_as_it_is(keyaudit: KeyAudit, app: Any) -> None:
+def test_code_that_fails_leaves_the_row_as_it_is(recorder: Recorder, app: Any) -> None:
     """The write happens, and counts as failed."""
-    keyaudit.instrument(audit_targets=[PlacedTarget(f"{app.__name__}:write", nowhere)])
+    recorder.instrument(audit_targets=[PlacedTarget(f"{app.__name__}:write", nowhere)])
     with use_key(KEY):
         app.write([("more", {})])
     assert app.ROWS == [{"more": {}}]
-    assert keyaudit.count("keyaudit.audit.writes", {"keyaudit.attribution": "failed"}) == 1
-    assert keyaudit.degraded() == {("merge", "LookupError"): 1}
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "failed"}) == 1
+    assert recorder.errors() == {("merge", "LookupError"): 1}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 from __future__ import annotations
@@ -176,13 +177,13 @@ OURS = "request_api_key"
 class Application:
     """The application, one of whose functions is instrumented; calls are made with a key."""
 
-    def __init__(self, keyaudit: KeyAudit, module: Any) -> None:
-        self.keyaudit = keyaudit
+    def __init__(self, recorder: Recorder, module: Any) -> None:
+        self.recorder = recorder
         self.module = module
 
     def audit(self, target: str) -> None:
         """Instrument one function."""
-        self.keyaudit.instrument(audit_targets=[f"{self.module.__name__}:{target}"])
+        self.recorder.instrument(audit_targets=[f"{self.module.__name__}:{target}"])
 
     def row(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function with a key, and return what it wrote."""
@@ -193,14 +194,14 @@ class Application:
 
     def wrote(self, kind: str) -> bool:
         """Say whether every write so far counts as this kind."""
-        writes = self.keyaudit.writes()
+        writes = self.recorder.writes()
         return writes[kind] == sum(writes.values()) > 0
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+def app(recorder: Recorder, load_module: LoadModule) -> Application:
     """An application with audit functions of every shape."""
-    return Application(keyaudit, load_module(APP))
+    return Application(recorder, load_module(APP))
 
 
 def names(fields: Any) -> list[Any]:
@@ -304,7 +305,7 @@ def test_an_attribute_is_set_on_the_object(app: Application, kind: str) -> None:
     app.audit("write?fields=args.event.details")
     event = getattr(app.module, kind)()
     event.details = details = {"a": 1}
-    with app.keyaudit.request():
+    with app.recorder.request():
         assert app.row("write", event) is event
         assert names(event.details) == ["a", OURS]
         assert details == {"a": 1}
@@ -313,7 +314,7 @@ def test_an_attribute_is_set_on_the_object(app: Application, kind: str) -> None:
         assert names(app.row("write", event).details) == ["a", OURS]
         app.module.write(event)
         assert event.details == {"a": 1}
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
 
 
 def test_a_property_is_read_and_written_once(app: Application) -> None:
@@ -340,13 +341,13 @@ def test_an_attribute_of_the_object_itself(app: Application) -> None:
     """``self.meta`` of a method, ours exchanged when it comes by again."""
     app.audit("Writer.write?fields=self.meta")
     writer = app.module.Writer({"a": 1})
-    with app.keyaudit.request():
+    with app.recorder.request():
         for key in (KEY, ApiKey("k_2")):
             with use_key(key):
                 writer.write("create")
             assert app.module.ROWS[-1] == {"a": 1, OURS: app.module.ROWS[-1][OURS]}
             assert app.module.ROWS[-1][OURS]["id"] == key.id
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
 
 
 @pytest.mark.parametrize(
@@ -370,7 +371,7 @@ def test_what_cannot_be_changed_stays_untouched(app: Application, event: str, ki
     assert app.row("write", given) is given
     assert repr(given) == before
     assert app.wrote("failed")
-    assert app.keyaudit.degraded() == {("merge", kind): 1}
+    assert app.recorder.errors() == {("merge", kind): 1}
 
 
 def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
@@ -406,7 +407,7 @@ def test_missing_mappings_are_made(app: Application, place: str, given: Any, exp
     assert given == before
     app.module.write(given)
     assert app.module.ROWS[-1] is given
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
 
 
 def test_missing_mapping_of_an_attribute_is_made(app: Application) -> None:
@@ -478,7 +479,7 @@ def test_none_becomes_the_annotated_kind(app: Application, function: str, expect
         assert OURS in (row if expected is dict else json.loads(row))
         getattr(app.module, function)(*arguments)
         assert app.module.ROWS[-1] is None
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
 
 
 @pytest.mark.parametrize("word", ["text", "bytes", "dict"])

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 ROWS = []
@@ -36,15 +37,15 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, target: str) -> None:
+def instrument(recorder: Recorder, app: Any, target: str) -> None:
     """Instrument one function."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:{target}"])
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_every_element_gets_members_of_its_own(keyaudit: KeyAudit, app: Any, kind: Any) -> None:
+def test_every_element_gets_members_of_its_own(recorder: Recorder, app: Any, kind: Any) -> None:
     """One write with one span; the caller's list and its elements are as they were, and no two rows share anything."""
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     records = kind([{"a": 1}, None, '{"b":2}', {}])
     with use_key(KEY):
         app.many(records)
@@ -55,13 +56,13 @@ def test_every_element_gets_members_of_its_own(keyaudit: KeyAudit, app: Any, kin
     assert rows[2].startswith('{"b":2,"request_api_key":{"id":"k_1"')
     rows[0][OURS]["id"] = "changed"
     assert rows[1][OURS]["id"] == rows[3][OURS]["id"] == "k_1"
-    assert len(keyaudit.audit_spans()) == 1
-    assert keyaudit.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 0}
+    assert len(recorder.audit_spans()) == 1
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 0}
 
 
-def test_a_member_of_every_element(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_member_of_every_element(recorder: Recorder, app: Any) -> None:
     """``args.records[].extra``: attributes are set, items of dicts are copied, in one list."""
-    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    instrument(recorder, app, "many?fields=args.records[].extra")
     record, item = app.Record({"a": 1}), {"extra": {"b": 2}, "c": 3}
     records = [record, item, record]
     with use_key(KEY):
@@ -71,12 +72,12 @@ def test_a_member_of_every_element(keyaudit: KeyAudit, app: Any) -> None:
     assert list(record.extra) == ["a", OURS]
     assert (list(rows[1]), list(rows[1]["extra"])) == (["extra", "c"], ["b", OURS])
     assert (records[1], item) == (item, {"extra": {"b": 2}, "c": 3})
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
-def test_a_list_in_every_element_of_a_list(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_list_in_every_element_of_a_list(recorder: Recorder, app: Any) -> None:
     """Two levels, with mappings between."""
-    instrument(keyaudit, app, "many?fields=args.records[].parts[].extra")
+    instrument(recorder, app, "many?fields=args.records[].parts[].extra")
     records = [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
     with use_key(KEY):
         app.many(records)
@@ -86,23 +87,23 @@ def test_a_list_in_every_element_of_a_list(keyaudit: KeyAudit, app: Any) -> None
     assert records == [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
 
 
-def test_one_bad_element_costs_only_itself(keyaudit: KeyAudit, app: Any) -> None:
+def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None:
     """It stays as it was and the write counts as failed, yet a forged member behind it is still moved away."""
-    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    instrument(recorder, app, "many?fields=args.records[].extra")
     with use_key(KEY):
         app.many([{"extra": [1]}, None, object(), {"extra": {OURS: {"id": "root"}}}])
     (rows,) = app.ROWS
     assert rows[:2] == [{"extra": [1]}, None]
     assert rows[3]["extra"][f"{OURS}_unverified"] == {"id": "root"}
     assert rows[3]["extra"][OURS]["id"] == "k_1"
-    assert keyaudit.writes()["failed"] == 1
-    assert {stage for stage, _ in keyaudit.degraded()} == {"merge", "collision"}
+    assert recorder.writes()["failed"] == 1
+    assert {stage for stage, _ in recorder.errors()} == {"merge", "collision"}
 
 
 @pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys()])
-def test_objects_in_any_collection(keyaudit: KeyAudit, app: Any, kind: Any) -> None:
+def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> None:
     """Where only attributes are set the collection need not be made anew."""
-    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    instrument(recorder, app, "many?fields=args.records[].extra")
     records = kind([app.Record({"a": 1})])
     with use_key(KEY):
         app.many(records)
@@ -111,13 +112,13 @@ def test_objects_in_any_collection(keyaudit: KeyAudit, app: Any, kind: Any) -> N
 
 
 @pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, b"{}", range(3)], ids=repr)
-def test_what_is_no_list_stays_untouched(keyaudit: KeyAudit, app: Any, records: Any) -> None:
+def test_what_is_no_list_stays_untouched(recorder: Recorder, app: Any, records: Any) -> None:
     """Text, mappings, nothing, and collections that would have to be made anew."""
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(records)
     assert app.ROWS[-1] is records
-    assert keyaudit.writes()["failed"] == 1
+    assert recorder.writes()["failed"] == 1
 
 
 def generated(records: list[Any]) -> Iterator[Any]:
@@ -141,9 +142,9 @@ STEPS: list[str] = []
     ],
     ids=["iter", "generator", "map", "zip"],
 )
-def test_an_iterator_stays_lazy(keyaudit: KeyAudit, app: Any, make: Any, kind: Any) -> None:
+def test_an_iterator_stays_lazy(recorder: Recorder, app: Any, make: Any, kind: Any) -> None:
     """It is passed on as an iterator that changes each element as it yields it, and is run once."""
-    instrument(keyaudit, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
+    instrument(recorder, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
     STEPS.clear()
     records: list[Any] = [{"a": 1}, {OURS: "forged"}, {}]
     with use_key(KEY):
@@ -156,12 +157,12 @@ def test_an_iterator_stays_lazy(keyaudit: KeyAudit, app: Any, make: Any, kind: A
     assert len({id(row[OURS]) for row in found}) == 3
     assert records == [{"a": 1}, {OURS: "forged"}, {}]
     assert STEPS in ([], ["yield", "yield", "yield", "end"])
-    assert len(keyaudit.audit_spans()) == 1
+    assert len(recorder.audit_spans()) == 1
 
 
-def test_closing_the_iterator_closes_the_generator(keyaudit: KeyAudit, app: Any) -> None:
+def test_closing_the_iterator_closes_the_generator(recorder: Recorder, app: Any) -> None:
     """As without the library."""
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     source: Any = generated([{}, {}])
     with use_key(KEY):
         app.many(source)
@@ -170,14 +171,14 @@ def test_closing_the_iterator_closes_the_generator(keyaudit: KeyAudit, app: Any)
     assert source.gi_frame is None
 
 
-def test_an_error_of_the_generator_is_the_applications(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: Any) -> None:
     """It reaches the consumer as it is."""
 
     def failing() -> Iterator[Any]:
         yield {}
         raise LookupError("own")
 
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(failing())
     rows = app.ROWS[-1]
@@ -186,16 +187,16 @@ def test_an_error_of_the_generator_is_the_applications(keyaudit: KeyAudit, app: 
         next(rows)
 
 
-def test_one_bad_element_of_an_iterator_costs_only_itself(keyaudit: KeyAudit, app: Any) -> None:
+def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, app: Any) -> None:
     """It is yielded as it was."""
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(iter([{}, 5, {}]))
         first, second, third = app.ROWS[-1]
     assert (list(first), second, list(third)) == ([OURS], 5, [OURS])
 
 
-def test_an_asynchronous_generator_stays_lazy(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> None:
     """Its elements are changed as they are yielded, and closing it closes the source."""
     ended = []
 
@@ -211,7 +212,7 @@ def test_an_asynchronous_generator_stays_lazy(keyaudit: KeyAudit, app: Any) -> N
         await app.ROWS[-1].aclose()
         return first
 
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(generated_later())
     assert list(asyncio.run(consume())) == ["a", OURS]
@@ -229,9 +230,9 @@ def test_an_asynchronous_generator_stays_lazy(keyaudit: KeyAudit, app: Any) -> N
     ],
     ids=["deque", "values", "set", "keys", "frozenset"],
 )
-def test_a_collection_is_passed_on_as_a_list(keyaudit: KeyAudit, app: Any, make: Any) -> None:
+def test_a_collection_is_passed_on_as_a_list(recorder: Recorder, app: Any, make: Any) -> None:
     """Deques, sets and views cannot be changed in place; the caller's own is as it was."""
-    instrument(keyaudit, app, "many?fields=args.records[]")
+    instrument(recorder, app, "many?fields=args.records[]")
     records = make([{"a": 1}, {"b": 2}])
     before = copy.copy(records) if isinstance(records, (deque, set)) else list(records)
     with use_key(KEY):
@@ -240,21 +241,21 @@ def test_a_collection_is_passed_on_as_a_list(keyaudit: KeyAudit, app: Any, make:
     assert type(rows) is list
     assert [OURS in row for row in rows] == [True, True]
     assert list(records) == list(before)
-    assert keyaudit.writes()["attributed"] == 1
+    assert recorder.writes()["attributed"] == 1
 
 
-def test_all_positional_arguments(keyaudit: KeyAudit, app: Any) -> None:
+def test_all_positional_arguments(recorder: Recorder, app: Any) -> None:
     """``*records``: each argument is an element."""
-    instrument(keyaudit, app, "variadic?fields=args.records[]")
+    instrument(recorder, app, "variadic?fields=args.records[]")
     with use_key(KEY):
         app.variadic({"a": 1}, {})
     assert [list(row) for row in app.ROWS[-1]] == [["a", OURS], [OURS]]
-    assert keyaudit.writes()["attributed"] == 1
+    assert recorder.writes()["attributed"] == 1
 
 
-def test_without_a_key_the_list_is_the_callers(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_key_the_list_is_the_callers(recorder: Recorder, app: Any) -> None:
     """Nothing to do anywhere: the identical list is passed on."""
-    instrument(keyaudit, app, "many?fields=args.records[].extra")
+    instrument(recorder, app, "many?fields=args.records[].extra")
     records = [{"extra": {"a": 1}}, app.Record(None)]
     app.many(records)
     assert app.ROWS[-1] is records

@@ -12,7 +12,8 @@ from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expressions.expression import parse
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 
 class Checker:
@@ -162,27 +163,27 @@ SEEN = []
 """
 
 
-def test_functions_of_the_users_get_the_call(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_functions_of_the_users_get_the_call(recorder: Recorder, load_module: LoadModule) -> None:
     """By name or as they are, in any field."""
     service = load_module(SERVICE)
     name = service.__name__
     target = AuthTarget(f"{name}:Checker.check", id=f"{name}:key_id", name=lambda call: call.args["scope"])
-    keyaudit.instrument(auth_targets=[target])
+    recorder.instrument(auth_targets=[target])
     checker = service.Checker()
-    with keyaudit.request():
+    with recorder.request():
         checker.check("k_1")
     ((args, kind, result, error, scope),) = service.SEEN
     assert args == {"self": checker, "key": "k_1", "scope": "read"}
     assert (kind, result, error, scope) == ("Checker", {"id": "k_1"}, "NoneType", None)
-    assert keyaudit.server_span()["keyaudit.key.name"] == "read"
+    assert recorder.server_span()["keyaudit.key.name"] == "read"
 
 
 @pytest.mark.parametrize("reference", ["keyaudit_nowhere.ids:key_id", "{name}:missing"])
 def test_functions_that_cannot_be_there_are_refused(
-    keyaudit: KeyAudit, load_module: LoadModule, reference: str
+    recorder: Recorder, load_module: LoadModule, reference: str
 ) -> None:
     """A package that does not exist, a function that an imported module lacks: said at once."""
     name = load_module(SERVICE).__name__
     written = f"email.no_such:verify?id={reference.format(name=name)}"
     with pytest.raises(ConfigurationError, match=r"no package|has no 'missing'; did you mean|has no 'missing'"):
-        keyaudit.instrument(auth_targets=[written])
+        recorder.instrument(auth_targets=[written])

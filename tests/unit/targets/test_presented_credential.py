@@ -21,8 +21,9 @@ from otel_keyaudit.targets.presented_credential import (
     check,
     without_credentials,
 )
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.arguments import given
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from support.modules import LoadModule
 from support.reading import not_expected
 
 SECRET = "sk_live_0123456789abcdef"
@@ -53,91 +54,91 @@ def create(action, made, additional_fields=None):
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> ModuleType:
+def app(recorder: Recorder, load_module: LoadModule) -> ModuleType:
     """An application with functions that are given the credential, and some that are not."""
     module = load_module(APP)
     name = module.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify?owner=owner_name ?? name", f"{name}:check"],
         audit_targets=[f"{name}:record", f"{name}:create?subject=args.made&subject_id=id"],
     )
     return module
 
 
-def everything(keyaudit: KeyAudit, rows: list[Any]) -> str:
+def everything(recorder: Recorder, rows: list[Any]) -> str:
     """Return all that came out as one text."""
-    spans = [keyaudit_attributes(span) for span in (*keyaudit.spans(), *keyaudit.audit_spans())]
+    spans = [keyaudit_attributes(span) for span in (*recorder.spans, *recorder.audit_spans())]
     return json.dumps([rows, spans], default=str)
 
 
 @pytest.mark.parametrize("value", [SECRET, f"bot with {SECRET}!", SECRET.encode().decode()])
 @pytest.mark.parametrize("field", ["name", "scopes", "allow_list", "owner_name"])
 def test_a_field_that_holds_what_was_presented_is_unknown(
-    app: ModuleType, keyaudit: KeyAudit, field: str, value: str
+    app: ModuleType, recorder: Recorder, field: str, value: str
 ) -> None:
     """The key is named all the same, without the field; and it is counted."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(SECRET, **{field: ["a:read", value] if field in ("scopes", "allow_list") else value})
         app.record("create")
     (row,) = app.ROWS
     assert row["request_api_key"]["id"] == "k_1"
     assert field not in row["request_api_key"]
-    assert SECRET not in everything(keyaudit, app.ROWS)
-    assert keyaudit.degraded() == {("authentication", TRIPPED[0]): 1}
-    assert keyaudit.writes()["attributed"] == 1
+    assert SECRET not in everything(recorder, app.ROWS)
+    assert recorder.errors() == {("authentication", TRIPPED[0]): 1}
+    assert recorder.writes()["attributed"] == 1
 
 
-def test_an_id_that_is_what_was_presented_names_nobody(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_an_id_that_is_what_was_presented_names_nobody(app: ModuleType, recorder: Recorder) -> None:
     """As with any id that cannot be read, there is a key, and the row is not given it."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(SECRET, id=SECRET)
         app.record("create")
-    assert SECRET not in everything(keyaudit, app.ROWS)
-    assert keyaudit.degraded() == {("authentication", TRIPPED[0]): 1}
-    assert keyaudit.writes()["failed"] == 1
+    assert SECRET not in everything(recorder, app.ROWS)
+    assert recorder.errors() == {("authentication", TRIPPED[0]): 1}
+    assert recorder.writes()["failed"] == 1
 
 
-def test_a_short_id_may_be_what_was_presented(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_a_short_id_may_be_what_was_presented(app: ModuleType, recorder: Recorder) -> None:
     """An example whose key is its own id goes on working: nothing so short is a credential."""
     public = "k" * (MIN_LENGTH - 1)
-    with keyaudit.request():
+    with recorder.request():
         app.verify(public, id=public)
         app.record("create")
     assert app.ROWS[0]["request_api_key"]["id"] == public
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
-def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, recorder: Recorder) -> None:
     """Action and resource are read one by one: the others are there, and the row is written with the key."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(SECRET)
         app.record("create", {"mine": SECRET}, f"uses {SECRET}")
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     assert keyaudit_attributes(span)["keyaudit.action"] == "create"
     assert "keyaudit.resource.id" not in keyaudit_attributes(span)
     assert app.ROWS[0]["mine"] == SECRET, "what the application writes is its own"
-    assert keyaudit.degraded() == {("audit", TRIPPED[0]): 1}
+    assert recorder.errors() == {("audit", TRIPPED[0]): 1}
 
 
-def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: ModuleType, keyaudit: KeyAudit) -> None:
+def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: ModuleType, recorder: Recorder) -> None:
     """The key that a row is about is no way out either."""
-    with keyaudit.request():
+    with recorder.request():
         app.verify(SECRET)
         app.create("api_key.create", app.key(id="k_2", name=f"made with {SECRET}"))
         app.create("api_key.create", app.key(id=SECRET))
     first, second = app.ROWS
     assert (first["api_key"]["id"], "name" in first["api_key"]) == ("k_2", False)
     assert "api_key" not in second
-    assert SECRET not in everything(keyaudit, app.ROWS)
+    assert SECRET not in everything(recorder, app.ROWS)
 
 
-def test_a_denied_key_whose_id_was_presented_is_not_named(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_a_denied_key_whose_id_was_presented_is_not_named(recorder: Recorder, load_module: LoadModule) -> None:
     """Nor does the reason of the denial say more than the class of the exception."""
     app = load_module(APP)
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?valid=is_active"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?valid=is_active"])
+    with recorder.request():
         app.verify(SECRET, id=SECRET, is_active=False)
-    assert keyaudit.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
 
 
 def basic(user: str, password: str) -> str:
@@ -172,23 +173,23 @@ QUERIES = ["api_key", "apiToken", "access_key", "X-API-Key", "token"]
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_query_says_what_was_presented(app: ModuleType, keyaudit: KeyAudit, name: str) -> None:
+def test_the_query_says_what_was_presented(app: ModuleType, recorder: Recorder, name: str) -> None:
     """Its parameters are compared by their words."""
     _ask_asgi(app, f"http://test/?{name}={SECRET}", {})
-    assert SECRET not in everything(keyaudit, app.ROWS)
-    assert keyaudit.degraded() == {("authentication", TRIPPED[0]): 1}
+    assert SECRET not in everything(recorder, app.ROWS)
+    assert recorder.errors() == {("authentication", TRIPPED[0]): 1}
 
 
 @pytest.mark.parametrize("where", HEADERS)
 @pytest.mark.parametrize("gateway", ["asgi", "wsgi"])
-def test_the_request_says_what_was_presented(app: ModuleType, keyaudit: KeyAudit, where: str, gateway: str) -> None:
+def test_the_request_says_what_was_presented(app: ModuleType, recorder: Recorder, where: str, gateway: str) -> None:
     """A function that is given the request, or an object, has no parameter that tells: headers and query do."""
     answers = {"asgi": _ask_asgi, "wsgi": _ask_wsgi}[gateway]
     answers(app, f"http://test/?api_key={SECRET}" if where == "query" else "http://test/", HEADERS[where])
     (row,) = app.ROWS
     assert row["request_api_key"]["id"] == "k_1"
     assert "name" not in row["request_api_key"]
-    assert keyaudit.degraded() == {("authentication", TRIPPED[0]): 1}
+    assert recorder.errors() == {("authentication", TRIPPED[0]): 1}
 
 
 @pytest.mark.parametrize(
@@ -200,11 +201,11 @@ def test_the_request_says_what_was_presented(app: ModuleType, keyaudit: KeyAudit
         {"x-request-id": "an-id-that-is-long-enough"},
     ],
 )
-def test_what_is_no_credential_is_none(app: ModuleType, keyaudit: KeyAudit, headers: dict[str, Any]) -> None:
+def test_what_is_no_credential_is_none(app: ModuleType, recorder: Recorder, headers: dict[str, Any]) -> None:
     """Other headers are not read, and a malformed one holds nothing but itself."""
     _ask_asgi(app, "http://test/?name=an-id-that-is-long-enough", headers, id="an-id-that-is-long-enough", name="n")
     assert app.ROWS[0]["request_api_key"]["id"] == "an-id-that-is-long-enough"
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
 def test_a_key_that_has_been_checked_is_as_it_was() -> None:

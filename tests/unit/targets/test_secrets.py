@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from otel_keyaudit import AuditEvent, AuditTarget, ConfigurationError, KeyAuditInstrumentor, current_key
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.testing import Recorder
 from otel_keyaudit.testing.secret_search import finder
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -73,10 +74,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def use(keyaudit: KeyAudit, app: Any, secret: str) -> list[object]:
+def use(recorder: Recorder, app: Any, secret: str) -> list[object]:
     """Put a secret wherever one can be; return objects of ours that were around."""
     met: list[object] = []
-    with keyaudit.request():
+    with recorder.request():
         app.verify(secret, app.Key(secret))
         app.verify(secret, app.Key(secret, trips=True))
         met += [current_key(), current_request()]
@@ -105,7 +106,7 @@ def ours(rows: list[Any]) -> Iterator[str]:
 
 
 @pytest.fixture
-def instrumented(keyaudit: KeyAudit, app: Any) -> Any:
+def instrumented(recorder: Recorder, app: Any) -> Any:
     """The application, instrumented with functions that leak what they are given when they fail."""
     name = app.__name__
 
@@ -113,7 +114,7 @@ def instrumented(keyaudit: KeyAudit, app: Any) -> Any:
         raise LookupError(repr(event), app.ROWS)
 
     target = AuditTarget(f"{name}:record", subject="args.subject", resource_id=lambda call: app.Named("x").missing)
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[target], sampler=sampler)
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[target], sampler=sampler)
     return app
 
 
@@ -122,17 +123,17 @@ def instrumented(keyaudit: KeyAudit, app: Any) -> Any:
 @example("S3cr3t" + "x" * 512)
 @given(secret=SECRETS)
 def test_the_secret_is_nowhere(
-    keyaudit: KeyAudit, instrumented: Any, caplog: pytest.LogCaptureFixture, secret: str
+    recorder: Recorder, instrumented: Any, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
     """Neither as it is, nor escaped, in base64, URL or hex form, with every logger at DEBUG."""
     caplog.set_level(logging.DEBUG)
-    keyaudit.exporter.clear()
+    recorder.clear()
     caplog.clear()
     instrumented.ROWS.clear()
-    met = use(keyaudit, instrumented, secret)
+    met = use(recorder, instrumented, secret)
     outputs = {
-        "spans": [span.to_json() for span in keyaudit.spans()],
-        "metrics": [data.to_json()] if (data := keyaudit.reader.get_metrics_data()) else [],
+        "spans": [span.to_json() for span in recorder.spans],
+        "metrics": [data.to_json()] if (data := recorder.metric_reader.get_metrics_data()) else [],
         "logs": [f"{record.getMessage()} {record.__dict__}" for record in caplog.records],
         "rows": list(ours(instrumented.ROWS)),
         "texts": [f"{one!r} {one} {getattr(one, '__dict__', '')}" for one in met],
@@ -142,28 +143,28 @@ def test_the_secret_is_nowhere(
 
 
 def test_the_faults_above_do_happen(
-    keyaudit: KeyAudit, instrumented: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    recorder: Recorder, instrumented: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The search is worth something: faults of every stage are met and logged; nothing is printed."""
-    use(keyaudit, instrumented, "S3cr3t-canary")
-    stages = {stage for stage, _ in keyaudit.degraded()}
+    use(recorder, instrumented, "S3cr3t-canary")
+    stages = {stage for stage, _ in recorder.errors()}
     assert stages == {"authentication", "audit", "sampling", "merge", "collision"}
     assert len(caplog.records) >= len(stages)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_call_tells_nothing_of_itself(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_call_tells_nothing_of_itself(recorder: Recorder, app: Any) -> None:
     """What functions of the user's are given shows no argument when it is printed."""
     seen: list[Call] = []
     target = AuditTarget(f"{app.__name__}:record", action=seen.append)
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     app.record("S3cr3t-canary", {})
     assert "S3cr3t" not in f"{seen[0]!r} {seen[0]}"
 
 
-def test_a_snapshot_holds_no_more_than_its_fields(keyaudit: KeyAudit, instrumented: Any) -> None:
+def test_a_snapshot_holds_no_more_than_its_fields(recorder: Recorder, instrumented: Any) -> None:
     """A key that is pickled holds what is written of it, nothing of the object it was read from."""
-    with keyaudit.request():
+    with recorder.request():
         instrumented.verify("S3cr3t-canary", instrumented.Key("S3cr3t-canary"))
         key = current_key()
     assert b"S3cr3t" not in pickle.dumps(key)
@@ -171,16 +172,16 @@ def test_a_snapshot_holds_no_more_than_its_fields(keyaudit: KeyAudit, instrument
 
 
 @pytest.mark.parametrize("field", ["id=secret", "name=key_hash", "owner=args.credential.token", "scopes=return._Token"])
-def test_a_path_to_a_secret_is_refused(keyaudit: KeyAudit, app: Any, field: str) -> None:
+def test_a_path_to_a_secret_is_refused(recorder: Recorder, app: Any, field: str) -> None:
     """A target that would write out a secret is a wrong option, before anything is read."""
     with pytest.raises(ConfigurationError, match="secret"):
-        keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?{field}"])
+        recorder.instrument(auth_targets=[f"{app.__name__}:verify?{field}"])
 
 
-def test_a_hash_that_was_asked_for_is_written(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_hash_that_was_asked_for_is_written(recorder: Recorder, app: Any) -> None:
     """Only what an expression asks for: a hash, or the last characters."""
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify?id=secret|sha256:16&name=secret|tail:4"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?id=secret|sha256:16&name=secret|tail:4"])
+    with recorder.request():
         app.verify("", app.Key("S3cr3t-canary"))
         key = current_key()
     assert key is not None

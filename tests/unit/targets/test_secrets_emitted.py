@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_keyaudit import names
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.effort import examples
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 class Inventing:
@@ -53,37 +54,37 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any) -> None:
+def instrument(recorder: Recorder, app: Any) -> None:
     """Instrument the application by the defaults."""
-    keyaudit.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
 
 
 @settings(
     max_examples=examples(2_000, quick=300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(known=st.dictionaries(st.sampled_from(["id", "name", "scopes", "allow_list", "owner", "email", "key"]), VALUES))
-def test_only_declared_members_leave(keyaudit: KeyAudit, app: Any, known: dict[str, Any]) -> None:
+def test_only_declared_members_leave(recorder: Recorder, app: Any, known: dict[str, Any]) -> None:
     """Whatever a key object has or invents, rows and spans have the declared names and plain values."""
-    if not keyaudit.status():
-        instrument(keyaudit, app)
-    keyaudit.exporter.clear()
+    if not recorder.status():
+        instrument(recorder, app)
+    recorder.clear()
     app.ROWS.clear()
-    with keyaudit.request():
+    with recorder.request():
         app.verify(app.Inventing(known))
         app.record("create", {})
     member = app.ROWS[0].get("request_api_key", {})
     assert member.keys() <= DECLARED
-    for span in keyaudit.spans():
+    for span in recorder.spans:
         shown = keyaudit_attributes(span)
         assert shown.keys() <= DECLARED_ATTRIBUTES
         elements = [one for value in shown.values() for one in (value if isinstance(value, tuple) else (value,))]
         assert all(isinstance(one, (str, int)) for one in elements)
 
 
-def test_a_key_whose_members_raise(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_key_whose_members_raise(recorder: Recorder, app: Any) -> None:
     """Its id is all that is known of it."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify(app.Tripping())
         app.record("create", {})
     assert app.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail", "trace_id", "span_id"}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 DOCUMENTED: dict[str, Any] = {
     "version": "2026-11",
@@ -230,9 +231,9 @@ def row(app: Any) -> Any:
     return app.ROWS[-1]["request_api_key"]
 
 
-def test_a_row_has_the_effective_scope(keyaudit: KeyAudit, app: Any, catalog_path: str) -> None:
+def test_a_row_has_the_effective_scope(recorder: Recorder, app: Any, catalog_path: str) -> None:
     """It has single permissions, the allow list, the version and the unknown scopes."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
     assert row(app)["effective_scope"] == {
         "permissions": PERMISSIONS,
         "allow_list": ["workspace:3f1c"],
@@ -241,21 +242,21 @@ def test_a_row_has_the_effective_scope(keyaudit: KeyAudit, app: Any, catalog_pat
     }
 
 
-def test_the_server_span_has_the_permissions(keyaudit: KeyAudit, app: Any, catalog_path: str) -> None:
+def test_the_server_span_has_the_permissions(recorder: Recorder, app: Any, catalog_path: str) -> None:
     """They are a list beside the scopes, cut like them, with the full length."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path, max_items=2)
-    with keyaudit.request():
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path, max_items=2)
+    with recorder.request():
         row(app)
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert shown["keyaudit.key.permissions"] == tuple(PERMISSIONS[:2])
     assert shown["keyaudit.key.permissions_count"] == 3
     assert shown["keyaudit.key.digest"] == app.ROWS[0]["request_api_key"]["digest"]
 
 
-def test_the_version_is_part_of_the_digest(keyaudit: KeyAudit, app: Any, catalog_path: str) -> None:
+def test_the_version_is_part_of_the_digest(recorder: Recorder, app: Any, catalog_path: str) -> None:
     """The digest has the version as long as the catalog is in force, because scopes can change their meaning."""
     before = KEY.digest
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
     content = {
         "allow_list": ["workspace:3f1c"], "catalog": "2026-11", "id": "k_1",
         "scopes": ["mars:read", "ops:workspaces.operate", "template:use"],
@@ -263,13 +264,13 @@ def test_the_version_is_part_of_the_digest(keyaudit: KeyAudit, app: Any, catalog
     digest = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:16]
     assert digest != before
     assert (row(app)["digest"], KEY.digest) == (digest, digest)
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     assert KEY.digest == before
 
 
-def test_without_a_catalog_there_are_no_permissions(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_catalog_there_are_no_permissions(recorder: Recorder, app: Any) -> None:
     """Neither rows nor spans have them."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:record"])
-    with keyaudit.request():
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    with recorder.request():
         assert "effective_scope" not in row(app)
-    assert "keyaudit.key.permissions" not in keyaudit.server_span()
+    assert "keyaudit.key.permissions" not in recorder.server_span()

@@ -12,7 +12,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from starlette.applications import Starlette
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule, keyaudit_attributes
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.modules import LoadModule
 
 APP = """
 from enum import Enum
@@ -58,19 +59,19 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, **options: Any) -> None:
     """Instrument the application, owner and expiry included."""
     name = app.__name__
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{name}:verify?owner=owner&expires_at=expires_at"], audit_targets=[f"{name}:record"], **options
     )
 
 
-def test_the_event_is_on_the_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_event_is_on_the_span(recorder: Recorder, app: Any) -> None:
     """An internal span named after the action, with the event as text, current while the write runs."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record(app.Action.CREATE, "workspace", 42, True)
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     assert span.name == "audit create"
     assert span.kind is SpanKind.INTERNAL
     assert span.status.status_code is StatusCode.UNSET
@@ -83,42 +84,42 @@ def test_the_event_is_on_the_span(keyaudit: KeyAudit, app: Any) -> None:
     assert app.SPANS[0].get_span_context() == span.context
 
 
-def test_a_span_without_an_action(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_span_without_an_action(recorder: Recorder, app: Any) -> None:
     """Without an action the span is named audit."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record()
-    assert [span.name for span in keyaudit.audit_spans()] == ["audit"]
+    assert [span.name for span in recorder.audit_spans()] == ["audit"]
 
 
 @pytest.mark.parametrize(("outcome", "shown"), [(False, "false"), (404, "404"), ("Denied", "Denied"), (1.5, "1.5")])
-def test_an_outcome_is_text(keyaudit: KeyAudit, app: Any, outcome: object, shown: str) -> None:
+def test_an_outcome_is_text(recorder: Recorder, app: Any, outcome: object, shown: str) -> None:
     """Whatever an outcome is, the attribute is text."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("create", outcome=outcome)
-    assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.audit.outcome"] == shown
+    assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.audit.outcome"] == shown
 
 
-def test_a_write_that_raises(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_write_that_raises(recorder: Recorder, app: Any) -> None:
     """Its span has the class of the exception and status ERROR, never its text; the server span has neither."""
-    instrument(keyaudit, app)
-    with keyaudit.request(), pytest.raises(app.Failed):
+    instrument(recorder, app)
+    with recorder.request(), pytest.raises(app.Failed):
         app.record("create", outcome=app.Failed("secret text"))
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     assert (span.attributes or {})["error.type"] == f"{app.__name__}.Failed"
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description is None
     assert not span.events
-    (server,) = keyaudit.spans(SpanKind.SERVER)
+    (server,) = recorder.server_spans()
     assert "error.type" not in (server.attributes or {})
 
 
-def test_the_names_and_types_of_all_key_attributes(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_names_and_types_of_all_key_attributes(recorder: Recorder, app: Any) -> None:
     """Every attribute of a key is on the server span, with the type of the documentation."""
-    instrument(keyaudit, app, max_items=2)
-    with keyaudit.request():
+    instrument(recorder, app, max_items=2)
+    with recorder.request():
         app.verify(app.Key("k_1", ["a", "b", "c"], "u_1", "2026-11-23T17:00:00+01:00"))
         app.record("create", "workspace", "w_1", "ok")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     digest = shown.pop("keyaudit.key.digest")
     assert len(digest) == 16
     assert shown == {
@@ -133,7 +134,7 @@ def test_the_names_and_types_of_all_key_attributes(keyaudit: KeyAudit, app: Any)
         "keyaudit.key.expires_at": "2026-11-23T16:00:00Z",
         "keyaudit.detail": "full",
     }
-    assert keyaudit_attributes(keyaudit.audit_spans()[0]) == {
+    assert keyaudit_attributes(recorder.audit_spans()[0]) == {
         "keyaudit.action": "create",
         "keyaudit.resource.type": "workspace",
         "keyaudit.resource.id": "w_1",
@@ -145,23 +146,23 @@ def test_the_names_and_types_of_all_key_attributes(keyaudit: KeyAudit, app: Any)
     }
 
 
-def test_without_a_server_span_the_lists_are_on_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_server_span_the_lists_are_on_the_audit_span(recorder: Recorder, app: Any) -> None:
     """Where no server span holds the lists, the audit span does."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     with use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create")
-    assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.key.scopes"] == ("a:read",)
+    assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.key.scopes"] == ("a:read",)
 
 
 @pytest.mark.parametrize("sampler", ["always_full", "always_minimal"])
 @pytest.mark.parametrize("has_server_span", [True, False])
-def test_the_event_stands_beside_the_key(keyaudit: KeyAudit, app: Any, sampler: str, has_server_span: bool) -> None:
+def test_the_event_stands_beside_the_key(recorder: Recorder, app: Any, sampler: str, has_server_span: bool) -> None:
     """Whatever there is of the key; and the next write's span has nothing of this one."""
-    instrument(keyaudit, app, sampler=sampler)
-    with keyaudit.request() if has_server_span else nullcontext(), use_key(ApiKey("k_1", scopes=["a:read"])):
+    instrument(recorder, app, sampler=sampler)
+    with recorder.request() if has_server_span else nullcontext(), use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create", "workspace", "w_1")
         app.record("delete")
-    first, second = map(keyaudit_attributes, keyaudit.audit_spans())
+    first, second = map(keyaudit_attributes, recorder.audit_spans())
     event = {"keyaudit.action": "create", "keyaudit.resource.type": "workspace", "keyaudit.resource.id": "w_1"}
     detail = sampler.removeprefix("always_")
     lists = {"keyaudit.key.scopes": ("a:read",)} if detail == "full" and not has_server_span else {}
@@ -171,82 +172,82 @@ def test_the_event_stands_beside_the_key(keyaudit: KeyAudit, app: Any, sampler: 
     assert second == {"keyaudit.action": "delete", **key}
 
 
-def test_another_key_than_the_server_spans_has_its_lists_on_the_audit_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_another_key_than_the_server_spans_has_its_lists_on_the_audit_span(recorder: Recorder, app: Any) -> None:
     """A key set by hand inside a request of another key does not change the server span."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify(app.Key("k_1"))
         with use_key(ApiKey("k_2", scopes=["b:read"])):
             app.record("create")
-    assert keyaudit.server_span()["keyaudit.key.id"] == "k_1"
-    shown = keyaudit_attributes(keyaudit.audit_spans()[0])
+    assert recorder.server_span()["keyaudit.key.id"] == "k_1"
+    shown = keyaudit_attributes(recorder.audit_spans()[0])
     assert shown["keyaudit.key.id"] == "k_2"
     assert shown["keyaudit.key.scopes"] == ("b:read",)
 
 
-def test_lists_come_with_the_first_full_write(keyaudit: KeyAudit, app: Any) -> None:
+def test_lists_come_with_the_first_full_write(recorder: Recorder, app: Any) -> None:
     """With another sampler than always_full the server span has the lists as soon as one write is full."""
-    instrument(keyaudit, app, sampler="actions", sampler_arg="delete")
+    instrument(recorder, app, sampler="actions", sampler_arg="delete")
     seen: list[bool] = []
-    with keyaudit.request() as span:
+    with recorder.request() as span:
         app.verify(app.Key("k_1"))
         for action in ("create", "delete", "create"):
             app.record(action)
             shown: dict[str, Sequence[str]] = span.attributes  # type: ignore[attr-defined]
             seen.append("keyaudit.key.scopes" in shown)
     assert seen == [False, True, True]
-    assert keyaudit.server_span()["keyaudit.detail"] == "full"
-    details = [keyaudit_attributes(span)["keyaudit.detail"] for span in keyaudit.audit_spans()]
+    assert recorder.server_span()["keyaudit.detail"] == "full"
+    details = [keyaudit_attributes(span)["keyaudit.detail"] for span in recorder.audit_spans()]
     assert details == ["minimal", "full", "minimal"]
 
 
-def test_the_last_write_is_on_the_server_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_last_write_is_on_the_server_span(recorder: Recorder, app: Any) -> None:
     """Without audit spans, the server span shows the last write; values that it lacks are overwritten."""
-    instrument(keyaudit, app, audit_spans=False)
-    with keyaudit.request():
+    instrument(recorder, app, audit_spans=False)
+    with recorder.request():
         app.record("create", "workspace", "w_1")
         app.record("list")
-    assert keyaudit.server_span() == {
+    assert recorder.server_span() == {
         "keyaudit.action": "list",
         "keyaudit.resource.type": "",
         "keyaudit.resource.id": "",
     }
 
 
-def test_an_ambiguous_request(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_ambiguous_request(recorder: Recorder, app: Any) -> None:
     """Both spans name the ids; no detail, and what was shown of the first key is blanked."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify(app.Key("k_1"))
         app.verify(app.Key("k_2"))
         app.record("create")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert shown["keyaudit.ambiguous"] is True
     assert shown["keyaudit.key.ids"] == ("k_1", "k_2")
     assert shown["keyaudit.key.id"] == ""
     assert shown["keyaudit.key.scopes"] == ()
     assert shown["keyaudit.detail"] == ""
-    assert keyaudit_attributes(keyaudit.audit_spans()[0]) == {
+    assert keyaudit_attributes(recorder.audit_spans()[0]) == {
         "keyaudit.action": "create",
         "keyaudit.ambiguous": True,
         "keyaudit.key.ids": ("k_1", "k_2"),
     }
 
 
-def test_an_audit_span_is_a_child_of_the_span_around_it(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_audit_span_is_a_child_of_the_span_around_it(recorder: Recorder, app: Any) -> None:
     """It belongs where the write happens, in the request's trace."""
-    instrument(keyaudit, app)
-    with keyaudit.request(), keyaudit.tracer.start_as_current_span("inner") as inner:
+    instrument(recorder, app)
+    with recorder.request(), recorder.tracer.start_as_current_span("inner") as inner:
         app.record("create")
-    assert keyaudit.audit_spans()[0].parent == inner.get_span_context()
+    assert recorder.audit_spans()[0].parent == inner.get_span_context()
 
 
-def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_audit_span_after_the_server_span_is_in_its_trace(recorder: Recorder, app: Any) -> None:
     """A background task runs inside the request, whose server span has ended; the lists are on that one."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
 
     async def respond(*_: Any) -> None:
-        with keyaudit.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER):
+        with recorder.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER):
             app.verify(app.Key("k_1"))
         app.record("create")
 
@@ -254,7 +255,10 @@ def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit,
     starlette.middleware_stack = respond
     nothing: Any = None  # is received or sent
     asyncio.run(starlette({"type": "http"}, nothing, nothing))
-    (server_span,), (audit_span,) = keyaudit.spans(SpanKind.SERVER), keyaudit.audit_spans()
+    (server_span,), (audit_span,) = (
+        recorder.server_spans(),
+        recorder.audit_spans(),
+    )
     assert audit_span.parent == server_span.get_span_context()
     assert keyaudit_attributes(audit_span)["keyaudit.key.id"] == "k_1"
     assert "keyaudit.key.scopes" not in keyaudit_attributes(audit_span)
@@ -262,26 +266,26 @@ def test_an_audit_span_after_the_server_span_is_in_its_trace(keyaudit: KeyAudit,
 
 @pytest.mark.parametrize("elsewhere", [True, False])
 def test_an_abandoned_write_leaves_the_current_span_as_it_was(
-    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture, elsewhere: bool
+    recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, elsewhere: bool
 ) -> None:
     """Whoever closes it may have another context, in which there is nothing to undo."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:wait"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:wait"])
     writing = app.wait("create")
     if elsewhere:
         copy_context().run(writing.send, None)
     else:
         writing.send(None)
-    with keyaudit.tracer.start_as_current_span("other") if elsewhere else nullcontext(trace.INVALID_SPAN) as around:
+    with recorder.tracer.start_as_current_span("other") if elsewhere else nullcontext(trace.INVALID_SPAN) as around:
         writing.close()
         assert trace.get_current_span() is around
-    assert [span.name for span in keyaudit.audit_spans()] == ["audit create"]
+    assert [span.name for span in recorder.audit_spans()] == ["audit create"]
     assert caplog.records == []
 
 
-def test_a_wide_event_has_no_control_over_the_span_name(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_wide_event_has_no_control_over_the_span_name(recorder: Recorder, app: Any) -> None:
     """An action of control characters and lone surrogates is text that an exporter can encode."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("a\x00\r\n\u2028\ud800%s{}")
-    name = keyaudit.audit_spans()[0].name
+    name = recorder.audit_spans()[0].name
     assert name.startswith("audit a")
     name.encode("utf-8")

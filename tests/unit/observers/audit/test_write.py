@@ -9,7 +9,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
 from otel_keyaudit import ApiKey, AuditTarget, current_key, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 class Key:
@@ -43,19 +44,19 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(keyaudit: KeyAudit, app: Any, audit: str = "record", **options: Any) -> None:
+def instrument(recorder: Recorder, app: Any, audit: str = "record", **options: Any) -> None:
     """Instrument the application."""
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{audit}"], **options)
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{audit}"], **options)
 
 
-def test_a_row_has_the_whole_snapshot(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_row_has_the_whole_snapshot(recorder: Recorder, app: Any) -> None:
     """With the default sampler a row has every member of the key, and the ids of its span."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify("k_1")
         assert app.record("create", {"a": 1}) == 1
-    (span,) = keyaudit.audit_spans()
+    (span,) = recorder.audit_spans()
     key = ApiKey("k_1", "ci-bot", ["a:read", "a:write"], ["a:1"])
     rows: list[object] = app.ROWS
     assert rows == [
@@ -75,30 +76,30 @@ def test_a_row_has_the_whole_snapshot(keyaudit: KeyAudit, app: Any) -> None:
     ]
 
 
-def test_a_minimal_row_has_six_members(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_minimal_row_has_six_members(recorder: Recorder, app: Any) -> None:
     """A minimal row refers to the whole snapshot by its digest."""
-    instrument(keyaudit, app, sampler="always_minimal")
-    with keyaudit.request():
+    instrument(recorder, app, sampler="always_minimal")
+    with recorder.request():
         app.verify("k_1")
         app.record("create", {})
     assert list(app.ROWS[0]["request_api_key"]) == ["id", "name", "digest", "detail", "trace_id", "span_id"]
     assert app.ROWS[0]["request_api_key"]["detail"] == "minimal"
 
 
-def test_without_a_key_nothing_is_added(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_a_key_nothing_is_added(recorder: Recorder, app: Any) -> None:
     """The writer gets the caller's own object."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     fields = {"a": 1}
-    with keyaudit.request():
+    with recorder.request():
         app.verify(None)
         app.record("create", fields)
     assert app.ROWS[0] is fields
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
 
 
-def test_outside_of_a_request_nothing_is_attributed(keyaudit: KeyAudit, app: Any) -> None:
+def test_outside_of_a_request_nothing_is_attributed(recorder: Recorder, app: Any) -> None:
     """Without a request there is no key, except one that is set by hand."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.verify("k_1")
     app.record("create", {})
     with use_key(ApiKey("k_2")):
@@ -107,85 +108,85 @@ def test_outside_of_a_request_nothing_is_attributed(keyaudit: KeyAudit, app: Any
     assert app.ROWS[1]["request_api_key"]["id"] == "k_2"
 
 
-def test_two_keys_are_ambiguous(keyaudit: KeyAudit, app: Any) -> None:
+def test_two_keys_are_ambiguous(recorder: Recorder, app: Any) -> None:
     """A request that showed two keys names both in the row, and chooses neither."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify("k_1")
         app.verify("k_2")
         app.record("create", {})
     member = app.ROWS[0]["request_api_key"]
     assert list(member) == ["ambiguous", "ids", "trace_id", "span_id"]
     assert member["ids"] == ["k_1", "k_2"]
-    assert keyaudit.writes()["ambiguous"] == 1
+    assert recorder.writes()["ambiguous"] == 1
 
 
 def test_fields_that_cannot_be_changed_are_untouched(
-    keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Anything that is no object stays what it is, is counted and logged once, and the write happens."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     fields = ["not", "an", "object"]
-    with keyaudit.request():
+    with recorder.request():
         app.verify("k_1")
         app.record("create", fields)
         app.record("create", fields)
     assert len(app.ROWS) == 2
     assert app.ROWS[0] is app.ROWS[1] is fields
     assert fields == ["not", "an", "object"]
-    assert keyaudit.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 2}
-    assert keyaudit.degraded() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 2}
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 2}
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 2}
     assert len(caplog.records) == 1
     assert caplog.records[0].levelname == "WARNING"
 
 
-def test_a_forged_member_is_kept_aside(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_forged_member_is_kept_aside(recorder: Recorder, app: Any) -> None:
     """A client's own member of the reserved name keeps its value under another name, and is counted."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record("create", {"request_api_key": {"id": "forged"}})
     assert app.ROWS == [{"request_api_key_unverified": {"id": "forged"}}]
-    assert keyaudit.degraded() == {("collision", "otel_keyaudit.errors.CollisionError"): 1}
+    assert recorder.errors() == {("collision", "otel_keyaudit.errors.CollisionError"): 1}
 
 
-def test_an_unreadable_audit_field_is_counted_once(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_unreadable_audit_field_is_counted_once(recorder: Recorder, app: Any) -> None:
     """Two fields that cannot be read are one degraded call, and the row has its key all the same."""
-    instrument(keyaudit, app, "write?fields=args.fields&action=args.event.action&resource_id=args.event.target")
-    with keyaudit.request():
+    instrument(recorder, app, "write?fields=args.fields&action=args.event.action&resource_id=args.event.target")
+    with recorder.request():
         app.verify("k_1")
         app.write(app.Event("create"), {})
-    assert keyaudit.degraded() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
     assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
-    assert keyaudit.audit_spans()[0].name == "audit"
+    assert recorder.audit_spans()[0].name == "audit"
 
 
-def test_a_field_may_be_a_function(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_field_may_be_a_function(recorder: Recorder, app: Any) -> None:
     """A typed target takes functions, which get the call."""
     name = app.__name__
     target = AuditTarget(f"{name}:write", fields="args.fields", action=lambda call: f"event.{call.args['event'].verb}")
-    keyaudit.instrument(audit_targets=[target])
+    recorder.instrument(audit_targets=[target])
     app.write(app.Event("create"), {})
-    assert keyaudit.audit_spans()[0].name == "audit event.create"
+    assert recorder.audit_spans()[0].name == "audit event.create"
 
 
-def test_an_action_that_is_no_text_is_refused(keyaudit: KeyAudit, app: Any) -> None:
+def test_an_action_that_is_no_text_is_refused(recorder: Recorder, app: Any) -> None:
     """An object in place of an action is never turned into text."""
-    instrument(keyaudit, app)
+    instrument(recorder, app)
     app.record(object(), {})
-    assert keyaudit.audit_spans()[0].name == "audit"
-    assert keyaudit.degraded() == {("audit", "otel_keyaudit.errors.UnreadableError"): 1}
+    assert recorder.audit_spans()[0].name == "audit"
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.UnreadableError"): 1}
 
 
-def test_a_write_after_the_end_of_its_request(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_write_after_the_end_of_its_request(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """It gets no key, counts as failed, and is logged once with the remedy."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify("k_1")
         context = copy_context()
         key = current_key()
     for _ in range(2):
         context.run(app.record, "late", {})
     assert app.ROWS == [{}, {}]
-    assert keyaudit.writes()["failed"] == 2
+    assert recorder.writes()["failed"] == 2
     (record,) = caplog.records
     assert "use_key(current_key())" in record.getMessage()
     with use_key(key):
@@ -194,10 +195,10 @@ def test_a_write_after_the_end_of_its_request(keyaudit: KeyAudit, app: Any, capl
     assert app.ROWS[3]["request_api_key"]["id"] == "k_1"
 
 
-def test_a_thread_that_inherits_the_context_writes_for_its_request(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_thread_that_inherits_the_context_writes_for_its_request(recorder: Recorder, app: Any) -> None:
     """A worker thread that runs in a copy of the context writes rows of its own request."""
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    instrument(recorder, app)
+    with recorder.request():
         app.verify("k_1")
         thread = threading.Thread(target=copy_context().run, args=(app.record, "create", {}))
         thread.start()
@@ -207,31 +208,31 @@ def test_a_thread_that_inherits_the_context_writes_for_its_request(keyaudit: Key
 
 def test_a_row_does_not_depend_on_trace_sampling(app: Any) -> None:
     """A dropped trace still has ids, which the row names; nothing is exported."""
-    keyaudit = KeyAudit(ALWAYS_OFF)
-    instrument(keyaudit, app)
-    with keyaudit.request():
+    recorder = Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
+    instrument(recorder, app)
+    with recorder.request():
         app.verify("k_1")
         app.record("create", {})
     member = app.ROWS[0]["request_api_key"]
     assert member["detail"] == "full"
     assert len(member["trace_id"]) == 32
     assert len(member["span_id"]) == 16
-    assert keyaudit.spans() == []
+    assert recorder.spans == []
 
 
-def test_a_row_without_any_span_has_no_location(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_row_without_any_span_has_no_location(recorder: Recorder, app: Any) -> None:
     """Where there is no span there are no trace ids."""
-    instrument(keyaudit, app, tracer_provider=NoOpTracerProvider())
+    instrument(recorder, app, tracer_provider=NoOpTracerProvider())
     with use_key(ApiKey("k_1")):
         app.record("create", {})
     assert app.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail"}
 
 
-def test_without_audit_spans_a_row_names_the_server_span(keyaudit: KeyAudit, app: Any) -> None:
+def test_without_audit_spans_a_row_names_the_server_span(recorder: Recorder, app: Any) -> None:
     """With audit_spans off, the row is written in the server span."""
-    instrument(keyaudit, app, audit_spans=False)
-    with keyaudit.request() as span:
+    instrument(recorder, app, audit_spans=False)
+    with recorder.request() as span:
         app.verify("k_1")
         app.record("create", {})
-    assert keyaudit.audit_spans() == []
+    assert recorder.audit_spans() == []
     assert app.ROWS[0]["request_api_key"]["span_id"] == f"{span.get_span_context().span_id:016x}"

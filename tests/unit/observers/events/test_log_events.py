@@ -9,7 +9,8 @@ from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
@@ -45,12 +46,12 @@ def app(load_module: LoadModule) -> Any:
 class Events:
     """Instruments with a logger provider, and returns the records."""
 
-    def __init__(self, keyaudit: KeyAudit, app: Any, **options: Any) -> None:
+    def __init__(self, recorder: Recorder, app: Any, **options: Any) -> None:
         self.exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
         name = app.__name__
-        keyaudit.instrument(
+        recorder.instrument(
             auth_targets=[f"{name}:verify"],
             audit_targets=[f"{name}:record"],
             authz_targets=[f"{name}:require"],
@@ -64,10 +65,10 @@ class Events:
         return [one.log_record for one in self.exporter.get_finished_logs()]
 
 
-def test_denied_authentication(keyaudit: KeyAudit, app: Any) -> None:
+def test_denied_authentication(recorder: Recorder, app: Any) -> None:
     """A warning in the trace of the request, with the reason and no body."""
-    events = Events(keyaudit, app, events="denials")
-    with keyaudit.request() as span, pytest.raises(PermissionError):
+    events = Events(recorder, app, events="denials")
+    with recorder.request() as span, pytest.raises(PermissionError):
         app.verify(None)
     (record,) = events.records
     assert (record.event_name, record.severity_number, record.body) == ("keyaudit.denial", SeverityNumber.WARN, None)
@@ -76,10 +77,10 @@ def test_denied_authentication(keyaudit: KeyAudit, app: Any) -> None:
 
 
 @pytest.mark.parametrize(("error", "severity"), [(PermissionError(), "WARN"), (RuntimeError(), "ERROR")])
-def test_refused_decision(keyaudit: KeyAudit, app: Any, error: Exception, severity: str) -> None:
+def test_refused_decision(recorder: Recorder, app: Any, error: Exception, severity: str) -> None:
     """A denial is a warning, a failed check an error; both name the key and the decision."""
-    events = Events(keyaudit, app, events=["denials"])
-    with keyaudit.request():
+    events = Events(recorder, app, events=["denials"])
+    with recorder.request():
         app.verify(app.Key())
         app.require("a:read")
         with pytest.raises(type(error)):
@@ -90,10 +91,10 @@ def test_refused_decision(keyaudit: KeyAudit, app: Any, error: Exception, severi
     assert tuple(record.attributes["keyaudit.decision.required"]) == ("a:delete",)
 
 
-def test_audit_write(keyaudit: KeyAudit, app: Any) -> None:
+def test_audit_write(recorder: Recorder, app: Any) -> None:
     """The attributes of the audit span, with the lists of a full row; a write that raises is an error."""
-    events = Events(keyaudit, app, events="audits")
-    with keyaudit.request():
+    events = Events(recorder, app, events="audits")
+    with recorder.request():
         app.verify(app.Key())
         app.record("create")
         with pytest.raises(LookupError):
@@ -103,20 +104,20 @@ def test_audit_write(keyaudit: KeyAudit, app: Any) -> None:
     assert first.attributes["keyaudit.action"] == "create"
     assert tuple(first.attributes["keyaudit.key.scopes"]) == ("a:read",)
     assert (second.severity_number, second.attributes["error.type"]) == (SeverityNumber.ERROR, "LookupError")
-    assert first.span_id == keyaudit.audit_spans()[0].context.span_id
+    assert first.span_id == recorder.audit_spans()[0].context.span_id
 
 
-def test_usage_is_sent_when_the_library_is_removed(keyaudit: KeyAudit, app: Any) -> None:
+def test_usage_is_sent_when_the_library_is_removed(recorder: Recorder, app: Any) -> None:
     """Per key: requests, and decisions by permission and outcome in parallel lists."""
-    events = Events(keyaudit, app, events="usage")
+    events = Events(recorder, app, events="usage")
     for _ in range(3):
-        with keyaudit.request():
+        with recorder.request():
             app.verify(app.Key())
             app.require("a:read")
             with pytest.raises(PermissionError):
                 app.require("a:delete", PermissionError())
     assert events.records == []
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     (record,) = events.records
     attributes = dict(record.attributes)
     assert record.event_name == "keyaudit.usage"
@@ -126,12 +127,12 @@ def test_usage_is_sent_when_the_library_is_removed(keyaudit: KeyAudit, app: Any)
     assert attributes["keyaudit.usage.from"].endswith("Z")
 
 
-def test_missing_provider_is_logged_once(keyaudit: KeyAudit, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_provider_is_logged_once(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Without a logger provider nothing is sent, and one line says so."""
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], events="denials")
+    recorder.instrument(auth_targets=[f"{name}:verify"], events="denials")
     for _ in range(2):
-        with keyaudit.request(), pytest.raises(PermissionError):
+        with recorder.request(), pytest.raises(PermissionError):
             app.verify(None)
     assert [one for one in caplog.messages if "logger provider" in one] == [
         "keyaudit: no logger provider is configured, so no event is sent"

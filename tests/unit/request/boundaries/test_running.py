@@ -18,14 +18,14 @@ from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.boundaries.calls import CallBoundaries
 from otel_keyaudit.request.boundaries.running import AUDIT_SPAN_MARK, run_inside
 from otel_keyaudit.request.context import CALL, USED_KEY
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit
 from support.unseen import unseen_state
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 class _Interrupt:
@@ -115,11 +115,11 @@ def test_interrupt_at_any_instruction_leaves_nothing_current(request_by: Callabl
     assert left == []
 
 
-def test_interrupt_of_a_request_by_span(keyaudit: KeyAudit) -> None:
+def test_interrupt_of_a_request_by_span(recorder: Recorder) -> None:
     """A server span that is interrupted while it opens or ends is no request afterwards."""
 
     def request() -> None:
-        with keyaudit.request():
+        with recorder.request():
             bare.verify("k1")
 
     modules = (*MODULES, "otel_keyaudit.request.boundaries.spans")
@@ -131,15 +131,15 @@ def test_interrupt_of_a_request_by_span(keyaudit: KeyAudit) -> None:
         assert current_key() is None
 
 
-def test_audit_span_that_is_still_current_at_the_end(keyaudit: KeyAudit) -> None:
+def test_audit_span_that_is_still_current_at_the_end(recorder: Recorder) -> None:
     """The context of OpenTelemetry is restored, unless the application has changed it itself."""
     before = otel_context.get_current()
-    span = keyaudit.tracer.start_span("audit")
+    span = recorder.tracer.start_span("audit")
     setattr(span, AUDIT_SPAN_MARK, True)
     run_inside(unseen_state(), lambda: otel_context.attach(trace.set_span_in_context(span)))
     assert otel_context.get_current() is before
 
-    other = trace.set_span_in_context(keyaudit.tracer.start_span("other", kind=SpanKind.CLIENT))
+    other = trace.set_span_in_context(recorder.tracer.start_span("other", kind=SpanKind.CLIENT))
     token = run_inside(unseen_state(), otel_context.attach, other)
     assert otel_context.get_current() is other
     otel_context.detach(token)

@@ -12,7 +12,7 @@ from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.request.context import UsedKey
 from otel_keyaudit.request.workers.propagation import Job, Jobs, begin_job
-from support.keyaudit import KeyAudit
+from otel_keyaudit.testing import Recorder
 
 FULL = ApiKey("k_1", "Zoë", ["b:write", "a:read"], [], "u_1", "2026-11-23T16:00:00Z")
 USED = UsedKey(FULL, is_job=True)
@@ -37,15 +37,15 @@ def test_job_has_its_key_until_its_end(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.records == []
 
 
-def test_a_job_is_in_the_trace_of_its_request_unless_it_has_a_span(keyaudit: KeyAudit) -> None:
+def test_a_job_is_in_the_trace_of_its_request_unless_it_has_a_span(recorder: Recorder) -> None:
     """A worker that opens a span for each job knows better."""
-    with keyaudit.tracer.start_as_current_span("request") as request:
+    with recorder.tracer.start_as_current_span("request") as request:
         pass
     job: Any = Job(USED, request.get_span_context())
     with job:
         assert trace.get_current_span().get_span_context() == request.get_span_context()
         assert not trace.get_current_span().is_recording()
-    with keyaudit.tracer.start_as_current_span("job") as own, job:
+    with recorder.tracer.start_as_current_span("job") as own, job:
         assert trace.get_current_span() is own
     assert trace.get_current_span() is trace.INVALID_SPAN
 

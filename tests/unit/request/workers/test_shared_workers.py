@@ -23,15 +23,16 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from otel_keyaudit import current_key, use_key
+from otel_keyaudit.testing import Recorder
 from support import bare
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.testclient import TestClient
 from support.unseen import unseen_request
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
 class Stream:
@@ -127,7 +128,7 @@ async def _request(app: Any, path: str, credential: str = "") -> None:
 @ASYNC_QUEUES
 @WAYS_TO_GET
 def test_task_that_takes_the_item_of_another_request(
-    make: Any, get: Get, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+    make: Any, get: Get, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It names the request's key for the request's own items, and none for any row after a foreign one."""
     keys: list[object] = []
@@ -164,7 +165,7 @@ def test_task_that_takes_the_item_of_another_request(
 
     asyncio.run(run())
     assert bare.named() == {"own": "AAA", "other": None, "nobody": None, "stream": "AAA"}
-    assert keyaudit.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 2}
+    assert recorder.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 2}
     assert keys == [None]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
@@ -172,7 +173,7 @@ def test_task_that_takes_the_item_of_another_request(
 
 
 @ASYNC_QUEUES
-def test_task_that_authenticates_for_others(make: Any, keyaudit: KeyAudit) -> None:
+def test_task_that_authenticates_for_others(make: Any, recorder: Recorder) -> None:
     """A key that a shared worker accepts belongs to no request, also if that had none."""
 
     async def run() -> None:
@@ -200,10 +201,10 @@ def test_task_that_authenticates_for_others(make: Any, keyaudit: KeyAudit) -> No
 
     asyncio.run(run())
     assert bare.named() == {"stream": None}
-    assert keyaudit.writes()["none"] == 1
+    assert recorder.writes()["none"] == 1
 
 
-def test_task_of_a_request_by_span(keyaudit: KeyAudit) -> None:
+def test_task_of_a_request_by_span(recorder: Recorder) -> None:
     """The same holds where no call delimits the request; a request that the worker begins itself is one of its own."""
 
     async def run() -> None:
@@ -211,15 +212,15 @@ def test_task_of_a_request_by_span(keyaudit: KeyAudit) -> None:
 
         async def write() -> None:
             bare.record(await items.get())
-            with keyaudit.request():
+            with recorder.request():
                 bare.verify("inner")
                 bare.record("inner")
 
-        with keyaudit.request():
+        with recorder.request():
             bare.verify("AAA")
             worker = asyncio.create_task(write())
             await asyncio.sleep(0)
-            await asyncio.create_task(_as_message(items.put_nowait, keyaudit))
+            await asyncio.create_task(_as_message(items.put_nowait, recorder))
             await worker
             bare.record("own")
 
@@ -227,8 +228,8 @@ def test_task_of_a_request_by_span(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"other": None, "inner": "inner", "own": "AAA"}
 
 
-async def _as_message(put: Callable[[str], None], keyaudit: KeyAudit) -> None:
-    with keyaudit.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
+async def _as_message(put: Callable[[str], None], recorder: Recorder) -> None:
+    with recorder.tracer.start_as_current_span("message", kind=SpanKind.CONSUMER):
         put("other")
 
 
@@ -332,17 +333,17 @@ def test_thread_with_a_copied_context(name: str, start: Callable[[Callable[[], N
 
 
 @THREAD_QUEUES
-def test_thread_that_was_given_a_key(name: str, keyaudit: KeyAudit) -> None:
+def test_thread_that_was_given_a_key(name: str, recorder: Recorder) -> None:
     """With the presets, a thread and a job of a pool lose the key with the first foreign item."""
-    keyaudit.uninstrument()
-    bare.instrument(keyaudit, presets="threads")
+    recorder.uninstrument()
+    bare.instrument(recorder, presets="threads")
     items = [getattr(queue, name)(), getattr(queue, name)()]
 
     def work(number: int) -> None:
         bare.record(f"{number} {items[number].get(timeout=10)}")
         bare.record(f"{number} {items[number].get(timeout=10)}")
 
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("AAA")
         thread = threading.Thread(target=work, args=(0,))
         thread.start()
@@ -352,7 +353,7 @@ def test_thread_that_was_given_a_key(name: str, keyaudit: KeyAudit) -> None:
             waiting.put("own")
         while len(bare.rows) < 2:
             pass
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("BBB")
         for waiting in items:
             waiting.put("other")
@@ -362,7 +363,7 @@ def test_thread_that_was_given_a_key(name: str, keyaudit: KeyAudit) -> None:
     pool.shutdown()
 
     assert bare.named() == {"0 own": "AAA", "1 own": "AAA", "0 other": None, "1 other": None}
-    assert keyaudit.writes()["failed"] == 2
+    assert recorder.writes()["failed"] == 2
 
 
 def test_requests_own_task_takes_from_any_queue() -> None:
@@ -484,7 +485,7 @@ def test_queue_keeps_nothing_of_a_request_alive() -> None:
     assert mark() is None
 
 
-def test_simple_queues_behave_like_themselves(keyaudit: KeyAudit) -> None:
+def test_simple_queues_behave_like_themselves(recorder: Recorder) -> None:
     """The class that takes their place has the same name and methods, and goes with the library."""
     replaced = queue.SimpleQueue
     old: Any = replaced.__mro__[1]()
@@ -497,7 +498,7 @@ def test_simple_queues_behave_like_themselves(keyaudit: KeyAudit) -> None:
     with pytest.raises(queue.Empty):
         new.get(block=False)
     assert repr(new).startswith("<_queue.SimpleQueue object")
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     assert queue.SimpleQueue is replaced.__mro__[1]
     new.put(3)
     assert new.get() == 3

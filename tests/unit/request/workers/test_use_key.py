@@ -19,18 +19,18 @@ from starlette.routing import Mount
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import USED_KEY
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support import bare
-from support.keyaudit import KeyAudit, keyaudit_attributes
 
 HAND = ApiKey("hand", "by hand", ["write"], ["w1"])
 
 
 @pytest.fixture(autouse=True)
-def _instrumented(keyaudit: KeyAudit) -> None:
-    bare.instrument(keyaudit)
+def _instrumented(recorder: Recorder) -> None:
+    bare.instrument(recorder)
 
 
-def test_outside_of_any_request(keyaudit: KeyAudit) -> None:
+def test_outside_of_any_request(recorder: Recorder) -> None:
     """A script's rows name the key, and the audit span has its lists."""
     with use_key(HAND) as used:
         assert used is HAND
@@ -39,12 +39,12 @@ def test_outside_of_any_request(keyaudit: KeyAudit) -> None:
     bare.record("b")
     assert bare.named() == {"a": "hand", "b": None}
     assert current_key() is None
-    assert keyaudit_attributes(keyaudit.audit_spans()[0])["keyaudit.key.scopes"] == ("write",)
+    assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.key.scopes"] == ("write",)
 
 
-def test_wins_inside_its_block_only(keyaudit: KeyAudit) -> None:
+def test_wins_inside_its_block_only(recorder: Recorder) -> None:
     """Inside the block it is the key, before and after it the request's own is."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("own")
         bare.record("before")
         with use_key(HAND):
@@ -55,9 +55,9 @@ def test_wins_inside_its_block_only(keyaudit: KeyAudit) -> None:
     assert bare.named() == {"before": "own", "inside": "hand", "after": "own"}
 
 
-def test_wins_over_ambiguity(keyaudit: KeyAudit) -> None:
+def test_wins_over_ambiguity(recorder: Recorder) -> None:
     """Whoever knows better says so."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("k1")
         bare.verify("k2")
         assert current_key() is None
@@ -78,14 +78,14 @@ def test_nested_blocks() -> None:
     assert bare.named() == {"inner": "inner", "outer": "hand"}
 
 
-def test_none_sets_nothing(keyaudit: KeyAudit) -> None:
+def test_none_sets_nothing(recorder: Recorder) -> None:
     """``use_key(current_key())`` is right where there is no key, too."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("own")
         with use_key(None) as used:
             assert used is None
             bare.record("a")
-    with keyaudit.request(), use_key(current_key()):
+    with recorder.request(), use_key(current_key()):
         bare.record("b")
     assert bare.named() == {"a": "own", "b": None}
 
@@ -115,53 +115,53 @@ def test_one_object_can_be_used_again() -> None:
     assert bare.named() == {"a": "hand", "b": "hand"}
 
 
-def test_works_without_the_instrumentation(keyaudit: KeyAudit) -> None:
+def test_works_without_the_instrumentation(recorder: Recorder) -> None:
     """Application code that uses it runs with the library switched off."""
-    keyaudit.uninstrument()
+    recorder.uninstrument()
     with use_key(HAND):
         assert current_key() is HAND
     assert current_key() is None
 
 
-def test_shows_on_the_server_span_around(keyaudit: KeyAudit) -> None:
+def test_shows_on_the_server_span_around(recorder: Recorder) -> None:
     """Where the request has no key of its own the server span shows it; the audit span need not repeat the lists."""
-    with keyaudit.request(), use_key(HAND):
+    with recorder.request(), use_key(HAND):
         bare.record("a")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.key.id"], shown["keyaudit.key.scopes"]) == ("hand", ("write",))
     assert (shown["keyaudit.detail"], "keyaudit.outcome" in shown) == ("full", False)
-    assert "keyaudit.key.scopes" not in keyaudit_attributes(keyaudit.audit_spans()[0])
+    assert "keyaudit.key.scopes" not in keyaudit_attributes(recorder.audit_spans()[0])
 
 
-def test_does_not_show_where_the_request_has_its_own(keyaudit: KeyAudit) -> None:
+def test_does_not_show_where_the_request_has_its_own(recorder: Recorder) -> None:
     """The server span keeps the request's own key; the audit span has the lists of the one set by hand."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("own")
         with use_key(HAND):
             bare.record("inside")
         bare.record("after")
-    assert keyaudit.server_span()["keyaudit.key.id"] == "own"
-    assert keyaudit.server_span()["keyaudit.key.scopes"] == ("read",)
-    inside, after = (keyaudit_attributes(span) for span in keyaudit.audit_spans())
+    assert recorder.server_span()["keyaudit.key.id"] == "own"
+    assert recorder.server_span()["keyaudit.key.scopes"] == ("read",)
+    inside, after = (keyaudit_attributes(span) for span in recorder.audit_spans())
     assert (inside["keyaudit.key.id"], inside["keyaudit.key.scopes"]) == ("hand", ("write",))
     assert after["keyaudit.key.id"] == "own"
     assert "keyaudit.key.scopes" not in after
 
 
-def test_gives_way_to_the_requests_own_key(keyaudit: KeyAudit) -> None:
+def test_gives_way_to_the_requests_own_key(recorder: Recorder) -> None:
     """What the request shows itself later takes its place on the server span, and what no longer holds is blank."""
-    with keyaudit.request():
+    with recorder.request():
         with use_key(HAND):
             pass
         bare.verify("own")
-    shown = keyaudit.server_span()
+    shown = recorder.server_span()
     assert (shown["keyaudit.key.id"], shown["keyaudit.key.name"], shown["keyaudit.key.allow_list"]) == ("own", "", ())
 
 
-def test_lists_stay_with_the_key_whose_row_was_full(keyaudit: KeyAudit) -> None:
+def test_lists_stay_with_the_key_whose_row_was_full(recorder: Recorder) -> None:
     """With a sampler, a full row of another key neither brings nor takes the lists of the request's own."""
-    keyaudit.uninstrument()
-    keyaudit.instrument(
+    recorder.uninstrument()
+    recorder.instrument(
         auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, sampler="actions", sampler_arg="full*"
     )
     for name, own, other in (
@@ -170,12 +170,12 @@ def test_lists_stay_with_the_key_whose_row_was_full(keyaudit: KeyAudit) -> None:
         ("other", "x", "full"),
         ("none", "x", "x"),
     ):
-        with keyaudit.request(name):
+        with recorder.request(name):
             bare.verify("own")
             bare.record(own)
             with use_key(HAND):
                 bare.record(other)
-    shown = {span.name: keyaudit_attributes(span) for span in keyaudit.spans() if span.parent is None}
+    shown = {span.name: keyaudit_attributes(span) for span in recorder.spans if span.parent is None}
     scopes = {name: attributes.get("keyaudit.key.scopes") for name, attributes in shown.items()}
     assert scopes == {"both": ("read",), "own": ("read",), "other": None, "none": None}
     details = {name: attributes["keyaudit.detail"] for name, attributes in shown.items()}
@@ -370,9 +370,9 @@ def test_key_around_a_server_is_the_key_again(
 
 
 @pytest.mark.parametrize("enter", [_left_out_of_order, _both_left_out_of_order])
-def test_left_out_of_order(enter: Callable[[], None], keyaudit: KeyAudit) -> None:
+def test_left_out_of_order(enter: Callable[[], None], recorder: Recorder) -> None:
     """A key whose block has been left is never the key again."""
-    with keyaudit.request():
+    with recorder.request():
         bare.verify("own")
         enter()
         bare.record("a")
@@ -442,7 +442,7 @@ async def _as_service(items: list[int]) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("waits", [0, 3])
 def test_async_generator_that_is_left_by_break(
-    waits: int, keyaudit: KeyAudit, caplog: pytest.LogCaptureFixture
+    waits: int, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once the event loop has closed it, the request's key is the key again, and the failure is counted and logged."""
 
@@ -465,7 +465,7 @@ def test_async_generator_that_is_left_by_break(
     named = bare.named()
     assert named["later"] == "own"
     assert named["after"] == ("own" if waits else "hand")
-    assert keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.ForeignContextError"): 1}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.ForeignContextError"): 1}
     (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert message.startswith("keyaudit: use_key: ")
     assert "contextlib.aclosing()" in message
@@ -487,9 +487,9 @@ def test_delegation_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None
     assert str(caught.value) == message
 
 
-def test_shows_on_spans_that_are_opened_inside(keyaudit: KeyAudit) -> None:
+def test_shows_on_spans_that_are_opened_inside(recorder: Recorder) -> None:
     """A server span that is opened in the block of a request without a key shows the key."""
-    with use_key(HAND), keyaudit.request():
+    with use_key(HAND), recorder.request():
         bare.record("a")
-    assert keyaudit.server_span()["keyaudit.key.id"] == "hand"
+    assert recorder.server_span()["keyaudit.key.id"] == "hand"
     assert bare.named() == {"a": "hand"}

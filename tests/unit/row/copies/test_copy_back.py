@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 DO = None
@@ -56,9 +57,9 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def audit(keyaudit: KeyAudit, app: Any, target: str) -> None:
+def audit(recorder: Recorder, app: Any, target: str) -> None:
     """Instrument one function."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:{target}"])
 
 
 def _add(fields: Any) -> None:
@@ -95,10 +96,10 @@ CHANGES = [_add, _change, _remove, _replace_all, _sort, _take_member]
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("key", [KEY, None], ids=["key", "none"])
 def test_changes_reach_the_caller(
-    keyaudit: KeyAudit, app: Any, change: Any, kind: Any, function: str, fails: bool, key: Any
+    recorder: Recorder, app: Any, change: Any, kind: Any, function: str, fails: bool, key: Any
 ) -> None:
     """Added, changed and removed members, as without the library; sync, async and generators, also if they raise."""
-    audit(keyaudit, app, function)
+    audit(recorder, app, function)
     app.DO = change
     fields, expected = kind({"a": 1}), {"a": 1}
     change(expected)
@@ -113,7 +114,7 @@ def test_changes_reach_the_caller(
         except LookupError:
             assert fails
     assert dict(fields) == expected
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize(
@@ -125,9 +126,9 @@ def test_changes_reach_the_caller(
         ("args.event[][0]", lambda fields: [[fields], [{}]]),
     ],
 )
-def test_changes_at_every_level_reach_the_caller(keyaudit: KeyAudit, app: Any, place: str, wrap: Any) -> None:
+def test_changes_at_every_level_reach_the_caller(recorder: Recorder, app: Any, place: str, wrap: Any) -> None:
     """Of the fields and of every mapping and list on the way."""
-    audit(keyaudit, app, f"write?fields={place}")
+    audit(recorder, app, f"write?fields={place}")
 
     def change(event: Any) -> None:
         level = event
@@ -149,9 +150,9 @@ def test_changes_at_every_level_reach_the_caller(keyaudit: KeyAudit, app: Any, p
     assert fields == {"x": 1, "audit_id": 42}
 
 
-def test_changes_of_an_attributes_dict_reach_its_owner(keyaudit: KeyAudit, app: Any) -> None:
+def test_changes_of_an_attributes_dict_reach_its_owner(recorder: Recorder, app: Any) -> None:
     """The dict that the application gave to the object."""
-    audit(keyaudit, app, "write?fields=args.event.details")
+    audit(recorder, app, "write?fields=args.event.details")
     app.DO = lambda event: _add(event.details)
     details: dict[str, Any] = {}
     with use_key(KEY):
@@ -160,9 +161,9 @@ def test_changes_of_an_attributes_dict_reach_its_owner(keyaudit: KeyAudit, app: 
 
 
 @pytest.mark.parametrize("make", [list, tuple, iter, lambda records: (record for record in records)])
-def test_changes_of_each_element_reach_the_caller(keyaudit: KeyAudit, app: Any, make: Any) -> None:
+def test_changes_of_each_element_reach_the_caller(recorder: Recorder, app: Any, make: Any) -> None:
     """Lists, tuples and iterators."""
-    audit(keyaudit, app, "write_all?fields=args.records[]")
+    audit(recorder, app, "write_all?fields=args.records[]")
     app.DO = _add
     records = [{"a": 1}, {}]
     with use_key(KEY):
@@ -170,9 +171,9 @@ def test_changes_of_each_element_reach_the_caller(keyaudit: KeyAudit, app: Any, 
     assert records == [{"a": 1, "audit_id": 42}, {"audit_id": 42}]
 
 
-def test_a_buffer_that_the_function_empties_is_empty(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_buffer_that_the_function_empties_is_empty(recorder: Recorder, app: Any) -> None:
     """Otherwise the application would write its rows again and again."""
-    audit(keyaudit, app, "flush?fields=args.records[]")
+    audit(recorder, app, "flush?fields=args.records[]")
     records = [{"a": 1}, {}]
     with use_key(KEY):
         app.flush(records)
@@ -180,9 +181,9 @@ def test_a_buffer_that_the_function_empties_is_empty(keyaudit: KeyAudit, app: An
     assert [list(row) for row in app.OUTBOX] == [["a", OURS], [OURS]]
 
 
-def test_the_callers_own_elements_stay_in_its_list(keyaudit: KeyAudit, app: Any) -> None:
+def test_the_callers_own_elements_stay_in_its_list(recorder: Recorder, app: Any) -> None:
     """A list that the function changes holds the caller's objects, not the copies."""
-    audit(keyaudit, app, "write?fields=args.event[]")
+    audit(recorder, app, "write?fields=args.event[]")
     first: dict[str, Any] = {"a": 1}
     second: dict[str, Any] = {}
     app.DO = lambda event: event.reverse()
@@ -194,9 +195,9 @@ def test_the_callers_own_elements_stay_in_its_list(keyaudit: KeyAudit, app: Any)
     assert first == {"a": 1}
 
 
-def test_a_copy_that_the_function_puts_elsewhere_is_the_callers(keyaudit: KeyAudit, app: Any) -> None:
+def test_a_copy_that_the_function_puts_elsewhere_is_the_callers(recorder: Recorder, app: Any) -> None:
     """The caller finds its own mapping there."""
-    audit(keyaudit, app, "write?fields=args.event.details")
+    audit(recorder, app, "write?fields=args.event.details")
 
     def change(event: Any) -> None:
         event["again"] = event["details"]
@@ -209,7 +210,7 @@ def test_a_copy_that_the_function_puts_elsewhere_is_the_callers(keyaudit: KeyAud
     assert event["details"] == {"a": 1}
 
 
-def test_values_are_compared_by_identity(keyaudit: KeyAudit, app: Any) -> None:
+def test_values_are_compared_by_identity(recorder: Recorder, app: Any) -> None:
     """No method of the application's values is called."""
 
     class Touchy:
@@ -218,7 +219,7 @@ def test_values_are_compared_by_identity(keyaudit: KeyAudit, app: Any) -> None:
         def __eq__(self, other: object) -> bool:
             raise AssertionError
 
-    audit(keyaudit, app, "record")
+    audit(recorder, app, "record")
     app.DO = lambda fields: fields.update(b=Touchy())
     fields: dict[str, Any] = {"a": Touchy(), "b": Touchy()}
     old = fields["b"]
@@ -244,9 +245,9 @@ class Marker(dict[str, Any]):
     ],
     ids=["dict", "nested", "list", "iter", "generator", "not consumed"],
 )
-def test_nothing_of_a_call_is_left_in_a_cycle(keyaudit: KeyAudit, app: Any, target: str, make: Any) -> None:
+def test_nothing_of_a_call_is_left_in_a_cycle(recorder: Recorder, app: Any, target: str, make: Any) -> None:
     """With the garbage collector off, everything is freed at the end of the call."""
-    audit(keyaudit, app, target)
+    audit(recorder, app, target)
     app.DO = lambda _: None
     gc.collect()
     gc.disable()

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 APP = """
 from collections import namedtuple
@@ -113,15 +114,15 @@ def frozen(request: pytest.FixtureRequest, load_module: LoadModule) -> Any:
     return app
 
 
-def audit(keyaudit: KeyAudit, app: Any, target: str) -> None:
+def audit(recorder: Recorder, app: Any, target: str) -> None:
     """Instrument one function."""
-    keyaudit.instrument(audit_targets=[f"{app.__name__}:{target}"])
+    recorder.instrument(audit_targets=[f"{app.__name__}:{target}"])
 
 
 @pytest.mark.parametrize("payload", [{"a": 1}, None], ids=["dict", "none"])
-def test_argument_is_replaced_by_a_changed_copy(keyaudit: KeyAudit, frozen: Any, payload: Any) -> None:
+def test_argument_is_replaced_by_a_changed_copy(recorder: Recorder, frozen: Any, payload: Any) -> None:
     """Of the same class, with the other attributes as they were."""
-    audit(keyaudit, frozen, "record?fields=args.event.payload")
+    audit(recorder, frozen, "record?fields=args.event.payload")
     event = frozen.FROZEN(payload=payload)
     with use_key(KEY):
         frozen.record("create", event)
@@ -129,13 +130,13 @@ def test_argument_is_replaced_by_a_changed_copy(keyaudit: KeyAudit, frozen: Any,
     assert type(seen) is frozen.FROZEN
     assert (list(seen.payload), seen.name) == ([*(payload or {}), OURS], "n")
     assert event.payload == payload
-    assert keyaudit.writes()["attributed"] == 1
-    assert keyaudit.degraded() == {}
+    assert recorder.writes()["attributed"] == 1
+    assert recorder.errors() == {}
 
 
-def test_nested_frozen_objects_are_copied(keyaudit: KeyAudit, frozen: Any) -> None:
+def test_nested_frozen_objects_are_copied(recorder: Recorder, frozen: Any) -> None:
     """A frozen object in an attribute, in a dict and in a list; the attribute is set on the object being written."""
-    audit(keyaudit, frozen, "record?fields=args.event.event.payload")
+    audit(recorder, frozen, "record?fields=args.event.event.payload")
     inner = frozen.FROZEN(payload={"a": 1})
     outer = frozen.Outer(inner)
     with use_key(KEY):
@@ -145,9 +146,9 @@ def test_nested_frozen_objects_are_copied(keyaudit: KeyAudit, frozen: Any) -> No
     assert inner.payload == {"a": 1}
 
 
-def test_elements_of_a_list_are_copied(keyaudit: KeyAudit, frozen: Any) -> None:
+def test_elements_of_a_list_are_copied(recorder: Recorder, frozen: Any) -> None:
     """Each on its own; the caller's list is unchanged."""
-    audit(keyaudit, frozen, "record?fields=args.event['batch'][].payload")
+    audit(recorder, frozen, "record?fields=args.event['batch'][].payload")
     events = [frozen.FROZEN(payload={"a": 1}), frozen.FROZEN(payload={})]
     batch = {"batch": events}
     with use_key(KEY):
@@ -157,9 +158,9 @@ def test_elements_of_a_list_are_copied(keyaudit: KeyAudit, frozen: Any) -> None:
     assert [event.payload for event in events] == [{"a": 1}, {}]
 
 
-def test_attribute_of_self_is_replaced(keyaudit: KeyAudit, frozen: Any) -> None:
+def test_attribute_of_self_is_replaced(recorder: Recorder, frozen: Any) -> None:
     """The object whose method is called stays the same."""
-    audit(keyaudit, frozen, "Writer.write?fields=self.event.payload")
+    audit(recorder, frozen, "Writer.write?fields=self.event.payload")
     event = frozen.FROZEN(payload={"a": 1})
     writer = frozen.Writer(event)
     with use_key(KEY):
@@ -168,27 +169,27 @@ def test_attribute_of_self_is_replaced(keyaudit: KeyAudit, frozen: Any) -> None:
     assert event.payload == {"a": 1}
 
 
-def test_nothing_is_copied_without_a_member(keyaudit: KeyAudit, frozen: Any) -> None:
+def test_nothing_is_copied_without_a_member(recorder: Recorder, frozen: Any) -> None:
     """Without a key the function receives the identical object."""
-    audit(keyaudit, frozen, "record?fields=args.event.payload")
+    audit(recorder, frozen, "record?fields=args.event.payload")
     event = frozen.FROZEN(payload={"a": 1})
     frozen.record("create", event)
     assert frozen.EVENTS[0] is event
 
 
-def test_no_initializer_runs_again(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_no_initializer_runs_again(recorder: Recorder, load_module: LoadModule) -> None:
     """``__post_init__`` ran when the application made the object."""
     app = load_module(APP)
-    audit(keyaudit, app, "record?fields=args.event.payload")
+    audit(recorder, app, "record?fields=args.event.payload")
     with use_key(KEY):
         app.record("create", app.Plain({}))
     assert app.EVENTS[0].made == 1
 
 
-def test_element_of_a_namedtuple_is_replaced(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_element_of_a_namedtuple_is_replaced(recorder: Recorder, load_module: LoadModule) -> None:
     """By position, too."""
     app = load_module(APP)
-    audit(keyaudit, app, "record?fields=args.event[0]")
+    audit(recorder, app, "record?fields=args.event[0]")
     with use_key(KEY):
         app.record("create", app.Pair({"a": 1}))
     assert type(app.EVENTS[0]) is app.Pair

@@ -15,8 +15,9 @@ from sqlalchemy import orm
 
 from otel_keyaudit.errors import MissingError, NotLoadedError
 from otel_keyaudit.targets.expressions.loaded_values import is_mapped, readable
+from otel_keyaudit.testing import Recorder
 from support.django_service import set_up
-from support.keyaudit import KeyAudit, LoadModule
+from support.modules import LoadModule
 from support.paths import read
 
 NOT_LOADED = ("authentication", "otel_keyaudit.errors.NotLoadedError")
@@ -244,14 +245,14 @@ def app(load_module: LoadModule) -> Any:
 
 @pytest.mark.parametrize("commit", [True, False])
 def test_reading_a_key_leaves_the_session_alone(
-    app: Any, keyaudit: KeyAudit, session: Any, statements: list[str], commit: bool
+    app: Any, recorder: Recorder, session: Any, statements: list[str], commit: bool
 ) -> None:
     """No transaction begins, nothing is flushed, and no SQL runs, with or without a commit before."""
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=[f"{app.__name__}:verify?scopes=grants[].name&owner=owner.name"],
         audit_targets=[f"{app.__name__}:record?subject=args.subject"],
     )
-    with keyaudit.request():
+    with recorder.request():
         key = app.verify(session, Key, commit)
         session.add(Key(id=None))  # it would fail if it were flushed
         count = len(statements)
@@ -263,29 +264,29 @@ def test_reading_a_key_leaves_the_session_alone(
     assert ("name" in row["request_api_key"]) is not commit
     assert row["api_key"]["id"] == "k_1"
     assert "scopes" not in row["request_api_key"]
-    assert keyaudit.degraded()[NOT_LOADED] == 1
+    assert recorder.errors()[NOT_LOADED] == 1
 
 
-def test_the_remedy_is_logged(app: Any, keyaudit: KeyAudit, session: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_remedy_is_logged(app: Any, recorder: Recorder, session: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The line names the attribute, and no value."""
-    keyaudit.instrument(auth_targets=f"{app.__name__}:verify")
-    with keyaudit.request():
+    recorder.instrument(auth_targets=f"{app.__name__}:verify")
+    with recorder.request():
         app.verify(session, Key)
     (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "Key.name is not loaded, and the library runs no SQL; load it before the target returns" in message
     assert "ci" not in message.split("Key.name")[1].split()
 
 
-def test_expired_keys_are_told_apart(app: Any, keyaudit: KeyAudit, session: Any) -> None:
+def test_expired_keys_are_told_apart(app: Any, recorder: Recorder, session: Any) -> None:
     """Nothing but their identity is loaded, so they are equal in all that is read at once."""
     session.add(Key(id="k_2", name="other"))
     session.commit()
     keys = session.scalars(sqlalchemy.select(Key).order_by(Key.id)).all()
     session.commit()
-    keyaudit.instrument(auth_targets=f"{app.__name__}:same", audit_targets=f"{app.__name__}:record")
+    recorder.instrument(auth_targets=f"{app.__name__}:same", audit_targets=f"{app.__name__}:record")
     rows: list[Any] = []
     for key in [*keys, *keys]:
-        with keyaudit.request():
+        with recorder.request():
             rows.append(app.record("create") if app.same(key) is key else None)
     assert [row["request_api_key"]["id"] for row in rows] == ["k_1", "k_2", "k_1", "k_2"]
 

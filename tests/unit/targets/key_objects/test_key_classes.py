@@ -29,7 +29,8 @@ from otel_keyaudit.targets.key_objects.key_classes import (
     plain_members,
     public_names,
 )
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 
 NAMES = ("id", "name", "scopes")
 
@@ -268,32 +269,32 @@ def make_row(**columns: Any) -> Any:
 
 @pytest.mark.parametrize("make", [make_row, types.SimpleNamespace, dict, collections.OrderedDict, collections.UserDict])
 def test_a_generic_object_is_no_key_because_another_one_was(
-    keyaudit: KeyAudit, load_module: LoadModule, make: Any
+    recorder: Recorder, load_module: LoadModule, make: Any
 ) -> None:
     """An audit row about a workspace must not say that it is about a key."""
     app = load_module(APP)
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
     )
-    with keyaudit.request():
+    with recorder.request():
         app.verify(make(id="k_1", name="ci", scopes="a"))
         row = app.record("delete", subject=make(id="ws_9", name="search"))
     assert row["request_api_key"]["id"] == "k_1"
     assert "api_key" not in row
 
 
-def test_an_object_of_the_applications_own_class_is_a_key(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_an_object_of_the_applications_own_class_is_a_key(recorder: Recorder, load_module: LoadModule) -> None:
     """As soon as an authentication has returned one."""
     app = load_module(APP)
-    keyaudit.instrument(
+    recorder.instrument(
         auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
     )
-    with keyaudit.request():
+    with recorder.request():
         app.verify(Plain(id="k_1"))
         assert app.record("delete", subject=Plain(id="k_2"))["api_key"]["id"] == "k_2"
 
 
-def test_a_key_of_a_class_without_hash_is_read(keyaudit: KeyAudit, load_module: LoadModule) -> None:
+def test_a_key_of_a_class_without_hash_is_read(recorder: Recorder, load_module: LoadModule) -> None:
     """A metaclass that defines equality only: the key and a subject of that class are named."""
     app = load_module(
         """
@@ -313,9 +314,9 @@ def test_a_key_of_a_class_without_hash_is_read(keyaudit: KeyAudit, load_module: 
         """
     )
     name = app.__name__
-    keyaudit.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record?subject=args.subject"])
-    with keyaudit.request():
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record?subject=args.subject"])
+    with recorder.request():
         app.verify(app.Key("k_1"))
         row = app.record("update", app.Key("k_2"))
     assert (row["request_api_key"]["id"], row["api_key"]["id"]) == ("k_1", "k_2")
-    assert keyaudit.degraded() == {}
+    assert recorder.errors() == {}

@@ -18,7 +18,8 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
 from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
-from support.keyaudit import KeyAudit, LoadModule
+from otel_keyaudit.testing import Recorder
+from support.modules import LoadModule
 from support.reading import APP, Application, not_expected
 
 FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
@@ -47,9 +48,9 @@ ERRORS: list[Callable[[], Exception]] = [
 
 
 @pytest.fixture
-def app(keyaudit: KeyAudit, load_module: LoadModule) -> Application:
+def app(recorder: Recorder, load_module: LoadModule) -> Application:
     """The application, not instrumented yet."""
-    return Application(keyaudit, load_module(APP))
+    return Application(recorder, load_module(APP))
 
 
 def recorder(**fields: Any) -> Any:
@@ -96,7 +97,7 @@ def test_fields_that_a_key_lacks_are_looked_for_and_nothing_else(app: Applicatio
     key = recorder(id="k_1")
     assert list(app.row(key)) == ["id", "digest", "detail", "trace_id", "span_id"]
     assert type(key).asked == ["id", "name", "token_name", "scopes", "allow_list"]
-    assert app.keyaudit.degraded() == {}
+    assert app.recorder.errors() == {}
 
 
 def test_fields_that_are_configured_are_read_once(app: Application) -> None:
@@ -157,7 +158,7 @@ def test_a_field_that_raises_costs_only_itself(
         assert set(FIELDS) - set(row) == {field}
     kind = type(error())
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    assert app.keyaudit.degraded() == {("authentication", name): 1}
+    assert app.recorder.errors() == {("authentication", name): 1}
     assert "s3cret" not in caplog.text
     assert len([record for record in caplog.records if record.name.startswith("otel_keyaudit")]) == 1
 
@@ -178,7 +179,7 @@ def test_a_field_of_another_kind_is_unknown_and_never_shown(app: Application, va
         assert row["scopes"] == ["0", "1"]
     else:
         assert "scopes" not in row
-    assert sum(app.keyaudit.degraded().values()) == 1
+    assert sum(app.recorder.errors().values()) == 1
 
 
 class Plain:
@@ -349,7 +350,7 @@ def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None
     key = Plain(id="k_1", name=1.5, scopes=["a"], allow_list=None)
     for times in (1, 2):
         assert "name" not in app.row(key)
-        assert app.keyaudit.count("keyaudit.degraded") == times
+        assert app.recorder.count("keyaudit.degraded") == times
 
 
 @pytest.mark.parametrize(
@@ -365,7 +366,7 @@ def test_what_is_wrong_is_said_by_field(
     """What it holds is not."""
     app.instrument()
     app.row(Plain(**{**FIELDS, **wrong}))
-    assert app.keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
+    assert app.recorder.errors() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
     assert said in caplog.text
 
 
@@ -392,7 +393,7 @@ def test_a_list_that_changes_while_it_is_read_is_unknown(app: Application) -> No
         scopes = Growing()
 
     assert "scopes" not in app.row(Key())
-    assert app.keyaudit.degraded() == {("authentication", "RuntimeError"): 1}
+    assert app.recorder.errors() == {("authentication", "RuntimeError"): 1}
 
 
 def test_a_key_that_is_never_the_same_twice_is_one_snapshot(app: Application) -> None:
@@ -411,7 +412,7 @@ def test_a_key_that_is_never_the_same_twice_is_one_snapshot(app: Application) ->
     key = Key()
     row = app.row(key)
     assert row["scopes"] == ["s:1"]
-    assert app.keyaudit.server_span()["keyaudit.key.scopes"] == ("s:1",)
+    assert app.recorder.server_span()["keyaudit.key.scopes"] == ("s:1",)
     assert key.count == 1
 
 
@@ -424,7 +425,7 @@ def test_the_snapshot_does_not_change_with_the_key(app: Application) -> None:
         scopes: ClassVar[list[str]] = ["a"]
 
     app.module.KEYS["key"] = Key()
-    with app.keyaudit.request():
+    with app.recorder.request():
         app.module.verify("key")
         Key.scopes.append("b")
         app.module.record("create")
@@ -449,7 +450,7 @@ def test_a_key_that_blocks_holds_up_nobody_else(app: Application) -> None:
     app.module.KEYS.update(slow=Slow(), fast=ApiKey("k_fast"))
 
     def request(name: str) -> None:
-        with app.keyaudit.request():
+        with app.recorder.request():
             app.module.verify(name)
             fields: dict[str, Any] = {"for": name}
             app.module.record("create", fields)
@@ -488,7 +489,7 @@ def test_what_only_says_that_it_is_an_api_key_is_read_at_once(app: Application) 
 
     proxy = Proxy()
     app.module.KEYS["key"] = proxy
-    with app.keyaudit.request():
+    with app.recorder.request():
         assert app.module.verify("key") is proxy
         now[0] = ApiKey("k_2")
         app.module.record("create")
@@ -725,7 +726,7 @@ def test_an_asynchronous_property_is_counted_once_a_call(app: Application, caplo
     for _ in range(3):
         assert app.row(key)["id"] == "k_1"
     gc.collect()
-    assert app.keyaudit.degraded() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 3}
+    assert app.recorder.errors() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 3}
     assert "would have to be awaited" in caplog.text
     key.held.close()
 

@@ -139,19 +139,21 @@ def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: i
         for element in node.elts:
             yield from _kinds_of_node(element, namespace, depth - 1)
     elif isinstance(node, ast.Subscript):
-        name, arguments = _last_name(node.value), node.slice
-        elements = arguments.elts if isinstance(arguments, ast.Tuple) else [arguments]
-        if name == "Union":
-            for element in elements:
-                yield from _kinds_of_node(element, namespace, depth - 1)
-        elif name in _WRAPPERS:
-            yield from _kinds_of_node(elements[0], namespace, depth - 1)
-        else:
-            yield from _kinds_of_node(node.value, namespace, depth - 1)
+        yield from _kinds_of_node(_type_in(node), namespace, depth - 1)
     elif (name := _last_name(node)) in _KINDS_BY_NAME:
         yield _KINDS_BY_NAME[name]
     else:
         yield from _kinds(_looked_up(node, namespace), namespace, depth)
+
+
+def _type_in(node: ast.Subscript) -> ast.expr:
+    """Return the part of a generic type that names what it takes."""
+    name, arguments = _last_name(node.value), node.slice
+    if name == "Union":
+        return arguments
+    if name in _WRAPPERS:
+        return arguments.elts[0] if isinstance(arguments, ast.Tuple) else arguments
+    return node.value
 
 
 def _last_name(node: ast.expr) -> str:
@@ -185,7 +187,7 @@ def _aliased(annotation: Any) -> Any:
 def _bounds(variable: Any) -> Iterable[Any]:
     """Return the bound of a type variable, or its constraints; as a string if they would have to be evaluated."""
     evaluate = (variable.evaluate_bound or variable.evaluate_constraints) if _ARE_LAZY else None
-    if evaluate is None or type(evaluate).__name__ == "constevaluator":  # of a call of ``TypeVar``
+    if evaluate is None or type(evaluate).__name__ == "_ConstEvaluator":  # of a call of ``TypeVar``
         return variable.__constraints__ or (variable.__bound__,)
     return (_as_string(evaluate),)
 

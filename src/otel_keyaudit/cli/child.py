@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,13 +28,16 @@ def records() -> Iterator[Path]:
         yield Path(directory)
 
 
-def run_instrumented(command: Sequence[str], directory: Path, function: str) -> int:
+def run_instrumented(
+    command: Sequence[str], directory: Path, function: str, variables: Mapping[str, str] | None = None
+) -> int:
     """Run a command until it ends. Signals are passed on to the processes of the command.
 
     Args:
         command: The command with its arguments.
         directory: Directory of the records.
         function: ``module:name`` of the function that each process calls before the instrumentors are loaded.
+        variables: More environment variables.
 
     Returns:
         The exit status of the command; negative if a signal ended it.
@@ -45,7 +48,7 @@ def run_instrumented(command: Sequence[str], directory: Path, function: str) -> 
     if shutil.which(command[0]) is None:
         raise WrongUseError(f"there is no command {shown(command[0])} to run; check its name and your PATH")
     python_path = _python_path(_distribution(directory, function))
-    environment = {**os.environ, DIRECTORY: str(directory), "PYTHONPATH": python_path}
+    environment = {**os.environ, **(variables or {}), DIRECTORY: str(directory), "PYTHONPATH": python_path}
     for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
         environment.setdefault(exporter, "none")  # no collector is needed to observe calls
     # The command's output goes to standard error, because standard output has the result. Its own process group

@@ -112,10 +112,10 @@ def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
     """Return the key types of all libraries. Those of the chosen presets are in use."""
-    return KeyTypes(_key_type, [name for one in chosen.values() for name in one.key_types])
+    return KeyTypes(key_type, [name for one in chosen.values() for name in one.key_types])
 
 
-def _key_type(name: str) -> KeyType | None:
+def key_type(name: str) -> KeyType | None:
     """Return the key type of a class by ``module:Class``. Its preset is imported at the first request for it."""
     package = name.partition(":")[0].partition(".")[0]
     return preset(_KNOWS_KEYS_OF[package]).key_types.get(name) if package in _KNOWS_KEYS_OF else None

@@ -192,7 +192,7 @@ def targets(folder: Path, source: str, header: str = "x-api-key", value: str = C
         ),
         (
             TUPLE, "x-api-key", CREDENTIAL, "shop:TokenAuthentication.authenticate_credentials?key=return[1]",
-            "shop:Journal.add?fields=args.entry.metadata",
+            "shop:Journal.add?fields=args.entry.metadata&action=args.entry.action",
         ),
     ],
     ids=["plain", "async", "factory", "tuple"],

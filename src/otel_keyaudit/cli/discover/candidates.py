@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from otel_keyaudit.presets import _registry
+
+_NO_AUDIT_LOGS: Final = frozenset({"celery", "executors", "logging", "loguru", "structlog", "threads"})
+"""Presets whose functions are called for other reasons than an audit log, too."""
 
 
 class Candidate(NamedTuple):
@@ -37,12 +42,21 @@ def rank(records: Iterable[dict[str, Any]]) -> list[Candidate]:
     return sorted(best.values(), key=lambda one: (one.kind != "auth", -one.score, one.target))
 
 
+def preset_paths() -> dict[str, list[str]]:
+    """Return the functions that the installed presets name, each with the names of its presets."""
+    found: dict[str, list[str]] = {}
+    for name, preset in _registry.presets().items():
+        if name not in _NO_AUDIT_LOGS and preset.shortcoming() is None:
+            for target in preset.installed_targets():
+                found.setdefault(target.path, []).append(name)
+    return found
+
+
 def _auth(found: dict[str, Any]) -> Candidate:
-    fields = dict(found["fields"]) if found["key"] == "return" else {"key": found["key"], **found["fields"]}
-    for field in ("scopes", "allow_list"):
-        name = fields.get(field, field)
-        if found["types"].get(name) == "str":
-            fields[field] = f"{name}|split"
+    is_known = any(_registry.key_type(name) is not None for name in found["classes"])  # its fields are known
+    fields = {} if is_known else found["fields"]
+    if found["key"] != "return":
+        fields = {"key": found["key"], **fields}
     return Candidate("auth", _target(found["path"], fields), found["score"], found["members"], found["returns"])
 
 

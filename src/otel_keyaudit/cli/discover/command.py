@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Any
 
 import click
 
 from otel_keyaudit.cli.child import records, run_instrumented
-from otel_keyaudit.cli.discover.candidates import rank
-from otel_keyaudit.cli.discover.rendering import as_document, print_candidates
+from otel_keyaudit.cli.discover.candidates import preset_paths, rank
+from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
+from otel_keyaudit.cli.discover.watching.packages import PACKAGES, named_packages
+from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.recorder import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
@@ -28,11 +32,30 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     never values. The service is slower while it is watched. Exit status 1: nothing was found.
     """
     with records() as directory:
+        paths = preset_paths()
+        (directory / PRESET_PATHS).write_text(json.dumps(list(paths)), encoding="utf-8")
         click.echo("keyaudit: send a request with an API key that writes an audit row, and press Ctrl-C", err=True)
-        run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start")
-        candidates = rank(read_records(directory))
+        packages = {PACKAGES: ",".join(named_packages(command))}
+        status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", packages)
+        seen = list(read_records(directory))
+    found = Discovery(rank(seen), _called_presets(seen, paths), _remark(seen, status))
     if is_json:
-        print_json(as_document(candidates))
+        print_json(as_document(found))
     else:
-        print_candidates(candidates)
-    sys.exit(0 if candidates else 1)
+        print_discovery(found)
+    sys.exit(0 if found.candidates or found.presets else 1)
+
+
+def _called_presets(seen: list[dict[str, Any]], paths: dict[str, list[str]]) -> list[str]:
+    """Return the presets with a function that was called."""
+    called = {path for record in seen for path in record["called"]}
+    return sorted({preset for path in called for preset in paths[path]})
+
+
+def _remark(seen: list[dict[str, Any]], status: int) -> str | None:
+    """Return the reason why nothing can have been found."""
+    if not seen:
+        return f"no HTTP request reached the service, which ended with status {status}; read its output, and send one"
+    if not any(record["has_credentials"] for record in seen):
+        return "no request had an API key in a header, a cookie or the query; send one that has"
+    return None

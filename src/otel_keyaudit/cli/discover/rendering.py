@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_keyaudit.cli.discover.candidates import Candidate
 from otel_keyaudit.cli.output import line, people
@@ -13,32 +13,53 @@ _TITLES = {"auth": "functions that authenticate", "audit": "functions that write
 _MAX_SHOWN = 5
 
 
-def as_document(candidates: Sequence[Candidate]) -> dict[str, Any]:
+class Discovery(NamedTuple):
+    """The result.
+
+    Attributes:
+        candidates: The likely targets.
+        presets: Presets with a function that was called.
+        remark: The reason why nothing can have been found, ``None`` if there is none.
+    """
+
+    candidates: Sequence[Candidate]
+    presets: Sequence[str]
+    remark: str | None
+
+
+def as_document(found: Discovery) -> dict[str, Any]:
     """Return the JSON document."""
     return {
         "format": "keyaudit-discover/1",
         "targets": [
             {"kind": one.kind, "target": one.target, "returns": one.returns or None, "members": one.members}
-            for one in candidates
+            for one in found.candidates
         ],
+        "presets": list(found.presets),
     }
 
 
-def print_candidates(candidates: Sequence[Candidate]) -> None:
+def print_discovery(found: Discovery) -> None:
     """Print the likely targets in order, and the lines to copy."""
     console = people()
     exports = []
     for kind, title in _TITLES.items():
-        shown = [one for one in candidates if one.kind == kind][:_MAX_SHOWN]
+        shown = [one for one in found.candidates if one.kind == kind][:_MAX_SHOWN]
         console.print(line((f"{title}, the likeliest first", "bold")))
         if not shown:
             console.print("  none was called")
         for one in shown:
             console.print(line(f"  {one.target}"), soft_wrap=True)
-            what = f"    returns {one.returns}: " if one.returns else "    parameters: "
-            console.print(line(what, ", ".join(_described(one.members))), soft_wrap=True)
+            head = f"    returns {one.returns}: " if one.returns else "    parameters: "
+            console.print(line(head, ", ".join(_described(one.members))), soft_wrap=True)
         if shown:
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
+    if found.presets:
+        console.print(line(("presets with a function that was called", "bold")))
+        console.print(line(f"  {', '.join(found.presets)}"), soft_wrap=True)
+        exports.append(f"export OTEL_PYTHON_KEYAUDIT_PRESETS={','.join(found.presets)}")
+    if found.remark is not None:
+        console.print(line((found.remark, "bold red")), soft_wrap=True)
     for export in exports:
         console.print(line(export), soft_wrap=True)
 

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from otel_keyaudit.cli.discover.watching.values import attributes
+from otel_keyaudit.cli.discover.watching.values import attributes, few_attributes
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 _MIN_LENGTH: Final = 4
 """Characters of the shortest credential; shorter strings are found in many values by chance."""
 
-_REQUESTS: Final = ("Request", "HTTPConnection", "WebSocket")
+_PARAMETER = re.compile(r'\w+="?([^",=\s]+)')
+"""A parameter of a header, as in ``ApiKey key=..., v=1``."""
+
+_MAX_ELEMENTS: Final = 10
+_MAX_ITEMS: Final = 100
+
+_REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
 """Ends of the names of classes whose objects hold the headers of a request."""
 
-DIRECT: Final = 2
-"""The argument is the credential, or a string that contains it."""
+_OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_request", "_message"})
+"""Attributes of such objects; a model of a request's body has none of them."""
+
+DIRECT: Final = 3
+"""An argument is the credential, a string that contains it, or a small object around it."""
+
+LOCAL: Final = 2
+"""The function read the credential from the request into a local variable."""
 
 INDIRECT: Final = 1
-"""The argument is a request, or a mapping that contains the credential."""
+"""An argument is a request, or a mapping that contains the credential."""
 
 
 def presented(scope: Any) -> set[str]:
@@ -55,38 +68,56 @@ def _after_scheme(value: str) -> Iterator[str]:
     scheme, _, rest = value.partition(" ")
     if rest:
         yield rest.strip()
+        yield from _PARAMETER.findall(rest)
         if scheme.lower() == "basic":
             yield from _halves(rest)
 
 
 def _halves(encoded: str) -> list[str]:
+    """Return the password of a user, or the name where the password is too short to be the credential."""
     try:
-        return b64decode(encoded).decode("latin-1").split(":", 1)
+        user, _, password = b64decode(encoded).decode("latin-1").partition(":")
     except ValueError:
         return []
+    return [password if len(password) >= _MIN_LENGTH else user]
 
 
-def strength(value: object, credentials: set[str]) -> int:
+def strength(value: object, credentials: Collection[str]) -> int:
     """Return how an argument holds one of the credentials; 0 if it does not."""
-    if isinstance(value, str):
-        return DIRECT if any(one in value for one in credentials) else 0
-    if isinstance(value, (bytes, bytearray)):
-        return strength(bytes(value).decode("latin-1"), credentials)
-    if isinstance(value, (list, tuple)) and len(value) <= 10:
-        return max(
-            (strength(element, credentials) for element in value if isinstance(element, (str, bytes))), default=0
-        )
-    if type(value) is dict and len(value) <= 50:
-        texts = [element for element in list(value.values()) if isinstance(element, (str, bytes))]
-        return INDIRECT if any(strength(text, credentials) for text in texts) else 0
-    if _wraps(value, credentials):
+    if is_direct(value, credentials):
         return DIRECT
-    return INDIRECT if type(value).__name__.endswith(_REQUESTS) else 0
+    if type(value) is dict:
+        elements = list(value.values())[:_MAX_ITEMS]
+        return INDIRECT if any(_in_element(element, credentials) for element in elements) else 0
+    if is_request(value) or type(value).__name__.endswith("Headers"):
+        return INDIRECT
+    if any(holds(element, credentials) for element in few_attributes(value)):
+        return DIRECT  # a wrapper such as SecretStr or HTTPAuthorizationCredentials, or an object made for this request
+    return 0
 
 
-def _wraps(value: object, credentials: set[str]) -> bool:
-    """Check for a small object around the credential, such as ``SecretStr`` or ``HTTPAuthorizationCredentials``."""
-    stored = attributes(value)
-    if len(stored) > 4:
-        return False
-    return any(strength(content, credentials) for content in list(stored.values()) if isinstance(content, str))
+def is_direct(value: object, credentials: Collection[str]) -> bool:
+    """Check for a credential, and for a short list or tuple with one."""
+    if isinstance(value, (list, tuple)):
+        return len(value) <= _MAX_ELEMENTS and any(holds(element, credentials) for element in value)
+    return holds(value, credentials)
+
+
+def holds(value: object, credentials: Collection[str]) -> bool:
+    """Check for a string or bytes that contain one of the credentials."""
+    if isinstance(value, str):
+        return any(credential in value for credential in credentials)
+    if isinstance(value, (bytes, bytearray)):
+        return holds(bytes(value).decode("latin-1"), credentials)
+    return False
+
+
+def is_request(value: object) -> bool:
+    """Check for an object that holds the headers of a request."""
+    return type(value).__name__.endswith(_REQUESTS) and not _OF_REQUESTS.isdisjoint(attributes(value))
+
+
+def _in_element(value: object, credentials: Collection[str]) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_in_element(element, credentials) for element in value[:_MAX_ITEMS])
+    return holds(value, credentials)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import sysconfig
-from inspect import CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from otel_keyaudit.cli.discover.watching.naming import target_path
-from otel_keyaudit.cli.discover.watching.words import audit_weight
+from otel_keyaudit.cli.discover.watching.packages import is_library
+from otel_keyaudit.cli.discover.watching.words import audit_weight, auth_weight, is_container, is_parser
 
-_PATHS = sysconfig.get_paths()
-_SITE_PACKAGES = ("site-packages", "dist-packages")
+SCOPES: Final = ("scope", "environ")
+"""Parameters of applications of ASGI and WSGI."""
+
+_MAX_CALLS: Final = 1000
+_MAX_LIBRARY_CALLS: Final = 50
+"""Calls without a credential after which a function is not watched any longer."""
 
 
 class Function:
@@ -25,20 +29,33 @@ class Function:
         code = frame.f_code
         extra = bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
         count = code.co_argcount + code.co_kwonlyargcount
+        self.code = code
         self.parameters = code.co_varnames[:count]
         self.arguments = code.co_varnames[: count + extra]
         self.is_coroutine = bool(code.co_flags & CO_COROUTINE)
-        self.is_library = any(part in code.co_filename for part in _SITE_PACKAGES)
-        self.request_parameter = next((name for name in ("scope", "environ") if name in self.parameters), None)
+        self.is_async_generator = bool(code.co_flags & CO_ASYNC_GENERATOR)
+        self.is_library = is_library(code.co_filename)
+        self.request_parameter = next((name for name in SCOPES if name in self.parameters), None)
         self.path = target_path(frame)
         self.audit_weight = 0 if self.path is None else audit_weight(self.path)
+        self.auth_weight = 0 if self.path is None else auth_weight(self.path)
+        self.is_parser = self.path is not None and is_parser(self.path)
+        self.is_container = self.path is not None and is_container(self.path)
+        self._calls = 0
         self.found: dict[str, Any] | None = None
         self.audit: dict[str, Any] | None = None
 
+    def is_idle(self, is_holder: bool) -> bool:
+        """Count a call; return whether the function has been called often enough to be of no interest."""
+        self._calls = 0 if is_holder else self._calls + 1
+        return self._calls > (_MAX_LIBRARY_CALLS if self.is_library else _MAX_CALLS) and self.audit is None
 
-def is_ignored(file: str) -> bool:
-    """Check for the standard library, for OpenTelemetry and for the library itself."""
-    if file.startswith("<") or "/opentelemetry/" in file or "/otel_keyaudit/" in file:
-        return True
-    is_standard = file.startswith((_PATHS["stdlib"], _PATHS["platstdlib"]))
-    return is_standard and not any(part in file for part in _SITE_PACKAGES)
+    @property
+    def package(self) -> str:
+        """Return the name of the top-level package."""
+        return "" if self.path is None else self.path.partition(":")[0].partition(".")[0]
+
+    def keep(self, found: dict[str, Any] | None) -> None:
+        """Keep the best description of the keys that the function returns."""
+        if found is not None and (self.found is None or found["score"] > self.found["score"]):
+            self.found = found

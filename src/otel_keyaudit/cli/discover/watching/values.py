@@ -1,60 +1,141 @@
-"""Describe values by the names and types of their members. No value of the application is kept or printed."""
+"""Read the stored members of values. No code of the application runs, and no value is kept or printed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from enum import Enum
+from functools import cache
+from types import MemberDescriptorType
+from typing import Any, Final, cast
 
-_MAX_MEMBERS = 40
+_MAX_MEMBERS: Final = 40
+_FEW: Final = 4
 
-_PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), list, tuple, set, frozenset, type)
+_PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), list, set, frozenset, type, Enum)
+_ROWS: Final = {
+    "sqlite3": ("Row",), "sqlalchemy": ("Row", "RowMapping"), "asyncpg": ("Record",),
+    "psycopg2": ("DictRow", "RealDictRow"),
+    "collections": ("UserDict", "ChainMap", "OrderedDict", "defaultdict"),
+}  # fmt: skip
+"""Mappings and rows whose keys can be asked for without effects: module and classes."""
+
+
+class _Declared:
+    """A member that the class declares and that is not stored, such as a property; nobody reads it."""
+
+
+DECLARED: Final = _Declared()
+
+
+def is_plain(value: object) -> bool:
+    """Check for a value without members."""
+    return issubclass(type(value), _PLAIN) or (type(value) is tuple)
+
+
+def content(value: object) -> dict[str, Any]:
+    """Return the public members of a mapping or an object.
+
+    Only stored values are read, so that no property of the application runs. A member that is not stored is
+    ``DECLARED``.
+    """
+    kind = type(value)
+    if is_plain(value):
+        return {}
+    if kind is dict:
+        found = dict(value)  # type: ignore[call-overload]
+    elif _is_row(kind):
+        found = {name: _item(value, name) for name in _keys(value)}
+    elif issubclass(kind, Mapping):
+        found = {}
+    else:
+        found = attributes(value)
+        for name in declared(kind):
+            found.setdefault(name, DECLARED)
+    return dict([item for item in found.items() if _is_public(item[0])][:_MAX_MEMBERS])
 
 
 def members(value: object) -> dict[str, str]:
-    """Return the public members of a mapping or an object with the names of their types.
-
-    Only stored values are read, so that no property of the application runs. A member that is not stored has an empty
-    type.
-    """
-    kind = type(value)
-    if issubclass(kind, _PLAIN):
-        return {}
-    if issubclass(kind, Mapping):
-        stored: Mapping[Any, Any] = value if kind is dict else {}  # type: ignore[assignment]
-    else:
-        stored = attributes(value)
-    found = {name: type_name(content) for name, content in list(stored.items()) if _is_public(name)}
-    if not issubclass(kind, Mapping):
-        for name in declared(kind):
-            found.setdefault(name, "")
-    return dict(list(found.items())[:_MAX_MEMBERS])
+    """Return the public members of a mapping or an object with the names of their types, empty if not stored."""
+    return {name: type_name(stored) for name, stored in content(value).items()}
 
 
 def attributes(value: object) -> dict[str, Any]:
     """Return the stored attributes of an object; no code of its class runs, which could recurse or have effects."""
+    kind = type(value)
+    if issubclass(kind, tuple):
+        names: tuple[str, ...] = kind.__dict__.get("_fields", ())
+        return dict(zip(names, tuple.__iter__(cast("tuple[Any, ...]", value)), strict=False))
     try:
         stored = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return {}
-    return stored if type(stored) is dict else {}
+        stored = {}
+    found = dict(stored) if type(stored) is dict else {}
+    for name, slot in _slots(kind).items():
+        if name not in found:
+            try:
+                found[name] = slot.__get__(value)
+            except AttributeError:  # it was never set
+                continue
+    return found
+
+
+def few_attributes(value: object) -> list[Any]:
+    """Return the stored attributes of an object that has at most four."""
+    kind = type(value)
+    if issubclass(kind, (int, float, type(None), set, frozenset, type, Enum)):
+        return []
+    try:
+        stored = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return list(attributes(value).values()) if len(_slots(kind)) <= _FEW else []
+    return list(stored.values()) if type(stored) is dict and len(stored) <= _FEW else []
+
+
+@cache
+def _slots(kind: Any) -> dict[str, MemberDescriptorType]:
+    """Return the slots of a class."""
+    return {
+        name: slot
+        for one in reversed(kind.__mro__[:-1])
+        for name, slot in vars(one).items()
+        if type(slot) is MemberDescriptorType
+    }
 
 
 def declared(kind: type) -> list[str]:
     """Return the public names that a class declares: slots, fields of named tuples, properties and columns."""
-    names = [name for one in kind.__mro__[:-1] for name, content in vars(one).items() if not _is_method(content)]
+    names = [name for one in kind.__mro__[:-1] for name, stored in vars(one).items() if not _is_method(stored)]
     return [name for name in names if _is_public(name)]
 
 
-def _is_method(content: object) -> bool:
-    return callable(content) or isinstance(content, (classmethod, staticmethod))
+def type_name(value: object) -> str:
+    """Return the name of a type, for a list also of its first element's; empty for a value that is not stored."""
+    if value is DECLARED:
+        return ""
+    if isinstance(value, (list, tuple, set, frozenset)) and value:
+        return f"{type(value).__name__}[{type(next(iter(value))).__name__}]"
+    return type(value).__name__
+
+
+def _is_method(stored: object) -> bool:
+    return callable(stored) or isinstance(stored, (classmethod, staticmethod))
 
 
 def _is_public(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier() and not name.startswith("_")
 
 
-def type_name(value: object) -> str:
-    """Return the name of a type, and for a list also that of its first element."""
-    if isinstance(value, (list, tuple, set, frozenset)) and value:
-        return f"{type(value).__name__}[{type(next(iter(value))).__name__}]"
-    return type(value).__name__
+def _is_row(kind: type) -> bool:
+    return any(
+        one.__name__ in _ROWS.get(one.__module__.partition(".")[0], ()) for one in kind.__mro__[:-1] if one.__module__
+    )
+
+
+def _keys(value: Any) -> list[str]:
+    if isinstance(value, tuple) or not hasattr(value, "keys"):
+        return list(value._fields)
+    return list(value.keys())
+
+
+def _item(value: Any, name: str) -> Any:
+    return getattr(value, name, DECLARED) if isinstance(value, tuple) or not hasattr(value, "keys") else value[name]

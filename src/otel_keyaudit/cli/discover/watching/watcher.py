@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import sys
-import threading
+import json
 from collections import OrderedDict
-from collections.abc import Mapping
-from opcode import opname
+from collections.abc import Iterable, Mapping, Sequence
+from gc import get_referents
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Final
 
-from otel_keyaudit.cli.discover.watching.credentials import DIRECT, presented, strength
-from otel_keyaudit.cli.discover.watching.descriptions import (
-    describe_builder,
-    describe_key,
-    describe_model,
-    describe_writer,
+from otel_keyaudit.cli.discover.watching.credentials import (
+    DIRECT,
+    INDIRECT,
+    LOCAL,
+    holds,
+    is_direct,
+    presented,
+    strength,
 )
-from otel_keyaudit.cli.discover.watching.functions import Function, is_ignored
+from otel_keyaudit.cli.discover.watching.events import refresh, watch
+from otel_keyaudit.cli.discover.watching.functions import SCOPES, Function
+from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, places
+from otel_keyaudit.cli.discover.watching.packages import is_ignored
+from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
+from otel_keyaudit.cli.discover.watching.values import is_plain
+from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer
 from otel_keyaudit.cli.recorder import Recorder, directory_of_records
-from otel_keyaudit.guard.guard import quietly
 
-_RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
-_MAX_OPEN_CALLS = 10_000
-_MAX_CREDENTIALS = 50
-_MAX_BUILT = 200
-_CONSTRUCTORS = ("__init__", "_declarative_constructor")
+_MAX_OPEN_CALLS: Final = 10_000
+_MAX_CREDENTIALS: Final = 50
+_MAX_BUILT: Final = 200
+_CONSTRUCTORS: Final = ("__init__", "_declarative_constructor")
 """Names of the constructors of models, of Django and of SQLAlchemy."""
+
+PRESET_PATHS: Final = "preset-paths.json"
+"""Name of the file with the functions that presets name."""
 
 
 def start() -> None:
@@ -36,19 +44,31 @@ def start() -> None:
     if directory is not None:
         watcher = Watcher(directory)
         watcher.begin()
-        threading.setprofile(watcher.profile)
-        sys.setprofile(watcher.profile)
+        watch(watcher)
+
+
+def _preset_paths(directory: Path) -> frozenset[str]:
+    file = directory / PRESET_PATHS
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else frozenset()
 
 
 class OpenCall:
-    """A call that was given the credential and has not ended."""
+    """A call that has not ended.
 
-    __slots__ = ("frame", "has_inner", "strength")
+    Attributes:
+        frame: Its frame, which is kept until the call ends, so that its id is not used again.
+        strength: How its arguments hold the credential.
+        stored: The objects that were stored on the request when the call began, by expression.
+        inner: The ids of the keys that calls inside of it returned, with the strength of each.
+    """
 
-    def __init__(self, frame: FrameType, strength: int) -> None:
+    __slots__ = ("frame", "inner", "stored", "strength")
+
+    def __init__(self, frame: FrameType, strength: int, stored: dict[str, int] | None = None) -> None:
         self.frame = frame
         self.strength = strength
-        self.has_inner = False
+        self.stored = stored
+        self.inner: dict[int, int] = {}
 
 
 class Watcher(Recorder):
@@ -60,115 +80,185 @@ class Watcher(Recorder):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._functions: dict[CodeType, Function | None] = {}
+        self._functions: dict[int, tuple[CodeType, Function | None]] = {}
         self._open: dict[int, OpenCall] = {}
+        self._preset_paths = _preset_paths(directory)
+        self._called: dict[str, None] = {}
+        self._requests = 0
         self._credentials: OrderedDict[str, None] = OrderedDict()
         self._built: OrderedDict[int, tuple[object, Function]] = OrderedDict()
         self._models: dict[type, dict[str, Any] | None] = {}
 
-    def totals(self) -> dict[str, list[dict[str, Any]]]:
+    def totals(self) -> dict[str, Any]:
         """Return the likely targets so far."""
-        functions = [function for function in list(self._functions.values()) if function is not None]
-        found = {
+        functions = [function for _, function in list(self._functions.values()) if function is not None]
+        models = [model for model in list(self._models.values()) if model is not None]
+        if not self._requests:
+            return {}
+        return {
+            "has_credentials": bool(self._credentials),
             "auth": [one.found for one in functions if one.found is not None],
-            "audit": [one.audit for one in functions if one.audit is not None],
+            "audit": [one.audit for one in functions if one.audit is not None] + models,
+            "called": list(self._called),
         }
-        found["audit"] += [model for model in list(self._models.values()) if model is not None]
-        return found if found["auth"] or found["audit"] else {}
 
     def forked(self) -> None:
         """Forget the targets of the parent process."""
+        self._requests = 0
+        self._called.clear()
         self._functions.clear()
         self._models.clear()
 
-    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        """Watch one call or return. ``sys.setprofile`` calls this; a failure of ours must not reach the application."""
-        quietly(self._watch, frame, event, argument)
+    def watches(self, code: CodeType) -> bool:
+        """Return whether a function is watched: before the first credential, only those that get a request."""
+        known = self._functions.get(id(code))
+        if known is not None:
+            return known[1] is not None
+        if not self._credentials:
+            parameters = code.co_varnames[: code.co_argcount]
+            return any(name in parameters for name in SCOPES) and not is_ignored(code.co_filename)
+        if not is_ignored(code.co_filename):
+            return True
+        self._functions[id(code)] = code, None
+        return False
 
-    def _watch(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call":
-            function = self._function(frame)
-            if function is not None:
-                self._called(frame, function)
-        elif event == "return" and id(frame) in self._open:
-            self._returned(frame, argument)
-        elif event == "return" and argument is not None:
-            self._note_built(frame, argument)
-
-    def _function(self, frame: FrameType) -> Function | None:
-        code = frame.f_code
-        if code in self._functions:
-            return self._functions[code]
-        function = None if is_ignored(code.co_filename) else Function(frame)
-        self._functions[code] = function
-        return function
-
-    def _called(self, frame: FrameType, function: Function) -> None:
+    def called(self, frame: FrameType) -> None:
+        """Note a request and its credential, a call that holds one, and an audit writer."""
+        function = self._function(frame)
         if function.request_parameter is not None:
             self._note_request(frame.f_locals.get(function.request_parameter))
         if not self._credentials or function.path is None or id(frame) in self._open:
             return
         arguments = frame.f_locals
         values = {name: arguments.get(name) for name in function.arguments}
-        credentials = set(self._credentials)
-        found = max((strength(value, credentials) for value in values.values()), default=0)
-        if found and not (function.is_library and found < DIRECT):
-            if len(self._open) > _MAX_OPEN_CALLS:
-                self._open.clear()
-            self._open[id(frame)] = OpenCall(frame, found)
+        is_holder = self._note_holder(frame, function, values)
         if self._built:
             self._note_stored(values)
-        if not function.is_library:
-            function.audit = function.audit or describe_writer(function, values)
-        elif frame.f_code.co_name in _CONSTRUCTORS:
+        if frame.f_code.co_name in _CONSTRUCTORS:
             self._note_model(type(values.get("self")))
+        elif not function.is_library:
+            function.audit = function.audit or describe_writer(function, values)
+        if function.is_idle(is_holder):
+            self._functions[id(function.code)] = function.code, None
+
+    def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
+        """Note a key that a call returns or stores, and a row that it builds."""
+        function = self._function(frame)
+        call = self._open.pop(id(frame), None) if is_end else self._open.get(id(frame))
+        if function.path is None or not self._credentials or (function.is_coroutine and not is_end):
+            return
+        storing = call if is_end and call is not None and call.stored is not None else None
+        if function.is_async_generator and not is_end:
+            value = next(iter(get_referents(value)), None)  # Python wraps it
+        has_members = type(value) is tuple or not is_plain(value)
+        if function.is_library if call is None else not (has_members or storing):
+            return
+        held = self._strength(frame, function, call)
+        if held and has_members:
+            self._note_key(frame, function, call, held, tuple(places(value)))
+        if storing is not None:
+            self._note_stored_key(frame, function, storing, max(held, INDIRECT))
+        if is_end:
+            self._note_built(function, value)
+
+    def raised(self, frame: FrameType) -> None:
+        """Forget a call."""
+        self._open.pop(id(frame), None)
+
+    def _function(self, frame: FrameType) -> Function:
+        code = frame.f_code
+        function = self._functions.get(id(code), (None, None))[1]
+        if function is None:
+            function = Function(frame)
+            self._functions[id(code)] = code, function
+            if function.path in self._preset_paths and self._credentials:
+                self._called[function.path] = None
+        return function
 
     def _note_request(self, scope: object) -> None:
         """Remember the credentials of a request."""
-        for credential in presented(scope):
+        self._requests += 1
+        found = presented(scope)
+        if found and not self._credentials:
+            self._functions.clear()
+            refresh()
+        for credential in found:
             self._credentials[credential] = None
             if len(self._credentials) > _MAX_CREDENTIALS:
                 self._credentials.popitem(last=False)
+
+    def _note_holder(self, frame: FrameType, function: Function, values: Mapping[str, Any]) -> bool:
+        """Remember a call that holds a credential or a request, or that can store a key in ``flask.g``."""
+        if function.is_library:
+            is_holder = any(is_direct(value, self._credentials) for value in values.values())
+            if is_holder:
+                self._remember(OpenCall(frame, DIRECT))
+            return is_holder
+        found = max((strength(value, self._credentials) for value in values.values()), default=0)
+        if found or in_flask():
+            stored = {place: id(value) for place, value, _ in stored_places(values)}
+            self._remember(OpenCall(frame, found, stored))
+        return found > 0
+
+    def _remember(self, call: OpenCall) -> OpenCall:
+        if len(self._open) > _MAX_OPEN_CALLS:
+            self._open.clear()
+        self._open[id(call.frame)] = call
+        return call
+
+    def _strength(self, frame: FrameType, function: Function, call: OpenCall | None) -> int:
+        """Return how a call that returns holds a credential."""
+        given = 0 if call is None else call.strength
+        if given >= LOCAL or function.is_library:
+            return given
+        is_local = any(holds(value, self._credentials) for value in frame.f_locals.values())
+        return LOCAL if is_local else given
+
+    def _note_key(
+        self, frame: FrameType, function: Function, call: OpenCall | None, held: int, found: Sequence[Place]
+    ) -> None:
+        """Record the key that a call returned, unless a call inside of it, which held the credential, returned it."""
+        inner = {} if call is None else call.inner
+        is_outer = any(strength >= held for strength in inner.values())
+        own = [place for place in found if inner.get(id(place[1]), 0) < held]
+        described = describe_key(function, own, held, self._credentials, is_outer=is_outer)
+        if described is not None:
+            function.keep(described)
+            if not function.is_library and not function.is_container:
+                self._mark_outer(frame, held, (id(value) for _, value, _ in found))
+
+    def _note_stored_key(self, frame: FrameType, function: Function, call: OpenCall, held: int) -> None:
+        """Record the key that a call stored, unless a call inside of it returned or stored it."""
+        arguments = frame.f_locals
+        values = {name: arguments.get(name) for name in function.arguments}
+        new = [
+            place
+            for place in stored_places(values)
+            if (call.stored or {}).get(place[0]) != id(place[1]) and id(place[1]) not in call.inner
+        ]
+        described = describe_key(function, new, held, self._credentials, is_outer=False)
+        if described is not None:
+            function.keep(described)
+            self._mark_outer(frame, held, (id(value) for _, value, _ in new))
+
+    def _mark_outer(self, frame: FrameType, held: int, keys: Iterable[int]) -> None:
+        """Tell the calls around a function that it returned or stored a key: the innermost one is the right one."""
+        marks = dict.fromkeys(keys, held)
+        outer = frame.f_back
+        while outer is not None:
+            if self.watches(outer.f_code) and not self._function(outer).is_library:
+                call = self._open.get(id(outer)) or self._remember(OpenCall(outer, 0))
+                call.inner.update(marks)
+            outer = outer.f_back
 
     def _note_model(self, kind: type) -> None:
         """Describe a model when its first object is constructed."""
         if kind not in self._models:
             self._models[kind] = describe_model(kind)
 
-    def _returned(self, frame: FrameType, value: Any) -> None:
-        call, function = self._open[id(frame)], self._functions[frame.f_code]
-        is_end = opname[frame.f_code.co_code[frame.f_lasti]] in _RETURNS if frame.f_lasti >= 0 else True
-        if function is None or (function.is_coroutine and not is_end):
-            return
-        if is_end:
-            del self._open[id(frame)]
-            self._note_built(frame, value)
-        found = None if call.has_inner else describe_key(function, value, call.strength)
-        if found is not None:
-            if not function.is_library:  # a library's function is the right one only if no function of the service is
-                self._mark_outer(frame, call.strength)
-            if function.found is None or found["score"] > function.found["score"]:
-                function.found = found
-
-    def _mark_outer(self, frame: FrameType, given: int) -> None:
-        """Mark the calls around a function that returned a key: the innermost function is the right one.
-
-        A function that was given the credential itself is not replaced by one that was given the request.
-        """
-        outer = frame.f_back
-        while outer is not None:
-            call = self._open.get(id(outer))
-            if call is not None and call.strength <= given:
-                call.has_inner = True
-                function = self._functions.get(outer.f_code)
-                if function is not None:
-                    function.found = None
-            outer = outer.f_back
-
-    def _note_built(self, frame: FrameType, value: object) -> None:
+    def _note_built(self, function: Function, value: object) -> None:
         """Remember a mapping that a function with a fitting name has built."""
-        function = self._functions.get(frame.f_code)
-        if function is not None and function.audit_weight and not function.is_library and isinstance(value, Mapping):
+        if function.audit_weight and not function.is_library and isinstance(value, Mapping):
             self._built[id(value)] = value, function
             if len(self._built) > _MAX_BUILT:
                 self._built.popitem(last=False)

@@ -27,6 +27,19 @@ PLACES: Final = (
 )  # fmt: skip
 """Parameters and members that can be the additional fields, the likeliest first."""
 
+PLACE_WORDS: Final = frozenset({
+    "details", "detail", "extra", "extras", "metadata", "meta", "fields", "attributes", "context", "properties",
+    "payload", "data", "changes", "info", "json",
+})  # fmt: skip
+"""Last words of other names that can be the additional fields, as in ``request_details``."""
+
+NO_WRITERS: Final = frozenset({
+    "get", "list", "read", "fetch", "find", "query", "count", "delete", "search", "load", "parse", "format",
+    "serialize", "validate", "is", "has", "should", "can", "configure", "setup", "register", "describe", "render",
+    "filter", "decode",
+})  # fmt: skip
+"""First words of the names of functions that write nothing."""
+
 EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "action": ("action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity"),
     "resource_type": ("resource_type", "object_type", "entity_type", "target_type", "entity"),
@@ -34,6 +47,34 @@ EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "outcome": ("outcome", "status", "result", "success"),
 }
 """Parameters of an audit writer by the field that they are, the default first."""
+
+OTHER_IDS: Final = (
+    "public_id", "uid", "guid", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id", "account_id",
+    "username", "login", "identity", "subject", "client_name", "display_name", "name",
+)  # fmt: skip
+"""Members that can stand for the id of a key that has none of the usual ones, the likeliest first."""
+
+NO_KEYS: Final = (
+    "Request", "WebSocket", "Session", "Connection", "Engine", "Task", "Future", "Logger", "Span",
+    "Headers", "Scope", "Query", "Select", "Cursor", "Manager", "Repository", "Router", "App", "FastAPI", "Flask",
+    "Route",
+)  # fmt: skip
+"""Ends of the names of classes whose objects are no keys."""
+
+_AUTH_WORDS = {
+    "apikey": 4, "authenticate": 4, "authentication": 4, "auth": 3, "verify": 3, "credential": 3, "credentials": 3,
+    "authenticator": 3, "authorize": 2, "authorization": 2, "bearer": 3, "token": 3, "tokens": 2, "key": 3, "keys": 2,
+    "jwt": 2, "principal": 2, "identity": 2, "claims": 3, "pat": 2, "secret": 1, "validate": 1, "check": 1,
+    "login": 1, "user": 1, "account": 1, "service": 0, "client": 1, "subject": 1, "security": 1, "permission": -1,
+    "request": -2, "session": -2, "limit": -3, "limiter": -3, "throttle": -3, "rate": -3, "log": -3,
+    "logger": -3, "audit": -3, "metric": -3, "metrics": -3, "event": -2, "span": -3, "trace": -3, "config": -3,
+    "settings": -3, "query": -1, "response": 0,
+}  # fmt: skip
+
+_PARSER_WORDS = frozenset({"decode", "parse", "split", "extract", "deserialize", "unpack", "loads"})
+_CONTAINER_WORDS = frozenset(
+    {"cache", "cached", "caches", "caching", "lru", "ttl", "memo", "redis", "memcache", "memoize"}
+)
 
 _AUDIT_WORDS = {
     "audit": 4, "auditlog": 4, "audits": 4, "auditing": 4, "journal": 4, "trail": 4, "activity": 3, "history": 3,
@@ -43,10 +84,31 @@ _AUDIT_WORDS = {
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case, as of ``get_apiKey`` or ``AuditLog``."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
 def audit_weight(name: str) -> int:
     """Return how much the name of a function or a module speaks of an audit log, from 0 to 4."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    return max((_AUDIT_WORDS.get(word, 0) for word in words), default=0)
+    return max((_AUDIT_WORDS.get(word, 0) for word in words(name)), default=0)
+
+
+def auth_weight(name: str) -> int:
+    """Return how much the name of a function or a class speaks of an API key, from -9 to 4."""
+    found = {_AUTH_WORDS.get(word, 0) for word in words(name.rpartition(":")[2])}
+    lowest, highest = min(found, default=0), max(found, default=0)
+    return lowest if lowest < -2 or highest <= 0 else highest
+
+
+def is_parser(path: str) -> bool:
+    """Check for the name of a function that reads a credential before it is verified."""
+    return not _PARSER_WORDS.isdisjoint(words(path.rpartition(".")[2].rpartition(":")[2]))
+
+
+def is_container(path: str) -> bool:
+    """Check for the name of a cache, which returns everything that it was given."""
+    return not _CONTAINER_WORDS.isdisjoint(words(path))
 
 
 def first_of(candidates: Iterable[str], names: Iterable[str]) -> str | None:

@@ -1,0 +1,112 @@
+"""Deliver the calls of all functions: by ``sys.monitoring``, and before Python 3.12 by a profile function."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from opcode import opname
+from types import CodeType, FrameType
+from typing import Any, Protocol
+
+from otel_keyaudit.guard.guard import quietly
+
+_RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
+_TOOLS = range(5, -1, -1)
+_NAME = "keyaudit-discover"
+
+
+class Observer(Protocol):
+    """Receives the events. A failure in it must not reach the application."""
+
+    def watches(self, code: CodeType) -> bool:
+        """Return whether the calls of a function are of interest; the answer may change until ``refresh()``."""
+
+    def called(self, frame: FrameType) -> None:
+        """A call begins."""
+
+    def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
+        """A call returns a value, or yields it and goes on."""
+
+    def raised(self, frame: FrameType) -> None:
+        """A call ends with an exception."""
+
+
+def watch(observer: Observer) -> None:
+    """Deliver the events of this process, in all threads, to an observer."""
+    if sys.version_info >= (3, 12):
+        _Monitor(observer).begin()
+    else:
+        profile = _Profile(observer).profile
+        threading.setprofile(profile)
+        sys.setprofile(profile)
+
+
+def refresh() -> None:
+    """Ask again which functions are of interest."""
+    if sys.version_info >= (3, 12):
+        sys.monitoring.restart_events()
+
+
+class _Profile:
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event in ("call", "return"):
+            quietly(self._deliver, frame, event, argument)
+
+    def _deliver(self, frame: FrameType, event: str, argument: Any) -> None:
+        if not self._observer.watches(frame.f_code):
+            return
+        if event == "call":
+            self._observer.called(frame)
+        else:
+            # an exception is reported as a return of None
+            is_end = frame.f_lasti < 0 or opname[frame.f_code.co_code[frame.f_lasti]] in _RETURNS
+            self._observer.returned(frame, argument, is_end)
+
+
+if sys.version_info >= (3, 12):
+
+    class _Monitor:
+        """Functions that are of no interest are asked for once, so that they cost nothing afterwards."""
+
+        def __init__(self, observer: Observer) -> None:
+            self._observer = observer
+
+        def begin(self) -> None:
+            monitoring = sys.monitoring
+            tool = next(tool for tool in _TOOLS if monitoring.get_tool(tool) is None)
+            monitoring.use_tool_id(tool, _NAME)
+            events = monitoring.events
+            for event, callback in (
+                (events.PY_START, self._start),
+                (events.PY_RETURN, self._return),
+                (events.PY_YIELD, self._yield),
+                (events.PY_UNWIND, self._unwind),
+            ):
+                monitoring.register_callback(tool, event, callback)
+            monitoring.set_events(tool, events.PY_START | events.PY_RETURN | events.PY_YIELD | events.PY_UNWIND)
+
+        # the frame of the function is the caller of the callback
+        def _start(self, code: CodeType, _: int) -> Any:
+            if not self._observer.watches(code):
+                return sys.monitoring.DISABLE
+            quietly(self._observer.called, sys._getframe(1))
+            return None
+
+        def _return(self, code: CodeType, _: int, value: Any) -> Any:
+            if not self._observer.watches(code):
+                return sys.monitoring.DISABLE
+            quietly(self._observer.returned, sys._getframe(1), value, True)
+            return None
+
+        def _yield(self, code: CodeType, _: int, value: Any) -> Any:
+            if not self._observer.watches(code):
+                return sys.monitoring.DISABLE
+            quietly(self._observer.returned, sys._getframe(1), value, False)
+            return None
+
+        def _unwind(self, code: CodeType, _: int, __: BaseException) -> None:
+            if self._observer.watches(code):
+                quietly(self._observer.raised, sys._getframe(1))

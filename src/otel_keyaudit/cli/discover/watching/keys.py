@@ -1,0 +1,143 @@
+"""Describe functions that return or store a key: their path and score, and the names and types of the key's members."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from enum import Enum
+from operator import itemgetter
+from typing import Any, Final
+
+from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
+from otel_keyaudit.cli.discover.watching.functions import Function
+from otel_keyaudit.cli.discover.watching.values import DECLARED, attributes, content, is_plain, type_name
+from otel_keyaudit.cli.discover.watching.words import (
+    IDS,
+    KEY_MEMBERS,
+    NO_KEYS,
+    OTHER_IDS,
+    OTHER_KEY_MEMBERS,
+    auth_weight,
+    first_of,
+)
+from otel_keyaudit.targets.expressions.secret_names import is_secret
+
+Place = tuple[str, Any, int]
+"""The expression of an object that can be a key, the object, and points that are taken off."""
+
+_POINTS: Final[Mapping[int, int]] = {DIRECT: 30, LOCAL: 26, INDIRECT: 10}
+_LIBRARY: Final = 20
+_LIBRARY_WITH_KEYS: Final = 5
+_CONTAINER: Final = 15
+_OUTER: Final = 5
+_PARSER: Final = 8
+_INSIDE: Final = 6
+_INSIDE_WITH_NAME: Final = 2
+_MAX_INSIDE: Final = 20
+
+
+def places(value: object, root: str = "return") -> Iterator[Place]:
+    """Yield the objects in a result that can be a key."""
+    if type(value) is tuple:
+        for position, element in enumerate(value[:3]):
+            if not is_plain(element):
+                yield f"{root}[{position}]", element, 0
+    elif not is_plain(value):
+        yield root, value, 0
+        stored = value if type(value) is dict else attributes(value)
+        for name, element in list(stored.items())[:_MAX_INSIDE]:
+            if isinstance(name, str) and name.isidentifier() and not name.startswith("_") and not is_plain(element):
+                yield f"{root}.{name}", element, _INSIDE_WITH_NAME if auth_weight(name) > 0 else _INSIDE
+
+
+def describe_key(
+    function: Function, found: Iterable[Place], strength: int, credentials: Collection[str], *, is_outer: bool
+) -> dict[str, Any] | None:
+    """Return the description of the likeliest key.
+
+    Args:
+        function: The function.
+        found: The objects that can be a key.
+        strength: How the function holds the credential.
+        credentials: The credentials of the requests.
+        is_outer: A function that this one called returned a key, too.
+    """
+    described = (_key(function, place, strength, credentials, _OUTER * is_outer) for place in found)
+    return max(filter(None, described), key=itemgetter("score"), default=None)
+
+
+def _key(
+    function: Function, place: Place, strength: int, credentials: Collection[str], discount: int
+) -> dict[str, Any] | None:
+    source, value, less = place
+    kind = type(value)
+    weight = auth_weight(kind.__name__) if kind is not dict else 0
+    if kind.__name__.endswith(NO_KEYS):
+        return None
+    stored = content(value)
+    if "status_code" in stored or "headers" in stored:
+        return None  # a response
+    usable = {name: one for name, one in stored.items() if not _is_secret(name, one, kind, credentials)}
+    key_id = first_of(IDS, (name for name, one in usable.items() if _can_be_id(one)))
+    likeness = 1 + (key_id is not None)
+    if key_id is None:
+        key_id = first_of(OTHER_IDS, (name for name, one in usable.items() if _can_be_id(one)))
+    if key_id is None:
+        return None
+    fields = {"id": key_id}
+    for field, names in KEY_MEMBERS.items():
+        # a member of another name that is empty may well be something else
+        named = (name for name, one in usable.items() if name != key_id and (one is not None or name == field))
+        name = first_of(names, named)
+        if name is not None:
+            fields[field] = _expression(name, usable[name]) if field != "name" else name
+    likeness += len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
+    if strength < DIRECT and likeness + max(weight, 0) < 4:
+        return None
+    if likeness < 2 and weight + function.auth_weight < 3:
+        return None
+    penalty = _penalty(function, kind) + discount + less
+    return {
+        "path": function.path,
+        "score": _POINTS[strength] + likeness + weight + function.auth_weight - penalty,
+        "key": source,
+        "fields": {field: name for field, name in fields.items() if name != field},
+        "returns": kind.__name__,
+        "classes": [f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],
+        "members": {name: type_name(one) for name, one in stored.items()},
+    }
+
+
+def _penalty(function: Function, kind: type) -> int:
+    if function.is_container:
+        return _CONTAINER
+    if not function.is_library:
+        return _PARSER * function.is_parser
+    defines_key = kind.__module__.partition(".")[0] == function.package
+    return _LIBRARY_WITH_KEYS if defines_key else _LIBRARY
+
+
+def _can_be_id(value: object) -> bool:
+    return value is not None and not isinstance(value, (bool, list, tuple, set, frozenset, dict, type))
+
+
+def _is_secret(name: str, value: object, kind: type, credentials: Collection[str]) -> bool:
+    """Check for a member that is a secret, or the primary key of a Django model that is one."""
+    if name == "pk":
+        name = str(getattr(getattr(getattr(kind, "_meta", None), "pk", None), "attname", name))
+    return is_secret(name) or (value is not DECLARED and holds(value, credentials))
+
+
+def _expression(name: str, value: object) -> str:
+    """Return the expression of a list, as its shape needs it."""
+    if isinstance(value, str):
+        separator = ":%2C" if "," in value else ""
+        return f"{name}|split{separator}"
+    if type(value) is dict:
+        return f"{name}|true_keys" if value and all(type(one) is bool for one in value.values()) else f"{name}|keys"
+    if isinstance(value, (list, tuple, set, frozenset)) and value:
+        element = next(iter(value))
+        if isinstance(element, Enum):
+            return f"{name}[].value"
+        member = first_of(("name", "scope", "code", "value", "id"), content(element))
+        return name if member is None else f"{name}[].{member}"
+    return name

@@ -1,0 +1,53 @@
+"""Tell the service's own code from its libraries."""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final
+
+PACKAGES = "_OTEL_KEYAUDIT_PACKAGES"
+"""Environment variable with the packages that the command names."""
+
+_PATHS = sysconfig.get_paths()
+_INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+?)(?:\.py)?(?:[\\/]|$)")
+_MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*(?::[\w.()]+)?")
+_SERVERS: Final = frozenset({
+    "celery", "daphne", "django", "fastapi", "fastapi_cli", "flask", "granian", "gunicorn", "hypercorn", "litestar",
+    "python", "starlette", "uvicorn", "waitress", "werkzeug", "opentelemetry", "ddtrace", "newrelic", "uv", "poetry",
+})  # fmt: skip
+"""Commands and packages that serve an application and are not the application."""
+
+
+def named_packages(command: Sequence[str]) -> list[str]:
+    """Return the packages that a command may name, as in ``uvicorn shop.main:app``, ``-m shop`` or a script of it."""
+    words = [match[1] for match in map(_MODULE.fullmatch, command[1:]) if match is not None]
+    script = Path(command[0]).name
+    words += [
+        point.value.partition(":")[0].partition(".")[0] for point in entry_points(group="console_scripts", name=script)
+    ]
+    return [word for word in dict.fromkeys(words) if word not in _SERVERS]
+
+
+def is_ignored(file: str) -> bool:
+    """Check for the standard library, for OpenTelemetry and for the library itself."""
+    if file.startswith("<") or "/opentelemetry/" in file or "/otel_keyaudit/" in file:
+        return True
+    return file.startswith((_PATHS["stdlib"], _PATHS["platstdlib"])) and _INSTALLED.search(file) is None
+
+
+def is_library(file: str) -> bool:
+    """Check for an installed package that is not the service's own."""
+    installed = _INSTALLED.search(file)
+    return installed is not None and installed[1] not in _own_packages()
+
+
+@cache
+def _own_packages() -> frozenset[str]:
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0]
+    return frozenset({*os.environ.get(PACKAGES, "").split(","), settings})

@@ -1,0 +1,67 @@
+"""Find keys that a middleware, a decorator or a hook stores for the rest of the request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from otel_keyaudit.cli.discover.watching.credentials import is_request
+from otel_keyaudit.cli.discover.watching.keys import Place
+from otel_keyaudit.cli.discover.watching.values import attributes, is_plain
+
+_OF_SERVERS: Final = frozenset({
+    "app", "router", "endpoint", "route", "state", "extensions", "headers", "path_params", "asgi", "session",
+    "resolver_match", "route_handler", "litestar_app", "_", "environ", "scope", "META", "GET", "POST", "COOKIES",
+    "_messages", "litestar",
+})  # fmt: skip
+"""Members of a request that its server and its framework store."""
+
+
+def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
+    """Yield the objects that are stored on a request, in an ASGI scope, a WSGI environ or ``flask.g``."""
+    for parameter, value in values.items():
+        root = f"args.{parameter}"
+        if is_request(value):
+            stored = attributes(value)
+            scope = stored.get("scope")
+            if type(scope) is dict:
+                yield from _in_scope(scope, root)
+            else:
+                yield from _in(stored, root)
+        elif parameter == "scope" and type(value) is dict:
+            yield from _in_scope(value, root)
+        elif parameter == "environ" and type(value) is dict:
+            yield from _in(value, root)
+    yield from _in_flask()
+
+
+def _in_scope(scope: dict[str, Any], root: str) -> Iterator[Place]:
+    state = scope.get("state")
+    if type(state) is dict:
+        yield from _in(state, f"{root}.state")
+    yield from _in(scope, root)
+
+
+def in_flask() -> bool:
+    """Check for an open request of Flask."""
+    return _flask_context() is not None
+
+
+def _flask_context() -> Any:
+    flask: Any = sys.modules.get("flask.globals")
+    variable = getattr(flask, "_cv_app", None)
+    return None if variable is None else variable.get(None)
+
+
+def _in_flask() -> Iterator[Place]:
+    context = _flask_context()
+    if context is not None and hasattr(context, "g"):
+        yield from _in(attributes(context.g), "flask:g")
+
+
+def _in(stored: Mapping[Any, Any], root: str) -> Iterator[Place]:
+    for name, value in list(stored.items()):
+        is_public = isinstance(name, str) and name.isidentifier() and not name.startswith("_")
+        if is_public and name not in _OF_SERVERS and not is_plain(value):
+            yield f"{root}.{name}", value, 1

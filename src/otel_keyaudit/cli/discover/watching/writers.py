@@ -1,0 +1,117 @@
+"""Describe functions that write an audit row, or that build one, and models whose rows are an audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from otel_keyaudit.cli.discover.watching.functions import Function
+from otel_keyaudit.cli.discover.watching.values import declared, is_plain, members, type_name
+from otel_keyaudit.cli.discover.watching.words import (
+    EVENT_PARAMETERS,
+    NO_KEYS,
+    NO_WRITERS,
+    PLACE_WORDS,
+    PLACES,
+    audit_weight,
+    first_of,
+    words,
+)
+
+_THRESHOLD: Final = 6
+"""Lowest score of an audit writer: a place for fields and an action, or a name that speaks of an audit log."""
+
+_DEFAULT: Final = 4
+_LIKELY: Final = 2
+_IN_OBJECT: Final = 2
+
+
+def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the description of a function with a place for additional fields."""
+    if function.path is None or not NO_WRITERS.isdisjoint(words(function.path.rpartition(".")[2])[:1]):
+        return None
+    place, likeness, holder = _place(function, values)
+    if place is None:
+        return None
+    events = _events(function.parameters, "args")
+    if holder is not None:
+        events = {**_events(members(holder), place.rpartition(".")[0]), **events}
+    events = {field: source for field, source in events.items() if source != place}
+    score = function.audit_weight + likeness + 2 * ("action" in events) + len(events.keys() - {"action"})
+    if score < _THRESHOLD or not (function.audit_weight or likeness > _LIKELY):
+        return None
+    return {
+        "path": function.path,
+        "score": score,
+        "place": place,
+        "events": {field: source for field, source in events.items() if source != f"args.{field}"},
+        "members": {name: type_name(value) for name, value in values.items() if name not in ("self", "cls")},
+    }
+
+
+def _events(names: Iterable[str], root: str) -> dict[str, str]:
+    names = list(names)
+    found = {field: first_of(candidates, names) for field, candidates in EVENT_PARAMETERS.items()}
+    return {field: f"{root}.{name}" for field, name in found.items() if name is not None}
+
+
+def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, int, object]:
+    """Return the expression of the additional fields, how likely it is, and the object that has them."""
+    name = place_of(name for name in function.parameters if _can_hold_fields(values[name]))
+    if name is not None:
+        return f"args.{name}", _DEFAULT if name == PLACES[0] else _LIKELY, None
+    if function.audit_weight > _LIKELY:
+        for parameter in function.parameters:
+            holder = values[parameter]
+            is_none = is_plain(holder) or type(holder).__name__.endswith(NO_KEYS)
+            member = None if is_none else place_of(members(holder))
+            if member is not None:
+                return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
+    return None, 0, None
+
+
+def place_of(names: Iterable[str]) -> str | None:
+    """Return the name that is likeliest to be the additional fields."""
+    names = list(names)
+    found = first_of(PLACES, names)
+    return found or next((name for name in names if words(name)[-1:] and words(name)[-1] in PLACE_WORDS), None)
+
+
+def _can_hold_fields(value: object) -> bool:
+    return value is None or isinstance(value, Mapping) or (isinstance(value, str) and value.startswith("{"))
+
+
+def describe_builder(function: Function, value: object) -> dict[str, Any] | None:
+    """Return the description of a function that builds the additional fields or the row."""
+    found = members(value)
+    member = place_of(found)
+    if function.audit_weight < _DEFAULT and member is None:
+        return None
+    return {
+        "path": function.path,
+        "score": function.audit_weight + (_IN_OBJECT if member else 0),
+        "place": "return" if member is None else f"return.{member}",
+        "events": {},
+        "members": found,
+    }
+
+
+def describe_model(kind: type) -> dict[str, Any] | None:
+    """Return the description of a model of SQLAlchemy or Django whose rows are an audit log."""
+    is_sqlalchemy, is_django = hasattr(kind, "__mapper__"), hasattr(kind, "_meta") and hasattr(kind, "_save_table")
+    if not (is_sqlalchemy or is_django):
+        return None
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    columns = [name for name in declared(kind) if name not in ("metadata", "registry")]  # of every SQLAlchemy model
+    place, weight = place_of(columns), audit_weight(path)
+    if place is None or weight <= _LIKELY:
+        return None
+    root = "args.target" if is_sqlalchemy else "self"
+    known = _events(columns, root)
+    return {
+        "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
+        "score": weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"}),
+        "place": f"{root}.{place}",
+        "events": known,
+        "members": dict.fromkeys(columns, ""),
+    }

@@ -61,7 +61,7 @@ def members(value: object) -> dict[str, str]:
 
 def attributes(value: object) -> dict[str, Any]:
     """Return the stored attributes of an object; no code of its class runs, which could recurse or have effects."""
-    kind = type(value)
+    kind: Any = type(value)
     if issubclass(kind, tuple):
         names: tuple[str, ...] = kind.__dict__.get("_fields", ())
         return dict(zip(names, tuple.__iter__(cast("tuple[Any, ...]", value)), strict=False))
@@ -81,7 +81,7 @@ def attributes(value: object) -> dict[str, Any]:
 
 def few_attributes(value: object) -> list[Any]:
     """Return the stored attributes of an object that has at most four."""
-    kind = type(value)
+    kind: Any = type(value)
     if issubclass(kind, (int, float, type(None), set, frozenset, type, Enum)):
         return []
     try:

@@ -45,7 +45,7 @@ class ApiKey:
     catalog_version: ClassVar[str | None] = None
     """Version of the scope catalog in force in this process. Every digest includes it because scopes change meaning."""
 
-    # computed at first use; set in the way of a field, because access to ``__dict__`` would cost another 100 bytes
+    # computed at first use, and set like a field, because access to ``__dict__`` would cost another 100 bytes
     _digest: ClassVar[tuple[str | None, str]] = (None, "")
     _emitted: ClassVar[str] = ""
 

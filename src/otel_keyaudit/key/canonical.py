@@ -69,7 +69,7 @@ def as_id(value: object) -> str:
 def is_list(value: object) -> TypeGuard[Sequence[Any] | Set[Any]]:
     """Check whether a value is a sequence or a set, but not a string, bytes or a mapping.
 
-    An iterator is no list because reading it would take its elements from the application.
+    An iterator is not a list, because reading it would consume the application's elements.
     """
     return isinstance(value, (Sequence, Set)) and not isinstance(value, _NOT_LISTS)
 

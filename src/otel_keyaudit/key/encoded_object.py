@@ -10,7 +10,7 @@ import orjson
 
 
 class EncodedObject:
-    """The members that rows receive of one snapshot in one detail, without the ids of a span.
+    """The members of one snapshot in one detail, as rows receive them, without trace and span id.
 
     Each encoding is made at its first use because a service writes its rows either as mappings or as JSON text.
 
@@ -33,7 +33,7 @@ class EncodedObject:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Encode at the first use: Python asks here for a slot that has no value yet."""
+            """Encode at first use. Python calls this for a slot that has no value yet."""
             if name == "json":
                 self.json = to_json(self.members)[:-1]
                 return self.json

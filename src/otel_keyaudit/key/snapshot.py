@@ -80,7 +80,7 @@ class Snapshot:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Make an encoding at its first use: Python asks here for slots that have no value yet."""
+            """Encode at first use. Python calls this for a slot that has no value yet."""
             encode = _ENCODERS.get(name)
             if encode is None:
                 raise AttributeError(name)
@@ -126,7 +126,7 @@ class Snapshot:
             members[name] = ListAttribute(members[name])  # rows and spans share it
 
     def _show_full(self) -> Attributes:
-        # the detail comes last: if a span has no room for all lists, it must not claim to have them
+        # the detail comes last, because a span that has no room for all lists must not claim the detail ``full``
         lists = _shown(self.full.members, _ATTRIBUTES)
         permissions = _shown(self.full.members.get("effective_scope", {}), _EFFECTIVE_ATTRIBUTES)
         return {**self._identity(), **lists, **permissions, names.DETAIL: Detail.FULL.value}

@@ -1,11 +1,11 @@
-"""The places of a target: where its additional fields are, and where single values go.
+"""Write into the places of a target: the additional fields, and places for single values such as ``id_to``.
 
-A place is compiled once per target. Its ``put`` and ``set`` change the arguments of a call, never the caller's objects:
-mappings, lists and frozen objects on the way are copied. An attribute is set on the object that is being written.
+A place is compiled once per target. ``put`` and ``set`` change the arguments of a call, never the caller's objects:
+mappings, lists and frozen objects along the path are copied. An attribute is set on the object that is being written.
 
-What the function adds to such a copy, or removes from it, belongs to the caller too. So ``put`` and ``set`` return a
-function that copies these changes back, to be called after the application's function has ended, also when it raised;
-with several places, the last one's first.
+Items that the function adds to such a copy, or removes from it, must reach the caller. So ``put`` and ``set`` return a
+function that copies these changes back. It is called after the application's function has ended, also when that raised.
+With several places, these functions are called in reverse order.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from otel_keyaudit.targets.expressions.expression import Path
 from otel_keyaudit.targets.target import AuditTarget
 
 Change = Callable[[Any], Any]
-"""Returns additional fields with the members: :meth:`Merge.into`."""
+"""Merges members into additional fields and returns them: :meth:`Merge.into`."""
 
 After = Callable[[], None]
 """Copies the function's changes back to the caller's objects."""
 
 
 class Place:
-    """A path to a value of a call that is replaced.
+    """A value of a call that can be replaced.
 
     Args:
         path: ``args.<parameter>``, ``self`` or ``return``, with steps.
         binding: The parameters of the function.
 
     Attributes:
-        position: Where the value is among the positional arguments of all calls, if it is one of them.
+        position: The position of the value in the positional arguments of every call; ``None`` if it is not fixed.
     """
 
     def __init__(self, path: Path, binding: Binding) -> None:
@@ -55,7 +55,7 @@ class Place:
         self._annotated = quietly(kind_of_parameter, binding.function, path.parameter or "return")
 
     def _argument(self, call: Call) -> Any:
-        """Return the argument. A default that is no fields, such as a sentinel, counts as ``None``."""
+        """Return the argument. A default that cannot be additional fields, such as a sentinel, counts as ``None``."""
         value = self._read(call)
         if value is self._default and not self._steps and not isinstance(value, (str, bytes, Mapping)):
             return None
@@ -84,7 +84,8 @@ class FieldPlace(Place):
     Args:
         path: ``args.<parameter>``, ``self`` or ``return``, with steps.
         binding: The parameters of the function.
-        fields_as: What ``None`` becomes: ``text``, ``bytes`` or ``dict``; ``None`` if the target does not say.
+        fields_as: The kind that ``None`` becomes: ``text``, ``bytes`` or ``dict``; ``None`` if the target has no such
+            field.
     """
 
     def __init__(self, path: Path, binding: Binding, fields_as: str | None = None) -> None:
@@ -96,18 +97,19 @@ class FieldPlace(Place):
         self._last_kind: type | None = None
 
     def put(self, call: Call, merge: Merge, attempt: Attempt) -> After | None:
-        """Merge into the additional fields of a call, before the function runs.
+        """Merge the members into the additional fields of a call, before the function runs.
 
         Args:
             call: The call.
-            merge: What is merged.
-            attempt: Runs the merge of one element of a list, so that one that fails costs no other.
+            merge: The members.
+            attempt: Runs the merge into one element of a list, so that a failure affects only that element.
 
         Returns:
-            The function to call after the application's function has ended, if there is something to copy back.
+            The function that copies changes back after the application's function has ended; ``None`` if there is
+            nothing to copy back.
 
         Raises:
-            UnchangeableError: The fields cannot be reached or changed.
+            UnchangeableError: The fields cannot be read or changed.
         """
         if self._parameter is None or self._steps:
             return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
@@ -123,7 +125,7 @@ class FieldPlace(Place):
         return partial(copy_back, fields, merged, contents(merged), merge.members)
 
     def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
-        """Return the result of a call with the additional fields in it changed, in a copy."""
+        """Return a copy of the result of a call, with the members merged into its additional fields."""
         return self._change_result(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
 
     def _merged(self, merge: Merge, fields: Any, owner: Any, name: str | None) -> Any:
@@ -143,23 +145,23 @@ class ValuePlace(Place):
     """A place that belongs to the library: ``id_to``, ``name_to``, ``digest_to`` or ``trace_id_to``.
 
     Args:
-        path: As of a :class:`FieldPlace`.
+        path: ``args.<parameter>``, ``self`` or ``return``, with steps.
         binding: The parameters of the function.
     """
 
     def set(self, call: Call, value: str | None, attempt: Attempt | None = None) -> After | None:
-        """Overwrite the place in the arguments of a call; ``None`` is a value too.
+        """Overwrite the place in the arguments of a call, also with ``None``.
 
         Returns:
-            As :meth:`FieldPlace.put`.
+            The function that copies changes back; see :meth:`FieldPlace.put`.
 
         Raises:
-            UnchangeableError: The place cannot be reached or changed.
+            UnchangeableError: The place cannot be read or changed.
         """
         return self._change(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
 
     def set_result(self, call: Call, value: str | None, attempt: Attempt | None = None) -> Any:
-        """Return the result of a call with the place in it overwritten, in a copy."""
+        """Return a copy of the result of a call, with the place overwritten."""
         return self._change_result(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
 
     def _argument(self, call: Call) -> Any:
@@ -167,32 +169,32 @@ class ValuePlace(Place):
 
 
 class CodePlace:
-    """A place that no path leads to: code of a preset changes the additional fields there.
+    """A place that no path can describe, so that a function of a preset writes into it.
 
     Args:
-        put: Gets the call and the function that changes additional fields. For a target that builds the fields, it
-            returns the changed result.
+        put: Called with the call and the function that merges the members into additional fields. For a target that
+            builds the fields, it returns the changed result.
     """
 
     def __init__(self, put: Callable[[Call, Change], Any]) -> None:
         self._put = put
 
     def put(self, call: Call, merge: Merge, _: Attempt) -> After | None:
-        """Merge into the additional fields of a call; see :meth:`FieldPlace.put`."""
+        """Merge the members into the additional fields of a call; see :meth:`FieldPlace.put`."""
         self._put(call, merge.into)
         return None
 
     def put_result(self, call: Call, merge: Merge, _: Attempt) -> Any:
-        """Return the result of a call with the additional fields in it changed."""
+        """Return the result of a call, with the members merged into its additional fields."""
         return self._put(call, merge.into)
 
 
 class PlacedTarget(AuditTarget):
-    """A function whose additional fields are in a :class:`CodePlace`.
+    """An audit target whose additional fields are in a :class:`CodePlace`.
 
     Args:
         path: ``package.module:Qualified.name``.
-        put: As of a :class:`CodePlace`; with ``fields="return"`` it returns the changed result.
+        put: See :class:`CodePlace`. With ``fields="return"`` it returns the changed result.
         **fields: The fields of an ``AuditTarget``.
     """
 

@@ -1,6 +1,7 @@
-"""Find the members of a JSON object in its text, so that a member can be renamed without serializing the rest again.
+"""Find the members of a JSON object in a string, so that one can be renamed without serializing the others again.
 
-Linear in the length of the text and without recursion, because a client chooses how deeply its data is nested.
+The search is linear in the length of the string and not recursive, because a client chooses how deeply its data is
+nested.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from otel_keyaudit.errors import UnchangeableError
 
-# Numbers stay strings: nobody needs them, and Python refuses to convert very long ones.
+# Numbers stay strings, because they are not needed and Python refuses to convert very long ones.
 _READ = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).raw_decode
 _OPEN_OBJECT = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*")
 _OPEN = re.compile(r"[\[{][ \t\n\r]*")
@@ -66,7 +67,7 @@ def _members(text: str) -> Iterator[MemberPosition]:
 
 
 def _end_of_value(text: str, start: int) -> int:
-    """Return where a value ends. A value that is nested too deeply for Python's ``json`` is walked through."""
+    """Return the end position of a value. A value nested too deeply for Python's ``json`` is scanned without it."""
     try:
         return _READ(text, start)[1]
     except RecursionError:
@@ -97,7 +98,7 @@ def _end_of_deep_value(text: str, position: int) -> int:
 
 
 def _start_of_element(text: str, position: int, bracket: str) -> int:
-    """Return where the next value in an object or array begins: in an object, after its name."""
+    """Return the start position of the next value in an array, or in an object, where it follows a name."""
     return _after(_COLON, text, _name(text, position)[1]) if bracket == "{" else position
 
 

@@ -1,8 +1,8 @@
-"""Add members to additional fields and lose nothing: every other byte and value stays (docs/reference/row.md).
+"""Merge members into additional fields; every other byte and value stays as it was (docs/reference/row.md).
 
-JSON is never serialized again. orjson proves quickly that a string is an object without the reserved names; then the
-members are inserted before the last brace. If orjson refuses the string or would change it (``NaN``, long numbers,
-duplicate members), Python's ``json`` finds its members, and only the reserved names are replaced.
+JSON is never serialized again. If orjson reads a string as an object without the reserved names, the members are
+inserted before the last brace. If the object has reserved names, or orjson refuses it (``NaN``, for example), Python's
+``json`` finds the positions of its members, and only the reserved names are replaced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
 from otel_keyaudit.row.written_members import WrittenMembers
 
 Kind = Literal["text", "bytes", "dict"]
-"""What ``None`` becomes: a JSON string, JSON bytes or a dict."""
+"""The kind that ``None`` becomes: a JSON string, JSON bytes or a dict."""
 
 Author = Literal["client", "this request", "another request"]
 
@@ -40,21 +40,21 @@ _NONE: frozenset[str] = frozenset()
 
 
 class Merge:
-    """The members of one write, and what became of its rows.
+    """Merges the members of one write into its rows, and counts the rows.
 
     Args:
-        members: The member for each reserved name, the request's own first; ``None`` if the name is reserved and there
-            is no member.
+        members: The member for each reserved name, the request key's first; ``None`` for a reserved name that has no
+            member in this write.
         written: Recognises the members that the library wrote.
-        request: Identifies the request: a number that no other request has. ``None`` outside of every request.
+        request: Number of the request, unique in the process; ``None`` outside of every request.
 
     Attributes:
-        rows: The rows that were merged into, or should have been.
-        kept: Rows that keep the request's member which another request wrote.
-        failed: Elements of a list or iterator that could not be changed.
-        moved: Foreign members of a reserved name that were renamed.
-        is_lazy: The rows are elements of an iterator, so the numbers are final only after the call.
-        has_members: There is a member to write.
+        rows: Number of rows.
+        kept: Number of rows that keep a member for the request's key that another request wrote.
+        failed: Number of elements of a list or iterator that could not be changed.
+        moved: Number of foreign members with a reserved name that were renamed.
+        is_lazy: Whether the rows are elements of an iterator, so that the numbers are final only after the call.
+        has_members: Whether there is a member to write.
     """
 
     rows = kept = failed = moved = 0
@@ -75,21 +75,21 @@ class Merge:
 
     @property
     def names_every_row(self) -> bool:
-        """Return whether every row received or keeps a member of the request's name."""
+        """Return whether every row has received, or keeps, a member for the request's key."""
         is_written = next(iter(self.members.values()), None) is not None
         return not self.failed and (is_written or 0 < self.kept == self.rows)
 
     def into(self, fields: Any, kind: Callable[[], Kind] | None = None) -> Any:
-        """Return additional fields with the members.
+        """Return additional fields with the members merged in.
 
-        The given object is never changed. If there is nothing to do, it is returned itself.
+        The given object is never changed. If there is nothing to change, it is returned itself.
 
         Args:
             fields: A mapping, a JSON object as string or bytes, or ``None``.
-            kind: Returns what ``None`` becomes; a dict if absent.
+            kind: Returns the kind that ``None`` becomes; without it, ``None`` becomes a dict.
 
         Raises:
-            UnchangeableError: The fields are anything else.
+            UnchangeableError: The fields have another type, or cannot receive the members.
         """
         self.rows += 1
         if type(fields) is dict:
@@ -97,9 +97,9 @@ class Merge:
         if type(fields) is str:
             return self._into_text(fields, fields)
         if fields is None:
-            return self._into_nothing("dict" if kind is None or not self.has_members else kind())
+            return self._into_none("dict" if kind is None or not self.has_members else kind())
         if isinstance(fields, str):
-            text = str.__str__(fields)  # the string itself, whatever the methods of its class do
+            text = str.__str__(fields)  # the plain string, because a subclass may override its methods
             merged = self._into_text(text, fields)
             return fields if merged is text else merged
         if isinstance(fields, (bytes, bytearray, memoryview)):
@@ -120,7 +120,7 @@ class Merge:
                 self._written.note(added, self._request)
         return objects
 
-    def _into_nothing(self, kind: Kind) -> Any:
+    def _into_none(self, kind: Kind) -> Any:
         if not self.has_members:
             return None
         if kind == "dict":
@@ -177,7 +177,7 @@ class Merge:
         return copied if added or not kept.issuperset(reserved) else fields
 
     def _clear(self, copied: Any, name: str) -> bool:
-        """Move foreign members of a reserved name aside in a copy; return whether one of another request stays."""
+        """Rename foreign members of a reserved name in a copy; return whether a member of another request stays."""
         stays = False
         ignores_case = name not in copied  # the original found it, and a plain dict does not
         found = [(layer, one) for layer in layers(copied) for one in spellings(layer, name, ignores_case=ignores_case)]
@@ -194,7 +194,7 @@ class Merge:
         return stays
 
     def _author(self, value: Any) -> Author:
-        """Return who wrote a member in a mapping."""
+        """Return the author of a member in a mapping."""
         request = self._written.request_of(value)
         if request is None:
             return "this request" if self._is_content_of_request(value) else "client"
@@ -235,11 +235,11 @@ class Merge:
         return after
 
     def _text_with_members(self, text: str, held: Any) -> tuple[str, dict[str, Any]]:
-        """Return the text with the members, and the request of each member that is now in it.
+        """Return the string with the members, and the request that wrote each member that is now in it.
 
         Args:
-            text: The text.
-            held: The object that the application holds, by which its members are recognised.
+            text: The string.
+            held: The string or bytes object of the application, by which earlier members are recognised.
         """
         try:
             content = orjson.loads(text)
@@ -251,10 +251,10 @@ class Merge:
             before, _, after = text.partition("null")
             merged = f"{before}{{{self._json()}}}{after}" if self.has_members else text
             return merged, self._authors
-        return self._unusual_text(text, self._written.request_of(held) or {})
+        return self._rewritten_text(text, self._written.request_of(held) or {})
 
-    def _unusual_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Merge into a text that has reserved names, or that orjson does not read as Python's ``json`` does."""
+    def _rewritten_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Merge into a string that has reserved names or that orjson refuses."""
         found = members_of(text)
         kept = {name: request for name, request in authors.items() if request != self._request and name in self.members}
         self._count_kept(kept)
@@ -266,7 +266,7 @@ class Merge:
     def _without_reserved_names(
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
     ) -> tuple[str, bool]:
-        """Rename foreign members of the reserved names and remove those that this request wrote."""
+        """Rename foreign members with a reserved name, and remove members that this request wrote."""
         aside = FreeNames({one.name for one in found}.union(self.members))
         position = found[0].start
         parts = [text[:position]]
@@ -285,7 +285,7 @@ class Merge:
         return "".join(parts) + text[position:], has_members
 
     def _author_in_text(self, text: str, one: MemberPosition, authors: dict[str, Any]) -> Author:
-        """Return who wrote a member in a text, whose authors are known if the library passed that very text on."""
+        """Return the author of a member in a string. Authors are known if the library passed this very object on."""
         request = authors.get(one.name)
         if request is None:
             return "this request" if self._is_json_of_request(text[one.value : one.end]) else "client"

@@ -1,4 +1,4 @@
-"""Replace the values at the end of a path, in copies of the mappings, lists and frozen objects on the way."""
+"""Replace the value at the end of a path, and copy the mappings, lists and frozen objects along the path."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ Attempt = Callable[..., Any]
 """``attempt(work, *args, otherwise=value)`` returns the work's result, or ``otherwise`` if it fails."""
 
 Replace = Callable[[Any, Any, Any], Any]
-"""Returns the new value of a place. It gets the old value, the object that has it as an attribute, and the name."""
+"""Returns the new value. It gets the old value, the object that has it as an attribute, and the attribute's name."""
 
 Part = Literal["item", "attribute", "element"]
 
 _FAILED = object()
-"""Stands for an element that could not be changed."""
+"""Marker for an element that could not be changed."""
 
 
 def _attempt_quietly(work: Callable[..., Any], *args: Any, otherwise: Any) -> Any:
-    """Return the result of some work after the call, ``otherwise`` if it fails."""
+    """Return the result of a function, ``otherwise`` if it fails; for elements that are read after the call."""
     done = quietly(boxed, work, *args)
     return otherwise if done is None else done[0]
 
 
 class PathEdit:
-    """One change of the values at the end of a path.
+    """Replaces the value at the end of a path in one call.
 
     Args:
         replace: Returns the new value.
-        has_value: There is something to write, so that missing mappings on the way are made.
+        has_value: Whether there is something to write, so that missing mappings along the path are created.
         attempt: Runs the change of one element of a list.
-        merge: Counts elements that fail, and knows the reserved names.
+        merge: Counts failed elements and has the reserved names.
     """
 
     is_in_result = False
@@ -72,17 +72,17 @@ class PathEdit:
 
     @property
     def has_copies(self) -> bool:
-        """Return whether there is something that :meth:`restore` may have to copy back."""
+        """Whether :meth:`restore` may have to copy something back."""
         return bool(self._copies or self._elements)
 
     def release(self) -> None:
-        """Let go of the call, which would otherwise hold itself through its arguments."""
+        """Drop the reference to the call, because the call's arguments refer to this object."""
         self._attempt = _attempt_quietly
 
     def restore(self) -> None:
-        """Copy what the function changed in the copies back to the caller's objects."""
+        """Copy the changes that the function made to the copies back to the caller's objects."""
         for edit in self._elements:
-            edit.release()  # elements that are yielded from now on are changed all the same
+            edit.release()  # elements that are yielded from now on are changed, too
             edit.restore()
         while self._copies:
             original, copied, before, reserved = self._copies.pop()
@@ -94,14 +94,14 @@ class PathEdit:
     def changed(
         self, value: Any, steps: tuple[Step, ...], owner: Any = None, name: str | None = None, in_mapping: bool = False
     ) -> Any:
-        """Return a value with its part at the end of the steps changed; the value itself if nothing changes.
+        """Return a value in which the part at the end of the steps is replaced; the value itself if nothing changes.
 
         Args:
-            value: The value.
-            steps: The steps from there.
+            value: The value at which the steps begin.
+            steps: The steps.
             owner: The object that has the value as an attribute.
             name: The attribute.
-            in_mapping: The value is an item of a mapping.
+            in_mapping: Whether the value is an item of a mapping.
         """
         if not steps:
             new = self._replace(value, owner, name)
@@ -111,9 +111,9 @@ class PathEdit:
         step, rest = steps[0], steps[1:]
         if value is None:
             is_mapping = in_mapping or (owner is not None and kind_of_attribute(type(owner), name or "") == "dict")
-            return self._made(step, rest, is_mapping=is_mapping)
+            return self._created_mapping(step, rest, is_mapping=is_mapping)
         if step.kind == "each":
-            return self._each(value, rest)
+            return self._changed_elements(value, rest)
         old, part = _part(value, step)
         if part == "attribute":
             new = self.changed(old, rest, value, step.operand)
@@ -121,8 +121,8 @@ class PathEdit:
             new = self.changed(old, rest, in_mapping=part == "item")
         return value if new is old else self._put[part](self, value, step.operand, new)
 
-    def _made(self, step: Step, rest: tuple[Step, ...], *, is_mapping: bool) -> Any:
-        """Return the mapping that is missing on the way, with the new value in it."""
+    def _created_mapping(self, step: Step, rest: tuple[Step, ...], *, is_mapping: bool) -> Any:
+        """Create a mapping that is missing along the path, with the new value in it."""
         if not self._has_value:
             return None
         if step.kind == "item" or (step.kind == "name" and is_mapping):
@@ -131,9 +131,9 @@ class PathEdit:
 
     # Elements
 
-    def _each(self, values: Any, rest: tuple[Step, ...]) -> Any:
+    def _changed_elements(self, values: Any, rest: tuple[Step, ...]) -> Any:
         if isinstance(values, (Iterator, AsyncIterator)):
-            return self._each_later(values, rest)
+            return self._changed_iterator(values, rest)
         kind = type(values)
         if not (kind in (list, tuple, deque) or isinstance(values, (Set, ValuesView))):
             raise UnchangeableError(f"cannot write into the elements of a {kind.__name__}; pass a list")
@@ -154,7 +154,7 @@ class PathEdit:
             self._merge.failed += 1
         return element
 
-    def _each_later(self, values: Any, rest: tuple[Step, ...]) -> Any:
+    def _changed_iterator(self, values: Any, rest: tuple[Step, ...]) -> Any:
         """Return an iterator that changes each element as it yields it."""
         if self._merge is not None:
             self._merge.is_lazy = True
@@ -166,7 +166,7 @@ class PathEdit:
         return _changed_generator(values, change) if isinstance(values, Generator) else map(change, values)
 
     def _next_element(self, rest: tuple[Step, ...], element: Any) -> Any:
-        if self._copies:  # the function has finished with the element before
+        if self._copies:  # the function has finished with the previous element
             self._attempt(self.restore, otherwise=None)
         self._originals.clear()
         return self._element(element, rest)
@@ -222,10 +222,7 @@ class PathEdit:
 
 
 def _part(value: Any, step: Step) -> tuple[Any, Part]:
-    """Return the part that a step leads to, read once, and which kind of part it is.
-
-    A mapping without such an item has ``None`` there.
-    """
+    """Return the part of a value that a step names, and its kind. A missing item of a mapping is ``None``."""
     name = step.operand
     is_mapping = isinstance(value, Mapping)
     if is_mapping and (name in value or step.kind != "name" or type(value) is dict):
@@ -256,7 +253,7 @@ def _element_at(value: Any, index: Any) -> Any:
 
 
 def _is_mapped(kind: type) -> bool:
-    """Return whether objects of a class belong to a session or a database, so that a copy would be another row."""
+    """Return whether objects of a class are rows of a database, so that a copy would be another row."""
     return hasattr(kind, "_sa_class_manager") or hasattr(kind, "_meta")
 
 

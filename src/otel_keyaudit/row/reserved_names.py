@@ -1,4 +1,4 @@
-"""Names of foreign members, and members at the end of a JSON object."""
+"""Rename foreign members with a reserved name, and insert members at the end of a JSON object."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
 
 _MAX_NAMES = 100
-"""Duplicates of a reserved name that get a name of their own; with one for each, names would outgrow the text."""
+"""Maximum number of duplicates that get a name of their own. Names for all of them would outgrow the string."""
 
 
 def spliced(text: str, added: str, has_members: bool) -> str:
-    """Return the text of an object with more members at its end."""
+    """Insert members before the last brace of a JSON object."""
     brace = text.rindex("}")
     return f"{text[:brace]}{',' if has_members else ''}{added}{text[brace:]}"
 
@@ -28,11 +28,11 @@ def quoted(name: str) -> str:
 
 
 _MAX_TRIES = 2_000
-"""Taken names that are tried. As many names, each longer than the one before, would take 22 million characters."""
+"""Maximum number of names that are tried. That many names, each longer than the last, take 22 million characters."""
 
 
 class FreeNames:
-    """Gives the foreign members of reserved names in one text other names.
+    """Chooses new names for the foreign members with reserved names in one JSON object.
 
     Args:
         taken: The names that are not free.
@@ -44,7 +44,7 @@ class FreeNames:
         self._given: dict[str, str] = {}
 
     def name_for(self, name: str) -> str:
-        """Return the name for one more member of a reserved name."""
+        """Return the new name for one more member with a reserved name."""
         self.moved += 1
         if self.moved <= _MAX_NAMES or name not in self._given:
             self._given[name] = free_name(self._given.get(name, name), self._taken)
@@ -56,7 +56,7 @@ def free_name(name: str, *taken: Container[Any]) -> str:
     """Return the name followed by ``_unverified``, repeated until it is free.
 
     Raises:
-        UnchangeableError: No name is free, because a mapping says that it has every name.
+        UnchangeableError: No name is free, because a mapping claims to have every name.
     """
     for _ in range(_MAX_TRIES):
         name += UNVERIFIED

@@ -1,4 +1,4 @@
-"""The member that a row receives: a key's snapshot, or the ids of an ambiguous request."""
+"""The member that is merged into a row: a key's snapshot, or the ids of an ambiguous request."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class SnapshotMember:
 
 
 def ambiguous(ids: tuple[str, ...], count: int) -> EncodedObject:
-    """Return the snapshot of an ambiguous request: the ids of its keys, and nothing that would choose one of them.
+    """Encode the member of an ambiguous request, which has the ids of all keys and nothing else.
 
     Args:
-        ids: The ids, cut to the longest list.
+        ids: The ids, at most ``max_items``.
         count: The number of all ids.
     """
     members: dict[str, Any] = {"ambiguous": True, "ids": ids}

@@ -1,4 +1,4 @@
-"""Decode JSON bytes as ``json.loads`` does, and encode them again in the same way."""
+"""Detect the encoding of JSON bytes as ``json.loads`` does, and encode the result in the same encoding."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import json
 from otel_keyaudit.errors import UnchangeableError
 
 Bytes = bytes | bytearray | memoryview
-"""The classes whose objects hold JSON as bytes."""
+"""The types in which JSON bytes are accepted."""
 
 BOM = "\ufeff"
 """The byte order mark, at the beginning of a string."""
 
-# The marks of UTF-32 first: that of UTF-16-LE is the beginning of one of them.
+# UTF-32 first, because the mark of UTF-32-LE begins with the mark of UTF-16-LE.
 _MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -37,7 +37,7 @@ class Encoding:
     """
 
     def __init__(self, fields: Bytes) -> None:
-        raw = memoryview(fields).tobytes()  # a subclass may have its own idea of bytes()
+        raw = memoryview(fields).tobytes()  # not ``bytes()``, which a subclass may override
         self._kind = type(fields)
         self._mark, self._name = next(
             ((mark, name) for mark, name in _MARKS if raw.startswith(mark)), (b"", json.detect_encoding(raw))
@@ -48,7 +48,7 @@ class Encoding:
             raise UnchangeableError(f"the additional fields are bytes that are not {self._name.upper()}") from None
 
     def encode(self, text: str) -> Bytes:
-        """Return another string in the same encoding, with the same mark, as an object of the same kind."""
+        """Encode another string in the same encoding, with the same mark, as an object of the same type."""
         raw = self._mark + text.encode(self._name, "surrogatepass")
         if issubclass(self._kind, bytearray):
             return bytearray(raw)

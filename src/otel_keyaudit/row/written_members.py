@@ -1,13 +1,13 @@
-"""Recognise the members that the library wrote, so that they are replaced or kept, and any other is moved aside.
+"""Recognise the members that the library wrote, so that they are replaced or kept, and all others are renamed.
 
-A client may send the content of an earlier row again. So content alone proves nothing, except within one request:
+A client may send the content of an earlier row again, so content identifies a member only within one request:
 
-* In the same request, the member is recognised by identity or by its content, because an application may turn a row
-  into JSON between two targets. Content that equals a member of this request says nothing wrong.
-* From another request, it is recognised only in the very dict, string or bytes object that the library passed on.
+* A member of the same request is recognised by identity or by content, because an application may serialize a row
+  between two targets. Content that equals a member of this request cannot name a wrong key.
+* A member of another request is recognised only in the very dict, string or bytes object that the library passed on.
 
-Identity needs a reference, which must not keep the application's rows alive. So entries that nobody else holds are
-dropped soon after the application has let go of them; their reference counts tell.
+Comparing identity requires a reference, which must not keep the application's rows alive. So entries whose reference
+count shows that nobody else holds them are dropped soon.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from typing import Any
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 
 Request = object
-"""Identifies a request: a number that no other request of this process has. ``None`` outside of every request."""
+"""Number of a request, unique in the process; ``None`` outside of every request."""
 
 MAX_HELD = 20_000
-"""Most objects that are recognised while the application holds them. A row can have two members."""
+"""Maximum number of objects that are recognised while the application holds them. A row can have two members."""
 
 MAX_RECENT = 1_024
-"""Members written last, which are recognised by content in their request."""
+"""Number of latest members that are recognised by content in their request."""
 
 SWEEP_THRESHOLD = 64 * 1024
-"""Bytes of entries, roughly, after which those that nobody else holds are dropped."""
+"""Approximate size of new entries in bytes, after which entries that nobody else holds are dropped."""
 
 _Entry = tuple[Any, Any, int]
 """An object that was passed on, the request that wrote its member (for a string: by member name), and its size."""
 
 
 class WrittenMembers:
-    """Remembers what the library has written since ``instrument()``.
+    """Remembers the members that the library has written since ``instrument()``.
 
-    Without a lock, because a fork could leave it locked.
+    It has no lock, because a fork could leave it locked.
 
     Attributes:
-        recent: The members written last, each with its request, for recognition by content.
+        recent: The latest members, each with its request, for recognition by content.
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class WrittenMembers:
         self.recent: deque[tuple[Request, SnapshotMember]] = deque(maxlen=MAX_RECENT)
 
     def note(self, passed_on: object, request: Any, size: int = 1_000) -> None:
-        """Remember the object that is being passed on with a member.
+        """Remember an object that is passed on to the application with a member in it.
 
         Args:
-            passed_on: The member itself in a mapping, or the whole string or bytes object.
+            passed_on: The member in a mapping, or the whole string or bytes object.
             request: The request that wrote it; for a string or bytes object, the requests by member name.
-            size: About how many bytes the object needs.
+            size: Approximate size of the object in bytes.
         """
         self._held[id(passed_on)] = passed_on, request, size
         self._size += size
@@ -63,17 +63,17 @@ class WrittenMembers:
             self._sweep()
 
     def request_of(self, passed_on: object) -> Any:
-        """Return the request that was noted with this very object, else ``None``."""
+        """Return the request that was noted with this very object; ``None`` if there is none."""
         entry = self._held.get(id(passed_on))
         return None if entry is None else entry[1]
 
     def contents(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Return the members that a request wrote lately, by span id, else by digest."""
+        """Return the latest members of a request, by span id, or by digest if they have none."""
         members = [member.as_object() for by, member in tuple(self.recent) if by == request]
         return {member.get("span_id") or member.get("digest", ""): member for member in members}
 
     def _sweep(self) -> None:
-        """Drop the entries that nobody else holds, and the oldest ones if there are too many."""
+        """Drop entries that nobody else holds, and the oldest entries if there are too many."""
         entries = self._held.copy()
         for identity, entry in entries.items():
             if _references(entry) <= _OUR_REFERENCES:
@@ -89,4 +89,4 @@ def _references(entry: _Entry) -> int:
 
 
 _OUR_REFERENCES = _references((object(), None, 0))
-"""References to an object that only its entry holds."""
+"""Reference count of an object that only its entry holds."""

@@ -1,4 +1,4 @@
-"""One call of a target: its arguments by name, its result or exception, and how sources read from it."""
+"""One call of a target: its arguments by name, its result or exception, and the readers of sources."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from otel_keyaudit.targets.function_reference import LazyValue
 from otel_keyaudit.targets.target import Source
 
 Reader = Callable[["Call", Any], Any]
-"""Reads a value: takes the call, and the key object from which paths without a root start."""
+"""Reads a value. It takes the call, and the key object from which paths without a root start."""
 
 
 class Call:
-    """One call of a target, as the user's functions get it.
+    """One call of a target, which functions of users take as their argument.
 
     Args:
         binding: The positions of the parameters.
-        positional: The positional arguments that the original function gets.
-        keywords: The keyword arguments that it gets.
+        positional: The positional arguments of the original function.
+        keywords: The keyword arguments of the original function.
         function: The function object that was called.
 
     Attributes:
@@ -44,7 +44,7 @@ class Call:
         self.function = function
 
     def __repr__(self) -> str:
-        """Show no argument."""
+        """Return a constant, because arguments may be secret."""
         return "<Call>"
 
     @property
@@ -105,7 +105,7 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
     Args:
         source: An expression, a reference to an object, or a function.
         deferred: The package of a referenced object need not be importable yet.
-        binding: The binding of all calls that it will read from, if they have the same one: a parameter is read faster.
+        binding: The binding that all calls have, if it is the same one. With it, a parameter is read faster.
     """
     if isinstance(source, ObjectReference):
         value = LazyValue(source.text, deferred=deferred)
@@ -123,7 +123,7 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
 
 
 def plain_parameter(source: Source) -> str | None:
-    """Return the parameter that a source reads as it is, or ``None`` for every other source."""
+    """Return the parameter that a source reads without steps and filters, ``None`` for any other source."""
     if not isinstance(source, Expression) or len(source.paths) > 1:
         return None
     (path,) = source.paths

@@ -1,6 +1,6 @@
-"""``module:name.path`` in an option: checked at once as far as possible, resolved at first use.
+"""Resolve a ``module:name.path`` of an option at first use; check it earlier as far as possible.
 
-Importing the module earlier could import the application before other instrumentors are ready.
+An import at ``instrument()`` could import the application before other instrumentors are ready.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _FUNCTIONS = (
     functools.partial,
     type(functools.lru_cache(len)),
 )
-"""Classes of objects that are called. Any other object is a value, also a proxy that can be called."""
+"""Classes of objects that are called. Any other object is the value, even if it is a callable proxy."""
 
 
 class LazyObject:
-    """An object by its name, resolved at first use.
+    """An object that is resolved by its name at first use.
 
     Args:
         text: ``package.module:name.path``.
-        deferred: Its package need not be importable yet (``opentelemetry-instrument``).
+        deferred: The package need not be importable yet (``opentelemetry-instrument``).
 
     Raises:
         ConfigurationError: Its module does not exist, or is imported and has no such name.
@@ -55,7 +55,7 @@ class LazyObject:
             raise ConfigurationError(f"{shown(text)}: {reason}")
 
     def find(self) -> Any:
-        """Return the object as it is now; the first use imports its module.
+        """Return the current object. The first use imports its module.
 
         Raises:
             MissingError: An object on the path lacks an attribute.
@@ -77,7 +77,7 @@ class LazyObject:
             )
 
     def _loaded(self) -> object:
-        """Return the module; one that was started as a program is not imported again under its own name."""
+        """Return the module. A module that was started as a program is not imported again under its own name."""
         found = sys.modules.get(self._module)
         main = sys.modules.get("__main__")
         if found is None:
@@ -86,7 +86,7 @@ class LazyObject:
 
 
 class LazyFunction(LazyObject):
-    """A function by its name, such as a sampler, resolved at its first call.
+    """A function, such as a sampler, that is resolved by its name at its first call.
 
     Raises:
         ConfigurationError: Its module does not exist, or is imported and has no such function.
@@ -113,12 +113,12 @@ class LazyFunction(LazyObject):
 
 
 def is_function(found: object) -> bool:
-    """Return whether an object is a function, a method, a class or a partial, without asking the object itself."""
+    """Return whether an object is a function, a method, a class or a partial, without running code of the object."""
     return issubclass(type(found), _FUNCTIONS)
 
 
 class LazyValue(LazyObject):
-    """The value of ``module:name.path`` for a call: the result of a function, or the object that has this name now."""
+    """The value of ``module:name.path`` for a call: the result of a function, or the object itself."""
 
     def read(self, call: Any) -> Any:
         """Return the value.

@@ -1,7 +1,7 @@
-"""The credential that a request presents: found in arguments, headers, cookies and the query, and never written out.
+"""Find the credential that a request presents in arguments, headers, cookies and the query, and refuse to record it.
 
-A path that ends at a secret name is refused when it is compiled. This check is for values whose names do not tell: a
-``name`` into which an application put the whole key, an id that *is* the key, a log message used as the ``action``.
+A path that ends at a secret name is refused when it is compiled. This check is for values whose names do not suggest a
+secret: a ``name`` that contains the whole key, an id that *is* the key, a log message used as the ``action``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 MIN_LENGTH = 16
-"""Characters of the shortest credential. A shorter string may well be a public id that a test uses as the key."""
+"""Minimum length of a credential in characters. A shorter string may be a public id that a test uses as the key."""
 
 Credentials = tuple[str, ...]
 
@@ -33,10 +33,10 @@ _header_name = itemgetter(0)
 
 
 class CredentialSource:
-    """Finds the credential that the calls of an authentication target get.
+    """Finds the credential in the calls of an authentication target.
 
     Args:
-        binding: The parameters of the function. Those whose name holds a secret name are read.
+        binding: The parameters of the function. Parameters whose name contains a secret name are read.
     """
 
     def __init__(self, binding: Binding) -> None:
@@ -74,7 +74,7 @@ def check(text: str, credentials: Credentials) -> None:
     """Refuse a string that contains one of the credentials.
 
     Raises:
-        CredentialError: It contains one.
+        CredentialError: The string contains a credential.
     """
     if contains(text, credentials):
         raise CredentialError
@@ -83,12 +83,12 @@ def check(text: str, credentials: Credentials) -> None:
 def without_credentials(
     key: ApiKey, credentials: Credentials, report: Callable[[BaseException], object]
 ) -> ApiKey | None:
-    """Return a key without the fields that contain a credential, or ``None`` if its id does.
+    """Return a key without the fields that contain a credential, ``None`` if its id contains one.
 
     Args:
         key: The key.
         credentials: The credentials that the request has presented.
-        report: Counts the refusal.
+        report: Called with the error, in order to count it.
     """
     if not contains(key.emitted, credentials):
         return key
@@ -100,7 +100,7 @@ def without_credentials(
 
 
 def contains(text: str, credentials: Credentials) -> bool:
-    """Say whether a string contains one of the credentials."""
+    """Return whether a string contains one of the credentials."""
     for credential in credentials:  # noqa: SIM110 - a generator costs more than the search
         if credential in text:
             return True
@@ -112,7 +112,7 @@ def _joined(value: str | tuple[str, ...] | None) -> str:
 
 
 def _string(value: Any) -> str:
-    """Return a credential as a string; an empty one for an object that holds none."""
+    """Convert a credential into a string; return an empty string for any other object."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -123,17 +123,17 @@ def _string(value: Any) -> str:
     return ""
 
 
-# Headers. Clients send the same names again and again, so the positions of those that hold a credential are cached.
+# Headers. Clients repeat the same names, so the positions of headers that hold a credential are cached by names.
 
 _POSITIONS: Cache[tuple[Any, ...], tuple[tuple[int, bool], ...]] = Cache(len, entries=1024)
 _VARIABLES: Cache[tuple[Any, ...], tuple[str, ...]] = Cache(len, entries=1024)
 _MAX_NAMES_LENGTH = 4096
-"""Total length of names that are cached, because a client may send any."""
+"""Maximum total length of names that are cached, because a client may send any names."""
 
 
 def _add_headers(headers: Any, found: list[str]) -> None:
     if not isinstance(headers, (list, tuple)):
-        return  # an iterator is the application's to read
+        return  # reading an iterator would consume it
     names = tuple(map(_header_name, headers))
     positions = _POSITIONS.get(names)
     if positions is None:
@@ -148,7 +148,7 @@ def _add_headers(headers: Any, found: list[str]) -> None:
             if is_cookie:
                 found += _cookies(text)
             elif not (found and text.endswith(found[0]) and len(text) < len(found[0]) + MIN_LENGTH):
-                found += _presented(text)  # unless it is the argument behind a scheme
+                found += _presented(text)  # skipped if it is a scheme and the argument that was found before
 
 
 def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
@@ -165,9 +165,9 @@ def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
 
 
 def _presented(value: str) -> list[str]:
-    """Return what a header presents: the part after a scheme, both halves of ``Basic``, and each ``name=value`` part.
+    """Return the credentials in a header: the part after a scheme, both halves of ``Basic``, each ``name=value`` part.
 
-    The whole value needs no search of its own if a part of it is searched for.
+    The whole value is left out if it contains another one, because a search for that one finds it, too.
     """
     words = value.split(None, 1)
     rest = words[-1].rstrip() if words else ""
@@ -180,7 +180,7 @@ def _presented(value: str) -> list[str]:
 
 
 def _cookies(value: str) -> list[str]:
-    """Return the values of cookies whose names hold a secret name, and the whole header."""
+    """Return the values of cookies whose names contain a secret name, and the whole header."""
     pairs = [pair.partition("=") for pair in value.split(";")]
     values = [text.strip().strip('"') for name, _, text in pairs if holds_credential(name.strip())]
     return [*(text for text in values if len(text) >= MIN_LENGTH), value]
@@ -195,7 +195,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _halves(encoded: str) -> Iterable[str]:
-    """Return user name and password of ``Basic`` authentication (RFC 7617), those that are long enough."""
+    """Return user name and password of ``Basic`` authentication (RFC 7617) if they are long enough."""
     try:
         user, _, password = b64decode(encoded).decode("latin-1").partition(":")
     except ValueError as error:  # it is not base64

@@ -1,4 +1,4 @@
-"""Check a target against the function that it names: its parameters, its free variables, and whether it is a method."""
+"""Check a target against the parameters and free variables of its function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget, Target
 
 
 def explain_mismatch(target: Target, binding: Binding, free_variables: Collection[str] = ()) -> str | None:
-    """Return why a function can never have the values that a target reads, ``None`` if it can.
+    """Explain why a function lacks a value that a target reads; return ``None`` if it has all of them.
 
     Args:
         target: The target.

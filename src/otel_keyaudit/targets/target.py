@@ -1,4 +1,4 @@
-"""The functions that the user names, with the places of their values: one class for each kind of target."""
+"""The targets: functions that the user names, with the sources of their values. There is one class for each kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_keyaudit.targets import target_string
 from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path, parse
 
 Source = Expression | ObjectReference | Callable[[Any], Any]
-"""Where a value comes from: an expression, the name of an object, or a function that takes the call."""
+"""The source of a value: an expression, the name of an object, or a function that takes the call."""
 
 KEY_FIELDS = ("id", "name", "scopes", "allow_list", "owner", "expires_at")
 """The fields of an ``ApiKey``."""
@@ -22,20 +22,20 @@ _KEY_DEFAULTS: Mapping[str, Source] = {
     for name, text in {"id": "id", "name": "name ?? token_name", "scopes": "scopes", "allow_list": "allow_list"}.items()
 }
 _HIDDEN = frozenset({"key", "when", "valid", "any_of", "granted", "denied", "subject", "subject_before"})
-"""Fields whose values are not written out, so that they may read secrets."""
+"""Fields whose values are not recorded, so that they may read secrets."""
 
 AnyTarget = TypeVar("AnyTarget", bound="Target")
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Target:
-    """A function of the application, and where its values are found.
+    """A function of the application, with the sources of its values.
 
     Attributes:
         path: ``package.module:Qualified.name``.
-        sources: The source of each field that the target names and that has a value.
+        sources: The source of each field that the target names and that is read.
         places: The path of each field that names a place in the audit row.
-        choices: The value of each field that takes one of a few keywords, such as ``role``.
+        choices: The value of each field that takes one of a few strings, such as ``role``.
         written: The target string.
     """
 
@@ -85,12 +85,12 @@ class Target:
 
     @property
     def module(self) -> str:
-        """Name of the module."""
+        """The name of the module."""
         return self.path.partition(":")[0]
 
     @property
     def qualified_name(self) -> str:
-        """Name inside the module."""
+        """The qualified name inside the module."""
         return self.path.partition(":")[2]
 
     @property
@@ -105,7 +105,7 @@ class Target:
         return frozenset[str]().union(*found)
 
     def wrong(self, reason: str) -> ConfigurationError:
-        """Return the error for this target."""
+        """Return the error that this target is wrong."""
         return ConfigurationError(f"target {shown(self.written)}: {reason}")
 
     def _takes_choice(self, name: str, _: object) -> bool:
@@ -154,7 +154,7 @@ class Target:
                 )
 
     def _check(self) -> None:
-        """Check rules about several fields."""
+        """Check rules that involve several fields."""
 
 
 def parse_target(kind: type[AnyTarget], string: str) -> AnyTarget:
@@ -184,7 +184,7 @@ class AuthTarget(Target):
             (default) or ``actor``.
 
     Raises:
-        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would record a secret.
     """
 
     kind = "auth"
@@ -194,7 +194,7 @@ class AuthTarget(Target):
 
     @property
     def is_actor(self) -> bool:
-        """Whether its key acts for the request's key, and is not that key itself (``role=actor``)."""
+        """Whether its key only acts for the request's key (``role=actor``)."""
         return self.choices.get("role") == "actor"
 
     def key_sources(self) -> dict[str, Source]:
@@ -203,7 +203,7 @@ class AuthTarget(Target):
 
 
 class SubjectTarget(Target):
-    """A function that returns a stored API key, which later rows of the request may be about.
+    """A function that returns a stored API key, which may be the subject of later rows in the request.
 
     Args:
         path: ``package.module:Qualified.name``.
@@ -211,7 +211,7 @@ class SubjectTarget(Target):
             expression, or a function that takes the call.
 
     Raises:
-        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would record a secret.
     """
 
     kind = "subject"
@@ -224,7 +224,7 @@ class SubjectTarget(Target):
 
 
 class AuthzTarget(Target):
-    """A function that refuses what a key may not do.
+    """A function that refuses an action for lack of permission.
 
     Args:
         path: ``package.module:Qualified.name``.
@@ -232,7 +232,7 @@ class AuthzTarget(Target):
             ``when``: an expression, or a function that takes the call.
 
     Raises:
-        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would record a secret.
     """
 
     kind = "authz"
@@ -251,7 +251,7 @@ class AuditTarget(Target):
             ``when``: an expression, or a function that takes the call.
 
     Raises:
-        ConfigurationError: A field is unknown, or an expression is wrong or would write out a secret.
+        ConfigurationError: A field is unknown, or an expression is wrong or would record a secret.
     """
 
     kind = "audit"
@@ -267,11 +267,11 @@ class AuditTarget(Target):
     }
 
     has_fields: ClassVar[bool] = True
-    """Whether the rows of this class of targets have additional fields."""
+    """Whether the rows have additional fields."""
 
     @property
     def fields_place(self) -> Path | None:
-        """The place of the additional fields, or ``None`` if the row has none."""
+        """The place of the additional fields, ``None`` if the row has none."""
         return None if "fields" in self.choices or not self.has_fields else self.places.get("fields", DEFAULT_PLACE)
 
     @property
@@ -287,7 +287,7 @@ class AuditTarget(Target):
 
     @property
     def subject_sources_given(self) -> bool:
-        """Whether the target names a field of its subject, which makes that an API key."""
+        """Whether the target names a ``subject_…`` field, which makes the subject an API key."""
         return any(f"subject_{name}" in self.sources for name in KEY_FIELDS)
 
     def subject_sources(self) -> dict[str, Source]:
@@ -296,7 +296,7 @@ class AuditTarget(Target):
         return _key_sources({name: source for name, source in given.items() if source is not None})
 
     def _takes_choice(self, name: str, value: object) -> bool:
-        """Return whether a field takes a keyword. ``fields`` takes ``none`` or a place."""
+        """Return whether a value of a field is a choice. ``fields`` takes the choice ``none`` or a place."""
         return name in self.choice_fields and (name != "fields" or (isinstance(value, str) and value.strip() == "none"))
 
     def _check(self) -> None:
@@ -309,7 +309,7 @@ class AuditTarget(Target):
         self._check_known_in_time()
 
     def _check_known_in_time(self) -> None:
-        """Refuse sources that are needed before the row is written and known only afterwards."""
+        """Refuse sources that are known only after the write, although they are needed before it."""
         too_late = {"exc"} if self.builds_fields else {"exc", "return"}
         for name in ("when", "subject", "subject_before", *(f"subject_{name}" for name in KEY_FIELDS)):
             source = self.sources.get(name)
@@ -325,11 +325,11 @@ def _key_sources(given: Mapping[str, Source]) -> dict[str, Source]:
 
 
 def _is_place(path: Path) -> bool:
-    """Return whether a path leads to a place that can be written."""
+    """Return whether the value at the end of a path can be replaced."""
     if path.filters or any(step.kind == "call" for step in path.steps):
         return False
     return path.root in ("args", "return") or (path.root == "self" and bool(path.steps))
 
 
 DEFAULT_PLACE = Path("args", "additional_fields", ())
-"""Where the additional fields are if a target does not name their place."""
+"""The place of the additional fields if a target does not name one."""

@@ -1,4 +1,4 @@
-"""Split a target string: ``package.module:Qualified.name?field=expression&field=expression``."""
+"""Split and join target strings: ``package.module:Qualified.name?field=expression&field=expression``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PATH = re.compile(rf"{_MODULE}:[^\W\d]\w*(?:\.(?:<locals>\.)?[^\W\d]\w*)*")
 
 
 def is_path(path: object) -> bool:
-    """Return whether a value has the form ``package.module:Qualified.name``, which may lead into a function."""
+    """Return whether a value has the form ``package.module:Qualified.name``, which may include ``<locals>``."""
     return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
 def split(string: str) -> tuple[str, dict[str, str]]:
-    """Return the path of a target string and the expression of each field, still with their ``%XX``.
+    """Split a target string into its path and the expression of each field, in which ``%XX`` is not decoded yet.
 
     Args:
         string: The target string.
@@ -42,7 +42,7 @@ def split(string: str) -> tuple[str, dict[str, str]]:
 
 
 def join(path: object, fields: Mapping[str, object]) -> str:
-    """Return the target string of a typed target. A function is shown by its name."""
+    """Join the target string of a typed target. A function is represented by its name."""
     parts = [
         f"{name}={value if isinstance(value, str) else getattr(value, '__qualname__', type(value).__name__)}"
         for name, value in fields.items()

@@ -1,7 +1,7 @@
-"""The kit for the tests of a service that uses this package.
+"""The testing kit for services that use this package.
 
-With pytest, ``from otel_keyaudit.testing import keyaudit_recorder`` in a ``conftest.py`` makes the fixture available;
-elsewhere use ``with Recorder() as recorder:``. ``examples/testing`` shows a service and its tests.
+With pytest, import the fixture in ``conftest.py``: ``from otel_keyaudit.testing import keyaudit_recorder``. Without
+pytest, use ``with Recorder() as recorder:``. ``examples/testing`` has a service and its tests.
 """
 
 from otel_keyaudit.testing.recorder import Recorder, assert_names, assert_names_no_key, keyaudit_attributes

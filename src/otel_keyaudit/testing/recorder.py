@@ -1,4 +1,4 @@
-"""Records rows, spans, metrics and logs in the tests of a service, and asserts that they name the right key."""
+"""Record rows, spans, metrics and logs in the tests of a service, and assert that they name the right key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLAIN_LOG_RECORD = vars(logging.makeLogRecord({})).keys()
 
 
 def assert_names(row: Any, key_id: str, *, member: str = "request_api_key") -> Mapping[str, Any]:
-    """Assert that a row names this key and no other; return its snapshot in the row.
+    """Assert that a row names this key and no other; return the member with its snapshot.
 
     Args:
         row: Additional fields, as a mapping or as JSON, or a row that has them in ``additional_fields``.
@@ -66,13 +66,13 @@ def _fields_of(row: Any) -> dict[str, Any]:
 
 
 class Recorder:
-    """Instruments with providers of its own for one ``with`` block and records rows, spans, metrics and logs.
+    """Instruments for one ``with`` block, with its own providers, and records rows, spans, metrics and logs.
 
     Attributes:
         rows: Additional fields as the audit targets received them, or built them (``fields=return``). Rows from
             elsewhere, such as a database, can be appended.
         logs: The log records that reached the root logger.
-        tracer_provider: The provider of spans; pass it to HTTP instrumentations, too.
+        tracer_provider: The provider of spans. Pass it to HTTP instrumentations, too.
         meter_provider: The provider of metrics.
         span_exporter: The exporter in memory that receives the spans.
         metric_reader: The reader in memory that receives the metrics.
@@ -97,7 +97,7 @@ class Recorder:
         self._undo = ExitStack()
 
     def __enter__(self) -> Recorder:
-        """Begin to record log records."""
+        """Start recording log records."""
         handler = _LogHandler(self.logs)
         logging.getLogger().addHandler(handler)
         self._undo.callback(logging.getLogger().removeHandler, handler)
@@ -147,7 +147,7 @@ class Recorder:
 
     @contextmanager
     def request(self, name: str = "GET /") -> Iterator[Span]:
-        """Run a block as a request, for code that no server calls: inside a server span.
+        """Run a block as a request, inside a server span, for code that no server calls.
 
         Args:
             name: The name of the span.
@@ -157,7 +157,7 @@ class Recorder:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """The spans that have ended, in the order of their ends."""
+        """The ended spans, in the order in which they ended."""
         return list(self.span_exporter.get_finished_spans())
 
     def server_spans(self) -> list[ReadableSpan]:
@@ -181,7 +181,7 @@ class Recorder:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics as they are now."""
+        """The current metrics."""
         data = self.metric_reader.get_metrics_data()
         resources = [] if data is None else data.resource_metrics
         return [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
@@ -221,7 +221,7 @@ class Recorder:
         return {(found[names.STAGE], found[names.ERROR_TYPE]): value for found, value in points}
 
     def clear(self) -> None:
-        """Forget the rows, spans and log records so far; counters go on."""
+        """Forget the rows, spans and log records so far. Counters keep their values."""
         self.rows.clear()
         self.logs.clear()
         self.span_exporter.clear()
@@ -238,7 +238,7 @@ class Recorder:
         """Assert that no span, metric, log record or row contains a secret, plain or encoded (see ``secret_search``).
 
         Args:
-            *secrets: Secrets of at least four bytes each. A failure names them by number.
+            *secrets: Secrets of at least four bytes each. A failure shows only their numbers.
 
         Raises:
             AssertionError: An output contains a secret.
@@ -284,11 +284,11 @@ class _LogHandler(logging.Handler):
 try:
     import pytest
 except ModuleNotFoundError:
-    pass  # the recorder needs none
+    pass  # the recorder does not need pytest
 else:
 
     @pytest.fixture
     def keyaudit_recorder() -> Iterator[Recorder]:
-        """A recorder for one test, which uninstruments at the end: call ``instrument()`` on it."""
+        """Provide a recorder for one test: call its ``instrument()``. It uninstruments at the end of the test."""
         with Recorder() as recorder:
             yield recorder

@@ -1,4 +1,4 @@
-"""Keep the rows that an audit target receives after the library has changed them, for tests."""
+"""Record the rows of an audit target as the library has changed them, for tests."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget
 
 
 class RowObserver:
-    """Keeps the additional fields of every call of an audit target.
+    """Records copies of the additional fields of every call of an audit target.
 
     Args:
         target: The target.
-        rows: Where they are kept, as copies.
+        rows: The list to which the copies are appended.
     """
 
     def __init__(self, target: AuditTarget, rows: list[Any]) -> None:
         place = target.fields_place or DEFAULT_PLACE
         self.is_outside = target.builds_fields
-        """The function builds the fields: it must be put on after the instrumentation, else before."""
+        """Whether the function builds the fields, so that this observer must be installed after the library's."""
         self._target = target
         self._rows = rows
         self._read = reader(Expression("", (place,)), deferred=False)
         self._is_list = any(step.kind == "each" for step in place.steps)
 
     def install(self) -> Patch:
-        """Import the target's module and put this on.
+        """Import the target's module and observe its function.
 
         Raises:
             WrongTargetError: There is no such function.
@@ -63,6 +63,6 @@ class _Building(Observation):
         self.keywords = keywords
 
     def returned(self, result: Any) -> Any:
-        """Keep what was built."""
+        """Record the built fields."""
         self._rows.append(copy.copy(result))
         return result

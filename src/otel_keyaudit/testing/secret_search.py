@@ -1,6 +1,6 @@
-"""Looks for a secret in what was put out: as it is, escaped, in base64 (also inside of more), URL or hex form.
+"""Search recorded output for a secret: plain, escaped, or encoded as base64 (also within other data), URL or hex.
 
-Bytes of a header are often read as Latin-1 (ASGI, WSGI), which is another form of a secret that is not ASCII.
+ASGI and WSGI decode header bytes as Latin-1, so a secret that is not ASCII is searched for in that form, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MIN_LENGTH = 4
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Yield every text in a value: names and values of mappings, elements of lists, fields of dataclasses."""
+    """Yield every string in a value: names and values of mappings, elements of lists, fields of dataclasses."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (bytes, bytearray)):
@@ -33,10 +33,10 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def finder(secret: str | bytes) -> Callable[[str], str | None]:
-    """Return a function that says in which form a text holds a secret, if it does.
+    """Return a function that returns the form in which a string contains a secret, ``None`` if it does not.
 
     Raises:
-        ValueError: The secret is so short that it would be found anywhere.
+        ValueError: The secret is so short that it would be found by chance.
     """
     raw = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else bytes(secret)
     if len(raw) < _MIN_LENGTH:
@@ -56,7 +56,7 @@ def finder(secret: str | bytes) -> Callable[[str], str | None]:
 
 
 def _base64(raw: bytes, offset: int) -> tuple[str, str]:
-    """Return what a secret becomes in both alphabets, some bytes into a group of three: only what it decides alone."""
+    """Encode a secret in both base64 alphabets at an offset in a group of three bytes, without shared characters."""
     first, end = (offset * 8 + 5) // 6, (offset + len(raw)) * 8 // 6
     padded = bytes(offset) + raw
     return base64.b64encode(padded).decode()[first:end], base64.urlsafe_b64encode(padded).decode()[first:end]

@@ -1,6 +1,7 @@
-"""Explain an authorization check by the key: which scopes cover the permission, and whether the allow list allows it.
+"""Explain the outcome of an authorization check by the scopes and the allow list of the key.
 
-The library decides nothing. These functions compare the application's answer with the key's scopes and allow list.
+The application decides. These functions compare its decision with the scopes that cover the required permissions and
+with the allow list.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         cause: ``scope``, ``allow_list``, ``other`` or ``unknown``; ``None`` for an error.
-        scopes: Scopes of the key that cover what was granted, in the order presented.
+        scopes: Scopes of the key that cover the granted permissions, in the order presented.
         missing: Required permissions that no scope covers.
     """
 
@@ -68,7 +69,7 @@ _COVERED: Final = {
     (DENIED, True): BY_OTHER,
     (DENIED, False): BY_ALLOW_LIST,
 }
-"""Cause of a decision whose requirement is covered, by outcome and by whether the allow list has the resource."""
+"""Cause of a decision whose required permissions are covered, by outcome and by whether the allow list allows it."""
 
 
 def covering_scope(scopes: Iterable[str], permission: str, catalog: ScopeCatalog | None) -> str | None:
@@ -88,12 +89,12 @@ def covering_scopes(permission: str, catalog: ScopeCatalog | None) -> Collection
 
 
 def allows_resource(key: ApiKey, resource: str | None) -> bool:
-    """Check whether the allow list of a key has a resource; an unknown list or resource is no obstacle."""
+    """Check whether the allow list of a key allows a resource. An unknown list or resource counts as allowed."""
     return resource is None or key.allow_list is None or allows(normalize(key.allow_list), resource)
 
 
 def _knows_all(catalog: ScopeCatalog | None, scopes: Iterable[str], permissions: Iterable[str]) -> bool:
-    """Check whether the catalog knows every scope and every permission: only then nothing else can cover one."""
+    """Check whether the catalog knows every scope and permission. Otherwise an unknown scope might cover one."""
     return (
         catalog is not None
         and all(catalog.expand(scope) is not None for scope in scopes)

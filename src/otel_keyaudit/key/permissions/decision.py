@@ -16,13 +16,13 @@ ERROR: Final = "error"
 """Outcome: the check failed, for example because a store is down. It denied nothing."""
 
 BY_SCOPE: Final = "scope"
-"""Cause: a scope covers what was granted, or no scope covers what was denied."""
+"""Cause: a scope covers the granted permissions, or no scope covers the denied ones."""
 
 BY_ALLOW_LIST: Final = "allow_list"
-"""Cause: the scopes cover what was denied, but the allow list does not have the resource."""
+"""Cause: the scopes cover the denied permissions, but the allow list does not allow the resource."""
 
 BY_OTHER: Final = "other"
-"""Cause: neither scopes nor allow list explain the answer."""
+"""Cause: neither scopes nor allow list explain the outcome."""
 
 UNKNOWN: Final = "unknown"
 """Cause: key, scopes or requirement are unknown."""
@@ -35,7 +35,7 @@ class Decision(NamedTuple):
         required: Permissions that the check required; empty if they are unknown.
         outcome: ``granted``, ``denied`` or ``error``; ``None`` while the check is open.
         cause: ``scope``, ``allow_list``, ``other`` or ``unknown``; ``None`` for an error and while the check is open.
-        scopes: Scopes of the key that cover what was granted, in the order presented.
+        scopes: Scopes of the key that cover the granted permissions, in the order presented.
         missing: Required permissions that no scope of the key covers.
         resource: ``type:id`` of the resource; ``None`` if it is unknown.
         reason: Class of the exception with which the check denied or failed, as in ``error.type``.

@@ -1,4 +1,4 @@
-"""Copy what a function did to our copies back to the caller's objects, as if it had received those."""
+"""Copy the changes that a function made to its copied arguments back to the caller's objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ def copy_back(
     reserved: Collection[str] = (),
     originals: Mapping[int, Any] = _NO_COPIES,
 ) -> None:
-    """Copy back what was added to a copied mapping, changed in it or removed from it, except reserved names."""
+    """Copy items that were added to a copied mapping, changed or removed back to the original.
+
+    Args:
+        original: The caller's mapping.
+        copied: The copy, after the call.
+        before: The items of the copy before the call.
+        reserved: Names that are not copied back, because they are the library's.
+        originals: The caller's objects by the id of their copies.
+    """
     now = copied if type(copied) is dict else contents(copied)
     if len(now) == len(before) and all(map(is_, now, before)) and all(map(is_, now.values(), before.values())):
         return
@@ -48,6 +56,6 @@ def _is_same(value: Any, before: Any) -> bool:
 
 
 def copy_list_back(original: list[Any], copied: list[Any], before: list[Any], originals: Mapping[int, Any]) -> None:
-    """Copy back what was appended to a copied list, moved in it or removed from it."""
+    """Copy elements that were added to a copied list, moved or removed back to the original."""
     if len(copied) != len(before) or not all(map(is_, copied, before)):
         original[:] = [originals.get(id(element), element) for element in copied]

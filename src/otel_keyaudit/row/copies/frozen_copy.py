@@ -1,4 +1,4 @@
-"""Change one attribute of an object in a copy of the same class: for frozen objects, and for results."""
+"""Copy a frozen object, or a result, with one attribute changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_keyaudit.errors import UnchangeableError
 
 
 def is_frozen(kind: type, name: str) -> bool:
-    """Return whether dataclass, attrs, msgspec, pydantic or namedtuple objects refuse to set an attribute."""
+    """Return whether a dataclass, attrs, msgspec, pydantic or namedtuple class refuses to set an attribute."""
     if _is_namedtuple(kind):
         return True
     parameters = getattr(kind, "__dataclass_params__", None)
@@ -24,9 +24,9 @@ def is_frozen(kind: type, name: str) -> bool:
 
 
 def with_attribute(value: Any, name: str, new: Any) -> Any:
-    """Return a copy of an object in which one attribute is different.
+    """Return a copy of an object with one attribute changed.
 
-    No initializer and no validator of the class runs, because the object was already made once.
+    No initializer and no validator of the class runs, because the object has been validated before.
 
     Raises:
         UnchangeableError: The object cannot be copied.

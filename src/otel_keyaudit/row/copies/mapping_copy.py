@@ -1,6 +1,6 @@
-"""Copy the application's mappings, so that the caller's own are never changed in place.
+"""Copy the application's mappings, so that they are never changed in place.
 
-A mapping is copied as its kind. A read-only mapping, or one whose copy would not be independent, becomes a plain dict.
+A copy has the class of the original. A mapping that is read-only, or has no independent copy, becomes a plain dict.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _READERS = ("getall", "getlist", "get_list")
 
 
 def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
-    """Return a copy with the same values that can be changed and shares no item with the original.
+    """Return a changeable copy that is independent of the original.
 
     Returns:
-        A mapping of the same kind, or of its changeable kind; else a dict, with lists as values if the mapping has
-        several values for a name.
+        A mapping of the same class, or of its changeable counterpart; else a dict, with lists as values if the mapping
+        has several values for a name.
     """
     if type(mapping) is dict:
         return mapping.copy()
@@ -47,12 +47,12 @@ def values_reader(mapping: Mapping[Any, Any]) -> Callable[[Any], Iterable[Any]] 
 
 
 def layers(mapping: Any) -> Iterable[Any]:
-    """Return the mappings in which a copy keeps its items: those of a chain, also of one inside it, else the copy."""
+    """Return the mappings that hold the items of a copy: the maps of a ``ChainMap``, also nested, else the copy."""
     return chain.from_iterable(map(layers, mapping.maps)) if isinstance(mapping, ChainMap) else (mapping,)
 
 
 def spellings(layer: Iterable[Any], name: str, *, ignores_case: bool) -> list[Any]:
-    """Return the names in a mapping that stand for a name."""
+    """Return the names in a mapping that are equal to a name."""
     if not ignores_case:
         return [name] if name in layer else []
     return [one for one in layer if isinstance(one, str) and one.lower() == name.lower()]
@@ -67,7 +67,7 @@ def pop_values(mapping: MutableMapping[Any, Any], name: Any) -> list[Any]:
 
 
 def put_values(mapping: MutableMapping[Any, Any], name: Any, values: list[Any]) -> None:
-    """Set all values of a name, which is free."""
+    """Set all values of a name that the mapping does not have."""
     if hasattr(mapping, "setlist"):
         mapping.setlist(name, values)
     elif len(values) > 1 and hasattr(mapping, "add"):
@@ -78,7 +78,7 @@ def put_values(mapping: MutableMapping[Any, Any], name: Any, values: list[Any]) 
 
 
 def contents(mapping: Any) -> dict[Any, Any]:
-    """Return what a mapping holds now: each name with its value, or with a tuple of its values."""
+    """Return the current items of a mapping as a dict, with tuples if it has several values for a name."""
     if type(mapping) is dict:
         return mapping.copy()
     read = values_reader(mapping)
@@ -91,28 +91,28 @@ def _independent_copy(make: Callable[[Any], Any], mapping: Mapping[Any, Any]) ->
 
 
 def _chain_copy(mapping: Any) -> Any:
-    """Copy a chain with all of its mappings: a name that is removed from the first one shows in the next."""
+    """Copy a ``ChainMap`` with all of its maps, because a name removed from one map may also be in the next."""
     return type(mapping)(*map(changeable_copy, mapping.maps)) if isinstance(mapping, ChainMap) else None
 
 
 def _dict_copy(mapping: Any) -> Any:
-    """Copy a dict whose class says nothing about copies."""
+    """Copy a dict whose class does not define ``__copy__``."""
     is_plain = isinstance(mapping, dict) and not hasattr(type(mapping), "__copy__")
     return copy.copy(mapping) if is_plain and values_reader(mapping) is None else None
 
 
 def _own_copy(mapping: Any) -> Any:
-    """Copy in the mapping's own way. The copy of an immutable one is itself, but some return a changeable one."""
+    """Copy a mapping by its own ``__copy__`` or ``copy``, which may return a changeable copy of an immutable one."""
     if hasattr(type(mapping), "__copy__"):
         copied = copy.copy(mapping)
         if copied is not mapping:
             return copied
     copied = mapping.copy() if hasattr(type(mapping), "copy") else None
-    return _chain_copy(copied) or copied  # a chain, as that in a MappingProxyType, copies only its first mapping
+    return _chain_copy(copied) or copied  # ``ChainMap.copy`` copies only the first map, also in a MappingProxyType
 
 
 def _store_copy(mapping: Any) -> Any:
-    """Copy an object that keeps its items in a dict, which a plain copy would share."""
+    """Copy an object that holds its items in a dict, which a shallow copy would share."""
     stores = [name for name, held in _attributes(mapping) if type(held) is dict and held.keys() == mapping.keys()]
     if len(stores) != 1 or not isinstance(mapping, MutableMapping) or hasattr(type(mapping), "__copy__"):
         return None
@@ -126,14 +126,14 @@ def _attributes(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _rebuilt(mapping: Any) -> Any:
-    """Make a mapping with several values for a name again from its pairs (starlette)."""
+    """Copy a mapping with several values for a name by passing its pairs to its class (starlette)."""
     if not hasattr(type(mapping), "multi_items") or not hasattr(type(mapping), "__setitem__"):
         return None
     return type(mapping)(list(mapping.multi_items()))
 
 
 def _is_independent(copied: MutableMapping[Any, Any], mapping: Mapping[Any, Any]) -> bool:
-    """Try it with an item that neither has; it is removed again."""
+    """Return whether adding an item to the copy leaves the original unchanged; remove the item again."""
     if copied is mapping or len(copied) != len(mapping):
         return False
     if type(copied) is dict:

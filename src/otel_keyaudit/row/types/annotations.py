@@ -1,7 +1,7 @@
-"""Read from an annotation whether a parameter or attribute takes a string, bytes or a mapping.
+"""Determine from an annotation whether a parameter or attribute takes a string, bytes or a mapping.
 
-Annotations are never evaluated: a string is parsed, and its names are looked up in the module. Since Python 3.14 all of
-them are read as strings, so that nothing imported under ``TYPE_CHECKING`` is needed.
+Annotations are never evaluated: a string is parsed, and its names are looked up in the module. Since Python 3.14 all
+annotations are read as strings, because evaluation would fail for names imported under ``TYPE_CHECKING``.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _WRAPPERS = frozenset({
 _ARE_LAZY: bool = sys.version_info >= (3, 14)
 
 _MAX_DEPTH = 20
-"""Aliases and brackets that are followed; an alias can lead to itself."""
+"""Maximum depth of aliases and brackets, because an alias can refer to itself."""
 
 
 def kind_of_parameter(function: Any, name: str) -> str | None:
-    """Return the kind that a parameter's annotation names: ``text``, ``bytes``, ``dict`` or ``None``.
+    """Return the kind that a parameter is annotated with: ``text``, ``bytes``, ``dict`` or ``None``.
 
     Args:
-        function: The function, or a wrapper that leads to it by ``__wrapped__``.
+        function: The function, or a wrapper that has it in ``__wrapped__``.
         name: The parameter.
     """
     for _ in range(_MAX_DEPTH):
@@ -54,7 +54,7 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
 
 
 def kind_of_attribute(kind: type, name: str) -> str | None:
-    """Return the kind that a class's annotation of an attribute, a property or a parameter of ``__init__`` names."""
+    """Return the kind that a class annotates for an attribute, a property or a parameter of ``__init__``."""
     for base in kind.__mro__:
         annotations, namespace = annotations_of(base), vars(sys.modules.get(base.__module__, types))
         if name in annotations:
@@ -68,7 +68,7 @@ def kind_of_attribute(kind: type, name: str) -> str | None:
 
 
 def annotations_of(owner: Any) -> Mapping[str, Any]:
-    """Return the annotations of a function or of a class itself, as objects or strings."""
+    """Return the annotations of a function or a class, without those of base classes, as objects or strings."""
     if _ARE_LAZY:
         return quietly(_annotations_as_strings, owner) or {}
     found = vars(owner).get("__annotations__") if isinstance(owner, type) else getattr(owner, "__annotations__", None)
@@ -76,7 +76,7 @@ def annotations_of(owner: Any) -> Mapping[str, Any]:
 
 
 def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
-    """Return the kind of an annotation, ``None`` if it cannot be determined or allows a dict beside a string."""
+    """Return the kind of an annotation; ``None`` if it cannot be determined, or allows both a dict and a string."""
     kinds = set(_kinds(annotation, namespace, _MAX_DEPTH))
     if not kinds or {"text", "dict"} <= kinds or {"bytes", "dict"} <= kinds:
         return None
@@ -163,7 +163,7 @@ def _last_name(node: ast.expr) -> str:
 
 
 def _looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
-    """Return the object that a dotted name names now, without importing or computing anything."""
+    """Return the current value of a dotted name, without importing or computing anything."""
     if isinstance(node, ast.Attribute):
         owner = _looked_up(node.value, namespace)
         return vars(owner).get(node.attr) if isinstance(owner, (types.ModuleType, type)) else None
@@ -178,7 +178,7 @@ def _parsed(text: str) -> ast.expr | None:
 
 
 def _aliased(annotation: Any) -> Any:
-    """Return the right side of a ``type`` statement, as a string where Python can tell it."""
+    """Return the value of a ``type`` statement, since Python 3.14 as a string."""
     if type(annotation).__name__ != "TypeAliasType":
         return None
     return _as_string(annotation.evaluate_value) if _ARE_LAZY else quietly(getattr, annotation, "__value__")

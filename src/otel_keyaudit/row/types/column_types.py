@@ -1,6 +1,6 @@
-"""Read from a mapped column whether it takes a string, bytes or a mapping, without importing the mapper.
+"""Determine from a mapped column whether it takes a string, bytes or a mapping, without importing the mapper.
 
-Known are SQLAlchemy, SQLModel, Django, Peewee, Tortoise, Piccolo and Pony.
+Supported mappers are SQLAlchemy, SQLModel, Django, Peewee, Tortoise, Piccolo and Pony.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 UNKNOWN: Final = "unknown"
-"""The kind of a column that is mapped, but whose type says nothing: it may be a string."""
+"""The kind of a column whose type does not determine it, so that it may be a string."""
 
 
 def kind_of_column(owner: type, name: str) -> str | None:
-    """Return ``text``, ``bytes``, ``dict`` or ``UNKNOWN``, and ``None`` if a class has no such column.
+    """Return the kind of a column: ``text``, ``bytes``, ``dict`` or ``UNKNOWN``; ``None`` if there is no such column.
 
     Args:
         owner: The mapped class.
@@ -42,12 +42,12 @@ def _is_from(kind: type, package: str) -> bool:
 
 
 class _Mapper(NamedTuple):
-    """A mapper.
+    """A database mapper.
 
     Attributes:
-        package: Where its column types are, with a dot at the end.
-        conversions: Methods that turn a value into what is stored. In a class of the application they may take
-            anything.
+        package: The package of its column types, with a dot at the end.
+        conversions: Methods that convert a value before it is stored. If the application overrides one, the column may
+            take any value.
         kind: Returns the kind of a column.
     """
 
@@ -57,7 +57,7 @@ class _Mapper(NamedTuple):
 
 
 def _has_usual_conversion(column: Any, mapper: _Mapper) -> bool:
-    """Return whether the mapper's own code stores the value, and not a class of the application."""
+    """Return whether the mapper's own code converts the value, not a class of the application."""
     root = mapper.package.partition(".")[0]
     for base in type(column).__mro__:
         if base.__module__.partition(".")[0] in (root, "playhouse", "sqlmodel"):
@@ -78,7 +78,7 @@ def _of_type(kind: Any) -> str:
 
 
 def _is_one_of(column: Any, *names: str) -> bool:
-    """Return whether a class of the column's type, or one that it is derived from, has one of these names."""
+    """Return whether the class of a column, or one of its bases, has one of these names."""
     return not {base.__name__ for base in type(column).__mro__}.isdisjoint(names)
 
 

@@ -1,7 +1,7 @@
-"""Determine what ``None`` becomes in the place of additional fields: a JSON string, JSON bytes or a dict.
+"""Determine the kind that ``None`` becomes in the place of additional fields: a JSON string, JSON bytes or a dict.
 
 The first of these that is known decides: ``fields_as``; the annotation of the parameter or attribute; the type of the
-mapped column; the kind that the target was given last; else a dict. A text column never gets a dict.
+mapped column; the kind that the target received last; else a dict. A text column never gets a dict.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class EmptyFields:
     """The kind that ``None`` becomes in one place.
 
     Args:
-        known: The kind that the target or the annotation of its parameter names, if any.
+        known: The kind given by the target or by the annotation of its parameter, if any.
         parameter: The parameter, if the place is one.
     """
 
@@ -29,7 +29,7 @@ class EmptyFields:
         self._class: tuple[ref[type], str, str | None] | None = None
 
     def note(self, fields: Any) -> None:
-        """Remember the kind of fields that the target was given."""
+        """Remember the kind of the additional fields that the target received."""
         kind = type(fields)
         if issubclass(kind, str):
             self._last = "text"
@@ -61,7 +61,9 @@ class EmptyFields:
     def _kind_in_class(self, owner: Any, name: str) -> str | None:
         found = self._kind_of(owner if isinstance(owner, type) else type(owner), name)
         model = getattr(owner, "model", None) if found is None and name == self._parameter else None
-        return self._kind_of(model, name) if isinstance(model, type) else found  # of a manager of Django's
+        return (
+            self._kind_of(model, name) if isinstance(model, type) else found
+        )  # the method belongs to a Django manager
 
     def _kind_of(self, kind: type, name: str) -> str | None:
         known = self._class

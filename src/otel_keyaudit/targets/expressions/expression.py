@@ -1,4 +1,4 @@
-"""The expressions of a target string: parse them, refuse secrets, and read a value with them."""
+"""Parse the expressions of a target string, refuse secrets, and evaluate expressions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Path(NamedTuple):
     filters: tuple[Filter, ...] = ()
 
     def follow(self, start: Any) -> Any:
-        """Return the value at the end of the path; ``None`` on the way gives ``None``."""
+        """Return the value at the end of the path, ``None`` if a value along the path is ``None``."""
         return self.filtered(follow(start, self.steps))
 
     def filtered(self, value: Any) -> Any:
@@ -53,18 +53,18 @@ class Path(NamedTuple):
 
     @property
     def parameter(self) -> str | None:
-        """The parameter at which it starts, if it starts at one."""
+        """The parameter at which the path starts, if it starts at one."""
         return self.name if self.root == "args" else None
 
     @property
     def member(self) -> str | None:
-        """The name of the key object's member that it reads, if it has no other steps."""
+        """The member of the key object that the path reads, if that is its only step."""
         is_member = self.root is None and [step.kind for step in self.steps] == ["name"]
         return str(self.steps[0].operand) if is_member else None
 
     @property
     def secret(self) -> str | None:
-        """The secret name at its end, also one behind unwrapping steps such as ``.value`` or ``[0]``."""
+        """The secret name at the end of the path, also before unwrapping steps such as ``.value`` or ``[0]``."""
         for step in reversed(self.steps):
             if step.kind in ("name", "item", "call") and is_secret(step.operand):
                 return str(step.operand)
@@ -74,12 +74,12 @@ class Path(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """Alternatives, of which the first that is not ``None`` is used.
+    """Alternative paths, of which the first value that is not ``None`` is used.
 
     Attributes:
         text: The expression as written.
-        paths: Its alternatives.
-        is_default: It is the default of a field, so that a missing attribute is unknown and no error.
+        paths: The alternatives.
+        is_default: Whether it is the default of a field, so that a missing attribute is unknown and not an error.
     """
 
     text: str
@@ -88,17 +88,17 @@ class Expression(NamedTuple):
 
     @property
     def roots(self) -> frozenset[str | None]:
-        """The roots of its alternatives."""
+        """The roots of the alternatives."""
         return frozenset(path.root for path in self.paths)
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The parameters of the target that it names."""
+        """The parameters of the target that the expression reads."""
         return frozenset(path.name for path in self.paths if path.root == "args" and path.name is not None)
 
     @property
     def free_variables(self) -> frozenset[str]:
-        """The free variables of the target that it names."""
+        """The free variables of the target that the expression reads."""
         return frozenset(path.name for path in self.paths if path.root == "closure" and path.name is not None)
 
     def read(self, start: Callable[[Path], Any]) -> Any:
@@ -136,7 +136,7 @@ class Expression(NamedTuple):
 
 
 class ObjectReference(NamedTuple):
-    """``module:name.path`` in place of an expression: a function of the user's, or an object that is the value."""
+    """``module:name.path`` in place of an expression: a function of the user, or an object that is the value."""
 
     text: str
 
@@ -146,11 +146,11 @@ def parse(text: str, *, emitted: bool, is_default: bool = False) -> Expression |
 
     Args:
         text: The expression as written.
-        emitted: Its value is written out, so a path that ends at a secret is refused.
-        is_default: It is the default of a field.
+        emitted: Whether its value is recorded, so that a path that ends at a secret is refused.
+        is_default: Whether it is the default of a field.
 
     Raises:
-        ConfigurationError: The expression is wrong, or would write out a secret.
+        ConfigurationError: The expression is wrong, or would record a secret.
     """
     if _REFERENCE.fullmatch(text.strip()):
         return _reference(text.strip(), emitted=emitted)
@@ -206,7 +206,7 @@ def _step(text: str, match: re.Match[str]) -> Step:
 
 
 def decode(text: str, part: str) -> str:
-    """Return a part of a target string with every ``%XX`` decoded.
+    """Decode every ``%XX`` in a part of a target string.
 
     Args:
         text: The whole string, for the error.
@@ -235,7 +235,7 @@ def _reference(text: str, *, emitted: bool) -> ObjectReference:
 
 
 def _protected(text: str, path: Path) -> Path:
-    """Refuse a path that ends at a secret, unless its first filter makes it harmless."""
+    """Refuse a path that ends at a secret, unless its first filter hashes or shortens the value."""
     secret = path.secret
     if secret is None:
         return path

@@ -1,4 +1,4 @@
-"""The filters of an expression: small conversions of the value that a path leads to."""
+"""The filters of an expression, which convert the value at the end of a path."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, show
 from otel_keyaudit.key.canonical import as_string, as_time, is_list
 
 MAX_KEPT = 1_000_000
-"""How many characters or elements ``head`` and ``tail`` keep at most."""
+"""Maximum number of characters or elements that ``head`` and ``tail`` keep."""
 
 MAX_VISIBLE_CHARACTERS = 4
-"""How many characters of a secret ``tail`` may show."""
+"""Maximum number of characters of a secret that ``tail`` may keep."""
 
 MAX_ACTORS = 10
-"""How many actors of a claim ``act`` are recorded."""
+"""Maximum number of actors of an ``act`` claim that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Filter:
         name: Its name.
         argument: Its argument: a number, a string or ``None``.
         convert: Converts a value.
-        of_none: It converts ``None``, too. All others leave ``None`` as it is.
-        maps: It is for one value, and converts each element of a list.
+        of_none: Whether it converts ``None``. All other filters return ``None`` unchanged.
+        maps: Whether it converts each element of a list, because it takes a single value.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Filter:
         return self.convert(value)
 
     def for_secret(self) -> Filter | None:
-        """Return this filter as it may follow a secret, or ``None`` if it may not."""
+        """Return the filter in the form that may follow a secret, ``None`` if it must not follow one."""
         if self.name == "sha256":
             return self
         if self.name == "tail" and self.argument <= MAX_VISIBLE_CHARACTERS:
@@ -60,12 +60,12 @@ class Filter:
 
 
 def compile_filter(expression: str, name: str, argument: str | None) -> Filter:
-    """Return the filter of that name.
+    """Compile a filter.
 
     Args:
-        expression: The expression that contains it, for the error.
-        name: Its name.
-        argument: The string after the colon, or ``None`` without a colon.
+        expression: The expression that contains it, for the error message.
+        name: The name of the filter.
+        argument: The string after the colon, ``None`` without a colon.
 
     Raises:
         ConfigurationError: There is no such filter, or it does not take that argument.
@@ -201,10 +201,10 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """Return a scalar as a string.
+    """Convert a scalar into a string.
 
-    Beside the scalars of a key, numbers, addresses, dates and times are accepted. ``str`` is called on well-known
-    classes only, because the string of any other object may contain a secret.
+    Besides the scalars of a key, numbers, addresses, dates and times are accepted. ``str`` is called only on well-known
+    classes, because the string of any other object may contain a secret.
     """
     if isinstance(value, bytes):
         return value.decode()
@@ -214,7 +214,7 @@ def _text(value: Any) -> str:
 
 
 class Actors(list[str]):
-    """The current actor and those before it, at most 10.
+    """The current actor and the earlier ones, at most 10.
 
     Attributes:
         total: The number of all actors.
@@ -224,7 +224,7 @@ class Actors(list[str]):
 
 
 def _acts(value: Any) -> Actors:
-    """Return the subjects of an ``act`` claim and of those nested in it, outermost first (RFC 8693, section 4.1)."""
+    """Return the subjects of an ``act`` claim and of the nested claims, outermost first (RFC 8693, section 4.1)."""
     actors = Actors()
     while value is not None:
         if not isinstance(value, Mapping):

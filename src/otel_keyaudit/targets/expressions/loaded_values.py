@@ -1,6 +1,6 @@
-"""Mapped objects (SQLAlchemy, SQLModel, Django): only values that are loaded already, because a load runs SQL.
+"""Read only loaded values of mapped objects (SQLAlchemy, SQLModel, Django), because loading a value runs SQL.
 
-A view stands for the object. Its properties and methods run with the view as ``self``, so they cannot load either.
+A view stands in for the object. Properties and methods run with the view as ``self``, so they load nothing either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from otel_keyaudit.errors import NotLoadedError
 _MISSING = object()
 
 LoadedValue = Callable[[Any, str], Any]
-"""Returns an attribute of a mapped object, or ``_MISSING`` if it is not loaded."""
+"""Returns an attribute of a mapped object, ``_MISSING`` if it is not loaded."""
 
 
 def is_mapped(kind: type) -> bool:
@@ -39,11 +39,11 @@ class LoadedView:
 
     Args:
         target: The mapped object.
-        loaded: Returns its loaded attributes.
+        loaded: Returns a loaded attribute.
 
     Raises:
-        NotLoadedError: On reading an attribute that the object would have to load.
-        AttributeError: On reading an attribute that the object does not have.
+        NotLoadedError: An attribute would have to be loaded (raised on access).
+        AttributeError: An attribute does not exist (raised on access).
     """
 
     __slots__ = ("_keyaudit_loaded", "_keyaudit_target")
@@ -66,7 +66,7 @@ class LoadedView:
 
 
 def _run_on_view(found: Any, view: LoadedView, kind: type, name: str) -> Any:
-    """Return a class attribute as the view's: a property runs, a method is bound, a descriptor of the mapper loads."""
+    """Return a class attribute for a view: run a property and bind a method, but refuse a descriptor that may load."""
     if isinstance(found, FunctionType):
         return MethodType(found, view)
     if isinstance(found, (staticmethod, classmethod)):
@@ -95,12 +95,12 @@ def _readable_elements(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def _of_sqlalchemy(target: Any, name: str) -> Any:
-    """Return a loaded attribute, or a part of the primary key, which the identity of a persistent object has."""
+    """Return a loaded attribute, or a part of the primary key from the identity of a persistent object."""
     held = vars(target)
     state = held.get("_sa_instance_state")
     if name in held or state is None:
         return held.get(name, _MISSING)
-    if state.key is None:  # it was never stored, so there is nothing to load
+    if state.key is None:  # the object was never stored, so there is nothing to load
         return None if name in state.manager else _MISSING
     mapper = state.mapper
     names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
@@ -108,7 +108,7 @@ def _of_sqlalchemy(target: Any, name: str) -> Any:
 
 
 def _of_django(target: Any, name: str) -> Any:
-    """Return a loaded attribute, a related object that was fetched, or the related objects that were prefetched."""
+    """Return a loaded attribute, a fetched related object, or prefetched related objects."""
     held = vars(target)
     if name in held:
         return held[name]
@@ -120,18 +120,18 @@ def _of_django(target: Any, name: str) -> Any:
 
 
 class _Prefetched(list[Any]):
-    """Related objects that were fetched. As with Django's manager of them, ``all()`` returns them."""
+    """Prefetched related objects. ``all()`` returns them, as with Django's related manager."""
 
     def all(self) -> _Prefetched:
-        """Return all of them."""
+        """Return the list itself."""
         return self
 
 
 def elements(values: Iterable[Any]) -> Iterable[Any]:
-    """Return the elements of a collection; of a Django query only those that were fetched.
+    """Return the elements of a collection, or the fetched objects of a Django query.
 
     Raises:
-        NotLoadedError: The query was not run yet.
+        NotLoadedError: The query has not been run.
     """
     if not hasattr(type(values), "_fetch_all"):
         return values
@@ -146,7 +146,7 @@ def _class_attribute(kind: type, name: str) -> Any:
 
 
 def is_column(kind: type, name: str) -> bool:
-    """Return whether a name is an attribute of a mapped class whose loaded value is in its objects' ``__dict__``."""
+    """Return whether a mapped class has an attribute whose loaded value is in the ``__dict__`` of its objects."""
     if hasattr(kind, "_sa_class_manager"):
         return name in kind._sa_class_manager
     meta = getattr(kind, "_meta", None)

@@ -1,4 +1,4 @@
-"""Names that hold a secret: of members that an expression may not write out, and of places that hold a credential."""
+"""Recognise names of secrets: members that an expression must not record, and parameters that hold a credential."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SECRET_NAMES = frozenset({
     "passwd", "pwd", "passwordhash", "passphrase", "plaintext", "digest", "hmacdigest", "signature",
     "credential", "credentials", "authorization", "cookie",
 })  # fmt: skip
-"""Secret names without case, underscores and hyphens."""
+"""Secret names in lower case, without underscores and hyphens."""
 
 _UNWRAPPING = frozenset({"value", "raw", "getsecretvalue", "expose", "exposesecret", "reveal", "decode", "hex"})
-"""Last steps that lead from a secret's wrapper to the secret itself."""
+"""Names of last steps that return the secret inside a wrapper object."""
 
 _PUBLIC = frozenset({"id", "ids", "name", "names", "prefix", "type"})
-"""Last words of names such as ``key_id``, which describe a credential and do not hold it."""
+"""Last words of names such as ``key_id``, which describe a credential but do not hold it."""
 
 _PHRASE_SIZES = (1, 2, 3)
-"""How many words a secret name has, as in ``secret access key``."""
+"""Numbers of words in a secret name, as in ``secret access key``."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 

@@ -1,4 +1,4 @@
-"""Follow the steps of a path from one object to the next, without consuming, awaiting or loading anything."""
+"""Follow the steps of a path without consuming iterators, awaiting or loading anything."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.targets.expressions import loaded_values
 
 MAX_ELEMENTS = 100_000
-"""How many elements of an iterator are read. A longer one may be endless."""
+"""Maximum number of elements that are read from an iterator, because a longer one may be endless."""
 
 _REREADABLE = frozenset({type(None), str, int, bool, float, bytes, list, tuple, dict, set, frozenset, datetime, UUID})
-"""Classes of values that can be read again and again, so that they need no further check."""
+"""Classes of values that can be read repeatedly, so that they need no further check."""
 
 
 class Step(NamedTuple):
@@ -29,10 +29,10 @@ class Step(NamedTuple):
 
 
 def follow(value: Any, steps: tuple[Step, ...]) -> Any:
-    """Return the value at the end of the steps; ``None`` on the way gives ``None``.
+    """Return the value at the end of the steps, ``None`` if a value along the path is ``None``.
 
     Raises:
-        MissingError: An object on the way lacks an attribute or an element.
+        MissingError: An object along the path lacks an attribute or an element.
         UnreadableError: The value is an iterator or an awaitable.
     """
     for position, step in enumerate(steps):
@@ -50,10 +50,10 @@ def follow(value: Any, steps: tuple[Step, ...]) -> Any:
 def member(value: Any, name: str) -> Any:
     """Return an item of a mapping, else an attribute, else an item of anything with ``keys()``.
 
-    A mapping without such an item gives ``None``.
+    A missing item of a mapping is ``None``.
 
     Raises:
-        MissingError: There is none. An attribute that exists and raises is another error.
+        MissingError: The member does not exist. If an attribute exists and raises, its own exception is passed on.
     """
     if isinstance(value, Mapping):
         if name in value:
@@ -68,10 +68,10 @@ def member(value: Any, name: str) -> Any:
 
 
 def attribute(value: Any, name: str) -> Any:
-    """Return an attribute; of a mapped object only a loaded one.
+    """Return an attribute, of a mapped object only a loaded one.
 
     Raises:
-        MissingError: There is none. An attribute that exists and raises is another error.
+        MissingError: The attribute does not exist. If it exists and raises, its own exception is passed on.
     """
     try:
         return getattr(loaded_values.readable(value), name)
@@ -98,10 +98,10 @@ def item(value: Any, name: str | int) -> Any:
 
 
 def apply(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Return the result of a function, if it is neither an iterator nor an awaitable.
+    """Call a function and return its result, which must be neither an iterator nor an awaitable.
 
     Raises:
-        UnreadableError: It is one. A coroutine that the function made for this call is closed.
+        UnreadableError: The result is one. A coroutine that the function created is closed.
     """
     return follow(function, (Step("apply", argument),))
 
@@ -115,7 +115,7 @@ _READ: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 _CREATES = frozenset({"call", "apply"})
-"""Steps that run a function, which may make a new iterator."""
+"""Kinds of steps that call a function, which may create a new iterator."""
 
 
 def _map(values: Any, steps: tuple[Step, ...]) -> list[Any]:
@@ -129,7 +129,7 @@ def _map(values: Any, steps: tuple[Step, ...]) -> list[Any]:
 
 
 def _sorted(values: list[Any]) -> list[Any]:
-    """Sort the elements of a set, so that one key has one snapshot. Elements without an order stay as they are."""
+    """Sort the elements of a set, so that equal keys have equal snapshots. Elements without an order stay unsorted."""
     try:
         return sorted(values)
     except TypeError as error:
@@ -139,15 +139,15 @@ def _sorted(values: list[Any]) -> list[Any]:
 
 
 def _rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
-    """Return a value that can be read again and again: the value itself, or the elements of an iterator made for us.
+    """Return a value that can be read repeatedly: the value itself, or the elements of an iterator of our own.
 
     Args:
         value: The value.
-        is_created: A function that we called returned it.
-        is_used: It is the value of the whole path, or ``[]`` follows. Otherwise only an attribute of it is read.
+        is_created: Whether a function that the expression called returned it.
+        is_used: Whether it is the value of the whole path, or ``[]`` follows. Otherwise only a member of it is read.
 
     Raises:
-        UnreadableError: The application would find its iterator consumed or its awaitable awaited.
+        UnreadableError: Reading would consume an iterator or require awaiting.
     """
     kind = type(value)
     if kind is loaded_values.LoadedView:

@@ -1,4 +1,4 @@
-"""Values by class: compared by identity, because a metaclass may define equality, and holding no class alive."""
+"""Map classes to values by identity, without keeping classes alive."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ Value = TypeVar("Value")
 
 
 class ClassMap(Generic[Value]):
-    """Maps classes to values, for a bounded number of classes.
+    """Maps a bounded number of classes to values.
 
-    The weak references have no callbacks, in which an exception of a signal handler would be lost.
+    Classes are compared by identity, because a metaclass may define equality. The weak references have no callbacks,
+    because an exception that a signal handler raises in one would be lost.
 
     Args:
-        entries: Number of classes that are kept at least.
+        entries: Minimum number of classes that are kept.
     """
 
     def __init__(self, entries: int = MAX_ENTRIES) -> None:
@@ -25,7 +26,7 @@ class ClassMap(Generic[Value]):
     def get(self, kind: type) -> Value | None:
         """Return the value of a class, ``None`` if it has none."""
         entry = self._entries.get(id(kind))
-        return entry[1] if entry is not None and entry[0]() is kind else None  # another class may get a freed id
+        return entry[1] if entry is not None and entry[0]() is kind else None  # the id of a deleted class may be reused
 
     def keep(self, kind: type, value: Value) -> None:
         """Set the value of a class."""

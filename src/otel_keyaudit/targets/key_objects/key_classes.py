@@ -1,4 +1,4 @@
-"""The classes of key objects: generic or an application's own, the members that can be read at once, public names."""
+"""Inspect the class of a key object: is it generic, which members are readable without running code, public names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.targets.expressions import loaded_values
 
 ABSENT = object()
-"""Stands for a member that an object lacks."""
+"""Marker for a member that an object lacks."""
 
 UNKNOWN = object()
-"""Stands for a value that could not be read or is not loaded, so that nothing can be cached under it."""
+"""Marker for a value that could not be read or is not loaded, so that the snapshot must not be cached."""
 
 MAX_NAMES = 30
-"""How many public names of a class a message lists."""
+"""Maximum number of public names of a class in a message."""
 
 _ROW_LIBRARIES = frozenset({
     "aiomysql", "aiopg", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "attrdict", "addict", "benedict", "bson",
@@ -28,17 +28,17 @@ _ROW_LIBRARIES = frozenset({
     "pyodbc", "pyrsistent", "records", "snowflake", "sortedcontainers", "sqlalchemy", "sqlite3", "sqlmodel",
     "starlette", "tortoise", "werkzeug", "wrapt",
 })  # fmt: skip
-"""Packages whose classes are rows, mappings and proxies of anything."""
+"""Packages whose classes are generic rows, mappings or proxies."""
 
 _LIBRARIES = frozenset({"django", "msgspec", "pydantic", "sqlalchemy", "sqlmodel", "peewee", "tortoise", "piccolo"})
-"""Packages whose base classes have members that say nothing about a key."""
+"""Packages whose base classes have public members that are not fields of a key."""
 
 
 def is_generic_class(kind: type) -> bool:
-    """Return whether objects of a class can be anything, so that one of them being a key says nothing of the others.
+    """Return whether a class is generic: if one of its objects is a key, others need not be keys.
 
-    These are builtin types, classes of the standard library, and rows and mappings of database drivers and other
-    libraries. A class of the application's own that inherits from one of them is not generic.
+    Generic are builtin types, classes of the standard library, and rows and mappings of database drivers and other
+    libraries. A class of the application that inherits from one of them is not generic.
     """
     package = kind.__module__.partition(".")[0]
     return package in sys.stdlib_module_names or package in _ROW_LIBRARIES
@@ -50,12 +50,12 @@ def class_names(kind: type) -> Iterator[str]:
 
 
 def is_mapping_class(kind: type) -> bool:
-    """Return whether a class is a mapping. A class without a hash is none, because ABCs cannot tell."""
+    """Return whether a class is a mapping. A class without a hash is not, because ABCs look it up by its hash."""
     return bool(quietly(issubclass, kind, Mapping))
 
 
 def plain_members(kind: type, names: Collection[str]) -> list[str]:
-    """Return the members that can be read from objects of a class at once, because that runs no code of the class."""
+    """Return the members that can be read from objects of a class without running code of the class."""
     if _is_plain_dict(kind):
         return [name for name in names if not hasattr(kind, name)]
     has_items = is_mapping_class(kind) or hasattr(kind, "keys")
@@ -69,12 +69,12 @@ def plain_members(kind: type, names: Collection[str]) -> list[str]:
 
 
 def member_reader(kind: type, names: tuple[str, ...], defaults: tuple[Any, ...]) -> Callable[[Any], list[Any]]:
-    """Return the function that reads plain members of an object at once.
+    """Return a function that reads all plain members of an object.
 
     Args:
         kind: The class of the objects.
-        names: The members, as :func:`plain_members` returned them.
-        defaults: The value for each that an object lacks. A missing item of a dict is ``None``.
+        names: The members, from :func:`plain_members`.
+        defaults: The value for each member that an object lacks. A missing item of a dict is ``None``.
     """
     if not names:
         return lambda key: []
@@ -99,7 +99,7 @@ def has_member(key: Any, name: str) -> bool:
 
 
 def public_names(key: Any) -> list[str]:
-    """Return the public names of a key object's items or attributes, sorted. No value is read."""
+    """Return the sorted public names of a key object's items or attributes, without reading any value."""
     if isinstance(key, Mapping):
         found = {name for name in key if isinstance(name, str) and name.isidentifier()}
     else:
@@ -128,7 +128,7 @@ def _is_dynamic(kind: type) -> bool:
 
 
 def _is_closed_model(kind: type) -> bool:
-    """Return whether a class is a pydantic model without extra members: its fields are in ``__dict__``, or nowhere."""
+    """Return whether a class is a pydantic model without extra members, so that all fields are in ``__dict__``."""
     owners = [base for base in kind.__mro__[:-1] if "__getattr__" in vars(base) or "__getattribute__" in vars(base)]
     config = getattr(kind, "model_config", {})
     return (
@@ -139,7 +139,7 @@ def _is_closed_model(kind: type) -> bool:
 
 
 def _has_descriptor(kind: type, name: str) -> bool:
-    """Return whether an attribute is computed. A slot is not, and a plain class attribute is the default of a field."""
+    """Return whether a descriptor computes an attribute. Slots do not count, nor do defaults in the class."""
     found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
     return hasattr(type(found), "__get__") and not isinstance(found, MemberDescriptorType)
 

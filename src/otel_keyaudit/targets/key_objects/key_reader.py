@@ -1,6 +1,6 @@
-"""From a key object to an :class:`ApiKey`: only declared fields are read, and one that cannot be read costs no other.
+"""Convert a key object into an :class:`ApiKey`. Only declared fields are read; an unreadable one affects no other.
 
-The serialized values are the cache key of the snapshot, so that a key is converted once and then only looked up.
+The serialized values are the cache key of the snapshot, so that each key is converted once and then only looked up.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from otel_keyaudit.targets.key_objects.key_classes import (
 from otel_keyaudit.targets.target import Source
 
 Report = Callable[[BaseException], object]
-"""Counts a field that cannot be read."""
+"""Called with the error of each field that cannot be read, in order to count it."""
 
 
 class Field(NamedTuple):
-    """How one field of a key is read.
+    """One field of a key.
 
     Attributes:
-        source: Its source.
+        source: The source of its value.
         read: The reader of the source.
     """
 
@@ -46,7 +46,7 @@ class Field(NamedTuple):
 Fields = Mapping[str, Field]
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-"""Values that are equal as JSON, but not as fields of a key, must not be serialized alike."""
+"""orjson must not serialize subclasses, dataclasses and times, because distinct fields could become equal JSON."""
 
 
 class KeyReader:
@@ -54,18 +54,18 @@ class KeyReader:
 
     Args:
         kind: The class.
-        fields: How each field is read.
-        notice: Is told of each key object that was converted, with its snapshot.
+        fields: The fields by name.
+        notice: Called with each key object that was converted, the fields, and its snapshot.
 
     Attributes:
-        is_of_mappings: The class is a mapping, which any target may return.
+        is_of_mappings: Whether the class is a mapping, which any target may return.
     """
 
     def __init__(
         self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
     ) -> None:
         self.is_of_mappings = is_mapping_class(kind)
-        self._is_snapshot = issubclass(kind, ApiKey)  # a proxy may claim to be one, and lead to another key later
+        self._is_snapshot = issubclass(kind, ApiKey)  # not ``isinstance``: a proxy may refer to another key later
         self._fields = fields
         self._notice = notice
         self._known: Cache[bytes, ApiKey] = Cache(lambda key: len(key.emitted))
@@ -82,12 +82,12 @@ class KeyReader:
         """Return the snapshot of a key object.
 
         Args:
-            call: The call, for fields that start from it.
+            call: The call, for fields whose paths start from it.
             key: The key object.
-            report: Counts a field that cannot be read.
+            report: Called with the error of each field that cannot be read.
 
         Returns:
-            The snapshot, in which such a field is unknown; ``None`` if the id cannot be read.
+            The snapshot, in which unreadable fields are unknown; ``None`` if the id cannot be read.
         """
         if self._is_snapshot:
             return key  # type: ignore[no-any-return]
@@ -99,7 +99,7 @@ class KeyReader:
         return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
 
     def _convert(self, call: Call, key: Any, values: list[Any], content: bytes | None, report: Report) -> ApiKey | None:
-        """Return a new snapshot. It is cached if every field could be read."""
+        """Create a snapshot, and cache it if every field could be read."""
         guard = _Reporting(report)
         members = dict(zip(self._names, values, strict=False))
         others = iter(values[len(self._names) :])
@@ -115,7 +115,8 @@ class KeyReader:
         if snapshot is None:
             report(UnreadableError("the key has no id"))
         elif content is not None and not guard.has_failed and _serialized(values) == content:
-            # Another thread may just have changed a list. The copy frees the buffer of 8 kB that orjson may hold on to.
+            # Serialized twice, because another thread may have changed a list. Copied, because orjson may have
+            # allocated a buffer of 8 kB.
             self._known.keep(bytes(bytearray(content)), snapshot)
         if self._notice is not None:
             self._notice(key, self._fields, snapshot)
@@ -124,15 +125,15 @@ class KeyReader:
     def _value(self, field: Field, members: Mapping[str, Any], call: Call, key: Any) -> Any:
         """Return the value of a field from the members that were read."""
         if not isinstance(field.source, Expression) or any(members[name] is UNKNOWN for name in _members(field.source)):
-            return field.read(call, key)  # which tells why
+            return field.read(call, key)  # raises the reason
         return field.source.first(lambda path: path.filtered(_present(members, path.member or "", key)))
 
 
 class _Reporting(Guard):
-    """Runs the reading of one field after the other.
+    """Guards the reading of each field.
 
     Args:
-        report: Counts a failure.
+        report: Called with the error of each field that cannot be read.
     """
 
     has_failed = False
@@ -141,18 +142,18 @@ class _Reporting(Guard):
         self._report = report
 
     def attempt(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Return the result of some work, ``UNKNOWN`` if it fails."""
+        """Call a function and return its result, ``UNKNOWN`` if it fails."""
         done = self.guarded("", boxed, work, *args)
         return UNKNOWN if done is None else done[0]
 
     def report(self, _: str, error: BaseException) -> None:
-        """Count a failure."""
+        """Report a failure."""
         self.has_failed = True
         self._report(error)
 
 
 def _members(source: Source) -> Sequence[str]:
-    """Return the members of the key object that a source reads, or none if it reads anything else."""
+    """Return the members of the key object that a source reads; none if it also reads anything else."""
     if not isinstance(source, Expression):
         return ()
     names = [path.member for path in source.paths]
@@ -170,7 +171,7 @@ def _present(members: Mapping[str, Any], name: str, key: Any) -> Any:
 
 
 def _serialized(values: list[Any]) -> bytes | None:
-    """Return the serialized values, ``None`` if one of them is of a kind that is never written or never cached."""
+    """Serialize values; return ``None`` if one of them has a type that is never recorded or never cached."""
     try:
         return orjson.dumps(values, _tagged, _OPTIONS)
     except TypeError as error:
@@ -182,12 +183,12 @@ def _serialized(values: list[Any]) -> bytes | None:
 
 
 def _is_the_applications(cause: BaseException) -> bool:
-    """Say whether an interrupt, or an exception of a signal handler, arrived in the callback of orjson."""
+    """Return whether an exception in orjson's callback is an interrupt or was raised by a signal handler."""
     return not isinstance(cause, Exception) or is_raised_by_signal_handler(cause)
 
 
 def _tagged(value: Any) -> orjson.Fragment:
-    """Return the serialized form of a value that JSON does not have. No JSON value looks like it."""
+    """Serialize a value that JSON lacks, in a form that differs from every JSON value."""
     if isinstance(value, (set, frozenset)):
         return orjson.Fragment(b"set" + orjson.dumps(sorted(value), option=_OPTIONS))
     if type(value) is datetime:

@@ -1,4 +1,4 @@
-"""How the key objects of a target are read: as the target says, else as a preset knows their class, else by default."""
+"""Choose the fields with which a target reads key objects: its own, a preset's for their class, or the defaults."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from otel_keyaudit.targets.key_objects.key_reader import Field, Fields, KeyReade
 from otel_keyaudit.targets.target import Source
 
 MAX_CLASSES = 64
-"""How many classes of key objects a target knows at a time."""
+"""Number of classes for which a target keeps a reader."""
 
 
 class KeyType:
-    """How a preset reads the key objects of its library.
+    """The fields with which a preset reads the key objects of its library.
 
     Args:
-        hidden: Members that hold a secret although their names do not tell, such as ``pk``.
+        hidden: Members that hold a secret although their names do not suggest it, such as ``pk``.
         **fields: The fields of a key: an expression that starts at the object, or a function that takes the object.
     """
 
@@ -33,7 +33,7 @@ class KeyType:
         self.fields: Fields = {name: _field(name, source) for name, source in fields.items()}
 
     def hides(self, source: Source) -> bool:
-        """Return whether a source would write out one of the hidden members."""
+        """Return whether a source would record one of the hidden members."""
         if not isinstance(source, Expression):
             return False
         for path in source.paths:
@@ -48,8 +48,8 @@ class KeyTypes:
     """The key types of all presets.
 
     Args:
-        known: Returns the key type of a class by ``module:Class``.
-        in_use: Names of classes whose objects are API keys, also before one of them has authenticated.
+        known: Returns the key type of the class ``module:Class``.
+        in_use: Names of classes whose objects are API keys even before one of them has authenticated.
     """
 
     def __init__(self, known: Callable[[str], KeyType | None] = lambda _: None, in_use: Collection[str] = ()) -> None:
@@ -66,14 +66,14 @@ class KeyTypes:
 
 
 class KeySource:
-    """Reads the key objects of one target, with one reader for each class.
+    """Provides the readers for the key objects of one target, one for each class.
 
     Args:
         sources: The source of each field, with defaults.
         named: The fields that the target names.
         types: The key types of presets.
         deferred: The package of a referenced object need not be importable yet.
-        target: The target string, for the line about defaults that do not fit.
+        target: The target string, for the log line about defaults that do not match.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class KeySource:
 
         Args:
             kind: The class.
-            learned: The source of the authentication target that has returned objects of this class. Its relative
-                paths are used for each field that this target does not name.
+            learned: The key source of the authentication target that has returned objects of this class. Its relative
+                paths are used for the fields that this target does not name.
         """
         if learned is None:
             return self._readers.get(kind) or self._new_reader(kind)
@@ -109,7 +109,7 @@ class KeySource:
         return found
 
     def fields(self, kind: type) -> Fields:
-        """Return how each field of a class's objects is read."""
+        """Return the fields for the objects of a class."""
         known = self._types.of(kind)
         defaults = {name: field for name, field in self._fields.items() if name not in self._named}
         return {**(defaults if known is None else known.fields), **self._own(kind)}
@@ -122,7 +122,7 @@ class KeySource:
         return found
 
     def _own(self, kind: type) -> Fields:
-        """Return the fields that the target names, except those that would write out a hidden member of the class."""
+        """Return the fields that the target names, without fields that would record a hidden member of the class."""
         known = self._types.of(kind)
         return {
             name: self._fields[name]
@@ -131,19 +131,19 @@ class KeySource:
         }
 
     def _relative(self, kind: type) -> Fields:
-        """Return how fields are read from an object of a class that was not returned by the target itself."""
+        """Return the fields that can be read from an object that another target has returned."""
         known = self._types.of(kind)
         own = {name: field for name, field in self._own(kind).items() if is_relative(field.source)}
         return own if known is None else {**known.fields, **own}
 
 
 class _Notice:
-    """Logs one line about the defaults that do not fit the key objects of a class.
+    """Logs one line about defaults that do not match the key objects of a class.
 
     Args:
         target: The target string.
         kind: The class.
-        named: The fields that the target names, so that they are no defaults.
+        named: The fields that the target names, which have no defaults.
     """
 
     def __init__(self, target: str, kind: type, named: Collection[str]) -> None:
@@ -153,7 +153,7 @@ class _Notice:
         self._is_done = False
 
     def __call__(self, key: Any, fields: Fields, snapshot: ApiKey | None) -> None:
-        """Look at one key object."""
+        """Log the line if a default does not match this key object."""
         if self._is_done or not logger.isEnabledFor(INFO):
             return
         parts = [*self._missing(key, fields, snapshot), *_several_scopes(fields, snapshot)]
@@ -180,7 +180,7 @@ def _is_there(key: Any, source: Source) -> bool:
 
 
 def _several_scopes(fields: Fields, snapshot: ApiKey | None) -> list[str]:
-    """Return a hint if the scopes are one string that holds several."""
+    """Return a hint if the scopes are one string that contains several scopes."""
     source = fields["scopes"].source if "scopes" in fields else None
     if snapshot is None or not isinstance(source, Expression) or len(snapshot.scopes or ()) != 1:
         return []

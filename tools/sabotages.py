@@ -73,7 +73,7 @@ SABOTAGES = (
         folder="key",
         found=r"self\.of = snapshots\.__getitem__",
         replaced=r"known = {}\n        self.of = lambda key: known.setdefault(key.id, snapshots[key])",
-        tests=("unit/key/test_snapshot.py", "unit/request/test_request_state.py"),
+        tests=("unit/key/test_snapshot.py", "unit/request/test_state.py"),
     ),
     Sabotage(
         name="take a key that is not valid for accepted",
@@ -89,7 +89,7 @@ SABOTAGES = (
         folder="request",
         found=r"withdrawn = self\._withdraw\(authentication\)",
         replaced=r"withdrawn = None",
-        tests=("unit/request/test_request_state.py",),
+        tests=("unit/request/test_state.py",),
     ),
     Sabotage(
         name="count nothing when something fails",
@@ -169,7 +169,7 @@ SABOTAGES = (
         folder="request",
         found=r"^( +)if self\._count > 1 or self\._unnamed:\n.*\n +\(\(accepted,\),\) =",
         replaced=r"\1(accepted, *_), *_ =",
-        tests=("unit/request/test_request_state.py",),
+        tests=("unit/request/test_state.py",),
     ),
     Sabotage(
         name="leave our code in functions",
@@ -185,6 +185,6 @@ SABOTAGES = (
         folder="observers",
         found=r"^( +)_detail = _FULL",
         replaced=r"\1_detail = Detail.MINIMAL",
-        tests=("promises/test_detail.py", "unit/observers/test_audit_late.py"),
+        tests=("promises/test_detail.py", "unit/observers/audit/test_target.py"),
     ),
 )

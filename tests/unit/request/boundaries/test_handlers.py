@@ -1,0 +1,52 @@
+"""Entry points: exactly the application of a server is replaced, and everything else is passed on as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, EntryPoint
+from otel_keyaudit.request.boundaries.handlers import Boundaries
+
+SERVERS = [entry for entry in ENTRY_POINTS if entry.protocol == "wsgi_server"]
+
+
+def _boundaries() -> Boundaries:
+    return Boundaries(None)  # type: ignore[arg-type]
+
+
+def _passed(entry: EntryPoint, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments that the original of an entry point gets."""
+    return _boundaries().handler(entry, lambda *args, **kwargs: (args, kwargs))(args, kwargs)  # type: ignore[no-any-return]
+
+
+def _application(environ: Any, start_response: Any) -> list[bytes]:
+    return [b"ok"]
+
+
+@pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
+def test_only_the_application_is_replaced(entry: EntryPoint) -> None:
+    """Other arguments that are the same object, or ``None``, stay."""
+    given: list[Any] = [None, None, _application, _application]
+    given[entry.position] = _application
+    args, kwargs = _passed(entry, *given, other=_application, empty=None)
+    assert kwargs == {"other": _application, "empty": None}
+    assert [one is other for one, other in zip(args, given, strict=True)] == [
+        number != entry.position for number in range(4)
+    ]
+    assert args[entry.position]({"PATH_INFO": "/"}, None) == [b"ok"]
+
+
+@pytest.mark.parametrize("application", [None, "shop:app", 7])
+@pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
+def test_application_that_cannot_be_called_stays(entry: EntryPoint, application: Any) -> None:
+    """The server says itself what is wrong with it."""
+    args, _ = _passed(entry, application, application, application)
+    assert args == (application,) * 3
+
+
+def test_wsgiref_handler_that_runs_none() -> None:
+    """``None`` is passed on to the server."""
+    entry = next(entry for entry in SERVERS if entry.path.startswith("wsgiref"))
+    assert _passed(entry, "self", None) == (("self", None), {})

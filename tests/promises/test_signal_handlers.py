@@ -93,7 +93,7 @@ async def aserve():
 
 KINDS: list[type[Exception]] = [
     type(f"Limit{base.__name__}", (base,), {})
-    for base in (Exception, ValueError, AttributeError, KeyError, TypeError, RuntimeError)
+    for base in (Exception, ValueError, AttributeError, KeyError, TypeError, RuntimeError, OverflowError)
 ]
 
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from inspect import CO_OPTIMIZED, CO_VARARGS
-from types import FrameType
+from types import FrameType, TracebackType
+
+
+class expected(suppress):  # noqa: N801 - named as the class that it extends
+    """Suppress exceptions of some classes in a ``with`` block, except those that a signal handler raises there."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        is_suppressed = super().__exit__(kind, error, traceback)
+        return is_suppressed and error is not None and not is_raised_by_signal_handler(error)
 
 
 def is_raised_by_signal_handler(error: BaseException) -> bool:

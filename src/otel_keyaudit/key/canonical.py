@@ -10,6 +10,7 @@ from typing import Any, Final, TypeGuard
 from uuid import UUID
 
 from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.guard.signals import expected
 
 _RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d+))?"
@@ -110,11 +111,10 @@ def as_utc(value: object) -> str:
         RefusedValueError: The value is not a time, or it has no UTC form within the years 1 to 9999.
     """
     time = as_time(value)
-    try:
+    with expected(OverflowError):
         utc = time if time.utcoffset() is None else time.astimezone(timezone.utc)
-    except OverflowError:
-        raise RefusedValueError("a time within the years 1 to 9999", value) from None
-    return datetime.isoformat(utc.replace(tzinfo=None)) + "Z"
+        return datetime.isoformat(utc.replace(tzinfo=None)) + "Z"
+    raise RefusedValueError("a time within the years 1 to 9999", value)
 
 
 def as_time(value: object) -> datetime:
@@ -130,8 +130,6 @@ def as_time(value: object) -> datetime:
     if isinstance(value, str) and len(value) <= MAX_LENGTH and (match := _RFC_3339.fullmatch(value.strip())):
         day, clock, fraction, zulu, hours, minutes = match.groups()
         zone = "+00:00" if zulu else f"{hours}:{minutes}" if hours else ""
-        try:
+        with expected(ValueError):  # a day that does not exist, such as 30 February
             return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
-        except ValueError:  # a day that does not exist, such as 30 February
-            pass
     raise RefusedValueError("a time or an RFC 3339 string", value)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from weakref import ref
 
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values
 
 _NO_EVALUATION: dict[str, Any] = {}
@@ -203,7 +204,7 @@ class Binding:
 
 def _reference(function: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
     """Return a weak reference, because a binding must not keep the functions of a reloaded module alive."""
-    with suppress(TypeError):
+    with expected(TypeError):
         return ref(function)
     return lambda: None
 
@@ -219,7 +220,7 @@ def _own_parameters(function: Callable[..., Any]) -> Parameters:
 
 
 def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
-    with suppress(TypeError, ValueError):  # compiled functions need not have a signature
+    with expected(TypeError, ValueError):  # compiled functions need not have a signature
         return tuple(inspect.signature(function, **_NO_EVALUATION).parameters.values())
     return unknown
 

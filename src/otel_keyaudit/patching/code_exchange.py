@@ -16,11 +16,12 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from types import CellType, CodeType, FunctionType
 from typing import Any
+
+from otel_keyaudit.guard.signals import expected
 
 _HOOK = "otel_keyaudit.hook"
 _FIRST_STEP = "otel_keyaudit.first_step"
@@ -166,7 +167,7 @@ def duplicate(function: FunctionType) -> FunctionType:
 def closure_values(function: Any) -> Iterator[Any]:
     """Yield the values of a function's free variables; unset ones are skipped."""
     for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):
+        with expected(ValueError):
             yield cell.cell_contents
 
 

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from otel_keyaudit.guard.signals import expected
+
 MISSING = object()
 """The value of a name that does not exist."""
 
@@ -14,10 +16,9 @@ MISSING = object()
 def package_exists(module: str) -> bool:
     """Return whether the top-level package of a module can be found, without importing anything."""
     package = module.partition(".")[0]
-    try:
+    with expected(ValueError):  # an empty name
         return package in sys.modules or find_spec(package) is not None
-    except ValueError:  # an empty name
-        return False
+    return False
 
 
 def runs_as_main(main: object, module: str) -> bool:
@@ -36,10 +37,9 @@ def is_initialising(module: object) -> bool:
 
 def namespace(module: Any) -> dict[str, Any]:
     """Return the names in a module, without loading names that it loads on first use."""
-    try:
+    names: Any = None
+    with expected(AttributeError):
         names = object.__getattribute__(module, "__dict__")
-    except AttributeError:
-        return {}
     return names if type(names) is dict else {}
 
 

@@ -21,6 +21,7 @@ from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any, Protocol
 
 from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.code_exchange import Hook, duplicate, handled_code, hook_of, original_code
 from otel_keyaudit.patching.hooks import Observer, observers_of, with_observer, without_observer
 from otel_keyaudit.patching.kinds.definitions import Definition, locals_form
@@ -60,10 +61,9 @@ one_sweep = ReferenceSweep.block
 
 def _reference(value: Any) -> Callable[[], Any]:
     """Return a weak reference to an object, or a strong one if its class does not support weak references."""
-    try:
+    with expected(TypeError):
         return weakref.ref(value)
-    except TypeError:
-        return lambda: value
+    return lambda: value
 
 
 class _Site(Protocol):

@@ -5,9 +5,9 @@ The check is a target, not the decorated endpoint, because a failure of the endp
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
@@ -24,7 +24,7 @@ def _user(call: Call) -> Any:
 def _first(user: Any, *names: str) -> Any:
     """Return the first existing attribute; a user need not implement all that the base class declares."""
     for name in names:
-        with suppress(AttributeError, NotImplementedError):
+        with expected(AttributeError, NotImplementedError):
             return getattr(user, name)
     return None
 

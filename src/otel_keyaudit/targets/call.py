@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_keyaudit.errors import MissingError
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path
@@ -81,10 +82,8 @@ class Call:
         code, cells = getattr(self.function, "__code__", None), getattr(self.function, "__closure__", None)
         for variable, cell in zip(getattr(code, "co_freevars", ()), cells or (), strict=False):
             if variable == name:
-                try:
+                with expected(ValueError):  # it is empty
                     return cell.cell_contents
-                except ValueError:  # it is empty
-                    break
         raise MissingError(name, self.function)
 
 

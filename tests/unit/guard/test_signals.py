@@ -7,13 +7,16 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta, tzinfo
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from otel_keyaudit.guard.guard import Guard
-from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+from otel_keyaudit.guard.signals import expected, is_raised_by_signal_handler
+from otel_keyaudit.key.canonical import as_utc
+from otel_keyaudit.key.permissions import allow_list
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -256,3 +259,58 @@ def test_a_failure_keeps_no_argument_alive() -> None:
     finally:
         gc.enable()
     assert not is_alive
+
+
+class ValueLimitError(ValueError):
+    """A limit that looks like an error of a conversion."""
+
+
+class OverflowLimitError(OverflowError):
+    """A limit that looks like an error of arithmetic."""
+
+
+def raising(kind: type[Exception]) -> Handler:
+    """Return a handler that raises an exception of a class."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise kind
+
+    return handler
+
+
+def test_an_expected_exception_is_suppressed() -> None:
+    """Others are not."""
+    with expected(ValueError, KeyError):
+        int("no number")
+    with pytest.raises(TypeError), expected(ValueError, KeyError):
+        int([])  # type: ignore[call-overload]
+
+
+def test_an_exception_of_a_handler_is_not_expected(handle: Any) -> None:
+    """Whatever class it has, and however deep the interrupted code is."""
+    handle(raising(ValueLimitError))
+    for work in (functools.partial(signal.raise_signal, signal.SIGUSR1), slow_scopes):
+        with pytest.raises(ValueLimitError), expected(ValueError):
+            work()
+
+
+class Zone(tzinfo):
+    """A time zone; the signal arrives when it is asked for its offset."""
+
+    def utcoffset(self, time: datetime | None) -> timedelta:
+        """Return the offset."""
+        signal.raise_signal(signal.SIGUSR1)
+        return timedelta(0)
+
+
+def test_a_conversion_does_not_take_the_exception_of_a_handler_for_its_own(
+    handle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a time, and of an entry of an allow list."""
+    handle(raising(OverflowLimitError))
+    with pytest.raises(OverflowLimitError):
+        as_utc(datetime(2026, 1, 1, tzinfo=Zone()))
+    handle(raising(ValueLimitError))
+    monkeypatch.setattr(allow_list, "ip_network", lambda *_, **__: signal.raise_signal(signal.SIGUSR1))
+    with pytest.raises(ValueLimitError):
+        allow_list.is_resource("workspace:1")

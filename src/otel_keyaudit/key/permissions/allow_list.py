@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Final
 
+from otel_keyaudit.guard.signals import expected
+
 ANYTHING: Final = "*:*"
 """The entry that covers every resource."""
 
@@ -41,11 +43,10 @@ def is_resource(entry: str) -> bool:
 
 
 def _is_network(entry: str) -> bool:
-    try:
+    with expected(ValueError):
         ip_network(entry, strict=False)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _type(entry: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import wrapt
 
+from otel_keyaudit.guard.signals import expected
+
 
 class IgnoredHolder:
     """Base class of the library's own objects that hold a searched callable. They do not count as references."""
@@ -181,7 +183,6 @@ def _slots(holder: Any) -> list[str]:
 
 
 def _slot(holder: Any, name: str) -> Any:
-    try:
+    with expected(AttributeError):
         return object.__getattribute__(holder, name)
-    except AttributeError:
-        return None
+    return None

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.guard.signals import expected
 
 _KINDS_BY_NAME = {
     "str": "text",
@@ -171,10 +172,9 @@ def _looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
 
 
 def _parsed(text: str) -> ast.expr | None:
-    try:
+    with expected(SyntaxError, ValueError):
         return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        return None
+    return None
 
 
 def _aliased(annotation: Any) -> Any:

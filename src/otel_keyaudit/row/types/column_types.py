@@ -6,8 +6,9 @@ Supported mappers are SQLAlchemy, SQLModel, Django, Peewee, Tortoise, Piccolo an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
+
+from otel_keyaudit.guard.signals import expected
 
 UNKNOWN: Final = "unknown"
 """The kind of a column whose type does not determine it, so that it may be a string."""
@@ -92,7 +93,7 @@ def _of_sqlalchemy_type(column: Any) -> str:
         return "dict"
     if _is_one_of(column, "Enum"):
         return UNKNOWN
-    with suppress(NotImplementedError):
+    with expected(NotImplementedError):
         found = _of_type(column.python_type)
         if found != UNKNOWN:
             return found

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.key.canonical import as_string, as_time, is_list
 
 MAX_KEPT = 1_000_000
@@ -145,10 +146,9 @@ def _ts(name: str, argument: str | None) -> Filter:
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UnreadableError(f"filter ts takes a number, not {type(value).__name__}")
-        try:
+        with expected(OverflowError, ValueError):
             return _EPOCH + timedelta(**{unit: value})
-        except (OverflowError, ValueError):
-            raise UnreadableError(f"filter ts takes {unit} since 1970, and there is no such time") from None
+        raise UnreadableError(f"filter ts takes {unit} since 1970, and there is no such time")
 
     return Filter(name, argument, convert, maps=True)
 

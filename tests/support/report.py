@@ -135,3 +135,21 @@ def _value(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"boolValue": value}
     return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}
+
+
+SCRIPT = "<script>alert(1)</script>"
+"""A string that must not reach a page as markup."""
+ODD = ApiKey(
+    f"k_{SCRIPT}", f'"{SCRIPT}', [SCRIPT, "workspace:read", "workspace:create", "a:b"], owner=f"'{SCRIPT}&amp;"
+)
+BEYOND = granted(SCRIPT, cause="other", missing=[SCRIPT])
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+ODD_ROWS = [
+    row(full(ODD), at=EARLY),
+    row(full(ODD, decisions=[BEYOND], trace_id=TRACE), resource_id=SCRIPT),
+    row(full(ApiKey("k_x", "x", ["workspace:read"])), "workspace:read"),
+    row(None, SCRIPT),
+    row({"ambiguous": True, "ids": [SCRIPT], "trace_id": f'"/{SCRIPT}'}),
+    row(minimal(ApiKey("k_\ud800\x00\x1b[31m", "\u202ename\n")), trace_id=TRACE),
+]
+"""Rows whose strings are markup, control characters and lone surrogates."""

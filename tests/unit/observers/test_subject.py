@@ -1,4 +1,6 @@
-"""Audit rows about an API key: when the subject is one, and what is written of it."""
+"""Audit rows about an API key: its snapshot, and how the key has changed."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -205,3 +207,102 @@ def test_a_subject_may_come_from_a_function(recorder: Recorder, app: Any) -> Non
     recorder.instrument(audit_targets=[target])
     app.record("create", "k_5")
     assert app.ROWS[0]["api_key"]["id"] == "k_5"
+
+
+CHANGES_APP = """
+KEYS = {}
+
+def load(key_id):
+    return KEYS.get(key_id)
+
+def record(action, subject=None, before=None, additional_fields=None):
+    return additional_fields
+"""
+NARROW = ApiKey("k_1", "ci", ["workspace:read"], ["workspace:1"])
+WIDE = ApiKey("k_1", "ci", ["workspace:delete", "workspace:read"], ["workspace:1"])
+
+
+@pytest.fixture
+def changing(load_module: LoadModule) -> Any:
+    """An application that changes keys."""
+    return load_module(CHANGES_APP)
+
+
+def instrument_changes(recorder: Recorder, changing: Any, audit: str, **options: Any) -> None:
+    """Instrument the application."""
+    name = changing.__name__
+    recorder.instrument(audit_targets=[f"{name}:record?{audit}"], subject_targets=[f"{name}:load"], **options)
+
+
+def test_explicit_earlier_key(recorder: Recorder, changing: Any) -> None:
+    """The row and its span say what was gained."""
+    instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before")
+    with recorder.request():
+        member = changing.record("update", WIDE, NARROW)["api_key"]
+    assert member["changes"] == {
+        "from": NARROW.digest,
+        "power": "widened",
+        "scopes": {"added": ["workspace:delete"], "removed": []},
+    }
+    shown = keyaudit_attributes(recorder.audit_spans()[0])
+    assert shown["keyaudit.change.power"] == "widened"
+    assert shown["keyaudit.change.gained"] == ("workspace:delete",)
+    assert "keyaudit.change.lost" not in shown
+
+
+def test_first_look_up_of_the_request_is_the_earlier_key(recorder: Recorder, changing: Any) -> None:
+    """The application loads the key, changes it and writes the row; a later look-up changes nothing."""
+    instrument_changes(recorder, changing, "subject=args.subject")
+    with recorder.request():
+        changing.KEYS["k_1"] = WIDE
+        changing.load("k_1")
+        changing.KEYS["k_1"] = NARROW
+        changing.load("k_1")
+        member = changing.record("update", NARROW)["api_key"]
+    assert member["changes"]["power"] == "narrowed"
+    assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.change.lost"] == ("workspace:delete",)
+
+
+def test_row_about_the_key_is_the_earlier_key_of_the_next(recorder: Recorder, changing: Any) -> None:
+    """After a row, its snapshot is compared with."""
+    instrument_changes(recorder, changing, "subject=args.subject")
+    with recorder.request():
+        assert "changes" not in changing.record("create", NARROW)["api_key"]
+        assert changing.record("update", WIDE)["api_key"]["changes"]["from"] == NARROW.digest
+        assert "changes" not in changing.record("touch", WIDE)["api_key"]
+
+
+def test_look_up_of_another_request_is_forgotten(recorder: Recorder, changing: Any) -> None:
+    """A snapshot belongs to its request."""
+    instrument_changes(recorder, changing, "subject=args.subject")
+    changing.KEYS["k_1"] = NARROW
+    with recorder.request():
+        changing.load("k_1")
+    with recorder.request():
+        assert "changes" not in changing.record("update", WIDE)["api_key"]
+
+
+def test_unreadable_earlier_key_is_counted(recorder: Recorder, changing: Any) -> None:
+    """The row has no changes then."""
+    instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before.missing")
+    with recorder.request():
+        assert "changes" not in changing.record("update", WIDE, NARROW)["api_key"]
+    assert list(recorder.errors()) == [("audit", "otel_keyaudit.errors.MissingError")]
+
+
+def test_explicit_equal_key_is_unchanged(recorder: Recorder, changing: Any) -> None:
+    """Somebody asked, so the answer is in the row."""
+    instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before")
+    with recorder.request():
+        changes = changing.record("update", WIDE, WIDE)["api_key"]["changes"]
+    assert changes == {"from": WIDE.digest, "power": "unchanged"}
+
+
+def test_subject_target_does_not_authenticate(recorder: Recorder, changing: Any) -> None:
+    """A stored key that is looked up is not the request's."""
+    instrument_changes(recorder, changing, "subject=args.subject")
+    changing.KEYS["k_1"] = NARROW
+    with recorder.request():
+        changing.load("k_1")
+        assert "request_api_key" not in (changing.record("list") or {})
+    assert recorder.count("keyaudit.authentications") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -86,3 +87,19 @@ def test_a_module_that_was_imported_goes_before_the_started_one(main: ModuleType
     modules.load(DOUBLE.replace("2", "3"), "keyaudit_shop.worker")
     exec(DOUBLE, vars(main))  # noqa: S102 - the source above
     assert LazyFunction("keyaudit_shop.worker:double", deferred=True)(2) == 6
+
+
+@pytest.mark.parametrize(
+    ("file", "spec", "names", "others"),
+    [
+        ("/srv/shop/main.py", None, ["main", "shop.main", "srv.shop.main", "__main__"], ["shop", "op.main", "main.py"]),
+        ("/srv/shop/main.py", "shop.main", ["shop.main", "__main__"], ["main"]),
+        (None, None, ["__main__"], ["main"]),
+    ],
+)
+def test_which_module_was_started(file: str | None, spec: str | None, names: list[str], others: list[str]) -> None:
+    """By its spec, where Python was given a module; else by its file."""
+    main = ModuleType("__main__")
+    main.__spec__ = ModuleSpec(spec, None) if spec else None
+    main.__dict__.update({"__file__": file} if file else {})
+    assert [name for name in [*names, *others] if runs_as_main(main, name)] == names

@@ -1,26 +1,27 @@
 """Where additional fields can be: each place is found, given its members, and nothing of the caller's is changed."""
 
 import copy
-import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
 from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit.errors import MissingError, UnchangeableError
+from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.row.field_place import Change, PlacedTarget, ValuePlace
+from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.testing import Recorder
+from support.application import KEY, OURS, Application, names
 from support.modules import LoadModule
 
 APP = """
 from __future__ import annotations
-import functools, typing
 from collections import OrderedDict, namedtuple
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
-
-if TYPE_CHECKING:
-    from elsewhere import Hidden
+from typing import Any, Optional
 
 ROWS = []
 UNSET = object()
@@ -112,102 +113,18 @@ class Labelled:
 class WithDetails(dict):
     __getattr__ = dict.__getitem__
 
-Text = Optional[str]
-_save = ROWS.append
-
 def annotated(attributes: dict[str, Any] | None = None):
     ROWS.append(attributes)
 
 def build():
     return MAKE()
-
-def optional_text(extra: Optional[str] = None): _save(extra)
-def union_text(extra: Union[str, None] = None): _save(extra)
-def string_text(extra: "str | None" = None): _save(extra)
-def annotated_text(extra: Annotated[Optional[str], "json"] = None): _save(extra)
-def aliased(extra: Text = None): _save(extra)
-def hidden_text(extra: str | Hidden | None = None): _save(extra)
-def optional_bytes(extra: bytes | None = None): _save(extra)
-def optional_dict(extra: typing.Dict[str, Any] | None = None): _save(extra)
-def any_mapping(extra: Mapping[str, Any] | None = None): _save(extra)
-def either(extra: str | dict | None = None): _save(extra)
-def unknown(extra: Hidden | None = None): _save(extra)
-def nothing_said(extra=None): _save(extra)
-
-def traced(function):
-    @functools.wraps(function)
-    def wrapper(*args, **kwargs):
-        return function(*args, **kwargs)
-    return wrapper
-
-@traced
-def wrapped(extra: str | None = None): _save(extra)
-
-class TextEvent:
-    details: str | None = None
-
-    @classmethod
-    def create(cls, **values):
-        ROWS.append(values)
-
-class InitEvent:
-    def __init__(self, details: str | None = None):
-        self.details = details
-
-@dataclass
-class DataEvent(TextEvent):
-    more: int = 0
-
-class PropertyEvent:
-    _details = None
-    @property
-    def details(self) -> str | None:
-        return self._details
-    @details.setter
-    def details(self, value):
-        self._details = value
-
-class DictEvent:
-    details: dict[str, Any] | None = None
 """
-KEY = ApiKey("k_1")
-OURS = "request_api_key"
-
-
-class Application:
-    """The application, one of whose functions is instrumented; calls are made with a key."""
-
-    def __init__(self, recorder: Recorder, module: Any) -> None:
-        self.recorder = recorder
-        self.module = module
-
-    def audit(self, target: str) -> None:
-        """Instrument one function."""
-        self.recorder.instrument(audit_targets=[f"{self.module.__name__}:{target}"])
-
-    def row(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a function with a key, and return what it wrote."""
-        owner = self.module
-        with use_key(KEY):
-            getattr(owner, name)(*args, **kwargs)
-        return owner.ROWS[-1]
-
-    def wrote(self, kind: str) -> bool:
-        """Say whether every write so far counts as this kind."""
-        writes = self.recorder.writes()
-        return writes[kind] == sum(writes.values()) > 0
 
 
 @pytest.fixture
 def app(recorder: Recorder, load_module: LoadModule) -> Application:
     """An application with audit functions of every shape."""
     return Application(recorder, load_module(APP))
-
-
-def names(fields: Any) -> list[Any]:
-    """Return the names in additional fields, our member checked."""
-    assert fields[OURS]["id"] == "k_1"
-    return list(fields)
 
 
 @pytest.mark.parametrize(
@@ -462,72 +379,188 @@ def test_result_has_the_key(app: Application, build: str, read: Any) -> None:
     assert read(kept[-1]) == {"a": 1}
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [
-        ("optional_text", str), ("union_text", str), ("string_text", str), ("annotated_text", str), ("aliased", str),
-        ("hidden_text", str), ("optional_bytes", bytes), ("optional_dict", dict), ("any_mapping", dict),
-        ("either", dict), ("unknown", dict), ("nothing_said", dict), ("wrapped", str),
-    ],
-)  # fmt: skip
-def test_none_becomes_the_annotated_kind(app: Application, function: str, expected: type) -> None:
-    """Given or omitted; a name that only a type checker imports is no obstacle."""
-    app.audit(f"{function}?fields=args.extra")
-    for arguments in ((), (None,)):
-        row: Any = app.row(function, *arguments)
-        assert type(row).__name__ == expected.__name__
-        assert OURS in (row if expected is dict else json.loads(row))
-        getattr(app.module, function)(*arguments)
-        assert app.module.ROWS[-1] is None
-    assert app.recorder.errors() == {}
+class FrozenEvent(NamedTuple):
+    """A frozen event."""
+
+    key_id: str | None = None
 
 
-@pytest.mark.parametrize("word", ["text", "bytes", "dict"])
-def test_fields_as_comes_first(app: Application, word: str) -> None:
-    """Before any annotation."""
-    app.audit(f"optional_text?fields=args.extra&fields_as={word}")
-    assert type(app.row("optional_text")).__name__ == {"text": "str"}.get(word, word)
+def record_row(action: str, key_id: str | None = None, event: Any = None, **more: Any) -> None:
+    """Write a row."""
 
 
-class Text(str):
-    """A string of a class of its own, such as one that is safe in HTML."""
-
-    __slots__ = ()
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"), [('{"a":1}', str), (Text("{}"), str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)]
-)
-def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected: type) -> None:
-    """If nothing else is known, the place takes what it took before."""
-    app.audit("record?fields=args.extra")
-    app.module.record("create", last)
-    assert type(app.row("record", "create")) is expected
+def place(expression: str, function: Any = record_row, *, has_self: bool = False) -> tuple[ValuePlace, Binding]:
+    """Return a place in the calls of a function."""
+    parsed = parse(expression, emitted=False)
+    assert isinstance(parsed, Expression)
+    binding = Binding(function, has_self=has_self)
+    return ValuePlace(parsed.paths[0], binding), binding
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("TextEvent", str),
-        ("InitEvent", str),
-        ("DataEvent", str),
-        ("PropertyEvent", str),
-        ("DictEvent", dict),
-        ("Event", dict),
-    ],
-)
-def test_none_in_an_attribute_becomes_the_annotated_kind(app: Application, kind: str, expected: type) -> None:
-    """By the class, its bases, a property, or the parameter of ``__init__``."""
-    app.audit("write?fields=args.event.details")
-    event = getattr(app.module, kind)()
-    assert type(app.row("write", event).details) is expected
+def arguments_with(expression: str, value: str | None, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return the arguments by name after the place was set."""
+    where, binding = place(expression)
+    call = Call(binding, args, kwargs)
+    where.set(call, value)
+    return dict(call.args)
 
 
-def test_argument_of_a_method_becomes_the_kind_of_its_class(app: Application) -> None:
-    """``create(**values)`` of a class whose attribute of that name takes a string."""
-    app.audit("TextEvent.create?fields=args.details")
-    app.module.TextEvent.create(action="create")
+@pytest.mark.parametrize("value", ["k_1", None])
+@pytest.mark.parametrize("given", [("forged",), ()])
+def test_parameter_is_overwritten(value: str | None, given: tuple[str, ...]) -> None:
+    """By position, and an omitted one is supplied."""
+    assert arguments_with("args.key_id", value, "create", *given)["key_id"] == value
+
+
+@pytest.mark.parametrize("value", ["k_1", None])
+def test_keyword_is_overwritten(value: str | None) -> None:
+    """Also one of ``**more``."""
+    assert arguments_with("args.key_id", value, "create", key_id="forged")["key_id"] == value
+    assert arguments_with("args.other", value, "create", other="forged")["other"] == value
+
+
+@pytest.mark.parametrize("value", ["k_1", None])
+def test_item_is_overwritten_in_a_copy(value: str | None) -> None:
+    """Present or absent; the caller's mappings are unchanged."""
+    event = {"meta": {"key_id": "forged", "a": 1}}
+    assert arguments_with("args.event['meta'].key_id", value, "create", event=event)["event"]["meta"] == {
+        "key_id": value,
+        "a": 1,
+    }
+    assert event == {"meta": {"key_id": "forged", "a": 1}}
+    empty: dict[str, Any] = {}
+    after = arguments_with("args.event['meta']['key_id']", value, "create", event=empty)["event"]
+    assert after == ({"meta": {"key_id": value}} if value else {})
+    assert empty == {}
+
+
+@pytest.mark.parametrize("value", ["k_1", None])
+def test_attribute_is_set_on_the_object(value: str | None) -> None:
+    """And a frozen object is replaced."""
+    event = SimpleNamespace(key_id="forged")
+    assert arguments_with("args.event.key_id", value, "create", event=event)["event"] is event
+    assert event.key_id == value
+    frozen = FrozenEvent("forged")
+    assert arguments_with("args.event.key_id", value, "create", event=frozen)["event"] == FrozenEvent(value)
+    assert frozen.key_id == "forged"
+
+
+def test_each_element_is_overwritten() -> None:
+    """Lists and iterators."""
+    rows = [{"key_id": "forged"}, {}]
+    assert arguments_with("args.event[].key_id", "k_1", "create", event=rows)["event"] == [{"key_id": "k_1"}] * 2
+    assert next(arguments_with("args.event[].key_id", None, "create", event=iter(rows))["event"]) == {"key_id": None}
+    assert rows == [{"key_id": "forged"}, {}]
+
+
+def test_unknown_attribute_is_an_error() -> None:
+    """A misspelt place is counted instead of inventing attributes."""
+    with pytest.raises(MissingError):
+        arguments_with("args.event.kye_id", "k_1", "create", event=SimpleNamespace())
+    with pytest.raises(UnchangeableError):
+        arguments_with("args.event.key_id", "k_1", "create")
+    assert arguments_with("args.event.key_id", None, "create")["event"] is None
+
+
+def test_own_attribute_is_set() -> None:
+    """``self.key_id`` of a method."""
+
+    class Row:
+        key_id = "forged"
+
+        def save(self) -> None: ...
+
+    where, binding = place("self.key_id", Row.save, has_self=True)
+    row = Row()
+    where.set(Call(binding, (row,), {}), None)
+    assert row.key_id is None
+
+
+@pytest.mark.parametrize("result", [{"key_id": "forged"}, SimpleNamespace(key_id="forged"), FrozenEvent("forged")])
+def test_result_is_a_changed_copy(result: Any) -> None:
+    """The application's own result is unchanged."""
+    before = repr(result)
+    where, binding = place("return.key_id")
+    call = Call(binding, (), {})
+    call.result = result
+    after = where.set_result(call, "k_1")
+    assert type(after) is type(result)
+    assert repr(after) == before.replace("forged", "k_1")
+    assert repr(result) == before
+
+
+def test_changes_of_the_function_are_copied_back() -> None:
+    """Without the library's value."""
+    where, binding = place("args.event.key_id")
+    event = {"a": 1}
+    call = Call(binding, ("create",), {"event": event})
+    after = where.set(call, "k_1")
+    call.keywords["event"]["audit_id"] = 42
+    assert after is not None
+    after()
+    assert event == {"a": 1, "audit_id": 42}
+
+
+CODE_APP = """
+ROWS = []
+
+def write(lines):
+    ROWS.append(dict(lines))
+
+def build(action):
+    return ["row", {"action": action}]
+"""
+
+
+@pytest.fixture
+def code_app(load_module: LoadModule) -> Any:
+    """The application."""
+    return load_module(CODE_APP)
+
+
+def in_the_second_line(call: Call, change: Change) -> None:
+    """Change what is under the name ``more`` in a list of pairs."""
+    call.positional = ([(name, change(value) if name == "more" else value) for name, value in call.positional[0]],)
+
+
+def in_the_second_element(call: Call, change: Change) -> Any:
+    """Return the result, its second element changed."""
+    kind, row = call.result
+    return [kind, change(row)]
+
+
+def nowhere(call: Call, change: Change) -> None:
+    """Find nothing to change."""
+    raise LookupError
+
+
+def test_among_the_arguments(recorder: Recorder, code_app: Any) -> None:
+    """What the code finds is changed, and nothing else; the caller's own list stays as it was."""
+    recorder.instrument(audit_targets=[PlacedTarget(f"{code_app.__name__}:write", in_the_second_line)])
+    lines = [("less", 1), ("more", {"a": 1})]
     with use_key(KEY):
-        app.module.TextEvent.create(action="create")
-    assert "details" not in app.module.ROWS[0]
-    assert json.loads(app.module.ROWS[1]["details"]).keys() == {OURS}
+        code_app.write(lines)
+    assert lines == [("less", 1), ("more", {"a": 1})]
+    assert code_app.ROWS[0]["less"] == 1
+    assert list(code_app.ROWS[0]["more"]) == ["a", "request_api_key"]
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
+
+
+def test_in_the_result(recorder: Recorder, code_app: Any) -> None:
+    """The caller gets the changed one."""
+    target = PlacedTarget(f"{code_app.__name__}:build", in_the_second_element, fields="return")
+    recorder.instrument(audit_targets=[target])
+    with use_key(KEY):
+        kind, row = code_app.build("create")
+    assert (kind, row["action"], row["request_api_key"]["id"]) == ("row", "create", "k_1")
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
+
+
+def test_code_that_fails_leaves_the_row_as_it_is(recorder: Recorder, code_app: Any) -> None:
+    """The write happens, and counts as failed."""
+    recorder.instrument(audit_targets=[PlacedTarget(f"{code_app.__name__}:write", nowhere)])
+    with use_key(KEY):
+        code_app.write([("more", {})])
+    assert code_app.ROWS == [{"more": {}}]
+    assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "failed"}) == 1
+    assert recorder.errors() == {("merge", "LookupError"): 1}

@@ -1,4 +1,4 @@
-"""The table for a terminal and the HTML page."""
+"""The report as an HTML page."""
 
 from __future__ import annotations
 
@@ -7,22 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.report import EARLY, full, granted, lines, minimal, row, run
-
-SCRIPT = "<script>alert(1)</script>"
-ODD = ApiKey(
-    f"k_{SCRIPT}", f'"{SCRIPT}', [SCRIPT, "workspace:read", "workspace:create", "a:b"], owner=f"'{SCRIPT}&amp;"
-)
-BEYOND = granted(SCRIPT, cause="other", missing=[SCRIPT])
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-ROWS = [
-    row(full(ODD), at=EARLY),
-    row(full(ODD, decisions=[BEYOND], trace_id=TRACE), resource_id=SCRIPT),
-    row(full(ApiKey("k_x", "x", ["workspace:read"])), "workspace:read"),
-    row(None, SCRIPT),
-    row({"ambiguous": True, "ids": [SCRIPT], "trace_id": f'"/{SCRIPT}'}),
-    row(minimal(ApiKey("k_\ud800\x00\x1b[31m", "\u202ename\n")), trace_id=TRACE),
-]
+from support.report import ODD_ROWS, SCRIPT, TRACE, full, lines, row, run
 
 
 class Page(HTMLParser):
@@ -50,7 +35,7 @@ class Page(HTMLParser):
 
 def page(*arguments: str) -> Page:
     """Return the page about the rows."""
-    result = run("-", "--format", "html", *arguments, stdin=lines(ROWS), as_json=False)
+    result = run("-", "--format", "html", *arguments, stdin=lines(ODD_ROWS), as_json=False)
     assert result.status == 0, result.errors
     return Page(result.output)
 
@@ -87,7 +72,7 @@ def test_page_links_keys_and_traces() -> None:
 
 def test_page_has_no_control_characters() -> None:
     """Nor lone surrogates, which no file can hold."""
-    output = run("-", "--format", "html", stdin=lines(ROWS), as_json=False).output
+    output = run("-", "--format", "html", stdin=lines(ODD_ROWS), as_json=False).output
     assert not {"\x00", "\x1b", "\u202e"} & {*output}
 
 
@@ -100,31 +85,3 @@ def test_timeline_has_at_most_sixty_bars(days: int) -> None:
     found = Page(run("-", "--format", "html", stdin=text, as_json=False).output)
     assert 1 <= found.tags.count("rect") <= 60
     assert f"at most {2 if days else 3} rows in" in found.text
-
-
-def test_table_is_at_most_eighty_columns_wide() -> None:
-    """Without colours, and without anything that steers a terminal."""
-    output = run("-", stdin=lines(ROWS), as_json=False).output
-    assert max(map(len, output.splitlines())) <= 80
-    assert not {"\x00", "\x1b", "\u202e", "\r"} & {*output}
-
-
-def test_table_shows_keys_and_findings() -> None:
-    """Names are never taken for markup."""
-    key = ApiKey("[red]k[/red]", "[bold]", ["workspace:read", "workspace:create"], owner="tenant-A")
-    rows = [
-        row(full(key), at=EARLY),
-        row(full(key)),
-        row(full(ApiKey("k_x", None, ["workspace:read"])), "workspace:read"),
-    ]
-    output = run("-", stdin=lines(rows), as_json=False).output
-    assert "[red]k[/red]  [bold]  owner tenant-A" in output
-    assert "unused_scope" in output
-    assert "proposal: workspace:create" in output
-
-
-def test_table_says_when_nothing_was_found() -> None:
-    """And when a permission is not observable, why."""
-    output = run("-", stdin=lines([row(full(ApiKey("k", None, ["a:b"])), "x:y")]), as_json=False).output
-    assert "No findings" in output
-    assert "Not observable" in output

@@ -1,0 +1,34 @@
+"""The report as a table for a terminal."""
+
+from __future__ import annotations
+
+from otel_keyaudit import ApiKey
+from support.report import EARLY, ODD_ROWS, full, lines, row, run
+
+
+def test_table_is_at_most_eighty_columns_wide() -> None:
+    """Without colours, and without anything that steers a terminal."""
+    output = run("-", stdin=lines(ODD_ROWS), as_json=False).output
+    assert max(map(len, output.splitlines())) <= 80
+    assert not {"\x00", "\x1b", "\u202e", "\r"} & {*output}
+
+
+def test_table_shows_keys_and_findings() -> None:
+    """Names are never taken for markup."""
+    key = ApiKey("[red]k[/red]", "[bold]", ["workspace:read", "workspace:create"], owner="tenant-A")
+    rows = [
+        row(full(key), at=EARLY),
+        row(full(key)),
+        row(full(ApiKey("k_x", None, ["workspace:read"])), "workspace:read"),
+    ]
+    output = run("-", stdin=lines(rows), as_json=False).output
+    assert "[red]k[/red]  [bold]  owner tenant-A" in output
+    assert "unused_scope" in output
+    assert "proposal: workspace:create" in output
+
+
+def test_table_says_when_nothing_was_found() -> None:
+    """And when a permission is not observable, why."""
+    output = run("-", stdin=lines([row(full(ApiKey("k", None, ["a:b"])), "x:y")]), as_json=False).output
+    assert "No findings" in output
+    assert "Not observable" in output

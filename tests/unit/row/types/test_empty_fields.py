@@ -1,0 +1,162 @@
+"""``None`` in the place of additional fields becomes a string, bytes or a dict, whichever the place takes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from otel_keyaudit import use_key
+from otel_keyaudit.testing import Recorder
+from support.application import KEY, OURS, Application
+from support.modules import LoadModule
+
+APP = """
+from __future__ import annotations
+import functools, typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
+
+if TYPE_CHECKING:
+    from elsewhere import Hidden
+
+ROWS = []
+
+Text = Optional[str]
+_save = ROWS.append
+
+def record(action, extra=None):
+    ROWS.append(extra)
+
+def write(event):
+    ROWS.append(event)
+
+class Event:
+    details = None
+
+def optional_text(extra: Optional[str] = None): _save(extra)
+def union_text(extra: Union[str, None] = None): _save(extra)
+def string_text(extra: "str | None" = None): _save(extra)
+def annotated_text(extra: Annotated[Optional[str], "json"] = None): _save(extra)
+def aliased(extra: Text = None): _save(extra)
+def hidden_text(extra: str | Hidden | None = None): _save(extra)
+def optional_bytes(extra: bytes | None = None): _save(extra)
+def optional_dict(extra: typing.Dict[str, Any] | None = None): _save(extra)
+def any_mapping(extra: Mapping[str, Any] | None = None): _save(extra)
+def either(extra: str | dict | None = None): _save(extra)
+def unknown(extra: Hidden | None = None): _save(extra)
+def nothing_said(extra=None): _save(extra)
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+@traced
+def wrapped(extra: str | None = None): _save(extra)
+
+class TextEvent:
+    details: str | None = None
+
+    @classmethod
+    def create(cls, **values):
+        ROWS.append(values)
+
+class InitEvent:
+    def __init__(self, details: str | None = None):
+        self.details = details
+
+@dataclass
+class DataEvent(TextEvent):
+    more: int = 0
+
+class PropertyEvent:
+    _details = None
+    @property
+    def details(self) -> str | None:
+        return self._details
+    @details.setter
+    def details(self, value):
+        self._details = value
+
+class DictEvent:
+    details: dict[str, Any] | None = None
+"""
+
+
+@pytest.fixture
+def app(recorder: Recorder, load_module: LoadModule) -> Application:
+    """An application whose functions and events declare the kind of their additional fields."""
+    return Application(recorder, load_module(APP))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("optional_text", str), ("union_text", str), ("string_text", str), ("annotated_text", str), ("aliased", str),
+        ("hidden_text", str), ("optional_bytes", bytes), ("optional_dict", dict), ("any_mapping", dict),
+        ("either", dict), ("unknown", dict), ("nothing_said", dict), ("wrapped", str),
+    ],
+)  # fmt: skip
+def test_none_becomes_the_annotated_kind(app: Application, function: str, expected: type) -> None:
+    """Given or omitted; a name that only a type checker imports is no obstacle."""
+    app.audit(f"{function}?fields=args.extra")
+    for arguments in ((), (None,)):
+        row: Any = app.row(function, *arguments)
+        assert type(row).__name__ == expected.__name__
+        assert OURS in (row if expected is dict else json.loads(row))
+        getattr(app.module, function)(*arguments)
+        assert app.module.ROWS[-1] is None
+    assert app.recorder.errors() == {}
+
+
+@pytest.mark.parametrize("word", ["text", "bytes", "dict"])
+def test_fields_as_comes_first(app: Application, word: str) -> None:
+    """Before any annotation."""
+    app.audit(f"optional_text?fields=args.extra&fields_as={word}")
+    assert type(app.row("optional_text")).__name__ == {"text": "str"}.get(word, word)
+
+
+class Text(str):
+    """A string of a class of its own, such as one that is safe in HTML."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [('{"a":1}', str), (Text("{}"), str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)]
+)
+def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected: type) -> None:
+    """If nothing else is known, the place takes what it took before."""
+    app.audit("record?fields=args.extra")
+    app.module.record("create", last)
+    assert type(app.row("record", "create")) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("TextEvent", str),
+        ("InitEvent", str),
+        ("DataEvent", str),
+        ("PropertyEvent", str),
+        ("DictEvent", dict),
+        ("Event", dict),
+    ],
+)
+def test_none_in_an_attribute_becomes_the_annotated_kind(app: Application, kind: str, expected: type) -> None:
+    """By the class, its bases, a property, or the parameter of ``__init__``."""
+    app.audit("write?fields=args.event.details")
+    event = getattr(app.module, kind)()
+    assert type(app.row("write", event).details) is expected
+
+
+def test_argument_of_a_method_becomes_the_kind_of_its_class(app: Application) -> None:
+    """``create(**values)`` of a class whose attribute of that name takes a string."""
+    app.audit("TextEvent.create?fields=args.details")
+    app.module.TextEvent.create(action="create")
+    with use_key(KEY):
+        app.module.TextEvent.create(action="create")
+    assert "details" not in app.module.ROWS[0]
+    assert json.loads(app.module.ROWS[1]["details"]).keys() == {OURS}

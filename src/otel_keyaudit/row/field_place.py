@@ -20,11 +20,13 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.copies.copy_back import copy_back
 from otel_keyaudit.row.copies.mapping_copy import contents
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.row.path_edit import Attempt, PathEdit
+from otel_keyaudit.row.path_edit import Attempt, PathEdit, quiet_attempt
 from otel_keyaudit.row.types.annotations import kind_of_parameter
+from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.row.types.empty_fields import EmptyFields
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.expressions.expression import Path
+from otel_keyaudit.targets.expressions.steps import Step
 from otel_keyaudit.targets.target import AuditTarget
 
 Change = Callable[[Any], Any]
@@ -40,13 +42,15 @@ class Place:
     Args:
         path: ``args.<parameter>``, ``self`` or ``return``, with steps.
         binding: The parameters of the function.
+        later: Returns the attempt for the elements that an iterator yields after the call.
 
     Attributes:
         position: The position of the value in the positional arguments of every call; ``None`` if it is not fixed.
     """
 
-    def __init__(self, path: Path, binding: Binding) -> None:
+    def __init__(self, path: Path, binding: Binding, later: Callable[[], Attempt] = quiet_attempt) -> None:
         self._steps = path.steps
+        self._later = later
         self._parameter = path.parameter
         self._read = binding.reader(path.parameter or "")
         self._write = binding.writer(path.parameter or "")
@@ -86,14 +90,22 @@ class FieldPlace(Place):
         binding: The parameters of the function.
         fields_as: The kind that ``None`` becomes: ``text``, ``bytes`` or ``dict``; ``None`` if the target has no such
             field.
+        later: As of a :class:`Place`.
     """
 
-    def __init__(self, path: Path, binding: Binding, fields_as: str | None = None) -> None:
-        super().__init__(path, binding)
+    def __init__(
+        self,
+        path: Path,
+        binding: Binding,
+        fields_as: str | None = None,
+        later: Callable[[], Attempt] = quiet_attempt,
+    ) -> None:
+        super().__init__(path, binding, later)
         is_bare = not path.steps
         self._empty = EmptyFields(
             fields_as or (self._annotated if is_bare else None), path.parameter if is_bare else None
         )
+        self._is_further_keyword = is_bare and not binding.declares(path.parameter or "return")
         self._last_kind: type | None = None
 
     def put(self, call: Call, merge: Merge, attempt: Attempt) -> After | None:
@@ -112,11 +124,14 @@ class FieldPlace(Place):
             UnchangeableError: The fields cannot be read or changed.
         """
         if self._parameter is None or self._steps:
-            return self._change(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
+            return self._change(call, self._edit(call, merge, attempt))
         fields = self._read(call)
         if fields is self._default:
             fields = self._argument(call)
-        merged = self._merged(merge, fields, call.self if fields is None else None, None)
+        if fields is None and self._is_further_keyword and (row := self._row_of_columns(call)) is not None:
+            return self._put_into_row(call, *row, self._edit(call, merge, attempt))
+        owner = call.self if fields is None else None
+        merged = self._merged(merge, None, fields, owner, None)
         if merged is fields:
             return None
         self._write(call, merged)
@@ -126,11 +141,30 @@ class FieldPlace(Place):
 
     def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
         """Return a copy of the result of a call, with the members merged into its additional fields."""
-        return self._change_result(call, PathEdit(partial(self._merged, merge), merge.has_members, attempt, merge))
+        return self._change_result(call, self._edit(call, merge, attempt))
 
-    def _merged(self, merge: Merge, fields: Any, owner: Any, name: str | None) -> Any:
+    def _edit(self, call: Call, merge: Merge, attempt: Attempt) -> PathEdit:
+        return PathEdit(partial(self._merged, merge, call.self), merge.has_members, attempt, merge, self._later)
+
+    def _row_of_columns(self, call: Call) -> tuple[str, Any] | None:
+        """Return the parameter and the row if a mapper's method got the column in a mapping, not as a keyword."""
+        name, receiver = self._parameter or "", call.self
+        if receiver is None or name in call.keywords or not self._empty.is_column(receiver):
+            return None
+        arguments = call.binding.by_name(call).items()
+        rows = ((parameter, row) for parameter, row in arguments if isinstance(row, Mapping))
+        return next((found for found in rows if key_of_column(found[1], name) in found[1]), None)
+
+    def _put_into_row(self, call: Call, parameter: str, row: Any, edit: PathEdit) -> After | None:
+        changed = edit.changed(row, (Step("name", self._parameter),))
+        if changed is not row:
+            call.binding.write(call, parameter, changed)
+        edit.release()
+        return edit.restore if edit.has_copies else None
+
+    def _merged(self, merge: Merge, receiver: Any, fields: Any, owner: Any, name: str | None) -> Any:
         if fields is None:
-            return merge.into(None, partial(self._empty.kind, owner, name))
+            return merge.into(None, partial(self._empty.kind, owner, name, receiver))
         merged = merge.into(fields)
         if type(fields) is not self._last_kind:
             self._note(fields)
@@ -158,11 +192,14 @@ class ValuePlace(Place):
         Raises:
             UnchangeableError: The place cannot be read or changed.
         """
-        return self._change(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
+        return self._change(call, self._edit(value, attempt))
 
     def set_result(self, call: Call, value: str | None, attempt: Attempt | None = None) -> Any:
         """Return a copy of the result of a call, with the place overwritten."""
-        return self._change_result(call, PathEdit(lambda *_: value, value is not None, attempt or _at_once))
+        return self._change_result(call, self._edit(value, attempt))
+
+    def _edit(self, value: str | None, attempt: Attempt | None) -> PathEdit:
+        return PathEdit(lambda *_: value, value is not None, attempt or _at_once, later=self._later)
 
     def _argument(self, call: Call) -> Any:
         return self._read(call)

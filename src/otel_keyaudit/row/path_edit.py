@@ -28,6 +28,7 @@ from otel_keyaudit.row.copies.frozen_copy import is_frozen, with_attribute
 from otel_keyaudit.row.copies.mapping_copy import changeable_copy, contents
 from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.types.annotations import kind_of_attribute
+from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.targets.expressions.loaded_values import is_column, readable
 from otel_keyaudit.targets.expressions.steps import Step
 
@@ -49,6 +50,11 @@ def _attempt_quietly(work: Callable[..., Any], *args: Any, otherwise: Any) -> An
     return otherwise if done is None else done[0]
 
 
+def quiet_attempt() -> Attempt:
+    """Return an attempt whose failures nobody needs to know."""
+    return _attempt_quietly
+
+
 class PathEdit:
     """Replaces the value at the end of a path in one call.
 
@@ -57,15 +63,24 @@ class PathEdit:
         has_value: Whether there is something to write, so that missing mappings along the path are created.
         attempt: Runs the change of one element of a list.
         merge: Counts failed elements and has the reserved names.
+        later: Returns the attempt for the elements that an iterator yields after the call.
     """
 
     is_in_result = False
 
-    def __init__(self, replace: Replace, has_value: bool, attempt: Attempt, merge: Merge | None = None) -> None:
+    def __init__(
+        self,
+        replace: Replace,
+        has_value: bool,
+        attempt: Attempt,
+        merge: Merge | None = None,
+        later: Callable[[], Attempt] = quiet_attempt,
+    ) -> None:
         self._replace = replace
         self._has_value = has_value
         self._attempt = attempt
         self._merge = merge
+        self._later = later
         self._copies: list[tuple[Any, Any, Any, Collection[str]]] = []
         self._originals: dict[int, Any] = {}
         self._elements: list[PathEdit] = []
@@ -82,7 +97,7 @@ class PathEdit:
     def restore(self) -> None:
         """Copy the changes that the function made to the copies back to the caller's objects."""
         for edit in self._elements:
-            edit.release()  # elements that are yielded from now on are changed, too
+            edit._attempt = self._later()
             edit.restore()
         while self._copies:
             original, copied, before, reserved = self._copies.pop()
@@ -100,7 +115,7 @@ class PathEdit:
             value: The value at which the steps begin.
             steps: The steps.
             owner: The object that has the value as an attribute.
-            name: The attribute.
+            name: The attribute, or the item.
             in_mapping: Whether the value is an item of a mapping.
         """
         if not steps:
@@ -114,19 +129,19 @@ class PathEdit:
             return self._created_mapping(step, rest, is_mapping=is_mapping)
         if step.kind == "each":
             return self._changed_elements(value, rest)
-        old, part = _part(value, step)
+        old, part, key = _part(value, step)
         if part == "attribute":
             new = self.changed(old, rest, value, step.operand)
         else:
-            new = self.changed(old, rest, in_mapping=part == "item")
-        return value if new is old else self._put[part](self, value, step.operand, new)
+            new = self.changed(old, rest, None, step.operand, in_mapping=part == "item")
+        return value if new is old else self._put[part](self, value, key, new)
 
     def _created_mapping(self, step: Step, rest: tuple[Step, ...], *, is_mapping: bool) -> Any:
         """Create a mapping that is missing along the path, with the new value in it."""
         if not self._has_value:
             return None
         if step.kind == "item" or (step.kind == "name" and is_mapping):
-            return {step.operand: self.changed(None, rest, in_mapping=True)}
+            return {step.operand: self.changed(None, rest, None, step.operand, in_mapping=True)}
         raise UnchangeableError(f"cannot read {step.operand or 'a list'!r}: the value before it is None")
 
     # Elements
@@ -158,7 +173,7 @@ class PathEdit:
         """Return an iterator that changes each element as it yields it."""
         if self._merge is not None:
             self._merge.is_lazy = True
-        edit = PathEdit(self._replace, self._has_value, self._attempt, self._merge)
+        edit = PathEdit(self._replace, self._has_value, self._attempt, self._merge, self._later)
         self._elements.append(edit)
         change = partial(edit._next_element, rest)
         if isinstance(values, AsyncIterator):
@@ -221,23 +236,25 @@ class PathEdit:
     }
 
 
-def _part(value: Any, step: Step) -> tuple[Any, Part]:
-    """Return the part of a value that a step names, and its kind. A missing item of a mapping is ``None``."""
+def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
+    """Return the part of a value that a step names, its kind, and its key. A missing item of a mapping is ``None``."""
     name = step.operand
     is_mapping = isinstance(value, Mapping)
-    if is_mapping and (name in value or step.kind != "name" or type(value) is dict):
-        return value.get(name), "item"
-    if step.kind != "name":
-        return _element_at(value, name), "element"
+    if is_mapping:
+        key = key_of_column(value, name)
+        if key in value or step.kind != "name" or type(value) is dict:
+            return value.get(key), "item", key
+    elif step.kind != "name":
+        return _element_at(value, name), "element", name
     if is_column(type(value), name):
         getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
-        return getattr(value, name), "attribute"
+        return getattr(value, name), "attribute", name
     except AttributeError as error:
         if is_raised_by_signal_handler(error):
             raise
         if is_mapping:
-            return None, "item"
+            return None, "item", name
         if hasattr(type(value), name):
             raise
         raise MissingError(name, value) from None

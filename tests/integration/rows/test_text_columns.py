@@ -1,14 +1,16 @@
-"""Rows in real SQLite databases: an empty text column receives JSON, whatever way the row takes there."""
+"""Rows in real databases: an empty text column receives JSON, whatever way the row takes there."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from integration.rows.conftest import Database
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
 from support.modules import LoadModule
@@ -81,7 +83,7 @@ class DictInText(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     extra: Mapped[Optional[dict]] = mapped_column(Text)
 
-engine = create_engine("sqlite://", poolclass=StaticPool)
+engine = create_engine("SYNC_URL", poolclass=StaticPool)
 Base.metadata.create_all(engine)
 
 def save(session, row):
@@ -100,6 +102,20 @@ class Repository:
 def stored(model):
     with engine.connect() as connection:
         return connection.exec_driver_sql(f"select extra from {model.__tablename__}").scalars().all()
+
+async def save_in_the_event_loop(kind):
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    asynchronous = create_async_engine("LOOP_URL", poolclass=StaticPool)
+    try:
+        async with asynchronous.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(asynchronous) as session, session.begin():
+            save(session, kind())
+        async with asynchronous.connect() as connection:
+            return (await connection.exec_driver_sql(f"select extra from {kind.__tablename__}")).scalars().all()
+    finally:
+        await asynchronous.dispose()
 """
 
 SQLMODEL = """
@@ -120,7 +136,7 @@ class ColumnJson(SQLModel, table=True):
     id: Optional[int] = Field(default=None, primary_key=True)
     extra: Optional[dict] = Field(default=None, sa_column=Column(JSON))
 
-engine = create_engine("sqlite://", poolclass=StaticPool)
+engine = create_engine("SYNC_URL", poolclass=StaticPool)
 SQLModel.metadata.create_all(engine)
 
 def save(session, row):
@@ -133,8 +149,9 @@ def stored(model):
 
 PEEWEE = """
 import peewee
+from playhouse.db_url import connect
 
-db = peewee.SqliteDatabase(":memory:")
+db = connect("PEEWEE_URL")
 
 class Base(peewee.Model):
     class Meta:
@@ -159,16 +176,43 @@ def stored(model):
 """
 
 
-def load(recorder: Recorder, load_module: LoadModule, source: str, *targets: str) -> Any:
-    """Return the application with its targets instrumented."""
-    app = load_module(source)
-    recorder.instrument(audit_targets=[f"{app.__name__}:{target}" for target in targets])
-    return app
+Load = Callable[..., Any]
+
+
+@pytest.fixture
+def load(recorder: Recorder, load_module: LoadModule) -> Load:
+    """Returns an application with its targets instrumented: ``load(source, *targets)``."""
+
+    def load(source: str, *targets: str) -> Any:
+        app = load_module(source)
+        recorder.instrument(audit_targets=[f"{app.__name__}:{target}" for target in targets])
+        return app
+
+    return load
+
+
+@pytest.fixture
+def load_on(load: Load, database: Database) -> Load:
+    """Returns the same on a database."""
+
+    def load_on(source: str, *targets: str) -> Any:
+        urls = {
+            "SYNC_URL": database.url("sqlite:///", "postgresql+psycopg"),
+            "LOOP_URL": database.url("sqlite+aiosqlite:///", "postgresql+psycopg"),
+            "PEEWEE_URL": database.url("sqlite:///", "postgresql"),
+        }
+        for name, url in urls.items():
+            source = source.replace(name, url)
+        return load(source, *targets)
+
+    return load_on
 
 
 def names(stored: Any) -> list[str]:
-    """Return the names in what a column holds, which is JSON."""
-    return list(json.loads(stored))
+    """Return the names in what a column holds, which is JSON; some drivers return it as a dict."""
+    return list(
+        stored if isinstance(stored, dict) else json.loads(bytes(stored) if isinstance(stored, memoryview) else stored)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -176,13 +220,13 @@ def no_failures(recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[
     """Every write of these tests gets its member, except of a row that is not loaded or stays untouched."""
     yield
     if not {"expired", "untouched"} & {*request.node.originalname.split("_")}:
-        assert recorder.errors() == {}
+        assert {stage for stage, _ in recorder.errors()} <= {"collision"}
         assert recorder.writes()["failed"] == 0
 
 
-def test_parameters_of_the_driver(recorder: Recorder, load_module: LoadModule) -> None:
+def test_parameters_of_the_driver(load: Load) -> None:
     """A function that passes its parameter to ``sqlite3``, annotated plainly and as a string."""
-    app = load(recorder, load_module, SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
+    app = load(SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
     with use_key(KEY):
         app.record("a")
         app.record("b", None)
@@ -198,11 +242,11 @@ def test_parameters_of_the_driver(recorder: Recorder, load_module: LoadModule) -
 
 @pytest.mark.parametrize("way", ["save", "create", "save_all"])
 @pytest.mark.parametrize("model", ["MappedText", "MappedString", "MappedJson", "PlainText", "PlainBytes", "PlainJson"])
-def test_sqlalchemy(recorder: Recorder, load_module: LoadModule, model: str, way: str) -> None:
+def test_sqlalchemy(load_on: Load, model: str, way: str) -> None:
     """Text, String, LargeBinary and JSON, with and without ``Mapped``; the transaction commits."""
     pytest.importorskip("sqlalchemy")
-    app = load(
-        recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
+    app = load_on(
+        SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
         "save_all?fields=args.rows[].extra",
     )  # fmt: skip
     kind = getattr(app, model)
@@ -219,10 +263,10 @@ def test_sqlalchemy(recorder: Recorder, load_module: LoadModule, model: str, way
 
 
 @pytest.mark.parametrize("model", ["JsonOrText", "DictInText"])
-def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_module: LoadModule, model: str) -> None:
+def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_on: Load, model: str) -> None:
     """A type that depends on the database, or an annotation that the column contradicts: no dict, and no lost row."""
     pytest.importorskip("sqlalchemy")
-    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     kind = getattr(app, model)
     with app.Session(app.engine) as session, session.begin(), recorder.request(), use_key(KEY):
         app.save(session, kind())
@@ -232,10 +276,22 @@ def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_module: L
     app.engine.dispose()
 
 
-def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder, load_module: LoadModule) -> None:
+@pytest.mark.parametrize("model", ["MappedText", "MappedJson", "PlainBytes"])
+def test_sqlalchemy_in_an_event_loop(load_on: Load, model: str) -> None:
+    """An asynchronous session, whose reads would have to be awaited."""
+    for package in ("sqlalchemy", "greenlet", "aiosqlite"):
+        pytest.importorskip(package)
+    app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
+    with use_key(KEY):
+        rows = asyncio.run(app.save_in_the_event_loop(getattr(app, model)))
+    assert [names(row) for row in rows] == [[OURS]]
+    app.engine.dispose()
+
+
+def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder, load_on: Load) -> None:
     """In the same request: after a flush, after a commit that expires it, and with other fields."""
     pytest.importorskip("sqlalchemy")
-    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
         for model in (app.MappedText, app.PlainJson):
             row = model()
@@ -252,10 +308,10 @@ def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder,
     app.engine.dispose()
 
 
-def test_an_expired_row_is_not_loaded(recorder: Recorder, load_module: LoadModule) -> None:
+def test_an_expired_row_is_not_loaded(recorder: Recorder, load_on: Load) -> None:
     """Reading its fields would run SQL: the row in the database keeps its member."""
     pytest.importorskip("sqlalchemy")
-    app = load(recorder, load_module, SQLALCHEMY, "save?fields=args.row.extra")
+    app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
         row = app.PlainText()
         app.save(session, row)
@@ -269,11 +325,12 @@ def test_an_expired_row_is_not_loaded(recorder: Recorder, load_module: LoadModul
     app.engine.dispose()
 
 
+@pytest.mark.parametrize("target", ["save?fields=args.row.extra", "{model}.before_insert?fields=args.target.extra"])
 @pytest.mark.parametrize("model", ["AnnotatedText", "ColumnText", "ColumnJson"])
-def test_sqlmodel(recorder: Recorder, load_module: LoadModule, model: str) -> None:
-    """By the annotation and by the column."""
+def test_sqlmodel(load_on: Load, model: str, target: str) -> None:
+    """By the annotation and by the column, from a function and from the event of the model."""
     pytest.importorskip("sqlmodel")
-    app = load(recorder, load_module, SQLMODEL, "save?fields=args.row.extra")
+    app = load_on(SQLMODEL, target.format(model=model))
     kind = getattr(app, model)
     with app.Session(app.engine) as session, use_key(KEY):
         app.save(session, kind())
@@ -283,14 +340,14 @@ def test_sqlmodel(recorder: Recorder, load_module: LoadModule, model: str) -> No
     app.engine.dispose()
 
 
-@pytest.mark.parametrize("way", ["save", "create", "init"])
+@pytest.mark.parametrize("way", ["save", "create", "init", "self"])
 @pytest.mark.parametrize("model", ["PlainText", "Varchar", "Bytes"])
-def test_peewee(recorder: Recorder, load_module: LoadModule, model: str, way: str) -> None:
+def test_peewee(recorder: Recorder, load_on: Load, model: str, way: str) -> None:
     """Peewee would store the ``repr`` of a dict."""
     pytest.importorskip("peewee")
-    app = load(
-        recorder, load_module, PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
-        f"{model}.__init__?fields=args.extra",
+    app = load_on(
+        PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
+        f"{model}.save?fields=self.extra" if way == "self" else f"{model}.__init__?fields=args.extra",
     )  # fmt: skip
     kind = getattr(app, model)
     with recorder.request(), use_key(KEY):
@@ -301,5 +358,47 @@ def test_peewee(recorder: Recorder, load_module: LoadModule, model: str, way: st
         else:
             row = kind()
             row.save()
+            row.save()
     assert names(app.stored(kind)[0]) == [OURS]
+    app.db.close()
+
+
+WAYS_OF_PEEWEE: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "keyword": ("insert?fields=args.extra", lambda kind, given: kind.insert(id=7, extra=given)),
+    "names": ("insert?fields=args.extra", lambda kind, given: kind.insert({"id": 7, "extra": given})),
+    "columns": ("insert?fields=args.extra", lambda kind, given: kind.insert({kind.id: 7, kind.extra: given})),
+    "replace": ("replace?fields=args.extra", lambda kind, given: kind.replace({kind.id: 7, kind.extra: given})),
+    "rows of names": (
+        "insert_many?fields=args.rows[].extra",
+        lambda kind, given: kind.insert_many([{"id": 7, "extra": given}]),
+    ),
+    "rows of columns": (
+        "insert_many?fields=args.rows[].extra",
+        lambda kind, given: kind.insert_many([{kind.id: 7, kind.extra: given}]),
+    ),
+    "rows of an iterator": (
+        "insert_many?fields=args.rows[].extra",
+        lambda kind, given: kind.insert_many(iter([{kind.id: 7, kind.extra: given}])),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OF_PEEWEE)
+@pytest.mark.parametrize("model", ["PlainText", "Bytes"])
+def test_peewee_rows_as_mappings(recorder: Recorder, load_on: Load, database: Database, model: str, way: str) -> None:
+    """A row is a mapping of names or columns: its own members stay, and an empty column receives its kind."""
+    pytest.importorskip("peewee")
+    if (way, database.kind) == ("replace", "postgresql"):
+        pytest.skip("PostgreSQL has no such statement")
+    target, insert = WAYS_OF_PEEWEE[way]
+    app = load_on(PEEWEE, f"{model}.{target}")
+    kind = getattr(app, model)
+    own = '{"x":1,"request_api_key":"forged"}' if model == "PlainText" else b'{"x":1,"request_api_key":"forged"}'
+    for given, expected in ((None, []), (own, ["x", f"{OURS}_unverified"])):
+        with recorder.request(), use_key(KEY):
+            insert(kind, given).execute()
+        assert names(app.stored(kind)[0]) == [*expected, OURS]
+        kind.delete().execute()
+    insert(kind, own).execute()
+    assert names(app.stored(kind)[0]) == ["x", f"{OURS}_unverified"]
     app.db.close()

@@ -188,12 +188,13 @@ def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: 
 
 
 def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, app: Any) -> None:
-    """It is yielded as it was."""
+    """It is yielded as it was, and counted once, although the function has returned by then."""
     instrument(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
-        app.many(iter([{}, 5, {}]))
-        first, second, third = app.ROWS[-1]
-    assert (list(first), second, list(third)) == ([OURS], 5, [OURS])
+        app.many(iter([{}, 5, {}, 6]))
+        first, second, third, fourth = app.ROWS[-1]
+    assert (list(first), second, list(third), fourth) == ([OURS], 5, [OURS], 6)
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
 
 
 def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import UnreadableError
-from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.guard.faults import GuardedCall
+from otel_keyaudit.guard.guard import boxed, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Detail
-from otel_keyaudit.names import STAGE_AUDIT
+from otel_keyaudit.names import STAGE_AUDIT, STAGE_MERGE
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.patching.arguments import Binding
@@ -62,13 +63,17 @@ class CompiledAuditTarget(CompiledTarget):
         settings = components.settings
         self.place: FieldPlace | CodePlace | None = target.place if isinstance(target, PlacedTarget) else None
         if target.fields_place is not None:
-            self.place = FieldPlace(target.fields_place, binding, target.choices.get("fields_as"))
+            self.place = FieldPlace(target.fields_place, binding, target.choices.get("fields_as"), self._attempt_later)
         values = {field: path for field, path in target.places.items() if field in VALUE_PLACES}
         self.argument_values = [
-            (field, ValuePlace(path, binding)) for field, path in values.items() if path.root != "return"
+            (field, ValuePlace(path, binding, self._attempt_later))
+            for field, path in values.items()
+            if path.root != "return"
         ]
         self.result_values = [
-            (field, ValuePlace(path, binding)) for field, path in values.items() if path.root == "return"
+            (field, ValuePlace(path, binding, self._attempt_later))
+            for field, path in values.items()
+            if path.root == "return"
         ]
         self.read_subject = self.reader(self.source("subject"))
         self.read_subject_before = self.reader(self.source("subject_before"))
@@ -111,6 +116,16 @@ class CompiledAuditTarget(CompiledTarget):
         if source is None or isinstance(source, Expression):
             return super().needs_end(source)
         return self.builds_fields
+
+    def _attempt_later(self) -> Callable[..., Any]:
+        """Return the attempt for elements that an iterator yields after its call; the first that fails is counted."""
+        later = GuardedCall(self.faults, self.written)
+
+        def attempt(work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
+            done = later.guarded(STAGE_MERGE, boxed, work, *args)
+            return otherwise if done is None else done[0]
+
+        return attempt
 
     # The event
 

@@ -28,6 +28,20 @@ def kind_of_column(owner: type, name: str) -> str | None:
     return None
 
 
+def key_of_column(row: Mapping[Any, Any], name: str) -> Any:
+    """Return the key of a column in a row: its name, or the column itself, as in ``{Log.extra: …}``."""
+    if name in row or isinstance(next(iter(row), ""), str):
+        return name
+    return next((key for key in row if _is_column_named(key, name)), name)
+
+
+def _is_column_named(key: Any, name: str) -> bool:
+    if not any(_is_from(type(key), mapper.package) for mapper in _MAPPERS):
+        return False
+    piccolo = getattr(key, "_meta", None)
+    return name in (getattr(key, "key", None), getattr(key, "name", None), getattr(piccolo, "name", None))
+
+
 def _columns(owner: type, name: str) -> Iterator[Any]:
     column = getattr(owner, name, None)
     yield getattr(column, "type", None)  # SQLAlchemy, SQLModel

@@ -6,6 +6,7 @@ mapped column; the kind that the target received last; else a dict. A text colum
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
@@ -26,7 +27,7 @@ class EmptyFields:
         self._known = known
         self._parameter = parameter
         self._last: str | None = None
-        self._class: tuple[ref[type], str, str | None] | None = None
+        self._class: tuple[ref[type], str, object, str | None] | None = None
 
     def note(self, fields: Any) -> None:
         """Remember the kind of the additional fields that the target received."""
@@ -36,19 +37,20 @@ class EmptyFields:
         else:
             self._last = "bytes" if issubclass(kind, (bytes, bytearray, memoryview)) else "dict"
 
-    def kind(self, owner: Any = None, name: str | None = None) -> Any:
+    def kind(self, owner: Any = None, name: str | None = None, receiver: Any = None) -> Any:
         """Return the kind: ``text``, ``bytes`` or ``dict``.
 
         Args:
             owner: The object whose attribute the fields are; for a parameter, the object or class of the method.
-            name: The attribute.
+            name: The attribute; without an owner, the item of a mapping.
+            receiver: The object or class whose method is called: a mapped class takes rows as mappings.
 
         Raises:
             UnchangeableError: The place is a column that may take a string.
         """
         if self._known is not None:
             return self._known
-        found = None if owner is None else self._kind_in_class(owner, name or self._parameter or "")
+        found = self._kind_in_class(owner, name, receiver)
         if found is not None and found != UNKNOWN:
             return found
         if self._last is None and found == UNKNOWN:
@@ -58,22 +60,37 @@ class EmptyFields:
             )
         return self._last or "dict"
 
-    def _kind_in_class(self, owner: Any, name: str) -> str | None:
-        found = self._kind_of(owner if isinstance(owner, type) else type(owner), name)
-        model = getattr(owner, "model", None) if found is None and name == self._parameter else None
-        return (
-            self._kind_of(model, name) if isinstance(model, type) else found
-        )  # the method belongs to a Django manager
+    def is_column(self, receiver: Any) -> bool:
+        """Return whether the parameter is a column of the class, or of the manager, whose method is called."""
+        return self._kind_in_rows_of(receiver, self._parameter or "") is not None
 
-    def _kind_of(self, kind: type, name: str) -> str | None:
+    def _kind_in_class(self, owner: Any, name: str | None, receiver: Any) -> str | None:
+        if owner is None:
+            return None if receiver is None or name is None else self._kind_in_rows_of(receiver, name)
+        found = self._kind_of(_class_of(owner), name or self._parameter or "", _of_attribute)
+        if found is None and name is None and self._parameter is not None:
+            return self._kind_in_rows_of(owner, self._parameter)
+        return found
+
+    def _kind_in_rows_of(self, receiver: Any, name: str) -> str | None:
+        """Return the kind of a column of the rows that a mapped class, or a manager of Django's, takes."""
+        model = getattr(receiver, "model", None)
+        return self._kind_of(model if isinstance(model, type) else _class_of(receiver), name, kind_of_column)
+
+    def _kind_of(self, kind: type, name: str, read: Callable[[type, str], str | None]) -> str | None:
         known = self._class
-        if known is None or known[0]() is not kind or known[1] != name:
-            known = self._class = ref(kind), name, _kind_in(kind, name)
-        return known[2]
+        if known is None or known[0]() is not kind or known[1:3] != (name, read):
+            known = self._class = ref(kind), name, read, read(kind, name)
+        return known[3]
 
 
-def _kind_in(kind: type, name: str) -> str | None:
+def _of_attribute(kind: type, name: str) -> str | None:
+    """Return the kind of an attribute by its annotation or its column."""
     annotated, stored = kind_of_attribute(kind, name), kind_of_column(kind, name)
     if annotated == "dict" and stored in ("text", "bytes"):
         return UNKNOWN  # the column would get a dict that it cannot store
     return annotated or stored
+
+
+def _class_of(value: Any) -> type:
+    return value if isinstance(value, type) else type(value)

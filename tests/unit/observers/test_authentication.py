@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import current_key
+from otel_keyaudit import AuthTarget, current_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.modules import LoadModule
 
@@ -13,9 +13,10 @@ APP = """
 import asyncio
 
 class Key:
-    def __init__(self, id, active=True):
+    def __init__(self, id, active=True, kind="api"):
         self.id = id
         self.active = active
+        self.kind = kind
         self.scopes = ["a:read"]
 
 class Refused(Exception):
@@ -23,10 +24,7 @@ class Refused(Exception):
         super().__init__("secret text")
         self.key = key
 
-class Session:
-    kind = "session"
-
-def verify(value):
+def verify(value, source="header"):
     return answer(value)
 
 def answer(value):
@@ -43,22 +41,6 @@ def yverify(value):
 
 async def ayverify(value):
     yield answer(value)
-
-def look_up(value):
-    return value
-
-def check(value, error=None):
-    key = look_up(value)
-    if error is not None:
-        raise error
-    return key
-
-def is_valid(value):
-    look_up(value)
-    return False
-
-def when_with_result(call):
-    return call.result.kind == "api"
 
 def valid_function(call):
     return call.result is not None and call.result.active
@@ -282,6 +264,84 @@ def test_every_kind_of_function_authenticates(recorder: Recorder, app: Any, call
         key = current_key()
     assert key is not None
     assert key.id == "k_1"
+
+
+def test_a_call_that_is_not_meant_is_no_authentication(recorder: Recorder, app: Any) -> None:
+    """A session token that passes through the same function leaves nothing."""
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=kind|is:api"])
+    with recorder.request():
+        app.verify(app.Key("s_1", kind="session"))
+        assert current_key() is None
+        app.verify(app.Key("k_1"))
+        assert current_key() is not None
+    assert recorder.server_span()["keyaudit.key.id"] == "k_1"
+    assert recorder.count("keyaudit.authentications") == 1
+
+
+def test_a_when_that_cannot_be_read_passes_through_and_is_counted(recorder: Recorder, app: Any) -> None:
+    """What cannot be read is as if it were no target, and is counted once."""
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=kinds"])
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        assert current_key() is None
+    assert recorder.server_span() == {}
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
+
+
+def test_a_call_that_raises_is_meant_when_only_its_result_would_tell(recorder: Recorder, app: Any) -> None:
+    """Without a result, a when that needs it counts as truthy: the denial is not lost."""
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=return.kind|is:api"])
+    with recorder.request(), pytest.raises(LookupError):
+        app.verify(LookupError())
+    assert outcomes(recorder)["denied"] == 1
+
+
+def test_a_call_that_raises_is_not_meant_when_its_arguments_tell(recorder: Recorder, app: Any) -> None:
+    """A when that is read from the arguments holds for a call that raises, too."""
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=args.source|is:header"])
+    with recorder.request(), pytest.raises(LookupError):
+        app.verify(LookupError(), source="cookie")
+    assert recorder.server_span() == {}
+
+
+@pytest.mark.parametrize(("source", "expected"), [("header", 1), ("cookie", 0)])
+def test_a_when_function_may_tell_from_the_arguments(recorder: Recorder, app: Any, source: str, expected: int) -> None:
+    """A function of the user's decides about a call that raises as well."""
+    target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.args["source"] == "header")
+    recorder.instrument(auth_targets=[target])
+    with recorder.request(), pytest.raises(LookupError):
+        app.verify(LookupError(), source=source)
+    assert outcomes(recorder)["denied"] == expected
+
+
+def test_a_when_function_that_needs_the_result_counts_as_truthy(recorder: Recorder, app: Any) -> None:
+    """A function that fails for want of a result counts as truthy, which is not a fault."""
+    target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.result.kind == "api")
+    recorder.instrument(auth_targets=[target])
+    with recorder.request(), pytest.raises(LookupError):
+        app.verify(LookupError())
+    assert outcomes(recorder)["denied"] == 1
+    assert recorder.errors() == {}
+
+
+def test_the_key_is_found_once(recorder: Recorder, app: Any) -> None:
+    """A function that finds the key is called once, though when and the fields need the key as well."""
+    calls = []
+
+    def find(call: Any) -> object:
+        calls.append(call)
+        return call.result
+
+    target = AuthTarget(
+        f"{app.__name__}:verify",
+        key=find,
+        when="kind|is:api",
+        valid="kind",
+    )
+    recorder.instrument(auth_targets=[target])
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+    assert len(calls) == 1
 
 
 SERVICE = """

@@ -140,12 +140,14 @@ def test_look_up_inside_a_check_that_denies_is_withdrawn(app: ModuleType, record
     with recorder.request():
         with pytest.raises(PermissionError):
             app.verify(app.Key("k1", "name", ["a"], is_active=False))
+        assert current_key() is None
         app.record("x")
     assert _ids(app.rows[0]) is None
     shown = recorder.server_span()
     assert (shown["keyaudit.outcome"], shown["keyaudit.denied.reason"]) == ("denied", "PermissionError")
     assert shown["keyaudit.denied.key.id"] == "k1"
-    assert not shown.get("keyaudit.key.id")
+    assert shown["keyaudit.key.id"] == ""
+    assert recorder.count("keyaudit.authentications") == 2
     assert recorder.writes()["none"] == 1
 
 
@@ -202,7 +204,8 @@ def test_withdrawal_ends_the_ambiguity(app: ModuleType, recorder: Recorder) -> N
     assert _ids(app.rows[0]) == "k1"
     shown = recorder.server_span()
     assert (shown["keyaudit.key.id"], shown["keyaudit.key.name"]) == ("k1", "name")
-    assert not shown.get("keyaudit.ambiguous")
+    assert shown["keyaudit.denied.key.id"] == "k2"
+    assert shown["keyaudit.ambiguous"] is False
     assert not shown.get("keyaudit.key.ids")
 
 

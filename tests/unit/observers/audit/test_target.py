@@ -1,4 +1,4 @@
-"""What is known of a write only afterwards, functions that build the fields, and the sampler's part in both."""
+"""Event fields, ``when`` and the sampler of an audit target, also when only the result or the exception tells."""
 
 import asyncio
 from typing import Any
@@ -262,3 +262,60 @@ def test_on_change_counts_only_what_was_written(recorder: Recorder, app: Any) ->
         app.record("create", {})
     assert [row["request_api_key"]["detail"] for row in app.ROWS[1:]] == ["full", "minimal"]
     assert "sampling" not in [stage for stage, _ in recorder.errors()]
+
+
+def test_an_audit_call_that_is_not_meant_is_untouched(recorder: Recorder, app: Any) -> None:
+    """Its fields are the caller's own object, it has no span, and it is no write."""
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?when=args.action|is:api.*"])
+    fields: dict[str, object] = {}
+    with recorder.request(), use_key(KEY):
+        app.record("session.create", fields)
+        app.record("api.create", fields)
+    assert app.ROWS[0] is fields
+    assert app.ROWS[1]["request_api_key"]["id"] == "k_1"
+    assert len(recorder.audit_spans()) == 1
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 0}
+
+
+def test_an_audit_when_that_cannot_be_read_is_counted(recorder: Recorder, app: Any) -> None:
+    """It passes through, as if it were no target, and is counted as degraded."""
+    recorder.instrument(audit_targets=[f"{app.__name__}:record?when=args.action.kind"])
+    app.record("create", {})
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
+    assert sum(recorder.writes().values()) == 0
+
+
+def test_a_when_of_the_result_passes_through_without_a_trace(recorder: Recorder, app: Any) -> None:
+    """Where only the result tells, a call that is not meant starts no span that would never end."""
+    recorder.instrument(
+        audit_targets=[f"{app.__name__}:build?fields=return&when=return.action|is:api.*"],
+    )
+    with recorder.request(), use_key(KEY):
+        assert app.build("session.create") == {"action": "session.create", "status": 200}
+        row = app.build("api.create")
+    assert row["request_api_key"]["id"] == "k_1"
+    assert [span.name for span in recorder.audit_spans()] == ["audit api.create"]
+    assert row["request_api_key"]["span_id"] == f"{recorder.audit_spans()[0].context.span_id:016x}"
+    assert recorder.writes()["attributed"] == 1
+    assert sum(recorder.writes().values()) == 1
+
+
+def test_a_builder_that_raises_counts_although_when_needs_its_result(recorder: Recorder, app: Any) -> None:
+    """A when that needs the result of a call that raised counts as truthy: the write is counted, its span says why."""
+    recorder.instrument(
+        audit_targets=[f"{app.__name__}:build?fields=return&when=return.action"],
+    )
+    with recorder.request(), use_key(KEY), pytest.raises(LookupError):
+        app.build("create", LookupError())
+    assert recorder.writes()["failed"] == 1
+    assert (recorder.audit_spans()[0].attributes or {})["error.type"] == "LookupError"
+
+
+def test_no_span_is_started_late_where_none_is_wanted(recorder: Recorder, app: Any) -> None:
+    """Also not for a call that raises before its result could tell whether it is meant."""
+    recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return&when=return.action"], audit_spans=False)
+    with use_key(KEY):
+        assert app.build("api.create")["request_api_key"]["id"] == "k_1"
+        with pytest.raises(LookupError):
+            app.build("create", LookupError())
+    assert recorder.audit_spans() == []

@@ -23,7 +23,7 @@ FAMILIES = {
     "Logging": "logging loguru structlog",
     "Jobs": "celery executors threads",
 }
-"""The sections of the page. A preset without a family is in the section *Others*."""
+"""The sections of the page with their presets. A preset without a family is listed under *Others*."""
 
 KINDS = {
     "auth": "authentication",
@@ -36,25 +36,25 @@ HEAD = """# Presets
 
 <!-- written by: python docs/_presets.py -->
 
-A preset is a set of ready-made targets for a library. Name it, and no target string is needed:
+A preset is a set of ready-made targets for a library. If you name a preset, you need no target strings for that library:
 
 ```sh
 export OTEL_PYTHON_KEYAUDIT_PRESETS='drf-api-key,auditlog'
 ```
 
-`otel-keyaudit presets` lists the presets that fit your installed packages. If a library is missing or too old, one
-warning says so (with `strict` an error), and the rest is instrumented.
+`otel-keyaudit presets` lists all presets and shows which fit your installed packages. If a library is missing or too
+old, its preset is skipped with one warning. With `strict`, this is an error.
 
-The fields of a library's key objects are also known without its preset, so that a function of your own that returns
-such a key needs no fields either.
+The fields of a library's key objects are known even without its preset. So if a function of your own returns such a key,
+its target needs no fields.
 
-There is no preset for FastAPI itself: `APIKeyHeader` and the other classes of `fastapi.security` return the credential
-before anybody has checked it. Name [your own dependency](how-to/find-your-functions.md#functions-that-authenticate).
+There is no preset for FastAPI itself, because `APIKeyHeader` and the other classes of `fastapi.security` return the
+credential before it is checked. Name [your own dependency](how-to/find-your-functions.md#functions-that-authenticate).
 """
 
 
 def page() -> str:
-    """Return the page."""
+    """Generate the page."""
     found = dict(presets())
     sections = {family: [name for name in names.split() if name in found] for family, names in FAMILIES.items()}
     listed = {name for names in sections.values() for name in names}

@@ -120,4 +120,4 @@ def test_each_package_leads_to_the_preset_with_its_key_types() -> None:
         found[name] = presets.key_types({}).of(type(class_name, (), {"__module__": module}))
 
     assert found == known
-    assert set(vars(presets)["_KNOWS_KEYS_OF"]) == {name.partition(".")[0] for name in known}
+    assert set(vars(presets)["_KEY_TYPE_PRESETS"]) == {name.partition(".")[0] for name in known}

@@ -1,4 +1,4 @@
-"""Run the user's command under ``opentelemetry-instrument``, with one function of ours started in every process."""
+"""Run the user's command under ``opentelemetry-instrument``, and call a function of the library in each process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def records() -> Iterator[Path]:
 def run_instrumented(
     command: Sequence[str], directory: Path, function: str, variables: Mapping[str, str] | None = None
 ) -> int:
-    """Run a command until it ends. Signals are passed on to the processes of the command.
+    """Run a command until it ends, and pass signals on to its processes.
 
     Args:
         command: The command with its arguments.
@@ -51,8 +51,8 @@ def run_instrumented(
     environment = {**os.environ, **(variables or {}), DIRECTORY: str(directory), "PYTHONPATH": python_path}
     for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
         environment.setdefault(exporter, "none")  # no collector is needed to observe calls
-    # The command's output goes to standard error, because standard output has the result. Its own process group
-    # receives each signal once: those of the terminal would reach it a second time.
+    # The command's output goes to standard error, because standard output has the result. The command has its own
+    # process group, because it would otherwise receive signals of the terminal twice.
     child = subprocess.Popen(  # noqa: S603 - the user's own command
         [sys.executable, "-c", _LAUNCH, *command], env=environment, stdout=sys.stderr.fileno(), start_new_session=True
     )
@@ -61,7 +61,7 @@ def run_instrumented(
 
 
 def _distribution(directory: Path, function: str) -> Path:
-    """Write a distribution whose entry point ``opentelemetry-instrument`` calls in every process."""
+    """Write a distribution with an entry point that ``opentelemetry-instrument`` calls in every process."""
     metadata = directory / "site" / "keyaudit_command-1.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: keyaudit-command\nVersion: 1\n", encoding="utf-8")

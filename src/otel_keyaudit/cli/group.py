@@ -1,4 +1,4 @@
-"""The group of all commands. A command is imported when it is used."""
+"""Define the group of all commands. A command is imported when it is used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="otel-keyaudit")
 @click.pass_context
 def group(context: click.Context) -> None:
-    """Find out which API key did what: set up, check and evaluate otel-keyaudit.
+    """Set up otel-keyaudit, check it, and evaluate the audit rows.
 
     Exit status: 0; 1 for findings; 2 for wrong use. Options come from the environment (OTEL_PYTHON_KEYAUDIT_...).
     """

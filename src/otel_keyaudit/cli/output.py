@@ -1,4 +1,4 @@
-"""Output of commands: tables and lines for people, JSON for programs. Color only in a terminal."""
+"""Print the output of commands: tables and lines for people, JSON for programs, and color only in a terminal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 
-def people() -> Console:
-    """Return a console on standard output. Values are never taken for markup."""
+def stdout_console() -> Console:
+    """Return a console on standard output that does not interpret markup in values."""
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
-def progress() -> Console:
-    """Return a console on standard error, for everything that is no result."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
-
-
 def table(*columns: str) -> Table:
-    """Return an empty table with columns. Long values are wrapped, never cut."""
+    """Return an empty table with these columns. Long values are wrapped, never cut."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -30,7 +25,7 @@ def table(*columns: str) -> Table:
 
 
 def printable(value: object) -> str:
-    """Return a value as a string that cannot control a terminal."""
+    """Convert a value into a string that cannot control a terminal."""
     text = str(value)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 

@@ -1,7 +1,7 @@
-"""Record what happens in the processes of a command, for the command of ours that started it.
+"""Record totals in the processes of a user's command, for the ``otel-keyaudit`` command that runs it.
 
-Every process appends JSON lines to a file of its own; each line has the totals so far. A thread writes them, so that
-processes that a signal kills lose at most the last moment. The signal that ends workers loses nothing.
+Each process appends JSON lines to its own file, and each line has the totals so far. A thread writes them every tenth
+of a second, so that a process that is killed loses at most that much. A process that is terminated loses nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ DIRECTORY = "_OTEL_KEYAUDIT_RECORDS"
 """Environment variable with the directory of the files."""
 
 INTERVAL = 0.1
-"""Seconds between two looks at the totals."""
+"""Seconds between two writes."""
 
 
 class Recorder:
-    """Records the totals of this process, and of processes that are forked from it.
+    """Records the totals of this process and of its forked children.
 
     Args:
         directory: Directory of the files.
@@ -46,16 +46,16 @@ class Recorder:
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Write whenever the totals have changed, at the exit, and in forked processes."""
+        """Start writing: when the totals have changed, at exit, and in forked children."""
         atexit.register(self.write)
         os.register_at_fork(after_in_child=self._begin_in_child)
-        # servers that restore this handler and send themselves the signal again end without atexit
+        # servers that restore this handler and send themselves the signal again skip atexit
         if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._terminated)
         self._start_thread()
 
     def write(self) -> None:
-        """Append the totals, if they have changed."""
+        """Append the totals if they have changed."""
         with self._lock:
             totals = self.totals()
             line = json.dumps(totals, default=_refused)
@@ -98,7 +98,7 @@ class Recorder:
 
 
 def read_records(directory: Path) -> Iterator[Any]:
-    """Yield the totals of each process, the one that wrote last at the end."""
+    """Yield the totals of each process, ordered by the time of its last write."""
     for path in sorted(directory.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
         complete = path.read_text(encoding="utf-8").split("\n")[:-1]
         if complete:
@@ -106,10 +106,10 @@ def read_records(directory: Path) -> Iterator[Any]:
 
 
 def directory_of_records() -> Path | None:
-    """Return the directory that the command of ours named; ``None`` if there is none."""
+    """Return the directory from the environment, ``None`` if no ``otel-keyaudit`` command started this process."""
     directory = os.environ.get(DIRECTORY)
     return Path(directory) if directory else None
 
 
 def _refused(_: object) -> None:
-    """Replace a value that is not JSON."""
+    """Replace a value that is not JSON by ``null``."""

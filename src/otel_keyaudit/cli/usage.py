@@ -1,4 +1,4 @@
-"""Wrong use of a command ends it with exit status 2 and one line on standard error."""
+"""End a command that is used wrongly, with exit status 2 and one line on standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO, Any
 import click
 
 PREFIX = "OTEL_PYTHON_KEYAUDIT_"
-"""First part of the environment variable of every option."""
+"""Prefix of the environment variables."""
 
 
 class WrongUseError(click.ClickException):

@@ -1,4 +1,4 @@
-"""Distinguish an anonymous request from a denied one, if the library raises for both."""
+"""Distinguish anonymous from denied requests of libraries that raise for both."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from otel_keyaudit.targets.call import Call
 
 
 def unless_raised(*names: str) -> Callable[[Call], bool]:
-    """Return a ``when`` that ignores calls which raised an exception of one of these class names."""
+    """Return a ``when`` function that skips calls that raised an exception with one of these class names."""
     return lambda call: type(call.exc).__name__ not in names

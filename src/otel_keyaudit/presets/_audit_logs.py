@@ -11,7 +11,7 @@ RECORDS = "action, type, id and outcome, if the event has `action`, `resource_ty
 
 
 def is_audit_log(name: object) -> bool:
-    """Say whether a part of a logger's name is ``audit``, as in ``shop.audit``."""
+    """Return whether a part of a logger's name is ``audit``, as in ``shop.audit``."""
     return isinstance(name, str) and "audit" in name.split(".")
 
 

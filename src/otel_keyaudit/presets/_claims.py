@@ -15,7 +15,7 @@ RECORDS = (
 
 
 class Claims(dict[str, Any]):
-    """Claims, so that their class has a key type that other mappings do not have."""
+    """The claims of a token, in a class of their own because other mappings have no key type."""
 
 
 KEY_TYPES = {
@@ -30,5 +30,5 @@ KEY_TYPES = {
 
 
 def claims(find: Callable[[Any], Any]) -> Callable[[Call], Claims | None]:
-    """Return a ``key`` that finds the claims in the result of a call."""
+    """Return a ``key`` function that takes the claims from the result of a call."""
     return lambda call: None if call.result is None else Claims(find(call.result))

@@ -17,7 +17,7 @@ _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 
 
 class SpanOnlyTarget(AuditTarget):
-    """A function that writes an audit row without additional fields. Its writes are on spans and counted."""
+    """A function that writes an audit row without additional fields. Its writes only have spans and are counted."""
 
     has_fields = False
 
@@ -34,8 +34,7 @@ class Preset:
         never: The values that are never read, for the documentation.
         targets: The library's functions that authenticate, decide or write audit rows.
         optional_targets: Targets that need another distribution too, by its name. Without it they are left out.
-        key_types: The library's classes of key objects by ``module:Class``. Every target knows them, also without the
-            preset.
+        key_types: The key types of the library by ``module:Class``. They apply to all targets, even without the preset.
         carriers: Hooks that carry keys into jobs.
     """
 
@@ -49,8 +48,8 @@ class Preset:
     carriers: tuple[Carrier, ...] = ()
     former_library: str = ""
 
-    def shortcoming(self) -> str | None:
-        """Return the reason why the preset cannot work here, ``None`` if it can."""
+    def missing_requirement(self) -> str | None:
+        """Explain why the preset cannot work in this environment; return ``None`` if it can."""
         found = platform.python_version() if self.library == "Python" else _installed(self.library, self.former_library)
         if found is None:
             return f"it needs {self.library} {self.oldest} or newer, which is not installed"
@@ -73,7 +72,7 @@ def _installed(*names: str) -> str | None:
 
 
 def _release(string: str) -> list[int]:
-    """Return the release of a version as numbers, without trailing zeros."""
+    """Return the numbers of a version's release, without trailing zeros."""
     match = _RELEASE.search(string)
     numbers = [int(number) for number in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:

@@ -1,4 +1,4 @@
-"""Read Django's objects without a database query."""
+"""Read Django objects without a database query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def type_of(model: Any) -> str:
 def id_of(model: Any, primary_key: Any) -> str | None:
     """Return an object's primary key as a string, ``None`` if it is or contains a secret.
 
-    An audit library may write such a key into its row, but it must not get onto a span.
+    An audit library may write such a key into its row, but a span must not contain it.
     """
     known = presets.key_types({}).of(model)
     if primary_key is None or (known is not None and "pk" in known.hidden):
@@ -28,14 +28,14 @@ def id_of(model: Any, primary_key: Any) -> str | None:
 
 
 def has_field(model: Any, name: str) -> bool:
-    """Say whether a model has a column of its own for a field."""
+    """Return whether a model has a column for a field."""
     return any(field.name == name for field in model._meta.concrete_fields)
 
 
 def is_written_here(call: Call) -> bool:
-    """Say whether a saved row is new, or was new when this request saved it before.
+    """Return whether a saved row is new, or was created earlier in this request.
 
-    A row of an earlier request keeps its member, so that it does not name a key that only changes it.
+    A row of an earlier request keeps its member, because the key that changes it is not the key that created it.
     """
     state, request = call.self._state, current_request()
     number = None if request is None else request.number
@@ -46,17 +46,17 @@ def is_written_here(call: Call) -> bool:
 
 
 BULK_CREATE = "django.db.models.query:QuerySet.bulk_create"
-"""The method behind ``objects.bulk_create`` and ``abulk_create`` of every model."""
+"""The method that implements ``objects.bulk_create`` and ``abulk_create`` of every model."""
 
 
 def creates_rows(call: Call) -> bool:
-    """Say whether a call of ``bulk_create`` has rows; those of an iterator are not known yet."""
+    """Return whether a call of ``bulk_create`` has rows. An iterator counts as rows, because it is not read yet."""
     rows = call.args["objs"]
     return not isinstance(rows, Sized) or len(rows) > 0
 
 
 def common_value(call: Call, name: str) -> Any:
-    """Return the attribute that all rows of ``bulk_create`` agree in, ``None`` if they do not or are not known yet."""
+    """Return an attribute if it is equal in all rows of ``bulk_create``, else ``None``, also for an iterator."""
     rows = call.args["objs"]
     values = [getattr(row, name, None) for row in rows] if isinstance(rows, (list, tuple)) else []
     return values[0] if values and all(value == values[0] for value in values) else None

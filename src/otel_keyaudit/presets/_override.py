@@ -1,4 +1,4 @@
-"""Targets for methods that applications override, so that no preset can know their paths."""
+"""Targets for methods that applications override, whose paths a preset cannot know."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class OverrideTarget(Target):
     """A method that an application overrides for a library.
 
     Args:
-        path: The library's method that calls it, as ``package.module:Qualified.name``.
-        method: The overridden method, from the ``self`` of the library's method: ``name`` or ``attribute.name``.
-        **fields: The fields of the target, for the calls of the override.
+        path: The library's method that calls the override, as ``package.module:Qualified.name``.
+        method: The overridden method, read from ``self`` of the library's method: ``name`` or ``attribute.name``.
+        **fields: The fields of the target, which apply to the calls of the override.
     """
 
     method: str
@@ -29,4 +29,4 @@ class AuthOverrideTarget(OverrideTarget, AuthTarget):
 
 
 class AuthzOverrideTarget(OverrideTarget, AuthzTarget):
-    """An overridden method that decides, or that returns a requirement."""
+    """An overridden method that makes a decision, or that returns the required permissions."""

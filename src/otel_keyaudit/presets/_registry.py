@@ -20,12 +20,12 @@ _NO_PRESETS = {
     "fastapi": "the security classes of FastAPI return the secret before it is checked; "
     "name your own dependency in 'auth_targets'",
 }
-"""Names that users may expect, with the advice for each."""
+"""Names that are not presets although users may expect them, with the advice for each."""
 
 _ALIASES = {"postgresql-audit-flask": "postgresql-audit"}
 """Other names of presets."""
 
-_KNOWS_KEYS_OF = {
+_KEY_TYPE_PRESETS = {
     "apikeyauth": "apikeyauth",
     "authlib": "authlib",
     "authx": "authx",
@@ -46,7 +46,7 @@ _KNOWS_KEYS_OF = {
     "rest_framework_simplejwt": "simplejwt",
     "starlette": "starlette",
 }
-"""The preset with the key types of each package, so that only this one is imported. A test compares the two."""
+"""The preset with the key types of each package, so that no other preset is imported. A test compares the two."""
 
 
 @cache
@@ -58,12 +58,12 @@ def names() -> tuple[str, ...]:
 
 
 def presets() -> dict[str, Preset]:
-    """Return all presets by name, sorted."""
+    """Import all presets and return them by name, sorted."""
     return {name: preset(name) for name in names()}
 
 
 def preset(name: str) -> Preset:
-    """Return a preset. Only its own module is imported.
+    """Return a preset. No other preset is imported.
 
     Raises:
         ConfigurationError: There is no such preset. The message lists all names and the nearest one.
@@ -86,18 +86,18 @@ def usable(names: Iterable[str], *, strict: bool) -> dict[str, Preset]:
     """
     found = {}
     for name, one in {name: preset(name) for name in names}.items():
-        shortcoming = one.shortcoming()
-        if shortcoming is None:
+        problem = one.missing_requirement()
+        if problem is None:
             found[name] = one
         elif strict:
-            raise ConfigurationError(f"preset {name!r} can never work: {shortcoming}")
+            raise ConfigurationError(f"preset {name!r} can never work: {problem}")
         else:
-            log(WARNING, "preset %s is off: %s", name, shortcoming)
+            log(WARNING, "preset %s is off: %s", name, problem)
     return found
 
 
 def targets(chosen: Mapping[str, Preset]) -> list[tuple[Target, str]]:
-    """Return the targets of presets, each once, with the name of the first preset that has it."""
+    """Return the distinct targets of presets, each with the name of the first preset that has it."""
     found: dict[Target, str] = {}
     for name, one in chosen.items():
         for target in one.installed_targets():
@@ -106,19 +106,19 @@ def targets(chosen: Mapping[str, Preset]) -> list[tuple[Target, str]]:
 
 
 def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
-    """Return the hooks of presets that carry keys into jobs, each once."""
+    """Return the distinct hooks of presets that carry keys into jobs."""
     return tuple(dict.fromkeys(carrier for one in chosen.values() for carrier in one.carriers))
 
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:
-    """Return the key types of all libraries. Those of the chosen presets are in use."""
+    """Return the key types of all libraries. The classes of the chosen presets are in use."""
     return KeyTypes(key_type, [name for one in chosen.values() for name in one.key_types])
 
 
 def key_type(name: str) -> KeyType | None:
-    """Return the key type of a class by ``module:Class``. Its preset is imported at the first request for it."""
+    """Return the key type of the class ``module:Class``. The first use imports its preset."""
     package = name.partition(":")[0].partition(".")[0]
-    return preset(_KNOWS_KEYS_OF[package]).key_types.get(name) if package in _KNOWS_KEYS_OF else None
+    return preset(_KEY_TYPE_PRESETS[package]).key_types.get(name) if package in _KEY_TYPE_PRESETS else None
 
 
 def _hint(name: str, known: dict[str, Preset]) -> str:
@@ -129,7 +129,7 @@ def _hint(name: str, known: dict[str, Preset]) -> str:
 
 
 def _nearest(name: str, known: dict[str, Preset]) -> str | None:
-    """Return the preset whose name, or whose library's name, is nearest."""
+    """Return the preset whose name or library has the nearest name."""
     spellings = {one.library.lower(): preset_name for preset_name, one in known.items()}
     spellings |= {preset_name: preset_name for preset_name in known}
     from difflib import get_close_matches  # noqa: PLC0415 - for an error that hardly anybody ever sees

@@ -1,4 +1,4 @@
-"""django-auditlog: its entries when they are written, after its own receivers have set ``additional_data``."""
+"""django-auditlog: log entries, when they are written and its own receivers have set ``additional_data``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _id(call: Call) -> str | None:
 
 
 def _creates_entries(call: Call) -> bool:
-    """Say whether entries are created in bulk."""
+    """Return whether entries are created in bulk."""
     is_entry = "auditlog.models:AbstractLogEntry" in class_names(call.self.model)
     return is_entry and _django.creates_rows(call)
 

@@ -8,7 +8,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _expires_at(token: Any) -> Any:
-    """Return when a token expires, from its time of issue and its lifetime in seconds; ``None`` without a lifetime."""
+    """Compute the expiry of a token from its time of issue and its lifetime; return ``None`` without a lifetime."""
     lifetime = getattr(token, "expires_in", None)
     return datetime.fromtimestamp(token.issued_at + lifetime, timezone.utc) if lifetime else None
 

@@ -1,4 +1,4 @@
-"""PyCasbin: its enforcers decide with a policy of the application."""
+"""PyCasbin: enforcers, which decide by the application's policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _required(call: Call) -> str | None:
-    """Return ``object:action`` of a request, ``None`` if the model defines no such strings."""
+    """Return ``object:action`` of a request, ``None`` if the model does not define both as strings."""
     values = list(call.args["rvals"])
     definition = "r"
     if values and type(values[0]).__name__ == "EnforceContext":

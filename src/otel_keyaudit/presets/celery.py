@@ -1,4 +1,4 @@
-"""Celery: the key of the request that sends a task travels in a header of its message, and is set while it runs."""
+"""Celery: a header of the message carries the key of the request that sends a task, and the key is set in the task."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from otel_keyaudit.request.workers.propagation import Carrier, Job, Jobs, Undo, 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")
 _JOB = "_otel_keyaudit_job"
-"""Attribute of a task's own request."""
+"""Attribute of ``task.request`` that holds the job while the task runs."""
 
 
 def _write(headers: dict[str, Any]) -> None:
-    """Replace the header: one that was copied from another message, or came from a client, must not name a key."""
+    """Replace the header, because a header copied from another message or from a client must not name a key."""
     headers.pop(HEADER, None)
     used = used_for_job(current_request())
     if used is not None:
@@ -62,7 +62,7 @@ def _connect(signals: ModuleType, jobs: Jobs) -> Undo:
 
 
 def _apply(module: ModuleType, jobs: Jobs) -> Undo:
-    """Keep the key for a task that runs at once (``task_always_eager``), whose span would hide the request around."""
+    """Keep the key in a task that runs at once (``task_always_eager``), because its span counts as another request."""
 
     def apply(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return jobs.with_key(original)(*args, **kwargs)

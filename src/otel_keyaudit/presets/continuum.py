@@ -1,7 +1,7 @@
-"""SQLAlchemy-Continuum: the metadata of its transactions, which are strings, if the plugin for them is in use.
+"""SQLAlchemy-Continuum: the metadata of transactions, which are strings, if ``TransactionMetaPlugin`` is in use.
 
-The library's row is not added to the collection ``Transaction.meta``. An application that replaces the collection after
-a flush could not remove a row that is flushed already.
+The row is inserted directly and not added to the collection ``Transaction.meta``, because an application that replaces
+the collection after a flush could not remove a row that is flushed already.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-"""The members that were written for each transaction, by the names of its metadata."""
+"""The written members of each transaction, by the name of the metadata."""
 
 
 def _into_meta(call: Call, change: Change) -> None:
-    """Write rows of metadata for the transaction that will be flushed."""
+    """Write rows of metadata for the transaction that is about to be flushed."""
     transaction = call.argument("uow").current_transaction
     taken = set(transaction.meta)  # loaded before the library adds its row
     written = _WRITTEN.setdefault(transaction, {})
@@ -32,7 +32,7 @@ def _into_meta(call: Call, change: Change) -> None:
 
 
 def _write(call: Call, transaction: Any, name: str, member: dict[str, Any], written: dict[str, Any]) -> None:
-    """Write one row, and again only if the key has changed."""
+    """Write one row, or update it if the key has changed."""
     table = call.self.model_class.__table__
     value = {"value": json.dumps(member)}
     if name not in written:

@@ -1,4 +1,4 @@
-"""Django's admin log, if its change message is a list of changes. A message that is a string stays as it is."""
+"""Django's admin log, if its change message is a list of changes. A message that is a string stays unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ACTIONS = {1: "create", 2: "update", 3: "delete"}
 
 
 def _object(call: Call) -> Any:
-    """Return the only object of a list; a query set would query the database."""
+    """Return the only object of a list. A query set is not read, because that would query the database."""
     objects = call.args["queryset"]
     return objects[0] if isinstance(objects, (list, tuple)) and len(objects) == 1 else None
 

@@ -1,6 +1,6 @@
-"""Django REST framework: its method that authenticates every request, and its two methods that check permissions.
+"""Django REST framework: the method that authenticates every request, and the two methods that check permissions.
 
-The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are no decisions of their own.
+The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are not decisions of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REFUSALS = frozenset({"django.core.exceptions:PermissionDenied", "django.http.r
 
 
 def _has_object(call: Call) -> bool:
-    """Say whether the credential is an object with an id; a string is the secret itself."""
+    """Return whether the credential is an object. A string would be the secret itself."""
     return not isinstance(call.self._auth, (str, bytes))
 
 
@@ -34,7 +34,7 @@ def _key(call: Call) -> Any:
 
 
 REQUEST_AUTHENTICATION = AuthTarget(
-    # The private attributes, because `request.auth` authenticates a request that is not authenticated yet.
+    # Private attributes, because `request.auth` would authenticate a request that is not authenticated yet.
     "rest_framework.request:Request._authenticate",
     key=_key,
     when=_has_object,
@@ -42,12 +42,12 @@ REQUEST_AUTHENTICATION = AuthTarget(
 
 
 def _is_decision(call: Call) -> bool:
-    """Say whether the request itself is checked, not a copy that asks which forms to show."""
+    """Return whether the request itself is checked. The browsable API checks copies to choose the forms to show."""
     return "method" not in vars(call.args["request"])
 
 
 def _is_refusal(call: Call) -> bool:
-    """Say whether the exception refuses; Django's ``Http404`` hides an object that may not be seen."""
+    """Return whether the exception is a refusal. Django's ``Http404`` hides an object that must not be seen."""
     status = getattr(call.exc, "status_code", None)
     if isinstance(status, int):
         return 400 <= status < 500

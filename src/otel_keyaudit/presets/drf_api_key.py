@@ -3,7 +3,7 @@ from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 HIDDEN = ("pk", "id")
-"""Both contain the hash, after the prefix."""
+"""Both contain the hash after the prefix."""
 
 PRESET = Preset(
     library="djangorestframework-api-key",
@@ -13,7 +13,7 @@ PRESET = Preset(
     targets=(
         AuthTarget(
             "rest_framework_api_key.models:BaseAPIKeyManager.get_from_key",
-            valid="has_expired|if:,valid",  # it returns expired keys, which its caller then refuses
+            valid="has_expired|if:,valid",  # it also returns expired keys, which its caller refuses
         ),
     ),
     key_types={

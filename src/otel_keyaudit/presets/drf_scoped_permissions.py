@@ -9,7 +9,7 @@ from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _scopes(key: Any) -> Any:
-    """Return the scopes; the library does not restrict a key without scopes."""
+    """Return the scopes, ``*`` for a key without scopes, because the library does not restrict it."""
     return key.scopes or ["*"]
 
 

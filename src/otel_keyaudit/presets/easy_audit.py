@@ -11,7 +11,7 @@ def _action(call: Call) -> str | None:
 
 
 def _creates_events(call: Call) -> bool:
-    """Say whether events are created in bulk."""
+    """Return whether events are created in bulk."""
     return "easyaudit.models:CRUDEvent" in class_names(call.self.model) and _django.creates_rows(call)
 
 

@@ -1,4 +1,4 @@
-"""Jobs of a pool of threads; ``run_in_executor`` and ``map`` call ``submit``, too."""
+"""Jobs of thread pools: ``submit``, which ``map`` and ``run_in_executor`` call, and ``asyncio.to_thread``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import Carrier, Job, Jobs, Undo, around
 
 POOL_AT_WORK: ContextVar[bool] = ContextVar("otel_keyaudit_pool_at_work", default=False)
-"""A pool takes a job: a thread that it starts now runs all later jobs."""
+"""Whether a pool is taking a job. A thread that is started meanwhile belongs to the pool and runs later jobs, too."""
 
 
 def _pools(module: ModuleType, jobs: Jobs) -> Undo:
@@ -27,7 +27,7 @@ def _pools(module: ModuleType, jobs: Jobs) -> Undo:
 
 
 def _to_thread(module: ModuleType, jobs: Jobs) -> Undo:
-    """Set the key inside the context that ``to_thread`` copies, since its request may have ended by then."""
+    """Set the key inside the context that ``to_thread`` copies, because the request may end before the job."""
 
     async def to_thread(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         work, *others = args
@@ -37,7 +37,7 @@ def _to_thread(module: ModuleType, jobs: Jobs) -> Undo:
 
 
 def _jobs(module: ModuleType, _: Jobs) -> Undo:
-    """Restore the context of the thread after each job, in which a key may have been set by hand and not left."""
+    """Restore the context of the thread after each job, because a job may leave a key set by ``use_key``."""
 
     def run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with Job(None):

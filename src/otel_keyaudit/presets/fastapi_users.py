@@ -5,7 +5,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _is_presented(call: Call) -> bool:
-    """Say whether one of the backends received a token."""
+    """Return whether one of the backends received a token."""
     names = [backend.name.replace("-", "_") for backend in call.self.backends]
     return any(call.args.get(name) is not None for name in names)
 

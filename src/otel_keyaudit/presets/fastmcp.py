@@ -1,4 +1,4 @@
-"""fastmcp: its HTTP servers authenticate with the MCP Python SDK; its middleware checks each call of a component."""
+"""fastmcp: HTTP servers, which authenticate with the MCP Python SDK, and the middleware that checks each component."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _scopes(call: Call) -> list[str]:
-    """Return the scopes of the checks that apply to the component; other checks name none."""
+    """Return the scopes that the checks of the component require. Some checks require none."""
     checks = call.args["checks"]
     found: list[str] = []
     for check in checks if isinstance(checks, list) else [checks]:
@@ -21,7 +21,7 @@ def _scopes(call: Call) -> list[str]:
 
 
 def _applies(check: Any, component: Any) -> bool:
-    """Say whether a check concerns a component: ``restrict_tag`` concerns those with its tag."""
+    """Return whether a check applies to a component. ``restrict_tag`` applies to components with its tag."""
     tag = getattr(check, "tag", None)
     return tag is None or tag in component.tags
 

@@ -6,7 +6,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _object(call: Call) -> Any:
-    """Return the result of the application's function, if it is an object; a string may be the secret itself."""
+    """Return the result of the application's function if it is an object. A string may be the secret itself."""
     return None if isinstance(call.result, (bool, str, bytes)) else call.result
 
 

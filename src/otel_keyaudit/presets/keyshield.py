@@ -13,7 +13,7 @@ _VERIFY = "keyshield.services.base:AbstractApiKeyService.verify_key"
 
 
 def _has_checked_scopes(call: Call) -> bool:
-    """Say whether scopes were required and the key itself was valid; otherwise only the authentication failed."""
+    """Return whether scopes were checked: they were required, and the key itself was valid."""
     is_refused_key = "keyshield.domain.errors:ApiKeyError" in class_names(type(call.exc)) and not _lacks_scopes(call)
     return bool(call.args["required_scopes"]) and not is_refused_key
 

@@ -21,7 +21,7 @@ PRESET = Preset(
         "keysmith.models.base:AbstractToken": KeyType(
             id="id",
             name="name",
-            # The prefetched objects, because `scopes.all()` would query the database.
+            # Prefetched objects, because `scopes.all()` would query the database.
             scopes="_prefetched_objects_cache.scopes[].codename",
             owner="user_id",
             expires_at="expires_at",

@@ -1,4 +1,4 @@
-"""Litestar: the authentication middleware that an application derives from the abstract one, and the one for JWT."""
+"""Litestar: authentication middleware that an application derives from the abstract class, and the JWT middleware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_OVERRIDES = frozenset(
         "litestar.security.session_auth.middleware:SessionAuthMiddleware",
     }
 )
-"""The first has a target of its own, which recognizes anonymous requests; a session is no key."""
+"""The JWT middleware has a target of its own, which recognizes anonymous requests. A session is not a key."""
 
 
 def _is_own_middleware(call: Call) -> bool:
@@ -24,7 +24,7 @@ def _is_own_middleware(call: Call) -> bool:
 
 
 def _key(call: Call) -> Any:
-    """Return ``auth``, else ``user``, if it is an object; a string may be the secret itself."""
+    """Return ``auth``, else ``user``, if it is an object. A string may be the secret itself."""
     found = () if call.result is None else (call.result.auth, call.result.user)
     return next((one for one in found if one is not None and not isinstance(one, (str, bytes))), None)
 

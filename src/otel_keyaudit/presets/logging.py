@@ -1,4 +1,4 @@
-"""Python's logging: records of audit loggers, with their ``extra``."""
+"""Python's ``logging``: the ``extra`` of records of audit loggers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRESET = Preset(
     f"such as `audit` or `shop.audit`; {RECORDS}",
     never="the message and its arguments",
     targets=(
-        # Not `_log`, because it looks for the calling line in the frames above it.
+        # Not `_log`, because it determines the calling line from the frames above it.
         AuditTarget("logging:Logger.makeRecord", fields="args.extra", when=_is_audit, **event_fields(_extra)),
     ),
 )

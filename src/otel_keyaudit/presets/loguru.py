@@ -1,6 +1,6 @@
 """loguru: the events of audit logs, as each sink receives them.
 
-``Logger._log`` cannot be the target, because it looks for the calling line in the frames above it.
+``Logger._log`` cannot be the target, because it determines the calling line from the frames above it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def _extra(call: Call) -> Any:
 
 
 def _is_audit(call: Call) -> bool:
-    """Say whether the sink's level accepts an event of an audit log."""
+    """Return whether the sink's level accepts an event of an audit log."""
     record, extra = call.args["record"], _extra(call)
     names = record["name"], extra.get("logger"), extra.get("logger_name"), extra.get("name")
     return bool(call.self._levelno <= record["level"].no) and any(map(is_audit_log, names))

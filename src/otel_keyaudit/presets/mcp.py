@@ -1,7 +1,8 @@
 """The MCP Python SDK, and fastmcp, which authenticates with it.
 
-The SDK compares scopes inside a middleware that then calls the application. So only refusals are observed: a target on
-the middleware would take failures of the application for decisions, and hide the checks inside it.
+The SDK compares scopes inside a middleware that then calls the application. Only refusals are observed, because a
+target on the middleware would count failures of the application as decisions, and hide the checks inside the
+application.
 """
 
 from otel_keyaudit.presets._definition import Preset
@@ -16,7 +17,7 @@ _TOKEN = {
     "allow_list": "resource",
     "expires_at": "expires_at|ts",
 }
-"""The fields of a token, which an authenticated user refers to."""
+"""The fields of a token. An authenticated user has the token in ``access_token``."""
 
 
 def _is_presented(call: Call) -> bool:
@@ -25,7 +26,7 @@ def _is_presented(call: Call) -> bool:
 
 
 def _is_about_scopes(call: Call) -> bool:
-    """Say whether the token is valid and lacks a scope; status 401 is an authentication that failed."""
+    """Return whether a valid token lacks a scope. Status 401 is a failed authentication."""
     return bool(call.args["status_code"] == 403)
 
 

@@ -23,7 +23,7 @@ def _is_key(call: Call) -> bool:
     return _NO_KEYS.isdisjoint(class_names(type(_auth(call))))
 
 
-_VALID = "return|if:,valid"  # a refusal is returned as a response
+_VALID = "return|if:,valid"  # a refusal returns a response
 
 PRESET = Preset(
     library="django-ninja",

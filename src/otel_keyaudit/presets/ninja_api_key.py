@@ -15,7 +15,7 @@ PRESET = Preset(
     records="`id`: the prefix; `owner`: primary key of the user",
     never="the presented key; `hashed_key`; label and expiry, which need a database query",
     targets=(
-        # Without a key it returns False too, which is no denial.
+        # Without a key it also returns False, which is not a denial.
         AuthTarget("ninja_apikey.security:check_apikey", id=_prefix, owner="return.pk", when="args.api_key"),
     ),
 )

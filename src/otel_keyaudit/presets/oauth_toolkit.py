@@ -8,13 +8,13 @@ from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 
 def _resources(token: Any) -> Any:
-    """Return the resources of the token (RFC 8707); a token without resources is valid for all."""
+    """Return the resources of a token (RFC 8707), ``None`` for a token without resources, which is valid for all."""
     return getattr(token, "resource", None) or None
 
 
 _PERMISSIONS = "oauth2_provider.contrib.rest_framework.permissions"
 
-# The library and applications override `get_scopes`. The result of a base class is then no requirement.
+# The library and applications override `get_scopes`. The result of an overridden method is not a requirement.
 _SCOPE_CHECKS = (
     AuthzTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", granted="return"),
     AuthzOverrideTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", method="get_scopes", required="return"),
@@ -31,7 +31,7 @@ PRESET = Preset(
         AuthTarget(
             "oauth2_provider.oauth2_validators:OAuth2Validator.validate_bearer_token",
             key="args.request.access_token",
-            when="args.token",  # without a token it returns False too, which is no denial
+            when="args.token",  # without a token it also returns False, which is not a denial
         ),
     ),
     optional_targets={"djangorestframework": (*PERMISSION_CHECKS, *_SCOPE_CHECKS)},
@@ -39,7 +39,7 @@ PRESET = Preset(
         "oauth2_provider.models:AbstractAccessToken": KeyType(
             hidden=("token_checksum",),
             id="id",
-            # The loaded object, because the attribute `application` would query the database.
+            # The loaded object only, because the attribute `application` would query the database.
             name="_state.fields_cache.application.client_id",
             owner="user_id",
             scopes="scope|split",

@@ -16,7 +16,7 @@ def _has_column(call: Call) -> bool:
 
 
 def _with_fields(call: Call, change: Change) -> Any:
-    """Return the values of the row with changed fields, in a copy, because the manager keeps its values."""
+    """Return the values of the row with changed fields, as a copy, because the manager reuses its values."""
     values = call.result
     fields = values.get(_COLUMN)
     changed = change(fields)
@@ -24,7 +24,7 @@ def _with_fields(call: Call, change: Change) -> Any:
 
 
 def _target(manager: str) -> PlacedTarget:
-    """Return the target for a class of managers. The one for Flask does not call its base class."""
+    """Return the target for a manager class. The class for Flask does not call the method of its base class."""
     return PlacedTarget(f"{manager}.get_transaction_values", _with_fields, fields="return", when=_has_column)
 
 

@@ -1,7 +1,7 @@
-"""django-simple-history: its historical records, if their model has a JSON field named ``additional_fields``.
+"""django-simple-history: historical records, if their model has a JSON field named ``additional_fields``.
 
-The models of the records are made for each model of the application, and have no methods of their own that write. So
-the targets are Django's methods, for records that are saved and for records that the library creates in bulk.
+The models of historical records are generated and have no methods of their own that write. So the targets are Django's
+methods that save one record and create records in bulk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _is_history(model: Any) -> bool:
 
 
 def _is_own_record(call: Call) -> bool:
-    """Say whether the saved object is a historical record of this request."""
+    """Return whether the saved object is a historical record that this request creates."""
     return _is_history(type(call.self)) and _django.is_written_here(call)
 
 
@@ -33,7 +33,7 @@ def _has_place(call: Call) -> bool:
 
 
 def _creates_records(call: Call) -> bool:
-    """Say whether historical records are created in bulk."""
+    """Return whether historical records are created in bulk."""
     return _is_history(call.self.model) and _django.creates_rows(call)
 
 

@@ -1,6 +1,6 @@
 """Starlette and FastAPI: the application's backend in ``AuthenticationMiddleware``, and the check inside ``requires``.
 
-The check is a target, not the decorated endpoint, because a failure of the endpoint denies nothing.
+The target is the check and not the decorated endpoint, because a failure of the endpoint denies nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _user(call: Call) -> Any:
-    """Return the user, ``None`` if it is a string, which may be the secret itself."""
+    """Return the authenticated user. A string is skipped, because it may be the secret itself."""
     user = None if call.result is None else call.result[1]
     return None if isinstance(user, (str, bytes)) or not getattr(user, "is_authenticated", True) else user
 
 
 def _first(user: Any, *names: str) -> Any:
-    """Return the first existing attribute; a user need not implement all that the base class declares."""
+    """Return the first existing attribute, because a user need not implement all that the base class declares."""
     for name in names:
         with expected(AttributeError, NotImplementedError):
             return getattr(user, name)

@@ -1,6 +1,7 @@
 """structlog: the events of audit logs when they are rendered.
 
-Rendering is the last step. The processors before it may look for the calling line in the frames above them.
+Rendering is the last step. Earlier processors cannot be targets, because they may determine the calling line from the
+frames above them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _event(call: Call) -> Any:
 
 
 def _is_audit(call: Call) -> bool:
-    """Say whether the name of the logger, or a name in the event, is the name of an audit log."""
+    """Return whether the logger, or a logger name in the event, is an audit log."""
     logger, _, event = call.positional[-3:]
     names = getattr(logger, "name", None), event.get("logger"), event.get("logger_name")
     return any(map(is_audit_log, names))

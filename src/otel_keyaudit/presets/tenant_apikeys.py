@@ -6,7 +6,7 @@ from otel_keyaudit.targets.target import AuthTarget
 
 
 def _addresses(key: Any) -> Any:
-    """Return the addresses of a key; a key without addresses is valid for all."""
+    """Return the addresses of a key, ``None`` for a key without addresses, which is valid for all."""
     return key.allowed_ips or None
 
 

@@ -1,4 +1,4 @@
-"""Threads that a request starts, each for a job of that request; and everything that ``executors`` has."""
+"""Threads that a request starts for a job, in addition to the preset ``executors``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import Carrier, Jobs, Undo, around, begin_job
 
 _POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
-"""Packages with classes of threads that serve everybody."""
+"""Packages with thread classes that serve several requests."""
 
 _JOB = "_otel_keyaudit_job"
-"""Attribute of a thread that has been started with a key."""
+"""Attribute of a thread that was started with a key."""
 
 
 def _prepare(thread: Thread) -> None:
@@ -35,7 +35,7 @@ def _threads(module: ModuleType, jobs: Jobs) -> Undo:
 
 
 def _runs(module: ModuleType, _: Jobs) -> Undo:
-    """Patch the method that calls ``run``, since many a class has a ``run`` of its own."""
+    """Patch the method that calls ``run``, because many classes override ``run``."""
 
     def run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         thread = args[0]
@@ -53,16 +53,16 @@ def _runs(module: ModuleType, _: Jobs) -> Undo:
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function; since Python 3.14, a thread runs in a context of its own, which does this."""
+    """Call a function, in place of the ``Context.run`` that threads have since Python 3.14."""
     return function(*args)
 
 
 PRESET = Preset(
     library="Python",
     oldest="3.10",
-    records="what `executors` says; and the key of the request that starts a `threading.Thread`, in the rows of that "
+    records="the same as `executors`, and the key of the request that starts a `threading.Thread`, in the rows of that "
     "thread, until it takes another request's item from a queue",
-    never="a thread that a pool starts, or one that serves others from a queue",
+    never="a thread that a pool starts, or a thread that serves other requests from a queue",
     targets=(),
     carriers=(
         *executors.PRESET.carriers,

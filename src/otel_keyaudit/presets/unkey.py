@@ -16,7 +16,7 @@ PRESET = Preset(
             scopes="permissions",
             owner="identity.external_id",
             expires_at="expires|ts:ms",
-            valid="valid",  # the service answers 200 for a refused key too
+            valid="valid",  # the service also answers 200 for a refused key
         )
         for method in ("verify_key", "verify_key_async")
     ),

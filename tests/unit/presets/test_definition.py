@@ -27,9 +27,9 @@ def test_optional_targets_need_their_library() -> None:
 def test_former_name_of_the_library_is_accepted() -> None:
     """The distribution was renamed."""
     one = Preset("no-such-library", "1", "", "", (), former_library="pytest")
-    assert one.shortcoming() is None
+    assert one.missing_requirement() is None
     too_old = Preset("no-such-library", "999", "", "", (), former_library="pytest")
-    assert f"found is {version('pytest')}" in str(too_old.shortcoming())
+    assert f"found is {version('pytest')}" in str(too_old.missing_requirement())
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_versions_are_compared_as_numbers(oldest: str, is_enough: bool, monkeypa
     """10 is more than 5, and trailing zeros do not count."""
     monkeypatch.setattr("otel_keyaudit.presets._definition.version", lambda name: "2.5.0b1")
 
-    assert (preset_for("anything", oldest).shortcoming() is None) is is_enough
+    assert (preset_for("anything", oldest).missing_requirement() is None) is is_enough
 
 
 def test_unreadable_version_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkout without a version may have any content."""
     monkeypatch.setattr("otel_keyaudit.presets._definition.version", lambda name: "unknown")
 
-    assert preset_for("anything", "1").shortcoming() == "it needs anything 1 or newer; found is unknown"
+    assert preset_for("anything", "1").missing_requirement() == "it needs anything 1 or newer; found is unknown"
 
 
 def test_preset_for_the_standard_library_needs_a_python_version() -> None:
     """Its release is the version of the interpreter."""
-    assert preset_for("Python", "3.10").shortcoming() is None
-    assert preset_for("Python", "99").shortcoming() == (
+    assert preset_for("Python", "3.10").missing_requirement() is None
+    assert preset_for("Python", "99").missing_requirement() == (
         f"it needs Python 99 or newer; found is {platform.python_version()}"
     )

@@ -46,7 +46,7 @@ def preset_paths() -> dict[str, list[str]]:
     """Return the functions that the installed presets name, each with the names of its presets."""
     found: dict[str, list[str]] = {}
     for name, preset in _registry.presets().items():
-        if name not in _NO_AUDIT_LOGS and preset.shortcoming() is None:
+        if name not in _NO_AUDIT_LOGS and preset.missing_requirement() is None:
             for target in preset.installed_targets():
                 found.setdefault(target.path, []).append(name)
     return found

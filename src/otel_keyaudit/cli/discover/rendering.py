@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from otel_keyaudit.cli.discover.candidates import Candidate
-from otel_keyaudit.cli.output import line, people
+from otel_keyaudit.cli.output import line, stdout_console
 
 _TITLES = {"auth": "functions that authenticate", "audit": "functions that write an audit row"}
 _MAX_SHOWN = 5
@@ -41,7 +41,7 @@ def as_document(found: Discovery) -> dict[str, Any]:
 
 def print_discovery(found: Discovery) -> None:
     """Print the likely targets in order, and the lines to copy."""
-    console = people()
+    console = stdout_console()
     exports = []
     for kind, title in _TITLES.items():
         shown = [one for one in found.candidates if one.kind == kind][:_MAX_SHOWN]

@@ -75,7 +75,7 @@ def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
 
 
 def _import_modules() -> tuple[Observations, list[Finding]]:
-    """Import the modules of all targets in a process of its own."""
+    """Import the modules of all targets in a separate process."""
     with records() as directory:
         program = [sys.executable, "-m", "otel_keyaudit.cli.doctor.imports"]
         done = subprocess.run(  # noqa: S603 - this interpreter

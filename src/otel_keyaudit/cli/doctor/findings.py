@@ -1,4 +1,4 @@
-"""The findings of the doctor, each with a remedy."""
+"""Find problems in the observations of the doctor, each with a remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEGRADED: Final = "degraded"
 FINDINGS: Final = (PENDING, WRONG, SILENT, OUTSIDE, AMBIGUOUS, FAILED, DEGRADED)
 
 NO_REQUEST: Final = "NoRequestError"
-"""Name under which a key that was accepted outside of every request is counted."""
+"""Name in ``unreadable`` of keys that were accepted outside of every request."""
 
 REMEDIES: Final = {
     PENDING: "import the module in the process that serves requests, or correct its name in the target",
@@ -44,10 +44,10 @@ class Finding(NamedTuple):
     """One finding.
 
     Attributes:
-        finding: One of the names.
+        finding: One of :data:`FINDINGS`.
         target: The target as written; ``None`` for the options as a whole.
-        detail: What was seen.
-        remedy: What to do.
+        detail: A description of the problem.
+        remedy: The remedy, as an instruction.
     """
 
     finding: str
@@ -61,7 +61,7 @@ def find(targets: Iterable[TargetReport], *, has_run: bool, version: str = "") -
 
     Args:
         targets: The targets.
-        has_run: A command has run, so that targets can have been called.
+        has_run: Whether a command has run, so that targets can have been called.
         version: Version of the ``opentelemetry-instrumentation`` under which the command ran.
     """
     targets = list(targets)

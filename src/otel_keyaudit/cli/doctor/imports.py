@@ -1,4 +1,4 @@
-"""Instrument the targets and import their modules, in a process of its own: applications do things when imported."""
+"""Instrument the targets and import their modules in a separate process, because imports have side effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_keyaudit.guard.guard import Guard
 
 
 class _Imports(Guard):
-    """Imports modules; an exception is recorded by its class, because its message can hold a secret."""
+    """Imports modules, and records only the class of an exception, because its message may contain a secret."""
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}
@@ -26,7 +26,7 @@ class _Imports(Guard):
 
 
 def main() -> None:
-    """Write the status of every target after the import of its module."""
+    """Import the module of every target, then write the status of the targets."""
     directory = Path(os.environ[DIRECTORY])
     sys.path.insert(0, str(Path.cwd()))
     probe, imports = Probe(directory), _Imports()

@@ -9,12 +9,12 @@ from typing import Any
 from otel_keyaudit.cli.recorder import read_records
 
 _RANK = {"active": 0, "wrong": 1, "pending": 2}
-"""A target that is active in one process can be pending in another one, such as the master of a server."""
+"""Precedence of states. A target that is active in one process can be pending in another, such as a server's master."""
 
 
 @dataclass
 class TargetReport:
-    """One target over all processes.
+    """One target in all processes.
 
     Attributes:
         target: The target as written.
@@ -56,7 +56,7 @@ class Observations:
     """The observations of a command.
 
     Attributes:
-        processes: Number of processes that ran the application: in each, a target was active.
+        processes: Number of processes that ran the application, which are those with an active target.
         targets: The targets in the order of the options.
     """
 
@@ -69,7 +69,7 @@ def read_observations(directory: Path) -> Observations:
     targets: dict[tuple[str, str, str | None], TargetReport] = {}
     processes = 0
     for record in read_records(directory):
-        # the master of a server and the resource tracker of multiprocessing load the library, and no application
+        # the master of a server and the resource tracker of multiprocessing load the library but not the application
         processes += any(observed["state"] == "active" for observed in record)
         for observed in record:
             identity = observed["target"], observed["kind"], observed["preset"]

@@ -21,7 +21,7 @@ NOTHING_CONFIGURED = Finding(
 
 
 def check_options() -> tuple[Settings | None, list[Finding]]:
-    """Return the settings, ``None`` if an option is wrong, and the findings."""
+    """Return the settings and the findings; the settings are ``None`` if an option is wrong."""
     unknown = unknown_variables(os.environ)
     findings = [] if unknown is None else [Finding(WRONG, None, unknown, "correct the name of the variable")]
     try:
@@ -37,6 +37,6 @@ def check_options() -> tuple[Settings | None, list[Finding]]:
 
 def _missing_libraries(settings: Settings) -> Iterator[Finding]:
     for name in settings.presets:
-        shortcoming = _registry.preset(name).shortcoming()
-        if shortcoming is not None:
-            yield Finding(WRONG, None, f"preset {name}: {shortcoming}", "install the library, or remove the preset")
+        problem = _registry.preset(name).missing_requirement()
+        if problem is not None:
+            yield Finding(WRONG, None, f"preset {name}: {problem}", "install the library, or remove the preset")

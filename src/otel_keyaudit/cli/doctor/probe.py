@@ -1,4 +1,4 @@
-"""Record the calls that the targets of a process observe, for the doctor that started it."""
+"""Record the totals of each target in a process, for the doctor that started the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COUNTS = ("outcomes", "unreadable")
 
 
 def start() -> None:
-    """Begin to record. ``opentelemetry-instrument`` calls this in every process of the command."""
+    """Start recording. ``opentelemetry-instrument`` calls this in every process of the command."""
     directory = directory_of_records()
     if directory is not None:
         Probe(directory).begin()
@@ -37,12 +37,12 @@ class Probe(Recorder):
         return [_since(target, self._inherited) for target in observed_targets()]
 
     def forked(self) -> None:
-        """Count from zero."""
+        """Restart the totals from zero."""
         self._inherited = observed_targets()
 
 
 def observed_targets() -> list[dict[str, Any]]:
-    """Return the totals of every target; nothing is imported for it."""
+    """Return the totals of every target, without importing anything."""
     module: Any = sys.modules.get("otel_keyaudit.instrumentor")
     instrumentor = getattr(getattr(module, "KeyAuditInstrumentor", None), "_instance", None)  # the singleton, if made
     session = None if instrumentor is None else instrumentor._session
@@ -50,7 +50,7 @@ def observed_targets() -> list[dict[str, Any]]:
 
 
 def _totals(installed: Any) -> dict[str, Any]:
-    """Return the totals of a target over all functions that it names."""
+    """Return the totals of a target, summed over all functions that it names."""
     totals = {**installed.status._asdict(), "outcomes": {}, "unreadable": {}, "last_member": None}
     for compiled in installed.compiled:
         for name in _COUNTS:
@@ -63,7 +63,7 @@ def _totals(installed: Any) -> dict[str, Any]:
 
 
 def _since(target: dict[str, Any], inherited: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the totals of a target without those of the process before the fork."""
+    """Return the totals of a target since the fork."""
     identity = target["target"], target["kind"], target["preset"]
     for before in inherited:
         if (before["target"], before["kind"], before["preset"]) == identity:

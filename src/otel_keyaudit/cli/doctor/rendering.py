@@ -1,4 +1,4 @@
-"""The doctor's report as lines for people and as JSON."""
+"""Render the doctor's report as lines for people and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from otel_keyaudit.cli.doctor.findings import Finding
 from otel_keyaudit.cli.doctor.observations import Observations, TargetReport
-from otel_keyaudit.cli.output import line, people
+from otel_keyaudit.cli.output import line, stdout_console
 
 _STYLES = {"active": "green", "pending": "yellow", "wrong": "red"}
 
@@ -28,7 +28,7 @@ def as_document(observations: Observations, findings: Sequence[Finding]) -> dict
 
 def print_report(observations: Observations, findings: Sequence[Finding], *, has_run: bool) -> None:
     """Print each target and then the findings."""
-    console = people()
+    console = stdout_console()
     for target in observations.targets:
         _print_target(target, console, has_run=has_run)
     if has_run:

@@ -1,4 +1,4 @@
-"""``otel-keyaudit explain``: explain the detail of audit rows, and which scopes cover them."""
+"""``otel-keyaudit explain``: explain the detail of audit rows and the scopes that cover their actions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from otel_keyaudit.cli.explain.rendering import as_member, print_row
 from otel_keyaudit.cli.explain.rows import ExplainedRow, Explainer
-from otel_keyaudit.cli.output import people, print_json
+from otel_keyaudit.cli.output import print_json, stdout_console
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError, from_environment
 from otel_keyaudit.errors import shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
@@ -19,8 +19,8 @@ from otel_keyaudit.observers.sampling.rules import Rules, RulesError, load_rules
     cls=OneLineCommand,
     epilog="Example: otel-keyaudit explain --rules rules.json --catalog scopes.json < rows.jsonl",
 )
-@click.option("--rules", "rules_path", metavar="PATH", help="The rules; default: those of the environment.")
-@click.option("--catalog", "catalog_path", metavar="PATH", help="The scope catalog; default: that of the environment.")
+@click.option("--rules", "rules_path", metavar="PATH", help="File of the rules; default: from the environment.")
+@click.option("--catalog", "catalog_path", metavar="PATH", help="The scope catalog; default: from the environment.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
 def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> None:
     """Explain audit rows: the rule that chose their detail and why, the key's permissions, the covering scopes.
@@ -34,7 +34,7 @@ def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> 
         request_field=from_environment("request_field") or "request_api_key",
         subject_field=from_environment("subject_field") or "api_key",
     )
-    console = people()
+    console = stdout_console()
     documents, unreadable = [], 0
     for row in explainer.explain(sys.stdin):
         if not isinstance(row, ExplainedRow):

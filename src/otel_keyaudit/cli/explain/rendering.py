@@ -1,4 +1,4 @@
-"""An explained row as lines for people and as JSON."""
+"""Render an explained row as lines for people and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_keyaudit.observers.sampling.rules import ON_CHANGE, Choice, Rule
 
 
 def as_member(row: ExplainedRow) -> dict[str, Any]:
-    """Return one element of ``rows`` of the JSON document."""
+    """Return one element of ``rows`` in the JSON document."""
     event, key = row.event, row.event.request_key
     return {
         "row": row.number,

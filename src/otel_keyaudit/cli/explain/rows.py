@@ -1,4 +1,4 @@
-"""Read audit rows from JSON lines, and explain each: the rule that decided, the permissions, the covering scopes."""
+"""Read audit rows from JSON lines, and explain the deciding rule, the permissions and the covering scopes of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.observers.sampling.rules import Choice, Rules
 
 _COUNTS = frozenset({"scopes_count", "allow_list_count", "permissions_count"})
-"""Members that stand beside a list which is cut."""
+"""Members beside a list that was cut."""
 
 
 class Coverage(NamedTuple):
@@ -33,8 +33,8 @@ class ExplainedRow:
         number: Number of the line.
         event: The write.
         detail: The recorded detail; ``None`` without a key.
-        is_ambiguous: The row names several keys.
-        is_cut: A list of the snapshot is cut, so that permissions and coverage are incomplete.
+        is_ambiguous: Whether the row names several keys.
+        is_cut: Whether a list of the snapshot is cut, so that permissions and coverage are incomplete.
         choice: The choice of the rules; ``None`` without rules.
         permissions: Effective permissions; ``None`` if they are unknown.
         coverage: The permissions that the row shows, with their covering scopes; ``None`` if the scopes are unknown.
@@ -59,10 +59,10 @@ class UnreadableRow(NamedTuple):
 
 @dataclass
 class Explainer:
-    """Explains rows one after the other. Minimal rows are completed by earlier full rows with the same digest.
+    """Explains rows one after another. Minimal rows are completed from earlier full rows with the same digest.
 
     Attributes:
-        rules: The rules; ``None`` without any.
+        rules: The rules; ``None`` without rules.
         catalog: The scope catalog; ``None`` without one.
         request_field: Member that names the key of the request.
         subject_field: Member for a key that the row is about.
@@ -145,7 +145,7 @@ class Explainer:
 
 
 def _additional_fields(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the additional fields of a row, which may be JSON text; a row without any can be the fields themselves."""
+    """Return the additional fields of a row, which may be a JSON string. A row without them can be the fields."""
     fields = row.get("additional_fields", row)
     if isinstance(fields, str):
         fields = json.loads(fields) if fields.strip() else {}

@@ -1,4 +1,4 @@
-"""``otel-keyaudit presets``: list the ready-made targets, and show which fit the installed libraries."""
+"""``otel-keyaudit presets``: list the presets, and show which of them fit the installed libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn the tally of the input into the report."""
+"""Compute the report from the tally of the input."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def analyze(tally: Tally, options: Options) -> Report:
 
     Args:
         tally: The tally of the whole input.
-        options: Period, catalog and selection of keys. Observations of the other keys still count, because they show
-            which permissions the input can show at all.
+        options: Period, catalog and selection of keys. Keys that are not selected still count as evidence of the
+            permissions that the input can show.
     """
     catalog, since = options.catalog, options.since
     _verify(tally, catalog)
@@ -51,7 +51,7 @@ def analyze(tally: Tally, options: Options) -> Report:
 
 
 def _verify(tally: Tally, catalog: ScopeCatalog | None) -> None:
-    """Verify all snapshots; where a row does not name its catalog, every version of the input is tried."""
+    """Verify all snapshots. If a row does not name its catalog, try every catalog version in the input."""
     versions = {snapshot.catalog for key in tally.keys.values() for snapshot in key.snapshots} - {None}
     if catalog is not None:
         versions.add(catalog.version)

@@ -1,4 +1,4 @@
-"""``otel-keyaudit report``: compare the permissions that keys were granted with those that they used."""
+"""``otel-keyaudit report``: compare the granted and the used permissions of API keys."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from otel_keyaudit.errors import shown
 
 @click.command(cls=OneLineCommand, epilog="Example: otel-keyaudit report audit.db --since 90d --catalog scopes.json")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--since", metavar="90d|DATE", help="Begin of the period.")
+@click.option("--since", metavar="90d|DATE", help="Start of the period.")
 @click.option("--until", metavar="DATE", help="End of the period; a date includes the whole day.")
-@click.option("--min-age", metavar="30d", default="30d", help="A younger key is never called unused.")
+@click.option("--min-age", metavar="30d", default="30d", help="Age from which a key can be reported as unused.")
 @click.option("--key", metavar="GLOB", help="Report only keys whose id matches.")
 @click.option("--catalog", metavar="PATH", help="The scope catalog.")
-@click.option("--query", metavar="SQL", help="Selects the columns of a row.")
+@click.option("--query", metavar="SQL", help="Query that selects the columns of a row.")
 @click.option("--format", metavar="table|json|html", default="table", help="Format of the report.")
 @click.option("-o", "--output", metavar="FILE", help="Write the report into a file.")
 @click.option("--jaeger", metavar="URL", help="Link keys and traces of the HTML page to this Jaeger.")
 @click.option("--fail-on", metavar="FINDING,...", default="", help="Exit with status 1 if there are such findings.")
 def report(**given: Any) -> None:
-    """Compare the permissions that API keys were granted with those that they used.
+    """Compare the granted and the used permissions of API keys.
 
     A SOURCE is an SQLite file, a postgresql:// URL, JSON lines of audit rows or log events (also .gz), or - for
-    standard input. Several are read as one. Nothing is written to them.
+    standard input. Several sources are read as one. Nothing is written to them.
     """
     options = Options.read(given)
     names = options.request_field, options.subject_field
@@ -61,7 +61,7 @@ def report(**given: Any) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int], None]]:
-    """Show the number of rows on standard error, if that is a terminal."""
+    """Show the number of rows on standard error if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda rows: None
@@ -71,7 +71,7 @@ def _progress() -> Iterator[Callable[[int], None]]:
 
 
 def _write(found: Report, options: Options) -> None:
-    """Write the report into the file or to standard output."""
+    """Write the report to the file or to standard output."""
     if options.output is None:
         _render(found, options, sys.stdout)
         return

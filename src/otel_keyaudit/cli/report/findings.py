@@ -1,4 +1,4 @@
-"""The findings: what a person should look at, in sentences."""
+"""Find the facts in a report that need attention, and describe each in a sentence."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from otel_keyaudit.cli.report.tally.tally import Tally
 from otel_keyaudit.key.permissions.decision import BY_ALLOW_LIST, BY_OTHER, BY_SCOPE, DENIED
 
 _NAMED = 5
-"""Number of permissions or ids that a sentence names."""
+"""Maximum number of permissions or ids that a sentence names."""
 
 
 def findings_of_input(tally: Tally) -> Iterator[Finding]:
-    """Return the findings that are about no single key."""
+    """Return the findings that do not concern a single key."""
     if tally.keyless.count:
         yield _found("keyless_rows", None, f"{_rows(tally.keyless)} without a key", tally.keyless)
     if tally.ambiguous.count:
@@ -36,9 +36,9 @@ def findings_of_key(key: KeyTally, use: KeyUse, end: float | None, min_age: floa
 
     Args:
         key: The tally of the key.
-        use: The same key in the report.
+        use: The use of the same key.
         end: End of the period, in seconds since 1970.
-        min_age: Seconds for which a key must be known before it can be unused.
+        min_age: Seconds for which a key must have been known before it can be unused.
     """
     yield from _refusals(key)
     yield from _snapshots(key)
@@ -51,7 +51,7 @@ def _is_old(key: KeyTally, end: float | None, min_age: float) -> bool:
 
 
 def _unused(key: KeyTally, use: KeyUse) -> Iterator[Finding]:
-    """Find an unused key, or else its unused scopes. A permission that is not observable is not unused."""
+    """Find an unused key, else unused scopes of the key. A permission that is not observable is not unused."""
     unused, hidden = use.permissions("unused"), use.permissions("not_observable")
     if not key.is_used:
         if unused:
@@ -101,7 +101,7 @@ def _found(finding: str, key_id: str | None, detail: str, seen: Occurrences) -> 
 
 
 def _at(time: float | None, about: str) -> str:
-    """Return time and action of the first row, in brackets."""
+    """Return time and action of the first row in parentheses."""
     known = [part for part in (rfc_3339(time), about) if part]
     return f" (first {' '.join(known)})" if known else ""
 
@@ -117,7 +117,7 @@ def _cause(kind: DecisionKind) -> str:
 
 
 def _obstacle(kind: DecisionKind) -> str:
-    """Return the reason for which the key does not allow an action."""
+    """Return the reason why the key does not allow an action."""
     if kind.missing or kind.cause == BY_SCOPE:
         lacking = _named(kind.missing) if {*kind.missing} < {*kind.required} else "it"
         return f"no scope of the key covers {lacking}"

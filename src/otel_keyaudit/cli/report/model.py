@@ -1,4 +1,4 @@
-"""The report as data: every renderer shows the same objects."""
+"""The report as data, which all renderers share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FINDINGS: Final = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a person should look at.
+    """A fact that needs attention.
 
     Attributes:
         finding: One of :data:`FINDINGS`.
-        key_id: The key, if it is about one.
-        row: Number of the first row concerned, counted from 1 through all sources.
+        key_id: The id of the key that it concerns, if it concerns one.
+        row: Number of the first row concerned, counted from 1 over all sources.
         detail: A sentence.
         trace_id: Trace of that row, for a link.
     """
@@ -42,14 +42,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScopeUse:
-    """The permissions of one scope of a key: sorted, each in one of the three lists.
+    """The permissions of one scope of a key, each in one of three sorted lists.
 
     Attributes:
         scope: The scope as presented.
         used: Permissions that the key used.
-        unused: Permissions that the key did not use although the input would show it.
+        unused: Permissions that the key did not use, although the input would show their use.
         not_observable: Permissions whose use the input cannot show.
-        last_used: Last use of any of them, in seconds since 1970.
+        last_used: Last use of any of the permissions, in seconds since 1970.
     """
 
     scope: str
@@ -61,20 +61,20 @@ class ScopeUse:
 
 @dataclass(frozen=True)
 class KeyUse:
-    """One key: granted and used. Times are seconds since 1970.
+    """The granted and used permissions of one key. Times are seconds since 1970.
 
     Attributes:
-        id: The key's id.
-        name: Its latest name.
-        owner: The owner in its last full snapshot.
+        id: The id of the key.
+        name: The latest name.
+        owner: The owner in the last full snapshot.
         first_used: First row, decision or usage event of the key.
-        last_used: The last one.
-        rows: Rows that name the key as the request's.
-        snapshots: Number of its different digests.
-        denials: Refused authentications and decisions.
-        scopes: Its scopes, sorted.
+        last_used: Last row, decision or usage event of the key.
+        rows: Number of rows that name the key as the request's.
+        snapshots: Number of different digests.
+        denials: Number of denied authentications and decisions.
+        scopes: The scopes, sorted.
         proposal: Scopes and permissions that would be enough, sorted.
-        days: Number of rows for each day, counted from 1970.
+        days: Number of rows on each day, counted from 1970.
     """
 
     id: str
@@ -90,7 +90,7 @@ class KeyUse:
     days: Mapping[int, int]
 
     def permissions(self, state: str) -> set[str]:
-        """Return the permissions of all scopes that are ``used``, ``unused`` or ``not_observable``."""
+        """Return the permissions of all scopes in one state: ``used``, ``unused`` or ``not_observable``."""
         return {permission for scope in self.scopes for permission in getattr(scope, state)}
 
 
@@ -99,11 +99,11 @@ class Report:
     """The whole report. Keys are sorted by id, findings by kind, key and row.
 
     Attributes:
-        start: Begin of the period, in seconds since 1970.
+        start: Start of the period, in seconds since 1970.
         end: End of the period.
-        rows: Rows in the period, unreadable ones included.
-        rows_without_key: Rows that name no key; ambiguous ones are not among them.
-        rows_unreadable: Rows or lines that could not be read.
+        rows: Number of rows in the period, including unreadable rows.
+        rows_without_key: Number of rows that name no key, without ambiguous rows.
+        rows_unreadable: Number of rows or lines that could not be read.
         not_observable: Permissions that are not observable for at least one key, sorted.
         keys: The keys.
         findings: The findings.

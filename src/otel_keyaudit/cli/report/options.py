@@ -1,4 +1,4 @@
-"""Read the command's options. A wrong one ends the command with one line."""
+"""Read the options of the command. A wrong option ends the command with a one-line message."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Options:
 
     Attributes:
         sources: The sources.
-        since: Begin of the period.
+        since: Start of the period.
         until: End of the period.
-        min_age: Seconds for which a key must be known before it can be unused.
-        key: Pattern for key ids.
+        min_age: Seconds for which a key must have been known before it can be unused.
+        key: Glob pattern for key ids.
         catalog: The scope catalog.
-        query: Selects the columns of a database.
+        query: Query that selects the columns of a database.
         format: ``table``, ``json`` or ``html``.
         output: Path of the file for the report.
-        jaeger: Address of Jaeger.
+        jaeger: Base URL of Jaeger.
         fail_on: Findings that cause exit status 1.
         request_field: Member that names the key of the request.
         subject_field: Member for a key that the row is about.
@@ -61,7 +61,7 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Options:
-        """Read the options as they were typed; the environment tells the catalog and the names of the members.
+        """Read the options as typed. The catalog and the names of the members come from the environment.
 
         Raises:
             WrongUseError: An option has a wrong value.
@@ -87,7 +87,7 @@ class Options:
         return options
 
     def selects(self, key_id: str | None) -> bool:
-        """Check whether the report includes a key; ``None`` stands for findings that are about no key."""
+        """Check whether the report includes a key. ``None`` stands for findings that do not concern a key."""
         return self.key is None or (key_id is not None and fnmatchcase(key_id, self.key))
 
 
@@ -139,7 +139,7 @@ def read_moment(option: str, text: str, end: float, *, whole_day: bool = False) 
         option: The option, for the message.
         text: A date, a time, or a duration before the end.
         end: The end, in seconds since 1970.
-        whole_day: A date stands for its end instead of its begin.
+        whole_day: Whether a date means the end of that day, not its start.
     """
     text = text.strip()
     if match := _DURATION.fullmatch(text):
@@ -152,7 +152,7 @@ def read_moment(option: str, text: str, end: float, *, whole_day: bool = False) 
 
 
 def read_names(option: str, text: str, allowed: Collection[str]) -> tuple[str, ...]:
-    """Read allowed names with commas between."""
+    """Read a comma-separated list of allowed names."""
     names = tuple(name.strip() for name in text.split(",")) if text else ()
     for name in names:
         if name not in allowed:
@@ -161,7 +161,7 @@ def read_names(option: str, text: str, allowed: Collection[str]) -> tuple[str, .
 
 
 def read_address(option: str, text: str) -> str:
-    """Read the address of a web page; only ``http`` and ``https`` lead to one."""
+    """Read the URL of a web page, which must be ``http`` or ``https``."""
     try:
         is_page = urlsplit(text).scheme in ("http", "https") and bool(urlsplit(text).netloc)
     except ValueError:

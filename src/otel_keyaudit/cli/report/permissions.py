@@ -1,4 +1,4 @@
-"""Compare the permissions of a key with the use of them."""
+"""Compare the granted permissions of a key with the permissions that it used."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 
 def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, float | None]:
-    """Return the permissions that a key used, with the last time in seconds since 1970.
+    """Return the permissions that a key used, with the time of the last use in seconds since 1970.
 
-    These are the permissions that granted decisions required, those of usage events, and in rows without decisions
-    ``resource_type:action`` if the key's scopes cover it. The decision of an open check has no outcome yet. It counts
-    as used, because the application went on to write the row.
+    These are the permissions in granted decisions, in usage events, and ``resource_type:action`` of rows without
+    decisions if the key's scopes cover it. The decision of an open check, which has no outcome yet, counts as granted,
+    because the application went on to write the row.
     """
     used: dict[str, float | None] = {}
     for kind, use in key.decisions.items():
@@ -43,7 +43,7 @@ def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tu
 
 
 def needed_permissions(key: KeyTally, used: Iterable[str]) -> set[str]:
-    """Return the permissions that a key was seen to need: those it used, and those of refused or failed decisions."""
+    """Return the permissions that a key was seen to need: the used ones, and those of denied or failed decisions."""
     refused = {permission for kind in key.decisions for permission in kind.required}
     return refused.union(used, (permission for permission, _ in key.usage))
 
@@ -51,8 +51,8 @@ def needed_permissions(key: KeyTally, used: Iterable[str]) -> set[str]:
 class Expansions:
     """The permissions of each scope.
 
-    With a catalog these are the scope's expansion. Without one, a scope is the permission of the same name, and also
-    has those permissions of the input that it covers as a wildcard, or for which a granted decision names it.
+    With a catalog, these are the scope's expansion. Without a catalog, a scope has the permission of the same name, the
+    permissions in the input that it covers as a wildcard, and the permissions for which a granted decision names it.
 
     Args:
         keys: The keys of the input.
@@ -76,7 +76,7 @@ class Expansions:
     def of(self, scope: str, used: Collection[str]) -> set[str]:
         """Return the permissions of a scope for a key.
 
-        A permission beyond the expansion, such as ``workspace:*``, is one of them only if the key used it.
+        A permission beyond the expansion, such as ``workspace:*``, is included only if the key used it.
 
         Args:
             scope: The scope.
@@ -98,7 +98,7 @@ class Expansions:
 
 
 def _explained(key: KeyTally) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Return scopes with permissions for which granted decisions name them; there the library knew the catalog."""
+    """Return scopes with the permissions for which granted decisions name them, as the service's catalog defined it."""
     for kind in key.decisions:
         if len(kind.required) == 1 or len(kind.scopes) == 1:
             yield from ((scope, kind.required) for scope in kind.scopes)
@@ -124,7 +124,7 @@ def scope_uses(
 def _scope_use(
     scope: str, permissions: set[str], used: Mapping[str, float | None], observable: set[str] | None
 ) -> ScopeUse:
-    """Sort the permissions of one scope; everything is observable without a set of observable permissions."""
+    """Sort the permissions of one scope. If ``observable`` is ``None``, all permissions are observable."""
     in_use = {permission: found for permission in permissions if (found := _use(permission, used)) is not None}
     rest = permissions - in_use.keys()
     hidden = set() if observable is None else rest - observable
@@ -135,7 +135,7 @@ def _scope_use(
 
 
 def _use(permission: str, used: Mapping[str, float | None]) -> str | None:
-    """Return the used permission that includes a permission: itself, or the ``resource:*`` of it."""
+    """Return the used permission that includes a permission: the permission itself, or its ``resource:*``."""
     if permission in used:
         return permission
     wildcard = permission.partition(":")[0] + ":*"

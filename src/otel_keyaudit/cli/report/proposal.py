@@ -1,4 +1,4 @@
-"""Propose the least privilege of a key: never more than it has."""
+"""Propose the least privilege that a key needs, which is never more than it has."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from otel_keyaudit.cli.report.model import ScopeUse
 
 _EXACT: Final = 14
-"""So many scopes are compared in every combination; with more, the scope with the most new permissions goes first."""
+"""Maximum number of scopes for which every combination is tried. With more scopes, a greedy choice is made."""
 
 
 def propose(scopes: tuple[ScopeUse, ...]) -> tuple[str, ...]:
     """Return the scopes and single permissions that a key needs, sorted.
 
-    A scope is proposed as a whole if none of its permissions is unused. Of the other scopes, the permissions that are
-    used or not observable are proposed alone, because a permission whose use the input cannot show may be needed.
+    A whole scope is proposed if none of its permissions is unused. Of the other scopes, single permissions are proposed
+    that are used or not observable, because a permission whose use the input cannot show may be needed.
 
     Args:
         scopes: The key's scopes with the use of their permissions.
@@ -30,7 +30,7 @@ def propose(scopes: tuple[ScopeUse, ...]) -> tuple[str, ...]:
 
 
 def _fewest(scopes: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """Return the fewest scopes that together have the permissions of all."""
+    """Return the fewest scopes that together have all permissions."""
     wanted = set[str]().union(*scopes.values())
     candidates = _without_dominated(scopes)
     if len(candidates) > _EXACT:
@@ -43,7 +43,7 @@ def _fewest(scopes: Mapping[str, set[str]]) -> tuple[str, ...]:
 
 
 def _without_dominated(scopes: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return the scopes without those whose permissions another scope has, too; the first of equal ones remains."""
+    """Return the scopes whose permissions no other scope includes. Of equal scopes, the first one remains."""
     kept: dict[str, set[str]] = {}
     for scope in sorted(scopes, key=lambda scope: (-len(scopes[scope]), scope)):
         if not any(scopes[scope] <= permissions for permissions in kept.values()):
@@ -62,7 +62,7 @@ def _greedy(scopes: Mapping[str, set[str]], wanted: set[str]) -> tuple[str, ...]
 
 
 def _without_included(permissions: set[str]) -> set[str]:
-    """Return permissions without those that a ``resource:*`` among them includes."""
+    """Return the permissions that no ``resource:*`` among them includes."""
     return {
         permission
         for permission in permissions

@@ -39,8 +39,8 @@ def test_one_preset_is_shown() -> None:
 
 def test_a_preset_that_does_not_fit_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason names the library and the release that it needs."""
-    name = next(name for name, preset in _registry.presets().items() if preset.shortcoming() is not None)
-    assert f"does not fit: {_registry.preset(name).shortcoming()}" in " ".join(run(name).output.split())
+    name = next(name for name, preset in _registry.presets().items() if preset.missing_requirement() is not None)
+    assert f"does not fit: {_registry.preset(name).missing_requirement()}" in " ".join(run(name).output.split())
 
 
 def test_an_unknown_preset_is_wrong_use() -> None:

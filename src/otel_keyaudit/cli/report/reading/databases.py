@@ -1,4 +1,4 @@
-"""Audit rows from SQLite and PostgreSQL, read-only."""
+"""Read audit rows from SQLite and PostgreSQL through read-only connections."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
 
 
 def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
-    """Read the rows of a PostgreSQL database through a cursor of the server.
+    """Read the rows of a PostgreSQL database through a server-side cursor.
 
     Args:
-        url: ``postgresql://…``. It is never shown, because it can hold a password.
+        url: ``postgresql://…``. It is never shown, because it may contain a password.
         query: Selects the columns; without it, the only table with additional fields is read.
 
     Raises:
@@ -123,7 +123,7 @@ def _check_columns(names: Sequence[str], place: str) -> None:
 
 
 def _order(names: Sequence[str], place: str) -> Callable[[Sequence[Any]], Row]:
-    """Return the function that brings the columns of a query into the order of a row."""
+    """Return a function that arranges the columns of a query in the order of a row."""
     _check_columns(names, place)
     positions = [names.index(name) if name in names else None for name in COLUMNS]
     if positions == list(range(len(names))):

@@ -1,4 +1,4 @@
-"""The entries of a source: audit rows, refusals, usage, and lines that cannot be read."""
+"""The entries of a source: audit rows, denials, usage, and unreadable lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ COLUMNS: Final = ("at", "action", "resource_type", "resource_id", "outcome", "ad
 
 
 Row = tuple[Any, Any, Any, Any, Any, Any]
-"""One audit row as the source has it: a plain tuple, because there are millions of them. The additional fields are a
-mapping, or a JSON object as string or bytes."""
+"""One audit row, unchanged from the source. It is a plain tuple, because there are millions of rows. The additional
+fields are a mapping, or a JSON object as string or bytes."""
 
 
 class SourceError(ValueError):
@@ -20,7 +20,7 @@ class SourceError(ValueError):
 
 
 class Unreadable:
-    """A line that is no JSON object."""
+    """A line that is not a JSON object."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Refusal:
 
     Attributes:
         time: Seconds since 1970.
-        key_id: The key, if it is known.
-        name: Its name.
+        key_id: The id of the key, if it is known.
+        name: The name of the key.
         decision: The decision in the form of a row; ``None`` for an authentication.
-        reason: Why the authentication was denied.
+        reason: The reason why the authentication was denied.
         trace_id: The trace.
     """
 
@@ -49,13 +49,13 @@ class Usage:
     """One ``keyaudit.usage`` event of a key.
 
     Attributes:
-        key_id: The key.
-        name: Its name.
-        digest: Digest of its snapshot.
-        start: Begin of the interval, in seconds since 1970.
+        key_id: The id of the key.
+        name: The name of the key.
+        digest: The digest of its snapshot.
+        start: Start of the interval, in seconds since 1970.
         end: End of the interval.
-        requests: Accepted authentications.
-        decisions: Permission, outcome, number and last time of the decisions.
+        requests: Number of accepted authentications.
+        decisions: Permission, outcome, number and last time of decisions.
     """
 
     key_id: str

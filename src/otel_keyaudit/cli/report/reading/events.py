@@ -1,4 +1,4 @@
-"""The library's log events in OTLP-JSON lines, as ``opentelemetry-exporter-otlp-json-file`` writes them."""
+"""Read the library's log events from OTLP-JSON lines, as ``opentelemetry-exporter-otlp-json-file`` writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Usage
 from otel_keyaudit.cli.report.reading.times import seconds
 
 OTLP = ("resourceLogs", "resourceSpans", "resourceMetrics")
-"""Members by which a line of OTLP JSON is told from a row."""
+"""Members that distinguish a line of OTLP JSON from a row."""
 
 _KEY = "keyaudit.key."
 _DECISION = "keyaudit.decision."
@@ -18,11 +18,11 @@ _USAGE = "keyaudit.usage."
 
 
 def read_events(line: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
-    """Read the library's events from one line of OTLP JSON; spans, metrics and other records are skipped.
+    """Read the library's events from one line of OTLP JSON, and skip spans, metrics and other records.
 
     Args:
         line: The parsed line.
-        request_field: Name of the member under which the row of an audit write has its key.
+        request_field: Name of the member that names the key of the request.
     """
     for resource in _list(line.get("resourceLogs")):
         for scope in _list(resource.get("scopeLogs")):
@@ -40,7 +40,7 @@ def _attributes(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: object) -> Any:
-    """Return an attribute's value; 64-bit integers are strings in OTLP JSON."""
+    """Return the value of an attribute. 64-bit integers are strings in OTLP JSON."""
     if not isinstance(value, Mapping):
         return None
     for kind, content in value.items():
@@ -65,7 +65,7 @@ def _at(record: Mapping[str, Any]) -> float | None:
 
 
 def _audit(record: Mapping[str, Any], attributes: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
-    """Read an audit write as the row that it wrote."""
+    """Convert the event of an audit write into the row that was written."""
     member = _member(record, attributes)
     read = attributes.get
     yield (

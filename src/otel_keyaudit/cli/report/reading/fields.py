@@ -15,7 +15,7 @@ def parse(fields: Any) -> dict[str, Any] | None:
         fields: A mapping, or a JSON object as string or bytes.
 
     Returns:
-        The fields, without any where they are empty or no object; ``None`` if they are no JSON.
+        The fields as a dict, which is empty if they are empty or not an object; ``None`` if they are not JSON.
     """
     if not fields:
         return {}
@@ -33,7 +33,7 @@ def parse_as_python(text: Any) -> object:
     """Parse JSON that orjson refuses: other encodings, byte order marks, ``NaN``, lone surrogates.
 
     Returns:
-        The value, ``{}`` for an empty text, ``None`` if it is no JSON.
+        The value, ``{}`` for an empty string, ``None`` if it is not JSON.
     """
     try:
         text = text.removeprefix("\ufeff") if isinstance(text, str) else bytes(text)

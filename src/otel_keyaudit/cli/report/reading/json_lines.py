@@ -1,4 +1,4 @@
-"""Rows and events from JSON lines."""
+"""Read rows and events from JSON lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_lines(lines: Iterable[bytes], request_field: str) -> Iterator[Entry]:
     logging library writes them.
 
     Args:
-        lines: The lines, with or without their ends. Empty ones are skipped.
+        lines: The lines, with or without line breaks. Empty lines are skipped.
         request_field: Name of the member that names the key of the request.
     """
     for line in lines:

@@ -51,7 +51,7 @@ def read_source(source: str, query: str | None, request_field: str) -> Iterator[
 
 
 def is_database(source: str) -> bool:
-    """Check whether a query can be sent to a source."""
+    """Check whether a source is a database, which takes a query."""
     return bool(_URL.match(source)) or (source != STDIN and is_sqlite(source))
 
 

@@ -1,4 +1,4 @@
-"""Points in time as seconds since 1970: from the column of a row, and to RFC 3339."""
+"""Convert points in time into seconds since 1970 and into RFC 3339."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from otel_keyaudit.key.canonical import as_time, as_utc
 
 _READS_Z: Final = sys.version_info >= (3, 11)
 _UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-"""A number of at least the first has so many units a second: nanoseconds, microseconds, milliseconds."""
+"""Minimum of a number in nanoseconds, microseconds and milliseconds, and the units per second."""
 
 
 def seconds(value: object) -> float | None:
-    """Read a point in time, without a zone in UTC.
+    """Read a point in time. Without a zone, it is in UTC.
 
     Args:
-        value: RFC 3339 or another ISO 8601 string, a ``datetime``, or a number since 1970 in seconds, milliseconds,
-            microseconds or nanoseconds, which its magnitude tells.
+        value: RFC 3339 or another ISO 8601 string, a ``datetime``, or a number of seconds, milliseconds, microseconds
+            or nanoseconds since 1970. The magnitude of the number determines its unit.
 
     Returns:
-        Seconds since 1970, ``None`` if it is no point in time.
+        Seconds since 1970, ``None`` if the value is not a point in time.
     """
     if isinstance(value, str):
         try:
@@ -40,7 +40,7 @@ def seconds(value: object) -> float | None:
 
 
 def _from_unusual_string(value: str) -> float | None:
-    """Read a number, or a time with another number of digits than Python 3.10 knows."""
+    """Read a number, or a time with a number of digits that Python 3.10 does not parse."""
     try:
         if value.strip().replace(".", "", 1).isdecimal():
             return _from_number(float(value))
@@ -65,7 +65,7 @@ def _from_number(value: float) -> float | None:
 
 
 def rfc_3339(value: float | None) -> str | None:
-    """Return seconds since 1970 as RFC 3339 in UTC, with six digits of fraction if there is one.
+    """Format seconds since 1970 as RFC 3339 in UTC, with six digits of fraction if there is one.
 
     Returns:
         ``None`` for ``None`` and for a time outside of the years 1 to 9999.
@@ -77,5 +77,5 @@ def rfc_3339(value: float | None) -> str | None:
 
 
 def later(first: float | None, second: float | None) -> float | None:
-    """Return the later of two times, of which either may be unknown."""
+    """Return the later of two times; either may be unknown."""
     return second if first is None or (second is not None and second > first) else first

@@ -1,4 +1,4 @@
-"""The report as JSON, format ``keyaudit-report/1``."""
+"""Render the report as JSON, format ``keyaudit-report/1``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build HTML as a tree, so that every string in it is escaped when the tree is written."""
+"""Build HTML as a tree, so that every string is escaped when the tree is serialized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def tag(name: str, /, *content: ElementTree.Element | str | None, **attributes: 
     Args:
         name: Name of the element.
         content: Elements and strings in it; ``None`` is skipped.
-        attributes: Attributes. ``class_`` becomes ``class``, other underscores become hyphens; ``None`` is skipped.
+        attributes: Attributes. ``class_`` becomes ``class``, and other underscores become hyphens; ``None`` is skipped.
     """
     element = ElementTree.Element(name)
     for attribute, value in attributes.items():
@@ -31,12 +31,12 @@ def tag(name: str, /, *content: ElementTree.Element | str | None, **attributes: 
 
 
 def document(root: ElementTree.Element) -> str:
-    """Return the text of an HTML page."""
+    """Serialize an HTML page."""
     return "<!DOCTYPE html>\n" + ElementTree.tostring(root, encoding="unicode", method="html")
 
 
 def _clean(text: str) -> str:
-    """Escape characters that HTML cannot hold: control characters and lone surrogates."""
+    """Escape characters that HTML cannot contain: control characters and lone surrogates."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)

@@ -1,4 +1,4 @@
-"""The report as one HTML file without scripts."""
+"""Render the report as one HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from otel_keyaudit.names import KEY_ID
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _OPEN: Final = 12
-"""With up to so many keys all of them are unfolded."""
+"""Maximum number of keys, and of findings in a group, that are unfolded at first."""
 _STATES: Final = {"used": "used", "not_observable": "not observable", "unused": "unused"}
 _URGENT: Final = frozenset({"forged", "altered", "beyond_scopes"})
 
 
 def render_page(report: Report, jaeger: str | None = None) -> str:
-    """Return the page.
+    """Render the page.
 
     Args:
         report: The report.
-        jaeger: Address of a Jaeger to which keys and traces are linked; its query, such as ``?service=shop``, is kept.
+        jaeger: Base URL of the Jaeger to which keys and traces link; its query, such as ``?service=shop``, is kept.
     """
     head = tag(
         "head",
@@ -142,7 +142,7 @@ def _concerns(key: KeyUse, report: Report) -> str:
 
 
 def _bar(key: KeyUse) -> Element:
-    """Return the bar of used against granted permissions."""
+    """Return a bar with the shares of used, not observable and unused permissions."""
     counts = {state: len(key.permissions(state)) for state in _STATES}
     label = ", ".join(f"{count} {_STATES[state]}" for state, count in counts.items())
     parts = [

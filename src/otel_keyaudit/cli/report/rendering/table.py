@@ -1,4 +1,4 @@
-"""The report as tables for a terminal."""
+"""Render the report as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _URGENT: Final = ("forged", "altered", "beyond_scopes")
 
 
 def print_table(report: Report, file: IO[str]) -> None:
-    """Print the report: findings first, then every key. Only a terminal gets colours."""
+    """Print the findings and then every key, with colors only in a terminal."""
     console = Console(file=file, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH

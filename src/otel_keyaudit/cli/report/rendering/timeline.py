@@ -1,4 +1,4 @@
-"""The timeline of a key: rows over time as a small SVG."""
+"""Render the timeline of a key: its rows over time as a small SVG."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WIDTH: Final = 10
 
 
 def timeline(days: Mapping[int, int], start: float | None, end: float | None) -> Element | None:
-    """Return the timeline, with at most 60 bars of equally many days.
+    """Return the timeline, which has at most 60 bars of an equal number of days.
 
     Args:
-        days: Rows by day, counted from 1970.
-        start: Begin of the period, in seconds since 1970.
+        days: Number of rows by day, counted from 1970.
+        start: Start of the period, in seconds since 1970.
         end: End of the period.
     """
     if not days or start is None or end is None:

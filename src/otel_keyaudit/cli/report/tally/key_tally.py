@@ -1,4 +1,4 @@
-"""Everything that the input tells about one key, added up entry by entry."""
+"""Add up the entries about one key."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from otel_keyaudit.cli.report.tally.snapshots import ALTERED, Snapshot, Snapshot
 from otel_keyaudit.key.permissions.decision import BY_OTHER, DENIED, GRANTED
 
 DAY: Final = 86_400
-"""Seconds of a day."""
+"""Number of seconds in a day."""
 
 
 @dataclass(eq=False, slots=True)
 class DecisionKind:
-    """The members by which decisions are equal. Each kind is one object for all keys, so that it is compared quickly.
+    """A kind of decision. All keys share one object for each kind, so that kinds are compared by identity.
 
     Attributes:
         outcome: ``granted``, ``denied`` or ``error``; ``None`` while the check was open.
         cause: The cause.
         required: Permissions that the check required.
         missing: Permissions that no scope covers.
-        scopes: Scopes that decided.
+        scopes: Deciding scopes.
     """
 
     outcome: str | None
@@ -36,18 +36,18 @@ class DecisionKind:
 
     @property
     def is_remarkable(self) -> bool:
-        """Whether such decisions are a finding."""
+        """Whether decisions of this kind are a finding."""
         return self.outcome == DENIED or (self.outcome == GRANTED and self.cause == BY_OTHER)
 
 
 @dataclass(slots=True)
 class DecisionUse:
-    """Equal decisions of one key.
+    """The decisions of one kind and one key.
 
     Attributes:
         is_remarkable: Whether they are a finding.
-        last: Time of the last one, in seconds since 1970.
-        occurrences: The rows or events, if they are a finding; a refusal counts once a request.
+        last: Time of the last decision, in seconds since 1970.
+        occurrences: The rows or events if they are a finding, each decision once per request.
     """
 
     is_remarkable: bool
@@ -60,8 +60,8 @@ class UsageTotal:
     """The decisions about one permission in usage events.
 
     Attributes:
-        count: Number of them.
-        last: Time of the last one, in seconds since 1970.
+        count: Number of decisions.
+        last: Time of the last decision, in seconds since 1970.
     """
 
     count: int = 0
@@ -75,9 +75,9 @@ class Mention:
     Attributes:
         place: The first row.
         name: Name of the key.
-        rows: Rows that name the key as the request's.
-        first: Time of the first of them, in seconds since 1970, infinite without one.
-        last: Time of the last of them, likewise.
+        rows: Number of rows that name the key as the request's.
+        first: Time of the first of these rows in seconds since 1970; infinite without one.
+        last: Time of the last of these rows; minus infinite without one.
         actions: Last time of each permission ``resource_type:action`` in rows without decisions.
     """
 
@@ -94,15 +94,15 @@ class KeyTally:
     """The tally of one key. Times are seconds since 1970.
 
     Attributes:
-        id: The key's id.
-        mentions: The digests that the period mentions; ``None`` stands for a missing digest.
+        id: The id of the key.
+        mentions: The mentions in the period by digest; ``None`` stands for a missing digest.
         snapshots: Full snapshots.
         decisions: Decisions by kind.
         usage: Totals of the usage events by permission and outcome.
         refused: Denied authentications by reason.
-        days: Rows by day, counted from 1970, if they are asked for.
+        days: Number of rows by day, counted from 1970, if requested.
         has_usage: Whether the key has usage events.
-        deleted_at: When a row about the key said that it was deleted.
+        deleted_at: Time of a row according to which the key was deleted.
     """
 
     id: str
@@ -121,7 +121,7 @@ class KeyTally:
 
     @property
     def rows(self) -> int:
-        """Rows that name the key as the request's."""
+        """Number of rows that name the key as the request's."""
         return sum(mention.rows for mention in self.mentions.values())
 
     @property
@@ -142,7 +142,7 @@ class KeyTally:
 
     @property
     def first_seen(self) -> float:
-        """First mention, also before the period and as the subject of a row; infinite if no time is known."""
+        """First mention, including mentions before the period and as a subject; infinite if no time is known."""
         return min(self._first_seen, self.first_used)
 
     @property
@@ -152,33 +152,33 @@ class KeyTally:
 
     @property
     def granted(self) -> Snapshot | None:
-        """The last full snapshot; one with altered content grants nothing."""
+        """The last full snapshot whose content is not altered."""
         found = [snapshot for snapshot in self.snapshots if snapshot.state != ALTERED]
         return max(found, key=lambda snapshot: snapshot.last, default=None)
 
     @property
     def denials(self) -> int:
-        """Refused authentications and decisions; usage events count decisions that rows may show too."""
+        """Number of denied authentications and decisions. Usage events may count the same decisions as rows."""
         shown = sum(use.occurrences.count for kind, use in self.decisions.items() if kind.outcome == DENIED)
         counted = sum(total.count for (_, outcome), total in self.usage.items() if outcome == DENIED)
         return max(shown, counted) + sum(refused.count for refused in self.refused.values())
 
     def see(self, time: float | None, name: object) -> None:
-        """Note a mention beside the rows of the period."""
+        """Note a mention outside of the rows of the period."""
         if time is not None:
             self._first_seen = min(self._first_seen, time)
         if isinstance(name, str) and (time is None or time >= self._seen[0]):
             self._seen = (self._seen[0] if time is None else time), name
 
     def use(self, first: float | None, last: float | None) -> None:
-        """Note a use in an event."""
+        """Note a use from an event."""
         if first is not None:
             self._first_event = min(self._first_event, first)
         if last is not None:
             self._last_event = max(self._last_event, last)
 
     def mention(self, member: dict[str, Any], place: Seen) -> Mention:
-        """Add the digest of a member and, if it is full, its snapshot. Return the mentions of the digest."""
+        """Add the digest of a member, and its snapshot if it is full. Return the mentions of the digest."""
         digest = member.get("digest")
         if not isinstance(digest, str):
             digest = None

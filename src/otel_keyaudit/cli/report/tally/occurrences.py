@@ -1,4 +1,4 @@
-"""Rows in which the same thing was seen."""
+"""Count rows or events with the same finding, and remember the first ones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 SHOWN_ROWS: Final = 5
-"""Number of rows that are named; all are counted."""
+"""Maximum number of rows that a finding names. All rows are counted."""
 
 
 Seen = tuple[int | None, float | None, Any, Any, Any, Any]
-"""The members of a :class:`Place`, as a plain tuple because there is one for each row, with the row's member of the
-library in place of its trace id."""
+"""The members of a :class:`Place` with the library's member of the row in place of the trace id. It is a plain tuple,
+because there is one for each row."""
 
 
 def trace_of(seen: Seen) -> str | None:
@@ -22,15 +22,15 @@ def trace_of(seen: Seen) -> str | None:
 
 
 class Place(NamedTuple):
-    """The place where a person finds a row again.
+    """The data with which a person finds a row again.
 
     Attributes:
-        row: Number of the row, counted from 1 through all sources; ``None`` for an event.
-        time: When it was written, in seconds since 1970.
+        row: Number of the row, counted from 1 over all sources; ``None`` for an event.
+        time: Time of the write, in seconds since 1970.
         action: The action.
         resource_type: Type of the resource.
         resource_id: Id of the resource.
-        trace_id: Its trace.
+        trace_id: Id of the trace.
     """
 
     row: int | None = None
@@ -57,12 +57,12 @@ _NOWHERE: Final = Place()
 
 @dataclass(slots=True)
 class Occurrences:
-    """Rows or events in which the same thing was seen.
+    """The rows or events with the same finding.
 
     Attributes:
-        count: Number of them.
-        first: The first one.
-        rows: Numbers of the first few.
+        count: Number of rows or events.
+        first: The first row or event.
+        rows: Numbers of the first rows.
     """
 
     count: int = 0

@@ -1,4 +1,4 @@
-"""Full snapshots in rows: verified by their digest, found again by key and digest."""
+"""Collect the full snapshots of a key, and verify each by its digest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_keyaudit.key.api_key import ApiKey, digest
 
 CUT = ("scopes_count", "allow_list_count")
 FIELDS = ("name", "scopes", "allow_list", "owner", "expires_at")
-"""Members under the digest, beside the id."""
+"""Members that the digest covers, besides the id."""
 CONTENT = (*FIELDS, *CUT, "effective_scope")
 """Members that are equal in all rows with the same snapshot."""
 VERIFIED, ALTERED, UNVERIFIABLE = "verified", "altered", "unverifiable"
@@ -30,9 +30,9 @@ class Snapshot:
     Attributes:
         member: The member of its first row.
         seen: The rows that have it.
-        last: Time and number of the latest of them.
-        state: Whether the content has the digest; ``None`` until :meth:`Snapshots.verify`.
-        reason: Why it cannot be verified.
+        last: Time and number of the latest of these rows.
+        state: ``verified``, ``altered`` or ``unverifiable``; ``None`` until :meth:`Snapshots.verify`.
+        reason: The reason why it cannot be verified.
     """
 
     member: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Snapshot:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Remember the content for comparisons."""
+        """Store the content for comparisons."""
         self.content = content(self.member)
 
     def see(self, place: Seen) -> None:
@@ -53,12 +53,12 @@ class Snapshot:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes; elements that are not strings are skipped."""
+        """The scopes, without elements that are not strings."""
         return tuple(dict.fromkeys(_strings(self.member.get("scopes"))))
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """The effective permissions that stand in the row."""
+        """The effective permissions in the row."""
         effective = self.member.get("effective_scope")
         return tuple(_strings(effective.get("permissions"))) if isinstance(effective, Mapping) else ()
 
@@ -70,7 +70,7 @@ class Snapshot:
 
     @property
     def catalog(self) -> str | None:
-        """The version of the scope catalog that stands in the row."""
+        """The version of the scope catalog in the row."""
         effective = self.member.get("effective_scope")
         version = effective.get("catalog") if isinstance(effective, Mapping) else None
         return version if isinstance(version, str) else None
@@ -78,12 +78,12 @@ class Snapshot:
 
 @dataclass
 class Snapshots:
-    """All full snapshots of one key by digest. Altered copies of a digest stand beside each other."""
+    """All full snapshots of one key by digest. Snapshots with different content can have the same digest."""
 
     by_digest: dict[str, list[Snapshot]] = field(default_factory=dict)
 
     def add(self, member: Mapping[str, Any], place: Seen) -> None:
-        """Add the snapshot of a member, if it is a full one, or the row to those that have it."""
+        """Add the snapshot of a full member, or add the row to a known snapshot."""
         digest = member.get("digest")
         if member.get("detail") != "full" or not isinstance(digest, str):
             return
@@ -98,7 +98,7 @@ class Snapshots:
         snapshot.see(place)
 
     def resolve(self, digest: str | None) -> Snapshot | None:
-        """Return the snapshot of a digest, unless its content was altered."""
+        """Return the snapshot of a digest whose content is not altered."""
         found = self.by_digest.get(digest, ()) if digest is not None else ()
         return next((snapshot for snapshot in found if snapshot.state != ALTERED), None)
 
@@ -109,7 +109,7 @@ class Snapshots:
         """Compare each snapshot with its digest.
 
         Args:
-            versions: Catalog versions to try where a row does not tell which was in force.
+            versions: Catalog versions to try if a row does not name its own.
         """
         for snapshot in self:
             snapshot.state, snapshot.reason = _verified(snapshot, versions)

@@ -1,4 +1,4 @@
-"""Add up all entries of the input, in one pass."""
+"""Add up all entries of the input in one pass."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Tally:
 
     Args:
         request_field: Member that names the key of the request.
-        subject_field: Member that names a key that the row is about.
-        since: Begin of the period, in seconds since 1970. Earlier rows tell only the age of keys and their snapshots.
+        subject_field: Member for a key that the row is about.
+        since: Start of the period, in seconds since 1970. Of earlier rows, only the age of keys and snapshots count.
         until: End of the period. Later rows are skipped.
         counts_days: Whether the rows of each key are counted by day.
 
     Attributes:
         keys: The tally of each key by id.
-        rows: Rows in the period.
-        unreadable: Rows or lines that could not be read.
+        rows: Number of rows in the period.
+        unreadable: Number of rows or lines that could not be read.
         keyless: Rows without a key.
         ambiguous: Rows of requests with several keys.
-        ambiguous_ids: The ids of those keys.
-        forged: Rows with a client's member under a reserved name, by key id and name.
+        ambiguous_ids: The ids of these keys.
+        forged: Rows with a client's member that had a reserved name, by key id and new name.
         refused: Denied authentications without a known key, by reason.
     """
 
@@ -75,7 +75,7 @@ class Tally:
 
         Args:
             entries: The entries.
-            progress: Is called with the number of rows, now and then.
+            progress: Called repeatedly with the number of rows so far.
         """
         add_row = self._add_row
         for entry in entries:
@@ -122,7 +122,7 @@ class Tally:
             self._add_forged(place, fields, key)
 
     def _extend(self, time: float | None) -> None:
-        """Extend the time that the input covers beyond the rows with a key."""
+        """Extend the period that the input covers by the time of an entry that no key counts."""
         if time is not None:
             self._first = min(self._first, time)
             self._last = max(self._last, time)
@@ -141,7 +141,7 @@ class Tally:
         """Return the tally of the key that a member names."""
         try:
             return self.keys[member["id"]]
-        except (KeyError, TypeError):  # a new key, or no member of the library
+        except (KeyError, TypeError):  # a new key, or not a member of the library
             key_id = member.get("id") if isinstance(member, dict) else None
         if not key_id or not isinstance(key_id, str):
             return None
@@ -187,7 +187,7 @@ class Tally:
                 key.snapshots.add(found, place)
 
     def _add_nameless(self, place: Seen, member: Any) -> None:
-        """Add a row that names no single key."""
+        """Add a row that names no key or several."""
         if isinstance(member, dict) and member.get("ambiguous") is True:
             self.ambiguous.add(place)
             ids = member.get("ids")
@@ -198,8 +198,8 @@ class Tally:
     def _add_subject(self, place: Seen, member: Any) -> None:
         """Add a key that the row is about.
 
-        The name of the member is reserved only on targets that have a subject, so a client's own member can stand in
-        rows about other resources.
+        The name of the member is reserved only on targets that have a subject, so rows about other resources can have a
+        client's own member.
         """
         _, time, action, resource_type, resource_id, _ = place
         key = self._key(member) if _is_about_key(resource_type, resource_id, member) else None
@@ -214,7 +214,7 @@ class Tally:
                 self.forged.setdefault((None if key is None else key.id, name), Occurrences()).add(place)
 
     def _decide(self, key: KeyTally, decision: Any, place: Seen) -> None:
-        """Add a decision; a malformed one is skipped."""
+        """Add a decision, but skip a malformed one."""
         if not isinstance(decision, dict):
             return
         try:
@@ -229,7 +229,7 @@ class Tally:
             self._count(use, key, decision, place)
 
     def _count(self, use: DecisionUse, key: KeyTally, decision: dict[str, Any], place: Seen) -> None:
-        """Count a decision once a request, because each row has all decisions of its request so far."""
+        """Count a decision once per request, because each row has all decisions of its request so far."""
         trace_id = trace_of(place)
         required = str(decision.get("required"))
         identity = hash((key.id, trace_id, decision.get("outcome"), required, str(decision.get("resource"))))
@@ -257,7 +257,7 @@ class Tally:
             key.add_usage(usage)
 
     def _covers(self, time: float | None) -> bool:
-        """Check whether the period has a time, and note that the input reaches it."""
+        """Check whether a time is in the period, and note that the input covers it."""
         is_covered = time is None or self._since <= time < self._until
         if is_covered:
             self._extend(time)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
@@ -584,12 +587,18 @@ def _enforcer(request: str = "sub, obj, act", kind: str = "Enforcer") -> Any:
 
     model = casbin.Enforcer.new_model(text=MODEL.format(request=request))
     enforcer = getattr(casbin, kind)(model)
-    enforcer.add_policy("alice", "note", "read")
-    enforcer.add_policy("alice", "note", "delete")
+    for action in ("read", "delete"):
+        added = enforcer.add_policy("alice", "note", action)
+        if inspect.isawaitable(added):
+            asyncio.run(_awaited(added))
     return enforcer
 
 
-@pytest.mark.parametrize("kind", ["Enforcer", "SyncedEnforcer", "FastEnforcer"])
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+@pytest.mark.parametrize("kind", ["Enforcer", "SyncedEnforcer", "FastEnforcer", "AsyncEnforcer"])
 @pytest.mark.parametrize("method", ["enforce", "enforce_ex"])
 def test_casbin_decides_about_object_and_action(kind: str, method: str, keyaudit_recorder: Recorder) -> None:
     """The result grants; the key's scopes explain it."""
@@ -625,11 +634,40 @@ def test_casbin_object_that_is_no_string_is_no_requirement(keyaudit_recorder: Re
     assert keyaudit_recorder.degraded() == {}
 
 
-def test_casbin_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+@pytest.mark.parametrize("kind", ["Enforcer", "AsyncEnforcer"])
+def test_casbin_outage_is_an_error(kind: str, recorder: Recorder) -> None:
     """A function of the policy fails."""
-    keyaudit_recorder.instrument(presets="casbin")
-    enforcer = _enforcer()
+    recorder.instrument(presets="casbin")
+    enforcer = _enforcer(kind=kind)
     enforcer.fm.get_functions = _outage
 
-    assert decide(keyaudit_recorder, lambda: enforcer.enforce("alice", "note", "read"))[1]["outcome"] == "error"
-    assert decisions(keyaudit_recorder) == {("error", None): 1}
+    assert decide(recorder, lambda: enforcer.enforce("alice", "note", "read"))[1]["outcome"] == "error"
+    assert decisions(recorder) == {("error", None): 1}
+
+
+def test_casbin_decides_in_an_event_loop(recorder: Recorder) -> None:
+    """Requests that check at once keep their own decisions; a batch is a decision for each of its requests."""
+    recorder.instrument(presets="casbin")
+    enforcer = _enforcer(kind="AsyncEnforcer")
+
+    async def request(*checks: tuple[str, str, str]) -> list[bool]:
+        with recorder.request(), use_key(KEY):
+            await asyncio.sleep(0)
+            answers: list[bool] = enforcer.batch_enforce(checks)
+            await asyncio.sleep(0)
+            return answers
+
+    async def main() -> list[list[bool]]:
+        return [
+            *await asyncio.gather(
+                request(("alice", "note", "read")),
+                request(("bob", "note", "read")),
+                request(("alice", "note", "read"), ("bob", "note", "create")),
+            )
+        ]
+
+    assert asyncio.run(main()) == [[True], [False], [True, False]]
+    shown = [span.attributes or {} for span in recorder.spans if span.kind is SpanKind.SERVER]
+    found = [(span["keyaudit.decision.outcome"], span["keyaudit.decision.required"]) for span in shown]
+    assert sorted(found) == [("denied", ("note:create",)), ("denied", ("note:read",)), ("granted", ("note:read",))]
+    assert decisions(recorder) == {("granted", "scope"): 2, ("denied", "other"): 1, ("denied", "scope"): 1}

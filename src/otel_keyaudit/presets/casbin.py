@@ -23,8 +23,8 @@ PRESET = Preset(
     library="pycasbin",
     former_library="casbin",
     oldest="1.43",
-    records="the decisions of `enforce`, `enforce_ex` and `batch_enforce`, which require `object:action` if the "
-    "request of the model has `obj` and `act` and both are strings",
+    records="the decisions of `enforce`, `enforce_ex` and `batch_enforce` of every enforcer (also `AsyncEnforcer`), "
+    "which require `object:action` if the request of the model has `obj` and `act` and both are strings",
     never="the subject; policies",
     targets=(
         AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce", required=_required, granted="return"),

@@ -40,7 +40,8 @@ PRESET = Preset(
     oldest="2.0",
     records="`id`: `client_id`; `owner`: `subject`; `scopes`; `allow_list`: `resource`; `expires_at`. Each refusal "
     "for a missing scope, as a denied decision that requires the server's `required_scopes`",
-    never="`token`; `claims`",
+    never="`token`; `claims`; granted checks of `required_scopes`, because the SDK compares the scopes inside the "
+    "middleware that then runs the application",
     targets=(
         AuthTarget(
             "mcp.server.auth.middleware.bearer_auth:BearerAuthBackend.authenticate",

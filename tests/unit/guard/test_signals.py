@@ -302,6 +302,12 @@ class Zone(tzinfo):
         signal.raise_signal(signal.SIGUSR1)
         return timedelta(0)
 
+    def dst(self, time: datetime | None) -> None:
+        """Have none."""
+
+    def tzname(self, time: datetime | None) -> None:
+        """Have none."""
+
 
 def test_a_conversion_does_not_take_the_exception_of_a_handler_for_its_own(
     handle: Any, monkeypatch: pytest.MonkeyPatch

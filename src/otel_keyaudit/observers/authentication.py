@@ -135,6 +135,7 @@ class AuthenticationCall(ObservedCall):
     _request: RequestState | None = None
     _key: ApiKey | None = None
     _delegation: Delegation = NO_DELEGATION
+    _presented: Credentials = ()
 
     def __enter__(self) -> None:
         """Become the authentication inside which others may happen."""
@@ -180,6 +181,7 @@ class AuthenticationCall(ObservedCall):
         if self.accepted_inside and self._request is not None:
             self._request.settle(self)
         self.within = self._request = self._key_object = self.source = None
+        self._presented = ()
         self.forget()
 
     def read_early(self) -> None:
@@ -212,6 +214,8 @@ class AuthenticationCall(ObservedCall):
             request = current_request()
             if request is not None and request.is_open:
                 self._request = request
+        if self._request is not None:
+            self._presented = self.guarded(STAGE_AUTHENTICATION, self._present, self._request) or ()
         reason = self._denial(key)
         if reason is not None:
             self._verdict, self._reason = names.DENIED, reason
@@ -222,10 +226,7 @@ class AuthenticationCall(ObservedCall):
         """Read the snapshot of the key, without what the request presented as its credential."""
         if self._verdict is None:
             return
-        target, request, key = self.target, self._request, self._key_object
-        presented: Credentials = () if request is None else target.credentials.read(self, request.scope)
-        if request is not None and presented:
-            request.present(presented)
+        target, key, presented = self.target, self._key_object, self._presented
         if key is None or key is _UNREADABLE or self._reason == "false":
             return
         kind = type(key)
@@ -236,7 +237,7 @@ class AuthenticationCall(ObservedCall):
             snapshot = without_credentials(snapshot, presented, self.report_unreadable)
         self._key = snapshot
         if target.delegation is not None:
-            self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key)
+            self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key, presented)
         if kind is not target.known_class and self.exc is None:
             self._learn(kind)
 
@@ -248,6 +249,13 @@ class AuthenticationCall(ObservedCall):
             self._record_denial()
 
     # Details
+
+    def _present(self, request: RequestState) -> Credentials:
+        """Return what the request presents as its credential, which nothing may write out, whoever it is."""
+        presented = self.target.credentials.read(self, request.scope)
+        if presented:
+            request.present(presented)
+        return presented
 
     def _learn(self, kind: type) -> None:
         """Remember the class of key objects: an audit row may be about one."""

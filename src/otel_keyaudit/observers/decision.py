@@ -23,6 +23,7 @@ from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, 
 from otel_keyaudit.observers.refusals import is_refusal
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_attribution, current_request
+from otel_keyaudit.targets import presented_credential
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.target import AuthzTarget, Source
@@ -256,9 +257,12 @@ class Check(ObservedCall):
         target = self.target
         if target.required is not None:
             value = target.required(self, None)
-            return () if value is None else canonical.as_strings(value)
-        kind, action = (_string(read, self) for read in (target.resource_type, target.action))
-        return () if kind is None or action is None else (f"{kind}:{action}",)
+            required = () if value is None else canonical.as_strings(value)
+        else:
+            kind, action = (_string(read, self) for read in (target.resource_type, target.action))
+            required = () if kind is None or action is None else (f"{kind}:{action}",)
+        presented_credential.check("\n".join(required), _presented())
+        return required
 
     @property
     def resource(self) -> str | None:
@@ -293,9 +297,19 @@ class Check(ObservedCall):
         return tuple(dict.fromkeys(required))
 
 
-def _string(read: Reader | None, check: Check) -> str | None:
-    value = None if read is None else read(check, None)
-    return None if value is None else canonical.as_string(value)
+def _string(read: Reader | None, call: Check) -> str | None:
+    value = None if read is None else read(call, None)
+    if value is None:
+        return None
+    string = canonical.as_string(value)
+    presented_credential.check(string, _presented())
+    return string
+
+
+def _presented() -> presented_credential.Credentials:
+    """Return the credentials that the request has presented, which are never written out."""
+    request = current_request()
+    return () if request is None else request.presented
 
 
 _CONCLUSION = (

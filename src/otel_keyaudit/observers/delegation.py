@@ -8,6 +8,7 @@ from otel_keyaudit.key import canonical
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.targets.call import Reader
+from otel_keyaudit.targets.presented_credential import Credentials, check
 
 
 class DelegationReader:
@@ -32,25 +33,37 @@ class DelegationReader:
             return None
         return cls(on_behalf_of, actors, target.components.settings.max_items)
 
-    def read(self, call: ObservedCall, stage: str, key: Any) -> Delegation:
-        """Return the delegation of a key; an unreadable field is unknown, and counted."""
+    def read(self, call: ObservedCall, stage: str, key: Any, credentials: Credentials) -> Delegation:
+        """Return the delegation of a key; an unreadable field, or one that holds a credential, is unknown and counted.
+
+        Args:
+            call: The call that returned the key.
+            stage: The stage of a failure.
+            key: The key object.
+            credentials: The credentials that the request has presented.
+        """
         on_behalf_of = actors = None
         if self._on_behalf_of is not None:
-            on_behalf_of = call.guarded(stage, _string, self._on_behalf_of, call, key)
+            on_behalf_of = call.guarded(stage, _string, self._on_behalf_of, call, key, credentials)
         if self._actors is not None:
-            actors = call.guarded(stage, _list, self._actors, call, key)
+            actors = call.guarded(stage, _list, self._actors, call, key, credentials)
         names, count = actors or ((), 0)
         return Delegation(on_behalf_of, names[: self._max_items], count)
 
 
-def _string(read: Reader, call: ObservedCall, key: Any) -> str | None:
+def _string(read: Reader, call: ObservedCall, key: Any, credentials: Credentials) -> str | None:
     value = read(call, key)
-    return None if value is None else canonical.as_string(value)
+    if value is None:
+        return None
+    string = canonical.as_string(value)
+    check(string, credentials)
+    return string
 
 
-def _list(read: Reader, call: ObservedCall, key: Any) -> tuple[tuple[str, ...], int] | None:
+def _list(read: Reader, call: ObservedCall, key: Any, credentials: Credentials) -> tuple[tuple[str, ...], int] | None:
     value = read(call, key)
     if value is None:
         return None
     names = canonical.as_strings(value)
+    check("\n".join(names), credentials)
     return names, getattr(value, "total", len(names))

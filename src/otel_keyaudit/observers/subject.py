@@ -10,6 +10,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
+from otel_keyaudit.targets.presented_credential import without_credentials
 from otel_keyaudit.targets.target import SubjectTarget
 
 
@@ -66,5 +67,7 @@ class Lookup(ObservedCall):
         if found is None or request is None or not request.is_open:
             return
         key = target.key_source.reader_for(type(found)).read(self, found, self.report_unreadable)
+        if key is not None and request.presented:
+            key = without_credentials(key, request.presented, self.report_unreadable)
         if key is not None:
             request.remember_subject(key, replaces=False)

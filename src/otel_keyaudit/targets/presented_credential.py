@@ -138,7 +138,7 @@ def _add_headers(headers: Any, found: list[str]) -> None:
     positions = _POSITIONS.get(names)
     if positions is None:
         holders = [(position, _string(name).lower()) for position, name in enumerate(names)]
-        positions = tuple((position, name == "cookie") for position, name in holders if holds_credential(name))
+        positions = tuple((position, name == "cookie") for position, name in holders if _is_holder(name))
         if sum(map(len, names)) <= _MAX_NAMES_LENGTH:
             _POSITIONS.keep(names, positions)
     for position, is_cookie in positions:
@@ -155,13 +155,18 @@ def _add_environ(environ: Mapping[str, Any], found: list[str]) -> None:
     names = tuple(environ)
     variables = _VARIABLES.get(names)
     if variables is None:
-        variables = tuple(name for name in names if name.startswith("HTTP_") and holds_credential(name[5:]))
+        variables = tuple(name for name in names if name.startswith("HTTP_") and _is_holder(name[5:].lower()))
         if sum(map(len, names)) <= _MAX_NAMES_LENGTH:
             _VARIABLES.keep(names, variables)
     for name in variables:
         value = environ[name]
         if isinstance(value, str) and len(value) >= MIN_LENGTH:
             found.extend(_cookies(value) if name == "HTTP_COOKIE" else _presented(value))
+
+
+def _is_holder(name: str) -> bool:
+    """Return whether a header holds a credential; browsers can send one for a websocket as its protocol only."""
+    return holds_credential(name) or name.replace("_", "-") == "sec-websocket-protocol"
 
 
 def _presented(value: str) -> list[str]:
@@ -172,11 +177,18 @@ def _presented(value: str) -> list[str]:
     words = value.split(None, 1)
     rest = words[-1].rstrip() if words else ""
     found = [rest if len(rest) >= MIN_LENGTH else value]
-    if "=" in value:
-        found += _parts(value)
+    if _SEPARATOR.search(rest) is not None:
+        found += _parts(found[0])
     if value[:5].lower() == "basic":
         found += _halves(rest)
     return found
+
+
+_SEPARATOR = re.compile(r"[,;\s=\"'\0]+")
+"""Separates the parts of a header's value."""
+
+
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _cookies(value: str) -> list[str]:
@@ -187,17 +199,19 @@ def _cookies(value: str) -> list[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield the value of each ``name=value`` part, without its quotes. Parts end at a comma, semicolon or space."""
-    for part in re.split(r"[,;\s]+", text):
-        value = part.partition("=")[2].strip("\"'")
-        if len(value) >= MIN_LENGTH:
-            yield value
+    """Yield the parts, and the value of each ``name=value`` part with the padding of base64, without quotes."""
+    for part in re.split(r"[,;\s\"'\0]+", text):
+        name, _, value = part.partition("=")
+        found = value if len(value) >= MIN_LENGTH else name
+        if len(found) >= MIN_LENGTH and found.rstrip("=") != text.rstrip("="):
+            yield found
 
 
 def _halves(encoded: str) -> Iterable[str]:
     """Return user name and password of ``Basic`` authentication (RFC 7617) if they are long enough."""
     try:
-        user, _, password = b64decode(encoded).decode("latin-1").partition(":")
+        decoded = b64decode(encoded.translate(_FROM_URL_SAFE) + "==")  # more padding than necessary does no harm
+        user, _, password = decoded.decode("latin-1").partition(":")
     except ValueError as error:  # it is not base64
         if is_raised_by_signal_handler(error):
             raise

@@ -207,6 +207,25 @@ def test_exception_that_cannot_be_read_is_an_error(recorder: Recorder, app: Any,
     assert recorder.errors() == {("decision", "KeyError"): 1}
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"permission": "s3cret-0123456789"}, {"permission": ["a:b", "x s3cret-0123456789"]},
+                  {"permission": "a:b", "resource_type": "order", "resource_id": "s3cret-0123456789"}],
+)  # fmt: skip
+def test_credential_is_no_permission_and_no_resource(
+    recorder: Recorder, load_module: LoadModule, arguments: dict[str, Any]
+) -> None:
+    """A value that contains what the request presented is unknown, and counted; the decision is recorded."""
+    app = load_module(APP.replace("def verify(key)", "def verify(key, token=None)"))
+    instrument(recorder, app, "require")
+    with recorder.request():
+        app.verify(app.Key("k_1"), token="s3cret-0123456789")
+        app.require(**arguments)
+        row = app.record("read")
+    assert decisions(row)[0]["outcome"] == "granted"
+    assert "s3cret" not in repr(row) + repr(recorder.server_span())
+    assert recorder.errors() == {("decision", "otel_keyaudit.errors.CredentialError"): 1}
+
+
 def test_cancelled_check_is_no_decision(recorder: Recorder, app: Any) -> None:
     """A cancellation has no outcome and is not counted."""
     instrument(recorder, app, "require_later")

@@ -124,3 +124,20 @@ def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: A
     assert member["id"] == "k_1"
     assert not {"on_behalf_of", "actors"} & member.keys()
     assert sum(recorder.errors().values()) == 1
+
+
+@pytest.mark.parametrize("field", ["sub", "act"])
+def test_credential_is_no_principal_and_no_actor(recorder: Recorder, load_module: LoadModule, field: str) -> None:
+    """A value that contains what the request presented is unknown, and counted."""
+    app = load_module(APP.replace("def verify(claims)", "def verify(token, claims)"))
+    instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
+    secret = "s3cret-0123456789"
+    claims = {**TOKEN, field: {"sub": f"via {secret}"} if field == "act" else secret}
+    with recorder.request():
+        app.verify(secret, claims)
+        row = app.record("create")
+    member = row["request_api_key"]
+    assert member["id"] == "k_1"
+    assert ({"sub": "on_behalf_of", "act": "actors"}[field]) not in member
+    assert secret not in repr(row) + repr(recorder.server_span())
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.CredentialError"): 1}

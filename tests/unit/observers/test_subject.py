@@ -306,3 +306,19 @@ def test_subject_target_does_not_authenticate(recorder: Recorder, changing: Any)
         changing.load("k_1")
         assert "request_api_key" not in (changing.record("list") or {})
     assert recorder.count("keyaudit.authentications") == 0
+
+
+def test_credential_is_in_no_change(recorder: Recorder, load_module: LoadModule) -> None:
+    """A field of the earlier key that contains what the request presented is unknown, and counted."""
+    app = load_module(CHANGES_APP + "\ndef verify(token):\n    return None\n")
+    secret = "s3cret-0123456789"
+    name = app.__name__
+    instrument_changes(recorder, app, "subject=args.subject", auth_targets=[f"{name}:verify"])
+    with recorder.request():
+        app.verify(secret)
+        app.KEYS["k_1"] = ApiKey("k_1", "ci", [secret], ["workspace:1"])
+        app.load("k_1")
+        row = app.record("update", NARROW)
+    assert row["api_key"]["changes"]["power"] == "unknown"
+    assert secret not in repr(row)
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.CredentialError"): 1}

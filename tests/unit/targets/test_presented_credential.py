@@ -120,6 +120,17 @@ def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, re
     assert recorder.errors() == {("audit", TRIPPED[0]): 1}
 
 
+def test_what_nobody_knows_is_not_shown_either(recorder: Recorder, load_module: LoadModule) -> None:
+    """The authentication finds no key: an event of the request still does not hold what was presented."""
+    app = load_module("def verify(raw_key):\n    return None\n\ndef record(action, additional_fields=None): ...\n")
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    with recorder.request():
+        app.verify(SECRET)
+        app.record(f"failed {SECRET}")
+    assert SECRET not in repr([(span.name, span.attributes) for span in recorder.spans])
+    assert recorder.errors() == {("audit", TRIPPED[0]): 1}
+
+
 def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: ModuleType, recorder: Recorder) -> None:
     """The key that a row is about is no way out either."""
     with recorder.request():
@@ -157,6 +168,8 @@ HEADERS = {
     "basic": {"authorization": basic("bot", SECRET)},
     "basic, as the user": {"authorization": basic(SECRET, "")},
     "basic, as the user with any password": {"authorization": basic(SECRET, "x-oauth-basic")},
+    "several keys": {"x-api-keys": f'"{SECRET}", "other"'},
+    "protocol of a websocket": {"sec-websocket-protocol": f"bearer, {SECRET}"},
     "proxy": {"proxy-authorization": f"Bearer {SECRET}"},
     "cookie": {"cookie": f"theme=dark; api_key={SECRET}; a=b"},
     "quoted cookie": {"cookie": f'sessionToken="{SECRET}"'},
@@ -317,7 +330,16 @@ def test_the_usual_wrappers_are_unwrapped(value: object, found: tuple[str, ...])
         (f"Bearer {SECRET} ", {SECRET}),
         (f"Bearer  {SECRET}", {SECRET}),
         (f"Bearer\t{SECRET}", {SECRET}),
-        (f"Token {SECRET} {SECRET}", {f"{SECRET} {SECRET}"}),
+        (f"Token {SECRET} {SECRET}", {f"{SECRET} {SECRET}", SECRET}),
+        (f"ApiKey key = {SECRET} ; v=1", {f"key = {SECRET} ; v=1", SECRET}),
+        (f'Bearer "{SECRET}"', {f'"{SECRET}"', SECRET}),
+        (f"Bearer {SECRET}\0", {f"{SECRET}\0", SECRET}),
+        (f"Signature keyId='{SECRET}',v=1", {f"keyId='{SECRET}',v=1", SECRET}),
+        (basic(SECRET, "x").rstrip("="), {basic(SECRET, "x").rstrip("=")[6:], SECRET}),
+        (
+            basic(SECRET, "ÿ~~~").replace("+", "-").replace("/", "_"),
+            {SECRET, basic(SECRET, "ÿ~~~").replace("+", "-").replace("/", "_")[6:]},
+        ),
         (f"Token token={SECRET}", {SECRET, f"token={SECRET}"}),
         (f"a {SECRET}=", {f"{SECRET}="}),
         (basic("bot", SECRET), {SECRET, basic("bot", SECRET)[6:]}),

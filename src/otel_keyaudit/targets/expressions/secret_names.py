@@ -50,5 +50,6 @@ def holds_credential(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     if not words or words[-1] in _PUBLIC:
         return False
+    words[-1] = words[-1].removesuffix("s")  # as in x-api-keys
     phrases = ("".join(words[start : start + size]) for start in range(len(words)) for size in _PHRASE_SIZES)
     return not SECRET_NAMES.isdisjoint(phrases)

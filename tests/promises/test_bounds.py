@@ -2,11 +2,8 @@
 
 import gc
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.observers.sampling.samplers import REMEMBERED_SNAPSHOTS
 from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.instructions import count_calls
 from support.modules import LoadModule
 
 APP = """
@@ -195,29 +193,12 @@ def _live() -> Counter[type]:
     )  # other tests have kinds without equality
 
 
-def calls_made(work: Callable[[], object]) -> int:
-    """Return how many functions run, those in C as well: a measure of the work that is the same every time."""
-    count = 0
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
-
-
 @pytest.mark.parametrize("kind", [list, set, lambda elements: [*elements, "é"]], ids=["list", "set", "not ASCII"])
 def test_ten_times_the_list_is_at_most_fifteen_times_the_work(app: Application, kind: Any) -> None:
     """Nothing is quadratic in the number of scopes and entries."""
     app.row(KEY)
     short, long = (
-        calls_made(lambda: app.row({**KEY, "scopes": kind(MANY[:count]), "allow_list": kind(MANY[:count])}))  # noqa: B023
+        count_calls(lambda: app.row({**KEY, "scopes": kind(MANY[:count]), "allow_list": kind(MANY[:count])}))  # noqa: B023
         for count in (1_000, 10_000)
     )
     assert long <= 15 * short

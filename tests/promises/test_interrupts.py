@@ -1,11 +1,7 @@
-"""An interrupt at any instruction of ours leaves no authentication and no check open in the thread that goes on."""
+"""An interrupt at any instruction of the library leaves no authentication and no check open in the thread."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -14,6 +10,7 @@ from otel_keyaudit.observers import authentication
 from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.testing import Recorder
 from support.effort import IS_FULL
+from support.instructions import interrupt
 from support.modules import LoadModule
 from support.unseen import unseen_request
 
@@ -30,30 +27,6 @@ def require(permission):
 def record(action, additional_fields=None):
     return additional_fields
 """
-
-
-def interrupted(at: int, work: Callable[[], object]) -> int:
-    """Interrupt some work at one instruction of ours; return the number of instructions that were executed."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode" and frame.f_globals.get("__name__") in MODULES:
-            count += 1
-            if count == at:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        with suppress(KeyboardInterrupt):
-            work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 @pytest.fixture
@@ -75,13 +48,10 @@ def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> 
             app.verify("k_1")
             app.require("a:read")
 
-    for _ in range(3):
-        work()  # since Python 3.12, the instructions of a function are traced from its second call on
-    interrupted(-1, work)
-    total = interrupted(-1, work)
+    total = interrupt(-1, work, MODULES)
     assert total > 200
     for at in range(1, total + 1, STEP):
-        interrupted(at, work)
+        interrupt(at, work, MODULES)
         open_call = authentication._CURRENT.get()
         assert (at, current_check(), open_call and open_call()) == (at, None, None)
         with unseen_request():

@@ -137,15 +137,13 @@ class Alarm:
 
 
 @pytest.fixture
-def set_alarm() -> Iterator[Callable[[Alarm], None]]:
-    """Set the handler of the timer for one test."""
+def alarm(request: pytest.FixtureRequest) -> Iterator[Alarm]:
+    """The handler of the timer during one test."""
     before = signal.getsignal(signal.SIGALRM)
-
-    def set_handler(alarm: Alarm) -> None:
-        signal.signal(signal.SIGALRM, alarm)
-
+    alarm = Alarm(request.param)
+    signal.signal(signal.SIGALRM, alarm)
     with undisturbed():
-        yield set_handler
+        yield alarm
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
@@ -174,13 +172,9 @@ def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
 
 
 @pytest.mark.unmutated  # os.environ, which mutmut reads in each call, makes another KeyError of that of a handler
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_exception_of_a_handler_is_lost_in_a_request(
-    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize("alarm", KINDS, indirect=True)
+def test_no_exception_of_a_handler_is_lost_in_a_request(recorder: Recorder, app: Any, alarm: Alarm) -> None:
     """Of whatever class: it arrives once for each signal, and the context is as before."""
-    alarm = Alarm(kind)
-    set_alarm(alarm)
 
     def work() -> None:
         with unseen_request():
@@ -193,13 +187,9 @@ def test_no_exception_of_a_handler_is_lost_in_a_request(
 
 
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("kind", [KINDS[0], KINDS[1]])
-def test_no_exception_of_a_handler_is_lost_in_a_coroutine(
-    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize("alarm", KINDS[:2], indirect=True)
+def test_no_exception_of_a_handler_is_lost_in_a_coroutine(recorder: Recorder, app: Any, alarm: Alarm) -> None:
     """A coroutine is driven to its end by hand, so nothing but the library is around it."""
-    alarm = Alarm(kind)
-    set_alarm(alarm)
 
     def work() -> None:
         with unseen_request():
@@ -215,13 +205,9 @@ def test_no_exception_of_a_handler_is_lost_in_a_coroutine(
     assert storm(work, alarm) == []
 
 
-@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
-def test_no_exception_of_a_handler_is_lost_beside_our_targets(
-    recorder: Recorder, app: Any, set_alarm: Callable[[Alarm], None], kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize("alarm", [KINDS[0], KINDS[2]], indirect=True)
+def test_no_exception_of_a_handler_is_lost_beside_our_targets(recorder: Recorder, app: Any, alarm: Alarm) -> None:
     """Garbage collections, imports, `use_key` and spans also run code of the library."""
-    alarm = Alarm(kind)
-    set_alarm(alarm)
 
     def work() -> None:
         with use_key(ApiKey("k_3")):
@@ -255,8 +241,9 @@ def test_an_exception_of_the_keys_own_property_is_swallowed(recorder: Recorder, 
     assert recorder.errors() == {("authentication", "TimeoutError"): 1}
 
 
+@pytest.mark.parametrize("alarm", KINDS[:1], indirect=True)
 def test_a_soft_limit_in_a_slow_property_ends_the_job(
-    recorder: Recorder, load_module: LoadModule, set_alarm: Callable[[Alarm], None]
+    recorder: Recorder, load_module: LoadModule, alarm: Alarm
 ) -> None:
     """The limit of the job falls into our reading of the key."""
     app = load_module(
@@ -276,8 +263,6 @@ def test_a_soft_limit_in_a_slow_property_ends_the_job(
         """
     )
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
-    alarm = Alarm(KINDS[0])
-    set_alarm(alarm)
     begin = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     with pytest.raises(KINDS[0]), recorder.request():

@@ -11,6 +11,11 @@ KEY = ApiKey("k_1")
 OURS = "request_api_key"
 
 
+def audit(recorder: Recorder, module: Any, target: str) -> None:
+    """Instrument one audit function of a module."""
+    recorder.instrument(audit_targets=[f"{module.__name__}:{target}"])
+
+
 class Application:
     """An application with one instrumented function, which is called with a key."""
 
@@ -20,7 +25,7 @@ class Application:
 
     def audit(self, target: str) -> None:
         """Instrument one function."""
-        self.recorder.instrument(audit_targets=[f"{self.module.__name__}:{target}"])
+        audit(self.recorder, self.module, target)
 
     def row(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function with a key and return the row that it wrote."""

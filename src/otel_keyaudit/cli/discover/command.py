@@ -16,6 +16,7 @@ from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.recorder import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
+from otel_keyaudit.presets import _registry
 
 
 @click.command(
@@ -47,9 +48,11 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
 
 
 def _called_presets(seen: list[dict[str, Any]], paths: dict[str, list[str]]) -> list[str]:
-    """Return the presets with a function that was called."""
+    """Return the presets with a function that was called; one that knows classes of keys, only if one was seen."""
     called = {path for record in seen for path in record["called"]}
-    return sorted({preset for path in called for preset in paths[path]})
+    classes = {name for record in seen for found in record["auth"] for name in found["classes"]}
+    names = {preset for path in called for preset in paths[path]}
+    return sorted(name for name in names if not (known := _registry.preset(name).key_types) or classes & known.keys())
 
 
 def _remark(seen: list[dict[str, Any]], status: int) -> str | None:

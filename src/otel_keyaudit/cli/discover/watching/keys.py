@@ -6,10 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from operator import itemgetter
 from typing import Any, Final
+from uuid import UUID
 
 from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
 from otel_keyaudit.cli.discover.watching.functions import Function
-from otel_keyaudit.cli.discover.watching.values import DECLARED, attributes, content, is_plain, type_name
+from otel_keyaudit.cli.discover.watching.values import (
+    DECLARED,
+    attributes,
+    content,
+    is_infrastructure,
+    is_plain,
+    type_name,
+)
 from otel_keyaudit.cli.discover.watching.words import (
     IDS,
     KEY_MEMBERS,
@@ -71,7 +79,7 @@ def _key(
     source, value, less = place
     kind = type(value)
     weight = auth_weight(kind.__name__) if kind is not dict else 0
-    if kind.__name__.endswith(NO_KEYS):
+    if kind.__name__.endswith(NO_KEYS) or is_infrastructure(kind):
         return None
     stored = content(value)
     if "status_code" in stored or "headers" in stored:
@@ -83,13 +91,13 @@ def _key(
         key_id = first_of(OTHER_IDS, (name for name, one in usable.items() if _can_be_id(one)))
     if key_id is None:
         return None
-    fields = {"id": key_id}
+    fields = {"id": _id_expression(key_id, usable[key_id])}
     for field, names in KEY_MEMBERS.items():
         # a member of another name that is empty may well be something else
         named = (name for name, one in usable.items() if name != key_id and (one is not None or name == field))
         name = first_of(names, named)
         if name is not None:
-            fields[field] = _expression(name, usable[name]) if field != "name" else name
+            fields[field] = name if field == "name" else _list_expression(name, usable[name])
     likeness += len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
     if strength < DIRECT and likeness + max(weight, 0) < 4:
         return None
@@ -127,7 +135,17 @@ def _is_secret(name: str, value: object, kind: type, credentials: Collection[str
     return is_secret(name) or (value is not DECLARED and holds(value, credentials))
 
 
-def _expression(name: str, value: object) -> str:
+def _id_expression(name: str, value: object) -> str:
+    """Return the expression of an id, which is a string, an integer or a UUID."""
+    if value is DECLARED or isinstance(value, (str, int, UUID)):
+        return name
+    member = first_of(
+        ("id", "value"), (inner for inner, one in content(value).items() if isinstance(one, (str, int, UUID)))
+    )
+    return f"{name}|str" if member is None else f"{name}.{member}"
+
+
+def _list_expression(name: str, value: object) -> str:
     """Return the expression of a list, as its shape needs it."""
     if isinstance(value, str):
         separator = ":%2C" if "," in value else ""

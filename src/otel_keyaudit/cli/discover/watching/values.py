@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from types import MemberDescriptorType
+from types import MemberDescriptorType, SimpleNamespace
 from typing import Any, Final, cast
 
 _MAX_MEMBERS: Final = 40
@@ -20,6 +21,12 @@ _ROWS: Final = {
 """Mappings and rows whose keys can be asked for without effects: module and classes."""
 
 
+_NO_KEY_PACKAGES: Final = frozenset({
+    "aiohttp", "anyio", "asyncpg", "httpcore", "httpx", "jinja2", "peewee", "psycopg", "psycopg2", "pydantic", "pymongo",
+    "redis", "requests", "sqlalchemy", "sqlmodel", "structlog", "loguru", "urllib3", "uvicorn", "werkzeug",
+})  # fmt: skip
+
+
 class _Declared:
     """A member that the class declares and that is not stored, such as a property; nobody reads it."""
 
@@ -30,6 +37,17 @@ DECLARED: Final = _Declared()
 def is_plain(value: object) -> bool:
     """Check for a value without members."""
     return issubclass(type(value), _PLAIN) or (type(value) is tuple)
+
+
+def is_standard(kind: type) -> bool:
+    """Check for a class of the standard library, such as ``UUID``, other than a generic object."""
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind is not SimpleNamespace
+
+
+def is_infrastructure(kind: type) -> bool:
+    """Check for a class of the standard library, of an ORM or of a client, whose objects are no keys."""
+    is_foreign = is_standard(kind) or kind.__module__.partition(".")[0] in _NO_KEY_PACKAGES
+    return is_foreign and kind is not dict and not _is_row(kind)
 
 
 def content(value: object) -> dict[str, Any]:

@@ -130,13 +130,14 @@ class Watcher(Recorder):
         if not self._credentials or function.path is None or id(frame) in self._open:
             return
         arguments = frame.f_locals
+        if frame.f_code.co_name in _CONSTRUCTORS:
+            self._note_model(type(arguments.get("self")))
+            return
         values = {name: arguments.get(name) for name in function.arguments}
         is_holder = self._note_holder(frame, function, values)
         if self._built:
             self._note_stored(values)
-        if frame.f_code.co_name in _CONSTRUCTORS:
-            self._note_model(type(values.get("self")))
-        elif not function.is_library:
+        if not function.is_library:
             function.audit = function.audit or describe_writer(function, values)
         if function.is_idle(is_holder):
             self._functions[id(function.code)] = function.code, None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from otel_keyaudit.cli.discover.watching.functions import Function
-from otel_keyaudit.cli.discover.watching.values import declared, is_plain, members, type_name
+from otel_keyaudit.cli.discover.watching.values import declared, is_plain, is_standard, members, type_name
 from otel_keyaudit.cli.discover.watching.words import (
     EVENT_PARAMETERS,
     NO_KEYS,
@@ -63,7 +63,7 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
     if function.audit_weight > _LIKELY:
         for parameter in function.parameters:
             holder = values[parameter]
-            is_none = is_plain(holder) or type(holder).__name__.endswith(NO_KEYS)
+            is_none = is_plain(holder) or is_standard(type(holder)) or type(holder).__name__.endswith(NO_KEYS)
             member = None if is_none else place_of(members(holder))
             if member is not None:
                 return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder

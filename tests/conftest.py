@@ -1,4 +1,4 @@
-"""What all tests share: the library with telemetry of its own, throw-away modules, and nothing left behind."""
+"""Fixtures of all tests: a recorder, modules that last for one test, and a check that nothing is left behind."""
 
 import gc
 import os
@@ -13,7 +13,6 @@ from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
-from support.keyaudit import KeyAudit
 from support.modules import LoadModule, Modules
 
 # No example is judged by its time. The full form is chosen with --hypothesis-profile=full.
@@ -29,7 +28,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Start without configuration from outside; take everything off at the end and check that no context is left."""
+    """Start without options from outside; uninstrument at the end and check that no context is left."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
     yield
@@ -50,12 +49,6 @@ def recorder(_nothing_left_behind: None) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def keyaudit(_nothing_left_behind: None) -> KeyAudit:
-    """The recorder with the names of its predecessor."""
-    return KeyAudit()
-
-
-@pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules]:
     """Modules on disk that can be imported during one test: ``modules.write(source)``."""
     folder = tmp_path / "modules"
@@ -68,5 +61,5 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules
 
 @pytest.fixture
 def load_module(modules: Modules) -> LoadModule:
-    """Writes a module and imports it; targets name it by its ``__name__``."""
+    """A function that writes a module and imports it; targets name it by its ``__name__``."""
     return modules.load

@@ -5,6 +5,7 @@ The story of a call is :data:`_CONCLUSION`, in the order in which it happens onc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from logging import WARNING
 from types import FunctionType, TracebackType
 from typing import Any
@@ -69,8 +70,8 @@ class Authentication(CompiledTarget):
         self.accepted = tally.counter(names.ACCEPTED, None)
         self.denied = tally.counter(names.DENIED, None)
         self.denials_by_error: dict[str, int] = {}
-        self.known_class: type = type(None)
-        """The class of the last key object, which is nearly always that of the next one."""
+        self.known_class: Callable[[], type | None] = ref(type(None))
+        """The class of the last key object, which is nearly always that of the next one. A reload may drop it."""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -238,7 +239,7 @@ class AuthenticationCall(ObservedCall):
         self._key = snapshot
         if target.delegation is not None:
             self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key, presented)
-        if kind is not target.known_class and self.exc is None:
+        if kind is not target.known_class() and self.exc is None:
             self._learn(kind)
 
     def record(self) -> None:
@@ -263,7 +264,7 @@ class AuthenticationCall(ObservedCall):
         classes = target.components.key_classes
         if classes.get(kind) is None and not is_generic_class(kind):
             classes.keep(kind, target.key_source)
-        target.known_class = kind
+        target.known_class = ref(kind)
 
     def _record_acceptance(self) -> None:
         target, request, key = self.target, self._request, self._key
@@ -333,7 +334,7 @@ class AuthenticationCall(ObservedCall):
         return self.exc is not None and self.target.reads_key_early and not is_denied_access(self.exc)
 
     def _is_factory(self) -> bool:
-        return type(self.result) is not self.target.known_class and is_factory_call(self, self.result)
+        return type(self.result) is not self.target.known_class() and is_factory_call(self, self.result)
 
     def _warn_of_no_request(self) -> None:
         if used_key() is not None:

@@ -1,6 +1,9 @@
 """What happens around a call that authenticates: every outcome, and what it leaves behind."""
 
 import asyncio
+import gc
+import importlib
+import weakref
 from typing import Any
 
 import pytest
@@ -11,6 +14,9 @@ from support.modules import LoadModule
 
 APP = """
 import asyncio
+import gc
+import importlib
+import weakref
 
 class Key:
     def __init__(self, id, active=True, kind="api"):
@@ -446,3 +452,19 @@ def test_an_unreadable_when_counts_as_truthy_after_an_exception(recorder: Record
         service.verify(None, service.Key())
     assert recorder.count("keyaudit.authentications") == 1
     assert recorder.errors() == {("authentication", "ValueError"): 1}
+
+
+def test_classes_of_keys_of_a_reloaded_module_can_be_collected(recorder: Recorder, load_module: LoadModule) -> None:
+    """With their methods: the key classes of targets are remembered by weak references."""
+    app = load_module(APP + "\ndef record(action, subject=None, additional_fields=None): ...\n")
+    name = app.__name__
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record?subject=args.subject"])
+    references: list[weakref.ref[Any]] = []
+    for _ in range(3):
+        with recorder.request():
+            app.verify(app.Key("k_1"))
+            app.record("update", app.Key("k_2"))
+        references += [weakref.ref(app.Key), weakref.ref(app.Key.__init__)]
+        importlib.reload(app)
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 6

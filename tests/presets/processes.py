@@ -57,6 +57,11 @@ class Served:
         """Return the spans of audit writes."""
         return [span for span in self.spans("INTERNAL") if span["name"].startswith("audit ")]
 
+    def counters(self) -> list[tuple[str, dict[str, Any], int]]:
+        """Return the last values of the library's counters in each process: name, attributes, value."""
+        last = {line["process"]: line["counters"] for line in _lines(self.folder / "counters")}
+        return [(name, attributes, value) for counters in last.values() for name, attributes, value in counters]
+
     def output(self) -> str:
         """Return all that came out of the processes, spans and rows included."""
         return "".join(path.read_text() for path in self.folder.iterdir() if path.is_file())
@@ -102,11 +107,12 @@ def serving(server: str, app: str, folder: Path, variables: Mapping[str, str]) -
 
 def _environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     site = folder / "site"
-    exporter = site / "span_file-1.0.dist-info"
+    exporter = site / "telemetry_files-1.0.dist-info"
     exporter.mkdir(parents=True)
-    (exporter / "METADATA").write_text("Metadata-Version: 2.1\nName: span_file\nVersion: 1.0\n")
+    (exporter / "METADATA").write_text("Metadata-Version: 2.1\nName: telemetry_files\nVersion: 1.0\n")
     (exporter / "entry_points.txt").write_text(
-        "[opentelemetry_traces_exporter]\nfile = presets.apps.span_file:SpanFile\n"
+        "[opentelemetry_traces_exporter]\nfile = presets.apps.telemetry_files:SpanFile\n"
+        "[opentelemetry_metrics_exporter]\nfile = presets.apps.telemetry_files:CounterFile\n"
     )
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     path = [str(site), str(Path(__file__).parents[1])]
@@ -115,6 +121,7 @@ def _environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
         **inherited,
         "PYTHONPATH": os.pathsep.join(path),
         "SPAN_FILE": str(folder / "spans"),
+        "COUNTER_FILE": str(folder / "counters"),
         "AUDIT_LOG": str(folder / "rows"),
         "OTEL_TRACES_EXPORTER": "file",
         "OTEL_METRICS_EXPORTER": "none",

@@ -38,4 +38,4 @@ def need_package(name: str) -> None:
 
 
 def _missing(name: str) -> str:
-    return f"{name} is not installed: {REMEDIES[name]}"
+    return f"{name} is not installed: {REMEDIES.get(name, f'pip install {name}')}"

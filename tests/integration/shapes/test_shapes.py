@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ from presets.processes import COMMANDS, Served, serving, wait_until
 from support.installed import need_package
 
 APPS = "integration.shapes.apps"
-WSGI = ("wsgiref", "waitress")
-ASGI = ("uvicorn",)
+WSGI = ("wsgiref", "waitress", "gunicorn")
+ASGI = ("uvicorn", "gunicorn-uvicorn")
 SERVERS = {
     "wsgiref": "python -m integration.shapes.wsgi_server {app} {port}",
     "waitress": "waitress-serve --listen 127.0.0.1:{port} {app}",
 }
+PACKAGES = {"gunicorn-threads": ("gunicorn",), "gunicorn-uvicorn": ("gunicorn", "uvicorn_worker")}
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,17 @@ class Shape:
 FORBIDDEN = "werkzeug.exceptions.Forbidden"
 SHAPES = {
     "flask decorator factory": Shape(
-        WSGI, "flask_decorator", "require_api_key.<locals>.decorate.<locals>.wrapper?key=flask:g.api_key", FORBIDDEN
+        (*WSGI, "gunicorn-threads"),
+        "flask_decorator",
+        "require_api_key.<locals>.decorate.<locals>.wrapper?key=flask:g.api_key",
+        FORBIDDEN,
     ),
     "flask before_request": Shape(WSGI, "flask_before_request", "authenticate?key=flask:g.api_key", FORBIDDEN),
     "fastapi dependency factory": Shape(
         ASGI, "fastapi_dependencies", "require_scope.<locals>.check", "fastapi.exceptions.HTTPException"
     ),
     "fastapi class instance": Shape(
-        ASGI, "fastapi_dependencies", "KeyChecker.__call__", "fastapi.exceptions.HTTPException", "class/notes"
+        ("uvicorn",), "fastapi_dependencies", "KeyChecker.__call__", "fastapi.exceptions.HTTPException", "class/notes"
     ),
     "starlette middleware": Shape(
         ASGI,
@@ -76,57 +80,58 @@ CASES = [(shape, server) for shape in SHAPES for server in SHAPES[shape].servers
 
 @pytest.mark.parametrize(("name", "server"), CASES)
 def test_row_server_span_and_counters(name: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An allowed, a denied and an anonymous request: only the first one's row and span name the key."""
+    """Allowed, denied and anonymous requests: only the rows and spans of the allowed ones name the key."""
     shape = SHAPES[name]
-    for package in ("opentelemetry.distro", "opentelemetry.exporter.otlp.json.file", shape.app.partition("_")[0]):
+    for package in ("opentelemetry.distro", shape.app.partition("_")[0], *PACKAGES.get(server, (server,))):
         need_package(package)
-    need_package(server)
     for known, command in SERVERS.items():
         monkeypatch.setitem(COMMANDS, known, command)
     variables = {
         "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS": f"{APPS}.{shape.app}:{shape.target}",
         "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": f"{APPS}.common:record",
-        "OTEL_METRICS_EXPORTER": "otlp_json_file",
+        "OTEL_METRICS_EXPORTER": "file",
         "OTEL_METRIC_EXPORT_INTERVAL": "200",
         **shape.variables,
     }
     with serving(server, f"{APPS}.{shape.app}:app", tmp_path, variables) as served:
         wrong = f"{SECRET[:-4]}AAAA"
         headers: list[dict[str, str]] = [{"X-API-Key": SECRET}, {"X-API-Key": wrong}, {}]
-        answers = [httpx.post(f"{served.address}/{shape.path}", headers=one, timeout=60) for one in headers]
-        assert [answer.status_code for answer in answers] == [200, 403, 200], served.output()
-        wait_until(lambda: len(served.server_spans()) >= 3 and sum(_counters(served).values()) >= 4)
+        answers = [httpx.post(f"{served.address}/{shape.path}", headers=one, timeout=60) for one in headers * ROUNDS]
+        assert [answer.status_code for answer in answers] == [200, 403, 200] * ROUNDS, served.output()
+        wait_until(lambda: len(served.server_spans()) >= 3 * ROUNDS and _counters(served).total() >= 4 * ROUNDS)
         _check(served, shape)
     assert SECRET not in served.output()
     assert wrong not in served.output()
 
 
 def _check(served: Served, shape: Shape) -> None:
-    allowed_row, anonymous_row = served.rows()
-    member = allowed_row.pop("request_api_key")
-    assert allowed_row == anonymous_row == {"by": "application"}
-    assert (member["id"], member["name"], member["detail"]) == ("k_ci", "ci", "full")
-    assert (member["scopes"], member["allow_list"]) == (["note:create"], ["note:n_1"])
+    rows = served.rows()
+    members = [row.pop("request_api_key") for row in rows[::2]]
+    assert rows == [{"by": "application"}] * 2 * ROUNDS
+    for member in members:
+        assert (member["id"], member["name"], member["detail"]) == ("k_ci", "ci", "full")
+        assert (member["scopes"], member["allow_list"]) == (["note:create"], ["note:n_1"])
 
-    allowed, denied, anonymous = (_ours(span) for span in served.server_spans())
-    assert allowed == {
+    allowed = {
         "keyaudit.outcome": "accepted",
         "keyaudit.detail": "full",
         "keyaudit.key.id": "k_ci",
         "keyaudit.key.name": "ci",
-        "keyaudit.key.digest": member["digest"],
+        "keyaudit.key.digest": members[0]["digest"],
         "keyaudit.key.scopes": ["note:create"],
         "keyaudit.key.allow_list": ["note:n_1"],
     }
-    assert denied == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": shape.reason}
-    assert anonymous == {}
-    assert {span["trace_id"] for span in served.server_spans()} >= {member["trace_id"]}
+    denied = {"keyaudit.outcome": "denied", "keyaudit.denied.reason": shape.reason}
+    spans = served.server_spans()
+    assert sorted(map(_ours, spans), key=len) == [{}] * ROUNDS + [denied] * ROUNDS + [allowed] * ROUNDS
+    accepted = {span["trace_id"] for span in spans if _ours(span) == allowed}
+    assert {member["trace_id"] for member in members} == accepted
 
     assert _counters(served) == {
-        ("keyaudit.authentications", "accepted", None): 1,
-        ("keyaudit.authentications", "denied", shape.reason): 1,
-        ("keyaudit.audit.writes", "attributed", "full"): 1,
-        ("keyaudit.audit.writes", "none", None): 1,
+        ("keyaudit.authentications", "accepted", None): ROUNDS,
+        ("keyaudit.authentications", "denied", shape.reason): ROUNDS,
+        ("keyaudit.audit.writes", "attributed", "full"): ROUNDS,
+        ("keyaudit.audit.writes", "none", None): ROUNDS,
     }
 
 
@@ -135,15 +140,10 @@ def _ours(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counters(served: Served) -> Counter[tuple[str, str, str | None]]:
-    """Return the counters of the last export: by name, outcome or attribution, and error or detail."""
+    """Return the counters of all processes: by name, outcome or attribution, and error or detail."""
     counters: Counter[tuple[str, str, str | None]] = Counter()
-    lines = [line for line in (served.folder / "log").read_text().splitlines() if line.startswith('{"resourceMetrics"')]
-    if not lines:
-        return counters
-    for scope in json.loads(lines[-1])["resourceMetrics"][0]["scopeMetrics"]:
-        for metric in scope["metrics"] if scope["scope"]["name"] == "otel_keyaudit" else ():
-            for point in metric["sum"]["dataPoints"]:
-                values = {one["key"].rpartition(".")[2]: one["value"]["stringValue"] for one in point["attributes"]}
-                kind = values.get("outcome") or values.get("attribution") or values["stage"]
-                counters[metric["name"], kind, values.get("type") or values.get("detail")] += int(point["asInt"])
+    for name, attributes, value in served.counters():
+        values = {attribute.rpartition(".")[2]: said for attribute, said in attributes.items()}
+        kind = values.get("outcome") or values.get("attribution") or values["stage"]
+        counters[name, kind, values.get("type") or values.get("detail")] += value
     return counters

@@ -9,7 +9,7 @@ from otel_keyaudit.errors import ConfigurationError, shown
 from otel_keyaudit.targets.expressions.expression import decode
 
 _MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
-_PATH = re.compile(rf"{_MODULE}:[^\W\d]\w*(?:\.(?:<locals>\.)?[^\W\d]\w*)*")
+_PATH = re.compile(rf"{_MODULE}:[^\W\d]\w*(?:\.(?:<locals>\.)?[^\W\d]\w*|\.<locals>\.<lambda>)*")
 
 
 def is_path(path: object) -> bool:

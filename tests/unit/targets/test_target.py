@@ -279,6 +279,7 @@ def test_free_variables() -> None:
     [
         *[(AuthTarget, path, "package.module:Qualified.name") for path in [
             "", "m", "m.f", "m:", ":f", "m:f:g", "m f:g", "m:f()", "1m:f", "m:f.", ".m:f", "m:f.<locals>",
+            "m:f.<lambda>", "m:<lambda>",
             "m:<locals>.g", "m.<locals>:g", "m:f.<local>.g", "m/f:g", "?id=a", "m?id=a",
         ]],
         (AuthTarget, "m:f?", "field=expression"),

@@ -18,7 +18,9 @@ from otel_keyaudit.patching.kinds.references import IgnoredHolder
 
 LOCALS = ".<locals>."
 _PRISTINE = "otel_keyaudit.pristine"
-_GENERIC = "<generic parameters of"
+_NAMELESS = ("<generic parameters of", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+"""Code objects in which definitions have the names that they would have around them. Since Python 3.12 list
+comprehensions have none."""
 _FUNCTION_FLAGS = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
 
 CodeChange = Callable[[CodeType], CodeType]
@@ -119,7 +121,7 @@ def _undecorated(function: Any) -> Iterator[FunctionType]:
 def _definitions(code: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
     """Yield the definitions in a code object, each with its qualified name."""
     for child in _children(code):
-        if child.co_name.startswith(_GENERIC):
+        if child.co_name.startswith(_NAMELESS):
             yield from _definitions(child, prefix)
             continue
         yield prefix + child.co_name, child
@@ -132,7 +134,7 @@ def _children(code: CodeType) -> Iterable[CodeType]:
 
 def _inside(prefix: str, code: CodeType) -> str:
     """Return the prefix of the qualified names of the definitions in a code object."""
-    if code.co_name.startswith(_GENERIC):
+    if code.co_name.startswith(_NAMELESS):
         return prefix
     return f"{prefix}{code.co_name}{LOCALS if _is_function(code) else '.'}"
 

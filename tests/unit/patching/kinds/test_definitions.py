@@ -61,6 +61,12 @@ def generators(scope):
         yield scope, key
     return dependency
 
+def lambdas(scope):
+    return lambda key: (scope, key)
+
+def comprehensions(scope):
+    return [lambda key: (one, key) for one in scope][0]
+
 def recursive(scope):
     def count(key): return 0 if not key else 1 + count(key[1:])
     return count
@@ -92,6 +98,8 @@ MAKE: dict[str, Any] = {
     "classes.<locals>.Checker.check": lambda shop, scope: shop.classes(scope)().check,
     "classes.<locals>.Checker.Inner.check": lambda shop, scope: shop.classes(scope).Inner().check,
     "either.<locals>.dependency": lambda shop, scope: shop.either(scope),
+    "lambdas.<locals>.<lambda>": lambda shop, scope: shop.lambdas(scope),
+    "comprehensions.<locals>.<lambda>": lambda shop, scope: shop.comprehensions(scope),
     "generators.<locals>.dependency": lambda shop, scope: shop.generators(scope),
 }
 
@@ -114,7 +122,7 @@ def test_functions_made_before_and_after_are_observed(shop: ModuleType, name: st
 
 def _codes(shop: ModuleType) -> list[int]:
     functions = [shop.require_scope, shop.require_api_key, shop.cached.__wrapped__, shop.Factory.make, shop.classes]
-    return [id(function.__code__) for function in (*functions, shop.either, shop.generators)]
+    return [id(function.__code__) for function in (*functions, shop.either, shop.generators, shop.lambdas)]
 
 
 def test_a_function_made_while_observed_is_described_as_before(shop: ModuleType) -> None:

@@ -1,13 +1,13 @@
-# Needs make and Python 3.10 or newer with venv and pip; nox and uv are installed into .venv/tools/ and do everything else
-# (noxfile.py). `make PYTHON=/path/to/python3 ...` chooses another interpreter.
+# Needs make and Python 3.10 or newer with venv and pip. Installs nox and uv into .venv/tools/, which do everything else
+# (noxfile.py). `make PYTHON=/path/to/python3 ...` selects another interpreter.
 
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$python" && break; done)
 TOOLS := $(CURDIR)/.venv/tools
 NOX := PATH="$(TOOLS)/bin:$$PATH" "$(TOOLS)/bin/nox"
 
-# ARGS go to the command: `make test ARGS="-k merge"`. PYTHONS="3.12 3.13": `make test` on these only. WHEEL=dist/name.whl:
-# `make test` of a wheel that is built already.
+# ARGS: arguments of the command, as in `make test ARGS="-k merge"`. PYTHONS="3.12 3.13": `make test` runs only on these.
+# WHEEL=dist/name.whl: `make test` tests this wheel instead of building one.
 ARGS ?=
 PYTHONS ?=
 WHEEL ?=
@@ -32,25 +32,25 @@ jaeger: .venv/tools/ready ## build Jaeger into the user's cache, once (needs Go)
 tiers: jaeger ## run collectors, Kafka, ingesters and storage on this machine until Ctrl-C (needs Go, Java, Maven)
 	@"$(PYTHON)" examples/tiers/run.py $(ARGS)
 
-check: .venv/tools/ready ## ruff, mypy, import-linter
+check: .venv/tools/ready ## check lint, formatting, types and the direction of imports
 	@$(NOX) -s check
 
 format: .venv/tools/ready ## fix lint and formatting
 	@$(NOX) -s format
 
-check-full: .venv/tools/ready ## the long forms of the checks, three quarters of an hour (ARGS=--quick: half an hour)
+check-full: .venv/tools/ready ## run the long forms of the tests, three quarters of an hour (ARGS=--quick: half an hour)
 	@$(NOX) -s check-full -- $(ARGS)
 
-sabotage: .venv/tools/ready ## break the library in twenty ways; a test must notice each
+sabotage: .venv/tools/ready ## break the library in twenty ways, and check that a test fails each time
 	@$(NOX) -s sabotage -- $(ARGS)
 
-mutation: .venv/tools/ready ## change the library in thousands of small ways and count those noticed (ARGS="row guard": folders)
+mutation: .venv/tools/ready ## count the mutants of the library that the tests notice (ARGS="row guard": folders)
 	@$(NOX) -s mutation -- $(ARGS)
 
-foreign-suites: .venv/tools/ready ## other projects' own tests without and with the library (ARGS="flask httpx": these)
+foreign-suites: .venv/tools/ready ## run other projects' own tests without and with the library (ARGS="flask httpx": these)
 	@$(NOX) -s foreign-suites -- $(ARGS)
 
-bench: .venv/tools/ready ## measure what the library costs, compared with code by hand (ARGS=--quick: two minutes)
+bench: .venv/tools/ready ## measure the cost of the library, compared with code by hand (ARGS=--quick: two minutes)
 	@$(NOX) -s bench -- $(ARGS)
 
 bench-check: .venv/tools/ready ## compare with benchmarks/baseline.json
@@ -59,7 +59,7 @@ bench-check: .venv/tools/ready ## compare with benchmarks/baseline.json
 dist: .venv/tools/ready ## build wheel and sdist into dist/, twice, and check them
 	@$(NOX) -s dist
 
-supply-chain: .venv/tools/ready ## builds, contents, dependencies, SBOM, bandit, zizmor
+supply-chain: .venv/tools/ready ## check builds, contents, dependencies, SBOM, bandit, zizmor
 	@$(NOX) -s supply-chain
 
 docs: .venv/tools/ready ## build the documentation into build/docs/

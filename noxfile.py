@@ -14,9 +14,9 @@ from pathlib import Path
 import nox
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
-MAIN = "3.13"  # static checks, builds and everything else that needs one Python only
-CHECKS = "3.11"  # mypy and ruff; the presets' libraries have no Python in common with the oldest one
-MEASURED = ("tests-3.14", "presets(newest)")  # since 3.14, measuring costs little
+MAIN = "3.13"  # builds, and everything else that needs only one Python
+CHECKS = "3.11"  # mypy and ruff
+MEASURED = ("tests-3.14", "presets(newest)")  # measuring coverage is cheap since 3.14
 PRESETS = "3.13"  # not all of these libraries have releases for every Python
 
 ROOT = Path(__file__).parent
@@ -25,15 +25,15 @@ COVERAGE = BUILD / "coverage"
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 
 ONCE = ("tests/integration", "tests/isolation", "tests/presets", "tests/project")
-"""Slow tests, with servers and processes of their own: MAIN runs them."""
+"""Slow tests, with servers and processes of their own. Only MAIN runs them."""
 IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
 BETWEEN = dict.fromkeys(
     ("3.11", "3.12"), ("tests/promises", "tests/unit/guard", "tests/unit/patching", "tests/unit/request")
 )
-"""Pythons between others that run everything, and the tests of what depends on the interpreter."""
+"""Pythons that run only the tests that depend on the interpreter, because older and newer Pythons run all tests."""
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1580601600"}
-"""2020-02-02, the default of hatchling: two builds have the same bytes."""
+"""2020-02-02, the default of hatchling, so that two builds have the same bytes."""
 
 LOCKS = {
     "tools": (),
@@ -50,7 +50,7 @@ LOCKS = {
     "supply-chain": (),
     "docs": ("pyproject.toml", "--extra", "cli"),
 }
-"""Each lock and the sources it is compiled from, beside the group of the same name in pyproject.toml."""
+"""Each lock with its sources, besides the group of the same name in pyproject.toml."""
 
 nox.needs_version = ">=2026.7"
 nox.options.default_venv_backend = "uv"
@@ -59,12 +59,12 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("EVERY_PYTHON"))
 nox.options.sessions = ["tests", "oldest-3.10", "presets", "coverage", "check"]
 
-# pyenv's shims exist for versions that do not run, so its interpreters come before them
+# pyenv has shims for versions that are not active, so its interpreters come first
 os.environ["PATH"] = os.pathsep.join(
     [*(str(path) for path in sorted(PYENV.glob("versions/3.1?.*/bin"))), os.environ["PATH"]]
 )
-os.environ["NOX_ENABLE_STALENESS_CHECK"] = "1"  # a virtualenv is made again when its Python changes
-# the user's own telemetry settings are no part of any session
+os.environ["NOX_ENABLE_STALENESS_CHECK"] = "1"  # a virtualenv is created again when its Python changes
+# the user's own telemetry settings must not influence a session
 for variable in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[variable]
 
@@ -75,7 +75,7 @@ def synchronize(session: nox.Session, lock: str) -> None:
 
 
 def install_package(session: nox.Session) -> None:
-    """Install the wheel of this checkout, and check that the installed versions are in the ranges it declares."""
+    """Install the wheel of this checkout, and check that the installed versions are in its declared ranges."""
     wheel = os.environ.get("WHEEL") or next((BUILD / "dist").glob("*.whl"))
     session.run_install(
         "uv", "pip", "install", "--quiet", "--no-deps", "--reinstall-package=otel-keyaudit", str(wheel), external=True
@@ -84,14 +84,14 @@ def install_package(session: nox.Session) -> None:
 
 
 def build_distributions(session: nox.Session, folder: Path) -> None:
-    """Build the sdist, and from it the wheel, with the locked backend."""
+    """Build the sdist, and the wheel from the sdist, with the locked backend."""
     shutil.rmtree(folder, ignore_errors=True)
     command = ("uv", "build", "--quiet", "--no-build-isolation", "--no-create-gitignore", "--out-dir", str(folder))
     session.run(*command, env=EPOCH, external=True)
 
 
 def run_pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
-    """Run tests against the installed wheel, and measure their coverage where that costs little or tells much."""
+    """Run tests against the installed wheel, and measure coverage in the sessions of MEASURED."""
     measure = ("coverage", "run", "-m") if session.name in MEASURED else ("python", "-m")
     COVERAGE.mkdir(parents=True, exist_ok=True)
     variables = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{session.name}"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -118,7 +118,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS, requires=["build"])
 def tests(session: nox.Session) -> None:
-    """Run the tests with the newest dependencies; arguments go to pytest."""
+    """Run the tests with the newest dependencies (arguments: pytest's)."""
     if session.python == "3.15" and not shutil.which("cargo"):
         session.skip("orjson has no wheel for Python 3.15 yet, and building it needs Rust")
     synchronize(session, "dev")
@@ -129,7 +129,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=["3.10", "3.14"], requires=["build"])
 def oldest(session: nox.Session) -> None:
-    """Run the tests with the oldest dependencies, on the oldest Python and the newest that has wheels of them."""
+    """Run the tests with the oldest dependencies, on the oldest Python and on the newest that has wheels for them."""
     synchronize(session, "oldest")
     install_package(session)
     run_pytest(session, *(session.posargs or IGNORE_ONCE))
@@ -138,7 +138,7 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PRESETS, requires=["build"])
 @nox.parametrize("lock", ["presets", "presets-oldest"], ids=["newest", "oldest"])
 def presets(session: nox.Session, lock: str) -> None:
-    """Run the tests of presets against the real libraries: their newest releases, and the oldest supported ones."""
+    """Run the tests of presets against the newest and the oldest supported releases of the real libraries."""
     synchronize(session, lock)
     install_package(session)
     arguments = session.posargs or (
@@ -147,7 +147,7 @@ def presets(session: nox.Session, lock: str) -> None:
         "--ignore=tests/integration/jaeger",
         "--ignore=tests/integration/tiers",
     )
-    # elsewhere these tests need not have their libraries
+    # in other sessions, missing libraries skip these tests
     run_pytest(session, *arguments, env={"KEYAUDIT_PRESETS": "1"})
 
 
@@ -162,7 +162,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=CHECKS)
 def check(session: nox.Session) -> None:
-    """Check the sources: ruff, mypy, import-linter. Every check runs, also after a failure."""
+    """Check the sources: ruff, mypy, import-linter. Every check runs, even after a failure."""
     synchronize(session, "dev")
     commands = [
         ("ruff", "check", "."),
@@ -213,9 +213,9 @@ def dist(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def sbom(session: nox.Session) -> None:
-    """Install the wheel of dist/ beside its dependencies alone, and write the SBOM of that environment."""
+    """Install the wheel of dist/ with only its dependencies, as the environment of the SBOM."""
     synchronize(session, "runtime")
-    # by name, so that no path gets into the SBOM
+    # by name, so that the SBOM contains no path
     session.install("--quiet", "--no-deps", "--no-index", "--find-links", "dist", "--reinstall", "otel-keyaudit")
     session.run_install("uv", "pip", "check", external=True)
     session.run("python", "-c", "import otel_keyaudit, otel_keyaudit.testing, sys; assert 'pytest' not in sys.modules")
@@ -238,21 +238,21 @@ def supply_chain(session: nox.Session) -> None:
 
 @nox.session(python=CHECKS)
 def sabotage(session: nox.Session) -> None:
-    """Break the library in twenty ways; a test must notice each."""
+    """Break the library in twenty ways, and check that a test fails each time."""
     synchronize(session, "dev")
     session.run("python", "-m", "tools.sabotage", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def mutation(session: nox.Session) -> None:
-    """Change the library in thousands of small ways and count those that the tests notice (arguments: folders)."""
+    """Count the mutants of the library that the tests notice (arguments: folders)."""
     synchronize(session, "mutation")
     session.run("python", "-m", "tools.mutation", *session.posargs)
 
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Measure what the library costs (`check`: compare with benchmarks/baseline.json)."""
+    """Measure the cost of the library (`check`: compare with benchmarks/baseline.json)."""
     is_short = {"check", "baseline", "--quick"} & {*session.posargs}  # without the peers and PostgreSQL
     synchronize(session, "dev" if is_short else "bench")
     session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "src"})
@@ -263,7 +263,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; a warning is an error."""
     synchronize(session, "docs")
     command = ("mkdocs", "build", "--strict", "--quiet", "--site-dir", str(BUILD / "docs"))
-    session.run(*command, env={"NO_MKDOCS_2_WARNING": "1"})  # an advertisement for another generator
+    session.run(*command, env={"NO_MKDOCS_2_WARNING": "1"})  # it advertises another generator
 
 
 @nox.session(python=MAIN, name="foreign-suites", requires=["build"])
@@ -276,7 +276,7 @@ def foreign_suites(session: nox.Session) -> None:
 
 @nox.session(python=MAIN, name="check-full", requires=["build", "oldest-3.14", "sabotage", "fuzz"])
 def check_full(session: nox.Session) -> None:
-    """Run the checks that have a long form in that form: half an hour (`--quick`: 4 seeds of isolation, not 20)."""
+    """Run the long forms of the tests: half an hour (`--quick`: 4 seeds of isolation, not 20)."""
     synchronize(session, "dev")
     install_package(session)
     full = {"OTEL_KEYAUDIT_FULL": "1"}

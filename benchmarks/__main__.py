@@ -39,7 +39,7 @@ MEASURES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
 BASELINE: Final = Path(__file__).with_name("baseline.json")
 PYTHON: Final = ".".join(platform.python_version_tuple()[:2])
 TOLERANCE: Final = 1.05
-"""A count above the baseline's by more than this factor fails the check."""
+"""Maximum ratio of a count to the baseline; a higher one fails the check."""
 
 
 def main(arguments: Iterable[str]) -> int:

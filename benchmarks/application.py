@@ -1,4 +1,4 @@
-"""The application under measurement: one function that authenticates, one that writes an audit row, nothing else."""
+"""The application under measurement: only a function that authenticates and a function that writes an audit row."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _KEYS: dict[str, Key] = {}
 
 
 def present(key: Key) -> None:
-    """Make this the key of every credential."""
+    """Return this key for every credential from now on."""
     _KEYS["current"] = key
 
 
@@ -60,5 +60,5 @@ def verify(api_key: str) -> Key | None:
 
 
 def record(action: str, resource_type: str, resource_id: str, additional_fields: Any = None) -> Any:
-    """Write an audit row: the audit target. It returns what it would have written."""
+    """Write an audit row: the audit target. It returns the additional fields instead of storing them."""
     return additional_fields

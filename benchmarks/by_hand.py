@@ -1,8 +1,8 @@
-"""The same work by hand, as a good engineer would write it: all figures of ours are ratios to this code.
+"""The same work written by hand, as a good engineer would write it. All figures of the library are ratios to this code.
 
 ``F1`` sets exactly the attributes that the library sets, on the same spans, in as few calls as possible, and writes the
-same row. ``F2`` also looks for the presented credential, moves a foreign member of the reserved name aside, and has one
-``try``. ``F3`` also counts with two OpenTelemetry counters. The digest is known with the key.
+same row. ``F2`` also searches for the presented credential, renames a foreign member with the reserved name, and has
+one ``try``. ``F3`` also counts with two OpenTelemetry counters. The digest is computed beforehand.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class ByHand:
 
     Attributes:
         tracer: Starts audit spans.
-        audit_spans: Each write has a span.
-        is_careful: F2: credential, reserved name, ``try``.
-        counters: F3: of authentications and of writes.
+        audit_spans: Whether each write has a span.
+        is_careful: Whether it does the work of F2: credential, reserved name, ``try``.
+        counters: The counters of authentications and writes, for F3.
     """
 
     tracer: Tracer

@@ -1,4 +1,4 @@
-"""Count the bytecodes that a request executes. They repeat to the unit, so ``make bench-check`` compares them."""
+"""Count the bytecodes that a request executes. The count is reproducible, so ``make bench-check`` compares it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ GOALS: Final = {
     Scenario("dropped", audit_spans=False): 1_500,
     Scenario("none", audit_spans=False): 1_300,
 }
-"""Beyond F1 with spans recorded; else all that the library adds, because F1 has hardly anything to do there."""
+"""Bytecodes beyond F1 if spans are recorded; otherwise all that the library adds, because F1 then does hardly
+anything."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:

@@ -1,6 +1,6 @@
 """Measure ``instrument()`` and ``uninstrument()`` with targets without Python code, among a million objects.
 
-References to such a callable can be found only by a sweep over the objects that the garbage collector knows.
+References to such a callable can only be found by a search through all objects that the garbage collector tracks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MODULE: Final = "benchmarks_compiled"
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """Measure once, because each run sweeps twice over all objects."""
+    """Measure once, because each run searches all objects twice."""
     module = sys.modules[_MODULE] = ModuleType(_MODULE)
     names = [f"record_{number}" for number in range(TARGETS)]
     for name in names:

@@ -1,6 +1,6 @@
 """Compare the CPU time that the library adds to a request with code by hand.
 
-Times belong to a machine, ratios less so. All variants have their turn in each round, so that a disturbance meets all.
+Times depend on the machine, ratios less so. Each round runs all variants, so that a disturbance affects all of them.
 """
 
 from __future__ import annotations

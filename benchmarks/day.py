@@ -2,7 +2,7 @@
 
 Of a thousand keys, half have one scope and one id, 40 % three composites and ten ids, 10 % seven composites and 128
 ids. Their use follows Zipf's law, and some are changed during the day. The row about a key that is created or changed
-holds the full snapshot under every sampler. In a quick day, first uses weigh more, so its sizes say little.
+has the full snapshot under every sampler. In a quick run, first uses have more weight, so its sizes are not meaningful.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROWS_PER_CHANGE = 300
 SEED = 20261123
 SAMPLERS = {"on_change": None, "actions": "create,delete,api_key.*"}
 USES = {"read": 70, "update": 20, "start": 4, "stop": 4, "create": 1, "delete": 1}
-"""Rows of each action, per hundred."""
+"""Number of rows with each action, per hundred."""
 
 RESOURCES = ("workspace", "template", "volume", "image", "secret", "network", "account", "job")
 ACTIONS = ("read", "create", "update", "delete")
@@ -53,7 +53,7 @@ class Event:
     Attributes:
         key: The key of the request.
         action: The action.
-        subject: The key that the row is about, if it is about one.
+        subject: The key that the row is about, if any.
     """
 
     key: ApiKey
@@ -106,7 +106,7 @@ def day(rows: int) -> Iterator[Event]:
     chance = random.Random(SEED)
     admin = ApiKey("k_admin", "admin", ["api_key:*"], ["*:*"])
     keys = [_key(chance, number, of=rows // ROWS_PER_KEY) for number in range(rows // ROWS_PER_KEY)]
-    chance.shuffle(keys)  # the use of a key does not depend on its size
+    chance.shuffle(keys)  # the frequency of a key does not depend on its size
     shares = list(accumulate(1 / rank for rank in range(1, len(keys) + 1)))
     yield Event(admin, "create", admin)
     for key in keys:
@@ -152,7 +152,7 @@ def written(events: list[Event], sampler: str, argument: str | None = None) -> l
 @contextmanager
 def writing(sampler: str, argument: str | None = None) -> Iterator[Callable[..., str]]:
     """Yield a function that writes the row of an event, in a request that has accepted some keys."""
-    provider = tracer_provider("dropped")  # rows have trace and span ids all the same
+    provider = tracer_provider("dropped")  # rows still have trace and span ids
     tracer = trace.get_tracer("benchmarks", tracer_provider=provider)
     options = {} if argument is None else {"sampler_arg": argument}
 

@@ -1,4 +1,4 @@
-"""A measured figure, and the table of all."""
+"""A measured figure, and the table of all figures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Figure:
         name: Identifies it in ``baseline.json``.
         title: What was measured, with its unit.
         value: The result.
-        goal: The highest value that meets the goal, or the lowest if more is better; ``None`` without a goal.
-        higher_is_better: More is better.
+        goal: The maximum that meets the goal, or the minimum if a higher value is better; ``None`` without a goal.
+        higher_is_better: Whether a higher value is better.
         details: Further numbers by title.
     """
 
@@ -28,7 +28,7 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Say whether the goal is met; ``None`` without a goal."""
+        """Return whether the goal is met; ``None`` without a goal."""
         if self.goal is None:
             return None
         return self.value >= self.goal if self.higher_is_better else self.value <= self.goal

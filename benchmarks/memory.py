@@ -12,7 +12,7 @@ from benchmarks.figure import Figure
 from benchmarks.variants import Scenario, Variants
 
 FIRST: Final = 200
-"""Keys after which the measurement begins, so that everything else has been allocated."""
+"""Number of keys before the measurement, so that everything else has been allocated."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
@@ -21,7 +21,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     variants = Variants(Scenario("recorded", audit_spans=True), application.TEXT)
     with variants.request("ours") as request:
         application.present(application.make_key())
-        for _ in range(2 * FIRST):  # fills what is bounded by the number of rows
+        for _ in range(2 * FIRST):  # fills the caches that are bounded by the number of rows
             request()
         before = after = 0
         tracemalloc.start()

@@ -1,6 +1,6 @@
-"""Measure what other products charge for comparable work, where they are installed (``requirements/bench.txt``).
+"""Measure the cost of comparable work in other products, if they are installed (``requirements/bench.txt``).
 
-None of them does the same. Each gets one request's worth of what it can do: show who it was, on a span.
+No other product does the same work. Each records the key or user of one request on a span, as far as it can.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.figure import Figure
 from benchmarks.requests import run
 
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
-"""The work, and the same without the part that is measured."""
+"""The work, and the same work without the measured part."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
@@ -51,16 +51,16 @@ def _microseconds(work: Callable[[], Any], calls: int) -> float:
 
 
 def attributes_of(key: Key) -> dict[str, Any]:
-    """Return the attributes that each peer shows."""
+    """Return the attributes that each peer records."""
     return {"key.id": key.id, "key.name": key.name, "key.scopes": key.scopes, "key.allow_list": key.allow_list}
 
 
 def contrib_hook(key: Key) -> Pair:
-    """Return contrib's ASGI middleware with a hook that shows the key, and without."""
+    """Return contrib's ASGI middleware with and without a hook that records the key."""
     provider = TracerProvider(shutdown_on_exit=False)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        """Answer nothing."""
+        """Send no response."""
 
     def hook(span: Span, scope: Any) -> None:
         for name, value in attributes_of(key).items():
@@ -76,7 +76,7 @@ def contrib_hook(key: Key) -> Pair:
 
 
 def logfire_span(key: Key) -> Pair:
-    """Return a span of Logfire with the key, and nothing."""
+    """Return a function that opens a Logfire span with the key, and a function that does nothing."""
     logfire = importlib.import_module("logfire")
     logfire.configure(send_to_logfire=False, console=False, metrics=False)
 
@@ -90,7 +90,7 @@ def logfire_span(key: Key) -> Pair:
 
 
 def datadog_track_user(key: Key) -> Pair:
-    """Return a request of Datadog's tracer in which the user is tracked, and one in which nobody is."""
+    """Return a request of Datadog's tracer with and without a tracked user."""
     os.environ.update(DD_TRACE_AGENT_URL="http://127.0.0.1:1", DD_INSTRUMENTATION_TELEMETRY_ENABLED="false")
     os.environ.update(DD_APPSEC_ENABLED="true", DD_REMOTE_CONFIGURATION_ENABLED="false")
     tracer = importlib.import_module("ddtrace.trace").tracer

@@ -1,8 +1,8 @@
-"""One request, as a server makes it: every measured call has a request of its own.
+"""Make one request, as a server does. Every measured call has a request of its own.
 
 A request is an ASGI call that passes a framework's entry point, opens a SERVER span as tracing middleware does, and
-runs the endpoint. The whole request is measured, and the plain request is subtracted. So the work of the library where
-requests begin, end and open spans counts as its own cost.
+runs the endpoint. The whole request is measured, and the plain request is subtracted. So the cost of the library
+includes its work at the beginning and the end of requests and at the opening of spans.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def asgi_request(tracer: Tracer, endpoint: Endpoint) -> Request:
         """Receive and send nothing."""
 
     application = Starlette()
-    application.middleware_stack = middleware  # the entry point alone: routing costs the same with and without us
+    application.middleware_stack = middleware  # without routing, whose cost the library does not change
 
     def request() -> Any:
         scope: dict[str, Any] = {**_SCOPE, "headers": _HEADERS.copy()}

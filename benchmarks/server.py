@@ -1,4 +1,4 @@
-"""Compare servers whose rows go to SQLite: the library against F1, each in a process of its own, under load in turn."""
+"""Compare servers that write rows to SQLite, with the library and with F1: separate processes, under load in turn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.figure import Figure
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONNECTIONS: Final = 8
 PATIENCE: Final = 60
-"""Seconds that a server may take to start or to end."""
+"""Maximum number of seconds for a server to start or to end."""
 
 _MESSAGE: Final = (
     f"POST /workspaces HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nx-api-key: {CREDENTIAL}\r\n\r\n".encode()
@@ -53,7 +53,7 @@ def serving(variant: str, folder: Path) -> Iterator[int]:
     """Run a server; yield its port.
 
     Raises:
-        AssertionError: It did not start.
+        AssertionError: The server did not start.
     """
     port_file = folder / f"{variant}.port"
     command = [sys.executable, "-m", "benchmarks.service", variant, str(port_file), str(folder / f"{variant}.sqlite")]

@@ -1,4 +1,4 @@
-"""A thin FastAPI service with contrib's tracing: called in this process, or served by uvicorn in one of its own.
+"""A thin FastAPI service with contrib's tracing: called in this process, or served by uvicorn in another process.
 
 As a program: ``python -m benchmarks.service VARIANT PORT_FILE DATABASE``. It writes its port into the file.
 """
@@ -40,7 +40,7 @@ class Nowhere(SpanExporter):
 
 
 def make_service(variant: str, provider: TracerProvider, store: Store = len) -> FastAPI:
-    """Return the service. The variants differ in nothing but how the key gets into row and span."""
+    """Return the service. The variants differ only in the code that puts the key into row and span."""
     app = FastAPI()
     by_hand = ByHand(trace.get_tracer("benchmarks", tracer_provider=provider), audit_spans=True)
 
@@ -84,7 +84,7 @@ def request(variant: str) -> Iterator[Request]:
 
 
 def main(variant: str, port_file: str, database: str) -> None:
-    """Serve until the process is ended. Each row is committed to SQLite on its own."""
+    """Serve until the process is ended. Each row is committed to SQLite separately."""
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
     application.present(application.make_key())

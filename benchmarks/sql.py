@@ -1,8 +1,8 @@
-"""Answer the questions of examples/sql among many audit rows, in SQLite and PostgreSQL, with and without the indexes.
+"""Run the queries of examples/sql on many audit rows, in SQLite and PostgreSQL, with and without the indexes.
 
-In PostgreSQL, the table is one, and then has a partition for each month. The library writes the rows of a day
-(``day.py``) with the sampler ``on_change``; one in ten has no key, and about one in a thousand is ambiguous. The
-questions are about the first key that was changed. A question that takes too long is stopped.
+PostgreSQL runs them on one table, and on a table with a partition for each month. The library writes the rows of a day
+(``day.py``) with the sampler ``on_change``. One in ten rows has no key, and about one in a thousand is ambiguous. The
+queries are about the first key that was changed. A query that takes too long is stopped.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from integration.sql.databases import QUESTIONS, Database, Partitioned, Postgres
 from support import postgresql
 
 KEYLESS, AMBIGUOUS = 10, 1000
-"""The share of such rows: one in this many."""
+"""One in this many rows is of that kind."""
 
 LIMIT = 30
-"""Seconds after which a question without indexes is stopped."""
+"""Seconds after which a query without indexes is stopped."""
 
 MONTHS = range(1, 13)
 """The months with a partition."""
 
 Limited = Callable[[float], AbstractContextManager[Any]]
-"""Returns a context in which a question is stopped after so many seconds, with a ``TimeoutError``."""
+"""Returns a context manager that stops a query after a number of seconds, with a ``TimeoutError``."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """Ask the questions in each installed database."""
+    """Run the queries in each installed database."""
     number = 500 if quick else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         sqlite = Sqlite(Path(folder, "audit.sqlite"))
@@ -59,7 +59,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 
 def postgresql_figures(sqlite: Sqlite, number: int) -> Iterator[Figure]:
-    """Ask in PostgreSQL, which has the same rows."""
+    """Run the queries in PostgreSQL on the same rows."""
     import psycopg  # noqa: PLC0415 - not everywhere
 
     @contextmanager
@@ -107,7 +107,7 @@ def rows(number: int) -> Iterator[Row]:
 
 
 def answered(name: str, database: Database, limited: Limited, rows: int) -> Iterator[Figure]:
-    """Ask every question several times with the indexes, and once without."""
+    """Run every query several times with the indexes, and once without."""
     database.create_views()
     parameters = first_changed(database)
     found = {
@@ -125,14 +125,14 @@ def answered(name: str, database: Database, limited: Limited, rows: int) -> Iter
 
 
 def first_changed(database: Database) -> dict[str, Any]:
-    """Return the parameters of the questions: the first key that was changed, and its last row."""
+    """Return the parameters of the queries: the first key that was changed, and its last row."""
     (key,) = database.query("SELECT key_id FROM key_changes ORDER BY id LIMIT 1")
     (row,) = database.query("SELECT max(id) AS id FROM key_actions WHERE key_id = :key", {"key": key["key_id"]})
     return {"key": key["key_id"], "row": row["id"]}
 
 
 def seconds(database: Database, query: str, parameters: dict[str, Any]) -> float:
-    """Return how long an answer takes."""
+    """Return the duration of a query."""
     started = time.perf_counter()
     database.query(query, parameters)
     return time.perf_counter() - started
@@ -140,7 +140,7 @@ def seconds(database: Database, query: str, parameters: dict[str, Any]) -> float
 
 @contextmanager
 def sqlite_limit(connection: sqlite3.Connection, limit: float) -> Iterator[None]:
-    """Interrupt a question that takes too long."""
+    """Interrupt a query that takes too long."""
     timer = threading.Timer(limit, connection.interrupt)
     timer.start()
     try:

@@ -1,4 +1,4 @@
-"""Measure the import of the package and ``instrument()`` among many modules, each in a process of its own.
+"""Measure the import of the package, and ``instrument()`` among many modules, each in a separate process.
 
 As a program: ``python -m benchmarks.startup import|instrument``. It prints milliseconds of CPU time.
 """

@@ -30,11 +30,11 @@ ROWS: Final = {"text": application.TEXT, "dict": application.FIELDS}
 
 @dataclass(frozen=True)
 class Scenario:
-    """The circumstances of a request.
+    """The conditions of a request.
 
     Attributes:
-        telemetry: Spans are ``recorded``, ``dropped`` by the sampler, or there is ``none`` because no SDK is set up.
-        audit_spans: Each write has a span.
+        telemetry: ``recorded``: spans are recorded; ``dropped``: the sampler drops them; ``none``: there is no SDK.
+        audit_spans: Whether each write has a span.
     """
 
     telemetry: str = "recorded"
@@ -80,7 +80,7 @@ class Variants:
     """The variants of one request in one scenario.
 
     Args:
-        scenario: The circumstances.
+        scenario: The conditions.
         fields: The additional fields of its row.
     """
 
@@ -102,7 +102,7 @@ class Variants:
 
     @contextmanager
     def request(self, name: str) -> Iterator[Request]:
-        """Yield the request of a variant: the library is on for ``ours`` alone."""
+        """Yield the request of a variant. Only the variant ``ours`` is instrumented."""
         if name != "ours":
             yield self._requests[name]
             return
@@ -112,7 +112,7 @@ class Variants:
 
 @contextmanager
 def instrumented(provider: TracerProvider | None = None, **options: Any) -> Iterator[None]:
-    """Turn the library on."""
+    """Instrument the application."""
     KeyAuditInstrumentor().instrument(tracer_provider=provider, **{**TARGETS, **options})
     try:
         yield

@@ -36,7 +36,7 @@ HEAD = """# Presets
 
 <!-- written by: python docs/_presets.py -->
 
-A preset is a set of ready-made targets for a library. If you name a preset, you need no target strings for that library:
+A preset is a set of ready-made targets for a library. If you name a preset, you need no target strings for it:
 
 ```sh
 export OTEL_PYTHON_KEYAUDIT_PRESETS='drf-api-key,auditlog'
@@ -45,8 +45,8 @@ export OTEL_PYTHON_KEYAUDIT_PRESETS='drf-api-key,auditlog'
 `otel-keyaudit presets` lists all presets and shows which fit your installed packages. If a library is missing or too
 old, its preset is skipped with one warning. With `strict`, this is an error.
 
-The fields of a library's key objects are known even without its preset. So if a function of your own returns such a key,
-its target needs no fields.
+The fields of a library's key objects are known even without its preset. So if a function of your own returns such a
+key, its target needs no fields.
 
 There is no preset for FastAPI itself, because `APIKeyHeader` and the other classes of `fastapi.security` return the
 credential before it is checked. Name [your own dependency](how-to/find-your-functions.md#functions-that-authenticate).
@@ -70,9 +70,9 @@ def _lines(members: dict[str, Preset]) -> Iterator[str]:
     for name, preset in members.items():
         targets = sum(preset.optional_targets.values(), preset.targets)
         kinds = dict.fromkeys(KINDS[target.kind] for target in targets)
-        used_for = ", ".join([*kinds, *["jobs"] * bool(preset.carriers)])
+        purpose = f"Observes {' and '.join(kinds)}" if kinds else "Carries the key of a request into jobs"
         yield f"\n### `{name}`\n\n"
-        yield f"For {used_for}, with {preset.library} {preset.oldest} or newer.\n\n"
+        yield f"{purpose}. Needs {preset.library} {preset.oldest} or newer.\n\n"
         yield f"* **Recorded:** {preset.records}.\n"
         yield f"* **Never read:** {preset.never}.\n"
 

@@ -1,8 +1,8 @@
-"""Count the small changes of the library that its tests notice: `make mutation`, with folders as arguments.
+"""Count the mutants of the library that its tests notice: `make mutation`, with folders as arguments.
 
-mutmut makes and tests the changes. The tests mirror the folders of the package, so the mutants of a folder meet the
-unit tests of that folder and the tests of the promises. A mutant that no test can notice has a `# pragma: no mutate`
-with the reason. Each folder has a copy of the checkout in build/mutation/, in which mutmut keeps its results.
+mutmut creates and tests the mutants. The tests mirror the folders of the package, so the mutants of a folder are tested
+by the unit tests of that folder and the tests of the promises. A line whose mutants no test can notice has a
+`# pragma: no mutate` with the reason. Each folder has a copy of the checkout in build/mutation/ with mutmut's results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACKAGE = Path("src/otel_keyaudit")
 COPIED = ("src", "tests", "examples", "docs")
 
 FACE = "face"
-"""The modules beside the folders: instrumentor, settings, errors and so on."""
+"""The modules outside of the folders: instrumentor, settings, errors and so on."""
 FOLDERS = ("guard", "key", "patching", "request", "targets", "row", "observers", "installation", "presets", "testing")
 
 GUARDED = ("guard/*", "request/attribution.py", "request/state.py", "row/*", "observers/sampling/*")
@@ -31,9 +31,9 @@ OVERALL_FLOOR = 85.0
 """Percentage of the mutants that the tests must notice."""
 
 NOTICED = {1, 3, 24, 36, -11, -24, 152, 255}
-"""Exit codes for which mutmut calls a mutant killed, timed out or crashed."""
+"""Exit codes by which mutmut reports a mutant as killed, timed out or crashed."""
 
-# unraisableexception collects garbage after each test, and a property that fails is tried again and again
+# unraisableexception collects garbage after each test, and Hypothesis runs a failing property repeatedly
 CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["src/"]
@@ -85,7 +85,7 @@ def tested(folder: str) -> dict[str, tuple[int, int]]:
     ]
     own = CONFIGURATION.format(modules=json.dumps(modules), tests=json.dumps(tests))
     (copy / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8") + own, encoding="utf-8")
-    # Python adds only those folders of PYTHONPATH that exist when it starts
+    # Python ignores folders of PYTHONPATH that do not exist when it starts
     (copy / "mutants" / "src").mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(copy / "mutants" / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run(["mutmut", "run", "--max-children", "2"], cwd=copy, env=environment, check=True)
@@ -99,7 +99,7 @@ def tested(folder: str) -> dict[str, tuple[int, int]]:
 
 
 def update(copy: Path) -> None:
-    """Bring the copy of the checkout up to date, leaving unchanged files and mutmut's results alone."""
+    """Update the copy of the checkout, without touching unchanged files and mutmut's results."""
     for part in COPIED:
         current = {path for path in (ROOT / part).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
         for path in current:

@@ -1,6 +1,6 @@
-"""Break the library in a copy, once for each entry of `sabotages.py`, and require a test to fail: `make sabotage`.
+"""Break a copy of the library, once for each entry of `sabotages.py`, and check that a test fails: `make sabotage`.
 
-Arguments choose sabotages by a part of their names.
+Arguments select sabotages by a part of their names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("src/otel_keyaudit")
 AT_ONCE = 2
 SECONDS = 300
-"""How long the tests of one sabotage may take."""
+"""Maximum duration of the tests of one sabotage in seconds."""
 
 MARKED = ("-m", "not hypothesis")  # a property that fails is tried again and again, for the smallest example
 PYTEST = (
@@ -41,7 +41,7 @@ FAILED_ASSERTION = re.compile(r"^FAILED tests/(\S+?::\w+).* - (?:assert\b|Assert
 
 
 def main() -> int:
-    """Try the sabotages and print the test that caught each; return the exit status."""
+    """Run the sabotages and print the test that noticed each; return the exit status."""
     chosen = [one for one in SABOTAGES if all(word in one.name for word in sys.argv[1:])]
     print(f"the tests that must notice {len(chosen)} sabotages, on the library as it is", flush=True)
     code, output = run_tests(None, sorted({path for one in chosen for path in one.tests}))
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def attempt(one: Sabotage) -> tuple[bool, str]:
-    """Return whether a test noticed the sabotage, and its name or the reason why none did."""
+    """Return whether a test noticed the sabotage, and the name of the test or the reason why no test did."""
     try:
         code, output = run_tests(one, one.tests)
     except (LookupError, subprocess.TimeoutExpired) as error:

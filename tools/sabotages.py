@@ -1,4 +1,4 @@
-"""Ways to break the library on purpose, each of which the named tests must notice: the data of `make sabotage`."""
+"""The data of `make sabotage`: edits that break the library, and the tests of which one must fail."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Sabotage:
     r"""One edit of the source.
 
     Attributes:
-        name: The edit in a few words.
-        breaks: The promise that no longer holds.
-        folder: The folder in src/otel_keyaudit that holds the line.
+        name: A short description of the edit.
+        breaks: The consequence for users.
+        folder: The folder in src/otel_keyaudit with the edited line.
         found: A regular expression that matches once in the folder; `^` is the start of a line.
         replaced: The replacement, in which `\1` is the first group of the match.
         tests: The files or folders in tests/ of which at least one test must fail.
@@ -37,7 +37,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="swallow BaseException",
-        breaks="A cancellation or an exit inside of our own work does not reach the application.",
+        breaks="A cancellation or an exit inside the library's own code does not reach the application.",
         folder="guard",
         found=r"(    def run\(.*(?:\n.*)*?except )Exception",
         replaced=r"\1BaseException",
@@ -45,7 +45,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="log the text of any exception",
-        breaks="The text of a foreign exception, which may hold the credential, gets into the logs.",
+        breaks="The message of a foreign exception, which may contain the credential, is in the logs.",
         folder="guard",
         found=r'f": \{error\}" if isinstance\(error, UnreadableError\) else ""',
         replaced=r'f": {error}"',
@@ -61,7 +61,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="share a list between rows",
-        breaks="An application that changes the list of one row changes those of other rows.",
+        breaks="An application that changes the list of one row also changes the lists of other rows.",
         folder="key",
         found=r"copied\[name\] = copy\(copied\[name\]\)",
         replaced=r"pass",
@@ -69,7 +69,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="cache snapshots by id alone",
-        breaks="A key whose scopes were changed is written as it was when it was first seen.",
+        breaks="A key whose scopes were changed is recorded with its first scopes.",
         folder="key",
         found=r"self\.of = snapshots\.__getitem__",
         replaced=r"known = {}\n        self.of = lambda key: known.setdefault(key.id, snapshots[key])",
@@ -85,7 +85,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="drop the withdrawal",
-        breaks="A key that was looked up inside a check that then denies stays the request's key.",
+        breaks="A key that was found inside a check that then denies remains the request's key.",
         folder="request",
         found=r"withdrawn = self\._withdraw\(authentication\)",
         replaced=r"withdrawn = None",
@@ -93,7 +93,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="count nothing when something fails",
-        breaks="Nobody can see in the metrics that the instrumentation is degraded.",
+        breaks="The metrics do not show that the instrumentation is degraded.",
         folder="guard",
         found=r"^( +)self\._metrics\.degraded\.add\(stage, kind\)",
         replaced=r"\1pass",
@@ -109,7 +109,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="forget to end the request",
-        breaks="What outlives its request goes on writing in the name of its key.",
+        breaks="Work that outlives its request writes rows with the key of the request.",
         folder="request",
         found=r"^( +)self\.is_open = False",
         replaced=r"\1pass",
@@ -125,7 +125,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="accept forged members as ours",
-        breaks="A member that a client sends under a reserved name is taken for one of this library, and dropped.",
+        breaks="A client's member with a reserved name is treated as the library's own, and dropped.",
         folder="row",
         found=r"return None if entry is None else entry\[1\]",
         replaced=r"return 1 if entry is None else entry[1]",
@@ -133,7 +133,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="put the lists on the wrong span",
-        breaks="Scopes are on the audit span when the server span has them, and nowhere when it has not.",
+        breaks="Scopes are on the audit span if the server span has them, and on no span if it does not.",
         folder="observers",
         found=r"self\._request\.shows_lists_of == snapshot\.digest",
         replaced=r"self._request.shows_lists_of != snapshot.digest",
@@ -141,7 +141,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="write out values of unknown kinds",
-        breaks="The text of any object, with whatever it shows of itself, gets into rows and spans.",
+        breaks="The string of any object, which may contain a secret, gets into rows and spans.",
         folder="key",
         found=r'^( +)raise RefusedValueError\("a string, an integer or a UUID", value\)',
         replaced=r"\1return str(value)",
@@ -149,7 +149,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="refuse no secrets",
-        breaks="A target may name the credential itself as what is written.",
+        breaks="A target may record the credential itself.",
         folder="targets",
         found=r"^    if secret is None:$",
         replaced=r"    if True:",
@@ -157,7 +157,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="splice before the wrong brace",
-        breaks="In a text with objects inside, the member is put into the first of them.",
+        breaks="In a JSON string with nested objects, the member is inserted into the first of them.",
         folder="row",
         found=r'text\.rindex\("\}"\)',
         replaced=r'text.index("}")',
@@ -165,7 +165,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="let the first of two keys win",
-        breaks="A request that showed two keys is attributed to one of them, which is a guess.",
+        breaks="A request that presented two keys is attributed to one of them, which is a guess.",
         folder="request",
         found=r"^( +)if self\._count > 1 or self\._unnamed:\n.*\n +\(\(accepted,\),\) =",
         replaced=r"\1(accepted, *_), *_ =",
@@ -173,7 +173,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="leave our code in functions",
-        breaks="After uninstrument() the application's functions are not what they were.",
+        breaks="After uninstrument(), the application's functions differ from the originals.",
         folder="patching",
         found=r"^( +)self\._site\.change\(lambda code: without_observer\(code, self\._observer\)\)",
         replaced=r"\1pass",
@@ -181,7 +181,7 @@ SABOTAGES = (
     ),
     Sabotage(
         name="take a failing sampler for minimal",
-        breaks="Rows written while the sampler fails lead nowhere, since no full row was written.",
+        breaks="The digest of a row that is written while the sampler fails leads to no full row.",
         folder="observers",
         found=r"^( +)_detail = _FULL",
         replaced=r"\1_detail = Detail.MINIMAL",

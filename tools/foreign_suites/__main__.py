@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def compare(project: Project) -> bool:
-    """Run a suite twice, print the outcomes that differ, and return whether there are none."""
+    """Run a suite twice, print differing outcomes, and return whether all outcomes are equal."""
     with TemporaryDirectory(prefix="keyaudit-foreign-") as name:
         folder = unpack(sdist(project.name), Path(name))
         without, _ = run(project, folder, "without")

@@ -1,4 +1,4 @@
-"""The projects whose tests are run, and the functions of each that the library observes meanwhile."""
+"""The projects whose tests are run, and the functions that the library observes in each."""
 
 from __future__ import annotations
 

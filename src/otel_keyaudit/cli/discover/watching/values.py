@@ -22,8 +22,8 @@ _ROWS: Final = {
 
 
 _NO_KEY_PACKAGES: Final = frozenset({
-    "aiohttp", "anyio", "asyncpg", "httpcore", "httpx", "jinja2", "peewee", "psycopg", "psycopg2", "pydantic", "pymongo",
-    "redis", "requests", "sqlalchemy", "sqlmodel", "structlog", "loguru", "urllib3", "uvicorn", "werkzeug",
+    "aiohttp", "anyio", "asyncpg", "httpcore", "httpx", "jinja2", "peewee", "psycopg", "psycopg2", "pydantic",
+    "pymongo", "redis", "requests", "sqlalchemy", "sqlmodel", "structlog", "loguru", "urllib3", "uvicorn", "werkzeug",
 })  # fmt: skip
 
 

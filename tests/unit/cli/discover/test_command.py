@@ -141,6 +141,128 @@ async def handle(scope):
     resolve(header(scope))
 """
 )
+MIDDLEWARE = (
+    KEY
+    + """
+class Request:
+    def __init__(self, scope):
+        self.scope = scope
+def look_up(hashed): return Key() if hashed else None
+class KeyMiddleware:
+    async def dispatch(self, request, call_next):
+        request.scope.setdefault("state", {})["pool"] = SimpleNamespace(id=1)
+        hashed = hash(header(request.scope))
+        request.scope["state"]["api_key"] = look_up(hashed)
+        return await call_next(request)
+def current_key(request): return request.scope["state"]["api_key"]
+async def endpoint(request): return None if current_key(request) is None else "answer"
+async def handle(scope):
+    await KeyMiddleware().dispatch(Request(scope), endpoint)
+"""
+)
+BACKEND = (
+    KEY
+    + """
+class HTTPConnection:
+    def __init__(self, scope):
+        self.scope = scope
+class AuthCredentials:
+    def __init__(self, scopes): self.scopes = scopes
+class User:
+    def __init__(self, username): self.username = username
+class KeyBackend:
+    async def authenticate(self, conn):
+        token = header(conn.scope)
+        return (AuthCredentials(["a:read"]), User("bob")) if token else None
+async def handle(scope):
+    await KeyBackend().authenticate(HTTPConnection(scope))
+"""
+)
+NESTED = (
+    KEY
+    + """
+class ApiKeyParts:
+    def __init__(self, raw): self.id, self.part = raw[:4], raw[4:]
+class Limit:
+    def __init__(self): self.id, self.name = 7, "per minute"
+class AuthContext:
+    def __init__(self, key): self.user, self.api_key = SimpleNamespace(id="u_1"), key
+def decode_api_key(raw): return ApiKeyParts(raw)
+def fetch_and_verify(key_id, part): return Key()
+def rate_limit_of(raw): return Limit()
+def authenticate_api_key(raw):
+    rate_limit_of(raw)
+    parts = decode_api_key(raw)
+    return AuthContext(fetch_and_verify(parts.id, parts.part))
+def current_context(raw):
+    return authenticate_api_key(raw)
+async def handle(scope):
+    raw = header(scope)
+    if raw:
+        current_context(raw)
+"""
+)
+CACHED = (
+    KEY
+    + """
+class Cache:
+    def __init__(self): self.stored = {}
+    def get(self, name): return self.stored.get(name)
+    def set(self, name, value): self.stored[name] = value
+cache = Cache()
+def look_up(hashed): return Key()
+def verify(raw):
+    found = cache.get(f"key:{raw}")
+    if found is None:
+        found = look_up(hash(raw))
+        cache.set(f"key:{raw}", found)
+    return found
+async def handle(scope):
+    raw = header(scope)
+    if raw:
+        verify(raw)
+        verify(raw)
+"""
+)
+SECRET_ID = (
+    KEY
+    + """
+from enum import Enum
+class Scope(Enum):
+    READ = "a:read"
+class Row:
+    def __init__(self, raw): self.id, self.user_id, self.scopes, self.label = raw, "u_1", [Scope.READ], "ci"
+def verify(raw): return Row(raw) if raw else None
+async def handle(scope):
+    verify(header(scope))
+"""
+)
+BASIC = (
+    KEY
+    + """
+from base64 import b64decode
+class User:
+    def __init__(self): self.id, self.name, self.roles = 1, "bob", ["admin"]
+def find_user(name): return User()
+def authenticate(name, password): return find_user(name)
+async def handle(scope):
+    raw = header(scope, b"authorization")
+    if raw:
+        name, _, password = b64decode(raw.split()[1]).decode().partition(":")
+        authenticate(name, password)
+"""
+)
+STREAM = (
+    KEY
+    + """
+async def current_key(raw):
+    yield {"id": "t_1", "scopes": {"a:read": True}, "name": "x"}
+async def handle(scope):
+    raw = header(scope)
+    if raw:
+        async for _ in current_key(raw): pass
+"""
+)
 NOTHING = (
     KEY
     + """
@@ -206,6 +328,27 @@ def test_the_right_functions_come_first(
     assert found["audit"][0] == audit
 
 
+@pytest.mark.parametrize(
+    ("source", "header", "value", "expected"),
+    [
+        (MIDDLEWARE, "x-api-key", CREDENTIAL, "shop:KeyMiddleware.dispatch?key=args.request.state.api_key"),
+        (
+            BACKEND, "x-api-key", CREDENTIAL,
+            "shop:KeyBackend.authenticate?key=return[1]&id=username&scopes=return[0].scopes",
+        ),
+        (NESTED, "x-api-key", CREDENTIAL, "shop:authenticate_api_key?key=return.api_key"),
+        (CACHED, "x-api-key", CREDENTIAL, "shop:verify"),
+        (SECRET_ID, "x-api-key", CREDENTIAL, "shop:verify?id=user_id&name=label&scopes=scopes[].value"),
+        (BASIC, "authorization", "Basic Ym9iOnMzY3JldC1jcmVkZW50aWFsLW9mLWtfMQ==", "shop:authenticate?scopes=roles"),
+        (STREAM, "x-api-key", CREDENTIAL, "shop:current_key?scopes=scopes|true_keys"),
+    ],
+    ids=["middleware", "backend", "nested", "cached", "secret-id", "basic", "stream"],
+)  # fmt: skip
+def test_kinds_of_authentication(tmp_path: Path, source: str, header: str, value: str, expected: str) -> None:
+    """A key that is stored, nested, cached or streamed; parsers, caches and user look-ups do not come first."""
+    assert targets(tmp_path, source, header, value)["auth"][0] == expected
+
+
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:
     """A function that was not given the credential, and one without a place for fields, are no candidates."""
     assert targets(tmp_path, PLAIN) == {"auth": ["shop:verify"], "audit": ["shop:record"]}
@@ -215,6 +358,41 @@ def test_a_library_does_not_replace_the_service(tmp_path: Path) -> None:
     """An ORM also receives the credential, and returns the key; it comes after the function of the service."""
     found = targets(tmp_path, LIBRARY)
     assert found == {"auth": ["shop:resolve", "orm:from_db"], "audit": []}
+
+
+def test_the_installed_service_is_no_library(tmp_path: Path) -> None:
+    """The command names its package, in a script, a module or an application."""
+    package = tmp_path / "site-packages" / "shopkit"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(PLAIN, encoding="utf-8")
+    source = "import sys; sys.path.insert(0, 'site-packages')\nfrom shopkit import handle\n"
+    (tmp_path / "shop.py").write_text(source, encoding="utf-8")
+    service = SERVICE.format(module="shop", header="x-api-key", value=CREDENTIAL)
+    (tmp_path / "service.py").write_text(service, encoding="utf-8")
+    program = [sys.executable, "-m", "otel_keyaudit", "discover", "--json", "--", sys.executable, "service.py"]
+    done = subprocess.run(
+        [*program, "shopkit:app"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    found = [one["target"] for one in json.loads(done.stdout)["targets"]]
+    assert found == ["shopkit:verify", "shopkit:record"]
+
+
+@pytest.mark.parametrize(
+    ("program", "remark"),
+    [
+        ("raise SystemExit(3)", "no HTTP request reached the service, which ended with status 3"),
+        ("import service; service.request([(b'accept', b'*/*')])", "no request had an API key"),
+    ],
+)
+def test_the_reason_why_nothing_was_found(tmp_path: Path, program: str, remark: str) -> None:
+    """A service that ends, and requests without a key, are named."""
+    (tmp_path / "shop.py").write_text(PLAIN, encoding="utf-8")
+    service = SERVICE.format(module="shop", header="x-api-key", value=CREDENTIAL)
+    (tmp_path / "service.py").write_text(service, encoding="utf-8")
+    command = [sys.executable, "-m", "otel_keyaudit", "discover", "--", sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert remark in done.stdout
 
 
 def test_lines_for_people(tmp_path: Path) -> None:

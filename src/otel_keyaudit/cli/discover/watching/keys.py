@@ -41,6 +41,7 @@ _PARSER: Final = 8
 _INSIDE: Final = 6
 _INSIDE_WITH_NAME: Final = 2
 _MAX_INSIDE: Final = 20
+_MIN_EVIDENCE: Final = 4
 
 
 def places(value: object, root: str = "return") -> Iterator[Place]:
@@ -69,8 +70,23 @@ def describe_key(
         credentials: The credentials of the requests.
         is_outer: A function that this one called returned a key, too.
     """
+    found = list(found)
     described = (_key(function, place, strength, credentials, _OUTER * is_outer) for place in found)
-    return max(filter(None, described), key=itemgetter("score"), default=None)
+    best = max(filter(None, described), key=itemgetter("score"), default=None)
+    if best is not None and best["key"].endswith("]"):
+        _add_scopes_beside(best, found)
+    return best
+
+
+def _add_scopes_beside(described: dict[str, Any], found: Iterable[Place]) -> None:
+    """Add the scopes of another element of a tuple, as of ``(AuthCredentials, user)``."""
+    names = KEY_MEMBERS["scopes"]
+    if first_of(names, described["members"]) is None:
+        for source, value, _ in found:
+            stored = content(value)
+            name = first_of(names, stored)
+            if name is not None:
+                described["fields"]["scopes"] = f"{source}.{_list_expression(name, stored[name])}"
 
 
 def _key(
@@ -99,7 +115,8 @@ def _key(
         if name is not None:
             fields[field] = name if field == "name" else _list_expression(name, usable[name])
     likeness += len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
-    if strength < DIRECT and likeness + max(weight, 0) < 4:
+    evidence = likeness + max(weight, 0) + (max(function.auth_weight, 0) if strength == LOCAL else 0)
+    if strength < DIRECT and evidence < _MIN_EVIDENCE:
         return None
     if likeness < 2 and weight + function.auth_weight < 3:
         return None

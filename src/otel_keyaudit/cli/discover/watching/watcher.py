@@ -221,7 +221,8 @@ class Watcher(Recorder):
         """Record the key that a call returned, unless a call inside of it, which held the credential, returned it."""
         inner = {} if call is None else call.inner
         is_outer = any(strength >= held for strength in inner.values())
-        own = [place for place in found if inner.get(id(place[1]), 0) < held]
+        before = set((call.stored or {}).values()) if call is not None else set()
+        own = [place for place in found if inner.get(id(place[1]), 0) < held and id(place[1]) not in before]
         described = describe_key(function, own, held, self._credentials, is_outer=is_outer)
         if described is not None:
             function.keep(described)

@@ -195,7 +195,7 @@ async def send(address: str, requests: list[Sent]) -> None:
 
 @pytest.mark.parametrize("server", [on_uvicorn, on_waitress])
 def test_no_decision_is_in_the_row_of_another_request(server: Any, recorder: Recorder) -> None:
-    """Rows at the end have the three decisions of their request, rows inside a check the first and the open one."""
+    """Rows at the end have three decisions of their request; rows inside a check have the first and the open one."""
     ROWS.clear()
     requests = mixed(COUNT, 1)
     recorder.instrument(**TARGETS)

@@ -65,7 +65,7 @@ async def _in_process(app: ASGIApp, requests: list[traffic.Sent]) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_in_process(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """In one event loop, without sockets."""
+    """Requests in one event loop, without sockets, keep their own keys."""
     app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
     asyncio.run(_in_process(app, requests))
@@ -74,7 +74,7 @@ def test_in_process(seed: int, instrumented: Recorder, caplog: pytest.LogCapture
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_on_uvicorn(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Over sockets, with connections that are kept alive."""
+    """Requests over kept-alive connections keep their own keys."""
     app = INSTRUMENTED[(seed + 2) % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = traffic.mixed(COUNT, seed)
     with serving(app) as port:
@@ -84,7 +84,7 @@ def test_on_uvicorn(seed: int, instrumented: Recorder, caplog: pytest.LogCapture
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_aborted_at_any_await(seed: int, instrumented: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Requests are cancelled wherever they happen to be: what they wrote is right, and nothing is left."""
+    """Requests that are cancelled at any await have written correct rows and leave nothing behind."""
     app = INSTRUMENTED[seed % len(INSTRUMENTED)](instrumented.tracer_provider)
     requests = [sent for sent in traffic.mixed(COUNT, seed) if sent.place not in service.UNKNOWN_PLACES]
     asyncio.run(_abort(app, requests, random.Random(seed)))
@@ -110,7 +110,7 @@ async def _abort(app: ASGIApp, requests: list[traffic.Sent], choose: random.Rand
 
 
 def test_pipelined_on_one_connection(instrumented: Recorder) -> None:
-    """The server starts a connection's next request in the previous one's context: each has its own key, or none."""
+    """Each request has its own key or none, although the server starts it in the context of the previous one."""
     requests = [
         traffic.Sent(f"n{number}.", f"k{number}" if number % 3 else "", "async", ("background", "endpoint")[number % 2])
         for number in range(60)
@@ -121,7 +121,7 @@ def test_pipelined_on_one_connection(instrumented: Recorder) -> None:
 
 
 def test_uninstrumented_while_requests_are_running(instrumented: Recorder) -> None:
-    """Requests that are in flight when the library goes off end as usual, and rows name their own key or none."""
+    """Requests in flight while the library is removed end as usual, and their rows name their own key or none."""
     requests = traffic.mixed(200, 1)
     app = nothing(instrumented.tracer_provider)
 

@@ -55,7 +55,7 @@ def _line_of(record: logging.LogRecord) -> tuple[str, str]:
 
 
 def test_an_audit_logger_has_the_key_in_extra(keyaudit_recorder: Recorder, kept: Kept) -> None:
-    """The preset "logging": the record has it as an attribute, and the line that logged is still the application's."""
+    """The record has the key as an attribute, and its line number is still that of the application."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
 
     extra = {"action": "note.create", "title": "tea"}
@@ -78,7 +78,7 @@ def test_an_audit_logger_has_the_key_in_extra(keyaudit_recorder: Recorder, kept:
 
 
 def test_a_logger_of_any_name_is_an_audit_log_by_a_target(keyaudit_recorder: Recorder, kept: Kept) -> None:
-    """A name of the user's own needs no preset: the target says which logger is meant."""
+    """A target can select a logger by its name, without a preset."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
 
     target = "logging:Logger.makeRecord?fields=args.extra&when=args.name|is:journal*&action=args.name"
@@ -116,7 +116,7 @@ def _structlog_write(renderer: str, output: StringIO) -> Callable[[], object]:
 
 
 def test_an_event_of_structlog_has_the_key(keyaudit_recorder: Recorder) -> None:
-    """The preset "structlog": the key is added after the calling line was found, before the event is rendered."""
+    """The preset adds the key after structlog found the calling line and before the event is rendered."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
 
     output = StringIO()
@@ -131,7 +131,7 @@ def test_an_event_of_structlog_has_the_key(keyaudit_recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("renderer", ["logfmt", "key and value", "console"])
 def test_each_renderer_of_structlog_is_reached(renderer: str, keyaudit_recorder: Recorder) -> None:
-    """Whatever the form of the text, the allowed request's names the key."""
+    """The rendered event of the allowed request names the key in every format."""
     output = StringIO()
     keyaudit_recorder.instrument(presets=["flask-httpauth", "structlog"])
     _sent(_structlog_write(renderer, output), keyaudit_recorder)
@@ -141,7 +141,7 @@ def test_each_renderer_of_structlog_is_reached(renderer: str, keyaudit_recorder:
 
 
 def test_structlog_over_the_standard_library_has_the_key_in_extra(keyaudit_recorder: Recorder, kept: Kept) -> None:
-    """The logger's own name says that it is an audit log."""
+    """The name of the logger selects it as an audit log."""
     import structlog  # noqa: PLC0415 - not everywhere
 
     keyaudit_recorder.instrument(presets=["flask-httpauth", "structlog"])
@@ -169,7 +169,7 @@ def loguru_lines() -> Iterator[list[dict[str, Any]]]:
 
 
 def test_an_event_of_loguru_has_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:
-    """The preset "loguru": the key is in ``extra``; message and calling line are the application's."""
+    """The key is in ``extra``; message and calling line stay the application's."""
     from loguru import logger  # noqa: PLC0415 - not everywhere
 
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415
@@ -191,7 +191,7 @@ def test_an_event_of_loguru_has_the_key(keyaudit_recorder: Recorder, loguru_line
 
 
 def test_each_sink_of_loguru_receives_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:
-    """The sinks share the application's record, which is not changed."""
+    """Each sink receives the key, and the record that they share is not changed."""
     from loguru import logger  # noqa: PLC0415 - not everywhere
 
     from otel_keyaudit import ApiKey, use_key  # noqa: PLC0415

@@ -89,7 +89,7 @@ def _outage() -> bool:
 
 
 def test_drf_permission_classes_are_one_decision(recorder: Recorder) -> None:
-    """All classes of a view allow, or the first that refuses decides."""
+    """All classes of a view allow, or the first class that refuses decides."""
     recorder.instrument(presets="drf")
     yes, no = _permission(lambda: True), _permission(lambda: False)
 
@@ -116,7 +116,7 @@ def test_drf_outage_is_an_error(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("combine", [lambda a, b: a | b, lambda a, b: b | a])
 def test_drf_alternatives_are_one_decision(combine: Callable[[Any, Any], Any], recorder: Recorder) -> None:
-    """One part of ``A | B`` refuses, while the whole grants."""
+    """``A | B`` grants although one part refuses."""
     recorder.instrument(presets="drf")
 
     view = _view(combine(_permission(lambda: False), _permission(lambda: True)))
@@ -126,7 +126,7 @@ def test_drf_alternatives_are_one_decision(combine: Callable[[Any, Any], Any], r
 
 
 def test_drf_conjunction_is_one_decision(recorder: Recorder) -> None:
-    """One part of ``A & B`` grants, while the whole refuses."""
+    """``A & B`` refuses although one part grants."""
     recorder.instrument(presets="drf")
 
     view = _view(_permission(lambda: True) & _permission(lambda: False))
@@ -136,7 +136,7 @@ def test_drf_conjunction_is_one_decision(recorder: Recorder) -> None:
 
 
 def test_drf_object_permission_names_the_object(recorder: Recorder) -> None:
-    """Type and id of a model's object are the resource of the decision."""
+    """The resource of the decision is the type and id of the model's object."""
     from presets.django_project.models import Note  # noqa: PLC0415 - not everywhere
 
     recorder.instrument(presets="drf")
@@ -147,7 +147,7 @@ def test_drf_object_permission_names_the_object(recorder: Recorder) -> None:
 
 
 def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
-    """``Http404`` hides that the object exists, and refuses nevertheless."""
+    """``Http404`` hides that the object exists, and counts as a refusal."""
     from django.http import Http404  # noqa: PLC0415 - not everywhere
 
     def hide() -> bool:
@@ -160,7 +160,7 @@ def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
 
 
 def test_drf_question_about_another_method_is_no_decision(recorder: Recorder) -> None:
-    """The browsable API asks which forms to show, and refuses nothing."""
+    """The browsable API asks which forms to show, which is no decision."""
     from rest_framework.request import Request, clone_request  # noqa: PLC0415 - not everywhere
     from rest_framework.test import APIRequestFactory  # noqa: PLC0415
     from rest_framework.views import APIView  # noqa: PLC0415
@@ -220,7 +220,7 @@ def test_oauth_toolkit_ignores_intermediate_requirements(recorder: Recorder) -> 
 
 
 def test_oauth_toolkit_requires_the_scopes_of_a_class_of_the_application(recorder: Recorder) -> None:
-    """``get_scopes`` is made to be overridden."""
+    """An application can override ``get_scopes``."""
     from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
 
     class Own(TokenHasScope):
@@ -251,7 +251,7 @@ def test_oauth_toolkit_requirement_that_fails_is_an_error(recorder: Recorder) ->
 
 
 def test_oauth_toolkit_alternative_that_refused_is_no_requirement(recorder: Recorder) -> None:
-    """``A | B`` was granted by B, so only B's requirement explains it."""
+    """Only the requirement of B explains ``A | B`` if B granted it."""
     from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
 
     class NeedsDelete(TokenHasScope):
@@ -266,7 +266,7 @@ def test_oauth_toolkit_alternative_that_refused_is_no_requirement(recorder: Reco
 
 
 def test_oauth_toolkit_outage_is_an_error(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The token cannot be checked."""
+    """An outage in which the token cannot be checked is an error."""
     from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere
     from oauth2_provider.models import AccessToken  # noqa: PLC0415
 
@@ -298,7 +298,7 @@ def test_drf_scoped_permissions_requires_the_scope_of_the_view(
 
 
 def test_drf_scoped_permissions_outage_is_an_error(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scopes cannot be read."""
+    """An outage in which the scopes cannot be read is an error."""
     from drf_scoped_permissions.models import ScopedAPIKey  # noqa: PLC0415 - not everywhere
     from drf_scoped_permissions.permissions import HasAPIKeyOrGroupScope  # noqa: PLC0415
 
@@ -380,7 +380,7 @@ def test_litestar_api_auth_guard_requires_its_scopes(
 
 
 def test_litestar_api_auth_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
-    """The state of the request cannot be read."""
+    """An outage in which the state of the request cannot be read is an error."""
     from litestar_api_auth.guards import require_scope  # noqa: PLC0415 - not everywhere
 
     keyaudit_recorder.instrument(presets="litestar-api-auth")
@@ -430,7 +430,7 @@ def test_authx_requires_the_scopes_of_the_check(
 
 
 def test_authx_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
-    """The scopes of the token cannot be read."""
+    """An outage in which the scopes of the token cannot be read is an error."""
     from authx._internal._scopes import has_required_scopes  # noqa: PLC0415 - not everywhere
 
     class Broken(list[str]):
@@ -636,7 +636,7 @@ def test_casbin_object_that_is_no_string_is_no_requirement(keyaudit_recorder: Re
 
 @pytest.mark.parametrize("kind", ["Enforcer", "AsyncEnforcer"])
 def test_casbin_outage_is_an_error(kind: str, recorder: Recorder) -> None:
-    """A function of the policy fails."""
+    """A failing function of the policy is an error."""
     recorder.instrument(presets="casbin")
     enforcer = _enforcer(kind=kind)
     enforcer.fm.get_functions = _outage
@@ -646,7 +646,7 @@ def test_casbin_outage_is_an_error(kind: str, recorder: Recorder) -> None:
 
 
 def test_casbin_decides_in_an_event_loop(recorder: Recorder) -> None:
-    """Requests that check at once keep their own decisions; a batch is a decision for each of its requests."""
+    """Concurrent requests keep their own decisions, and a batch is one decision for each of its requests."""
     recorder.instrument(presets="casbin")
     enforcer = _enforcer(kind="AsyncEnforcer")
 

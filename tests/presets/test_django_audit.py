@@ -107,7 +107,7 @@ def _assert_rows(name: str, recorder: Recorder) -> None:
 
 
 def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder: Recorder) -> None:
-    """There is no place for a key in its row, so only the span has it."""
+    """The row of easy-audit has no place for a key, so only the span names it."""
     from easyaudit.models import CRUDEvent  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
@@ -128,7 +128,7 @@ def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder:
 
 
 def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Recorder) -> None:
-    """Its log of authentications has the key of the request; a refused request's entry has none."""
+    """The library's own log has the key of the request, and no key for a refused request."""
     from keysmith.models import TokenAuditLog  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.credentials import keysmith  # noqa: PLC0415 - not everywhere
@@ -149,7 +149,7 @@ def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Rec
 
 
 def test_an_object_whose_primary_key_is_a_secret_is_not_named_on_a_span(recorder: Recorder) -> None:
-    """A log entry about a token tells the token in its row; we do not repeat it."""
+    """A log entry about a token contains the token; the library does not repeat it."""
     from auditlog.models import LogEntry  # noqa: PLC0415 - not everywhere
     from django.contrib.auth.models import User  # noqa: PLC0415
     from rest_framework.authtoken.models import Token  # noqa: PLC0415

@@ -49,7 +49,7 @@ MODELS = (
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_key_is_read_without_a_question_to_the_database(model: str, recorder: Recorder) -> None:
-    """A query would cost time, and fail in asynchronous code."""
+    """Reading the key runs no query, which would cost time and fail in asynchronous code."""
     from django.db import connection  # noqa: PLC0415 - not everywhere
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
@@ -83,7 +83,7 @@ def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Reco
 
 
 def test_a_text_as_credential_is_no_key(recorder: Recorder) -> None:
-    """Some libraries leave the presented key itself in ``request.auth``: it is passed by, and nothing is degraded."""
+    """A string in ``request.auth`` can be the presented key itself, so it is skipped without a failure."""
     from presets.django_project.credentials import drf_simple_apikey  # noqa: PLC0415 - not everywhere
 
     credential = drf_simple_apikey()

@@ -51,7 +51,7 @@ def test_bulk_create_with_history_names_the_key_in_each_row(on_each: Recorder) -
 
 @pytest.mark.parametrize("fields", [["title"], []])
 def test_bulk_update_with_history_names_the_key_in_each_row(fields: list[str], recorder: Recorder) -> None:
-    """Also if only records are created, because no field is updated."""
+    """Rows have the key too if only records are created and no field is updated."""
     from simple_history.utils import bulk_update_with_history  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import HistoryNote  # noqa: PLC0415
@@ -68,7 +68,7 @@ def test_bulk_update_with_history_names_the_key_in_each_row(fields: list[str], r
 
 
 def test_bulk_history_keeps_the_members_of_the_application(recorder: Recorder) -> None:
-    """``custom_historical_attrs`` gives all records the same dict, which is not changed."""
+    """All records share one dict from ``custom_historical_attrs``, which is not changed."""
     from simple_history.utils import bulk_create_with_history  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import HistoryNote  # noqa: PLC0415
@@ -86,7 +86,7 @@ def test_bulk_history_keeps_the_members_of_the_application(recorder: Recorder) -
 
 
 def test_bulk_history_without_a_key_has_no_member(recorder: Recorder) -> None:
-    """The write is counted."""
+    """A bulk write without a key is counted."""
     from simple_history.utils import bulk_create_with_history  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import HistoryNote  # noqa: PLC0415
@@ -103,7 +103,7 @@ def test_bulk_history_without_a_key_has_no_member(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("is_bulk", [True, False])
 def test_history_without_a_place_is_failed(is_bulk: bool, recorder: Recorder) -> None:
-    """A record that cannot receive the key is a loss, and losses are counted; without a key nothing is lost."""
+    """A record that cannot receive the key counts as failed; without a key nothing is counted as failed."""
     from simple_history.utils import bulk_create_with_history  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import PlainHistoryNote  # noqa: PLC0415
@@ -127,7 +127,7 @@ def test_history_without_a_place_is_failed(is_bulk: bool, recorder: Recorder) ->
 
 
 def test_record_that_gets_a_reason_later_keeps_its_key(recorder: Recorder) -> None:
-    """``update_change_reason`` reads the record again and saves it, here in a request with another key."""
+    """``update_change_reason`` saves the record again in another request, and the record keeps its first key."""
     from simple_history.utils import update_change_reason  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import HistoryNote  # noqa: PLC0415
@@ -195,7 +195,7 @@ def test_asynchronous_bulk_create_of_auditlog_names_the_key(recorder_on_postgres
 
 
 def test_bulk_create_of_other_models_is_not_observed(recorder: Recorder) -> None:
-    """The target is a method of all models."""
+    """The target is a method of all models, so other models are skipped."""
     from presets.django_project.models import EasyAuditNote  # noqa: PLC0415 - not everywhere
 
     recorder.instrument(presets=["auditlog", "simple-history", "easy-audit"])
@@ -205,7 +205,7 @@ def test_bulk_create_of_other_models_is_not_observed(recorder: Recorder) -> None
 
 
 def test_entry_of_auditlog_that_is_saved_again_keeps_its_key(recorder: Recorder) -> None:
-    """In the same request with other data, and in a later request with another key."""
+    """The entry keeps its key when it is saved again in the same request and in a later one."""
     from auditlog.models import LogEntry  # noqa: PLC0415 - not everywhere
 
     recorder.instrument(presets="auditlog")
@@ -229,7 +229,7 @@ def test_entry_of_auditlog_that_is_saved_again_keeps_its_key(recorder: Recorder)
 
 
 def test_entry_of_auditlog_with_replaced_data_keeps_its_key_in_its_request(recorder: Recorder) -> None:
-    """The application replaces all data after the first save; a later request with another key writes no member."""
+    """The entry keeps its key although the application replaces all data; a later request adds no member."""
     from auditlog.models import LogEntry  # noqa: PLC0415 - not everywhere
 
     recorder.instrument(presets="auditlog")
@@ -255,7 +255,7 @@ def test_entry_of_auditlog_with_replaced_data_keeps_its_key_in_its_request(recor
 
 
 def test_record_of_history_with_replaced_fields_keeps_its_key_in_its_request(recorder: Recorder) -> None:
-    """The application replaces the additional fields of a record that was saved."""
+    """The record keeps its key although the application replaces its additional fields."""
     from django.utils import timezone  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.models import HistoryNote  # noqa: PLC0415 - not everywhere
@@ -291,7 +291,7 @@ def test_bulk_functions_of_field_audit_name_the_key(recorder: Recorder) -> None:
 
 
 def test_bulk_create_of_easy_audit_is_on_a_span(recorder: Recorder) -> None:
-    """The events have no place for a key."""
+    """The events have no place for a key, so only the span names it."""
     from django.contrib.contenttypes.models import ContentType  # noqa: PLC0415 - not everywhere
     from easyaudit.models import CRUDEvent  # noqa: PLC0415
 

@@ -44,7 +44,7 @@ def _request(recorder: Recorder, key: Any) -> None:
 @pytest.mark.parametrize("fields", ["", "?id=pk", "?id=id&name=pk", "?id=return.pk&name=return.id|str"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_key_is_known_by_its_class(name: str, fields: str, recorder: Recorder) -> None:
-    """Nothing that leads to the secret is written, whatever the target asks for, also where the key is the subject."""
+    """Nothing that leads to the secret is written, whatever the target asks for, also if the key is the subject."""
     credential, key = _created(name)
     recorder.instrument(
         auth_targets=[f"presets.apps.subjects:look_up{fields}"],

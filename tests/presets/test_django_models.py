@@ -17,7 +17,7 @@ TARGET = (
 
 
 def test_a_row_of_the_named_model_names_the_key(on_each: Recorder) -> None:
-    """A JSON field gets the key when the row is saved for the first time, and other models are left alone."""
+    """A JSON field receives the key when the row is first saved, and other models are skipped."""
     from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415 - not everywhere
     from presets.django_project.models import AuditRow  # noqa: PLC0415
 
@@ -31,7 +31,7 @@ def test_a_row_of_the_named_model_names_the_key(on_each: Recorder) -> None:
 
 
 def test_rows_of_the_named_model_that_are_created_in_bulk_name_the_key(on_each: Recorder) -> None:
-    """The method of all models is the target, with the name of the model as its condition."""
+    """The target is the method of all models, and its condition names the model."""
     from presets.django_project.models import AuditRow, Note  # noqa: PLC0415 - not everywhere
 
     bulk = "django.db.models.query:QuerySet.bulk_create"
@@ -49,7 +49,7 @@ def test_rows_of_the_named_model_that_are_created_in_bulk_name_the_key(on_each: 
 
 
 def test_a_row_that_is_changed_stays_as_it_was_written(recorder: Recorder) -> None:
-    """Only who wrote the row is named in it."""
+    """A row names only the key that wrote it, not a key that changed it later."""
     from presets.django_project.models import AuditRow  # noqa: PLC0415 - not everywhere
 
     row = AuditRow.objects.create(action="note.create", additional_fields={"by": "application"})

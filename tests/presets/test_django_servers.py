@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 def test_rows_and_spans_name_their_own_requests_key(recorder: Recorder, tmp_path: Path) -> None:
-    """The application's instrumentation opens the server spans, as ``opentelemetry-instrument`` puts it on."""
+    """The server spans of ``opentelemetry-instrument`` and the rows name the key of their own request."""
     from django.conf import settings  # noqa: PLC0415 - not everywhere
 
     from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415 - not everywhere

@@ -100,7 +100,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
 
 
 def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> None:
-    """There is no preset for FastAPI: its classes return the secret, a dependency returns the key."""
+    """FastAPI's own classes return the secret, so the target is a dependency that returns the key."""
     from presets.apps import fastapi_app  # noqa: PLC0415 - not everywhere
 
     fastapi_app.KEYS["fastapi-s3cret-1"] = fastapi_app.Key("k_1", "loader", ("note:create",), "fastapi-s3cret-1")

@@ -48,7 +48,7 @@ def _credential(service: Any, number: int) -> Credential:
 
 
 def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(service: Any, keyaudit_recorder: Recorder) -> None:
-    """The preset "fastmcp": the tool's row names the client, although the tool runs in a task of its own."""
+    """The tool's row names the client, although the tool runs in its own task."""
     credential = _credential(service, 1)
     keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
 
@@ -63,7 +63,7 @@ def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(service: Any, keyaudit_
 
 
 def test_each_session_keeps_to_its_client(service: Any, keyaudit_recorder: Recorder) -> None:
-    """Sessions that last for many requests, which begin one after the other and then take turns."""
+    """Long sessions that take turns keep the keys of their own clients."""
     keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
 
     with serving_asgi(service.server.http_app(json_response=True), keyaudit_recorder, lifespan="on") as address:

@@ -59,10 +59,10 @@ def test_a_token_whose_id_is_its_secret_is_never_named_by_it(
     assert SECRET not in str((row, lenient_recorder.server_span(), lenient_recorder.counters()))
 
 
-def test_what_the_user_says_of_a_known_class_counts_where_it_is_no_secret(
+def test_expression_overrides_a_known_class_unless_it_leads_to_a_secret(
     lenient_recorder: Recorder, service: ModuleType
 ) -> None:
-    """An expression beats what is known of the class; the rest is as it is known."""
+    """An expression of the target overrides the known fields of the class, unless it leads to a secret."""
     name = service.__name__
     lenient_recorder.instrument(
         auth_targets=[f"{name}:verify?id=user_id|prefix:user-&name=pk|sha256:8"], audit_targets=[f"{name}:record"]
@@ -79,7 +79,7 @@ def test_what_the_user_says_of_a_known_class_counts_where_it_is_no_secret(
 def test_a_subject_of_a_known_class_is_written_without_its_secret(
     lenient_recorder: Recorder, service: ModuleType
 ) -> None:
-    """Also where a subject's field is named, and no request has shown such a key yet."""
+    """The subject is written without its secret even before a request has shown such a key."""
     name = service.__name__
     lenient_recorder.instrument(audit_targets=[f"{name}:record?subject=args.key&subject_name=pk"])
 
@@ -93,7 +93,7 @@ def test_a_subject_of_a_known_class_is_written_without_its_secret(
 def test_only_the_preset_that_knows_a_package_is_imported_for_its_keys(
     lenient_recorder: Recorder, service: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A start reads none of the presets that nobody asked for, and a key only the one it needs."""
+    """Starting the library imports no preset that was not configured; a key imports only the preset of its package."""
     for module in _imported_presets():
         monkeypatch.delitem(sys.modules, module)
     lenient_recorder.instrument(auth_targets=[f"{service.__name__}:verify"])
@@ -112,7 +112,7 @@ def _imported_presets() -> set[str]:
 
 
 def test_each_package_leads_to_the_preset_with_its_key_types() -> None:
-    """Which preset that is stands in one table; it lacks no package, and names none in vain."""
+    """The table of packages has every package with key types and names the right preset for each."""
     known = {name: kind for preset in presets.presets().values() for name, kind in preset.key_types.items()}
     found = {}
     for name in known:

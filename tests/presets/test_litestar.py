@@ -82,7 +82,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
 
 @pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
 def test_a_text_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
-    """It may be what was presented: a user that is an object is taken in its place, and else there is none."""
+    """A string as the user can be the presented credential, so only a user object is read."""
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 
     _own(litestar_app)
@@ -97,7 +97,7 @@ def test_a_text_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Re
 
 
 def test_the_general_preset_knows_the_tokens_of_the_library(keyaudit_recorder: Recorder) -> None:
-    """Also that no token was presented, for which the library's middleware raises as it does for a wrong one."""
+    """The preset recognizes that no token was presented, for which the middleware raises as for a wrong one."""
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 
     credential = _jwt(litestar_app)

@@ -38,7 +38,7 @@ def _credential(service: Any) -> Credential:
 
 
 def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(keyaudit_recorder: Recorder) -> None:
-    """The preset "mcp": the tool's row names the client, although the tool runs in a task of the session."""
+    """The tool's row names the client, although the tool runs in a task of the session."""
     from presets.apps import mcp_app  # noqa: PLC0415 - not everywhere
 
     credential = _credential(mcp_app)

@@ -47,7 +47,7 @@ def models() -> Any:
 
 
 def test_rows_of_the_model_and_of_those_that_inherit_it_lead_to_the_event(models: Any) -> None:
-    """With the row, before it is inserted; of another model, and afterwards, nothing is seen."""
+    """The event receives rows of the model and of its subclasses before they are inserted, and no others."""
     rows = [models.Log(action="a"), models.Special(action="b"), models.Other(action="c")]
     with observed(models, "Log.before_insert") as observer:
         models.insert(*rows)
@@ -61,14 +61,14 @@ def test_rows_of_the_model_and_of_those_that_inherit_it_lead_to_the_event(models
 
 
 def test_the_row_is_a_parameter_of_the_event(models: Any) -> None:
-    """An expression reads it as ``args.target``."""
+    """An expression reads the row as ``args.target``."""
     binding = resolve(models, "Log.before_insert").binding()
     assert list(binding.names) == ["mapper", "connection", "target"]
     assert not binding.has_self
 
 
 def test_a_model_has_no_other_event(models: Any) -> None:
-    """Nor has a class that is no model this one; a method that a model has by that name is a method."""
+    """Only models have this event; a method of that name on a model is an ordinary method."""
     with pytest.raises(WrongTargetError, match=r"class '.*Log' has no 'before_update'"):
         resolve(models, "Log.before_update")
     models.Log.write = lambda self: None

@@ -73,7 +73,7 @@ ALL = [(name, server) for name in APPLICATIONS for server in (WSGI if name in ("
 
 @pytest.mark.parametrize(("name", "server"), ALL if FULL else USUAL)
 def test_rows_and_spans_name_their_own_requests_key(name: str, server: str, tmp_path: Path) -> None:
-    """Allowed, denied and anonymous requests at once, until each process of the server has answered some."""
+    """Concurrent requests are right, until each process of the server has answered some."""
     application, keys = APPLICATIONS[name]
 
     assert_served(application, server, keys(), tmp_path)

@@ -27,7 +27,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("column", ["details", "noted"])
 def test_a_row_of_the_named_model_names_the_key(column: str, url: str, keyaudit_recorder: Recorder) -> None:
-    """A JSON column gets the key when the row is inserted, whether its content is plain or follows changes."""
+    """A JSON column receives the key on insert, whether its value is plain or tracks changes."""
     from presets.apps import audit_app, sqlalchemy_models  # noqa: PLC0415 - not everywhere
 
     engine = sqlalchemy_models.engine_of(url)
@@ -41,8 +41,8 @@ def test_a_row_of_the_named_model_names_the_key(column: str, url: str, keyaudit_
     assert_rows_name_the_key(keyaudit_recorder, credential, rows, [{"title": "tea"}] * 3, "note.create")
 
 
-def test_uninstrumenting_takes_the_listener_off(lenient_recorder: Recorder) -> None:
-    """SQLAlchemy calls nothing of ours any more."""
+def test_uninstrument_removes_the_listener(lenient_recorder: Recorder) -> None:
+    """SQLAlchemy calls no code of the library after ``uninstrument()``."""
     from presets.apps.sqlalchemy_models import AuditLog  # noqa: PLC0415 - not everywhere
 
     def listeners() -> int:
@@ -57,7 +57,7 @@ def test_uninstrumenting_takes_the_listener_off(lenient_recorder: Recorder) -> N
 
 
 def test_only_a_model_has_such_an_event(lenient_recorder: Recorder) -> None:
-    """Of any other class the name is looked for as it stands there."""
+    """On any other class the name is resolved as an ordinary attribute."""
     lenient_recorder.instrument(audit_targets=["collections:OrderedDict.before_insert?fields=args.target.details"])
 
     (status,) = lenient_recorder.status().values()

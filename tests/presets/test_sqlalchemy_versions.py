@@ -26,7 +26,7 @@ def _sent(write: Callable[[], object], recorder: Recorder) -> None:
 
 
 def test_continuum_names_the_key_in_the_metadata_of_a_transaction(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
-    """The preset "continuum": as a text, also where the application exchanges the metadata in between."""
+    """The key is written as a string, even if the application replaces the metadata in between."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
     from presets.apps.continuum_models import versioned  # noqa: PLC0415
 
@@ -40,7 +40,7 @@ def test_continuum_names_the_key_in_the_metadata_of_a_transaction(tmp_path: Path
 
 
 def test_metadata_of_the_reserved_name_stays_the_applications(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
-    """Two rows of one name cannot be: the write counts as failed, and the transaction is as it would be without us."""
+    """The table can hold only one row of that name, so the write counts as failed and the transaction continues."""
     from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
     from presets.apps.continuum_models import versioned  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ MANAGERS = {
 def test_postgresql_audit_names_the_key_in_the_row_of_a_transaction(
     name: str, postgresql: PostgreSQL, keyaudit_recorder: Recorder
 ) -> None:
-    """Behind what the application puts into its column, whose manager and values stay as they are."""
+    """The key follows the application's own values, whose manager stays the same."""
     from presets.apps.audit_app import CREDENTIAL  # noqa: PLC0415 - not everywhere
     from presets.apps.postgresql_audit_models import audited  # noqa: PLC0415
 
@@ -80,7 +80,7 @@ def test_postgresql_audit_names_the_key_in_the_row_of_a_transaction(
 
 
 def test_a_transaction_without_such_a_column_stays_so(postgresql: PostgreSQL, keyaudit_recorder: Recorder) -> None:
-    """A value for a column that is not there would make the application fail."""
+    """Nothing is written without such a column, because a value for it would make the application fail."""
     from presets.apps.postgresql_audit_models import audited  # noqa: PLC0415 - not everywhere
 
     keyaudit_recorder.instrument(presets=["flask-httpauth", "postgresql-audit"])

@@ -35,7 +35,7 @@ def starlette_app() -> Any:
 
 
 def test_the_key_is_on_the_row_and_on_the_span(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """The preset "starlette": what the backend returns is the key, what it raises the reason, nothing is nothing."""
+    """The key is the result of the backend, the reason is its exception, and no result is anonymous."""
     keyaudit_recorder.instrument(presets="starlette", audit_targets=[RECORD])
 
     server = serving_asgi(starlette_app.app, keyaudit_recorder)
@@ -45,7 +45,7 @@ def test_the_key_is_on_the_row_and_on_the_span(starlette_app: Any, keyaudit_reco
 
 
 def test_an_application_that_has_answered_requests_is_reached(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """Its middleware was built long before the library was turned on."""
+    """Middleware that was built before ``instrument()`` is reached."""
     app = starlette_app.application(starlette_app.Backend())
     with serving_asgi(app, keyaudit_recorder) as address:
         httpx.post(f"{address}/starlette", headers=CREDENTIAL.allowed)
@@ -56,7 +56,7 @@ def test_an_application_that_has_answered_requests_is_reached(starlette_app: Any
 
 
 def test_a_user_without_an_id_is_known_by_its_identity(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """As Starlette's own user is."""
+    """A user without an id is named by its identity, as Starlette's own user is."""
     keyaudit_recorder.instrument(presets="starlette", audit_targets=[RECORD])
 
     requests(serving_asgi(starlette_app.app, keyaudit_recorder), "starlette", _header(2))
@@ -65,7 +65,7 @@ def test_a_user_without_an_id_is_known_by_its_identity(starlette_app: Any, keyau
 
 
 def test_a_user_that_is_not_authenticated_is_no_key(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """A backend may say so by a user in place of nothing."""
+    """A backend can return an unauthenticated user to say that there is no key."""
     keyaudit_recorder.instrument(presets="starlette", audit_targets=[RECORD])
 
     assert requests(serving_asgi(starlette_app.app, keyaudit_recorder), "starlette", _header(3)) == [403]
@@ -75,7 +75,7 @@ def test_a_user_that_is_not_authenticated_is_no_key(starlette_app: Any, keyaudit
 
 
 def test_each_class_of_backends_is_found_once(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """Two applications in one process, one of whose backends calls the other's: each request counts for each once."""
+    """Two applications whose backends call each other count each request once per backend."""
 
     class Derived(starlette_app.Backend):
         async def authenticate(self, conn: Any) -> Any:
@@ -94,7 +94,7 @@ def test_each_class_of_backends_is_found_once(starlette_app: Any, keyaudit_recor
 
 
 def test_a_backend_is_as_it_was_afterwards(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
-    """Turning the library off takes it off the methods that were found on the way."""
+    """``uninstrument()`` restores the methods that were found while requests were served."""
     authenticate = starlette_app.Backend.authenticate
     before = authenticate.__code__
     keyaudit_recorder.instrument(presets="starlette", audit_targets=[RECORD])

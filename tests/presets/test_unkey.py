@@ -23,7 +23,7 @@ SNAPSHOT = {
 
 
 def test_the_key_is_on_the_row_and_on_the_span(keyaudit_recorder: Recorder) -> None:
-    """The preset "unkey": a refused key is named as such, although the service answers 200."""
+    """A refused key is named as denied, although the service answers 200."""
     from presets.apps import unkey_app  # noqa: PLC0415 - not everywhere
 
     headers = {"X-API-Key": unkey_app.ALLOWED}, {"X-API-Key": "unkey-s3cret-x"}

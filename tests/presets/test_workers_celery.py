@@ -111,7 +111,7 @@ def _trace_id(recorder: Recorder) -> str:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_however_a_task_is_sent_its_row_names_the_key(pool: str, recorder: Recorder, service: Any) -> None:
-    """Parts of a chain and a chord, a retry, what a task sends itself; what comes next has its own key, or none."""
+    """Rows of chains, chords, retries and nested tasks name the sender's key; the next task has its own or none."""
     with _worker(service, pool):
         for way in ROWS_OF:
             _send(recorder, service, way, FIRST)
@@ -130,7 +130,7 @@ def test_however_a_task_is_sent_its_row_names_the_key(pool: str, recorder: Recor
 
 
 def test_the_row_is_in_the_trace_of_the_request(recorder: Recorder, service: Any) -> None:
-    """Spans lead from it to the request, while nothing that leaves the task tells of the key."""
+    """Spans lead from the row to the request, and nothing that leaves the task contains the key."""
     with _worker(service, "solo"):
         task_id = _send(recorder, service, "delay", FIRST)
         outgoing = service.celery.AsyncResult(task_id).get(timeout=SECONDS)
@@ -143,7 +143,7 @@ def test_the_row_is_in_the_trace_of_the_request(recorder: Recorder, service: Any
 
 
 def test_a_worker_without_spans(recorder: Recorder, service: Any) -> None:
-    """Without the instrumentation of Celery the row names the key, in a trace of its own."""
+    """Without Celery's instrumentation the row names the key in its own trace."""
     with _worker(service, "solo", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="celery"):
         _send(recorder, service, "delay", FIRST)
         row = _rows(service, "delay")["delay"]["request_api_key"]

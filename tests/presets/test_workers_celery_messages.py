@@ -66,7 +66,7 @@ def _fail(action: str) -> None:
 
 
 def test_the_key_is_in_the_headers_of_the_message(celery: Celery, write: Task) -> None:
-    """And nowhere else in it; a task that is sent without a key has no such header."""
+    """The key is only in the headers of the message, and a task that is sent without a key has no such header."""
     with use_key(KEY):
         write.delay("one")
     write.delay("two")
@@ -79,7 +79,7 @@ def test_the_key_is_in_the_headers_of_the_message(celery: Celery, write: Task) -
 
 @pytest.mark.parametrize("key", [KEY, None])
 def test_a_header_that_was_given_is_never_sent(key: ApiKey | None, celery: Celery, write: Task) -> None:
-    """Whoever has a say in the headers of a message, such as a client, has none in whose key it names."""
+    """A header that the caller passes, which may come from a client, is never sent."""
     with use_key(key):
         write.apply_async(["one"], headers={HEADER: '{"id":"forged"}', "other": "1"})
     headers = _published(celery)
@@ -92,7 +92,7 @@ def test_a_header_that_was_given_is_never_sent(key: ApiKey | None, celery: Celer
 def test_lists_that_are_too_long_stay_behind(
     field: str, celery: Celery, write: Task, lenient_recorder: Recorder
 ) -> None:
-    """A broker could refuse the message; the row names the key, whose lists are unknown there, and it is counted."""
+    """The message names the key without the long list, which a broker could refuse, and the loss is counted."""
     lists: Any = {field: [f"{number:050}" for number in range(1000)]}
     with use_key(ApiKey("k1", "loader", **lists)):
         write.delay("one")
@@ -102,7 +102,7 @@ def test_lists_that_are_too_long_stay_behind(
 
 
 def test_a_key_that_is_too_long_stays_behind(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
-    """The message is sent all the same."""
+    """The message is sent without the key."""
     with use_key(ApiKey("k" * 16_000, "n" * 16_000, owner="o" * 16_000)):
         write.delay("one")
 
@@ -111,7 +111,7 @@ def test_a_key_that_is_too_long_stays_behind(celery: Celery, write: Task, lenien
 
 
 def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
-    """It has every field, and is gone behind the task, whether that returns or raises."""
+    """The task has every field of the key, which is gone after the task returns or raises."""
     fail = celery.task(_fail, name="fail", shared=False)
     _run(write, "one", **{HEADER: WRITTEN})
     assert current_key() is None
@@ -168,7 +168,7 @@ def test_a_header_that_this_library_did_not_write_is_refused(
 
 @pytest.mark.parametrize("is_traced", [True, False])
 def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
-    """With ``task_always_eager`` it names the key of the request around, also under a span of its own."""
+    """With ``task_always_eager`` the row names the key of the surrounding request, also under a span of the task."""
     celery.conf.task_always_eager = True
 
     def send_another(action: str) -> None:
@@ -196,8 +196,8 @@ def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, 
     assert bare.named() == {**named, "keyless": None, "outside": None}
 
 
-def test_it_is_taken_off_again(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
-    """After uninstrument() nothing listens, and a header that came in is not looked at."""
+def test_uninstrument_disconnects_everything(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
+    """After ``uninstrument()`` no signal is connected, and incoming headers are ignored."""
     with use_key(KEY):
         lenient_recorder.uninstrument()
         write.delay("one")
@@ -213,7 +213,7 @@ def test_it_is_taken_off_again(celery: Celery, write: Task, lenient_recorder: Re
 
 
 def test_a_key_that_a_task_sets_by_hand_and_does_not_leave(celery: Celery, write: Task) -> None:
-    """It ends with the task, with and without a header; the next task of the worker has its own key or none."""
+    """The key ends with the task, with and without a header, and the next task has its own key or none."""
 
     def leaves_behind(action: str) -> None:
         use_key(ApiKey("left")).__enter__()
@@ -230,7 +230,7 @@ def test_a_key_that_a_task_sets_by_hand_and_does_not_leave(celery: Celery, write
 
 
 def test_delegation_travels_with_the_key(write: Task) -> None:
-    """For whom and through whom the key acts is part of the header."""
+    """The header says for whom and through whom the key acts."""
     used: list[Any] = []
 
     def keep(action: str) -> None:

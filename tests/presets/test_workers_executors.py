@@ -67,7 +67,7 @@ WAYS = [_by_submit, _by_map, _by_run_in_executor, _by_to_thread]
 def test_a_job_names_the_key_that_gave_it(
     hand_over: Callable[[ThreadPoolExecutor, str], None], pool: ThreadPoolExecutor, lenient_recorder: Recorder
 ) -> None:
-    """However it is given, its row has the request's key and trace, and the next job has its own or none."""
+    """Each way of submitting gives the row the request's key and trace, and the next job its own or none."""
     with lenient_recorder.request() as server_span:
         bare.verify("k1")
         hand_over(pool, "first")
@@ -87,7 +87,7 @@ def test_a_job_names_the_key_that_gave_it(
 
 @pytest.mark.parametrize("is_traced", [True, False])
 def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
-    """It still names the key, in the trace of the request; without one, in a trace of its own."""
+    """The job still names the key in the trace of the request, or in its own trace if there was none."""
     ended = Event()
 
     def work() -> None:
@@ -119,7 +119,7 @@ def test_a_job_that_outlives_its_request(is_traced: bool, pool: ThreadPoolExecut
 
 
 def test_to_thread_in_a_task_that_outlives_its_request(lenient_recorder: Recorder) -> None:
-    """The context that it copies is that of a request, which has ended by the time of the write."""
+    """The write comes after the request of the copied context has ended, and still names the key."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("k1")
@@ -144,7 +144,7 @@ def test_to_thread_in_a_task_that_outlives_its_request(lenient_recorder: Recorde
 
 
 def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
-    """A thread of a pool is outside of every request, and what outlived its request has failed."""
+    """A thread of a pool is outside of every request, and work that outlives its request counts as failed."""
     lenient_recorder.uninstrument()
     lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
 
@@ -160,7 +160,7 @@ def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, lenient_reco
 def test_several_keys_or_none_are_not_handed_over(
     credentials: list[str], pool: ThreadPoolExecutor, lenient_recorder: Recorder
 ) -> None:
-    """A job is not told which of them it might have been."""
+    """A job receives no key if the request is ambiguous or anonymous."""
     with lenient_recorder.request():
         for credential in credentials:
             bare.verify(credential)
@@ -170,7 +170,7 @@ def test_several_keys_or_none_are_not_handed_over(
 
 
 def test_a_key_that_is_denied_in_the_end_is_not_shown_because_of_a_job(lenient_recorder: Recorder) -> None:
-    """Handing a job over, in the middle of an authentication, makes no key of the request's."""
+    """Submitting a job in the middle of an authentication does not accept the key."""
     lenient_recorder.uninstrument()
     lenient_recorder.instrument(
         auth_targets=[*bare.AUTH_TARGETS, "presets.test_workers_executors:check"],
@@ -192,7 +192,7 @@ def check(credential: str) -> None:
 
 
 def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
-    """The pool's interface is as it was: arguments, results, exceptions, the context, and what is no function."""
+    """Arguments, results, exceptions, the context and wrong arguments of the pool are as before."""
 
     def fail() -> None:
         NOTE.set("left in the thread")
@@ -210,8 +210,8 @@ def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, leni
         assert pool.submit(NOTE.get).result() == "left in the thread"
 
 
-def test_it_is_taken_off_again(lenient_recorder: Recorder, pool: ThreadPoolExecutor) -> None:
-    """After uninstrument() the functions have the code they had before, and jobs that wait still run."""
+def test_uninstrument_restores_the_functions(lenient_recorder: Recorder, pool: ThreadPoolExecutor) -> None:
+    """``uninstrument()`` restores the code of the functions, and waiting jobs still run."""
     go_on = Event()
     with lenient_recorder.request():
         bare.verify("k1")
@@ -234,7 +234,7 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It names no key then, which is said once."""
+    """The job runs without a key, and the failure is logged once."""
     monkeypatch.setattr("otel_keyaudit.request.workers.propagation.used_for_job", lambda _: 1 / 0)
     with lenient_recorder.request():
         bare.verify("k1")
@@ -251,7 +251,7 @@ def test_a_failure_of_ours_is_counted_and_the_job_is_done(
 def test_a_library_that_is_imported_later(
     name: str, lenient_recorder: Recorder, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is found then; one that has no such function is counted, and can be imported all the same."""
+    """A library that is imported later is instrumented; a release without the function is counted and still imports."""
     written = modules.write("def hand_over(work): return work()")
     lenient_recorder.uninstrument()
     carrier = Carrier(written, lambda module, jobs: around(module, name, partial(_handed_over, jobs)))
@@ -270,7 +270,7 @@ def _handed_over(jobs: Jobs, original: Any, args: Any, kwargs: Any) -> Any:
 
 
 def test_hundreds_of_requests_and_one_pool(lenient_recorder: Recorder) -> None:
-    """Every row names the key of the request that gave the job, however jobs, requests and threads are mixed."""
+    """Every row names the key of the request that submitted its job, however requests and threads mix."""
     choose = random.Random(5)
     credentials = {f"r{number}": f"k{number}" if choose.random() < 0.8 else "" for number in range(500)}
     jobs: list[Future[None]] = []
@@ -303,7 +303,7 @@ def test_hundreds_of_requests_and_one_pool(lenient_recorder: Recorder) -> None:
 
 
 def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
-    """It ends with the job: the thread that runs the next one keeps nothing."""
+    """The key ends with the job, so the next job of the thread does not have it."""
 
     def leaves_behind() -> None:
         use_key(ApiKey("left")).__enter__()
@@ -317,7 +317,7 @@ def test_key_that_a_job_sets_by_hand_and_does_not_leave(pool: ThreadPoolExecutor
 
 
 def test_delegation_goes_with_the_job(pool: ThreadPoolExecutor) -> None:
-    """For whom and through whom the key acts goes where the key goes."""
+    """The job knows for whom and through whom its key acts."""
     with use_key(ApiKey("k1"), on_behalf_of="user:7", actors=["gateway"]):
         used = pool.submit(used_key).result()
     assert used is not None

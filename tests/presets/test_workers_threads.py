@@ -38,7 +38,7 @@ def _timer() -> Thread:
     "make", [lambda: Thread(target=bare.record, args=("thread",)), Recording, _timer], ids=["target", "class", "timer"]
 )
 def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, lenient_recorder: Recorder) -> None:
-    """Its row has the trace of the request, too."""
+    """The row has the key and the trace of the request."""
     with lenient_recorder.request() as server_span:
         bare.verify("k1")
         thread = make()
@@ -51,7 +51,7 @@ def test_a_thread_names_the_key_of_the_request_that_started_it(make: Any, lenien
 
 
 def test_a_thread_that_outlives_its_request(lenient_recorder: Recorder) -> None:
-    """It goes on to name the key; so does a thread that it starts itself."""
+    """The thread, and a thread that it starts itself, still name the key after the request."""
     ended = Event()
 
     def work() -> None:
@@ -72,7 +72,7 @@ def test_a_thread_that_outlives_its_request(lenient_recorder: Recorder) -> None:
 
 
 def test_a_thread_that_no_request_or_one_without_a_key_started(lenient_recorder: Recorder) -> None:
-    """It names nobody; nor does one that could not be started in a request and was started later."""
+    """Such a thread names no key, nor does one that failed to start in a request and was started later."""
     threads = [Thread(target=bare.record, args=(action,)) for action in ("keyless", "outside", "again")]
     with lenient_recorder.request():
         threads[0].start()
@@ -96,7 +96,7 @@ def _no_thread(*_: Any, **__: Any) -> None:
 
 
 def test_a_worker_that_the_first_request_starts(lenient_recorder: Recorder) -> None:
-    """What it takes from a queue may be anybody's: it names nobody, from the first job on."""
+    """A worker thread takes items of any request from its queue, so it names no key from the first job on."""
     jobs: Queue[str | None] = Queue()
 
     def work() -> None:
@@ -119,7 +119,7 @@ def test_a_worker_that_the_first_request_starts(lenient_recorder: Recorder) -> N
 
 
 def test_pools_that_the_first_request_starts(lenient_recorder: Recorder) -> None:
-    """The threads of a pool are for everybody; an executor's job has the key that came with it, and no other."""
+    """Threads of a pool serve all requests; an executor's job has only the key that came with it."""
     with lenient_recorder.request():
         bare.verify("first")
         executor, pool = ThreadPoolExecutor(2), ThreadPool(1)
@@ -138,7 +138,7 @@ def test_pools_that_the_first_request_starts(lenient_recorder: Recorder) -> None
 
 
 def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(lenient_recorder: Recorder) -> None:
-    """The job ends all the same, and with it the key."""
+    """The key of the job still ends with the job."""
     results: Queue[str] = Queue()
 
     def work() -> None:
@@ -155,7 +155,7 @@ def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(lenient_recorder: Recorde
 
 
 def test_a_thread_that_raises(lenient_recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it raises goes where it always went."""
+    """The exception reaches the same hook as before."""
     raised: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
     with lenient_recorder.request():
@@ -167,8 +167,8 @@ def test_a_thread_that_raises(lenient_recorder: Recorder, monkeypatch: pytest.Mo
     assert [(one.exc_type, one.thread) for one in raised] == [(RuntimeError, thread)]
 
 
-def test_it_is_taken_off_again(lenient_recorder: Recorder) -> None:
-    """After uninstrument() a thread that a request starts names nobody."""
+def test_uninstrument_ends_the_inheritance(lenient_recorder: Recorder) -> None:
+    """After ``uninstrument()`` a thread that a request starts names no key."""
     functions = Thread.start, Thread._bootstrap_inner, Queue.get  # type: ignore[attr-defined]
     observed = [function.__code__ for function in functions]
     lenient_recorder.uninstrument()
@@ -183,7 +183,7 @@ def test_it_is_taken_off_again(lenient_recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("comes_first", [True, False])
 def test_with_the_instrumentation_of_threads(comes_first: bool, lenient_recorder: Recorder) -> None:
-    """OpenTelemetry's own makes the request's span current in a thread; the row and its trace are the same."""
+    """OpenTelemetry's instrumentation makes the request's span current in the thread; row and trace are the same."""
     threads = pytest.importorskip("opentelemetry.instrumentation.threading", reason="not for the newest SDK")
     if comes_first:
         lenient_recorder.uninstrument()

@@ -1,4 +1,4 @@
-"""What is no ``Exception`` belongs to the application: it goes through, wherever it is raised."""
+"""Anything that is no ``Exception`` belongs to the application and passes through, wherever it is raised."""
 
 import asyncio
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def run(function: Any, error: BaseException | None) -> None:
 def test_it_goes_through_from_wrapped_code(
     recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
-    """The caller gets the very exception; it is no outcome of an authentication, and a write counts all the same."""
+    """The caller gets the same exception; it is no outcome of an authentication, and a write still counts."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:averify"],
@@ -77,7 +77,7 @@ def test_it_goes_through_from_wrapped_code(
 def test_it_goes_through_from_an_extractor(
     recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
-    """An interrupt that arrives while a value is read is not ours to keep."""
+    """An interrupt passes through that arrives while the library reads a value."""
     error = kind()
 
     def interrupted(call: object) -> object:
@@ -96,7 +96,7 @@ def test_it_goes_through_from_an_extractor(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_goes_through_from_a_sampler(recorder: Recorder, app: Any, kind: type[BaseException]) -> None:
-    """Nor is one that arrives in a sampler."""
+    """An interrupt passes through that arrives in a sampler."""
 
     def interrupted(event: object) -> object:
         raise kind

@@ -1,4 +1,4 @@
-"""Whatever comes in, what is written and what is kept stays small, and an identity is whole or not there at all."""
+"""Rows, spans and memory stay small whatever comes in, and an identity is recorded whole or not at all."""
 
 import gc
 import json
@@ -78,8 +78,8 @@ def app(recorder: Recorder, load_module: LoadModule) -> Application:
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 20 else type(value).__name__,
 )  # fmt: skip
-def test_what_is_too_long_is_unknown(app: Application, field: str, value: Any) -> None:
-    """A field of 10 MB is left out and counted; all others are there, on the row and on the span."""
+def test_overlong_field_is_unknown(app: Application, field: str, value: Any) -> None:
+    """A field of 10 MB is left out and counted; row and span have all other fields."""
     row = app.row({**KEY, field: value})["request_api_key"]
     assert {name: row.get(name) for name in KEY} == {**KEY, field: None}
     assert f"keyaudit.key.{field}" not in app.span()
@@ -88,8 +88,8 @@ def test_what_is_too_long_is_unknown(app: Application, field: str, value: Any) -
 
 
 @pytest.mark.parametrize("value", [HUGE, "x" * (MAX_LENGTH + 1)], ids=["10 MB", "one too many"])
-def test_an_id_that_is_too_long_is_none(app: Application, value: str) -> None:
-    """Rather than a part of it, nothing names the key: it is counted, and so is the row that could not be given it."""
+def test_overlong_id_is_no_id(app: Application, value: str) -> None:
+    """An id that is too long is not cut: nothing names the key, and the failure and the row are counted."""
     assert app.row({**KEY, "id": value}) is None
     assert not {"keyaudit.key.id", "keyaudit.key.digest"} & app.span().keys()
     assert app.recorder.errors() == {("authentication", REFUSED): 1}
@@ -97,8 +97,8 @@ def test_an_id_that_is_too_long_is_none(app: Application, value: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["action", "resource_type", "resource_id", "outcome"])
-def test_a_field_of_the_event_that_is_too_long_is_unknown(app: Application, field: str) -> None:
-    """It is left out of the spans and counted; the row has its key."""
+def test_overlong_event_field_is_unknown(app: Application, field: str) -> None:
+    """The field is left out of the spans and counted, and the row has its key."""
     row = app.row(KEY, **{"action": "create", "resource_id": "r_1", "outcome": "ok", field: HUGE})
     assert row["request_api_key"]["id"] == "k_1"
     assert app.recorder.errors() == {("audit", REFUSED): 1}
@@ -108,8 +108,8 @@ def test_a_field_of_the_event_that_is_too_long_is_unknown(app: Application, fiel
 
 
 @pytest.mark.parametrize("field", ["name", "scopes", "allow_list", "owner"])
-def test_what_is_too_long_in_a_subject_is_unknown(app: Application, field: str) -> None:
-    """The key that a row is about is read as the request's own is."""
+def test_overlong_field_of_a_subject_is_unknown(app: Application, field: str) -> None:
+    """The limits for the request's key hold for the key of the subject too."""
     subject = app.module.SimpleNamespace(**{**KEY, "id": "k_2", field: [HUGE]})
     row = app.row(KEY, subject=subject)
     assert row["api_key"]["id"] == "k_2"
@@ -118,7 +118,7 @@ def test_what_is_too_long_in_a_subject_is_unknown(app: Application, field: str) 
 
 
 def test_the_longest_identity_is_whole(app: Application) -> None:
-    """At the limit nothing is cut, neither in a row nor on a span; a key made by hand has the same limit."""
+    """At the limit nothing is cut in rows and spans, and ``ApiKey`` has the same limit."""
     longest = {"id": "i" * MAX_LENGTH, "name": "ñ" * MAX_LENGTH}
     row = app.row({**KEY, **longest})["request_api_key"]
     assert {name: row[name] for name in longest} == longest
@@ -129,7 +129,7 @@ def test_the_longest_identity_is_whole(app: Application) -> None:
 
 
 def test_long_lists_are_cut_and_counted(app: Application) -> None:
-    """10,000 scopes and allow list entries: the first ones and the number, over a digest of all."""
+    """Row and span have the first of 10,000 elements and their number, under a digest of all."""
     row = app.row({**KEY, "scopes": MANY, "allow_list": tuple(MANY)})["request_api_key"]
     for name in ("scopes", "allow_list"):
         assert (row[name], row[f"{name}_count"]) == (MANY[:128], 10_000)
@@ -150,7 +150,7 @@ def test_additional_fields_of_any_size_get_the_identity(app: Application, fields
 
 
 def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: LoadModule) -> None:
-    """Each key is new, as are its fields: the caches keep the newest keys and do not grow with their number."""
+    """The caches keep the newest keys and do not grow with the number of keys."""
     app = load_module(APP)
     recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler="on_change"
@@ -171,7 +171,7 @@ def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: Loa
 
 
 def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(recorder: Recorder, load_module: LoadModule) -> None:
-    """Each has the length of a thousand others, so the caches keep few of them; every row is complete."""
+    """The caches keep few keys of that length, and every row is complete."""
     app = load_module(APP)
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
     before = _live()
@@ -195,7 +195,7 @@ def _live() -> Counter[type]:
 
 @pytest.mark.parametrize("kind", [list, set, lambda elements: [*elements, "é"]], ids=["list", "set", "not ASCII"])
 def test_ten_times_the_list_is_at_most_fifteen_times_the_work(app: Application, kind: Any) -> None:
-    """Nothing is quadratic in the number of scopes and entries."""
+    """The work grows linearly with the number of scopes and entries."""
     app.row(KEY)
     short, long = (
         count_calls(lambda: app.row({**KEY, "scopes": kind(MANY[:count]), "allow_list": kind(MANY[:count])}))  # noqa: B023
@@ -217,7 +217,7 @@ def test_several_keys_are_named_up_to_the_limit(app: Application) -> None:
 
 
 def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> None:
-    """One way in is as bounded as the other."""
+    """A key that is set by hand has the same limits."""
     with app.recorder.request(), use_key(ApiKey("k_1", scopes=MANY, allow_list=MANY)):
         app.module.record("create")
     member = app.module.ROWS[-1]["request_api_key"]
@@ -227,7 +227,7 @@ def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> No
 def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
     recorder: Recorder, load_module: LoadModule
 ) -> None:
-    """Classes may be made at run time: from some number on they are counted as others, and no longer logged."""
+    """Exception classes can be made at run time, so after a number of them they count as others and are not logged."""
     app = load_module("def verify(error):\n    raise error\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     for number in range(MAX_COMBINATIONS + 20):
@@ -240,7 +240,7 @@ def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
 
 
 def test_only_so_many_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Each kind once, and not more kinds than anybody reads."""
+    """Each kind is logged once, and no more than a fixed number of kinds."""
     faults = Faults(Metrics())
     for number in range(MAX_WARNINGS + 20):
         faults.count("shop:verify", "authentication", type(f"Refused{number}", (Exception,), {})())

@@ -1,4 +1,4 @@
-"""What the caller owns stays the caller's: nothing is changed in place, shared between rows, or believed."""
+"""The caller's data stays the caller's: it is not changed in place, shared between rows, or believed."""
 
 import copy
 import json
@@ -80,10 +80,10 @@ def write(recorder: Recorder, app: Any, fields: Any, key_id: str | None, *, at_o
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(fields=OBJECTS, kind=KINDS, key_id=st.sampled_from(["k_1", None]), at_once=st.booleans())
-def test_what_the_caller_owns(
+def test_fields_of_the_caller_are_not_changed_or_shared(
     recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any, key_id: str | None, at_once: bool
 ) -> None:
-    """Fields stay equal, rows share nothing of ours, a forged key names nobody, and a second write changes nothing."""
+    """Fields stay equal, rows share no member, a forged key names nobody, and a second write changes nothing."""
     given_fields = kind(fields)
     before = copy.deepcopy(given_fields)
     rows = write(recorder, app, given_fields, key_id, at_once=at_once)
@@ -118,7 +118,7 @@ def _others(row: dict[str, Any]) -> list[Any]:
 def test_a_buffered_row_keeps_the_key_of_its_own_request(
     recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any
 ) -> None:
-    """The object that was passed on in one request is written in another one: it stays as it is."""
+    """A row that is buffered in one request and written in another keeps its member."""
     (row, _) = write(recorder, app, kind(fields), "k_1", at_once=False)
     for key_id in ("k_2", None):
         flushed = write(recorder, app, row, key_id, at_once=key_id is None)
@@ -138,7 +138,7 @@ def test_a_buffered_row_keeps_the_key_of_its_own_request(
 def test_equal_content_sent_by_a_client_is_moved_aside(
     recorder: Recorder, app: Any, fields: dict[str, Any], kind: Any, between: str
 ) -> None:
-    """The row of another request is sent again, byte for byte: it never names that request's key."""
+    """A row of another request that a client sends again, byte for byte, names no key."""
     row: Any = write(recorder, app, kind(fields), "k_1", at_once=False)[0]
     sent = BETWEEN[between](row) if isinstance(row, dict) else row[:1] + row[1:]
     assert sent is not row

@@ -1,4 +1,4 @@
-"""Canaries through a real server: nothing that it puts out holds one because of this library."""
+"""A real server puts out no canary because of this library."""
 
 import signal
 import subprocess
@@ -29,7 +29,7 @@ def served(folder: Path, mode: str) -> canaries.Found:
 
 
 def test_nothing_is_put_out_because_of_this_library(tmp_path: Path) -> None:
-    """All that holds a canary holds it as often without the library; a member of ours that a client sent is renamed."""
+    """Each canary occurs as often as without the library, and a forged member is renamed."""
     on, off = (served(tmp_path / mode, mode) for mode in ("on", "off"))
     assert on["rows"].pop("request_api_key_unverified") == off["rows"].pop("request_api_key")
     assert on == off

@@ -1,4 +1,4 @@
-"""Functions that were captured before we came: every reference to them is reached, or the miss is said."""
+"""Functions that were captured before ``instrument()`` are observed, or reported."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ app.mount("/mounted", whole)
     ],
 )
 def test_dependencies_taken_in_the_same_file(recorder: Recorder, modules: Modules, path: str, target: str) -> None:
-    """``Depends(f)`` beside ``f``, in routes, routers and applications, and a table of functions: all are reached."""
+    """``Depends(f)`` in routes, routers and applications, and a table of functions, reach the target."""
     service = modules.load(SERVICE)
     schema = service.app.openapi()
     recorder.instrument(auth_targets=[f"{service.__name__}:{target}"], audit_targets=[f"{service.__name__}:record"])
@@ -95,7 +95,7 @@ def test_dependencies_taken_in_the_same_file(recorder: Recorder, modules: Module
 
 
 def test_from_import_done_before(recorder: Recorder, modules: Modules) -> None:
-    """``from m import f``, an alias, a decorator around it, a partial and a bound ``__call__`` all reach the target."""
+    """``from m import f``, aliases, decorators, partials and bound methods reach the target."""
     security = modules.load("def verify(key):\n    return key\n")
     user = modules.load(
         f"""
@@ -117,7 +117,7 @@ def test_from_import_done_before(recorder: Recorder, modules: Modules) -> None:
 
 
 def test_what_cannot_be_reached_is_said(recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
-    """References in tuples, frozen sets and partials stay as they are: ``status()`` counts them, and one warning."""
+    """``status()`` counts references in tuples, frozen sets and partials, and one warning reports them."""
     service = modules.load(
         """
         from functools import lru_cache, partial

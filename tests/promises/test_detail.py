@@ -1,4 +1,4 @@
-"""Sampling changes how much of a key a row holds, and never whether there is a row or whose it is."""
+"""Sampling changes how much of a key a row has, and never whether a row exists or which key it names."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def write(recorder: Recorder, app: Any, requests: int) -> None:
     ids=Sampler.get_description,
 )
 def test_every_row_names_its_key(app: Any, trace_sampler: Sampler) -> None:
-    """Of 5,000 rows, the selected ones are full, and the others have exactly the members of a minimal one."""
+    """Of 5,000 rows the selected ones are full, and all others have exactly the members of a minimal row."""
     recorder = Recorder(strict=False, keep_rows=False, trace_sampler=trace_sampler)
     recorder.instrument(
         auth_targets=[f"{app.__name__}:verify"],
@@ -67,7 +67,7 @@ def test_every_row_names_its_key(app: Any, trace_sampler: Sampler) -> None:
 
 
 def test_a_sampler_that_raises_makes_every_row_full(recorder: Recorder, app: Any) -> None:
-    """Each failure counts, and no row lacks anything."""
+    """Each failure counts, and no row lacks a member."""
 
     def fail(event: AuditEvent) -> object:
         raise LookupError

@@ -1,4 +1,4 @@
-"""Every call of an audit target is counted once, however it ends; no way of ending costs the application a row."""
+"""Every call of an audit target is counted once, however it ends, and no ending loses a row."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ async def serve_all(recorder: Recorder, app: Any, chance: random.Random) -> None
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_the_four_attributions_are_the_calls(recorder: Recorder, app: Any, seed: int) -> None:
-    """Calls return, raise, hang, are cancelled or abandoned, clients go away: over 5,000 in all, none is lost."""
+    """Over 5,000 calls that return, raise, hang or are cancelled or abandoned are all counted."""
     instrument(recorder, app)
     asyncio.run(serve_all(recorder, app, random.Random(seed)))
     writes = recorder.writes()
@@ -107,7 +107,7 @@ def test_a_client_that_goes_away_costs_no_row(recorder: Recorder, app: Any) -> N
 
 
 def test_a_write_that_hangs_in_a_thread_holds_up_nobody(recorder: Recorder, app: Any) -> None:
-    """Other requests go on, uninstrumenting does not wait for it, and it is counted when it ends."""
+    """Other requests continue, ``uninstrument()`` does not wait, and the write is counted when it ends."""
     instrument(recorder, app)
     entered, released = threading.Semaphore(0), threading.Event()
 
@@ -141,7 +141,7 @@ def test_a_write_that_hangs_in_a_thread_holds_up_nobody(recorder: Recorder, app:
 
 
 def test_an_authentication_that_ends_after_uninstrument_is_counted(recorder: Recorder, load_module: LoadModule) -> None:
-    """It was observed from its beginning; a later call is not."""
+    """It was observed from its beginning, so its end is counted; a later call is not."""
     app = load_module("async def verify(key, pause):\n    await pause()\n    return {'id': key}\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
 
@@ -197,7 +197,7 @@ def meters_to_nowhere(reader: InMemoryMetricReader) -> Iterator[MeterProvider]:
 @pytest.mark.parametrize("processor", [SimpleSpanProcessor, BatchSpanProcessor])
 @pytest.mark.parametrize("raises", [True, False])
 def test_an_exporter_that_is_down_changes_nothing(app: Any, processor: Any, raises: bool) -> None:
-    """Spans and metrics reach nobody: rows and counts are the same, and nothing is our fault."""
+    """Rows and counts are the same although spans and metrics reach nobody, and no failure is counted."""
     recorder = Recorder(strict=False, keep_rows=False)
     recorder.tracer_provider.add_span_processor(processor(DownSpans(raises=raises)))
     reader = InMemoryMetricReader()
@@ -242,7 +242,7 @@ for number in range(1, 100):
 
 @pytest.mark.parametrize("how", ["exit", "kill"])
 def test_a_process_that_stops_in_the_middle_of_a_write_has_written_the_same_rows(tmp_path: Path, how: str) -> None:
-    """Nothing is held back: what the application wrote until then is there, with the keys."""
+    """Rows that were written before the process stopped have their keys, because nothing is held back."""
     rows = tmp_path / "rows"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run(

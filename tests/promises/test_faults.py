@@ -93,7 +93,7 @@ def fault(app: Any, point: str, kind: str) -> Iterator[None]:
 def test_a_fault_changes_nothing(
     recorder: Recorder, app: Any, point: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The response is that of the application alone; the fault counts each time and is logged once."""
+    """The response is the application's; each fault is counted and logged once."""
     expected = respond(app)
     instrument(recorder, app)
     with fault(app, point, kind):
@@ -120,7 +120,7 @@ def test_without_a_fault_nothing_is_degraded(recorder: Recorder, app: Any, caplo
 
 
 def test_a_denial_of_the_application_is_its_own(recorder: Recorder, app: Any) -> None:
-    """An HTTPException of an authentication function becomes the same response."""
+    """An HTTPException of an authentication function gives the same response."""
     expected = respond(app, b"deny")
     assert expected[0]["status"] == 401
     recorder.clear()
@@ -131,7 +131,7 @@ def test_a_denial_of_the_application_is_its_own(recorder: Recorder, app: Any) ->
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_logging_handler_that_raises_changes_nothing(recorder: Recorder, app: Any, kind: str) -> None:
-    """A fault counts although nobody can be told about it."""
+    """A fault is counted although it cannot be logged."""
 
     class Handler(logging.Handler):
         def handle(self, record: logging.LogRecord) -> bool:
@@ -151,7 +151,7 @@ def test_a_logging_handler_that_raises_changes_nothing(recorder: Recorder, app: 
 
 @pytest.mark.parametrize("point", ["sampler", "server span", "on_start", "on_end", "action", "subject"])
 def test_a_fault_beside_the_row_leaves_it_whole(recorder: Recorder, app: Any, point: str) -> None:
-    """What fails elsewhere does not cost the row its key, in full where a sampler fails."""
+    """A failure elsewhere does not cost the row its key, and after a failing sampler the row is full."""
     instrument(recorder, app)
     with fault(app, point, "ValueError"):
         respond(app)
@@ -161,7 +161,7 @@ def test_a_fault_beside_the_row_leaves_it_whole(recorder: Recorder, app: Any, po
 
 
 def test_two_spans_that_fail_are_one_degraded_call(recorder: Recorder, app: Any) -> None:
-    """Each stage counts once per call, though a write shows itself on the server span and on one of its own."""
+    """Each stage counts once per call, although a write sets attributes on two spans."""
     instrument(recorder, app)
     app.FAULT.update(also="on_end")
     with fault(app, "server span", "ValueError"):

@@ -1,4 +1,4 @@
-"""Behaviour that users and reviewers have missed: keys, harm, bounds and messages, across the whole library."""
+"""Behaviour that users and reviewers have missed: keys, harm, limits and messages, in the whole library."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ GENERIC: list[Callable[..., Any]] = [_sqlite_row, dict, OrderedDict, UserDict, S
 
 @pytest.mark.parametrize("make", GENERIC)
 def test_a_record_of_a_generic_class_is_no_key(recorder: Recorder, shop: Any, make: Callable[..., Any]) -> None:
-    """An authentication returned an object of that class, and a row is about another one of it."""
+    """An authentication returned an object of a generic class; a row about another such object has no key."""
     instrument(recorder, shop, audit="record?subject=args.subject")
     with recorder.request():
         shop.verify(make(id="k_1", name="ci"))
@@ -99,7 +99,7 @@ def test_a_record_of_a_generic_class_is_no_key(recorder: Recorder, shop: Any, ma
 
 
 def test_a_record_of_a_class_of_the_application_is_a_key(recorder: Recorder, shop: Any) -> None:
-    """The control: its own class is learned."""
+    """Objects of the application's own class are keys after an authentication returned one."""
     instrument(recorder, shop, audit="record?subject=args.subject")
     with recorder.request():
         shop.verify("k_1")
@@ -120,7 +120,7 @@ KeyTuple = namedtuple("KeyTuple", "id name owner scopes", defaults=(None, None))
 def test_the_same_id_of_two_tenants_is_ambiguous(
     recorder: Recorder, shop: Any, key_id: Any, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
-    """Fields of one key never complete another one."""
+    """Fields of one key never complete another key."""
     instrument(recorder, shop, auth="verify?owner=owner")
     with recorder.request():
         shop.verify(shop.Key(key_id, **first))
@@ -140,7 +140,7 @@ def test_the_same_number_of_two_classes_is_ambiguous(recorder: Recorder, shop: A
 
 
 def test_two_credentials_on_purpose_are_a_key_and_an_actor(recorder: Recorder, load_module: LoadModule) -> None:
-    """A gateway's key beside the user's makes nothing ambiguous, in either order; alone it is the key."""
+    """A gateway's key beside the user's key is an actor, in either order; alone it is the request's key."""
     app = load_module(SHOP + "\ndef gateway(raw):\n    return Key(raw)\n")
     name = app.__name__
     recorder.instrument(auth_targets=[f"{name}:verify", f"{name}:gateway?role=actor"], audit_targets=[f"{name}:record"])
@@ -162,7 +162,7 @@ def test_two_credentials_on_purpose_are_a_key_and_an_actor(recorder: Recorder, l
 
 @pytest.mark.parametrize("decorate", ["functools.lru_cache", "functools.cache", "functools.lru_cache(maxsize=None)"])
 def test_a_memoised_audit_target_raises_nothing(recorder: Recorder, load_module: LoadModule, decorate: str) -> None:
-    """A dict cannot be an argument of it, so each call counts as failed, or the target is wrong."""
+    """Each call counts as failed or the target is wrong, because a memoised function takes no dict."""
     app = load_module(SHOP.replace("@functools.lru_cache", f"@{decorate}"))
     instrument(recorder, app, audit="cached")
     with recorder.request():
@@ -177,7 +177,7 @@ def test_a_memoised_audit_target_raises_nothing(recorder: Recorder, load_module:
 def test_a_memoised_audit_target_with_unchanged_arguments_is_active(
     recorder: Recorder, load_module: LoadModule, fields: str
 ) -> None:
-    """Only its span is shown, or its result is changed."""
+    """The target is active if it only shows a span or changes the result."""
     app = load_module("import functools\n\n@functools.cache\ndef build(action):\n    return {}\n" + SHOP)
     instrument(recorder, app, audit=f"build?fields={fields}")
     with recorder.request():
@@ -193,7 +193,7 @@ def test_a_memoised_audit_target_with_unchanged_arguments_is_active(
 def test_the_outcome_of_an_awaitable_is_the_outcome_of_the_call(
     recorder: Recorder, shop: Any, load_module: LoadModule, kind: str, result: Any, outcome: str | None
 ) -> None:
-    """A plain function that returns a Future, a Task or an awaitable of its own."""
+    """The outcome counts for a function that returns a Future, a Task or its own awaitable."""
     app = load_module(
         SHOP
         + """
@@ -246,7 +246,7 @@ def verify(kind, result):
 
 @pytest.mark.parametrize("how", ["reexport", "alias", "attribute", "method", "inherited"])
 def test_two_targets_that_reach_one_function_observe_it_once(recorder: Recorder, modules: Modules, how: str) -> None:
-    """A re-export, an alias, an attribute of a class, and a method under two names or of a subclass."""
+    """Re-exports, aliases, class attributes and methods under two names are observed once."""
     shop: Any = modules.load(SHOP + "\nwrite_row = record\n\nclass Child(Log): ...\n")
     facade: Any = modules.load(
         f"from {shop.__name__} import record, verify\n\nclass Sink:\n    put = staticmethod(record)\n"
@@ -276,7 +276,7 @@ def test_two_targets_that_reach_one_function_observe_it_once(recorder: Recorder,
 def test_a_key_accepted_outside_of_every_request_is_counted(
     recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each time; one warning per target names the remedy. Inside `use_key` nothing is counted."""
+    """Each such key is counted, and one warning per target names the remedy; inside `use_key` none is counted."""
     instrument(recorder, shop)
     for _ in range(3):
         shop.verify("k_1")
@@ -299,7 +299,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("make", ["string", "number", "scopes"])
 def test_many_keys_in_one_request_take_constant_time_each(recorder: Recorder, shop: Any, make: str) -> None:
-    """2,000 ids: the last ones cost what the first ones did; `ids` is bounded and `ids_count` exact."""
+    """The last of 2,000 ids costs as much as the first; `ids` is limited and `ids_count` is exact."""
     instrument(recorder, shop, max_items=128)
     keys = {
         "string": lambda number: shop.Key(f"k_{number}"),
@@ -322,7 +322,7 @@ def test_many_keys_in_one_request_take_constant_time_each(recorder: Recorder, sh
 
 
 def test_requests_by_span_leave_no_cycle(recorder: Recorder, shop: Any) -> None:
-    """Spans of kind SERVER and CONSUMER: with the collector off, memory does not grow."""
+    """With the collector off, requests by SERVER and CONSUMER spans do not grow the memory."""
     instrument(recorder, shop)
 
     def serve(kind: SpanKind) -> None:
@@ -350,7 +350,7 @@ def test_requests_by_span_leave_no_cycle(recorder: Recorder, shop: Any) -> None:
 def test_a_factory_counts_nothing_and_names_its_inner_function(
     recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It becomes wrong when it returns a function, and the reason gives the name to use."""
+    """The target becomes wrong when it returns a function, and the reason names the function to use."""
     instrument(recorder, shop, auth="require_scope")
     with recorder.request():
         check = shop.require_scope("a:read")
@@ -363,7 +363,7 @@ def test_a_factory_counts_nothing_and_names_its_inner_function(
 
 @pytest.mark.parametrize("result", ["return type('Key', (), {})", "yield", "return (n for n in ())"])
 def test_other_results_of_a_factory(recorder: Recorder, load_module: LoadModule, result: str) -> None:
-    """A class is no key; a generator's value and a generator that is a result are none either."""
+    """A class and a generator are no keys, and neither is the value of a generator."""
     app = load_module(f"def verify():\n    {result}\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     with recorder.request():
@@ -378,7 +378,7 @@ def test_other_results_of_a_factory(recorder: Recorder, load_module: LoadModule,
 def test_without_an_action_rows_are_full_and_one_warning_says_so(
     recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the sampler `actions` and a target that can never have an action."""
+    """The warning comes with the sampler `actions` and a target that can never have an action."""
     instrument(recorder, shop, audit="log?fields=args.extra", sampler="actions", sampler_arg="delete")
     with recorder.request():
         shop.verify("k_1")
@@ -389,7 +389,7 @@ def test_without_an_action_rows_are_full_and_one_warning_says_so(
 def test_default_fields_that_a_key_lacks_are_named_once(
     recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One INFO line per target and class, with public names and never values."""
+    """One INFO line per target and class has the public names and no values."""
     caplog.set_level(logging.INFO, "otel_keyaudit")
     app = load_module(
         """
@@ -413,7 +413,7 @@ def test_default_fields_that_a_key_lacks_are_named_once(
 
 
 def test_success_is_one_line(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The numbers of targets and the sampler, at INFO."""
+    """One INFO line has the numbers of targets and the sampler."""
     caplog.set_level(logging.INFO, "otel_keyaudit")
     name = shop.__name__
     recorder.instrument(
@@ -425,7 +425,7 @@ def test_success_is_one_line(recorder: Recorder, shop: Any, caplog: pytest.LogCa
 
 
 def test_the_status_has_the_calls_and_the_preset(recorder: Recorder, shop: Any) -> None:
-    """A call that `when` passes by is none."""
+    """The status counts the calls, without those that `when` skips, and names the preset."""
     instrument(recorder, shop, audit="record?when=args.action|is:a", presets=["logging"])
     with recorder.request():
         shop.verify("k_1")
@@ -450,7 +450,7 @@ def test_the_status_has_the_calls_and_the_preset(recorder: Recorder, shop: Any) 
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(recorder: Recorder, options: dict[str, Any], words: list[str]) -> None:
-    """It names the option that the user has set, the nearest right name, and at most 200 characters of the value."""
+    """The line names the option, the nearest right name, and at most 200 characters of the value."""
     with pytest.raises(ConfigurationError) as caught:
         recorder.instrument(**{"audit_targets": ["shop:record"], **options})
     message = str(caught.value)
@@ -470,7 +470,7 @@ def test_a_wrong_option_is_named_in_one_line(recorder: Recorder, options: dict[s
     ],
 )
 def test_a_wrong_target_has_the_nearest_name(recorder: Recorder, shop: Any, target: str, hint: str) -> None:
-    """Of a function, a method, an inner function and a parameter."""
+    """The nearest name is given for a function, a method, an inner function and a parameter."""
     recorder.instrument(auth_targets=[f"{shop.__name__}:{target}"])
     (status,) = KeyAuditInstrumentor().status()
     assert status.state == "wrong"
@@ -485,7 +485,7 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In one warning, without its value."""
+    """One warning names the variable and the nearest one, without its value."""
     monkeypatch.setenv(f"OTEL_PYTHON_KEYAUDIT_{variable}", "s3cret-value")
     instrument(recorder, shop)
     (line,) = warnings(caplog)
@@ -495,7 +495,7 @@ def test_an_unknown_variable_is_named_with_the_nearest_one(
 
 
 def test_no_target_names_both_ways(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Targets and presets."""
+    """The line for an empty configuration names targets and presets."""
     recorder.instrument()
     (line,) = warnings(caplog)
     assert "AUTH_TARGETS" in line

@@ -1,4 +1,4 @@
-"""Text of any kind in a key stays one value: it breaks no row, forges no line of a log, and loses no attribute."""
+"""A string in a key stays one value: it breaks no row, forges no log line, and loses no attribute."""
 
 import json
 import unicodedata
@@ -65,7 +65,7 @@ def is_plain(text: str) -> bool:
 @given(text=HOSTILE)
 @example(text="a\u2028b\x85\u202e\ud800\x7f")
 def test_each_row_parses_alone(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
-    """It is one line of plain characters, and reads as the same text in every kind of row; so does the log."""
+    """Each row and log line is one line of printable characters that parses to the same string."""
     rows = write(recorder, app, text)
     assert len(rows) == 4
     assert is_plain(rows[0])
@@ -84,7 +84,7 @@ def test_each_row_parses_alone(recorder: Recorder, app: Any, caplog: pytest.LogC
 
 @pytest.mark.parametrize("text", AWKWARD)
 def test_known_attacks(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, text: str) -> None:
-    """The same for texts that have broken others."""
+    """Strings that have broken other libraries do no harm."""
     rows = write(recorder, app, text)
     assert is_plain(rows[0])
     assert json.loads(rows[0])["request_api_key"]["id"] == text.encode("utf-8", "backslashreplace").decode()
@@ -92,7 +92,7 @@ def test_known_attacks(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFi
 
 
 def test_ids_of_an_ambiguous_request(recorder: Recorder, load_module: LoadModule) -> None:
-    """They stand in a row of one line as well."""
+    """The ids are in a row of one line too."""
     module = load_module(
         "def verify(key):\n    return key\n\ndef record(additional_fields):\n    return additional_fields\n"
     )
@@ -109,7 +109,7 @@ def test_ids_of_an_ambiguous_request(recorder: Recorder, load_module: LoadModule
 
 @pytest.mark.parametrize("text", AWKWARD)
 def test_an_exporter_can_encode_every_attribute(recorder: Recorder, app: Any, text: str) -> None:
-    """The OTLP encoding drops nothing of ours."""
+    """The OTLP encoding keeps every attribute of the library."""
     encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
     write(recorder, app, text)
     spans = recorder.spans

@@ -128,7 +128,7 @@ class Requests:
 def test_cycles_beside_requests_restore_everything(
     recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No request fails or names another key, each cycle is active at once, and nothing stays wrapped."""
+    """No request fails or names another key, each session is active at once, and nothing stays wrapped."""
     caplog.set_level(logging.WARNING)
     before, cached, instances = codes(app), app.cached, vars(app).copy()
     interval = sys.getswitchinterval()
@@ -152,7 +152,7 @@ def test_cycles_beside_requests_restore_everything(
 
 
 def test_cycles_leave_no_reference_to_a_cached_function(recorder: Recorder, app: Any) -> None:
-    """With the collector off, too, earlier replacements do not count as references that cannot be reached."""
+    """Replacements of earlier sessions do not count as references that stay, even without the collector."""
     gc.collect()
     gc.disable()
     try:
@@ -166,7 +166,7 @@ def test_cycles_leave_no_reference_to_a_cached_function(recorder: Recorder, app:
 
 
 def test_functions_are_observed_once_after_many_cycles(recorder: Recorder, app: Any) -> None:
-    """A call is counted once, whatever was instrumented before."""
+    """A call is counted once after many sessions."""
     with Requests(app):
         for _ in range(CYCLES // 2):
             recorder.instrument(**options(app))
@@ -185,7 +185,7 @@ def test_functions_are_observed_once_after_many_cycles(recorder: Recorder, app: 
 
 
 def test_threads_that_instrument_at_once_take_turns(app: Any) -> None:
-    """Four threads instrument and uninstrument: in the end everything is restored."""
+    """After four threads instrument and uninstrument at once, everything is restored."""
     before = codes(app)
     errors: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""After many calls nothing is left of them: no object of ours, no memory, no thread."""
+"""Many calls leave no object, no memory and no thread behind."""
 
 import gc
 import os
@@ -68,7 +68,7 @@ def use(app: Any, tracer: trace.Tracer, calls: int) -> None:
 def test_nothing_is_left_of_many_calls(
     recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
-    """No more objects than before, less than 64 KiB more memory, the same threads."""
+    """There are as many objects and threads as before, and less than 64 KiB more memory."""
     monkeypatch.setattr(written_members, "MAX_RECENT", REMEMBERED)
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
@@ -92,7 +92,7 @@ def test_nothing_is_left_of_many_calls(
 
 
 def test_nothing_is_left_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
-    """What one session put together goes with it, but for the counters, which belong to the meter provider."""
+    """Everything of one session goes with it, except the counters, which belong to the meter provider."""
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
 

@@ -1,4 +1,4 @@
-"""What is nested deeply, in a key or in what a client sent, is refused, and no memory is written that is not ours."""
+"""Deeply nested keys and client data are refused, and nothing is written outside of the library's memory."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ print("survived")
 
 
 def test_nothing_is_written_past_a_buffer() -> None:
-    """Python's own allocator looks after each block of memory."""
+    """Python's debug allocator checks each block of memory."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONMALLOC": "debug"}
     command = [sys.executable, "-X", "faulthandler", "-c", PROGRAM]
     ended = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=300)

@@ -196,7 +196,7 @@ def run(function: Callable[..., Any], *args: Any) -> None:
 @pytest.mark.parametrize("how", ["missing", "failing", "unnamed", "denied", "false"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_authentication_leaves_nothing(recorder: Recorder, app: Any, kind: str, how: str) -> None:
-    """A missing attribute, a failing property, an unreadable id, and both kinds of denials."""
+    """Missing attributes, failing properties, unreadable ids and both kinds of denials leave nothing."""
     verify = getattr(app, f"verify_{kind}")
     before = survivors(recorder, lambda raw: run(verify, raw, how))
     instrument(recorder, app)
@@ -208,7 +208,7 @@ def test_an_authentication_leaves_nothing(recorder: Recorder, app: Any, kind: st
 @pytest.mark.parametrize("fields", [{}, None, ["no object"], 7, "no json"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_write_leaves_nothing(recorder: Recorder, app: Any, kind: str, fields: Any, how: str) -> None:
-    """It returns or raises, with fields that can be changed and others."""
+    """Writes that return or raise leave nothing, whether their fields can be changed or not."""
     instrument(recorder, app)
     record, verify = getattr(app, f"record_{kind}"), app.verify_function
 
@@ -221,7 +221,7 @@ def test_a_write_leaves_nothing(recorder: Recorder, app: Any, kind: str, fields:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failing_sampler_and_unreadable_event_leave_nothing(recorder: Recorder, app: Any, kind: str) -> None:
-    """Each is an exception of its own in our work."""
+    """A failing sampler and an unreadable event raise exceptions inside the library, which are not kept."""
 
     def fail(_: object) -> Any:
         raise LookupError
@@ -248,7 +248,7 @@ def test_a_failing_sampler_and_unreadable_event_leave_nothing(recorder: Recorder
 
 @pytest.mark.parametrize("how", ["granted", "denied", "error"])
 def test_a_check_and_a_builder_leave_nothing(recorder: Recorder, app: Any, how: str) -> None:
-    """Also with events, rules of `when`, and a row inside the check."""
+    """Checks and builders leave nothing, also with events, `when` and a row inside the check."""
     instrument(recorder, app, events=["denials", "audits"])
 
     def work(raw: Credential) -> None:
@@ -267,14 +267,14 @@ def test_a_check_and_a_builder_leave_nothing(recorder: Recorder, app: Any, how: 
 @pytest.mark.parametrize("field", ["when=return.missing", "valid=return.missing", "key=args.raw.missing", "owner=no"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unreadable_field_of_a_target_leaves_nothing(recorder: Recorder, app: Any, kind: str, field: str) -> None:
-    """It is an exception that the guard has handled."""
+    """The guard does not keep the exception that it handled."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify_{kind}?{field}"])
     verify = getattr(app, f"verify_{kind}")
     assert survivors(recorder, lambda raw: run(verify, raw, "missing")) == 0
 
 
 def test_a_cancelled_or_abandoned_call_leaves_nothing(recorder: Recorder, app: Any) -> None:
-    """A coroutine and generators that are closed before their end."""
+    """Coroutines and generators that are closed early leave nothing."""
     instrument(recorder, app)
 
     def work(raw: Credential) -> None:
@@ -295,7 +295,7 @@ def test_a_cancelled_or_abandoned_call_leaves_nothing(recorder: Recorder, app: A
 def test_an_authentication_that_schedules_its_renewal_keeps_no_earlier_one(
     recorder: Recorder, load_module: LoadModule, schedule: str
 ) -> None:
-    """A callback, a timer, a task and a thread inherit the context of the call."""
+    """A callback, a timer, a task and a thread inherit the context of the call and do not keep it alive."""
     app: Any = load_module(
         """
         import asyncio, weakref

@@ -1,4 +1,4 @@
-"""When a request has ended its key is given to nothing new."""
+"""After its end, the key of a request is given to nothing new."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _nothing() -> None:
 
 @pytest.mark.parametrize("credential", ["k1", ""])
 def test_task_that_outlives_its_request(credential: str, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """What it writes is counted as failed where there was a key, and logged once with the remedy."""
+    """Its writes count as failed if there was a key, and one log line names the remedy."""
     ended = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
 
@@ -77,7 +77,7 @@ def test_task_that_outlives_its_request(credential: str, recorder: Recorder, cap
 
 
 def test_remedy(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """With ``use_key(current_key())`` around the work, what outlives its request names its key."""
+    """With ``use_key(current_key())`` around it, work that outlives its request names the key."""
     ended = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
 
@@ -102,7 +102,7 @@ def test_remedy(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_worker_started_lazily_in_a_request(recorder: Recorder) -> None:
-    """A worker that the first request starts writes no other request's rows under the first one's key."""
+    """A worker that the first request starts does not name that request's key in other rows."""
     queue: asyncio.Queue[str] = asyncio.Queue()
     workers: list[asyncio.Task[None]] = []
 
@@ -138,7 +138,7 @@ def test_worker_started_lazily_in_a_request(recorder: Recorder) -> None:
 
 
 def test_pool_started_in_a_request() -> None:
-    """A pool whose threads keep the context of a request that has ended names nobody."""
+    """A pool whose threads keep the context of an ended request names no key."""
     pools: list[ThreadPoolExecutor] = []
     contexts: list[contextvars.Context] = []
 
@@ -157,7 +157,7 @@ def test_pool_started_in_a_request() -> None:
 
 
 def test_request_made_in_the_context_of_an_ended_one() -> None:
-    """A client that a request left behind makes requests of its own."""
+    """A client that outlives its request makes new requests."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
     contexts: list[contextvars.Context] = []
 
@@ -175,7 +175,7 @@ def test_request_made_in_the_context_of_an_ended_one() -> None:
 
 
 def test_authentication_after_the_end(recorder: Recorder) -> None:
-    """A key that is found after the end of the request is counted, and belongs to nobody."""
+    """A key that is found after the end is counted and belongs to no request."""
     contexts: list[contextvars.Context] = []
 
     async def handle() -> None:
@@ -190,7 +190,7 @@ def test_authentication_after_the_end(recorder: Recorder) -> None:
 
 
 def test_an_unreadable_key_still_counts_after_the_end(recorder: Recorder) -> None:
-    """That there was a key is known even where it could not be named."""
+    """The write counts as failed, because there was a key although it has no name."""
     recorder.uninstrument()
     recorder.instrument(auth_targets=["support.bare:verify?id=missing"], audit_targets=bare.AUDIT_TARGETS)
     contexts: list[contextvars.Context] = []
@@ -205,7 +205,7 @@ def test_an_unreadable_key_still_counts_after_the_end(recorder: Recorder) -> Non
 
 
 def test_an_ended_request_keeps_nothing_alive(recorder: Recorder) -> None:
-    """A context that is still around holds neither the scope nor the span nor the key of its request."""
+    """A context that outlives its request holds neither scope, span nor key of it."""
     contexts: list[contextvars.Context] = []
     states: list[Any] = []
 
@@ -221,7 +221,7 @@ def test_an_ended_request_keeps_nothing_alive(recorder: Recorder) -> None:
 
 
 def test_states_are_freed() -> None:
-    """Nothing holds the state of a request that nobody's context has any more."""
+    """Nothing keeps the state of a request after its last context is gone."""
     states: list[weakref.ref[Any]] = []
 
     async def handle() -> None:
@@ -235,7 +235,7 @@ def test_states_are_freed() -> None:
 
 
 def test_abandoned_coroutine_is_cleaned_up_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    """A request whose coroutine is closed in another context says nothing and leaves nothing."""
+    """A coroutine that is closed in another context logs nothing and leaves nothing."""
     app = Starlette(routes=[Mount("/m", _stuck)])
     call: Any = app(bare.scope("/m/"), bare.receive, bare.ignore)
     contextvars.copy_context().run(call.send, None)

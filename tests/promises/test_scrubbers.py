@@ -73,14 +73,14 @@ def shown(recorder: Recorder, load_module: LoadModule, tmp_path: Path) -> dict[s
 
 
 def test_every_attribute_is_shown(shown: dict[str, Any]) -> None:
-    """The requests above set each one; metrics and events have attributes of their own."""
+    """The requests of this test set each attribute; metrics and events have their own."""
     others = ("METRIC_", "STAGE", "ATTRIBUTION", "EVENT_", "USAGE_")
     attributes = {value for name, value in vars(names).items() if name.isupper() and not name.startswith(others)}
     assert {name for name in attributes if str(name).startswith("keyaudit.")} | {names.ERROR_TYPE} == shown.keys()
 
 
 def test_logfire_leaves_them_alone(shown: dict[str, Any]) -> None:
-    """As attributes of a span, names and values."""
+    """The scrubber of logfire leaves names and values of a span."""
     scrubbing = pytest.importorskip("logfire._internal.scrubbing")
     scrubbed, notes = scrubbing.Scrubber(None).scrub_value(("attributes",), shown)
     assert (json.dumps(scrubbed), notes) == (json.dumps(shown), [])
@@ -88,7 +88,7 @@ def test_logfire_leaves_them_alone(shown: dict[str, Any]) -> None:
 
 
 def test_sentry_leaves_them_alone(shown: dict[str, Any]) -> None:
-    """As data of a span, as context and as extra."""
+    """Sentry scrubs neither span data, context nor extra."""
     scrubber = pytest.importorskip("sentry_sdk.scrubber").EventScrubber(recursive=True)
 
     def event(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A secret that passes by is in no output: spans, metrics, logs, our members of rows, texts of our objects."""
+"""A secret that passes through the application is in no output: spans, metrics, logs, members of rows, reprs."""
 
 import copy
 import json
@@ -127,7 +127,7 @@ def instrumented(recorder: Recorder, app: Any) -> Any:
 def test_the_secret_is_nowhere(
     recorder: Recorder, instrumented: Any, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
-    """Neither as it is, nor escaped, in base64, URL or hex form, with every logger at DEBUG."""
+    """The secret is in no output, plain or encoded, with every logger at DEBUG."""
     caplog.set_level(logging.DEBUG)
     recorder.clear()
     caplog.clear()
@@ -147,7 +147,7 @@ def test_the_secret_is_nowhere(
 def test_the_faults_above_do_happen(
     recorder: Recorder, instrumented: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The search is worth something: faults of every stage are met and logged; nothing is printed."""
+    """Faults of every stage occur and are logged, so the search above is meaningful."""
     use(recorder, instrumented, "S3cr3t-canary")
     stages = {stage for stage, _ in recorder.errors()}
     assert stages == {"authentication", "audit", "sampling", "merge", "collision"}
@@ -156,7 +156,7 @@ def test_the_faults_above_do_happen(
 
 
 def test_a_call_tells_nothing_of_itself(recorder: Recorder, app: Any) -> None:
-    """What functions of the user's are given shows no argument when it is printed."""
+    """The repr of a call, which users' functions receive, shows no argument."""
     seen: list[Call] = []
     target = AuditTarget(f"{app.__name__}:record", action=seen.append)
     recorder.instrument(audit_targets=[target])
@@ -165,7 +165,7 @@ def test_a_call_tells_nothing_of_itself(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_snapshot_holds_no_more_than_its_fields(recorder: Recorder, instrumented: Any) -> None:
-    """A key that is pickled holds what is written of it, nothing of the object it was read from."""
+    """A pickled key holds only its recorded fields, and nothing else of the key object."""
     with recorder.request():
         instrumented.verify("S3cr3t-canary", instrumented.Key("S3cr3t-canary"))
         key = current_key()
@@ -175,13 +175,13 @@ def test_a_snapshot_holds_no_more_than_its_fields(recorder: Recorder, instrument
 
 @pytest.mark.parametrize("field", ["id=secret", "name=key_hash", "owner=args.credential.token", "scopes=return._Token"])
 def test_a_path_to_a_secret_is_refused(recorder: Recorder, app: Any, field: str) -> None:
-    """A target that would write out a secret is a wrong option, before anything is read."""
+    """A target that would write a secret is a wrong option."""
     with pytest.raises(ConfigurationError, match="secret"):
         recorder.instrument(auth_targets=[f"{app.__name__}:verify?{field}"])
 
 
 def test_a_hash_that_was_asked_for_is_written(recorder: Recorder, app: Any) -> None:
-    """Only what an expression asks for: a hash, or the last characters."""
+    """Only the hash or the last characters that an expression asks for are written."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?id=secret|sha256:16&name=secret|tail:4"])
     with recorder.request():
         app.verify("", app.Key("S3cr3t-canary"))
@@ -192,7 +192,7 @@ def test_a_hash_that_was_asked_for_is_written(recorder: Recorder, app: Any) -> N
 
 
 def test_the_finder_finds(app: Any) -> None:
-    """The search itself finds a secret in each form that is looked for."""
+    """The search finds a secret in each encoding."""
     held = finder("S3cr3t canary")
     assert held("x S3cr3t canary x")
     assert held(urllib.parse.quote("a S3cr3t canary b"))
@@ -269,7 +269,7 @@ def test_only_declared_members_leave(recorder: Recorder, odd: Any, known: dict[s
 
 
 def test_a_key_whose_members_raise(recorder: Recorder, odd: Any) -> None:
-    """Its id is all that is known of it."""
+    """Only the id of the key is known."""
     instrument_odd(recorder, odd)
     with recorder.request():
         odd.verify(odd.Tripping())

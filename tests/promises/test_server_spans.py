@@ -1,4 +1,4 @@
-"""The server span, whoever opens it, says which key made the request; audit spans are in its trace."""
+"""The server span says which key made the request, whoever opens it, and audit spans are in its trace."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _instrument(recorder: Recorder, **options: Any) -> None:
 def test_server_and_audit_spans_name_the_key(
     build: Instrumented, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever opens the server span and wherever the key is found and the row written, each names its own key."""
+    """Each span and row names its own request's key, whoever opens the server span and wherever the key is found."""
     _instrument(recorder)
     requests = _send_every_kind(build(recorder.tracer_provider))
     assert traffic.wrong_rows(requests) == []
@@ -56,7 +56,7 @@ def test_server_and_audit_spans_name_the_key(
 
 @pytest.mark.parametrize("build", [nothing, *INSTRUMENTED])
 def test_rows_name_the_key_when_spans_are_dropped(build: Instrumented) -> None:
-    """Where the trace sampler drops every span, rows name their key and their trace all the same."""
+    """If the trace sampler drops every span, rows still name their key and trace."""
     recorder = Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
     _instrument(recorder)
     requests = _send_every_kind(build(recorder.tracer_provider))
@@ -67,7 +67,7 @@ def test_rows_name_the_key_when_spans_are_dropped(build: Instrumented) -> None:
 
 
 def test_rows_name_the_key_without_any_server_span(recorder: Recorder) -> None:
-    """Where nobody opens a server span, rows and audit spans name the key, and audit spans have the lists."""
+    """Without a server span, rows and audit spans name the key, and audit spans have the lists."""
     _instrument(recorder)
     requests = _send_every_kind(nothing(recorder.tracer_provider))
     assert traffic.wrong_rows(requests) == []
@@ -78,7 +78,7 @@ def test_rows_name_the_key_without_any_server_span(recorder: Recorder) -> None:
 
 
 def test_rows_without_audit_spans_have_the_ids_of_the_server_span(recorder: Recorder) -> None:
-    """With audit spans switched off, rows lead to the server span of their request."""
+    """Without audit spans, rows have the ids of the server span of their request."""
     _instrument(recorder, audit_spans=False)
     _send_every_kind(contrib_asgi(recorder.tracer_provider))
     spans = traffic.server_spans(recorder)

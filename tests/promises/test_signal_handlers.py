@@ -1,4 +1,4 @@
-"""An exception that a signal handler raises reaches the application, at whatever moment the signal arrives."""
+"""An exception that a signal handler raises reaches the application, whenever the signal arrives."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
 @pytest.mark.unmutated  # os.environ, which mutmut reads in each call, makes another KeyError of that of a handler
 @pytest.mark.parametrize("alarm", KINDS, indirect=True)
 def test_no_exception_of_a_handler_is_lost_in_a_request(recorder: Recorder, app: Any, alarm: Alarm) -> None:
-    """Of whatever class: it arrives once for each signal, and the context is as before."""
+    """Each signal raises once, for every class of exception, and the context is as before."""
 
     def work() -> None:
         with unseen_request():
@@ -189,7 +189,7 @@ def test_no_exception_of_a_handler_is_lost_in_a_request(recorder: Recorder, app:
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("alarm", KINDS[:2], indirect=True)
 def test_no_exception_of_a_handler_is_lost_in_a_coroutine(recorder: Recorder, app: Any, alarm: Alarm) -> None:
-    """A coroutine is driven to its end by hand, so nothing but the library is around it."""
+    """The test drives a coroutine by hand, so that only the library runs around it."""
 
     def work() -> None:
         with unseen_request():
@@ -207,7 +207,7 @@ def test_no_exception_of_a_handler_is_lost_in_a_coroutine(recorder: Recorder, ap
 
 @pytest.mark.parametrize("alarm", [KINDS[0], KINDS[2]], indirect=True)
 def test_no_exception_of_a_handler_is_lost_beside_our_targets(recorder: Recorder, app: Any, alarm: Alarm) -> None:
-    """Garbage collections, imports, `use_key` and spans also run code of the library."""
+    """Garbage collections, imports, `use_key` and spans run code of the library too, and lose no exception."""
 
     def work() -> None:
         with use_key(ApiKey("k_3")):
@@ -221,7 +221,7 @@ def test_no_exception_of_a_handler_is_lost_beside_our_targets(recorder: Recorder
 
 
 def test_an_exception_of_the_keys_own_property_is_swallowed(recorder: Recorder, load_module: LoadModule) -> None:
-    """It is our failure to read, so it is counted, and the application does not see it."""
+    """The library failed to read the key, so the failure is counted and the application does not see it."""
     app = load_module(
         """
         class Key:
@@ -245,7 +245,7 @@ def test_an_exception_of_the_keys_own_property_is_swallowed(recorder: Recorder, 
 def test_a_soft_limit_in_a_slow_property_ends_the_job(
     recorder: Recorder, load_module: LoadModule, alarm: Alarm
 ) -> None:
-    """The limit of the job falls into our reading of the key."""
+    """The exception reaches the application although it arrives while the library reads the key."""
     app = load_module(
         """
         import time

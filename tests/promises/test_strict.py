@@ -1,4 +1,4 @@
-"""``strict``: what cannot be found is an error at once, an error in the log later, and never a broken import."""
+"""With ``strict`` a missing target is an error at once, or in the log later, and never breaks an import."""
 
 import importlib
 from typing import Any
@@ -32,7 +32,7 @@ def app(load_module: LoadModule) -> Any:
 
 @pytest.mark.parametrize("target", WRONG)
 def test_a_wrong_target_raises(recorder: Recorder, app: Any, target: str) -> None:
-    """It names the target, and everything that was put on before is off again."""
+    """The error names the target, and all earlier targets are restored."""
     before = app.verify.__code__
     written = f"{app.__name__}:{target}"
     with pytest.raises(ConfigurationError, match=app.__name__) as caught:
@@ -48,7 +48,7 @@ def test_a_wrong_target_raises(recorder: Recorder, app: Any, target: str) -> Non
 def test_without_strict_a_wrong_target_is_one_warning(
     recorder: Recorder, app: Any, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The others fire; the wrong one is told by the log and by status()."""
+    """The log and ``status()`` report the wrong target, and all others are active."""
     written = f"{app.__name__}:{target}"
     recorder.instrument(auth_targets=[f"{app.__name__}:verify", written])
     assert [status.state for status in recorder.status().values()] == ["active", "wrong"]
@@ -59,7 +59,7 @@ def test_without_strict_a_wrong_target_is_one_warning(
 
 
 def test_an_audit_target_without_additional_fields_is_wrong(recorder: Recorder, app: Any) -> None:
-    """The default place is a parameter, which must be there."""
+    """The target needs the default parameter, which the function does not have."""
     recorder.instrument(audit_targets=[f"{app.__name__}:verify"])
     (status,) = recorder.status().values()
     assert status.state == "wrong"
@@ -68,7 +68,7 @@ def test_an_audit_target_without_additional_fields_is_wrong(recorder: Recorder, 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_package_that_does_not_exist_is_wrong(recorder: Recorder, strict: bool) -> None:
-    """Its top-level package cannot be found, so no import will ever bring it."""
+    """Its top-level package cannot be found, so no import can load it."""
     target = "keyaudit_nowhere.security:verify"
     if strict:
         with pytest.raises(ConfigurationError, match="keyaudit_nowhere"):
@@ -81,7 +81,7 @@ def test_a_package_that_does_not_exist_is_wrong(recorder: Recorder, strict: bool
 def test_for_the_loader_a_package_that_does_not_exist_is_pending(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The application's folder may not be importable yet: strict has nothing against it."""
+    """The application's folder may not be importable yet, so even ``strict`` accepts the target."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS", "keyaudit_nowhere.security:verify")
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_STRICT", "TRUE")
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
@@ -93,7 +93,7 @@ def test_for_the_loader_a_package_that_does_not_exist_is_pending(
 def test_what_is_wrong_at_a_later_import_is_logged(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
 ) -> None:
-    """The import works, the line comes once, also when requests follow."""
+    """The import works, and the line comes once, even after requests."""
     name = modules.write(APP)
     recorder.instrument(auth_targets=[f"{name}:missing", f"{name}:verify"], strict=strict)
     assert not caplog.records
@@ -110,7 +110,7 @@ def test_what_is_wrong_at_a_later_import_is_logged(
 def test_what_is_pending_at_the_first_request_is_warned_about_once(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line per target, at the first request and never again; the target still fires when its module comes."""
+    """Each pending target has one line at the first request, and is still instrumented when its module comes."""
     name = modules.write(APP)
     recorder.instrument(audit_targets=[f"{name}:record"], strict=True)
     for _ in range(2):
@@ -126,14 +126,14 @@ def test_what_is_pending_at_the_first_request_is_warned_about_once(
 
 @pytest.mark.parametrize("sampler", ["keyaudit_nowhere:choose", "json:choose"])
 def test_a_sampler_that_can_never_be_found_is_an_error_at_once(recorder: Recorder, app: Any, sampler: str) -> None:
-    """Its package does not exist, or its module is imported and has no such name: an error also without strict."""
+    """A sampler whose package or name cannot exist is an error, also without ``strict``."""
     with pytest.raises(ConfigurationError, match="sampler") as caught:
         recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler=sampler)
     assert sampler in str(caught.value)
 
 
 def test_a_failed_import_of_the_application_is_its_own(recorder: Recorder, modules: Modules) -> None:
-    """A module that raises when it is imported raises that, and can be tried again."""
+    """A module that raises on import raises the same exception and can be imported again."""
     name = modules.write("raise LookupError('of the application')\n")
     recorder.instrument(auth_targets=[f"{name}:verify"], strict=True)
     for _ in range(2):

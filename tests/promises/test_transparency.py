@@ -1,4 +1,4 @@
-"""A call that is observed is the application's own: once, same arguments, same result, same exception, same kind."""
+"""An observed call is the application's own: it runs once with the same arguments, result and exception."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def check(form: str, kind: str, of: shapes.Parameters, arguments: Any, steps: An
 
 @pytest.mark.parametrize(("form", "kind"), ALL)
 def test_no_difference_for_any_signature(form: str, kind: str) -> None:
-    """Any signature called in any way, right or wrong, however the function is bound and of whatever kind it is."""
+    """Calls of any signature, kind and binding, right or wrong, behave as without the library."""
 
     @settings(max_examples=examples(1_000, quick=25), deadline=None)
     @given(shapes.parameters, shapes.arguments, steps, st.booleans(), st.sampled_from(["first", "lasts", "passes"]))
@@ -95,7 +95,7 @@ def few_objects() -> Iterator[None]:
     [(form, kind) for form in FORMS for kind in KINDS if form != "decorated" or "generator" not in kind],
 )
 def test_every_call_is_seen_once(form: str, kind: str) -> None:
-    """Each form and kind is observed: one call with its argument and its result, which is the very object."""
+    """Each kind of call is observed once, with its argument and the identical result."""
     shape = Shape(form, kind, ONE)
     module = shape.module
     with observed(module, shape.name) as observer:
@@ -111,7 +111,7 @@ def test_every_call_is_seen_once(form: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["sync", "coroutine"])
 @pytest.mark.parametrize("form", FORMS)
 def test_an_exception_is_the_very_one(form: str, kind: str) -> None:
-    """What the function raises goes through as the object it is, without another context, and is seen."""
+    """The exception passes through as the same object with the same context, and is observed."""
     shape = Shape(form, kind, ONE)
     error = LookupError("no")
     shape.module.ERROR.append(error)
@@ -125,7 +125,7 @@ def test_an_exception_is_the_very_one(form: str, kind: str) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit(), asyncio.CancelledError()])
 @pytest.mark.parametrize("kind", ["sync", "generator"])
 def test_base_exceptions_go_through(kind: str, error: BaseException) -> None:
-    """An exit, an interrupt or a cancellation is nobody's but the application's."""
+    """Exits, interrupts and cancellations pass through."""
     shape = Shape("function", kind, ONE)
     shape.module.ERROR.append(error)
 

@@ -1,4 +1,4 @@
-"""Taking everything off leaves what was there, whatever others have put above and below meanwhile."""
+"""``uninstrument()`` restores everything, whatever others have wrapped meanwhile."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def state(module: Any) -> dict[str, Any]:
 
 
 def test_fifty_times(recorder: Recorder, modules: Modules) -> None:
-    """Every name of every owner is the very object it was, its code too, and nothing is left on the import system."""
+    """After fifty sessions every name leads to the identical object and code, and no import hook is left."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in NAMES]
     before, finders = state(module), list(sys.meta_path)
@@ -121,7 +121,7 @@ def foreign(calls: list[str], name: str) -> Callable[[Any], Any]:
 def test_foreign_wrappers_stay(
     recorder: Recorder, modules: Modules, target: str, below: str | None, above: str | None
 ) -> None:
-    """Wrappers of others, put on before us or over us, are called, and stay when we go and when we return."""
+    """Wrappers of others around or inside the library's are called and stay."""
     module = modules.load(SERVICE)
     owner: Any = module.Checker if "." in target else module
     name = target.rpartition(".")[2]
@@ -148,7 +148,7 @@ def test_foreign_wrappers_stay(
 
 
 def test_pending_targets_are_quiet_afterwards(recorder: Recorder, modules: Modules) -> None:
-    """A module that is imported after ``uninstrument()`` is imported as if we had never been there."""
+    """A module that is imported after ``uninstrument()`` is imported as without the library."""
     name = modules.write(SERVICE)
     recorder.instrument(auth_targets=[f"{name}:function?id=id"])
     recorder.uninstrument()
@@ -162,7 +162,7 @@ def test_pending_targets_are_quiet_afterwards(recorder: Recorder, modules: Modul
 
 
 def test_a_module_that_is_being_imported_when_we_go(recorder: Recorder, modules: Modules) -> None:
-    """Its end tells nobody any more."""
+    """The import that is under way ends without calling the library."""
     name = modules.write(
         """
         from otel_keyaudit import KeyAuditInstrumentor
@@ -177,7 +177,7 @@ def test_a_module_that_is_being_imported_when_we_go(recorder: Recorder, modules:
 
 
 def test_references_that_could_not_be_reached_pass_through(recorder: Recorder, modules: Modules) -> None:
-    """What was taken of a proxy while we were on works on, unobserved."""
+    """References to a proxy pass calls through, unobserved."""
     module = modules.load(SERVICE)
     recorder.instrument(auth_targets=[f"{module.__name__}:cached?id=id"])
     held = (module.cached,)
@@ -188,7 +188,7 @@ def test_references_that_could_not_be_reached_pass_through(recorder: Recorder, m
 
 
 def test_nothing_is_kept_alive(recorder: Recorder, modules: Modules) -> None:
-    """Functions that were observed can be forgotten like any others."""
+    """Functions that were observed can be garbage-collected."""
     module = modules.load(SERVICE)
     recorder.instrument(auth_targets=[f"{module.__name__}:function?id=id", f"{module.__name__}:cached?id=id"])
     recorder.uninstrument()
@@ -201,7 +201,7 @@ def test_nothing_is_kept_alive(recorder: Recorder, modules: Modules) -> None:
 
 
 def test_while_calls_run(recorder: Recorder, modules: Modules) -> None:
-    """Functions and generators that run while we come and go return what they return, each time."""
+    """Calls that run while the library comes and goes return the same results."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in ("function", "generator", "Checker.static")]
     stop = threading.Event()

@@ -49,7 +49,7 @@ def test_a_wrong_variable_is_one_logged_error(program: Program) -> None:
 
 
 def test_nothing_configured_says_so_once(program: Program) -> None:
-    """Without targets the library does nothing, in one line."""
+    """Without targets the library does nothing and logs one line."""
     ended = program.run({"auth_targets": ""})
     (line,) = ended.log
     assert "nothing is instrumented" in line
@@ -58,7 +58,7 @@ def test_nothing_configured_says_so_once(program: Program) -> None:
 
 
 def test_a_package_that_is_not_found_is_pending(program: Program) -> None:
-    """What is still pending at the first request is warned about once; the other targets fire."""
+    """A target that is still pending at the first request is warned about once, and the others are active."""
     ended = program.run({**TARGETS, "auth_targets": "shop.security:verify,nowhere.at_all:verify", "strict": "true"})
     (line,) = ended.log
     assert "nowhere.at_all:verify" in line
@@ -68,7 +68,7 @@ def test_a_package_that_is_not_found_is_pending(program: Program) -> None:
 
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_what_turns_out_wrong_at_an_import_is_logged(program: Program, strict: str) -> None:
-    """A name that the module lacks is one line; the import and the other targets are unharmed."""
+    """A missing name is one line, and the import and the other targets continue."""
     ended = program.run({**TARGETS, "audit_targets": "shop.audit:record,shop.audit:write", "strict": strict})
     (line,) = ended.log
     assert "shop.audit:write" in line
@@ -76,14 +76,14 @@ def test_what_turns_out_wrong_at_an_import_is_logged(program: Program, strict: s
 
 
 def test_rows_do_not_depend_on_the_sdk(program: Program) -> None:
-    """With OTEL_SDK_DISABLED there are no spans, and the audit rows are whole all the same."""
+    """With OTEL_SDK_DISABLED there are no spans, and the rows are complete."""
     ended = program.run({**TARGETS, "OTEL_SDK_DISABLED": "true"})
     assert ended.key_ids == ["k_1", "k_1"]
     assert ended.rows[0]["request_api_key"].keys() == {"id", "digest", "detail", "scopes"}
 
 
 def test_a_sampler_is_not_imported_early(program: Program) -> None:
-    """A sampler of the application's is found when it is first asked, not before the application is there."""
+    """The sampler of the application is resolved when it is first asked."""
     program.write(
         "app/shop/detail.py",
         """
@@ -100,7 +100,7 @@ def test_a_sampler_is_not_imported_early(program: Program) -> None:
 
 
 def test_an_application_may_instrument_itself(program: Program) -> None:
-    """A keyword beats the environment, also where the environment came first."""
+    """A keyword overrides the environment, even if the environment came first."""
     program.instrument_itself()
     ended = program.run({**TARGETS, "request_field": "by_variable", "sampler": "always_minimal"})
     assert [row["by_code"]["detail"] for row in ended.rows] == ["minimal", "minimal"]
@@ -118,7 +118,7 @@ def test_the_documented_variables_are_those_that_are_read() -> None:
 
 
 def test_a_wrong_name_is_one_logged_error(program: Program) -> None:
-    """It lists the known ones and suggests the nearest; the application runs on."""
+    """The line lists the known names and the nearest, and the application continues."""
     ended = program.run({**TARGETS, "presets": "auditlog,drf-apikey"})
     (line,) = ended.log
     assert "there is no preset 'drf-apikey'; known are apikeyauth, auditlog, " in line
@@ -129,7 +129,7 @@ def test_a_wrong_name_is_one_logged_error(program: Program) -> None:
 
 @pytest.mark.parametrize("strict", ["false", "true"])
 def test_a_library_that_is_missing_or_too_old_is_reported(program: Program, strict: str) -> None:
-    """What was expected is said, and what was found; without ``strict`` everything else goes on."""
+    """The line has the required and the found release; without ``strict`` everything else continues."""
     library = program.site / "Flask_HTTPAuth-4.7.0.dist-info"
     program.write(f"site/{library.name}/METADATA", "Metadata-Version: 2.1\nName: Flask-HTTPAuth\nVersion: 4.7.0\n")
     ended = program.run({**TARGETS, "presets": "flask-httpauth,unkey", "strict": strict})

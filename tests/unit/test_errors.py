@@ -1,4 +1,4 @@
-"""What errors say: in one line, of classes and names, and never a value."""
+"""Errors are one line with classes and names, and never with a value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 
 def test_the_text_of_a_wrong_option_is_one_line() -> None:
-    """A value that is given may have several."""
+    """A given value may have several lines."""
     assert str(ConfigurationError("option 'sampler':\n'a\nb'")) == "option 'sampler': 'a b'"
 
 
@@ -40,7 +40,7 @@ def test_what_is_missing_is_told_by_its_name_and_the_class_of_its_owner(owner: o
 
 
 def test_a_credential_is_not_repeated() -> None:
-    """The text says that there is one."""
+    """The message says only that there is a credential."""
     assert str(CredentialError()) == "a value contains the credential presented with the request"
 
 
@@ -53,7 +53,7 @@ def test_a_credential_is_not_repeated() -> None:
     ],
 )
 def test_the_class_of_an_exception(error: BaseException, name: str) -> None:
-    """With its module, unless it is builtin."""
+    """The class is shown with its module unless it is builtin."""
     assert class_name(error) == name
 
 
@@ -61,7 +61,7 @@ FORGED = "Err\nWARNING:root:admin logged in"
 
 
 def test_the_class_of_an_exception_is_printable() -> None:
-    """A line break in it would forge a log line."""
+    """A line break in the name would forge a log line."""
     kind = type(FORGED, (Exception,), {"__module__": "a\rb"})
     assert class_name(kind()) == "a\\rb.Err\\nWARNING:root:admin logged in"
 
@@ -77,7 +77,7 @@ def test_the_class_of_an_exception_is_printable() -> None:
     ],
 )
 def test_messages_are_printable(error: Exception) -> None:
-    """Whatever the names of classes hold."""
+    """Messages are printable, whatever the names of classes hold."""
     assert str(error).isprintable()
 
 
@@ -92,12 +92,12 @@ def test_messages_are_printable(error: Exception) -> None:
     ],
 )
 def test_characters_that_are_not_printable_are_escaped(text: str, expected: str) -> None:
-    """As in a Python string."""
+    """The escapes are those of a Python string."""
     assert printable(text) == expected
 
 
 def test_a_long_value_is_cut() -> None:
-    """A shorter one is shown as it is."""
+    """A shorter value is shown as it is."""
     assert shown("a" * 100) == repr("a" * 100)
     assert shown("a" * 100_000) == "'" + "a" * (MAX_SHOWN_LENGTH - 1) + "…"
     assert len(shown(["x"] * 100_000)) == MAX_SHOWN_LENGTH + 1
@@ -115,5 +115,5 @@ def test_a_long_value_is_cut() -> None:
     ],
 )
 def test_the_nearest_name_is_suggested(name: str, expected: str) -> None:
-    """In any case; nothing is suggested if no name is near."""
+    """Case does not matter, and without a near name nothing is suggested."""
     assert hint(name, ["id", "scopes", "allow_list"]) == expected

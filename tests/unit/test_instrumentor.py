@@ -1,4 +1,4 @@
-"""``instrument()``, ``uninstrument()`` and ``status()``: wrong options, second calls, and what is left afterwards."""
+"""``instrument()``, ``uninstrument()`` and ``status()``: wrong options, second calls, and restoration."""
 
 import threading
 from types import FunctionType
@@ -59,7 +59,7 @@ def test_the_public_names_are_those_of_the_interface() -> None:
 def test_a_wrong_option_is_one_error(
     recorder: Recorder, app: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It names the option, the value and what is allowed; nothing is wrapped, nothing logged."""
+    """The error names the option, the value and the allowed values; nothing is wrapped or logged."""
     before = codes(app)
     with pytest.raises(ConfigurationError) as caught:
         recorder.instrument(**{"auth_targets": [f"{app.__name__}:verify"], **options})
@@ -70,7 +70,7 @@ def test_a_wrong_option_is_one_error(
 
 
 def test_a_wrong_option_leaves_the_way_free(recorder: Recorder, app: Any) -> None:
-    """After an error the next instrument() works."""
+    """The next ``instrument()`` after an error works."""
     with pytest.raises(ConfigurationError):
         recorder.instrument(auth_targets="nonsense")
     recorder.instrument(audit_targets=[f"{app.__name__}:record"])
@@ -88,7 +88,7 @@ def test_typed_targets_are_the_strings(recorder: Recorder, app: Any) -> None:
 
 
 def test_status_has_one_entry_per_target(recorder: Recorder, app: Any) -> None:
-    """It says of each whether it fires, in a sentence."""
+    """The reason of each status is a sentence."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:missing"], audit_targets=[f"{name}:record", "email.mime.audio:nothing"]
@@ -105,7 +105,7 @@ def test_status_has_one_entry_per_target(recorder: Recorder, app: Any) -> None:
 
 
 def test_uninstrument_restores_every_function(recorder: Recorder, app: Any) -> None:
-    """Afterwards the functions have their own code again, and a key is not even looked for."""
+    """Afterwards the functions have their own code, and no key is looked for."""
     before = codes(app)
     for _ in range(3):
         recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
@@ -119,7 +119,7 @@ def test_uninstrument_restores_every_function(recorder: Recorder, app: Any) -> N
 
 
 def test_a_second_instrument_changes_nothing(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It says what to do first."""
+    """The second call logs what to do first."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     KeyAuditInstrumentor().instrument(audit_targets=[f"{app.__name__}:record"], request_field="other")
     with use_key(KEY):
@@ -129,7 +129,7 @@ def test_a_second_instrument_changes_nothing(recorder: Recorder, app: Any, caplo
 
 
 def test_a_second_uninstrument_says_so(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """There is nothing to undo, which is no error."""
+    """There is nothing to restore, which is a warning."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     recorder.uninstrument()
     assert not caplog.records
@@ -138,7 +138,7 @@ def test_a_second_uninstrument_says_so(recorder: Recorder, app: Any, caplog: pyt
 
 
 def test_a_constructor_forgets_nothing(recorder: Recorder, app: Any) -> None:
-    """The instrumentor is one object, however often it is asked for."""
+    """The instrumentor is a singleton."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     KeyAuditInstrumentor()
     assert len(KeyAuditInstrumentor().status()) == 1
@@ -146,7 +146,7 @@ def test_a_constructor_forgets_nothing(recorder: Recorder, app: Any) -> None:
 
 
 def test_nothing_configured_is_said_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Without targets instrument() does nothing, and says so the first time."""
+    """Without targets ``instrument()`` does nothing and logs it the first time."""
     recorder.instrument()
     recorder.instrument(sampler="always_minimal")
     assert len(caplog.records) == 1
@@ -155,7 +155,7 @@ def test_nothing_configured_is_said_once(recorder: Recorder, caplog: pytest.LogC
 
 
 def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Called from code, instrument() raises for what stands in the environment as well."""
+    """``instrument()`` from code also raises for wrong variables."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_MAX_ITEMS", "-1")
     with pytest.raises(ConfigurationError, match="max_items"):
         recorder.instrument(audit_targets=[f"{app.__name__}:record"])
@@ -165,7 +165,7 @@ def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, app: Any, mo
 def test_a_keyword_beats_what_the_environment_started(
     recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After opentelemetry-instrument, keywords start anew with its targets; a call without any is a second one."""
+    """After opentelemetry-instrument, keywords start again with its targets; a call without any is a second call."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
     KeyAuditInstrumentor().instrument(request_field="by_code")
@@ -181,7 +181,7 @@ def test_a_keyword_beats_what_the_environment_started(
 def test_a_wrong_keyword_leaves_what_the_environment_started(
     recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of the application's own call does not take the library off."""
+    """An error in the application's call does not remove the library."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
     KeyAuditInstrumentor().instrument(skip_dep_check=True, raise_exception_on_conflict=True)
     with pytest.raises(ConfigurationError):
@@ -192,7 +192,7 @@ def test_a_wrong_keyword_leaves_what_the_environment_started(
 def test_a_wrong_variable_is_logged_for_the_loader(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Asked by opentelemetry-instrument, a wrong option raises nothing: that would stop every other instrumentor."""
+    """Under opentelemetry-instrument a wrong option does not raise, which would stop all other instrumentors."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", "nonsense")
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
@@ -200,7 +200,7 @@ def test_a_wrong_variable_is_logged_for_the_loader(
 
 
 def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, app: Any) -> None:
-    """One of them wins; the function is wrapped once and restored once."""
+    """The function is wrapped once and restored once."""
     before = codes(app)
     options = {"audit_targets": [f"{app.__name__}:record"], "meter_provider": recorder.meter_provider}
     threads = [threading.Thread(target=KeyAuditInstrumentor().instrument, kwargs=options) for _ in range(8)]
@@ -215,7 +215,7 @@ def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, app: An
 
 
 def test_a_module_imported_later_is_instrumented(recorder: Recorder, modules: Modules) -> None:
-    """A pending target fires from the import of its module on; the state is restored all the same."""
+    """The target is active after the import of its module, and restored like any other."""
     name = modules.write(APP)
     recorder.instrument(audit_targets=[f"{name}:record"])
     assert recorder.status()[f"{name}:record"].state == "pending"

@@ -1,4 +1,4 @@
-"""Options: every one by keyword and by variable, what beats what, and what is wrong."""
+"""Every option is read from keywords and variables, with precedence and validation."""
 
 import re
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_defaults() -> None:
 
 
 def test_options_are_listed_in_the_order_of_the_documentation() -> None:
-    """Other parts take the names from there."""
+    """Other modules take the names from there."""
     assert list(settings.OPTIONS) == OPTIONS
 
 
@@ -96,7 +96,7 @@ def test_forms_of_an_option(name: str, variable: str, keywords: list[object]) ->
 
 
 def test_commas_in_lists() -> None:
-    """In a list of targets a comma is part of the expression; in a text it separates targets."""
+    """In a list of targets a comma is part of the expression, and in a string it separates targets."""
     (target,) = resolve({"auth_targets": ["m:f?id=a|if:x,y"]}, {}).auth_targets
     assert target == AuthTarget("m:f", id="a|if:x,y")
     for string in ("m:f?id=a|if:x%2Cy", "m:f?id=a|if:x%2Cy,m:g"):
@@ -121,7 +121,7 @@ def test_all_targets() -> None:
 
 
 def test_keyword_beats_variable() -> None:
-    """A keyword beats the environment, also with an empty list; ``None`` is as good as absent."""
+    """A keyword overrides the environment, even an empty list; ``None`` counts as absent."""
     environment = {PREFIX + "AUTH_TARGETS": "m:f", PREFIX + "MAX_ITEMS": "wrong", PREFIX + "REQUEST_FIELD": "a"}
     found = resolve({"auth_targets": [], "max_items": 5, "request_field": None}, environment)
     assert (found.auth_targets, found.max_items, found.request_field) == ((), 5, "a")
@@ -171,7 +171,7 @@ def test_empty_variables_are_unset(empty: str) -> None:
     ],
 )
 def test_wrong_options(name: str, value: object, allowed: str) -> None:
-    """A wrong option is one error of one line with its name, the value as given, and what is allowed."""
+    """A wrong option is one line with its name, the value as given, and the allowed values."""
     with pytest.raises(ConfigurationError) as wrong:
         resolve({name: value}, {})
     message = str(wrong.value)
@@ -184,7 +184,7 @@ def test_wrong_options(name: str, value: object, allowed: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_empty_keywords_are_wrong(name: str) -> None:
-    """An empty text as a keyword is a wrong option, whichever it is."""
+    """An empty string as a keyword is a wrong option."""
     for empty in ("", " "):
         with pytest.raises(ConfigurationError, match=f"^option '{name}'"):
             resolve({name: empty}, {})
@@ -229,7 +229,7 @@ def test_a_wrong_option_is_explained(options: dict[str, Any], message: str) -> N
     [("auth_target", "auth_targets"), ("MAX_ITEM", "max_items"), ("samplers", "sampler"), ("tracer", None)],
 )
 def test_an_unknown_option_is_answered_with_the_nearest(name: str, nearest: str | None) -> None:
-    """A name that resembles none gets the list only."""
+    """If no option is near, the message lists all options only."""
     with pytest.raises(ConfigurationError) as wrong:
         resolve({name: 1}, {})
     assert "tracer_provider, meter_provider and logger_provider" in str(wrong.value)
@@ -246,13 +246,13 @@ def test_an_unknown_option_is_answered_with_the_nearest(name: str, nearest: str 
     ],
 )
 def test_the_field_that_was_set_is_blamed(options: dict[str, str], blamed: str, other: str) -> None:
-    """The default of the other one is not the user's fault."""
+    """The user did not set the other field."""
     with pytest.raises(ConfigurationError, match=f"^option '{blamed}' .* another name than that of '{other}'$"):
         resolve(options, {})
 
 
 def test_a_misspelt_sampler_is_blamed_before_its_argument(recorder: Recorder) -> None:
-    """The argument belongs to the sampler that was meant."""
+    """The error names the sampler, because its argument may be right."""
     with pytest.raises(ConfigurationError, match=r"^option 'sampler' has the value 'action'.*did you mean 'actions'\?"):
         recorder.instrument(audit_targets="m:f", sampler="action", sampler_arg="create")
 
@@ -269,7 +269,7 @@ def test_a_long_value_is_cut(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_target_need_not_be_in_a_list(kind: Any) -> None:
-    """Alone, in a list, as a string, and twice are the same."""
+    """A single target, a list, a string and duplicates mean the same."""
     name = f"{kind.kind}_targets"
     target = kind("m:f")
     for value in (target, [target], "m:f", ["m:f"], [target, "m:f"], "m:f,m:f"):
@@ -279,7 +279,7 @@ def test_one_target_need_not_be_in_a_list(kind: Any) -> None:
 
 
 def test_one_is_the_shortest_list() -> None:
-    """The least that ``max_items`` allows."""
+    """The smallest ``max_items`` is one."""
     assert resolve({"max_items": 1}, {}).max_items == resolve({"max_items": "1"}, {}).max_items == 1
 
 
@@ -291,7 +291,7 @@ def test_the_path_of_rules_is_not_split(path: object) -> None:
 
 
 def test_unknown_variables_are_one_sentence() -> None:
-    """It names the nearest option. An empty variable is unset, and others are not ours."""
+    """The sentence names the nearest option; empty variables are unset, and other prefixes are ignored."""
     assert unknown_variables({PREFIX + "AUTH_TARGETS": "m:f", "OTEL_PYTHON_OTHER": "1", PREFIX + "X": " "}) is None
     sentence = unknown_variables({PREFIX + "AUTH_TARGET": "m:f", PREFIX + "SAMPLERS": "x"})
     assert sentence is not None
@@ -302,7 +302,7 @@ def test_unknown_variables_are_one_sentence() -> None:
 def test_an_unknown_variable_is_one_warning(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It begins like an option, so it was meant to be one."""
+    """A variable with the library's prefix was meant as an option."""
     monkeypatch.setenv(PREFIX + "AUTH_TARGET", "m:f")
     recorder.instrument(audit_targets="email.message:no_such?fields=none", sampler="always_full")
     (record,) = [record for record in caplog.records if "unknown environment variable" in record.getMessage()]
@@ -312,7 +312,7 @@ def test_an_unknown_variable_is_one_warning(
 
 
 def test_references_of_targets_are_checked_at_once_unless_deferred() -> None:
-    """A package that does not exist is an error, or may still come under ``opentelemetry-instrument``."""
+    """A missing package is an error, unless it may still come under ``opentelemetry-instrument``."""
     options = {"auth_targets": "m:f?valid=no_such_package:is_valid"}
     with pytest.raises(ConfigurationError, match=r"field 'valid': .*no package 'no_such_package'"):
         resolve(options, {})
@@ -320,12 +320,12 @@ def test_references_of_targets_are_checked_at_once_unless_deferred() -> None:
 
 
 def test_options_of_a_file_are_as_written() -> None:
-    """They are checked when they are used."""
+    """Options of a file are checked when they are used."""
     assert FileOptions(strict="perhaps", no_such=1).declared == {"strict": "perhaps", "no_such": 1}
 
 
 def test_the_module_of_a_reference_is_not_imported(modules: Modules) -> None:
-    """It is found by its name."""
+    """The module is found by its name without an import."""
     name = modules.write("raise RuntimeError")
     assert resolve({"auth_targets": f"m:f?valid={name}:is_valid"}, {}).auth_targets[0].functions == {
         "valid": f"{name}:is_valid"
@@ -354,7 +354,7 @@ def test_functions_of_a_pending_target_are_checked_at_once(modules: Modules, fun
 
 
 def test_error_of_a_value_with_lines() -> None:
-    """Whatever the repr of a value, the error is one line."""
+    """The error is one line, whatever the repr of the value."""
 
     class Lines:
         def __repr__(self) -> str:
@@ -369,7 +369,7 @@ def test_error_of_a_value_with_lines() -> None:
     [{"sampler": "nope"}, {"max_items": 0}, {"nope": 1}, {"sampler_arg": "a"}, {"presets": "no-such-preset"}],
 )
 def test_wrong_options_without_targets(recorder: Recorder, options: dict[str, Any]) -> None:
-    """A wrong option is an error of ``instrument()`` also when nothing else is configured; nothing is on then."""
+    """A wrong option is an error even without targets, and nothing is instrumented."""
     with pytest.raises(ConfigurationError):
         recorder.instrument(**options)
     assert KeyAuditInstrumentor().status() == []
@@ -377,7 +377,7 @@ def test_wrong_options_without_targets(recorder: Recorder, options: dict[str, An
 
 @given(st.dictionaries(st.sampled_from(OPTIONS), st.text(max_size=20).filter(lambda text: "\0" not in text)))
 def test_any_environment_resolves_or_is_a_configuration_error(options: dict[str, str]) -> None:
-    """No text in a variable makes anything else of it than settings or one error of one line."""
+    """Any string in a variable gives settings or one error of one line."""
     try:
         from_variables(**options)
     except ConfigurationError as error:

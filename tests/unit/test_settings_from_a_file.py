@@ -1,4 +1,4 @@
-"""The SDK's declarative configuration (``OTEL_CONFIG_FILE``): the same options, between keywords and variables."""
+"""The SDK's declarative configuration (``OTEL_CONFIG_FILE``) has the same options, between keywords and variables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_a_file_alone_is_enough(program: Program) -> None:
 
 
 def test_a_file_beats_the_environment(program: Program) -> None:
-    """What the file says counts, and what it does not say comes from the environment."""
+    """Options in the file override variables, and all others come from variables."""
     variables = with_file(
         program,
         "{audit_targets: 'shop.audit:record', request_field: by_file}",
@@ -57,7 +57,7 @@ def test_a_file_beats_the_environment(program: Program) -> None:
 
 
 def test_a_keyword_beats_the_file(program: Program) -> None:
-    """An application that instruments itself goes before its file, option by option."""
+    """Keywords of the application override the file, option by option."""
     program.instrument_itself()
     options = f"{{{TARGETS}, request_field: by_file, sampler: always_minimal}}"
     ended = program.run(with_file(program, options))
@@ -70,7 +70,7 @@ def test_a_keyword_beats_the_file(program: Program) -> None:
     [("max_items: many", "'many'"), ("maximum: 3", "'maximum'"), ("declared: true", "'declared'")],
 )
 def test_a_wrong_option_in_a_file_is_one_logged_error(program: Program, option: str, named: str) -> None:
-    """It is said once, though both the file and the loader of all instrumentors come by."""
+    """The error is logged once, although the file and the loader both instrument."""
     ended = program.run(with_file(program, f"{{{TARGETS}, {option}}}"))
     (line,) = ended.log
     assert named in line
@@ -80,7 +80,7 @@ def test_a_wrong_option_in_a_file_is_one_logged_error(program: Program, option: 
 
 
 def test_a_file_without_targets_says_so_once(program: Program) -> None:
-    """Nothing configured is one line here, too."""
+    """An empty configuration is one line here too."""
     ended = program.run(with_file(program, "{}"))
     (line,) = ended.log
     assert "nothing is instrumented" in line
@@ -96,7 +96,7 @@ def configure() -> Iterator[Any]:
 
 
 def test_options_of_a_file_are_forgotten_with_it(configure: Any, load_module: LoadModule) -> None:
-    """After uninstrument() only what is given then counts."""
+    """After ``uninstrument()`` only newly given options count."""
     app = load_module("def record(additional_fields=None):\n    return additional_fields\n")
     target = f"{app.__name__}:record"
     configure({"audit_targets": [target], "request_field": "by_file"})
@@ -109,7 +109,7 @@ def test_options_of_a_file_are_forgotten_with_it(configure: Any, load_module: Lo
 
 
 def test_a_disabled_entry_is_not_instrumented(configure: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """``enabled: false`` belongs to the SDK and is no option of ours."""
+    """``enabled: false`` belongs to the SDK and is no option of the library."""
     configure({"enabled": False, "audit_targets": "nowhere:record"})
     assert KeyAuditInstrumentor().status() == []
     assert not caplog.records

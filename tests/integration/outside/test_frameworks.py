@@ -1,4 +1,4 @@
-"""Servers that no entry point knows: with their instrumentation a request has its key; without it, it has none."""
+"""Servers that no entry point knows name the key of a request if they are instrumented, and no key otherwise."""
 
 from __future__ import annotations
 

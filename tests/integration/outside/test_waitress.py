@@ -14,7 +14,7 @@ from support import bare
 
 @pytest.mark.parametrize("arguments", [((None,), {}), ((), {"application": None})])
 def test_waitress_without_an_application(arguments: Any, recorder: Recorder) -> None:
-    """It raises its own error, however the argument is passed."""
+    """The server raises its own error, whichever way the argument is passed."""
     waitress: Any = pytest.importorskip("waitress")
     bare.instrument(recorder)
     args, kwargs = arguments
@@ -24,7 +24,7 @@ def test_waitress_without_an_application(arguments: Any, recorder: Recorder) -> 
 
 @pytest.mark.parametrize("by_keyword", [True, False])
 def test_waitress_gets_its_application(by_keyword: bool, recorder: Recorder) -> None:
-    """Positionally or by keyword: its requests are delimited."""
+    """Requests are delimited, whether the application is passed by position or by keyword."""
     waitress: Any = pytest.importorskip("waitress")
     bare.instrument(recorder)
     options = {"host": "127.0.0.1", "port": 0, "clear_untrusted_proxy_headers": True}

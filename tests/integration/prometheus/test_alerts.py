@@ -28,7 +28,7 @@ def record(action, additional_fields=None): return additional_fields
 
 @pytest.mark.parametrize("arguments", [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]])
 def test_promtool_accepts_the_alerts(arguments: list[str]) -> None:
-    """Their form, and when each of them fires."""
+    """The tool accepts their syntax and finds that each alert fires when it should."""
     command = [need_program("promtool"), *arguments]
     done = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -36,7 +36,7 @@ def test_promtool_accepts_the_alerts(arguments: list[str]) -> None:
 
 
 def test_every_alert_is_tested() -> None:
-    """By its name, in the file for promtool."""
+    """Each alert is named in the test file for promtool."""
     alerts = [rule["alert"] for group in yaml.safe_load(ALERTS)["groups"] for rule in group["rules"]]
     tests = (EXAMPLE / "alerts_test.yaml").read_text(encoding="utf-8")
     assert len(alerts) > 5
@@ -44,7 +44,7 @@ def test_every_alert_is_tested() -> None:
 
 
 def test_every_alert_says_what_to_do() -> None:
-    """Summary, description and severity."""
+    """Each alert has a summary, a description and a severity."""
     for group in yaml.safe_load(ALERTS)["groups"]:
         for rule in group["rules"]:
             assert rule["labels"]["severity"] in ("warning", "critical")
@@ -52,7 +52,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_names_are_those_of_the_real_exporter(load_module: LoadModule) -> None:
-    """Each metric, label and value in the alerts, as Prometheus gets it from the library."""
+    """Each metric, label and value in the alerts is spelled as the real exporter spells it."""
     need_package("opentelemetry.exporter.prometheus")
     from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 - not everywhere
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415

@@ -82,7 +82,7 @@ print(json.dumps(found))
 
 
 def test_every_column_receives_its_kind(tmp_path: Path) -> None:
-    """By the object itself, a manager, and a row that is saved again and loaded again in the same request."""
+    """Rows saved by the object, by a manager, or again after loading receive the kind of their column."""
     pytest.importorskip("django")
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM), encoding="utf-8")

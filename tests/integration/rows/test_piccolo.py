@@ -112,7 +112,7 @@ WAYS: dict[str, tuple[str, Write]] = {
 def test_every_row_names_the_key(
     model: str, way: str, database: Database, recorder: Recorder, load_module: LoadModule, tmp_path: Path
 ) -> None:
-    """A column that is left out, one that is ``None``, and one with members of the application."""
+    """The row names the key if the column is left out, ``None``, or filled by the application."""
     if (model, database.kind) == ("Jsonb", "sqlite"):
         pytest.skip("SQLite has no JSONB column")
     for package in ("piccolo", "aiosqlite", "asyncpg"):

@@ -225,7 +225,7 @@ def no_failures(recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[
 
 
 def test_parameters_of_the_driver(load: Load) -> None:
-    """A function that passes its parameter to ``sqlite3``, annotated plainly and as a string."""
+    """A function that passes its parameter to ``sqlite3`` receives a string, however it is annotated."""
     app = load(SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
     with use_key(KEY):
         app.record("a")
@@ -243,7 +243,7 @@ def test_parameters_of_the_driver(load: Load) -> None:
 @pytest.mark.parametrize("way", ["save", "create", "save_all"])
 @pytest.mark.parametrize("model", ["MappedText", "MappedString", "MappedJson", "PlainText", "PlainBytes", "PlainJson"])
 def test_sqlalchemy(load_on: Load, model: str, way: str) -> None:
-    """Text, String, LargeBinary and JSON, with and without ``Mapped``; the transaction commits."""
+    """Text, String, LargeBinary and JSON columns receive their kind, with and without ``Mapped``."""
     pytest.importorskip("sqlalchemy")
     app = load_on(
         SQLALCHEMY, "save?fields=args.row.extra", "Repository.create?fields=args.extra",
@@ -264,7 +264,7 @@ def test_sqlalchemy(load_on: Load, model: str, way: str) -> None:
 
 @pytest.mark.parametrize("model", ["JsonOrText", "DictInText"])
 def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_on: Load, model: str) -> None:
-    """A type that depends on the database, or an annotation that the column contradicts: no dict, and no lost row."""
+    """A column whose type depends on the database, or contradicts its annotation, receives no dict and loses no row."""
     pytest.importorskip("sqlalchemy")
     app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     kind = getattr(app, model)
@@ -278,7 +278,7 @@ def test_column_of_doubtful_type_is_untouched(recorder: Recorder, load_on: Load,
 
 @pytest.mark.parametrize("model", ["MappedText", "MappedJson", "PlainBytes"])
 def test_sqlalchemy_in_an_event_loop(load_on: Load, model: str) -> None:
-    """An asynchronous session, whose reads would have to be awaited."""
+    """An asynchronous session works, although its reads would have to be awaited."""
     for package in ("sqlalchemy", "greenlet", "aiosqlite"):
         pytest.importorskip(package)
     app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
@@ -289,7 +289,7 @@ def test_sqlalchemy_in_an_event_loop(load_on: Load, model: str) -> None:
 
 
 def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder, load_on: Load) -> None:
-    """In the same request: after a flush, after a commit that expires it, and with other fields."""
+    """A row keeps its member after a flush, after a commit that expires it, and with other fields."""
     pytest.importorskip("sqlalchemy")
     app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
@@ -309,7 +309,7 @@ def test_sqlalchemy_row_that_is_saved_again_keeps_its_member(recorder: Recorder,
 
 
 def test_an_expired_row_is_not_loaded(recorder: Recorder, load_on: Load) -> None:
-    """Reading its fields would run SQL: the row in the database keeps its member."""
+    """The library does not load an expired row, because that runs SQL; the row in the database keeps its member."""
     pytest.importorskip("sqlalchemy")
     app = load_on(SQLALCHEMY, "save?fields=args.row.extra")
     with recorder.request(), use_key(KEY), app.Session(app.engine) as session:
@@ -328,7 +328,7 @@ def test_an_expired_row_is_not_loaded(recorder: Recorder, load_on: Load) -> None
 @pytest.mark.parametrize("target", ["save?fields=args.row.extra", "{model}.before_insert?fields=args.target.extra"])
 @pytest.mark.parametrize("model", ["AnnotatedText", "ColumnText", "ColumnJson"])
 def test_sqlmodel(load_on: Load, model: str, target: str) -> None:
-    """By the annotation and by the column, from a function and from the event of the model."""
+    """The kind is read from the annotation and the column, for functions and for the event of the model."""
     pytest.importorskip("sqlmodel")
     app = load_on(SQLMODEL, target.format(model=model))
     kind = getattr(app, model)
@@ -343,7 +343,7 @@ def test_sqlmodel(load_on: Load, model: str, target: str) -> None:
 @pytest.mark.parametrize("way", ["save", "create", "init", "self"])
 @pytest.mark.parametrize("model", ["PlainText", "Varchar", "Bytes"])
 def test_peewee(recorder: Recorder, load_on: Load, model: str, way: str) -> None:
-    """Peewee would store the ``repr`` of a dict."""
+    """The column receives a string, because peewee would store the ``repr`` of a dict."""
     pytest.importorskip("peewee")
     app = load_on(
         PEEWEE, "save?fields=args.row.extra", f"{model}.create?fields=args.extra",
@@ -386,7 +386,7 @@ WAYS_OF_PEEWEE: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
 @pytest.mark.parametrize("way", WAYS_OF_PEEWEE)
 @pytest.mark.parametrize("model", ["PlainText", "Bytes"])
 def test_peewee_rows_as_mappings(recorder: Recorder, load_on: Load, database: Database, model: str, way: str) -> None:
-    """A row is a mapping of names or columns: its own members stay, and an empty column receives its kind."""
+    """A row given as a mapping keeps its own members, and an empty column receives its kind."""
     pytest.importorskip("peewee")
     if (way, database.kind) == ("replace", "postgresql"):
         pytest.skip("PostgreSQL has no such statement")

@@ -132,7 +132,7 @@ async def _connected(app: Any, database: Database) -> AsyncIterator[None]:
 def test_every_row_names_the_key(
     model: str, way: str, database: Database, recorder: Recorder, load_module: LoadModule
 ) -> None:
-    """A column that is left out, one that is ``None``, and one with members of the application."""
+    """The row names the key if the column is left out, ``None``, or filled by the application."""
     for package in ("tortoise", "aiosqlite", "asyncpg"):
         pytest.importorskip(package)
     app = load_module(APP)
@@ -162,7 +162,7 @@ def test_every_row_names_the_key(
 def test_a_row_that_is_saved_in_another_request_keeps_its_key(
     database: Database, recorder: Recorder, load_module: LoadModule
 ) -> None:
-    """With the condition of the documentation, which passes the saves of rows that are stored already."""
+    """The condition in the documentation skips rows that are already stored."""
     for package in ("tortoise", "aiosqlite", "asyncpg"):
         pytest.importorskip(package)
     app = load_module(APP)

@@ -52,7 +52,7 @@ def test_actions_of_a_key(day: Database) -> None:
 
 
 def test_full_snapshot_behind_a_minimal_row(day: Database) -> None:
-    """It comes from another row with the same digest and shows the permissions at that time."""
+    """The snapshot comes from another row with the same digest and shows the permissions at that time."""
     (before,) = day.query(question("What was the key of a row allowed"), {"row": 3})
     (after,) = day.query(question("What was the key of a row allowed"), {"row": 6})
     assert (before["detail"], before["snapshot"]) == ("minimal", member(BOT))
@@ -60,7 +60,7 @@ def test_full_snapshot_behind_a_minimal_row(day: Database) -> None:
 
 
 def test_snapshot_of_a_full_row_is_its_own(day: Database) -> None:
-    """The member of the row itself, with the trace."""
+    """The snapshot is the member of the row itself, with the trace."""
     (found,) = day.query("SELECT snapshot FROM key_actions WHERE id = 1")
     assert found["snapshot"]["scopes"] == ["api_key:*", "crate:*"]
     assert len(found["snapshot"]["trace_id"]) == 32
@@ -76,7 +76,7 @@ def test_who_changed_a_key(day: Database) -> None:
 
 
 def test_keys_that_changed(day: Database) -> None:
-    """Only those with more than one snapshot, from digest to digest, and the row that has the new one first."""
+    """Only keys with more than one snapshot are listed, with both digests and the first row that has the new one."""
     (found,) = day.query(question("Which keys changed"))
     assert (found["key_id"], found["id"], found["previous_digest"], found["digest"]) == (
         "k_bot",
@@ -87,7 +87,7 @@ def test_keys_that_changed(day: Database) -> None:
 
 
 def test_what_changed_in_a_key(day: Database) -> None:
-    """Each value that was added or removed, and no other."""
+    """Each value that was added or removed is listed, and no other."""
     found = day.query(question("What changed in a key"), KEY)
     assert [(one["change"], one["field"], one["value"]) for one in found] == [
         ("removed", "allow_list", "shelf:*"),
@@ -99,18 +99,18 @@ def test_what_changed_in_a_key(day: Database) -> None:
 
 
 def test_rows_without_a_key(day: Database) -> None:
-    """Neither those with a key nor the ambiguous ones."""
+    """Rows with a key and ambiguous rows are left out."""
     assert [one["id"] for one in day.query(question("What was done without a key"))] == [4]
 
 
 def test_ambiguous_rows(day: Database) -> None:
-    """Each lists all accepted keys."""
+    """Each ambiguous row lists all accepted keys."""
     (found,) = day.query(question("Where is it not certain"))
     assert (found["id"], found["key_ids"]) == (7, ["k_bot", "k_ops"])
 
 
 def test_other_fields_that_change(database: Database) -> None:
-    """Name, owner, catalog and effective permissions are compared, too; an empty list is not an unknown one."""
+    """Name, owner, catalog and permissions are compared too, and an empty list differs from an unknown one."""
     effective = {"permissions": ["crate:read"], "allow_list": [], "catalog": "1"}
     old = member(ApiKey("k_bot", "ci", ["a:b"]), effective_scope=effective)
     new = member(ApiKey("k_bot", "cd", ["a:b"], []), owner="lee", effective_scope=effective | {"catalog": "2"})
@@ -160,7 +160,7 @@ def test_a_forged_subject_is_no_snapshot(database: Database) -> None:
 
 
 def test_running_the_script_again_changes_nothing(day: Database) -> None:
-    """An updated script can simply be run again."""
+    """An updated script can be run again."""
     before = [day.query(query, {"key": "k_bot", "row": 3}) for query in QUESTIONS.values()]
     day.create_views()
     assert [day.query(query, {"key": "k_bot", "row": 3}) for query in QUESTIONS.values()] == before
@@ -178,7 +178,7 @@ def test_indexes_are_used(database: Database) -> None:
 
 
 def test_answers_do_not_depend_on_the_indexes(database: Database) -> None:
-    """Every query has the same result without them."""
+    """Every query returns the same result without the indexes."""
     database.add(many(200, keys=10))
     database.create_views()
     parameters = {"key": "k_3", "row": 5}

@@ -49,7 +49,7 @@ def test_every_kind_of_table_gives_the_report_of_its_rows(connection: Any, kind:
 
 
 def test_query_selects_columns_and_rows(connection: Any) -> None:
-    """With a semicolon at its end, as people write it."""
+    """A query can end with a semicolon, as people write it."""
     connection.execute('CREATE TABLE events (created timestamp, details jsonb, "Additional" int)')
     connection.execute(
         "INSERT INTO events VALUES ('2026-11-23 16:00', %s)", [json.dumps({"request_api_key": full(CI)})]
@@ -59,7 +59,7 @@ def test_query_selects_columns_and_rows(connection: Any) -> None:
 
 
 def test_nothing_is_written(connection: Any) -> None:
-    """Neither by a query that tries."""
+    """Even a query that tries to write changes nothing."""
     connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
     for query in ("DELETE FROM audit_log", "SELECT 1; DELETE FROM audit_log"):
         refused = run(url(connection), "--query", query, as_json=False)
@@ -67,7 +67,7 @@ def test_nothing_is_written(connection: Any) -> None:
 
 
 def test_wrong_tables_and_servers_are_answered_in_one_line(connection: Any) -> None:
-    """No table, a table that does not exist, a server that does not answer."""
+    """A missing table, an unknown table and an unreachable server are each reported in one line."""
     for arguments, expected in (
         ([url(connection)], "no table with a column 'additional_fields'"),
         ([url(connection), "--query", "SELECT * FROM audit"], 'relation "audit" does not exist'),
@@ -85,7 +85,7 @@ def test_wrong_tables_and_servers_are_answered_in_one_line(connection: Any) -> N
 
 
 def test_many_rows_come_in_batches(connection: Any) -> None:
-    """More than one batch of the server's cursor."""
+    """The report reads more rows than one batch of the server's cursor."""
     connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
     fields = json.dumps({"request_api_key": minimal(CI)})
     connection.execute("INSERT INTO audit_log SELECT now(), %s FROM generate_series(1, 5001)", [fields])

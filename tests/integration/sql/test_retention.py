@@ -60,7 +60,7 @@ def partitioned(connection: Any) -> Partitioned:
 
 
 def test_retention_keeps_snapshots_of_later_rows(database: Database) -> None:
-    """One full row for each digest that later rows name and do not have in full."""
+    """One full row stays for each digest that later rows name without having it in full."""
     database.add(history())
     database.create_views()
     assert snapshots(database) == EXPECTED
@@ -72,7 +72,7 @@ def test_retention_keeps_snapshots_of_later_rows(database: Database) -> None:
 
 
 def test_dropped_month_leaves_snapshots_of_later_rows(partitioned: Partitioned) -> None:
-    """They move to the default partition; the partition itself is gone."""
+    """Snapshots move to the default partition when their partition is dropped."""
     partitioned.add(history())
     partitioned.create_views()
     assert snapshots(partitioned) == EXPECTED
@@ -97,7 +97,7 @@ def months(number: int, keys: int) -> Iterator[Row]:
 
 
 def test_partitions_use_the_indexes(partitioned: Partitioned) -> None:
-    """No question reads a whole partition, and each index is of use."""
+    """No question reads a whole partition, and each index is used."""
     partitioned.add(months(30_000, keys=400))
     partitioned.create_views()
     plans = [partitioned.plan(query) for query in QUESTIONS.values()]
@@ -108,7 +108,7 @@ def test_partitions_use_the_indexes(partitioned: Partitioned) -> None:
 
 
 def test_partitions_give_the_same_answers(partitioned: Partitioned) -> None:
-    """As one table with the same rows."""
+    """The answers are those of one table with the same rows."""
     rows = list(months(600, keys=10))
     partitioned.add(rows)
     partitioned.create_views()

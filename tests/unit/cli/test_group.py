@@ -19,7 +19,7 @@ def commands() -> list[str]:
 
 
 def test_without_a_command_the_help_is_printed() -> None:
-    """It lists every command with one line, and the exit statuses."""
+    """The help lists every command in one line, and the exit statuses."""
     result = CliRunner().invoke(group, [])
     assert result.exit_code == 0
     assert "Exit status: 0; 1 for findings; 2 for wrong use." in result.output
@@ -28,14 +28,14 @@ def test_without_a_command_the_help_is_printed() -> None:
 
 @pytest.mark.parametrize("name", commands())
 def test_every_command_has_an_example(name: str) -> None:
-    """Its help shows one that can be copied."""
+    """The help of every command has an example to copy."""
     result = CliRunner().invoke(group, [name, "--help"])
     assert result.exit_code == 0
     assert f"Example: otel-keyaudit {name}" in result.output
 
 
 def test_the_version_is_printed() -> None:
-    """It is that of the package."""
+    """The version is that of the package."""
     assert __version__ in CliRunner().invoke(group, ["--version"]).output
 
 
@@ -49,7 +49,7 @@ def test_the_version_is_printed() -> None:
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], message: str) -> None:
-    """It goes to standard error, names the nearest command, and the exit status is 2."""
+    """One line on standard error names the nearest command, and the exit status is 2."""
     result = CliRunner().invoke(group, arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(message)

@@ -1,4 +1,4 @@
-"""Code that the garbage collector runs is recognized, and changes nothing of the context that it interrupted."""
+"""Code that the garbage collector runs is recognized and does not change the context that it interrupted."""
 
 import gc
 import os
@@ -87,7 +87,7 @@ def _watched() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer"])
 def test_a_process_survives_abandoned_calls(name: str) -> None:
-    """They are cleaned up in the middle of anything. Before Python 3.12 most of these were a segmentation fault."""
+    """Abandoned calls are cleaned up at any moment, which crashed most of these programs before Python 3.12."""
     tests = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-m", "support.abandoned", name],
@@ -102,7 +102,7 @@ def test_a_process_survives_abandoned_calls(name: str) -> None:
 
 
 def test_the_callbacks_of_the_collector_are_c_functions(recorder: Recorder, load_module: LoadModule) -> None:
-    """A Python function there would lose the exception of a signal handler; none is left after ``uninstrument()``."""
+    """A Python callback would lose the exception of a signal handler, and none is left after ``uninstrument()``."""
     before = list(gc.callbacks)
     recorder.instrument(auth_targets=[f"{load_module(APP).__name__}:verify"])
     added = [callback for callback in gc.callbacks if callback not in before]
@@ -114,7 +114,7 @@ def test_the_callbacks_of_the_collector_are_c_functions(recorder: Recorder, load
 
 @pytest.mark.usefixtures("_watched")
 def test_a_collection_is_recognized_by_the_code_that_it_runs() -> None:
-    """Before and after it there is none."""
+    """The collection is current only while it runs code."""
     seen: list[bool] = [current_collection() is not None]
     in_a_collection(lambda: seen.append(current_collection() is not None))
     seen.append(current_collection() is not None)
@@ -124,7 +124,7 @@ def test_a_collection_is_recognized_by_the_code_that_it_runs() -> None:
 @pytest.mark.usefixtures("_watched")
 @pytest.mark.parametrize("generation", [0, 1, 2])
 def test_each_generation_is_recognized(generation: int) -> None:
-    """A collection has its own information, which is new each time."""
+    """Each collection has its own information."""
     seen: list[Any] = []
 
     class Finalized:
@@ -145,7 +145,7 @@ def test_each_generation_is_recognized(generation: int) -> None:
 
 @pytest.mark.usefixtures("_watched")
 def test_other_threads_go_on_beside_a_collection() -> None:
-    """They set their variables as usual."""
+    """Other threads set their variables as usual."""
     variable: Any = _VariableBefore312("variable")
     seen: list[object] = []
 
@@ -165,7 +165,7 @@ def test_other_threads_go_on_beside_a_collection() -> None:
 
 @pytest.mark.usefixtures("_watched")
 def test_a_value_set_during_a_collection_ends_with_it() -> None:
-    """The context is not touched, because the collection may have interrupted a change of it (before Python 3.12)."""
+    """The value does not change the context, which the collection may have interrupted before Python 3.12."""
     variable: Any = _VariableBefore312("variable")
     seen: list[object] = []
 
@@ -194,7 +194,7 @@ def test_a_value_set_during_a_collection_ends_with_it() -> None:
 
 @pytest.mark.usefixtures("_watched")
 def test_isolated_work_changes_a_copy_of_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Span processors set context variables; outside of collections they do so as usual."""
+    """Span processors set context variables in a copy during a collection, and as usual otherwise."""
     monkeypatch.setattr(collection, "_CHANGES_IN_COLLECTION", False)
     variable: ContextVar[str] = ContextVar("variable", default="before")
     seen: list[object] = []
@@ -220,7 +220,7 @@ def test_a_variable_is_restored_in_the_context_of_its_set_only(kind: Any) -> Non
 
 
 def test_unwatched_during_a_collection_it_has_ended() -> None:
-    """Nobody reports its end."""
+    """The end of an unwatched collection is not reported, so it counts as ended."""
     seen: list[bool] = []
 
     def work() -> None:
@@ -252,7 +252,7 @@ def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(recorder: Reco
 
 
 def test_a_key_set_by_hand_in_a_finalizer_wins(recorder: Recorder, app: Any) -> None:
-    """The interrupted request keeps its own key for its other rows."""
+    """The write names the key of the finalizer, and the interrupted request keeps its own."""
 
     def work() -> None:
         with use_key(ApiKey("k_2")):
@@ -267,7 +267,7 @@ def test_a_key_set_by_hand_in_a_finalizer_wins(recorder: Recorder, app: Any) -> 
 
 
 def test_a_request_in_a_finalizer_is_one_of_its_own(recorder: Recorder, app: Any) -> None:
-    """The interrupted request keeps its key."""
+    """The request in the finalizer has its own key, and the interrupted request keeps its own."""
 
     def work() -> None:
         with unseen_request():
@@ -285,7 +285,7 @@ def test_a_request_in_a_finalizer_is_one_of_its_own(recorder: Recorder, app: Any
 def test_a_collection_that_interrupts_a_span_does_not_wait_for_its_lock(
     moment: str, recorder: Recorder, app: Any
 ) -> None:
-    """The SDK holds the span's lock while it takes a value over; the next change shows what could not be shown."""
+    """The SDK holds the span's lock, so the attributes are set with the next change."""
 
     def finalize() -> None:
         if moment == "authentication":

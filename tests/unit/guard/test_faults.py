@@ -26,7 +26,7 @@ def counted(metrics: Metrics) -> dict[tuple[Any, Any], int]:
 
 
 def test_a_stage_counts_once_per_call(caplog: pytest.LogCaptureFixture) -> None:
-    """Another stage in between changes nothing; the next call counts again, and is not logged again."""
+    """Other stages in between change nothing; the next call counts again and is not logged again."""
     metrics = Metrics()
     faults = Faults(metrics)
     for _ in range(2):
@@ -41,14 +41,14 @@ def test_a_stage_counts_once_per_call(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_failure_without_a_stage_is_not_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody asked for it."""
+    """A failure outside of a stage is not counted."""
     metrics = Metrics()
     assert GuardedCall(Faults(metrics), "app:verify").guarded("", fail, ValueError()) is None
     assert (counted(metrics), caplog.messages) == ({}, [])
 
 
 def test_each_target_and_kind_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Every failure is counted."""
+    """Every failure is counted, and each target and kind is logged once."""
     metrics = Metrics()
     faults = Faults(metrics)
     for target in ("app:a", "app:b"):
@@ -63,7 +63,7 @@ def test_each_target_and_kind_is_logged_once(caplog: pytest.LogCaptureFixture) -
 
 
 def test_only_errors_of_ours_are_quoted(caplog: pytest.LogCaptureFixture) -> None:
-    """Their messages name types and fields; the message of another exception may hold a secret."""
+    """Messages of the library's errors name types and fields; other messages can hold a secret."""
     faults = Faults(Metrics())
     GuardedCall(faults, "app:record").guarded("audit", fail, UnreadableError("Event has no 'verb'"))
     GuardedCall(faults, "app:record").guarded("audit", fail, LookupError("sk_live_secret"))
@@ -76,7 +76,7 @@ def test_only_errors_of_ours_are_quoted(caplog: pytest.LogCaptureFixture) -> Non
 
 @pytest.mark.parametrize("name", ["Err\nWARNING:root:admin logged in", "Err\r\x1b[2K", "Err\u2028x"])
 def test_the_name_of_a_class_forges_no_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is escaped in the line, and in the metric."""
+    """The name is escaped in the log line and in the metric."""
     metrics = Metrics()
     GuardedCall(Faults(metrics), "app:verify").guarded("merge", fail, type(name, (Exception,), {})())
     ((_, error_type),) = counted(metrics)
@@ -86,13 +86,13 @@ def test_the_name_of_a_class_forges_no_line(name: str, caplog: pytest.LogCapture
 
 
 def test_the_name_of_a_target_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
-    """A target may come from a file that somebody else writes."""
+    """The name of a target is escaped, because other people may write the configuration file."""
     GuardedCall(Faults(Metrics()), "app:verify\nERROR:root:x").guarded("merge", fail, KeyError())
     assert caplog.messages == [r"keyaudit: app:verify\nERROR:root:x: merge failed with KeyError"]
 
 
 def test_a_warning_is_logged_once_per_occasion(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged again after the next ``instrument()``, which has faults of its own."""
+    """Each session logs the warning again."""
     for faults in (Faults(Metrics()), Faults(Metrics())):
         for _ in range(3):
             faults.warn_once(("late", "app:record"), "%s wrote %d rows late", "app:record", 2)
@@ -100,7 +100,7 @@ def test_a_warning_is_logged_once_per_occasion(caplog: pytest.LogCaptureFixture)
 
 
 def test_occasions_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Classes of exceptions may be created at run time, so neither the memory nor the log grows for ever."""
+    """Exception classes can be made at run time, so memory and log are bounded."""
     monkeypatch.setattr(module, "MAX_WARNINGS", 3)
     faults = Faults(Metrics())
     for number in range(5):
@@ -112,7 +112,7 @@ def test_occasions_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
 def test_the_log_line_names_the_target_as_written(
     recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It leads to the wrong line of the configuration."""
+    """The user finds the line of the configuration by it."""
     app = load_module("def verify(key): return object()\n")
     target = f"{app.__name__}:verify?id=token.name"
     recorder.instrument(auth_targets=[target])

@@ -1,4 +1,4 @@
-"""Our own work never raises into the application, and a log line cannot be forged."""
+"""The library's own work never raises into the application, and a log line cannot be forged."""
 
 import logging
 from typing import Any
@@ -25,7 +25,7 @@ def fail(error: BaseException) -> None:
 
 
 def test_guarded_work_returns_its_result() -> None:
-    """The work receives its arguments, and nothing is reported."""
+    """The work receives its arguments, and no failure is reported."""
     guard = Reporting()
     assert guard.guarded("merge", divmod, 7, 2) == (3, 1)
     assert quietly(divmod, 7, 2) == (3, 1)
@@ -33,14 +33,14 @@ def test_guarded_work_returns_its_result() -> None:
 
 
 def test_failed_work_returns_none_and_is_reported_under_its_stage() -> None:
-    """The error does not reach the caller."""
+    """The error does not reach the caller, and its stage is reported."""
     guard = Reporting()
     assert guard.guarded("merge", fail, ValueError("secret")) is None
     assert guard.reported == [("merge", ValueError)]
 
 
 def test_steps_after_a_failed_step_still_run() -> None:
-    """Each failure is reported under the stage of its step; the order is kept."""
+    """Each failure is reported under its own stage, in order."""
     guard = Reporting()
     done: list[str] = []
     guard.run(
@@ -52,14 +52,14 @@ def test_steps_after_a_failed_step_still_run() -> None:
 
 
 def test_silent_work_fails_without_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither an exception nor a record."""
+    """Silent work neither raises nor logs."""
     assert quietly(fail, ValueError("secret")) is None
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> None:
-    """They are not reported either."""
+    """Such exceptions are not reported."""
     guard = Reporting()
     with pytest.raises(kind):
         guard.guarded("merge", fail, kind())
@@ -71,7 +71,7 @@ def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> Non
 
 
 def test_a_box_tells_none_from_a_failure() -> None:
-    """A failure is ``None``, a result of ``None`` is in a tuple."""
+    """A failure is ``None``, and a result of ``None`` is in a tuple."""
     assert quietly(boxed, lambda: None) == (None,)
     assert quietly(boxed, fail, ValueError()) is None
 
@@ -87,21 +87,21 @@ def test_a_box_tells_none_from_a_failure() -> None:
     ],
 )
 def test_a_log_line_is_printable(name: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Line breaks, terminal sequences and invisible characters are escaped; letters stay."""
+    """Line breaks, terminal sequences and invisible characters are escaped, and letters are not."""
     log(logging.WARNING, "%s failed", name)
     assert caplog.messages == [f"keyaudit: {shown} failed"]
     assert caplog.messages[0].isprintable()
 
 
 def test_a_percent_sign_without_arguments_is_no_placeholder(caplog: pytest.LogCaptureFixture) -> None:
-    """A finished message, or an argument, may contain one."""
+    """A percent sign in a finished message or an argument is printed as it is."""
     log(logging.WARNING, "100 %s of it")
     log(logging.WARNING, "%s of it", "100 %d")
     assert caplog.messages == ["keyaudit: 100 %s of it", "keyaudit: 100 %d of it"]
 
 
 def test_a_disabled_level_formats_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The arguments are not turned into strings."""
+    """The arguments are not converted to strings."""
 
     class Costly:
         def __str__(self) -> str:
@@ -113,7 +113,7 @@ def test_a_disabled_level_formats_nothing(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_log_handler_that_raises_does_no_harm() -> None:
-    """Its exception ends in the guard."""
+    """The exception of the log handler ends in the guard."""
 
     class Failing(logging.Handler):
         calls = 0

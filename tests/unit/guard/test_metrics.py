@@ -28,7 +28,7 @@ def points(tally: Tally) -> dict[tuple[Any, ...], int]:
 
 
 def test_a_count_is_not_changed_by_reading_it() -> None:
-    """It begins at zero, and its value can be read as often as one likes."""
+    """The value starts at zero and can be read repeatedly."""
     count = Count()
     seen = [count.value, count.value]
     for _ in range(12):
@@ -37,7 +37,7 @@ def test_a_count_is_not_changed_by_reading_it() -> None:
 
 
 def test_threads_lose_no_increment() -> None:
-    """Eight threads increment one count at once."""
+    """Eight threads increment one count at once, and the sum is right."""
     count = Count()
 
     def work() -> None:
@@ -74,14 +74,14 @@ def test_a_tally_adds_up_the_counts_of_all_targets() -> None:
 
 
 def test_a_count_of_zero_is_not_reported() -> None:
-    """A combination appears when something has happened."""
+    """A combination is reported only after something has happened."""
     tally = Tally("a")
     tally.counter("x")
     assert points(tally) == {}
 
 
 def test_closed_counts_stay_in_the_sum() -> None:
-    """They are dropped, so that cycles of ``instrument()`` and ``uninstrument()`` do not grow; their numbers stay."""
+    """Closed counts are dropped and their numbers stay in the sum, so cycles of sessions do not grow."""
     tally = Tally("a")
     for _ in range(100):
         count, unused = tally.counter("x"), tally.counter("y")
@@ -107,7 +107,7 @@ def test_adding_goes_on_after_a_close() -> None:
 
 
 def test_a_full_tally_counts_new_error_types_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known combinations, and those without an error, are counted as before."""
+    """Known combinations, and those without an error, count as before."""
     monkeypatch.setattr(metrics, "MAX_COMBINATIONS", 3)
     tally = Tally("stage", "detail", "error.type")
     for error in ("A", "B", "C", "D", "E", "A"):
@@ -141,7 +141,7 @@ def record(additional_fields=None):
 
 
 def test_each_counter_has_a_unit_and_a_description(recorder: Recorder, load_module: LoadModule) -> None:
-    """They belong to the name and version of this package."""
+    """The counters belong to the name and version of the package."""
     name = load_module(CHECKED).__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"], authz_targets=[f"{name}:check"]
@@ -163,7 +163,7 @@ def test_each_counter_has_a_unit_and_a_description(recorder: Recorder, load_modu
 
 
 def test_an_authentication_counts_by_outcome_and_exception(recorder: Recorder, load_module: LoadModule) -> None:
-    """The class of the exception is an attribute of a denial only."""
+    """Only a denial has the class of the exception."""
     app = load_module(CHECKED)
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     with recorder.request():
@@ -186,7 +186,7 @@ def app(load_module: LoadModule) -> Any:
 
 
 def test_a_write_has_a_detail_only_when_attributed(recorder: Recorder, app: Any) -> None:
-    """No key id is among the attributes."""
+    """A write has its detail if it is attributed, and never the id of the key."""
     instrument(recorder, app)
     app.record({})
     with use_key(ApiKey("k_1")):
@@ -203,7 +203,7 @@ def test_a_write_has_a_detail_only_when_attributed(recorder: Recorder, app: Any)
 def test_a_fault_counts_each_time_and_is_logged_once_per_instrument(
     recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every degraded call counts; the warning of a target and kind is logged again after the next ``instrument()``."""
+    """Every degraded call counts, and each session logs the warning again."""
     for round_ in (1, 2):
         instrument(recorder, app)
         with use_key(ApiKey("k_1")):
@@ -226,7 +226,7 @@ def test_several_unreadable_fields_are_one_degraded_call(recorder: Recorder, app
 
 
 def test_each_stage_of_a_call_counts(recorder: Recorder, app: Any) -> None:
-    """An unreadable field, a failing sampler and unchangeable fields are three failures."""
+    """An unreadable field, a failing sampler and unchangeable fields count as three failures."""
 
     def fail(_: object) -> object:
         raise KeyError
@@ -239,7 +239,7 @@ def test_each_stage_of_a_call_counts(recorder: Recorder, app: Any) -> None:
 
 
 def test_the_sums_of_a_provider_go_on_after_uninstrument(recorder: Recorder, app: Any) -> None:
-    """They are cumulative over every ``instrument()`` with it; another provider has its own."""
+    """The sums of a provider continue over all sessions, and another provider has its own."""
     other = Recorder(strict=False, keep_rows=False)
     for one in (recorder, other, recorder):
         instrument(one, app)
@@ -251,7 +251,7 @@ def test_the_sums_of_a_provider_go_on_after_uninstrument(recorder: Recorder, app
 
 
 def test_all_global_providers_share_their_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At first a proxy is the global provider; the real one, set later, goes on with its counts."""
+    """The real provider that replaces the proxy continues its counts."""
     first = metrics_for(None)
     assert metrics_for(get_meter_provider()) is first
     real, other = MeterProvider(shutdown_on_exit=False), MeterProvider(shutdown_on_exit=False)
@@ -301,7 +301,7 @@ for metric in reader.get_metrics_data().resource_metrics[0].scope_metrics[0].met
     ],
 )
 def test_the_global_provider_counts_every_write(steps: list[str], count: int) -> None:
-    """Whether the provider is given, or set before or after, no write is lost or counted twice."""
+    """No write is lost or counted twice, whenever the provider is set."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, *steps],
@@ -316,7 +316,7 @@ def test_the_global_provider_counts_every_write(steps: list[str], count: int) ->
 
 
 def test_meter_provider_without_hash_is_registered_once() -> None:
-    """Providers are told apart by identity: a dataclass, as in Logfire, has no hash and equals its copies."""
+    """Providers are compared by identity, because a dataclass, as in Logfire, has no hash."""
 
     @dataclass
     class Provider(NoOpMeterProvider):
@@ -329,7 +329,7 @@ def test_meter_provider_without_hash_is_registered_once() -> None:
 
 
 def test_meter_provider_is_not_kept_alive() -> None:
-    """Metrics of a provider that is gone are dropped when another one is registered."""
+    """The metrics of a collected provider are dropped when another one is registered."""
     provider = NoOpMeterProvider()
     gone = weakref.ref(provider)
     metrics_for(provider)

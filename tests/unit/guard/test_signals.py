@@ -1,4 +1,4 @@
-"""An exception of a signal handler is told from our own errors, whatever shape the handler has."""
+"""An exception of a signal handler is distinguished from the library's errors, whatever the handler is."""
 
 import functools
 import gc
@@ -146,7 +146,7 @@ def slow_scopes(depth: int = 0) -> list[str]:
 @pytest.mark.parametrize("depth", [0, 5])
 @pytest.mark.parametrize("name", HANDLERS)
 def test_the_exception_of_a_handler_reaches_the_application(name: str, depth: int, handle: Any) -> None:
-    """Whatever the handler is, and however deep the interrupted code; nothing is reported."""
+    """The exception passes through every kind of handler and any depth of code, and is not reported."""
     handle(HANDLERS[name])
     guard = Reporting()
     with pytest.raises(SoftLimitError):
@@ -157,7 +157,7 @@ def test_the_exception_of_a_handler_reaches_the_application(name: str, depth: in
 
 
 def test_a_handler_interrupts_the_guard_itself(handle: Any) -> None:
-    """The signal arrives in a C function that the guard calls, so the handler's caller is the guard's frame."""
+    """The handler's caller is the guard's frame, because the signal arrives in a C function that the guard calls."""
     handle(function)
     guard = Reporting()
     with pytest.raises(SoftLimitError):
@@ -193,14 +193,14 @@ def _is_handed_the_frame_of_nobody(number: int, frame: None) -> None:
     ],
 )
 def test_an_error_of_ours_is_reported(work: Callable[[], None]) -> None:
-    """An exception that no handler raised, also from functions that look like one."""
+    """An exception that no handler raised is reported, also if it comes from a function that looks like one."""
     guard = Reporting()
     assert guard.guarded("merge", work) is None
     assert guard.count == 1
 
 
 def test_a_handler_that_handles_its_exception_changes_nothing(handle: Any) -> None:
-    """An error after it is our own."""
+    """An error after the handled exception is the library's own."""
 
     def quiet(number: int, frame: FrameType | None) -> None:
         with suppress(SoftLimitError):
@@ -217,7 +217,7 @@ def test_a_handler_that_handles_its_exception_changes_nothing(handle: Any) -> No
 
 
 def test_no_handler_runs_in_another_thread() -> None:
-    """Python runs handlers in the main thread only, so the frames of other threads are not looked at."""
+    """Python runs handlers in the main thread only, so frames of other threads are not searched."""
     answers: list[bool] = []
 
     def work() -> None:
@@ -233,12 +233,12 @@ def test_no_handler_runs_in_another_thread() -> None:
 
 
 def test_an_error_without_a_traceback_is_no_handlers() -> None:
-    """It was never raised."""
+    """An error without a traceback was never raised."""
     assert is_raised_by_signal_handler(ValueError()) is False
 
 
 def test_a_failure_keeps_no_argument_alive() -> None:
-    """With the collector off, nothing of the failed work is left in a cycle, however deep it failed."""
+    """With the collector off, no argument is left in a cycle, however deep the work failed."""
 
     class Credential:
         pass
@@ -279,7 +279,7 @@ def raising(kind: type[Exception]) -> Handler:
 
 
 def test_an_expected_exception_is_suppressed() -> None:
-    """Others are not."""
+    """Only the expected exception is suppressed."""
     with expected(ValueError, KeyError):
         int("no number")
     with pytest.raises(TypeError), expected(ValueError, KeyError):
@@ -287,7 +287,7 @@ def test_an_expected_exception_is_suppressed() -> None:
 
 
 def test_an_exception_of_a_handler_is_not_expected(handle: Any) -> None:
-    """Whatever class it has, and however deep the interrupted code is."""
+    """An exception of a handler passes through, whatever its class and however deep the code is."""
     handle(raising(ValueLimitError))
     for work in (functools.partial(signal.raise_signal, signal.SIGUSR1), slow_scopes):
         with pytest.raises(ValueLimitError), expected(ValueError):
@@ -312,7 +312,7 @@ class Zone(tzinfo):
 def test_a_conversion_does_not_take_the_exception_of_a_handler_for_its_own(
     handle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a time, and of an entry of an allow list."""
+    """The exception passes through the conversion of a time and of an entry of an allow list."""
     handle(raising(OverflowLimitError))
     with pytest.raises(OverflowLimitError):
         as_utc(datetime(2026, 1, 1, tzinfo=Zone()))

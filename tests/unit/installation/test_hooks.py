@@ -13,7 +13,7 @@ from support.modules import Modules
 def test_a_framework_without_its_usual_entry_point_is_left_alone(
     recorder: Recorder, modules: Modules, comes_first: bool
 ) -> None:
-    """Another release of one, or another module of that name, keeps nothing from being instrumented."""
+    """An unusual release, or another module of that name, stops nothing from being instrumented."""
     app = modules.load("def verify(key):\n    return None\n")
     framework = modules.write("class Application: ...", "bottle")
     if comes_first:

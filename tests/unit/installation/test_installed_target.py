@@ -1,4 +1,4 @@
-"""Targets that are active, pending or wrong: whenever their module comes, however often, and whatever it lacks."""
+"""Targets are active, pending or wrong, whenever their module is imported and whatever it lacks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_wrong_targets(
     reason: str,
     strict: bool,
 ) -> None:
-    """A target that can never match is a warning and a status with its reason; with ``strict`` an error."""
+    """A target that can never match gives a warning and a reason in ``status()``, and an error with ``strict``."""
     target = f"{modules.load(SECURITY + AUDIT).__name__}:{name}"
     options = {f"{kind}_targets": [target], "strict": strict}
     if strict:
@@ -104,13 +104,13 @@ def test_active_targets(recorder: Recorder, modules: Modules, name: str) -> None
 
 @pytest.mark.parametrize("name", ["record", "record?action=args.action", "anything", "anything?action=args.verb"])
 def test_active_audit_targets(recorder: Recorder, modules: Modules, name: str) -> None:
-    """A function that takes any keyword has every parameter."""
+    """A function that takes any keyword accepts every field."""
     recorder.instrument(audit_targets=[f"{modules.load(AUDIT).__name__}:{name}"], strict=True)
     assert only_status()[0] == "active"
 
 
 def test_a_package_that_does_not_exist_is_wrong(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """It can never be imported, and the reason names the package alone."""
+    """The package can never be imported, and the reason names only the package."""
     recorder.instrument(auth_targets=["keyaudit_no_such.deep.security:verify"])
     assert only_status() == ("wrong", "there is no package 'keyaudit_no_such'")
     assert len(warnings(caplog)) == 1
@@ -129,7 +129,7 @@ MISSING_MODULES = [
 def test_a_misspelt_submodule_is_wrong(
     recorder: Recorder, modules: Modules, module: str, reason: str, is_imported: bool
 ) -> None:
-    """The reason gives the nearest name, ``strict`` makes it an error, and nothing is imported early."""
+    """The reason has the nearest name, ``strict`` makes it an error, and nothing is imported early."""
     modules.write("1 / 0", "keyaudit_depot.auth")
     if is_imported:
         importlib.import_module(module.rpartition(".")[0].partition(".auth")[0])
@@ -144,7 +144,7 @@ def test_a_misspelt_submodule_is_wrong(
 
 
 def test_a_package_may_come_later_under_opentelemetry_instrument(recorder: Recorder, modules: Modules) -> None:
-    """There the application's folder need not be importable yet: what is not found is pending."""
+    """The application's folder may not be importable yet, so the target is pending."""
     name = modules.write(SECURITY)
     sys.path.remove(str(modules.folder))
     recorder.instrument(auth_targets=[f"{name}:verify"], skip_dep_check=True)
@@ -155,7 +155,7 @@ def test_a_package_may_come_later_under_opentelemetry_instrument(recorder: Recor
 
 
 def test_a_target_is_active_when_its_module_is_imported(recorder: Recorder, modules: Modules) -> None:
-    """Nothing is imported for our sake; the import puts it on, also for whoever imports the name in its course."""
+    """The library imports nothing; the application's import instruments the target, even for names taken during it."""
     name = modules.write(SECURITY)
     recorder.instrument(auth_targets=[f"{name}:verify?id=id"])
     assert only_status() == ("pending", f"module {name!r} is not imported yet")
@@ -174,7 +174,7 @@ def test_a_target_is_active_when_its_module_is_imported(recorder: Recorder, modu
 def test_a_later_import_that_proves_a_target_wrong_goes_on(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: int
 ) -> None:
-    """An import goes on whatever the target lacks; with ``strict`` it is an error in the log."""
+    """The import continues, and with ``strict`` the log has an error."""
     name = modules.write(SECURITY)
     recorder.instrument(auth_targets=[f"{name}:missing"], strict=strict)
     assert importlib.import_module(name).number == 1
@@ -186,7 +186,7 @@ def test_a_later_import_that_proves_a_target_wrong_goes_on(
 def test_an_import_never_fails_because_of_us(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A module that raises when it is asked for a name, and one that fails by itself, behave as without us."""
+    """Modules that raise on attribute access or on import behave as without the library."""
     hostile = modules.write("def __getattr__(name):\n    raise RuntimeError('secret')\n")
     broken = modules.write("1 / 0")
     recorder.instrument(auth_targets=[f"{hostile}:verify", f"{broken}:verify"])
@@ -200,7 +200,7 @@ def test_an_import_never_fails_because_of_us(
 
 
 def test_a_module_that_instruments_itself_before_it_is_complete(recorder: Recorder, modules: Modules) -> None:
-    """A target that is defined further down is pending, not wrong, and active when the module is complete."""
+    """A target that is defined further down is pending, and active when the module is complete."""
     module = modules.load(
         """
         from otel_keyaudit import KeyAuditInstrumentor
@@ -217,7 +217,7 @@ def test_a_module_that_instruments_itself_before_it_is_complete(recorder: Record
 
 
 def test_a_circular_import(recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
-    """A module that imports what instruments it is looked at again at the first request."""
+    """A module that imports the instrumenting code is looked at again at the first request."""
     name = modules.write(
         "import importlib\nimportlib.import_module('keyaudit_circle')\ndef verify(key):\n    return {'id': key}\n"
     )
@@ -238,7 +238,7 @@ def test_a_circular_import(recorder: Recorder, modules: Modules, caplog: pytest.
 def test_a_target_pending_at_the_first_request_is_one_warning(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A target that still waits then is probably a mistake."""
+    """A target that is still pending then is probably a mistake."""
     recorder.instrument(auth_targets=["email.mime.audio:verify"])
     assert warnings(caplog) == []
     for _ in range(3):
@@ -251,7 +251,7 @@ def test_a_target_pending_at_the_first_request_is_one_warning(
 
 @pytest.mark.parametrize("again", ["reload", "import"])
 def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, modules: Modules, again: str) -> None:
-    """A reload, or an import after it was forgotten, makes functions anew; these are observed, and the old ones too."""
+    """The functions of a reload are observed, and the old ones stay observed."""
     module = modules.load(SECURITY)
     old = module.verify
     recorder.instrument(auth_targets=[f"{module.__name__}:verify?id=id"])
@@ -268,7 +268,7 @@ def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, mo
 
 
 def test_a_reexported_function_is_observed_once_after_a_reload(recorder: Recorder, modules: Modules) -> None:
-    """A package that is executed again holds the same function of another module: nothing is put on twice."""
+    """A re-executed package that holds the same function does not wrap it twice."""
     modules.write(SECURITY + "import functools\ncached = functools.lru_cache(other)\n", "keyaudit_shop.security")
     package = modules.load("from keyaudit_shop.security import verify, cached", "keyaudit_shop.api")
     targets = [f"keyaudit_shop.api:{name}?id=id" for name in ("verify", "cached")]
@@ -280,7 +280,7 @@ def test_a_reexported_function_is_observed_once_after_a_reload(recorder: Recorde
 
 
 def test_two_targets_may_name_one_function(recorder: Recorder, modules: Modules) -> None:
-    """Each fires for the calls that it is meant for."""
+    """Each target observes the calls that it selects."""
     module = modules.load("def verify(key, kind):\n    return {'id': key}\n")
     name = module.__name__
     recorder.instrument(
@@ -297,7 +297,7 @@ def test_two_targets_may_name_one_function(recorder: Recorder, modules: Modules)
 def test_other_import_hooks_are_left_alone(
     recorder: Recorder, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A finder that asks all finders in its turn, as wrapt's does, finds the module and is found by us."""
+    """The library works beside a finder that asks all finders, as wrapt's does."""
     name = modules.write(SECURITY)
 
     class Asking:
@@ -334,7 +334,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 def test_a_wrong_target_is_logged_once(
     recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the target as written and the reason of its status."""
+    """The line has the target as written and the reason from its status."""
     name = load_module(EMPTY).__name__
     reason = (
         "it has no parameter 'additional_fields'; add fields=… with the place of the additional fields, or fields=none"
@@ -348,7 +348,7 @@ def test_a_wrong_target_is_logged_once(
 
 
 def test_a_pending_target_is_logged_at_the_first_request(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """With the target as written and the module that it waits for."""
+    """The line has the target as written and the module that it waits for."""
     recorder.instrument(auth_targets=["email.mime.audio:verify"])
     with recorder.request():
         pass
@@ -362,7 +362,7 @@ def test_a_pending_target_is_logged_at_the_first_request(recorder: Recorder, cap
 def test_a_target_that_proves_wrong_later_has_the_level_of_strict(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
 ) -> None:
-    """An error in the log where the user asked for one."""
+    """With ``strict`` the line is an error."""
     name = modules.write(EMPTY)
     recorder.instrument(auth_targets=[f"{name}:missing"], strict=strict)
     assert caplog.records == []
@@ -375,7 +375,7 @@ def test_a_target_that_proves_wrong_later_has_the_level_of_strict(
 def test_references_that_cannot_be_replaced_are_logged(
     recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A tuple cannot be changed: the line gives the number, and the target is active."""
+    """A tuple cannot be changed, so the line has the number of references and the target is active."""
     app = load_module(
         """
         from functools import lru_cache
@@ -398,7 +398,7 @@ def test_references_that_cannot_be_replaced_are_logged(
 
 
 def test_a_captured_replacement_is_not_observed_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
-    """A reference to our proxy that somebody keeps calls the original and counts nothing."""
+    """A reference to the proxy calls the original and counts nothing."""
     app = load_module(
         """
         from functools import lru_cache
@@ -423,7 +423,7 @@ def test_a_captured_replacement_is_not_observed_after_uninstrument(recorder: Rec
 
 
 def test_a_copied_function_is_not_observed_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
-    """Other tools copy functions with the code that these have at the time: such a copy goes on to work."""
+    """Other tools copy functions with their current code; such a copy still works."""
     app = load_module("def verify(key):\n    return {'id': key}\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?id=id"])
     copy = FunctionType(app.verify.__code__, vars(app))
@@ -436,7 +436,7 @@ def test_a_copied_function_is_not_observed_after_uninstrument(recorder: Recorder
 def test_a_target_of_the_started_module_and_of_an_imported_one(
     recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the module that was started is not the target's, it is left alone, whatever it is called."""
+    """If the started module is not the target's, it stays as it is, whatever its name."""
     module = load_module(EMPTY)
     main = load_module(EMPTY)
     monkeypatch.setitem(sys.modules, "__main__", main)
@@ -450,7 +450,7 @@ def test_a_target_of_the_started_module_and_of_an_imported_one(
 
 
 def test_each_target_has_its_own_state(recorder: Recorder, modules: Modules) -> None:
-    """An active target does not keep others from being found, in the same module or another one."""
+    """An active target does not stop other targets of any module."""
     first, second = modules.load(EMPTY), modules.write(EMPTY)
     recorder.instrument(auth_targets=[f"{first.__name__}:verify", f"{second}:verify", f"{first.__name__}:record"])
     assert [state for state, _ in statuses()] == ["active", "pending", "active"]
@@ -461,7 +461,7 @@ def test_each_target_has_its_own_state(recorder: Recorder, modules: Modules) -> 
 def test_a_logging_handler_that_raises_stops_no_target(
     recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reason is still in the status."""
+    """The status still has the reason."""
     module = load_module(EMPTY)
 
     class Broken(logging.Handler):
@@ -479,14 +479,14 @@ def test_a_logging_handler_that_raises_stops_no_target(
 
 
 def test_fields_that_are_named_need_no_parameter_of_the_usual_name(recorder: Recorder, load_module: LoadModule) -> None:
-    """What the option says beats what is looked for without it."""
+    """A field that the target names replaces the usual parameter."""
     app = load_module("def record(action, extra=None):\n    return extra\n")
     recorder.instrument(audit_targets=[f"{app.__name__}:record?fields=args.extra"])
     assert [state for state, _ in statuses()] == ["active"]
 
 
 def test_every_field_is_checked(recorder: Recorder, load_module: LoadModule) -> None:
-    """Also those that come after one that is a function."""
+    """Every field is checked, also after a field that is a function."""
     name = load_module(EMPTY).__name__
     recorder.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
     assert statuses() == [("wrong", "field 'name' reads a parameter 'user', which it does not have")]

@@ -1,4 +1,4 @@
-"""Targets on methods that an application overrides for a library, which calls them from a method of its own."""
+"""Targets on methods that an application overrides for a library, which calls them itself."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def service(recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("backend", ["Backend", "Inheriting", "Static", "Assigned", "Callable"])
 def test_every_kind_of_override_is_observed(backend: str, recorder: Recorder, service: ModuleType) -> None:
-    """A method, an inherited or a static one, an attribute of the object, an object that can be called."""
+    """Methods, inherited and static ones, attributes of the object and callable objects are observed."""
     middleware = service.Middleware(getattr(service, backend)())
 
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_every_kind_of_override_is_observed(backend: str, recorder: Recorder, se
 
 
 def test_missing_override_is_counted_and_the_call_goes_on(recorder: Recorder, service: ModuleType) -> None:
-    """The application handles the missing attribute as before."""
+    """The application handles the missing attribute as before, and it is counted."""
     with recorder.request():
         assert service.Without().run() == "no backend"
 
@@ -118,7 +118,7 @@ def test_uninstrument_restores_an_override(recorder: Recorder, service: ModuleTy
 
 
 def test_override_is_observed_for_every_object_of_its_class(recorder: Recorder, service: ModuleType) -> None:
-    """Two objects of one class authenticate."""
+    """Two objects of one class are observed."""
     for _ in range(2):
         service.Middleware(service.Backend()).run()
 
@@ -126,7 +126,7 @@ def test_override_is_observed_for_every_object_of_its_class(recorder: Recorder, 
 
 
 def test_fields_of_the_target_apply_to_a_method_of_the_object_itself(recorder: Recorder, service: ModuleType) -> None:
-    """The library's class calls its own abstract method."""
+    """The fields apply if the library's class calls its own abstract method."""
     with recorder.request():
         service.Own().run()
         assert service.record()["request_api_key"]["id"] == "p_1"

@@ -1,4 +1,4 @@
-"""Targets in the module that was started: nobody imports it, so they are resolved before the first request."""
+"""Targets in the module that was started are resolved before the first request, because nobody imports it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def status() -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["keyaudit_shop.worker", "__main__"])
 def test_what_is_there_is_put_on(recorder: Recorder, start: Start, name: str) -> None:
-    """At once, though the module is not known by its name."""
+    """A function of the started module is instrumented at once, by either name."""
     main = start(SECURITY)
     recorder.instrument(auth_targets=[f"{name}:verify?id=id"], skip_dep_check=True)
     assert status() == ("active", "every call of it is observed")
@@ -52,7 +52,7 @@ def test_what_is_there_is_put_on(recorder: Recorder, start: Start, name: str) ->
 
 
 def test_a_function_defined_later_is_active_at_the_first_use(recorder: Recorder, start: Start) -> None:
-    """Until then it is pending, and ``status()`` changes nothing."""
+    """The target is pending until then, and ``status()`` does not change it."""
     main = start("")
     recorder.instrument(auth_targets=["keyaudit_shop.worker:verify"], skip_dep_check=True)
     assert status() == ("pending", "module 'keyaudit_shop.worker' has not defined 'verify' yet")
@@ -68,7 +68,7 @@ def test_a_function_defined_later_is_active_at_the_first_use(recorder: Recorder,
 def test_what_is_not_there_at_first_use_is_wrong(
     recorder: Recorder, start: Start, caplog: pytest.LogCaptureFixture, strict: bool
 ) -> None:
-    """The module is complete by then; this is said once, and a key set by hand is a use, too."""
+    """The reason is logged once, and a key that is set by hand counts as a first use."""
     start("")
     recorder.instrument(auth_targets=["keyaudit_shop.worker:verify"], strict=strict, skip_dep_check=True)
     for _ in range(2):
@@ -84,7 +84,7 @@ def test_what_is_not_there_at_first_use_is_wrong(
 def test_a_module_that_was_started_and_imported_is_observed_twice(
     recorder: Recorder, start: Start, modules: Modules
 ) -> None:
-    """Each copy has functions of its own, whichever came first; looking again changes nothing."""
+    """Each copy of the module has its own functions, and a second look changes nothing."""
     modules.write(SECURITY, "keyaudit_shop.worker")
     main = start(SECURITY)
     recorder.instrument(auth_targets=["keyaudit_shop.worker:verify?id=id"])
@@ -102,7 +102,7 @@ def test_a_module_that_was_started_and_imported_is_observed_twice(
 def test_a_module_that_was_imported_first_hides_none_that_was_started(
     recorder: Recorder, start: Start, modules: Modules
 ) -> None:
-    """What a program defines after its imports is looked at before the first request."""
+    """The functions that a program defines after its imports are resolved before the first request."""
     main = start("")
     imported = modules.load(SECURITY, "keyaudit_shop.worker")
     recorder.instrument(auth_targets=["keyaudit_shop.worker:verify?id=id"])
@@ -204,7 +204,7 @@ def write(folder: Path, path: str, source: str) -> None:
     ],
 )
 def test_the_module_that_is_started(tmp_path: Path, how: str, path: str, arguments: list[str], module: str) -> None:
-    """Put on before it runs as ``opentelemetry-instrument`` does, at its top, or at its end: its rows name the key."""
+    """The rows name the key, whether the library is instrumented before the module runs, at its top or at its end."""
     call = CALL.format(module=module)
     write(tmp_path, path, MAIN.format(**{"before": "", "after": "", how: call}))
     environment = {}
@@ -218,7 +218,7 @@ def test_the_module_that_is_started(tmp_path: Path, how: str, path: str, argumen
 
 
 def test_a_module_that_is_started_and_imported(tmp_path: Path) -> None:
-    """Both of its copies are observed: the one that was started, and the one that another module imports."""
+    """The started copy and the imported copy of the module are observed."""
     source = MAIN.format(before="", after="if __name__ == '__main__': import other\n")
     write(tmp_path, "main.py", source)
     write(tmp_path, "other.py", "import main\nassert main.__name__ == 'main'\n")
@@ -231,7 +231,7 @@ def test_a_module_that_is_started_and_imported(tmp_path: Path) -> None:
 
 
 def test_a_script_without_requests(tmp_path: Path) -> None:
-    """A script that is started and only sets a key by hand has its targets on in time: no request ever comes."""
+    """A started script that only sets a key by hand is instrumented in time, without a request."""
     write(tmp_path, "worker.py", WORKER)
     write(tmp_path, "sitecustomize.py", EARLY)
     environment = {"OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "worker:record"}

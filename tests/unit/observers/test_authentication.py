@@ -1,4 +1,4 @@
-"""What happens around a call that authenticates: every outcome, and what it leaves behind."""
+"""A call that authenticates: every outcome, and its effect on request, span and counters."""
 
 import asyncio
 import gc
@@ -86,7 +86,7 @@ def test_an_object_is_accepted(recorder: Recorder, app: Any) -> None:
 
 
 def test_none_is_anonymous(recorder: Recorder, app: Any) -> None:
-    """A key object of None is no outcome at all."""
+    """A key object of ``None`` is no outcome."""
     instrument(recorder, app, "verify")
     with recorder.request():
         app.verify(None)
@@ -123,7 +123,7 @@ def test_a_key_object_of_false_is_denied(recorder: Recorder, app: Any) -> None:
 
 
 def test_false_beside_a_key_object_names_no_key(recorder: Recorder, app: Any) -> None:
-    """A key that only stood beside a result of False was not found to be anything: its id is not recorded."""
+    """A key beside a result of ``False`` was not verified, so its id is not recorded."""
     instrument(recorder, app, "verify?key=args.value.key&valid=return.ok")
     with recorder.request():
         app.verify(False)
@@ -131,7 +131,7 @@ def test_false_beside_a_key_object_names_no_key(recorder: Recorder, app: Any) ->
 
 
 def test_an_exception_is_denied(recorder: Recorder, app: Any) -> None:
-    """An exception is a denial with its class as the reason, and the caller gets that very exception."""
+    """The reason is the class of the exception, and the caller gets the same exception."""
     instrument(recorder, app, "verify")
     error = app.Refused()
     with recorder.request(), pytest.raises(app.Refused) as caught:
@@ -153,7 +153,7 @@ def test_a_builtin_exception_has_no_module(recorder: Recorder, app: Any) -> None
 
 @pytest.mark.parametrize("active", [False, 0, None, ""])
 def test_a_key_that_is_not_valid_is_denied_with_its_id(recorder: Recorder, app: Any, active: object) -> None:
-    """A valid that is not truthy denies; the key was found, so its id is recorded, but never as the request's key."""
+    """A ``valid`` that is not true denies; the id is recorded, but never as the request's key."""
     instrument(recorder, app, "verify?valid=active")
     with recorder.request():
         app.verify(app.Key("k_1", active))
@@ -166,7 +166,7 @@ def test_a_key_that_is_not_valid_is_denied_with_its_id(recorder: Recorder, app: 
 
 
 def test_an_unreadable_valid_is_denied(recorder: Recorder, app: Any) -> None:
-    """A valid that cannot be read denies, and is counted."""
+    """An unreadable ``valid`` denies and is counted."""
     instrument(recorder, app, "verify?valid=enabled")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -175,7 +175,7 @@ def test_an_unreadable_valid_is_denied(recorder: Recorder, app: Any) -> None:
 
 
 def test_none_with_a_valid_of_the_result_is_denied(recorder: Recorder, app: Any) -> None:
-    """With valid=return a result of None is a denial."""
+    """With ``valid=return`` a result of ``None`` is a denial."""
     instrument(recorder, app, "verify?valid=return")
     with recorder.request():
         app.verify(None)
@@ -183,7 +183,7 @@ def test_none_with_a_valid_of_the_result_is_denied(recorder: Recorder, app: Any)
 
 
 def test_none_with_a_valid_of_the_key_is_anonymous(recorder: Recorder, app: Any) -> None:
-    """A valid that is read from the key object says nothing where there is none."""
+    """A ``valid`` of the key object decides nothing if there is no key object."""
     instrument(recorder, app, "verify?valid=active")
     with recorder.request():
         app.verify(None)
@@ -191,7 +191,7 @@ def test_none_with_a_valid_of_the_key_is_anonymous(recorder: Recorder, app: Any)
 
 
 def test_an_inactive_answer_without_a_key_object_is_denied(recorder: Recorder, app: Any) -> None:
-    """An introspection that answers only that the token is not active denies, though there are no claims to read."""
+    """An introspection whose answer has no claims but says that the token is inactive denies."""
     instrument(recorder, app, "verify?key=return.claims&id=jti&valid=return.active")
     with recorder.request():
         app.verify({"active": False})
@@ -200,7 +200,7 @@ def test_an_inactive_answer_without_a_key_object_is_denied(recorder: Recorder, a
 
 
 def test_a_valid_function_gets_the_call(recorder: Recorder, app: Any) -> None:
-    """A function of the user's may say whether a key is valid."""
+    """A function of the user decides whether a key is valid."""
     instrument(recorder, app, f"verify?valid={app.__name__}:valid_function")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -211,7 +211,7 @@ def test_a_valid_function_gets_the_call(recorder: Recorder, app: Any) -> None:
 
 
 def test_an_exception_may_lead_to_the_key(recorder: Recorder, app: Any) -> None:
-    """Where key leads through the exception, a key that was found all the same is named as denied."""
+    """If ``key`` leads through the exception, the denial has the id of its key."""
     instrument(recorder, app, "verify?key=return ?? exc.key")
     with recorder.request():
         with pytest.raises(app.Refused):
@@ -221,7 +221,7 @@ def test_an_exception_may_lead_to_the_key(recorder: Recorder, app: Any) -> None:
 
 
 def test_an_exception_that_leads_to_no_key_is_no_fault(recorder: Recorder, app: Any) -> None:
-    """Not every exception carries a key: that is not counted as degraded."""
+    """An exception without a key is not counted as degraded."""
     instrument(recorder, app, "verify?key=return ?? exc.key")
     with recorder.request(), pytest.raises(KeyError):
         app.verify(KeyError("x"))
@@ -230,7 +230,7 @@ def test_an_exception_that_leads_to_no_key_is_no_fault(recorder: Recorder, app: 
 
 
 def test_a_key_without_a_readable_id_is_no_key(recorder: Recorder, app: Any) -> None:
-    """A key whose id cannot be read is accepted and counted, and is not the request's key."""
+    """The authentication is accepted and counted, and the request has no key."""
     instrument(recorder, app, "verify?id=number")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -240,7 +240,7 @@ def test_a_key_without_a_readable_id_is_no_key(recorder: Recorder, app: Any) -> 
 
 
 def test_a_second_key_beside_one_without_an_id_is_ambiguous(recorder: Recorder, app: Any) -> None:
-    """A key that cannot be named and one that can make the request ambiguous."""
+    """A key without an id and a key with one make the request ambiguous."""
     instrument(recorder, app, "verify")
     with recorder.request():
         app.verify(object.__new__(app.Key))
@@ -272,8 +272,8 @@ def test_every_kind_of_function_authenticates(recorder: Recorder, app: Any, call
     assert key.id == "k_1"
 
 
-def test_a_call_that_is_not_meant_is_no_authentication(recorder: Recorder, app: Any) -> None:
-    """A session token that passes through the same function leaves nothing."""
+def test_an_excluded_call_is_no_authentication(recorder: Recorder, app: Any) -> None:
+    """A session token that passes through the same function is skipped."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=kind|is:api"])
     with recorder.request():
         app.verify(app.Key("s_1", kind="session"))
@@ -285,7 +285,7 @@ def test_a_call_that_is_not_meant_is_no_authentication(recorder: Recorder, app: 
 
 
 def test_a_when_that_cannot_be_read_passes_through_and_is_counted(recorder: Recorder, app: Any) -> None:
-    """What cannot be read is as if it were no target, and is counted once."""
+    """The call is skipped and counted once as degraded."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=kinds"])
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -295,7 +295,7 @@ def test_a_when_that_cannot_be_read_passes_through_and_is_counted(recorder: Reco
 
 
 def test_a_call_that_raises_is_meant_when_only_its_result_would_tell(recorder: Recorder, app: Any) -> None:
-    """Without a result, a when that needs it counts as truthy: the denial is not lost."""
+    """A ``when`` that needs the result counts as true after an exception, so the denial is counted."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=return.kind|is:api"])
     with recorder.request(), pytest.raises(LookupError):
         app.verify(LookupError())
@@ -303,7 +303,7 @@ def test_a_call_that_raises_is_meant_when_only_its_result_would_tell(recorder: R
 
 
 def test_a_call_that_raises_is_not_meant_when_its_arguments_tell(recorder: Recorder, app: Any) -> None:
-    """A when that is read from the arguments holds for a call that raises, too."""
+    """A ``when`` of the arguments also decides about a call that raises."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=args.source|is:header"])
     with recorder.request(), pytest.raises(LookupError):
         app.verify(LookupError(), source="cookie")
@@ -312,7 +312,7 @@ def test_a_call_that_raises_is_not_meant_when_its_arguments_tell(recorder: Recor
 
 @pytest.mark.parametrize(("source", "expected"), [("header", 1), ("cookie", 0)])
 def test_a_when_function_may_tell_from_the_arguments(recorder: Recorder, app: Any, source: str, expected: int) -> None:
-    """A function of the user's decides about a call that raises as well."""
+    """A function of the user also decides about a call that raises."""
     target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.args["source"] == "header")
     recorder.instrument(auth_targets=[target])
     with recorder.request(), pytest.raises(LookupError):
@@ -321,7 +321,7 @@ def test_a_when_function_may_tell_from_the_arguments(recorder: Recorder, app: An
 
 
 def test_a_when_function_that_needs_the_result_counts_as_truthy(recorder: Recorder, app: Any) -> None:
-    """A function that fails for want of a result counts as truthy, which is not a fault."""
+    """A function that fails without a result counts as true, which is no failure."""
     target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.result.kind == "api")
     recorder.instrument(auth_targets=[target])
     with recorder.request(), pytest.raises(LookupError):
@@ -331,7 +331,7 @@ def test_a_when_function_that_needs_the_result_counts_as_truthy(recorder: Record
 
 
 def test_the_key_is_found_once(recorder: Recorder, app: Any) -> None:
-    """A function that finds the key is called once, though when and the fields need the key as well."""
+    """The function that returns the key is called once, although ``when`` and the fields need the key."""
     calls = []
 
     def find(call: Any) -> object:
@@ -393,7 +393,7 @@ def shown(recorder: Recorder) -> dict[str, Any]:
 def test_a_key_argument_is_accepted_unless_the_result_is_false(
     recorder: Recorder, service: Any, result: object
 ) -> None:
-    """Any other result is no denial."""
+    """Any result but ``False`` accepts the key in the argument."""
     recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=args.user"])
     with recorder.request():
         assert service.verify(service.Key(), result) is result
@@ -412,7 +412,7 @@ def test_a_result_or_a_key_of_false_is_a_denial(recorder: Recorder, service: Any
 
 
 def test_an_unreadable_key_object_is_counted(recorder: Recorder, service: Any) -> None:
-    """The request presented a key that cannot be named."""
+    """The request presented a key without a name."""
     recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=return.key"])
     with recorder.request():
         service.verify(service.Key(), True)
@@ -422,7 +422,7 @@ def test_an_unreadable_key_object_is_counted(recorder: Recorder, service: Any) -
 
 
 def test_an_exception_whose_key_is_unreadable_is_counted(recorder: Recorder, service: Any) -> None:
-    """The denial stands, with its reason and without a key."""
+    """The denial has its reason and no key."""
     recorder.instrument(auth_targets=[f"{service.__name__}:verify?key=exc.key"])
     with recorder.request(), pytest.raises(service.Refused):
         service.verify(None, service.Refused())
@@ -432,7 +432,7 @@ def test_an_exception_whose_key_is_unreadable_is_counted(recorder: Recorder, ser
 
 @pytest.mark.parametrize(("when", "counted"), [(True, 1), (1, 1), (False, 0), (0, 0), ("", 0), (None, 0)], ids=repr)
 def test_a_when_function_decides_about_a_denial(recorder: Recorder, service: Any, when: object, counted: int) -> None:
-    """The truth of its answer counts, after an exception too."""
+    """The truth of its result counts, also after an exception."""
     recorder.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
     service.WHEN = when
     with recorder.request(), pytest.raises(service.Refused):
@@ -441,7 +441,7 @@ def test_a_when_function_decides_about_a_denial(recorder: Recorder, service: Any
 
 
 def test_an_unreadable_when_counts_as_truthy_after_an_exception(recorder: Recorder, service: Any) -> None:
-    """It may have needed the result. Without an exception it is counted, and the call is not observed."""
+    """It may have needed the result; without an exception it is counted and the call is skipped."""
     recorder.instrument(auth_targets=[f"{service.__name__}:verify?when={service.__name__}:when"])
     service.WHEN = service.Undecided()
     with recorder.request():

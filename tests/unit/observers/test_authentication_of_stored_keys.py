@@ -86,7 +86,7 @@ def test_middleware_that_sets_the_state(recorder: Recorder, app: Any) -> None:
 
 
 def test_key_that_nobody_needed_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:
-    """Without a write inside, the end of the call reads the key."""
+    """If nothing is written inside, the key is read at the end of the call."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 
     async def endpoint(request: Any) -> None:
@@ -98,7 +98,7 @@ def test_key_that_nobody_needed_is_accepted_at_the_end(recorder: Recorder, app: 
 
 
 def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> None:
-    """Neither ``None`` nor a missing attribute is an outcome, and nothing is counted as degraded."""
+    """``None`` and a missing attribute are no outcomes, and nothing is degraded."""
     instrument(
         recorder,
         app,
@@ -117,7 +117,7 @@ def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> Non
 
 
 def test_exception_of_the_endpoint_denies_nothing(recorder: Recorder, app: Any) -> None:
-    """It is the application's own; the key was used and stays."""
+    """The exception is the application's own, and the key stays accepted."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 
     async def endpoint(request: Any) -> None:
@@ -130,7 +130,7 @@ def test_exception_of_the_endpoint_denies_nothing(recorder: Recorder, app: Any) 
 
 
 def test_refusal_of_a_middleware_is_a_denial(recorder: Recorder, app: Any) -> None:
-    """Status 401 before any key was used."""
+    """Status 401 before any key was used is a denial."""
     instrument(recorder, app, "Middleware.__call__?key=args.request.api_key")
     with recorder.request(), pytest.raises(app.Denied):
         app.Middleware()(SimpleNamespace(key=None))
@@ -141,7 +141,7 @@ def test_refusal_of_a_middleware_is_a_denial(recorder: Recorder, app: Any) -> No
 
 
 def test_decorator_that_stores_the_key_in_a_module(recorder: Recorder, app: Any) -> None:
-    """The value of ``module:name`` is looked up each time, also for views decorated before."""
+    """``module:name`` is resolved for each call, also for views that were decorated before."""
     view = app.guarded(lambda: app.record("create"))
     instrument(recorder, app, "guarded.<locals>.wrapper?key={app}:STORE.api_key")
     for key_id in ("k_1", "k_2"):
@@ -150,7 +150,7 @@ def test_decorator_that_stores_the_key_in_a_module(recorder: Recorder, app: Any)
 
 
 def test_bare_parameter_is_read_at_the_end(recorder: Recorder, app: Any) -> None:
-    """It may be there before it is checked."""
+    """A parameter may hold the key before it is checked."""
     instrument(recorder, app, "parameter?key=args.key")
     with recorder.request():
         assert app.parameter(app.Key("k_1"), lambda: app.record("create")) is None
@@ -158,7 +158,7 @@ def test_bare_parameter_is_read_at_the_end(recorder: Recorder, app: Any) -> None
 
 
 def test_invalid_key_waits_for_the_end(recorder: Recorder, app: Any) -> None:
-    """A key whose ``valid`` is not truthy while the call is open is given to no row, and denied at the end."""
+    """A key whose ``valid`` is not true while the call is open is in no row, and is denied at the end."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key&valid=active")
 
     async def endpoint(request: Any) -> Any:

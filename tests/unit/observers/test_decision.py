@@ -105,7 +105,7 @@ def decisions(row: Any) -> list[dict[str, Any]]:
 
 
 def test_granted_by_a_scope(recorder: Recorder, app: Any) -> None:
-    """Row, both spans and the counter have the permission, the outcome, the cause and the deciding scope."""
+    """Row, spans and counter have the permission, the outcome, the cause and the deciding scope."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.verify(app.Key("k_1", ["workspace:*", "workspace:read"]))
@@ -151,7 +151,7 @@ def test_denied_for_a_missing_scope(recorder: Recorder, app: Any) -> None:
 
 
 def test_denied_by_the_allow_list(recorder: Recorder, app: Any) -> None:
-    """The scopes cover the permission, the allow list does not have the resource."""
+    """The scopes cover the permission, but the allow list lacks the resource."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.verify(app.Key("k_1", ["workspace:read"], ["workspace:1"]))
@@ -168,7 +168,7 @@ def test_denied_by_the_allow_list(recorder: Recorder, app: Any) -> None:
     ("error", "outcome"), [("Forbidden", "denied"), ("Teapot", "denied"), ("Outage", "error"), (None, "error")]
 )
 def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None, outcome: str) -> None:
-    """A client error or a refusing class denied; any other exception is an error, which has no cause."""
+    """A client error or a refusing class is a denial; any other exception is an error without a cause."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -196,7 +196,7 @@ class Nameless(type):
 
 @pytest.mark.parametrize("error", [StatusError(), Nameless("Odd", (Exception,), {})()], ids=["status", "name"])
 def test_exception_that_cannot_be_read_is_an_error(recorder: Recorder, app: Any, error: Exception) -> None:
-    """Whether it denies is unknown, which is counted; the decision is counted, too."""
+    """The failure to read it is counted, and so is the decision."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -214,7 +214,7 @@ def test_exception_that_cannot_be_read_is_an_error(recorder: Recorder, app: Any,
 def test_credential_is_no_permission_and_no_resource(
     recorder: Recorder, load_module: LoadModule, arguments: dict[str, Any]
 ) -> None:
-    """A value that contains what the request presented is unknown, and counted; the decision is recorded."""
+    """A value that contains the presented credential is unknown and counted, and the decision is recorded."""
     app = load_module(APP.replace("def verify(key)", "def verify(key, token=None)"))
     instrument(recorder, app, "require")
     with recorder.request():
@@ -247,7 +247,7 @@ def test_outcome_of_a_result(recorder: Recorder, app: Any, answer: object, outco
 
 
 def test_only_the_outermost_check_decides(recorder: Recorder, app: Any) -> None:
-    """Without a requirement of its own it takes over those inside, except of one that denied where it granted."""
+    """Without its own requirement it takes those of inner checks, except of one with the opposite outcome."""
     instrument(recorder, app, "outer", "require", "ask")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -265,7 +265,7 @@ def test_only_the_outermost_check_decides(recorder: Recorder, app: Any) -> None:
 
 
 def test_own_requirement_ignores_those_inside(recorder: Recorder, app: Any) -> None:
-    """A check that says what it requires means that."""
+    """A check with its own requirement ignores the requirements of inner checks."""
     instrument(recorder, app, "outer_with", "require")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -285,7 +285,7 @@ def test_requirement_function_is_no_check(recorder: Recorder, app: Any) -> None:
 
 
 def test_row_inside_a_check_shows_it_without_a_cause(recorder: Recorder, app: Any) -> None:
-    """The outcome is known only where the row itself counts as failed."""
+    """The cause is unknown while the check runs, unless the row itself counts as failed."""
     instrument(recorder, app, "check_and_write")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -298,7 +298,7 @@ def test_row_inside_a_check_shows_it_without_a_cause(recorder: Recorder, app: An
 
 
 def test_row_inside_several_checks_shows_what_all_of_them_require(recorder: Recorder, app: Any) -> None:
-    """The outermost takes over the requirement of an open check, too; one with a requirement of its own does not."""
+    """The outermost check takes the requirement of an open check too, unless it has its own."""
     instrument(recorder, app, "outer", "outer_with", "check_and_write", "ask")
 
     def two() -> None:
@@ -318,7 +318,7 @@ def test_row_inside_several_checks_shows_what_all_of_them_require(recorder: Reco
 
 
 def test_row_inside_a_requirement_function_does_not_ask_for_its_result(recorder: Recorder, app: Any) -> None:
-    """It has none yet, and nothing is unreadable."""
+    """The function has no result yet, and nothing is counted as unreadable."""
     instrument(recorder, app, "outer", "check_and_write?required=return")
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -328,7 +328,7 @@ def test_row_inside_a_requirement_function_does_not_ask_for_its_result(recorder:
 
 
 def test_denial_is_explained_with_the_key_that_it_withdrew(recorder: Recorder, app: Any) -> None:
-    """A function may authenticate and check; the key it refused explains the decision, on the server span too."""
+    """The key that a function refused explains its decision, on the server span too."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:authenticate_and_check"],
@@ -342,7 +342,7 @@ def test_denial_is_explained_with_the_key_that_it_withdrew(recorder: Recorder, a
 
 
 def test_without_a_key_only_the_counter_knows(recorder: Recorder, app: Any) -> None:
-    """A decision without a key is on no span and in no row."""
+    """Without a key the decision is on no span and in no row."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.require("workspace:read")
@@ -352,7 +352,7 @@ def test_without_a_key_only_the_counter_knows(recorder: Recorder, app: Any) -> N
 
 
 def test_at_most_eight_decisions_and_denials_stay(recorder: Recorder, app: Any) -> None:
-    """Each distinct decision once; a new denial replaces the oldest grant; the count is of all."""
+    """Each distinct decision is kept once, a new denial replaces the oldest grant, and the count is exact."""
     instrument(recorder, app, "require")
     with recorder.request():
         app.verify(app.Key("k_1", ["*"]))
@@ -381,7 +381,7 @@ def test_refusal_makes_the_row_full(recorder: Recorder, app: Any) -> None:
 
 
 def test_any_of_and_granted_by_something_else(recorder: Recorder, app: Any, tmp_path: Path) -> None:
-    """One permission is enough with ``any_of``; a grant beyond the scopes is ``other`` if the catalog knows all."""
+    """With ``any_of`` one permission is enough; a grant beyond the scopes is ``other`` with a full catalog."""
     catalog = tmp_path / "scopes.json"
     catalog.write_text(json.dumps({"version": "1", "resources": {"workspace": ["read", "delete"]}}))
     target = AuthzTarget(f"{app.__name__}:ask", any_of=lambda call: True)
@@ -401,7 +401,7 @@ def test_any_of_and_granted_by_something_else(recorder: Recorder, app: Any, tmp_
 
 
 def test_factory_as_a_check_is_wrong(recorder: Recorder, app: Any) -> None:
-    """It decides nothing, and the reason names the function that checks."""
+    """A factory decides nothing, so the reason names the function that checks."""
     instrument(recorder, app, "scoped")
     app.scoped("a:b")
     status = next(one for one in KeyAuditInstrumentor().status() if one.kind == "authz")
@@ -414,7 +414,7 @@ def test_factory_as_a_check_is_wrong(recorder: Recorder, app: Any) -> None:
 def test_function_that_returns_a_context_manager_is_wrong(
     recorder: Recorder, load_module: LoadModule, name: str
 ) -> None:
-    """Neither an acceptance nor a decision is counted, and the target in the reason observes the check."""
+    """No authentication and no decision is counted, and the target in the reason observes the check."""
     app = load_module(
         APP
         + """
@@ -468,7 +468,7 @@ class Guard:
 
 
 def test_closure_of_a_factory_is_a_check(recorder: Recorder, app: Any) -> None:
-    """A requirement in a free variable is read, also for a function made before."""
+    """A requirement in a free variable is read, also for a function that was made before."""
     source = "def scoped(scope):\n    def check(user):\n        return scope\n    return check\n"
     exec(compile(source, app.__file__, "exec"), vars(app))  # noqa: S102 - the factory of this test
     check = app.scoped("workspace:read")

@@ -40,7 +40,7 @@ def instrument(recorder: Recorder, app: Any, *auth: str, **options: Any) -> None
 
 
 def test_row_and_spans_name_principal_and_actors(recorder: Recorder, app: Any) -> None:
-    """``act`` claims are followed outwards, the current actor first."""
+    """``act`` claims are followed outwards, from the current actor on."""
     instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
     with recorder.request():
         app.verify(TOKEN)
@@ -65,7 +65,7 @@ def test_digest_does_not_depend_on_the_delegation(recorder: Recorder, app: Any) 
 
 
 def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, app: Any) -> None:
-    """The gateway's key is an actor of the user's token, in whichever order they are accepted."""
+    """The gateway's key is an actor of the user's token, in either order."""
     instrument(recorder, app, "verify?actors=act|acts", "gateway?role=actor")
     rows = []
     for first, second in ((app.gateway, app.verify), (app.verify, app.gateway)):
@@ -78,7 +78,7 @@ def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, app: Any) -
 
 
 def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, app: Any) -> None:
-    """While no other key has been accepted."""
+    """The actor's key is the request's while no other key is accepted."""
     instrument(recorder, app, "gateway?role=actor")
     with recorder.request():
         app.gateway({"id": "k_gateway"})
@@ -97,7 +97,7 @@ def test_long_list_of_actors_is_cut(recorder: Recorder, app: Any) -> None:
 
 
 def test_ambiguous_row_has_no_delegation(recorder: Recorder, app: Any) -> None:
-    """Two keys say nothing about whom they act for."""
+    """Two keys do not tell for whom they act."""
     instrument(recorder, app, "verify?on_behalf_of=sub")
     with recorder.request():
         app.verify(TOKEN)
@@ -107,7 +107,7 @@ def test_ambiguous_row_has_no_delegation(recorder: Recorder, app: Any) -> None:
 
 
 def test_delegation_set_by_hand(recorder: Recorder, app: Any) -> None:
-    """``use_key`` takes both, and shows them on the server span around it."""
+    """``use_key`` takes principal and actors, and shows them on the surrounding server span."""
     instrument(recorder, app, "verify")
     with recorder.request(), use_key(ApiKey("k_1"), on_behalf_of="u_1", actors=["svc"]):
         member = app.record("create")["request_api_key"]
@@ -116,7 +116,7 @@ def test_delegation_set_by_hand(recorder: Recorder, app: Any) -> None:
 
 
 def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: Any) -> None:
-    """The key is named all the same."""
+    """The key is named, and the failure is counted."""
     instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
     with recorder.request():
         app.verify({"id": "k_1", "sub": 1.5, "act": {"nobody": 1}})
@@ -128,7 +128,7 @@ def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: A
 
 @pytest.mark.parametrize("field", ["sub", "act"])
 def test_credential_is_no_principal_and_no_actor(recorder: Recorder, load_module: LoadModule, field: str) -> None:
-    """A value that contains what the request presented is unknown, and counted."""
+    """A value that contains the presented credential is unknown and counted."""
     app = load_module(APP.replace("def verify(claims)", "def verify(token, claims)"))
     instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
     secret = "s3cret-0123456789"

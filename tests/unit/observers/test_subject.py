@@ -66,7 +66,7 @@ def test_an_api_key_is_a_subject(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_class_that_authenticated_is_a_subject(recorder: Recorder, app: Any) -> None:
-    """Once an authentication target has returned an object of a class, objects of that class are API keys."""
+    """Objects of a class are keys after an authentication target returned one."""
     instrument(recorder, app)
     app.record("create", app.Key("k_2"), {})
     with recorder.request():
@@ -78,7 +78,7 @@ def test_a_class_that_authenticated_is_a_subject(recorder: Recorder, app: Any) -
 
 
 def test_a_class_that_was_refused_is_a_subject(recorder: Recorder, app: Any) -> None:
-    """An expired key that an authentication target returned tells its class as well."""
+    """An expired key also shows that its class is a class of keys."""
     instrument(recorder, app, auth="?valid=active")
     with recorder.request():
         app.verify(app.Key("k_1", active=False))
@@ -88,7 +88,7 @@ def test_a_class_that_was_refused_is_a_subject(recorder: Recorder, app: Any) -> 
 
 
 def test_a_class_that_was_not_meant_is_no_subject(recorder: Recorder, app: Any) -> None:
-    """A session that passes through an authentication target makes no API keys of sessions."""
+    """A session that ``when`` excludes does not make sessions keys."""
     instrument(recorder, app, auth="?when=kind|is:api")
     with recorder.request():
         app.verify(app.Key("s_1", kind="session"))
@@ -97,7 +97,7 @@ def test_a_class_that_was_not_meant_is_no_subject(recorder: Recorder, app: Any) 
 
 
 def test_its_fields_are_read_as_those_of_the_authentication(recorder: Recorder, app: Any) -> None:
-    """Where the authentication target says how a class is read, a subject of it is read the same way."""
+    """A subject is read with the fields of the authentication target of its class."""
     instrument(recorder, app, auth="?id=prefix&scopes=grants|split&name=return.id")
     with recorder.request():
         app.verify(app.Key("x", prefix="p_1", grants="a:read a:write", name="one"))
@@ -107,7 +107,7 @@ def test_its_fields_are_read_as_those_of_the_authentication(recorder: Recorder, 
 
 
 def test_a_field_of_the_audit_target_wins(recorder: Recorder, app: Any) -> None:
-    """What the audit target says of a subject goes before what the authentication target says."""
+    """Fields of the audit target override those of the authentication target."""
     instrument(recorder, app, "subject=args.subject&subject_id=number", auth="?id=prefix")
     with recorder.request():
         app.verify(app.Key("x", prefix="p_1"))
@@ -117,7 +117,7 @@ def test_a_field_of_the_audit_target_wins(recorder: Recorder, app: Any) -> None:
 
 @pytest.mark.parametrize("subject", [{"id": "k_2"}, "k_2", 7, None, ["k_2"]])
 def test_a_builtin_type_is_no_subject(recorder: Recorder, app: Any, subject: object) -> None:
-    """A builtin type never makes an API key, though an authentication target has returned one."""
+    """A builtin type is never a class of keys, although an authentication returned one."""
     instrument(recorder, app)
     with recorder.request():
         app.verify({"id": "k_1"})
@@ -127,7 +127,7 @@ def test_a_builtin_type_is_no_subject(recorder: Recorder, app: Any, subject: obj
 
 
 def test_a_mapping_with_fields_given_is_a_subject(recorder: Recorder, app: Any) -> None:
-    """Where subject_ fields are given, whatever the subject is, it is an API key."""
+    """With ``subject_`` fields any object is a key."""
     instrument(recorder, app, "subject=args.subject&subject_id=id&subject_scopes=scope|split")
     app.record("create", {"id": 9, "scope": "a:read"}, {})
     assert app.ROWS[0]["api_key"]["id"] == "9"
@@ -135,7 +135,7 @@ def test_a_mapping_with_fields_given_is_a_subject(recorder: Recorder, app: Any) 
 
 
 def test_another_object_is_no_subject(recorder: Recorder, app: Any) -> None:
-    """A row about something else has no api_key, and no attribute on its span."""
+    """A row about another object has no ``api_key`` and no attribute on its span."""
     instrument(recorder, app)
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -146,7 +146,7 @@ def test_another_object_is_no_subject(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_subject_is_on_its_span_by_id_alone(recorder: Recorder, app: Any) -> None:
-    """A subject's snapshot is not on spans, and without a request key there is no detail."""
+    """The span has only the id of the subject, and no detail without a request key."""
     instrument(recorder, app)
     app.record("create", ApiKey("k_2", scopes=["a:read"]))
     (span,) = recorder.audit_spans()
@@ -154,7 +154,7 @@ def test_a_subject_is_on_its_span_by_id_alone(recorder: Recorder, app: Any) -> N
 
 
 def test_a_row_about_a_key_is_full(recorder: Recorder, app: Any) -> None:
-    """With actions and on_change a row about an API key is full, for both keys, again and again."""
+    """Rows about a key are always full, for both keys, with ``actions`` and ``on_change``."""
     for sampler, argument in (("actions", "delete"), ("on_change", None)):
         app.ROWS.clear()
         instrument(recorder, app, sampler=sampler, sampler_arg=argument)
@@ -166,14 +166,14 @@ def test_a_row_about_a_key_is_full(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_minimal_subject(recorder: Recorder, app: Any) -> None:
-    """A sampler that says minimal is obeyed for the subject too."""
+    """A sampler that chooses minimal applies to the subject too."""
     instrument(recorder, app, sampler="always_minimal")
     app.record("create", ApiKey("k_2", scopes=["a:read"]))
     assert app.ROWS[0]["api_key"].keys() == {"id", "digest", "detail"}
 
 
 def test_both_names_are_reserved(recorder: Recorder, app: Any) -> None:
-    """With a subject configured, a client's own api_key is kept aside, with or without a subject in the call."""
+    """A client's own ``api_key`` is renamed, with or without a subject in the call."""
     instrument(recorder, app)
     app.record("create", None, {"api_key": {"id": "forged"}})
     app.record("create", ApiKey("k_2"), {"api_key": 1, "api_key_unverified": 2})
@@ -191,7 +191,7 @@ def test_without_a_subject_configured_its_name_is_free(recorder: Recorder, app: 
 
 
 def test_a_subject_that_cannot_be_read_costs_nothing_else(recorder: Recorder, app: Any) -> None:
-    """Its id is missing: the row has the request's key, no subject, and one degraded call."""
+    """Without its id the row has the request's key, no subject, and one degraded call."""
     instrument(recorder, app)
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -202,7 +202,7 @@ def test_a_subject_that_cannot_be_read_costs_nothing_else(recorder: Recorder, ap
 
 
 def test_a_subject_may_come_from_a_function(recorder: Recorder, app: Any) -> None:
-    """A function of the user's may return an ApiKey that it makes itself."""
+    """A function of the user can return an ``ApiKey`` as the subject."""
     target = AuditTarget(f"{app.__name__}:record", subject=lambda call: ApiKey(call.args["subject"]))
     recorder.instrument(audit_targets=[target])
     app.record("create", "k_5")
@@ -235,7 +235,7 @@ def instrument_changes(recorder: Recorder, changing: Any, audit: str, **options:
 
 
 def test_explicit_earlier_key(recorder: Recorder, changing: Any) -> None:
-    """The row and its span say what was gained."""
+    """Row and span show the difference to the given earlier key."""
     instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before")
     with recorder.request():
         member = changing.record("update", WIDE, NARROW)["api_key"]
@@ -251,7 +251,7 @@ def test_explicit_earlier_key(recorder: Recorder, changing: Any) -> None:
 
 
 def test_first_look_up_of_the_request_is_the_earlier_key(recorder: Recorder, changing: Any) -> None:
-    """The application loads the key, changes it and writes the row; a later look-up changes nothing."""
+    """The key as it was first loaded in the request is compared; later look-ups change nothing."""
     instrument_changes(recorder, changing, "subject=args.subject")
     with recorder.request():
         changing.KEYS["k_1"] = WIDE
@@ -264,7 +264,7 @@ def test_first_look_up_of_the_request_is_the_earlier_key(recorder: Recorder, cha
 
 
 def test_row_about_the_key_is_the_earlier_key_of_the_next(recorder: Recorder, changing: Any) -> None:
-    """After a row, its snapshot is compared with."""
+    """Each row about a key is compared with the row before."""
     instrument_changes(recorder, changing, "subject=args.subject")
     with recorder.request():
         assert "changes" not in changing.record("create", NARROW)["api_key"]
@@ -273,7 +273,7 @@ def test_row_about_the_key_is_the_earlier_key_of_the_next(recorder: Recorder, ch
 
 
 def test_look_up_of_another_request_is_forgotten(recorder: Recorder, changing: Any) -> None:
-    """A snapshot belongs to its request."""
+    """A look-up belongs to its own request."""
     instrument_changes(recorder, changing, "subject=args.subject")
     changing.KEYS["k_1"] = NARROW
     with recorder.request():
@@ -283,7 +283,7 @@ def test_look_up_of_another_request_is_forgotten(recorder: Recorder, changing: A
 
 
 def test_unreadable_earlier_key_is_counted(recorder: Recorder, changing: Any) -> None:
-    """The row has no changes then."""
+    """The row has no changes, and the failure is counted."""
     instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before.missing")
     with recorder.request():
         assert "changes" not in changing.record("update", WIDE, NARROW)["api_key"]
@@ -291,7 +291,7 @@ def test_unreadable_earlier_key_is_counted(recorder: Recorder, changing: Any) ->
 
 
 def test_explicit_equal_key_is_unchanged(recorder: Recorder, changing: Any) -> None:
-    """Somebody asked, so the answer is in the row."""
+    """With an explicit earlier key the row says that nothing changed."""
     instrument_changes(recorder, changing, "subject=args.subject&subject_before=args.before")
     with recorder.request():
         changes = changing.record("update", WIDE, WIDE)["api_key"]["changes"]
@@ -299,7 +299,7 @@ def test_explicit_equal_key_is_unchanged(recorder: Recorder, changing: Any) -> N
 
 
 def test_subject_target_does_not_authenticate(recorder: Recorder, changing: Any) -> None:
-    """A stored key that is looked up is not the request's."""
+    """A stored key that is loaded is not the request's key."""
     instrument_changes(recorder, changing, "subject=args.subject")
     changing.KEYS["k_1"] = NARROW
     with recorder.request():
@@ -309,7 +309,7 @@ def test_subject_target_does_not_authenticate(recorder: Recorder, changing: Any)
 
 
 def test_credential_is_in_no_change(recorder: Recorder, load_module: LoadModule) -> None:
-    """A field of the earlier key that contains what the request presented is unknown, and counted."""
+    """A field of the earlier key that contains the presented credential is unknown and counted."""
     app = load_module(CHANGES_APP + "\ndef verify(token):\n    return None\n")
     secret = "s3cret-0123456789"
     name = app.__name__

@@ -32,14 +32,14 @@ def only(action: str, additional_fields: Any, /, name: str = "n") -> None:
     ],
 )
 def test_arguments_are_read_by_name(call: Given, expected: dict[str, Any]) -> None:
-    """By position, by keyword, by default, among further ones, and ``None`` where there is none."""
+    """Arguments are read by position, keyword or default, and ``None`` if there is none."""
     binding = Binding(record)
     assert {name: binding.read(call, name) for name in expected} == expected
     assert binding.by_name(call).items() >= {key: value for key, value in expected.items() if key != "unknown"}.items()
 
 
 def test_arguments_are_written_where_they_were_given() -> None:
-    """A new value takes the place of the old one, in containers of the call's own."""
+    """A new value replaces the old one in the call's own containers."""
     binding = Binding(record)
     call = given("a", 1, 2, x=4)
     before = call.positional, call.keywords
@@ -55,7 +55,7 @@ def test_arguments_are_written_where_they_were_given() -> None:
 
 @pytest.mark.parametrize("name", ["additional_fields", "unknown"])
 def test_what_the_function_cannot_take_is_not_given(name: str) -> None:
-    """A parameter by position only, one that does not exist: the call stays as it is."""
+    """A call that passes a positional-only or unknown parameter by keyword stays as it is."""
     call = given("a")
     with pytest.raises(UnchangeableError):
         Binding(only).write(call, name, "new")
@@ -63,7 +63,7 @@ def test_what_the_function_cannot_take_is_not_given(name: str) -> None:
 
 
 def test_a_required_argument_that_is_missing_stays_missing() -> None:
-    """The application's own ``TypeError`` must come: a call that would fail is not made to succeed."""
+    """The application's own ``TypeError`` must come, so a failing call is not completed."""
 
     def strict(action: str, additional_fields: Any) -> None:
         """Require both."""
@@ -77,7 +77,7 @@ def test_a_required_argument_that_is_missing_stays_missing() -> None:
     "call", [given("a", 1), given("a", additional_fields=1), given(action="a", additional_fields=1)]
 )
 def test_parameters_of_what_a_decorator_wraps(decorate: Callable[..., Any], call: Given) -> None:
-    """A decorator's arguments are those of the function inside, whether it says so or it can be seen."""
+    """The arguments of a decorator are those of the function inside, declared or found in its closure."""
     binding, call = Binding(decorate(write)), Given(call.positional, call.keywords)
     assert binding.read(call, "additional_fields") == 1
     binding.write(call, "additional_fields", 2)
@@ -86,7 +86,7 @@ def test_parameters_of_what_a_decorator_wraps(decorate: Callable[..., Any], call
 
 @pytest.mark.parametrize("decorate", [saying_so, passing_on])
 def test_a_left_out_argument_is_supplied_through_a_decorator(decorate: Callable[..., Any]) -> None:
-    """Nothing was given in its place, so it can be given by keyword."""
+    """The left-out argument is supplied by keyword."""
     binding = Binding(decorate(write))
     call = given("a")
     assert binding.read(call, "additional_fields") is None
@@ -95,7 +95,7 @@ def test_a_left_out_argument_is_supplied_through_a_decorator(decorate: Callable[
 
 
 def test_an_unknown_decorator_is_not_guessed_at() -> None:
-    """Where nobody can say what stands behind ``*args``, positional arguments are neither read nor supplied again."""
+    """If the parameters behind ``*args`` are unknown, positional arguments are neither read nor replaced."""
 
     def opaque(*args: Any, **kwargs: Any) -> None:
         """Pass on to what nobody knows."""
@@ -113,7 +113,7 @@ def test_an_unknown_decorator_is_not_guessed_at() -> None:
 
 
 def test_a_decorator_that_adds_arguments_is_not_believed() -> None:
-    """Arguments that cannot fit the function inside, or another first parameter, are not those of the same names."""
+    """If the arguments cannot fit the inner function, or its first parameter differs, its names are not used."""
 
     def with_session(session: Any, action: str, additional_fields: Any = None) -> None:
         """Get a session from the decorator."""
@@ -134,7 +134,7 @@ def test_a_decorator_that_adds_arguments_is_not_believed() -> None:
 
 
 def test_a_signature_that_is_declared_counts_for_what_is_behind() -> None:
-    """``__signature__`` tells the names behind ``*args``; where the arguments are, the code says."""
+    """``__signature__`` gives the names behind ``*args``, and the code gives their positions."""
     wrapper = passing_on(write)
     wrapper.__signature__ = inspect.signature(write)  # type: ignore[attr-defined]
     assert Binding(wrapper).read(given("a", 1), "additional_fields") == 1
@@ -144,7 +144,7 @@ def test_a_signature_that_is_declared_counts_for_what_is_behind() -> None:
 
 
 def test_compiled_callables() -> None:
-    """One that tells its parameters is read by them, one that does not by keyword only."""
+    """A compiled function is read by its parameters if it declares them, and by keyword otherwise."""
     assert Binding(functools.lru_cache(write)).read(given("a", 1), "additional_fields") == 1
     assert Binding(dict).read(given(action="a"), "action") == "a"
     assert "anything" in Binding(dict)
@@ -196,7 +196,7 @@ instance = Decorator(implementation)
     ],
 )
 def test_rows_through_decorators(recorder: Recorder, load_module: LoadModule, call: str, is_attributed: bool) -> None:
-    """The row is written once with its own action, and gets the key where its fields can be told for certain."""
+    """The row is written once with its action, and has the key if its fields can be located."""
     service = load_module(SERVICE)
     recorder.instrument(audit_targets=[f"{service.__name__}:{call.partition('(')[0]}"])
     with use_key(ApiKey("k_1")):
@@ -211,7 +211,7 @@ def test_rows_through_decorators(recorder: Recorder, load_module: LoadModule, ca
 
 @pytest.mark.parametrize("binding", [Binding(record), Binding(saying_so(record))], ids=["plain", "decorated"])
 def test_a_reader_reads_one_argument_of_any_call(binding: Binding) -> None:
-    """Whether it was given by position, by keyword, or left out; whatever else the reader is given."""
+    """The argument is read by position, by keyword or by default, whatever else is passed."""
     calls = [given("a", 1), given("a", additional_fields=2), given("a"), given("a", 3, 4, x=5)]
     read = binding.reader("additional_fields")
     assert [read(call, "ignored") for call in calls] == [1, 2, None, 3]
@@ -219,28 +219,28 @@ def test_a_reader_reads_one_argument_of_any_call(binding: Binding) -> None:
 
 
 def test_defaults_are_those_of_the_parameters() -> None:
-    """A parameter without one, and a name that is none, have none."""
+    """A parameter without a default and an unknown name have none."""
     binding = Binding(record)
     assert (binding.default("additional_fields"), binding.default("outcome")) == (None, "ok")
     assert binding.default("action") is binding.default("unknown") is Parameter.empty
 
 
 def test_what_is_declared_is_named() -> None:
-    """A function that takes any keyword has every parameter, and declares those it names."""
+    """A function that takes any keyword has every parameter, and declares only those that it names."""
     binding = Binding(record)
     assert [binding.declares(name) for name in ("action", "outcome", "unknown")] == [True, True, False]
     assert "unknown" in binding
 
 
 def test_what_follows_a_written_argument_stays() -> None:
-    """Only the one argument is another."""
+    """Only the written argument differs."""
     call = given("a", 1, 2, 3)
     Binding(record).write(call, "additional_fields", "new")
     assert call.positional == ("a", "new", 2, 3)
 
 
 def test_a_required_argument_may_be_exchanged() -> None:
-    """It was given, by keyword; where it was left out the error says which one it is."""
+    """A required argument can be replaced if it was given by keyword; otherwise the error names it."""
 
     def strict(action: str, additional_fields: Any) -> None:
         """Require both."""
@@ -253,7 +253,7 @@ def test_a_required_argument_may_be_exchanged() -> None:
 
 
 def test_any_keyword_passes_a_decorator_when_it_passes_the_function() -> None:
-    """A decorator takes what the function inside takes: also keywords that it does not name, if that one does."""
+    """A decorator takes keywords that it does not name if the function inside takes them."""
     through = Binding(saying_so(record))
     call = given("a")
     through.write(call, "unknown", 1)
@@ -263,7 +263,7 @@ def test_any_keyword_passes_a_decorator_when_it_passes_the_function() -> None:
 
 
 def test_a_decorator_with_parameters_of_its_own_takes_what_it_says() -> None:
-    """One that says what it wraps, and passes on keywords only, is believed as far as its own code goes."""
+    """A decorator that declares the function inside and passes only keywords on is trusted for its own code."""
 
     @functools.wraps(write)
     def wrapper(action: str, **more: Any) -> Any:
@@ -276,7 +276,7 @@ def test_a_decorator_with_parameters_of_its_own_takes_what_it_says() -> None:
 
 
 def test_further_arguments_of_what_is_decorated() -> None:
-    """Those that it takes are told from those that only the decorator can want."""
+    """Further arguments of the inner function are distinguished from those of the decorator."""
     further = given("a", {"x": 1}, 2, 3)
     assert Binding(saying_so(record)).read(further, "additional_fields") == {"x": 1}
     with pytest.raises(UnreadableError):
@@ -286,7 +286,7 @@ def test_further_arguments_of_what_is_decorated() -> None:
 
 
 def test_a_decorator_that_is_not_believed_tells_no_argument() -> None:
-    """Not even the first one; all arguments by name are then those that it has itself."""
+    """All arguments by name are then those of the decorator itself, and not even the first positional one is known."""
 
     def with_session(session: Any, action: str, additional_fields: Any = None) -> None:
         """Get a session from the decorator."""
@@ -299,7 +299,7 @@ def test_a_decorator_that_is_not_believed_tells_no_argument() -> None:
 
 
 def test_a_callable_object_that_wants_arguments_of_its_own_is_not_believed() -> None:
-    """What an object wraps tells its parameters, unless there are more arguments than that one takes."""
+    """The wrapped function of a callable object gives the parameters, unless the call has more arguments."""
 
     class Decorator:
         __wrapped__: Callable[..., Any] = staticmethod(write)
@@ -316,7 +316,7 @@ def test_a_callable_object_that_wants_arguments_of_its_own_is_not_believed() -> 
 
 
 def test_a_wrapper_that_holds_nothing_is_believed_for_what_it_says() -> None:
-    """``functools.wraps`` counts also where the function inside is found by its name, not in a closure."""
+    """``functools.wraps`` counts also if the inner function is found by its name and not in a closure."""
 
     @functools.wraps(write)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -326,7 +326,7 @@ def test_a_wrapper_that_holds_nothing_is_believed_for_what_it_says() -> None:
 
 
 def test_a_wrapper_whose_function_is_not_there_yet() -> None:
-    """An empty cell of its closure tells nothing, and is no error."""
+    """An empty cell of the closure is no error."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -339,7 +339,7 @@ def test_a_wrapper_whose_function_is_not_there_yet() -> None:
 
 
 def test_a_signature_that_is_none_is_passed_over() -> None:
-    """Whatever stands in ``__signature__``, the function's own code can be read."""
+    """If ``__signature__`` is no signature, the function's own code is read."""
     wrapper = passing_on(write)
     wrapper.__signature__ = "(action)"  # type: ignore[attr-defined]
     binding = Binding(wrapper)
@@ -348,7 +348,7 @@ def test_a_signature_that_is_none_is_passed_over() -> None:
 
 
 def test_a_compiled_function_that_tells_its_parameters() -> None:
-    """It has those and no others."""
+    """The compiled function has exactly the parameters that it declares."""
     binding = Binding(sorted)
     assert binding.read(given([1]), "iterable") == [1]
     assert "unknown" not in binding

@@ -1,4 +1,4 @@
-"""The code that replaces the code of a function: what others see of the function stays the same."""
+"""The code of a function is replaced, and everything that others see of the function stays the same."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plain(action: str, extra: object = None) -> object:
 
 
 def test_methods_keep_mangled_names_super_and_class() -> None:
-    """A method's private parameters, ``super()`` and ``__class__`` work as before."""
+    """Private parameters, ``super()`` and ``__class__`` of a method work as before."""
     before = Secretive().method(1)
     with observed(SimpleNamespace(S=Secretive), "S.method") as observer:
         assert Secretive().method(1) == before == (1, 2, "base", "Secretive")
@@ -65,7 +65,7 @@ def test_methods_keep_mangled_names_super_and_class() -> None:
 
 
 def test_closures_keep_their_cells() -> None:
-    """Free variables are those of the function, also where one has the name we would choose."""
+    """Free variables stay those of the function, also if one has the name that the library uses."""
     function = make("cell", "other")
     before = function(3, 4, only=5, more=6)
     with observed(SimpleNamespace(f=function), "f"):
@@ -75,7 +75,7 @@ def test_closures_keep_their_cells() -> None:
 
 
 def test_defaults_that_change_later_count() -> None:
-    """Defaults are those the function has when it is called."""
+    """The defaults at the time of the call count."""
 
     def function(value: int = 1, *, only: int = 2) -> tuple[int, int]:
         return value, only
@@ -86,7 +86,7 @@ def test_defaults_that_change_later_count() -> None:
 
 
 def test_source_signature_and_names_stay() -> None:
-    """What ``inspect`` says of a function is what it said before."""
+    """``inspect`` reports the same source, signature and names."""
     told: list[Callable[[Any], Any]] = [
         inspect.getsource,
         inspect.getsourcefile,
@@ -105,7 +105,7 @@ def test_source_signature_and_names_stay() -> None:
 
 
 def test_a_traceback_shows_the_function_at_its_beginning() -> None:
-    """Between the caller and the function is one more frame, at the function's own first line."""
+    """Between the caller and the function is one more frame, at the function's first line."""
     with observed(SimpleNamespace(f=plain), "f"), pytest.raises(LookupError) as caught:
         plain("create")
     shown = traceback.extract_tb(caught.value.__traceback__)
@@ -117,7 +117,7 @@ def test_a_traceback_shows_the_function_at_its_beginning() -> None:
 
 
 def test_wrong_arguments_are_refused_by_the_function() -> None:
-    """A call that does not fit is the ``TypeError`` it always was, and nobody sees a call."""
+    """A call that does not fit raises the same ``TypeError`` and is not observed."""
     with observed(SimpleNamespace(f=plain), "f") as observer, pytest.raises(TypeError) as caught:
         plain()  # type: ignore[call-arg]
     assert str(caught.value) == "plain() missing 1 required positional argument: 'action'"
@@ -125,7 +125,7 @@ def test_wrong_arguments_are_refused_by_the_function() -> None:
 
 
 def test_pickle_copy_and_identity_stay() -> None:
-    """A function is pickled by its name and is its own copy, exchanged code or not."""
+    """A function is pickled by its name and is its own copy, with and without the exchanged code."""
     with observed(SimpleNamespace(f=plain), "f") as observer:
         again = pickle.loads(pickle.dumps(plain))  # noqa: S301 - made here
         assert again is copy.copy(plain) is copy.deepcopy([plain])[0] is plain
@@ -134,7 +134,7 @@ def test_pickle_copy_and_identity_stay() -> None:
 
 
 def test_recursion_is_seen_at_every_level() -> None:
-    """A function that calls itself by name is called through us each time."""
+    """Each level of the recursion is observed."""
     module = SimpleNamespace()
 
     def down(depth: int) -> int:
@@ -156,7 +156,7 @@ def _exchanges(count: int) -> list[HandlerPatch]:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
 def test_exchanges_come_off_in_any_order(order: tuple[int, ...]) -> None:
-    """Each of several exchanges goes without the others; at the end the very code of the beginning is there."""
+    """Each exchange is removed without the others, and the identical code is there at the end."""
     code = plain.__code__
     exchanges = _exchanges(3)
     assert plain("create", "!") == "210!"
@@ -169,7 +169,7 @@ def test_exchanges_come_off_in_any_order(order: tuple[int, ...]) -> None:
 
 
 def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
-    """Where another tool has put code of its own on top, that is not taken away."""
+    """Code that another tool has put on top stays."""
 
     def function() -> int:
         return 1
@@ -211,7 +211,7 @@ def failing(action: str) -> None:
     ],
 )
 def test_calls_fit_as_before(function: Callable[..., Any], fitting: list[Any], others: list[Any]) -> None:
-    """What may be given by position only, or by name only, and what is too much, stays so."""
+    """Positional-only and keyword-only parameters and surplus arguments are handled as before."""
     before = inspect.signature(function), [function(*args, **kwargs) for args, kwargs in fitting]
     errors = [_refused(function, *call) for call in others]
     with observed(SimpleNamespace(f=function), "f") as observer:
@@ -227,7 +227,7 @@ def _refused(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 
 def test_a_traceback_shows_one_more_line_and_its_source() -> None:
-    """Nothing is marked in the line of the function's beginning, nor is there an empty line below it."""
+    """The line at the function's beginning has no markers and no empty line below it."""
     with observed(SimpleNamespace(f=failing), "f"), pytest.raises(LookupError) as caught:
         failing("create")
     shown = traceback.format_list(traceback.extract_tb(caught.value.__traceback__)[1:2])[0]
@@ -236,7 +236,7 @@ def test_a_traceback_shows_one_more_line_and_its_source() -> None:
 
 
 def test_a_duplicate_is_the_function_once_more() -> None:
-    """With everything it has at that moment; what is given to one later is not the other's."""
+    """The duplicate has everything that the function has, and later changes of one do not reach the other."""
 
     def function(value: int = 1, *, only: int = 2) -> tuple[int, int]:
         return value, only
@@ -279,13 +279,13 @@ def generator_coroutine() -> Generator[None, None, None]:
 
 @pytest.mark.parametrize("function", [sync, coroutine, generator, async_generator, generator_coroutine])
 def test_the_kind_of_a_function(function: FunctionType) -> None:
-    """It is what its code is."""
+    """The flags of the code give the kind of a function."""
     assert kind_of(function) == function.__name__
 
 
 @pytest.mark.parametrize("function", [sync, coroutine, generator, async_generator])
 def test_the_kind_of_what_is_no_python_function(function: FunctionType) -> None:
-    """It is what it says of itself, as a partial and a compiled function do."""
+    """A partial and a compiled function declare their kind themselves."""
     assert kind_of(functools.partial(function)) == function.__name__
 
 
@@ -325,7 +325,7 @@ tell_cached = functools.lru_cache(maxsize=0)(tell)
 
 @pytest.mark.parametrize("name", ["tell", "tell_later", "tell_next", "tell_next_later", "tell_cached"])
 def test_one_frame_of_ours_is_named_and_placed_like_the_function(name: str) -> None:
-    """Nothing else is between the caller and the function when a call passes; a generator that is observed has more."""
+    """Only one frame is added to a call; an observed generator has more."""
 
     def called() -> Any:
         result: Any = getattr(module, name)()
@@ -348,7 +348,7 @@ def test_one_frame_of_ours_is_named_and_placed_like_the_function(name: str) -> N
 
 
 def test_a_recursion_reaches_half_its_depth() -> None:
-    """One more frame for each call, not two."""
+    """Each call adds one frame, not two."""
 
     def down(depth: int) -> int:
         return depth and 1 + down(depth - 1)
@@ -379,7 +379,7 @@ def by_value(function: Any) -> Any:
 
 @pytest.mark.parametrize("function", [plain, tell, tell_later, tell_next, tell_next_later, enclosed("a")])
 def test_a_function_pickled_by_value_is_the_original(function: Any) -> None:
-    """No constant holds anything of this library, and a call of the copy passes through."""
+    """No constant holds an object of the library, and a call of the copy passes through."""
     with observed(SimpleNamespace(f=function), "f") as observer:
         data = [pickle.dumps(one) for one in function.__code__.co_consts if not isinstance(one, CodeType)]
         assert not any(b"keyaudit" in one for one in data)

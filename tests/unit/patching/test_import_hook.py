@@ -1,4 +1,4 @@
-"""The watch over imports: among other finders and loaders, and in imports that are under way."""
+"""The import hook works beside other finders and loaders, and during imports that are under way."""
 
 import importlib
 import importlib.util
@@ -43,7 +43,7 @@ def behind(watch: ModuleWatch, finder: object, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_watch_is_asked_first_and_leaves_without_a_trace(watch: ModuleWatch) -> None:
-    """Whoever else finds modules does not hide one from it."""
+    """No other finder hides a module from the hook."""
     assert sys.meta_path[0] is watch
     watch.stop()
     assert watch not in sys.meta_path
@@ -52,7 +52,7 @@ def test_the_watch_is_asked_first_and_leaves_without_a_trace(watch: ModuleWatch)
 def test_other_finders_are_asked_as_python_asks_them(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the path of the package, and the module that is loaded anew."""
+    """Other finders receive the path of the package and the module that is reloaded."""
     name = modules.write("", "keyaudit_package_of_imports.inside")
     finder = Finder()
     behind(watch, finder, monkeypatch)
@@ -71,7 +71,7 @@ def test_other_finders_are_asked_as_python_asks_them(
 def test_a_finder_that_asks_all_finders_is_no_second_import(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The watch does not answer inside its own search, so it tells of a module once."""
+    """The hook does not answer inside its own search, so it reports a module once."""
     name = modules.write("")
 
     class Asking(Finder):
@@ -88,7 +88,7 @@ def test_a_finder_that_asks_all_finders_is_no_second_import(
 def test_a_finder_that_imports_is_watched_too(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A search for one module does not hide that another one is imported meanwhile."""
+    """An import during the search for another module is reported too."""
     outer, inner = modules.write(""), modules.write("")
 
     class Importing(Finder):
@@ -108,7 +108,7 @@ def test_a_finder_that_imports_is_watched_too(
 def test_what_is_no_finder_is_passed_over(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Python passes over it."""
+    """Python skips an object that is no finder, and the hook does too."""
     name = modules.write("")
     behind(watch, object(), monkeypatch)
     told: list[ModuleType] = []
@@ -117,14 +117,14 @@ def test_what_is_no_finder_is_passed_over(
 
 
 def test_a_watched_module_that_does_not_exist_is_not_found(watch: ModuleWatch) -> None:
-    """The error is that of Python."""
+    """The error is Python's own."""
     watch.add("keyaudit_no_such_module", lambda module: None)
     with pytest.raises(ModuleNotFoundError, match="keyaudit_no_such_module"):
         importlib.import_module("keyaudit_no_such_module")
 
 
 def test_a_loader_of_an_older_kind_stays_as_it_is(watch: ModuleWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that cannot execute a module cannot tell either."""
+    """A loader without ``exec_module`` cannot report the end of an import."""
     loader = object()
 
     class Old(Finder):
@@ -139,7 +139,7 @@ def test_a_loader_of_an_older_kind_stays_as_it_is(watch: ModuleWatch, monkeypatc
 
 
 def test_a_watch_that_stops_during_an_import_tells_nobody(watch: ModuleWatch, modules: Modules) -> None:
-    """And the import goes on."""
+    """The import continues without a report."""
     inner = modules.write("")
     outer = modules.write(f"import {inner}\nDONE = True\n")
     told: list[Any] = []
@@ -150,7 +150,7 @@ def test_a_watch_that_stops_during_an_import_tells_nobody(watch: ModuleWatch, mo
 
 
 def test_a_module_made_by_hand_is_executed_as_any(watch: ModuleWatch, modules: Modules) -> None:
-    """A tool may have a loader execute a bare module, which knows neither loader nor spec."""
+    """A tool may have a loader execute a bare module without loader and spec."""
     name = modules.write("DONE = True\n")
     told: list[ModuleType] = []
     watch.add(name, told.append)
@@ -167,7 +167,7 @@ def test_a_module_made_by_hand_is_executed_as_any(watch: ModuleWatch, modules: M
 def test_a_module_that_is_there_is_told_of_at_once_and_one_under_way_when_it_is_done(
     watch: ModuleWatch, modules: Modules
 ) -> None:
-    """Half a module may lack what is looked for; each is told of once."""
+    """A module that is still being imported may lack the name, so it is reported when it is complete."""
     inner = modules.write("DONE = True\n")
     outer = modules.write(f"import {inner}\nDONE = True\n")
     told: list[tuple[str, bool]] = []

@@ -1,4 +1,4 @@
-"""Modules that do not exist are told by name, with the nearest right one, and nothing is imported."""
+"""A module that cannot exist is reported with the nearest name, and nothing is imported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def depot(modules: Modules) -> str:
 
 @pytest.mark.parametrize("module", ["", ".auth", ".audit", ".audit.rows"])
 def test_a_module_that_exists_may_be_imported_later(depot: str, module: str) -> None:
-    """No code of it runs."""
+    """A module that exists is not imported."""
     assert explain_missing(depot + module) is None
     assert depot not in sys.modules
 
@@ -39,13 +39,13 @@ def test_a_module_that_exists_may_be_imported_later(depot: str, module: str) -> 
     ],
 )
 def test_a_misspelt_submodule_is_answered_with_the_nearest(depot: str, module: str, reason: str) -> None:
-    """Also if a missing top-level package may still come."""
+    """The nearest name is given also if a missing top-level package may still come."""
     assert explain_missing(depot + module) == explain_missing(depot + module, deferred=True) == reason
     assert depot not in sys.modules
 
 
 def test_a_misspelt_package_is_answered_with_the_nearest(depot: str) -> None:
-    """Unless it may become importable later."""
+    """The nearest name is given unless the package may become importable later."""
     assert (
         explain_missing("keyaudit_deppot.auth")
         == "there is no package 'keyaudit_deppot'; did you mean 'keyaudit_depot'?"
@@ -54,7 +54,7 @@ def test_a_misspelt_package_is_answered_with_the_nearest(depot: str) -> None:
 
 
 def test_an_imported_package_is_searched_where_it_says(modules: Modules) -> None:
-    """Its ``__path__`` counts, which its code may have changed."""
+    """The package's own ``__path__`` is searched, because its code may have changed it."""
     modules.write("x = 1", "keyaudit_far.auth")
     modules.load(f"__path__ = [{str(modules.folder / 'keyaudit_far')!r}]", "keyaudit_near")
     assert explain_missing("keyaudit_near.auth") is None
@@ -63,10 +63,10 @@ def test_an_imported_package_is_searched_where_it_says(modules: Modules) -> None
 
 @pytest.mark.parametrize("module", ["os.path", "json", "json.decoder", "email.message", "builtins", "sys"])
 def test_modules_of_the_standard_library_exist(module: str) -> None:
-    """Built-in ones have no file."""
+    """Built-in modules exist, although they have no file."""
     assert explain_missing(module) is None
 
 
 def test_a_module_of_a_plain_module_does_not_exist() -> None:
-    """It is no package."""
+    """A plain module is no package, so it has no submodules."""
     assert explain_missing("keyword.kwlist") == "package 'keyword' has no module 'kwlist'"

@@ -1,4 +1,4 @@
-"""Functions by their name, at the edges: what is missing on the way, and the module that was started."""
+"""Functions are resolved by name in modules, in the started module and in incomplete ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOUBLE = "def double(value): return 2 * value\n"
 
 
 def test_a_dotted_name_leads_through_what_is_on_the_way() -> None:
-    """Where something is missing, nothing further is looked at."""
+    """Resolution stops at the first name that is missing."""
     owner = SimpleNamespace(tools=SimpleNamespace(double=len))
     assert lookup(owner, "tools.double") is len
     for name in ("double", "nothing.double", "tools.nothing", "nothing.__class__"):
@@ -26,7 +26,7 @@ def test_a_dotted_name_leads_through_what_is_on_the_way() -> None:
 
 
 def test_a_function_of_a_class_may_be_named(modules: Modules) -> None:
-    """As in a target."""
+    """The name may lead through a class, as in a target."""
     name = modules.write("class Tools:\n    @staticmethod\n    def double(value): return 2 * value\n")
     assert LazyFunction(f"{name}:Tools.double", deferred=False)(2) == 4
 
@@ -41,14 +41,14 @@ def test_a_function_of_a_class_may_be_named(modules: Modules) -> None:
     ],
 )
 def test_what_cannot_be_there_is_said(text: str, reason: str) -> None:
-    """With the text as it was given, and what is not there."""
+    """The reason has the name as given and the part that is missing."""
     with pytest.raises(ConfigurationError) as caught:
         LazyFunction(text, deferred=False)
     assert str(caught.value).partition("; did you mean")[0] == reason
 
 
 def test_no_name_is_no_package() -> None:
-    """A relative name has nothing that it would be relative to."""
+    """A relative name has no package to be relative to."""
     assert [package_exists(name) for name in (".ids", "json.ids", "keyaudit_no_such")] == [False, True, False]
 
 
@@ -56,12 +56,12 @@ def test_no_name_is_no_package() -> None:
     "module", [object(), SimpleNamespace(__spec__=None), SimpleNamespace(__spec__=object()), ModuleType("made")]
 )
 def test_what_nothing_is_known_of_is_complete(module: object) -> None:
-    """A module that somebody made by hand, or an object in its place."""
+    """A module that was made by hand, or another object in its place, counts as complete."""
     assert not is_initialising(module)
 
 
 def test_where_nothing_was_started_no_module_was() -> None:
-    """As in an interpreter that is embedded."""
+    """An embedded interpreter starts no module."""
     assert not runs_as_main(None, "app")
 
 
@@ -76,14 +76,14 @@ def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 @pytest.mark.parametrize("name", ["keyaudit_shop.worker", "worker", "__main__"])
 def test_a_function_of_the_started_module(main: ModuleType, name: str) -> None:
-    """It is not there before its line has run, and found when it is called."""
+    """The function is missing until its line has run, and is found when it is called."""
     function = LazyFunction(f"{name}:double", deferred=True)
     exec(DOUBLE, vars(main))  # noqa: S102 - the source above
     assert function(2) == 4
 
 
 def test_a_module_that_was_imported_goes_before_the_started_one(main: ModuleType, modules: Modules) -> None:
-    """Its name is that of the imported one."""
+    """The imported module is found under its own name."""
     modules.load(DOUBLE.replace("2", "3"), "keyaudit_shop.worker")
     exec(DOUBLE, vars(main))  # noqa: S102 - the source above
     assert LazyFunction("keyaudit_shop.worker:double", deferred=True)(2) == 6
@@ -98,7 +98,7 @@ def test_a_module_that_was_imported_goes_before_the_started_one(main: ModuleType
     ],
 )
 def test_which_module_was_started(file: str | None, spec: str | None, names: list[str], others: list[str]) -> None:
-    """By its spec, where Python was given a module; else by its file."""
+    """The spec names the module if Python was started with ``-m``, and the file does otherwise."""
     main = ModuleType("__main__")
     main.__spec__ = ModuleSpec(spec, None) if spec else None
     main.__dict__.update({"__file__": file} if file else {})

@@ -1,4 +1,4 @@
-"""A patch: observers in order and in groups, undone in any order, beside running calls; what is not kept alive."""
+"""Observers of one patch are ordered and grouped, undone in any order, and kept alive by nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Named(Observer):
 
 
 def test_ranks_order_the_observers_of_a_call() -> None:
-    """The lowest is outermost, in whatever order they were added."""
+    """The observer with the lowest rank is outermost, whatever the order of adding."""
     for order in itertools.permutations([1, 2, 3]):
         log: list[str] = []
         patches = [wrap(resolve(SimpleNamespace(f=plain), "f"), Named(str(rank), log), rank=rank) for rank in order]
@@ -65,7 +65,7 @@ def test_ranks_order_the_observers_of_a_call() -> None:
 
 
 def test_the_first_of_a_group_that_observes_a_call_has_it() -> None:
-    """Others of the group are not asked; other groups observe it as well."""
+    """Other observers of the group are not asked, and other groups observe the call too."""
     log: list[str] = []
     module = SimpleNamespace(f=plain)
     observers = [("a", True), ("b", False), ("c", False)]
@@ -83,7 +83,7 @@ def test_the_first_of_a_group_that_observes_a_call_has_it() -> None:
 
 
 def test_an_observer_gets_the_arguments_that_an_outer_one_has_changed() -> None:
-    """And the function those of the innermost one."""
+    """The function receives the arguments of the innermost observer."""
 
     class Changing(Observer):
         def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Any:
@@ -100,7 +100,7 @@ def test_an_observer_gets_the_arguments_that_an_outer_one_has_changed() -> None:
 
 
 def test_a_raising_call_is_seen_by_all_observers() -> None:
-    """Each sees the very exception, and each is left."""
+    """Each observer gets the identical exception and is left."""
 
     def function() -> None:
         raise LookupError
@@ -116,7 +116,7 @@ def test_a_raising_call_is_seen_by_all_observers() -> None:
 
 
 def test_the_value_of_a_generator_concludes_those_that_do_not_last() -> None:
-    """The others are concluded at its end."""
+    """Other observers are concluded at the generator's end."""
 
     def function() -> Any:
         yield from (1, 2)
@@ -134,7 +134,7 @@ def test_the_value_of_a_generator_concludes_those_that_do_not_last() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_handlers_and_observers_are_undone_in_any_order(order: tuple[int, ...]) -> None:
-    """At the end the function has the very code of the beginning."""
+    """At the end the function has its identical code again."""
     function = cast("FunctionType", plain)
     code = function.__code__
     observers = [Observer(), Observer()]
@@ -162,7 +162,7 @@ def test_handlers_and_observers_are_undone_in_any_order(order: tuple[int, ...]) 
 
 
 def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
-    """A patch is undone only where it is."""
+    """The patch is undone only in its own code."""
 
     def function() -> int:
         return 1
@@ -177,7 +177,7 @@ def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
 
 
 def test_one_function_has_one_identity_under_all_its_names() -> None:
-    """So that targets that reach it are known to be the same; two functions never have the same."""
+    """Targets that reach one function are recognized, and two functions never have the same identity."""
 
     class Base:
         def check(self, key: str) -> str:
@@ -199,7 +199,7 @@ def test_one_function_has_one_identity_under_all_its_names() -> None:
 
 
 def test_functions_of_a_reloaded_module_can_be_collected(modules: Modules) -> None:
-    """An old function that nobody holds is gone at once, also without a collection."""
+    """An old function that nobody holds is freed without a collection."""
     module = modules.load("def verify(key):\n    return key\n")
     patches: list[Patch] = []
     references: list[weakref.ref[Any]] = []
@@ -274,7 +274,7 @@ class Hammer:
 
 
 def test_patches_come_and_go_beside_running_calls() -> None:
-    """Each call runs exactly once with its own arguments, and at the end the function is as it was."""
+    """Each call runs exactly once with its own arguments, and the function is restored at the end."""
 
     def function(number: int, *, more: int = 0) -> int:
         return number + more
@@ -337,14 +337,14 @@ print(calls)
 
 
 def test_the_place_where_a_target_was_found_is_replaced_in_a_frozen_heap() -> None:
-    """And the patch names the references that could not be searched."""
+    """The patch names the references that could not be searched."""
     done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [str(list("abcd")), "True", "True", str(list("abcd"))]
 
 
 def test_one_pass_serves_all_objects_of_a_block() -> None:
-    """Fifty objects among 300,000 are replaced and restored in far less than fifty times the time of one."""
+    """Fifty objects among 300,000 take far less than fifty times as long as one."""
     module = ModuleType("shop")
     for number in range(50):
         vars(module)[f"f{number}"] = functools.lru_cache(lambda key: key)

@@ -1,4 +1,4 @@
-"""What a target's name leads to in a class or on an object, and which calls it means."""
+"""The name of a target leads to a function of a class or an object, and selects its calls."""
 
 from __future__ import annotations
 
@@ -102,14 +102,14 @@ MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
     ],
 )
 def test_who_is_the_first_argument(name: str, has_self: bool, receiver: object) -> None:
-    """The object of a method, the class of a class method, nobody of a static one; only some where it is inherited."""
+    """The first argument is the object, the class or absent, and only some objects if the method is inherited."""
     found = resolve(MODULE, name)
     assert (found.has_self, found.binding().has_self) == (has_self, has_self)
     assert found.receiver is receiver
 
 
 def test_an_inherited_method_is_meant_for_the_class_and_those_below() -> None:
-    """The code serves others too, whose calls are none of the target's."""
+    """The code also serves other classes, whose calls are skipped."""
     with observed(MODULE, "Checker.check") as observer:
         callers = [Base(), Checker(), More(), Other()]
         assert [one.check("k_1") for one in callers] == ["k_1"] * 4
@@ -122,7 +122,7 @@ def test_an_inherited_method_is_meant_for_the_class_and_those_below() -> None:
 
 
 def test_an_inherited_class_method_is_meant_for_the_class_and_those_below() -> None:
-    """Called on the class or on an object."""
+    """The class method is selected on the class and on its objects."""
     with observed(MODULE, "Checker.of_class") as observer:
         assert Base.of_class("k_1") == ("Base", "k_1")
         assert Other().of_class("k_1") == ("Other", "k_1")
@@ -132,7 +132,7 @@ def test_an_inherited_class_method_is_meant_for_the_class_and_those_below() -> N
 
 
 def test_a_bound_method_is_meant_for_its_object() -> None:
-    """Another object of the class is another matter."""
+    """Calls on another object of the class are skipped."""
     with observed(MODULE, "bound") as observer:
         checks = [MODULE.bound, Checker().check, MODULE.bound.__self__.check]
         assert [check(key) for check, key in zip(checks, "abc", strict=True)] == ["a", "b", "c"]
@@ -141,7 +141,7 @@ def test_a_bound_method_is_meant_for_its_object() -> None:
 
 @pytest.mark.parametrize("name", ["Checker.anything", "bound_anything"])
 def test_a_call_without_arguments_is_meant_for_nobody(name: str) -> None:
-    """Of an inherited method that can be called without an object, such a call goes through as it is."""
+    """Such a call of an inherited method passes through."""
     checker = Checker()
     with observed(SimpleNamespace(Checker=Checker, bound_anything=checker.anything), name) as observer:
         assert Base.anything() == ()
@@ -151,7 +151,7 @@ def test_a_call_without_arguments_is_meant_for_nobody(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["static", "of_class"])
 def test_a_method_taken_from_its_class_before_is_reached(name: str) -> None:
-    """A static or class method is a Python function inside, whose code is exchanged: no reference is lost."""
+    """The code inside of a static or class method is exchanged, so no reference is lost."""
     taken = getattr(Base, name)
     with observed(MODULE, f"Base.{name}") as observer:
         taken("k_1")
@@ -159,14 +159,14 @@ def test_a_method_taken_from_its_class_before_is_reached(name: str) -> None:
 
 
 def test_what_does_not_become_a_method_gets_its_arguments_alone() -> None:
-    """An object of C that is called, in a class: the object it is called on is none of them."""
+    """An object of C that is called in a class does not get the instance as an argument."""
     with observed(MODULE, "Base.id_of") as observer:
         assert Base().id_of(KEY) == "k_1"
     assert [call.positional for call in observer.calls] == [(KEY,)]
 
 
 def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
-    """The object that the method belongs to is the first argument; the class hands out a function with it."""
+    """The owner of the method is the first argument, also of a function that the class returns."""
     found = resolve(MODULE, "Base.described")
     assert (found.has_self, found.receiver, found.returns_callables) == (True, None, True)
     base, raw = Base(), vars(Base)["described"]
@@ -190,7 +190,7 @@ def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
     ],
 )
 def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
-    """By its name and what it is."""
+    """The reason has the name and the type of the object."""
     with pytest.raises(WrongTargetError) as caught:
         resolve(MODULE, f"Checker.{name}")
     assert str(caught.value) == reason
@@ -198,7 +198,7 @@ def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
 
 @pytest.mark.parametrize("name", ["missing", "Missing.check", "Missing.__str__", "missing.deep.er"])
 def test_what_is_not_in_a_module_is_said(name: str) -> None:
-    """By the name of the module, if it has one."""
+    """The reason has the name of the module if it has one."""
     for module, called in ((functools, "functools"), (MODULE, "")):
         with pytest.raises(WrongTargetError) as caught:
             resolve(module, name)
@@ -206,7 +206,7 @@ def test_what_is_not_in_a_module_is_said(name: str) -> None:
 
 
 def test_what_is_no_function_of_a_module_is_said() -> None:
-    """As in a class."""
+    """The reason is the same as in a class."""
     with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
         resolve(SimpleNamespace(number=1), "number")
 
@@ -232,7 +232,7 @@ class Shouting(str):
     ],
 )
 def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
-    """Exchanged everywhere it would be called by everybody, and a compiled class must not be changed."""
+    """Everybody would call the replacement, and a compiled class must not be changed."""
     module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
     with pytest.raises(WrongTargetError) as caught:
         resolve(module, name)
@@ -240,7 +240,7 @@ def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
 
 
 def test_a_compiled_method_of_an_object_is_the_objects() -> None:
-    """It was made for whoever holds it."""
+    """The method belongs to its object."""
     module = SimpleNamespace(is_known={"k_1"}.__contains__)
     with observed(module, "is_known") as observer:
         assert module.is_known("k_1")
@@ -248,7 +248,7 @@ def test_a_compiled_method_of_an_object_is_the_objects() -> None:
 
 
 def test_what_others_have_put_around_a_name_stays_there() -> None:
-    """The function inside is what is found: of a module, of a class, in a class that is itself inside something."""
+    """The inner function is found in a module, in a class and in a nested class."""
 
     def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         calls.append(wrapped)
@@ -280,7 +280,7 @@ def test_what_others_have_put_around_a_name_stays_there() -> None:
 
 
 def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> None:
-    """The arguments that a partial has already count, also when it is exchanged by then."""
+    """Arguments that a partial already has count, even if another target has replaced it."""
 
     def implementation(action: str, additional_fields: object = None) -> tuple[str, object]:
         return action, additional_fields
@@ -335,7 +335,7 @@ class Recorder(Protocol):
 
 @pytest.mark.parametrize("name", ["Sink.record", "Sink.open", "Sink.close", "Recorder.record"])
 def test_an_abstract_method_is_wrong(name: str) -> None:
-    """Its implementations do not call it; the reason names one."""
+    """Implementations do not call the abstract method, so the reason names one of them."""
     with pytest.raises(WrongTargetError) as caught:
         resolve(SimpleNamespace(Sink=Sink, Recorder=Recorder), name)
     example = f", as in {__name__}:DbSink.{name.split('.')[1]}" if name.startswith("Sink") else ""
@@ -379,7 +379,7 @@ class Store:
 
 @pytest.mark.parametrize("name", ["kept", "dispatched", "partly"])
 def test_a_callable_that_a_descriptor_hands_out_is_observed(name: str) -> None:
-    """Each time, also if the object keeps it, and also by way of the class."""
+    """Each callable is observed, even if the object keeps it, and on the class too."""
     used, raw = Store(), vars(Store)[name]
     getattr(used, name)("early")
     module = SimpleNamespace(Store=Store)
@@ -425,7 +425,7 @@ made = make(None)
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated late since Python 3.14")
 @pytest.mark.parametrize("name", ["plain", "cached", "decorated", "partly", "checker", "make.<locals>.made"])
 def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
-    """Their names may exist for type checkers only."""
+    """Names in annotations may exist only for type checkers."""
     module = modules.load(ANNOTATED)
     assert {"raw", "session"} <= set(resolve(module, name).binding().names)
     with observed(module, name) as observer:
@@ -435,7 +435,7 @@ def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "is_memoized"), [("Base.cached", True), ("Base.check", False), ("Base.id_of", False)])
 def test_a_memoized_function_is_known(name: str, is_memoized: bool) -> None:
-    """Its arguments must stay hashable."""
+    """A memoized function is recognized, because its arguments must stay hashable."""
     found = resolve(MODULE, name)
     assert found.is_memoized is is_memoized
     with observed(MODULE, name):

@@ -1,4 +1,4 @@
-"""What an observed callable of each kind is given and gives, whether its call is meant or passed through."""
+"""Observed callables of each kind receive and return the same, whether a call is selected or not."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def module(request: pytest.FixtureRequest) -> Any:
 
 
 def test_a_function(module: Any) -> None:
-    """Positional and keyword arguments, and the result."""
+    """Positional and keyword arguments and the result are the same."""
     assert module.function(*GIVEN, **NAMED) == (GIVEN, NAMED)
 
 
 def test_a_coroutine(module: Any) -> None:
-    """The same when it is awaited."""
+    """The arguments and the awaited result are the same."""
     assert asyncio.run(module.coroutine(*GIVEN, **NAMED)) == (GIVEN, NAMED)
 
 
 def test_a_generator(module: Any) -> None:
-    """What is sent and thrown goes in, what is yielded and returned comes out."""
+    """Values and exceptions pass in and out of the generator."""
     running = module.generator(*GIVEN, **NAMED)
     assert next(running) == (GIVEN, NAMED)
     assert running.send("sent") == "sent"
@@ -92,7 +92,7 @@ def test_a_generator(module: Any) -> None:
 
 
 def test_an_async_generator(module: Any) -> None:
-    """The same, but for a result, which it has not."""
+    """Values and exceptions pass in and out; an async generator has no result."""
 
     async def use() -> list[object]:
         running = module.async_generator(*GIVEN, **NAMED)
@@ -103,7 +103,7 @@ def test_an_async_generator(module: Any) -> None:
 
 
 def test_each_is_a_call_until_its_end() -> None:
-    """An observer that wants the whole call sees each yield as a pause, and the end once."""
+    """An observer of the whole call sees each yield as a pause, and the end once."""
     functions = SimpleNamespace(generator=generator, async_generator=async_generator)
 
     async def use() -> None:
@@ -132,7 +132,7 @@ class _Result(metaclass=_Incomparable):
 
 
 def test_result_of_a_class_without_hash_is_returned() -> None:
-    """Classes of results are compared by identity alone, because a metaclass is the application's code."""
+    """Classes of results are compared by identity, because the metaclass is the application's code."""
 
     def give(value: object) -> object:
         return value

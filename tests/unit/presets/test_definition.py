@@ -25,7 +25,7 @@ def test_optional_targets_need_their_library() -> None:
 
 
 def test_former_name_of_the_library_is_accepted() -> None:
-    """The distribution was renamed."""
+    """The preset accepts the former name of a renamed distribution."""
     one = Preset("no-such-library", "1", "", "", (), former_library="pytest")
     assert one.missing_requirement() is None
     too_old = Preset("no-such-library", "999", "", "", (), former_library="pytest")
@@ -59,7 +59,7 @@ def test_unreadable_version_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_preset_for_the_standard_library_needs_a_python_version() -> None:
-    """Its release is the version of the interpreter."""
+    """The release of the standard library is the version of Python."""
     assert preset_for("Python", "3.10").missing_requirement() is None
     assert preset_for("Python", "99").missing_requirement() == (
         f"it needs Python 99 or newer; found is {platform.python_version()}"

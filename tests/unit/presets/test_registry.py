@@ -52,7 +52,7 @@ def test_unknown_name_is_answered_with_all_names_and_the_nearest(wrong: str, mea
 
 
 def test_alias_is_the_same_preset() -> None:
-    """The name of a preset that is now part of another one."""
+    """An alias is the former name of a preset that is now part of another one."""
     assert presets.preset("postgresql-audit-flask") is KNOWN["postgresql-audit"]
     assert "postgresql-audit-flask" not in KNOWN
 
@@ -64,7 +64,7 @@ def test_name_without_a_near_one_gets_no_suggestion(recorder: Recorder) -> None:
 
 
 def test_fastapi_gets_advice(recorder: Recorder) -> None:
-    """The nearest name would be misleading."""
+    """There is no preset for FastAPI, and the nearest name would mislead."""
     with pytest.raises(ConfigurationError, match=r"there is no preset 'FastAPI'; known are .*'auth_targets'$"):
         recorder.instrument(presets="FastAPI")
 

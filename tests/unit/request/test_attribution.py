@@ -1,4 +1,4 @@
-"""The answer that the keys of a request give: one, several, or none that can be named."""
+"""The keys of a request give one answer: a key, several, or none with a name."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_one_id_is_a_key_and_two_are_ambiguous(keys: tuple[ApiKey | None, ...], 
 
 
 def test_ids_are_bounded_and_their_number_is_exact() -> None:
-    """The first ids are named."""
+    """The first ids are named, and their number is exact."""
     found = accepted(*(ApiKey(f"k_{number}") for number in range(10))).attribution()
     assert (found.ids, found.ids_count) == (("k_0", "k_1", "k_2"), 10)
 
 
 def test_each_key_takes_the_same_time() -> None:
-    """However many keys the request has accepted."""
+    """The time does not depend on the number of accepted keys."""
 
     def seconds(count: int) -> float:
         keys = accepted(*(ApiKey(f"k_{number}") for number in range(count)))
@@ -89,7 +89,7 @@ def test_each_key_takes_the_same_time() -> None:
 
 
 def test_later_snapshot_replaces_and_keeps_the_rest() -> None:
-    """An authentication that knows less of a key takes nothing away."""
+    """An authentication that knows less of a key removes nothing."""
     later = ApiKey("k_1", scopes=["a"])
     both = ApiKey("k_1", name="one", scopes=["a"])
     assert accepted(ONE, later).attribution().key == both
@@ -101,7 +101,7 @@ def test_later_snapshot_replaces_and_keeps_the_rest() -> None:
 
 
 def test_denial_withdraws_the_keys_inside_it() -> None:
-    """However deep they were accepted; a key that was accepted elsewhere stays."""
+    """Keys at any depth are withdrawn, and a key that was accepted elsewhere stays."""
     keys, outer = AcceptedKeys(MAX_IDS), Authentication()
     inner = Authentication(outer)
     accept(keys, OTHER, Authentication())
@@ -114,7 +114,7 @@ def test_denial_withdraws_the_keys_inside_it() -> None:
 
 
 def test_accepted_authentication_settles_the_keys_inside_it() -> None:
-    """Its own later denial, or one inside it, withdraws nothing any more."""
+    """A later denial withdraws nothing of an accepted authentication."""
     keys, outer = AcceptedKeys(MAX_IDS), Authentication()
     inner = Authentication(outer)
     accept(keys, ONE, inner)
@@ -125,7 +125,7 @@ def test_accepted_authentication_settles_the_keys_inside_it() -> None:
 
 
 def test_unnamed_key_inside_a_denial_is_withdrawn() -> None:
-    """A key without a readable id is no key afterwards."""
+    """A key without a readable id is withdrawn too."""
     keys, outer = AcceptedKeys(MAX_IDS), Authentication()
     accept(keys, None, Authentication(outer))
     keys.withdraw(outer)
@@ -143,7 +143,7 @@ def test_unnamed_key_inside_a_denial_is_withdrawn() -> None:
     ],
 )
 def test_identity_of_a_key(first: tuple[ApiKey, object], second: tuple[ApiKey, object], is_same: bool) -> None:
-    """Ids of digits are unique within a table; owners must not differ."""
+    """Ids of digits are unique within a table, and owners must not differ."""
     keys = AcceptedKeys(MAX_IDS)
     for key, source in (first, second):
         accept(keys, key, Authentication(source=source))
@@ -151,7 +151,7 @@ def test_identity_of_a_key(first: tuple[ApiKey, object], second: tuple[ApiKey, o
 
 
 def test_actor_is_put_in_front_of_the_actors() -> None:
-    """While there is no other key, it is the request's own."""
+    """The actor is the request's key while there is no other key."""
     actors = AcceptedKeys(MAX_IDS)
     accept(actors, OTHER, Authentication())
     assert AcceptedKeys(MAX_IDS).attribution(actors).key == OTHER
@@ -161,5 +161,5 @@ def test_actor_is_put_in_front_of_the_actors() -> None:
 
 
 def test_ended_request_is_told_apart() -> None:
-    """A row after the end of a request has another remedy than an unreadable id."""
+    """A row after the end of a request has another remedy than a row with an unreadable id."""
     assert (ENDED.kind, ENDED.has_ended, UNNAMED.has_ended) == ("failed", True, False)

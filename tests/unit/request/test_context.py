@@ -1,4 +1,4 @@
-"""In a forked child an inherited request, and an inherited ``use_key``, have ended; the child begins its own."""
+"""In a forked child an inherited request or ``use_key`` has ended, and the child begins its own."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ FORKS = pytest.mark.parametrize("run", [_by_os_fork, _by_process, _by_pool, _by_
 
 @FORKS
 def test_call_has_ended_in_the_child(run: Callable[[], Any]) -> None:
-    """A request by its call."""
+    """A request that began with a call has ended in the child."""
     with unseen_request():
         bare.verify("parent")
         assert run() == RIGHT
@@ -112,7 +112,7 @@ def test_call_has_ended_in_the_child(run: Callable[[], Any]) -> None:
 @FORKS
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
 def test_request_by_span_has_ended_in_the_child(kind: SpanKind, run: Callable[[], Any], recorder: Recorder) -> None:
-    """A request by its span, in the span itself and in one inside it."""
+    """A request that began with a span has ended in the child, in the span and in inner ones."""
     with recorder.tracer.start_as_current_span("request", kind=kind):
         bare.verify("parent")
         assert run() == RIGHT
@@ -124,7 +124,7 @@ def test_request_by_span_has_ended_in_the_child(kind: SpanKind, run: Callable[[]
 
 @FORKS
 def test_use_key_has_ended_in_the_child(run: Callable[[], Any]) -> None:
-    """A key that the parent set by hand, inside and outside of a request."""
+    """A key that the parent set by hand has ended in the child, inside and outside of a request."""
     with use_key(ApiKey("parent")):
         assert run() == RIGHT
         with unseen_request():
@@ -134,7 +134,7 @@ def test_use_key_has_ended_in_the_child(run: Callable[[], Any]) -> None:
 
 
 def test_pool_that_the_first_request_forks_serves_all() -> None:
-    """Jobs of later requests do not name the request that needed the pool first."""
+    """Jobs of later requests do not name the request that started the pool."""
     pools: list[ProcessPoolExecutor] = []
     found: list[Any] = []
 
@@ -158,7 +158,7 @@ def test_pool_that_the_first_request_forks_serves_all() -> None:
 
 
 def test_child_that_goes_on_with_the_request(recorder: Recorder) -> None:
-    """A child that leaves the blocks of its parent neither waits for a lock nor names a key."""
+    """A child that leaves its parent's blocks waits for no lock and names no key."""
     reading, writing = os.pipe()
     with unseen_request() as request:
         bare.verify("parent")
@@ -179,7 +179,7 @@ def test_child_that_goes_on_with_the_request(recorder: Recorder) -> None:
 
 
 def test_lock_that_another_thread_holds_is_not_waited_for() -> None:
-    """The lock of an inherited request is never taken in a child, where its owner is gone."""
+    """The child never takes the lock of an inherited request, whose owner is gone."""
     import threading  # noqa: PLC0415 - for this test
 
     held, done = threading.Event(), threading.Event()

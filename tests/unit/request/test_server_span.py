@@ -1,4 +1,4 @@
-"""A span near its attribute limit keeps the application's own attributes: the SDK makes room by dropping the oldest."""
+"""A span near its attribute limit keeps the application's attributes, of which the SDK would drop the oldest."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def app(recorder: Recorder, load_module: LoadModule) -> Application:
 
 @pytest.mark.parametrize("free", range(12))
 def test_the_attributes_of_the_application_stay(app: Application, free: int) -> None:
-    """Ours take what is left, the identity first; the row is whole, and what is left out is counted."""
+    """The library's attributes take the free places, identity first; the row is complete and the loss is counted."""
     own = {f"own.{number}": number for number in range(LIMIT - free)}
     assert app.serve(own, "k_1") == own
     shown = keyaudit_attributes(app.span())
@@ -73,7 +73,7 @@ def test_the_attributes_of_the_application_stay(app: Application, free: int) -> 
 
 @pytest.mark.parametrize("free", range(12))
 def test_the_lists_are_on_one_span(app: Application, free: int) -> None:
-    """Where the server span has no room for the lists, the audit span has them."""
+    """If the server span has no place for the lists, the audit span has them."""
     app.serve({f"own.{number}": number for number in range(LIMIT - free)}, "k_1")
     (audit,) = app.recorder.audit_spans()
     lists = {"keyaudit.key.scopes", "keyaudit.key.allow_list"}
@@ -83,14 +83,14 @@ def test_the_lists_are_on_one_span(app: Application, free: int) -> None:
 
 @pytest.mark.parametrize("free", range(12))
 def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
-    """A second key blanks what the span says of the first one, also where there is no room to say more."""
+    """A second key overwrites the attributes of the first one, even on a full span."""
     own = {f"own.{number}": number for number in range(LIMIT - free)}
     assert app.serve(own, "k_1", "k_2") == own
     assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
 
 
 def test_what_is_there_may_change_on_a_full_span(recorder: Recorder, load_module: LoadModule) -> None:
-    """The next write takes the place of the last one: nothing is left out, and nothing is counted."""
+    """The next write overwrites the attributes of the last one, so nothing is lost or counted."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
     app = Application(recorder, load_module(APP), provider, audit_spans=False)
     own = {f"own.{number}": number for number in range(LIMIT - 8)}
@@ -106,7 +106,7 @@ def test_what_is_there_may_change_on_a_full_span(recorder: Recorder, load_module
 def test_the_limit_of_the_environment(
     recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit may come from OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, and is 128 by default."""
+    """The limit comes from OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and is 128 by default."""
     module = load_module(APP)
     for limit in (10, 128):
         if limit != 128:

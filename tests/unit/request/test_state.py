@@ -1,4 +1,4 @@
-"""What a request knows of its keys: one, several, or none that can be named; and what its server span shows of that."""
+"""A request has one key, several, or none with a name, and its server span shows which."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _ids(row: dict[str, Any]) -> Any:
 
 
 def test_same_key_again_is_no_change(app: ModuleType, recorder: Recorder) -> None:
-    """Authenticating twice changes nothing."""
+    """A second authentication with the same key changes nothing."""
     with recorder.request():
         for _ in range(3):
             app.verify(app.Key("k1", scopes=["a"]))
@@ -81,7 +81,7 @@ def test_same_key_again_is_no_change(app: ModuleType, recorder: Recorder) -> Non
 
 
 def test_later_snapshot_replaces_and_keeps_what_it_does_not_know(app: ModuleType, recorder: Recorder) -> None:
-    """The same id with other fields is the same key; fields that the later one does not know keep their value."""
+    """The same id is the same key, and fields that the later snapshot lacks keep their values."""
     with recorder.request():
         app.verify(app.Key("k1", "name", ["a"], ["w"]))
         app.verify(app.Key("k1", None, ["b"]))
@@ -93,7 +93,7 @@ def test_later_snapshot_replaces_and_keeps_what_it_does_not_know(app: ModuleType
 
 
 def test_two_keys_are_ambiguous(app: ModuleType, recorder: Recorder) -> None:
-    """Neither is the request's: rows and spans say both, and what the server span said of the first is blank."""
+    """Rows and spans have both ids, and attributes of the first key are overwritten."""
     with recorder.request():
         app.verify(app.Key("k1", "name", ["a"], []))
         app.record("before")
@@ -113,7 +113,7 @@ def test_two_keys_are_ambiguous(app: ModuleType, recorder: Recorder) -> None:
 
 
 def test_unreadable_id_beside_a_key_is_ambiguous(app: ModuleType, recorder: Recorder) -> None:
-    """A key that cannot be named is no key, but makes a request with another one ambiguous, in either order."""
+    """A key without an id makes a request with another key ambiguous, in either order."""
     for order in (("k1", object()), (object(), "k1")):
         with recorder.request():
             for key_id in order:
@@ -124,7 +124,7 @@ def test_unreadable_id_beside_a_key_is_ambiguous(app: ModuleType, recorder: Reco
 
 
 def test_unreadable_id_alone_fails(app: ModuleType, recorder: Recorder) -> None:
-    """There was a key, and the row could not be given it."""
+    """There was a key, which the row could not receive."""
     with recorder.request():
         app.verify(app.Key(object()))
         app.record("x")
@@ -136,7 +136,7 @@ def test_unreadable_id_alone_fails(app: ModuleType, recorder: Recorder) -> None:
 
 
 def test_look_up_inside_a_check_that_denies_is_withdrawn(app: ModuleType, recorder: Recorder) -> None:
-    """A key that was found and then refused is nobody's; the denial names it."""
+    """A key that was found and then refused is withdrawn, and the denial names it."""
     with recorder.request():
         with pytest.raises(PermissionError):
             app.verify(app.Key("k1", "name", ["a"], is_active=False))
@@ -153,7 +153,7 @@ def test_look_up_inside_a_check_that_denies_is_withdrawn(app: ModuleType, record
 
 @pytest.mark.parametrize("error", [ValueError(), None])
 def test_withdrawn_from_any_depth(error: Exception | None, app: ModuleType, recorder: Recorder) -> None:
-    """What the outermost check denies is withdrawn however deep it was accepted; what it accepts stays."""
+    """A denial of the outermost check withdraws keys at any depth, and its acceptance keeps them."""
     with recorder.request():
         with suppress(ValueError):
             app.outer(app.Key("k1"), error)
@@ -162,7 +162,7 @@ def test_withdrawn_from_any_depth(error: Exception | None, app: ModuleType, reco
 
 
 def test_accepted_before_a_denial_stays(app: ModuleType, recorder: Recorder) -> None:
-    """The request keeps a key that it had already, and its last outcome is the denial."""
+    """The request keeps its earlier key, and its last outcome is the denial."""
     with recorder.request():
         app.verify(app.Key("k1"))
         app.check(app.Key("k2", is_active=False))
@@ -174,7 +174,7 @@ def test_accepted_before_a_denial_stays(app: ModuleType, recorder: Recorder) -> 
 
 
 def test_the_same_key_accepted_before_and_withdrawn_stays(app: ModuleType, recorder: Recorder) -> None:
-    """What an earlier check accepted is not taken back by a later one that finds the same key and denies."""
+    """A later check that finds the same key and denies does not withdraw the earlier acceptance."""
     with recorder.request():
         app.look_up(app.Key("k1"))
         with pytest.raises(PermissionError):
@@ -184,7 +184,7 @@ def test_the_same_key_accepted_before_and_withdrawn_stays(app: ModuleType, recor
 
 
 def test_acceptance_after_a_denial_blanks_it(app: ModuleType, recorder: Recorder) -> None:
-    """The last outcome stands; reason and id of the denial are overwritten."""
+    """The last outcome is shown, and reason and id of the denial are overwritten."""
     with recorder.request():
         app.check(app.Key("k1", is_active=False))
         app.check(app.Key("k2"))
@@ -195,7 +195,7 @@ def test_acceptance_after_a_denial_blanks_it(app: ModuleType, recorder: Recorder
 
 
 def test_withdrawal_ends_the_ambiguity(app: ModuleType, recorder: Recorder) -> None:
-    """Where a second key turns out to be refused, the first is the request's again, and the span says so."""
+    """If the second key is refused, the first is the request's again, and the span shows it."""
     with recorder.request():
         app.look_up(app.Key("k1", "name"))
         with pytest.raises(PermissionError):
@@ -210,7 +210,7 @@ def test_withdrawal_ends_the_ambiguity(app: ModuleType, recorder: Recorder) -> N
 
 
 def test_last_write_shows_on_the_server_span(app: ModuleType, recorder: Recorder) -> None:
-    """Without audit spans, action and resource are those of the last write; outdated ones are empty."""
+    """Without audit spans the server span has action and resource of the last write, and outdated ones are empty."""
     recorder.uninstrument()
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], audit_spans=False)
     with recorder.request():
@@ -222,7 +222,7 @@ def test_last_write_shows_on_the_server_span(app: ModuleType, recorder: Recorder
 
 
 def test_server_span_that_ended_early(app: ModuleType, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """What is found after the end of the server span goes to the audit span, in the same trace and in silence."""
+    """Keys that are found after the end of the server span are on the audit span, in the same trace and silently."""
 
     async def service(scope: Any, receive: Any, send: Any) -> None:
         span = recorder.tracer.start_span("server", kind=SpanKind.SERVER)
@@ -258,7 +258,7 @@ class Authentication:
 
 
 def test_long_request_gathers_nothing() -> None:
-    """A socket that authenticates every message, with a look-up that knows less, keeps as much as after the first."""
+    """A socket that authenticates every message keeps as much as after the first message."""
     state = unseen_state()
     sizes = []
     for number in range(1000):
@@ -271,7 +271,7 @@ def test_long_request_gathers_nothing() -> None:
 
 
 def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
-    """A denial withdraws what was found inside it, not inside another one that runs at the same time."""
+    """A denial withdraws only what was found inside it, not in a concurrent authentication."""
     state = unseen_state()
     first, second = Authentication(), Authentication()
     state.accept(ApiKey("k1"), Authentication(first))
@@ -285,7 +285,7 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
 
 
 def test_threads_change_one_request_at_once(app: ModuleType, recorder: Recorder) -> None:
-    """The span says in the end what is true, in whatever order threads found it out."""
+    """At the end the span shows the final state, in whatever order threads changed it."""
     for round_ in range(20):
         keys = [f"k{round_}"] * 4 + ([f"other{round_}"] if round_ % 2 else [])
         with recorder.request(str(round_)):
@@ -307,7 +307,7 @@ def test_threads_change_one_request_at_once(app: ModuleType, recorder: Recorder)
 
 
 def test_last_credentials_of_a_request_are_kept() -> None:
-    """A socket that renews its token for days keeps the last ones, each once."""
+    """A socket that renews its token for days keeps only the last credentials, each once."""
     request = RequestState(None)
     for number in range(3 * MAX_CREDENTIALS):
         request.present((f"token {number}",))

@@ -1,4 +1,4 @@
-"""Where additional fields can be: each place is found, given its members, and nothing of the caller's is changed."""
+"""Additional fields are found in every place and receive the members, and the caller's data is unchanged."""
 
 import copy
 from types import SimpleNamespace
@@ -140,7 +140,7 @@ def app(recorder: Recorder, load_module: LoadModule) -> Application:
     ],
 )
 def test_a_parameter(app: Application, function: str, arguments: Any, keywords: Any) -> None:
-    """By position or by keyword; the caller's own containers stay as they are."""
+    """The parameter is found by position and by keyword, and the caller's containers are unchanged."""
     app.audit(f"{function}?fields=args.extra")
     before = copy.deepcopy((arguments, keywords))
     row = app.row(function, *arguments, **keywords)
@@ -151,7 +151,7 @@ def test_a_parameter(app: Application, function: str, arguments: Any, keywords: 
 
 @pytest.mark.parametrize("function", ["record", "keyword_only", "positional_only", "sentinel", "any_keyword"])
 def test_a_left_out_argument_is_supplied(app: Application, function: str) -> None:
-    """With a default of ``None`` or a sentinel, or where any keyword is taken; without a key nothing is supplied."""
+    """An argument with a default of ``None`` or a sentinel is supplied if there is a key."""
     app.audit(f"{function}?fields=args.extra")
     row = app.row(function, "create")
     assert names(row["extra"] if function == "any_keyword" else row) == [OURS]
@@ -167,14 +167,14 @@ def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
 
 
 def test_a_default_text_becomes_an_object(app: Application) -> None:
-    """An empty text that was left out is an object as text."""
+    """An omitted empty string becomes a JSON object."""
     app.audit("text?fields=args.extra")
     assert app.row("text", "create").startswith('{"request_api_key":{"id":"k_1"')
 
 
 @pytest.mark.parametrize("function", ["required", "record"])
 def test_a_call_that_fails_by_itself_still_fails(app: Application, function: str) -> None:
-    """An argument that the function requires is not supplied in the caller's place."""
+    """A missing required argument is not supplied."""
     app.audit(f"{function}?fields=args.extra")
     with pytest.raises(TypeError, match="missing 1 required positional argument"), use_key(KEY):
         getattr(app.module, function)(*(["create"] if function == "required" else []))
@@ -182,7 +182,7 @@ def test_a_call_that_fails_by_itself_still_fails(app: Application, function: str
 
 
 def test_all_further_keywords_can_be_the_fields(app: Application) -> None:
-    """``**more`` itself: the members become keywords, the declared parameters are none of them."""
+    """``**more`` can be the fields: the members become keywords, and declared parameters are not part of it."""
     app.audit("any_keyword?fields=args.more")
     assert names(app.row("any_keyword", action="create", a=1)) == ["a", OURS]
     assert names(app.row("any_keyword", "create")) == [OURS]
@@ -192,7 +192,7 @@ def test_all_further_keywords_can_be_the_fields(app: Application) -> None:
 @pytest.mark.parametrize("path", ["details", "a.details", "a['details']", "a.b.details", "a[1].details", "a[-1]['b']"])
 @pytest.mark.parametrize("content", [None, {"x": 1}, '{"x":1}'], ids=["nothing", "dict", "text"])
 def test_members_of_mappings_and_lists(app: Application, path: str, content: Any) -> None:
-    """Items of mappings and lists on the way: all are copied down to the fields."""
+    """Mappings and lists on the path are copied down to the fields."""
     app.audit(f"write?fields=args.event.{path}")
     held = {"details": content, "b": content}
     event: dict[str, Any] = {
@@ -218,7 +218,7 @@ def test_a_missing_member_is_nothing_yet(app: Application) -> None:
 
 @pytest.mark.parametrize("kind", ["Event", "Slotted", "WithAttribute"])
 def test_an_attribute_is_set_on_the_object(app: Application, kind: str) -> None:
-    """The object that is written is the caller's own, with new fields; its old fields are as they were."""
+    """The caller's own object gets new fields, and its old fields are unchanged."""
     app.audit("write?fields=args.event.details")
     event = getattr(app.module, kind)()
     event.details = details = {"a": 1}
@@ -235,7 +235,7 @@ def test_an_attribute_is_set_on_the_object(app: Application, kind: str) -> None:
 
 
 def test_a_property_is_read_and_written_once(app: Application) -> None:
-    """What reading does happens as often as without lists of alternatives: once per write."""
+    """The property is read and written once per write."""
     app.audit("write?fields=args.event.details")
     event = app.module.Counting()
     event.held = None
@@ -244,7 +244,7 @@ def test_a_property_is_read_and_written_once(app: Application) -> None:
 
 
 def test_attributes_inside_mappings_and_mappings_inside_attributes(app: Application) -> None:
-    """A mix: the dicts are copied, the objects are kept."""
+    """Dicts on the path are copied, and objects are kept."""
     app.audit("write?fields=args.event.context.payload['meta']")
     payload = {"meta": {"a": 1}}
     event = app.module.Event(context={"payload": payload, "b": 2})
@@ -255,7 +255,7 @@ def test_attributes_inside_mappings_and_mappings_inside_attributes(app: Applicat
 
 
 def test_an_attribute_of_the_object_itself(app: Application) -> None:
-    """``self.meta`` of a method, ours exchanged when it comes by again."""
+    """``self.meta`` of a method gets the member, which is replaced by the next call."""
     app.audit("Writer.write?fields=self.meta")
     writer = app.module.Writer({"a": 1})
     with app.recorder.request():
@@ -280,8 +280,8 @@ def test_an_attribute_of_the_object_itself(app: Application) -> None:
         ("7", "otel_keyaudit.errors.MissingError"),
     ],
 )
-def test_what_cannot_be_changed_stays_untouched(app: Application, event: str, kind: str) -> None:
-    """Read-only objects and what is no object: the write happens with the caller's own argument, and is counted."""
+def test_unchangeable_fields_stay_untouched(app: Application, event: str, kind: str) -> None:
+    """The write receives the caller's own argument and counts as failed."""
     app.audit("write?fields=args.event.details")
     given = eval(event, vars(app.module))  # noqa: S307
     before = repr(given)
@@ -292,7 +292,7 @@ def test_what_cannot_be_changed_stays_untouched(app: Application, event: str, ki
 
 
 def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
-    """The method would see the old one all the same."""
+    """The method would still see the old mapping."""
     app.audit("MappingWriter.write?fields=self.meta")
     writer = app.module.MappingWriter(meta={"a": 1})
     with use_key(KEY):
@@ -313,7 +313,7 @@ def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
     ],
 )
 def test_missing_mappings_are_made(app: Application, place: str, given: Any, expected: list[str]) -> None:
-    """On the way, for a ``None`` argument too; the caller's are unchanged, and without a key nothing is made."""
+    """Mappings on the path are made, also for ``None``; the caller's stay, and without a key none is made."""
     app.audit(f"write?fields={place}")
     before = copy.deepcopy(given)
     row = app.row("write", given)
@@ -328,7 +328,7 @@ def test_missing_mappings_are_made(app: Application, place: str, given: Any, exp
 
 
 def test_missing_mapping_of_an_attribute_is_made(app: Application) -> None:
-    """If its annotation says so, or an item is looked for."""
+    """The mapping is made if the annotation says so or an item is needed."""
     app.audit("write?fields=args.event.labels.keyaudit")
     row = app.row("write", app.module.Labelled())
     assert names(row.labels["keyaudit"]) == [OURS]
@@ -336,13 +336,13 @@ def test_missing_mapping_of_an_attribute_is_made(app: Application) -> None:
 
 
 def test_parameter_annotated_as_a_mapping_is_made(app: Application) -> None:
-    """Also for a path that could lead to an attribute."""
+    """The mapping is made although the path could lead to an attribute."""
     app.audit("annotated?fields=args.attributes.keyaudit")
     assert names(app.row("annotated")["keyaudit"]) == [OURS]
 
 
 def test_object_is_not_replaced_by_a_mapping(app: Application) -> None:
-    """``None`` where an object may be expected stays ``None``, and the write counts as failed."""
+    """``None`` stays if an object may be expected, and the write counts as failed."""
     app.audit("write?fields=args.event.details")
     assert app.row("write", None) is None
     assert app.wrote("failed")
@@ -359,7 +359,7 @@ def test_object_is_not_replaced_by_a_mapping(app: Application) -> None:
     ],
 )
 def test_result_has_the_key(app: Application, build: str, read: Any) -> None:
-    """``return.details``: the result is a changed copy; the application's own result and details are unchanged."""
+    """``return.details`` is in a changed copy, and the application's own result is unchanged."""
     app.audit("build?fields=return.details")
     kept: list[Any] = []
     made = eval(build, vars(app.module))  # noqa: S307
@@ -408,20 +408,20 @@ def arguments_with(expression: str, value: str | None, *args: Any, **kwargs: Any
 @pytest.mark.parametrize("value", ["k_1", None])
 @pytest.mark.parametrize("given", [("forged",), ()])
 def test_parameter_is_overwritten(value: str | None, given: tuple[str, ...]) -> None:
-    """By position, and an omitted one is supplied."""
+    """The value is overwritten by position, and an omitted parameter is supplied."""
     assert arguments_with("args.key_id", value, "create", *given)["key_id"] == value
 
 
 @pytest.mark.parametrize("value", ["k_1", None])
 def test_keyword_is_overwritten(value: str | None) -> None:
-    """Also one of ``**more``."""
+    """A keyword in ``**more`` is overwritten too."""
     assert arguments_with("args.key_id", value, "create", key_id="forged")["key_id"] == value
     assert arguments_with("args.other", value, "create", other="forged")["other"] == value
 
 
 @pytest.mark.parametrize("value", ["k_1", None])
 def test_item_is_overwritten_in_a_copy(value: str | None) -> None:
-    """Present or absent; the caller's mappings are unchanged."""
+    """A present or absent item is set in a copy, and the caller's mappings are unchanged."""
     event = {"meta": {"key_id": "forged", "a": 1}}
     assert arguments_with("args.event['meta'].key_id", value, "create", event=event)["event"]["meta"] == {
         "key_id": value,
@@ -436,7 +436,7 @@ def test_item_is_overwritten_in_a_copy(value: str | None) -> None:
 
 @pytest.mark.parametrize("value", ["k_1", None])
 def test_attribute_is_set_on_the_object(value: str | None) -> None:
-    """And a frozen object is replaced."""
+    """The attribute is set on the object, and a frozen object is replaced."""
     event = SimpleNamespace(key_id="forged")
     assert arguments_with("args.event.key_id", value, "create", event=event)["event"] is event
     assert event.key_id == value
@@ -446,7 +446,7 @@ def test_attribute_is_set_on_the_object(value: str | None) -> None:
 
 
 def test_each_element_is_overwritten() -> None:
-    """Lists and iterators."""
+    """Each element of lists and iterators is overwritten."""
     rows = [{"key_id": "forged"}, {}]
     assert arguments_with("args.event[].key_id", "k_1", "create", event=rows)["event"] == [{"key_id": "k_1"}] * 2
     assert next(arguments_with("args.event[].key_id", None, "create", event=iter(rows))["event"]) == {"key_id": None}
@@ -454,7 +454,7 @@ def test_each_element_is_overwritten() -> None:
 
 
 def test_unknown_attribute_is_an_error() -> None:
-    """A misspelt place is counted instead of inventing attributes."""
+    """A misspelt attribute is counted and not created."""
     with pytest.raises(MissingError):
         arguments_with("args.event.kye_id", "k_1", "create", event=SimpleNamespace())
     with pytest.raises(UnchangeableError):
@@ -463,7 +463,7 @@ def test_unknown_attribute_is_an_error() -> None:
 
 
 def test_own_attribute_is_set() -> None:
-    """``self.key_id`` of a method."""
+    """``self.key_id`` of a method is set."""
 
     class Row:
         key_id = "forged"
@@ -490,7 +490,7 @@ def test_result_is_a_changed_copy(result: Any) -> None:
 
 
 def test_changes_of_the_function_are_copied_back() -> None:
-    """Without the library's value."""
+    """Changes are copied back without the library's value."""
     where, binding = place("args.event.key_id")
     event = {"a": 1}
     call = Call(binding, ("create",), {"event": event})
@@ -534,8 +534,8 @@ def nowhere(call: Call, change: Change) -> None:
     raise LookupError
 
 
-def test_among_the_arguments(recorder: Recorder, code_app: Any) -> None:
-    """What the code finds is changed, and nothing else; the caller's own list stays as it was."""
+def test_code_places_the_member_among_the_arguments(recorder: Recorder, code_app: Any) -> None:
+    """Only the value that the code finds is changed, in a copy of the caller's list."""
     recorder.instrument(audit_targets=[PlacedTarget(f"{code_app.__name__}:write", in_the_second_line)])
     lines = [("less", 1), ("more", {"a": 1})]
     with use_key(KEY):
@@ -546,8 +546,8 @@ def test_among_the_arguments(recorder: Recorder, code_app: Any) -> None:
     assert recorder.count("keyaudit.audit.writes", {"keyaudit.attribution": "attributed"}) == 1
 
 
-def test_in_the_result(recorder: Recorder, code_app: Any) -> None:
-    """The caller gets the changed one."""
+def test_code_places_the_member_in_the_result(recorder: Recorder, code_app: Any) -> None:
+    """The caller gets the changed result."""
     target = PlacedTarget(f"{code_app.__name__}:build", in_the_second_element, fields="return")
     recorder.instrument(audit_targets=[target])
     with use_key(KEY):
@@ -557,7 +557,7 @@ def test_in_the_result(recorder: Recorder, code_app: Any) -> None:
 
 
 def test_code_that_fails_leaves_the_row_as_it_is(recorder: Recorder, code_app: Any) -> None:
-    """The write happens, and counts as failed."""
+    """The write happens and counts as failed."""
     recorder.instrument(audit_targets=[PlacedTarget(f"{code_app.__name__}:write", nowhere)])
     with use_key(KEY):
         code_app.write([("more", {})])

@@ -47,7 +47,7 @@ OURS = f'"{REQUEST}":{MEMBER.as_json()}'
     ],
 )
 def test_text_gets_the_member_before_its_last_brace(before: str, after: str) -> None:
-    """Spacing, escapes, numbers and duplicates stay as written; empty text and null become an object."""
+    """Spacing, escapes, numbers and duplicates stay as written, and an empty string or null becomes an object."""
     assert merged(before, MEMBER) == after
     try:
         raw = before.encode()
@@ -72,7 +72,7 @@ def test_text_gets_the_member_before_its_last_brace(before: str, after: str) -> 
 )  # fmt: skip
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_text_that_is_no_object_is_refused(text: str, member: Any) -> None:
-    """What Python's ``json`` does not read as an object stays untouched, and the error does not show it."""
+    """A string that ``json`` does not read as an object is unchanged, and the error does not show it."""
     for fields in (text, text.encode()):
         with pytest.raises(UnchangeableError) as caught:
             merge_of(member).into(fields)
@@ -80,7 +80,7 @@ def test_text_that_is_no_object_is_refused(text: str, member: Any) -> None:
 
 
 def test_numbers_of_any_length_stay() -> None:
-    """More digits than Python converts, in a text that is read member by member."""
+    """Numbers with more digits than Python converts are kept."""
     digits = "9" * 5000
     text = f'{{"n":{digits},"request_api_key":{digits},"x":NaN}}'
     after = merged(text, MEMBER)
@@ -104,7 +104,7 @@ class Text(str):
 
 
 def test_a_subclass_of_str_is_the_text_it_holds() -> None:
-    """What its own methods say does not matter, and where nothing is to do it stays itself."""
+    """The methods of the subclass are not called, and without a member the object itself is returned."""
     fields = Text('{"a":1}')
     assert merged(fields, MEMBER) == f'{{"a":1,{OURS}}}'
     assert merged(Text('{"request_api_key":NaN}')) == '{"request_api_key_unverified":NaN}'
@@ -122,7 +122,7 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> str:
 def test_a_forged_member_is_found_at_any_depth_of_the_rest(
     levels: int, opening: str, closing: str, member: Any
 ) -> None:
-    """Before and after the deep value, in strings and bytes, more deeply nested than Python's ``json`` reads."""
+    """The member is found before and after a value that is nested more deeply than ``json`` reads."""
     deep = nested(levels, opening, closing)
     ours = "" if member is None else f",{OURS}"
     for text, expected in (
@@ -140,13 +140,13 @@ def test_a_forged_member_is_found_at_any_depth_of_the_rest(
     [("[", ""), ("[", "}"), ('{"a":', "]"), ("[1,", "]"), ('{"a"', "}"), ('{"a":1,', "}"), ("[1 2", "]"), ("[x", "]")],
 )
 def test_a_broken_deep_value_is_refused(opening: str, closing: str) -> None:
-    """It is checked as strictly as any other JSON."""
+    """The deep value is checked as strictly as any other JSON."""
     with pytest.raises(UnchangeableError):
         merged(f'{{"{REQUEST}":1,"x":{nested(5_000)},"y":{"[" * 5_000}{opening}{closing}{"]" * 5_000}}}', MEMBER)
 
 
 def test_a_deep_value_is_read_from_a_deep_stack() -> None:
-    """However few calls the caller has left, as long as the merge itself can run."""
+    """The value is read however few calls the caller's stack has left for the merge."""
 
     def down(levels: int) -> Any:
         return merged(f'{{"{REQUEST}":1,"x":{nested(990)}}}') if levels == 0 else down(levels - 1)
@@ -177,12 +177,12 @@ def test_time_grows_linearly_with_depth() -> None:
 
 @pytest.mark.parametrize("text", ["{}", " {\n} "])
 def test_an_object_without_members_has_none(text: str) -> None:
-    """However it is spaced, and also where it is read member by member."""
+    """An empty object is found with any spacing and depth."""
     assert members_of(text) == []
 
 
 def test_ten_megabytes_are_kept_byte_for_byte() -> None:
-    """Long texts, many members and long white space alike."""
+    """Long strings, many members and long white space stay as they are."""
     for content in (f'"a":"{"x" * 10_000_000}"', ",".join(f'"k{i}":{i}' for i in range(300_000)), " " * 10_000_000):
         text = f"{{{content}}}"
         comma = "," if content.strip() else ""

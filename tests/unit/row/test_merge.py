@@ -30,7 +30,7 @@ NO_OBJECT = "the additional fields are not a JSON object"
 
 
 def test_a_dict_gets_the_members_at_its_end() -> None:
-    """The request's key, then the subject, after the existing members, in a new dict."""
+    """The members follow the existing ones in a new dict, the request's key first."""
     request, subject = key_member(), key_member("k_2", span=None)
     fields = {"reason": "cleanup", "n": 1}
     after = merged(fields, request, subject)
@@ -47,7 +47,7 @@ def test_none_and_an_empty_dict_become_a_dict(fields: dict[str, Any] | None) -> 
 
 @pytest.mark.parametrize(("kind", "expected"), [("dict", dict), ("text", str), ("bytes", bytes)])
 def test_none_becomes_the_kind_of_its_place(kind: Kind, expected: type) -> None:
-    """A dict, a JSON string or JSON bytes; without a member it stays ``None``."""
+    """``None`` becomes a dict, a JSON string or JSON bytes, and stays ``None`` without a member."""
     member = key_member()
     after: Any = merge_of(member).into(None, becomes(kind))[0]
     assert type(after).__name__ == expected.__name__
@@ -57,7 +57,7 @@ def test_none_becomes_the_kind_of_its_place(kind: Kind, expected: type) -> None:
 
 @pytest.mark.parametrize("fields", [None, {}, {"a": 1}, "", " ", "null", '{"a": NaN}', "{}", b"", b"null", b'{"a":1}'])
 def test_without_a_member_fields_are_returned_themselves(fields: Any) -> None:
-    """If there is nothing to do, the result is the identical object."""
+    """Without a member the result is the identical object."""
     after, moved = merge_of().into(fields)
     assert after is fields
     assert moved == 0
@@ -81,7 +81,7 @@ def _elements() -> Iterator[int]:
 )  # fmt: skip
 @pytest.mark.parametrize("member", [None, key_member()], ids=["nothing", "member"])
 def test_anything_but_an_object_is_refused(fields: Any, member: Any) -> None:
-    """The refusal names the type, never the value."""
+    """The refusal names the type and never the value."""
     with pytest.raises(UnchangeableError, match=f"are a {type(fields).__name__}, not a mapping or JSON"):
         merge_of(member).into(fields)
 
@@ -102,14 +102,14 @@ def test_anything_but_an_object_is_refused(fields: Any, member: Any) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_refusal_names_the_kind(fields: Any, reason: str) -> None:
-    """The reason is logged, so it holds no value."""
+    """The reason has no value, because it is logged."""
     with pytest.raises(UnchangeableError) as refused:
         merge_of(key_member()).into(fields)
     assert str(refused.value) == reason
 
 
 def test_values_are_kept_as_they_are() -> None:
-    """Values of any kind stay the identical objects, and keys of any kind stay keys."""
+    """Values stay the identical objects, and keys of any type stay keys."""
     fields: dict[Any, Any] = {1: Opaque(), None: [Opaque()], ("a", 2): {"b": Opaque()}, "c": float("nan")}
     after = merged(fields, key_member())
     assert list(after)[:-1] == list(fields)
@@ -128,7 +128,7 @@ NAMES = st.sampled_from([REQUEST, SUBJECT, f"{REQUEST}_unverified", f"{SUBJECT}_
 def test_dicts_are_never_changed_and_lose_nothing(
     fields: dict[str, Any], with_request: bool, with_subject: bool
 ) -> None:
-    """The given dict stays equal; the result has all its values and our members; twice is the same as once."""
+    """The given dict is unchanged, nothing is lost, and merging twice equals merging once."""
     merge = merge_of(key_member() if with_request else None, key_member("k_2", span=None) if with_subject else None)
     before = copy.deepcopy(fields)
     after, moved = merge.into(fields)
@@ -141,7 +141,7 @@ def test_dicts_are_never_changed_and_lose_nothing(
 
 
 def test_rows_share_no_member() -> None:
-    """Two rows from the same fields and key can be changed independently, however deep."""
+    """Rows of the same fields and key can be changed independently at any depth."""
     decisions = {"decisions": [{"required": ["a:read"], "outcome": "granted"}]}
     merge = merge_of(key_member(extra=decisions))
     first, second = merge.into({})[0], merge.into({})[0]
@@ -171,14 +171,14 @@ def test_an_ambiguous_request_names_its_keys() -> None:
 
 
 def test_only_the_reserved_names_are_reserved() -> None:
-    """A target without a subject reserves one name; the other is the application's."""
+    """A target without a subject reserves one name."""
     merge = CountedMerge({REQUEST: key_member()}, merge_of().written, 1)
     assert merge.into({SUBJECT: 1})[0][SUBJECT] == 1
     assert merge.into('{"api_key":1}')[0].startswith('{"api_key":1,')
 
 
 def test_other_names_can_be_reserved() -> None:
-    """The names are options; the default ones mean nothing then."""
+    """Options change the reserved names, and the default names are free then."""
     merge = CountedMerge({"actor": key_member()}, merge_of().written, 1)
     after, moved = merge.into({"actor": 1, REQUEST: 2})
     assert (after["actor_unverified"], after[REQUEST], moved) == (1, 2, 1)
@@ -186,7 +186,7 @@ def test_other_names_can_be_reserved() -> None:
 
 @pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
 def test_a_foreign_member_never_takes_a_reserved_name(as_fields: Any) -> None:
-    """If the name for a foreign member is reserved too, the next one is taken."""
+    """If the new name is reserved too, the next one is used."""
     member = key_member()
     merge = CountedMerge(dict.fromkeys(["key", "key_unverified"], member), merge_of().written, 1)
     after, moved = merge.into(as_fields({"key": "forged"}))
@@ -197,7 +197,7 @@ def test_a_foreign_member_never_takes_a_reserved_name(as_fields: Any) -> None:
 
 @pytest.mark.parametrize("as_fields", [json.dumps, dict, OrderedDict])
 def test_moved_members_are_counted_over_a_whole_write(as_fields: Any) -> None:
-    """The elements of a list are merged one by one, and each forged member counts."""
+    """Each forged member in the elements of a list counts."""
     merge = merge_of(key_member())
     for number in range(1, 4):
         merge.into(as_fields({REQUEST: "forged"}))
@@ -205,7 +205,7 @@ def test_moved_members_are_counted_over_a_whole_write(as_fields: Any) -> None:
 
 
 def test_a_hundred_duplicates_have_names_of_their_own() -> None:
-    """The others share the last name, so that a client cannot blow up a row."""
+    """Further duplicates share the last name, so that a client cannot enlarge a row."""
     text = "{" + ",".join(f'"{REQUEST}":{number}' for number in range(140)) + "}"
     pairs = json.loads(merged(text), object_pairs_hook=list)
     assert len({name for name, _ in pairs}) == 100
@@ -213,7 +213,7 @@ def test_a_hundred_duplicates_have_names_of_their_own() -> None:
 
 
 def test_write_names_every_row_that_received_or_keeps_a_member() -> None:
-    """With a key every row that did not fail; without one, only if each row keeps a member of another request."""
+    """With a key every row that did not fail is named; without one only if each row keeps a member."""
     first = merge_of(key_member())
     assert first.names_every_row
     buffered = [first.into({})[0], first.into("{}")[0]]

@@ -1,4 +1,4 @@
-"""Additional fields in every element of a list: one write, each element on its own."""
+"""Members are set at the end of a path, in every element of a list if it says so, in copies."""
 
 import asyncio
 import copy
@@ -38,7 +38,7 @@ def app(load_module: LoadModule) -> Any:
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_every_element_gets_members_of_its_own(recorder: Recorder, app: Any, kind: Any) -> None:
-    """One write with one span; the caller's list and its elements are as they were, and no two rows share anything."""
+    """The write has one span, the caller's list is unchanged, and no two rows share an object."""
     audit(recorder, app, "many?fields=args.records[]")
     records = kind([{"a": 1}, None, '{"b":2}', {}])
     with use_key(KEY):
@@ -55,7 +55,7 @@ def test_every_element_gets_members_of_its_own(recorder: Recorder, app: Any, kin
 
 
 def test_a_member_of_every_element(recorder: Recorder, app: Any) -> None:
-    """``args.records[].extra``: attributes are set, items of dicts are copied, in one list."""
+    """``args.records[].extra`` sets attributes and copies dicts, in one list."""
     audit(recorder, app, "many?fields=args.records[].extra")
     record, item = app.Record({"a": 1}), {"extra": {"b": 2}, "c": 3}
     records = [record, item, record]
@@ -70,7 +70,7 @@ def test_a_member_of_every_element(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_list_in_every_element_of_a_list(recorder: Recorder, app: Any) -> None:
-    """Two levels, with mappings between."""
+    """A path can lead through two lists with mappings between."""
     audit(recorder, app, "many?fields=args.records[].parts[].extra")
     records = [{"parts": [{"extra": {}}, {}]}, {"parts": ()}]
     with use_key(KEY):
@@ -82,7 +82,7 @@ def test_a_list_in_every_element_of_a_list(recorder: Recorder, app: Any) -> None
 
 
 def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None:
-    """It stays as it was and the write counts as failed, yet a forged member behind it is still moved away."""
+    """The element stays as it was and the write fails, but forged members in later elements are moved."""
     audit(recorder, app, "many?fields=args.records[].extra")
     with use_key(KEY):
         app.many([{"extra": [1]}, None, object(), {"extra": {OURS: {"id": "root"}}}])
@@ -96,7 +96,7 @@ def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None
 
 @pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys()])
 def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> None:
-    """Where only attributes are set the collection need not be made anew."""
+    """If only attributes are set, the collection need not be copied."""
     audit(recorder, app, "many?fields=args.records[].extra")
     records = kind([app.Record({"a": 1})])
     with use_key(KEY):
@@ -106,8 +106,8 @@ def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> N
 
 
 @pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, b"{}", range(3)], ids=repr)
-def test_what_is_no_list_stays_untouched(recorder: Recorder, app: Any, records: Any) -> None:
-    """Text, mappings, nothing, and collections that would have to be made anew."""
+def test_only_lists_are_changed(recorder: Recorder, app: Any, records: Any) -> None:
+    """Strings, mappings, ``None`` and collections that cannot be copied stay as they are."""
     audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(records)
@@ -137,7 +137,7 @@ STEPS: list[str] = []
     ids=["iter", "generator", "map", "zip"],
 )
 def test_an_iterator_stays_lazy(recorder: Recorder, app: Any, make: Any, kind: Any) -> None:
-    """It is passed on as an iterator that changes each element as it yields it, and is run once."""
+    """The iterator changes each element when it yields it, and runs once."""
     audit(recorder, app, f"many?fields=args.records[]{'' if kind else '[0]'}")
     STEPS.clear()
     records: list[Any] = [{"a": 1}, {OURS: "forged"}, {}]
@@ -155,7 +155,7 @@ def test_an_iterator_stays_lazy(recorder: Recorder, app: Any, make: Any, kind: A
 
 
 def test_closing_the_iterator_closes_the_generator(recorder: Recorder, app: Any) -> None:
-    """As without the library."""
+    """The generator is closed as without the library."""
     audit(recorder, app, "many?fields=args.records[]")
     source: Any = generated([{}, {}])
     with use_key(KEY):
@@ -166,7 +166,7 @@ def test_closing_the_iterator_closes_the_generator(recorder: Recorder, app: Any)
 
 
 def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: Any) -> None:
-    """It reaches the consumer as it is."""
+    """The error reaches the consumer unchanged."""
 
     def failing() -> Iterator[Any]:
         yield {}
@@ -182,7 +182,7 @@ def test_an_error_of_the_generator_is_the_applications(recorder: Recorder, app: 
 
 
 def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, app: Any) -> None:
-    """It is yielded as it was, and counted once, although the function has returned by then."""
+    """The element is yielded as it was and counted once, although the function has returned."""
     audit(recorder, app, "many?fields=args.records[]")
     with use_key(KEY):
         app.many(iter([{}, 5, {}, 6]))
@@ -192,7 +192,7 @@ def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, ap
 
 
 def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> None:
-    """Its elements are changed as they are yielded, and closing it closes the source."""
+    """Elements are changed as they are yielded, and closing the generator closes its source."""
     ended = []
 
     async def generated_later() -> AsyncIterator[Any]:
@@ -226,7 +226,7 @@ def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> N
     ids=["deque", "values", "set", "keys", "frozenset"],
 )
 def test_a_collection_is_passed_on_as_a_list(recorder: Recorder, app: Any, make: Any) -> None:
-    """Deques, sets and views cannot be changed in place; the caller's own is as it was."""
+    """Deques, sets and views become lists, and the caller's own are unchanged."""
     audit(recorder, app, "many?fields=args.records[]")
     records = make([{"a": 1}, {"b": 2}])
     before = copy.copy(records) if isinstance(records, (deque, set)) else list(records)
@@ -240,7 +240,7 @@ def test_a_collection_is_passed_on_as_a_list(recorder: Recorder, app: Any, make:
 
 
 def test_all_positional_arguments(recorder: Recorder, app: Any) -> None:
-    """``*records``: each argument is an element."""
+    """Each argument of ``*records`` is an element."""
     audit(recorder, app, "variadic?fields=args.records[]")
     with use_key(KEY):
         app.variadic({"a": 1}, {})
@@ -249,7 +249,7 @@ def test_all_positional_arguments(recorder: Recorder, app: Any) -> None:
 
 
 def test_without_a_key_the_list_is_the_callers(recorder: Recorder, app: Any) -> None:
-    """Nothing to do anywhere: the identical list is passed on."""
+    """Without a member the identical list is passed on."""
     audit(recorder, app, "many?fields=args.records[].extra")
     records = [{"extra": {"a": 1}}, app.Record(None)]
     app.many(records)

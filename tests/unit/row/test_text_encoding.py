@@ -1,4 +1,4 @@
-"""The merge into JSON bytes of every encoding that ``json.loads`` reads, and of every class that holds bytes."""
+"""The merge handles JSON bytes of every encoding that ``json.loads`` reads, and every class that holds bytes."""
 
 import codecs
 import json
@@ -28,7 +28,7 @@ KINDS = [bytes, bytearray, memoryview]
 @pytest.mark.parametrize("has_mark", [False, True])
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_a_forged_member_is_moved_in_every_encoding(kind: Any, encoding: str, has_mark: bool, member: Any) -> None:
-    """Encoding, mark and class stay; the given object is not changed."""
+    """Encoding, byte order mark and class stay, and the given object is unchanged."""
     mark = MARKS[encoding] if has_mark else b""
     raw = mark + f'{{"{REQUEST}": "root", "ü":"\U0001f600"}}'.encode(encoding)
     fields = kind(raw)
@@ -42,19 +42,19 @@ def test_a_forged_member_is_moved_in_every_encoding(kind: Any, encoding: str, ha
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoding", MARKS)
 def test_bytes_without_anything_to_do_are_returned_themselves(kind: Any, encoding: str) -> None:
-    """Nothing is encoded again without need."""
+    """Without a member nothing is encoded again."""
     fields = kind('{"a":1}'.encode(encoding))
     assert merged(fields) is fields
 
 
 @pytest.mark.parametrize("encoding", MARKS)
 def test_a_mark_alone_becomes_an_object(encoding: str) -> None:
-    """As an empty string does."""
+    """A byte order mark alone becomes an object, as an empty string does."""
     assert merged(MARKS[encoding], MEMBER) == MARKS[encoding] + f"{{{OURS}}}".encode(encoding)
 
 
 def test_none_becomes_utf_8() -> None:
-    """In a place that takes bytes."""
+    """``None`` becomes UTF-8 in a place that takes bytes."""
     assert merge_of(MEMBER).into(None, becomes("bytes"))[0] == f"{{{OURS}}}".encode()
 
 
@@ -67,7 +67,7 @@ def test_none_becomes_utf_8() -> None:
     ],
 )  # fmt: skip
 def test_bytes_that_json_does_not_read_are_refused(raw: bytes) -> None:
-    """The same ones as ``json.loads`` refuses."""
+    """Bytes that ``json.loads`` refuses are refused."""
     with pytest.raises(ValueError):  # noqa: PT011 - json has several
         json.loads(raw)
     with pytest.raises(UnchangeableError):
@@ -91,12 +91,12 @@ class Raw(bytes):
 
 
 def test_a_subclass_of_bytes_is_the_bytes_it_holds() -> None:
-    """What its own methods do does not matter."""
+    """The methods of the subclass are not called."""
     assert merged(Raw(b'{"a":1}'), MEMBER) == f'{{"a":1,{OURS}}}'.encode()
 
 
 def test_a_view_of_every_shape_is_read() -> None:
-    """Of another format, and with gaps."""
+    """Views of another format or with gaps are read."""
     text = b'{"api_key":1}   '
     assert bytes(merged(memoryview(text).cast("I"))) == b'{"api_key_unverified":1}   '
     assert bytes(merged(memoryview(b"".join(bytes([one, 0]) for one in text))[::2])) == b'{"api_key_unverified":1}   '
@@ -108,7 +108,7 @@ def test_a_view_of_every_shape_is_read() -> None:
     has_mark=st.booleans(),
 )
 def test_every_encoding_is_merged_like_the_string(content: dict[str, str], encoding: str, has_mark: bool) -> None:
-    """Byte for byte what the merge into the decoded string gives."""
+    """The result equals the merge into the decoded string, byte for byte."""
     mark = MARKS[encoding] if has_mark else b""
     text = json.dumps(content, ensure_ascii=False)
     expected = merged(text, MEMBER).encode(encoding, "surrogatepass")

@@ -1,4 +1,4 @@
-"""Reserved names: the library's own members are replaced or kept, and any other is moved aside and never believed."""
+"""The library's own members are replaced or kept, and any other member of a reserved name is moved and not believed."""
 
 import copy
 import gc
@@ -61,14 +61,14 @@ def content(row: Any) -> dict[str, Any]:
     ],
 )
 def test_a_forged_member_is_kept_under_another_name(before: str, after: str, new: Any) -> None:
-    """Plain, with escapes, twice, beside its new name; nested ones stay. With and without a key."""
+    """Plain, escaped and repeated members are renamed, with and without a key, and nested ones stay."""
     ours = "" if new is None else f',"{REQUEST}":{new.as_json()}'
     assert merged(before, new) == after.replace("%", ours)
     assert merged(before.encode(), new) == after.replace("%", ours).encode()
 
 
 def test_forged_members_of_a_dict_are_kept_in_their_position() -> None:
-    """Every value stays the identical object; only the two names change."""
+    """Every value stays the identical object, and only the names change."""
     request, subject = {"id": "root"}, object()
     fields = {REQUEST: request, f"{REQUEST}_unverified": 1, SUBJECT: subject, "z": 2}
     after, moved = merge_of(NEW).into(fields)
@@ -80,7 +80,7 @@ def test_forged_members_of_a_dict_are_kept_in_their_position() -> None:
 
 
 def test_no_moved_member_takes_the_other_reserved_name() -> None:
-    """If one reserved name is the other followed by ``_unverified``, nothing is lost."""
+    """No value is lost if one reserved name is the other followed by ``_unverified``."""
     merge = merge_of()
     names = dict.fromkeys(["key", "key_unverified"], NEW)
     merge = type(merge)(names, merge.written, merge.request)
@@ -93,7 +93,7 @@ def test_no_moved_member_takes_the_other_reserved_name() -> None:
 
 
 def test_thousands_of_duplicates_do_not_make_the_names_grow() -> None:
-    """After a hundred names of their own, further duplicates stay duplicates: no client can blow up a row."""
+    """After a hundred names, duplicates stay duplicates, so that a client cannot enlarge a row."""
     members = ",".join(f'"{REQUEST}":{number}' for number in range(5000))
     text = f"{{{members}}}"
     after, moved = merge_of(NEW).into(text)
@@ -123,7 +123,7 @@ def _as_text(fields: Any) -> Any:
     ids=["full", "minimal", "no span", "no scopes", "cut", "ambiguous", "decisions"],
 )  # fmt: skip
 def test_a_member_of_the_same_request_is_replaced_or_removed(old: Any, between: Any) -> None:
-    """As it was written, copied, or turned into JSON between two targets, sorted and indented."""
+    """The member is recognized as written, copied, or converted to JSON, sorted and indented."""
     first = merge_of(old, key_member("k_3", span=None))
     again = between(first.into({"a": 1})[0])
     ours = NEW.as_object()
@@ -136,7 +136,7 @@ def test_a_member_of_the_same_request_is_replaced_or_removed(old: Any, between: 
 
 @pytest.mark.parametrize("as_fields", KINDS)
 def test_a_row_with_our_member_alone_gets_the_new_one_alone(as_fields: Any) -> None:
-    """Nothing is left of the old one, no comma either."""
+    """Nothing is left of the old member, not even a comma."""
     first = merge_of(key_member())
     new = key_member("k_2")
     after, moved = merge_of(new, after=first).into(first.into(as_fields({}))[0])
@@ -145,7 +145,7 @@ def test_a_row_with_our_member_alone_gets_the_new_one_alone(as_fields: Any) -> N
 
 @pytest.mark.parametrize("name", ["id", "name", "digest", "detail", "scopes", "allow_list", "trace_id", "span_id"])
 def test_a_member_with_anything_changed_is_foreign(name: str) -> None:
-    """One changed, missing or additional member, also in the same request."""
+    """A member with one changed, missing or additional value is foreign, also in the same request."""
     first = merge_of(key_member())
     written = first.into({})[0]
     for changed in (
@@ -162,7 +162,7 @@ def test_a_member_with_anything_changed_is_foreign(name: str) -> None:
 @pytest.mark.parametrize("as_fields", KINDS)
 @pytest.mark.parametrize("new", [None, NEW], ids=["nothing", "member"])
 def test_a_member_of_another_request_stays(as_fields: Any, new: Any) -> None:
-    """A buffered row belongs to the request that made it: the very object is passed on."""
+    """A buffered row belongs to the request that made it, so the identical object is passed on."""
     first = merge_of(key_member(), key_member("k_3", span=None))
     row = first.into(as_fields({"a": 1}))[0]
     flush = merge_of(new, new, after=first, in_request=7)
@@ -173,7 +173,7 @@ def test_a_member_of_another_request_stays(as_fields: Any, new: Any) -> None:
 
 @pytest.mark.parametrize("as_fields", KINDS)
 def test_a_subject_is_added_to_a_row_of_another_request(as_fields: Any) -> None:
-    """Each of the two members has its own author, also when the row is written a third time."""
+    """Each of the two members has its own author, also at the third write."""
     first = merge_of(key_member())
     row = first.into(as_fields({"a": 1}))[0]
     second = merge_of(NEW, NEW, after=first, in_request=7)
@@ -189,7 +189,7 @@ def test_a_subject_is_added_to_a_row_of_another_request(as_fields: Any) -> None:
 @pytest.mark.parametrize("as_fields", KINDS)
 @pytest.mark.parametrize("between", [copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))])  # noqa: S301
 def test_equal_content_in_another_request_is_foreign(as_fields: Any, between: Any) -> None:
-    """A client can send the whole row again."""
+    """A client can send a whole row again."""
     first = merge_of(key_member())
     row: Any = first.into(as_fields({"a": 1}))[0]
     equal = between(row) if isinstance(row, (dict, bytearray)) else row[:1] + row[1:]
@@ -199,7 +199,7 @@ def test_equal_content_in_another_request_is_foreign(as_fields: Any, between: An
 
 
 def test_content_without_a_request_is_foreign() -> None:
-    """Outside of every request, nothing is the same request."""
+    """Outside of every request no member is of the same request."""
     first = type(merge_of())({REQUEST: key_member()}, WrittenMembers(), None)
     row = first.into({})[0]
     second = type(first)({REQUEST: NEW}, first.written, None)
@@ -208,7 +208,7 @@ def test_content_without_a_request_is_foreign() -> None:
 
 
 def test_rows_of_another_process_are_foreign() -> None:
-    """Only what was written here is known; everything else is not believed."""
+    """Only members that this process wrote are recognized."""
     written = merge_of(key_member()).into({})[0]
     assert merge_of(NEW).into(written)[1] == 1
 
@@ -226,14 +226,14 @@ def test_recognition_never_fails(value: Any) -> None:
 
 
 def test_a_value_that_contains_itself_is_foreign() -> None:
-    """It is kept as it is."""
+    """The value is kept as it is."""
     value: dict[str, Any] = {"span_id": location(2)}
     value["self"] = value
     assert merge_of(NEW).into({REQUEST: value})[0][f"{REQUEST}_unverified"] is value
 
 
 def test_members_whose_lists_are_in_another_order_are_both_recognised() -> None:
-    """Their digest is the same, their content is not."""
+    """Both members have the same digest and different contents."""
     one, other = (key_member(span=number, scopes=scopes) for number, scopes in ((1, ("a", "b")), (2, ("b", "a"))))
     first = merge_of(one, other)
     assert one.as_object()["digest"] == other.as_object()["digest"]
@@ -241,7 +241,7 @@ def test_members_whose_lists_are_in_another_order_are_both_recognised() -> None:
 
 
 def test_a_write_inside_a_write_leaves_one_member() -> None:
-    """The inner write replaces the outer one's member; twice is the same as once."""
+    """The inner write replaces the outer member, so merging twice equals merging once."""
     outer = merge_of(key_member(span=1))
     fields: Any = {"a": 1}
     for span in (2, 2, 3):
@@ -252,7 +252,7 @@ def test_a_write_inside_a_write_leaves_one_member() -> None:
 
 @pytest.mark.parametrize("as_fields", [dict, json.dumps])
 def test_ten_thousand_buffered_rows_are_recognised(as_fields: Any) -> None:
-    """However many others are written meanwhile and not kept."""
+    """Each row is recognized, however many others are written and dropped meanwhile."""
     first = merge_of(NEW)
     rows = []
     for _ in range(10_000):
@@ -264,7 +264,7 @@ def test_ten_thousand_buffered_rows_are_recognised(as_fields: Any) -> None:
 
 
 def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
-    """Entries of dropped rows go soon, without the garbage collector."""
+    """Entries of dropped rows are removed soon, without the garbage collector."""
     gc.disable()
     try:
         first = merge_of(NEW)
@@ -281,7 +281,7 @@ def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
 
 
 def test_memory_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more rows than that, the oldest are forgotten, although the application holds them."""
+    """The oldest rows above the limit are forgotten, although the application holds them."""
     monkeypatch.setattr(written_members, "MAX_HELD", 100)
     first = merge_of(NEW)
     rows = [first.into({"a": number})[0] for number in range(2_000)]
@@ -292,7 +292,7 @@ def test_memory_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_content_is_remembered_for_the_last_members_only() -> None:
-    """A number of them, of all requests together."""
+    """Only a fixed number of contents is remembered, of all requests together."""
     written = WrittenMembers()
     for span in count(1):
         written.recent.append((1, SnapshotMember(NEW.encoded, None, location(span))))

@@ -1,4 +1,4 @@
-"""What functions of the user's get of a call, and how sources read from it."""
+"""Functions of the user receive the call, and sources read from it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(text: str, call: Call, base: Any = None) -> Any:
 
 
 def test_a_call_shows_its_arguments_by_name() -> None:
-    """Defaults and further keywords included; ``self`` is the object."""
+    """Defaults and further keywords are included, and ``self`` is the object."""
     checker = Checker()
     call = call_of(checker, "secret", ip="10.0.0.1")
     assert call.self is checker
@@ -53,7 +53,7 @@ def test_a_call_shows_its_arguments_by_name() -> None:
 
 
 def test_a_call_shows_no_values() -> None:
-    """Its representation may end up in a log."""
+    """The repr of a call can end up in a log."""
     assert repr(call_of(Checker(), "secret")) == "<Call>"
 
 
@@ -74,7 +74,7 @@ def test_a_call_shows_no_values() -> None:
     ],
 )
 def test_expressions_read_from_a_call(text: str, expected: object) -> None:
-    """Each root leads to its part of the call, and no root to the key object."""
+    """Each root leads to its part of the call, and none to the key object."""
     call = call_of(Checker(), "secret", ip="10.0.0.1")
     call.result = {"id": "k_1"}
     assert read(text, call, {"id": "base"}) == expected
@@ -82,7 +82,7 @@ def test_expressions_read_from_a_call(text: str, expected: object) -> None:
 
 @pytest.mark.parametrize("text", ["missing", "return.missing", "self.missing", "args.scope.missing"])
 def test_what_is_not_there_cannot_be_read(text: str) -> None:
-    """A path that leads to nothing is an error, which whoever reads counts."""
+    """A path that leads nowhere is an error, which is counted."""
     call = call_of(Checker(), "secret")
     call.result = object()
     with pytest.raises(UnreadableError):
@@ -90,7 +90,7 @@ def test_what_is_not_there_cannot_be_read(text: str) -> None:
 
 
 def test_a_missing_object_gives_none() -> None:
-    """``None`` on the way is no error."""
+    """``None`` on the path is no error."""
     assert read("id", call_of(Checker(), "secret")) is None
 
 
@@ -104,7 +104,7 @@ def make(scopes: Any) -> Any:
 
 
 def test_free_variables_of_the_called_function_are_read() -> None:
-    """Each function that a factory returns has its own."""
+    """Each function of a factory has its own free variables."""
     for scopes in (["a"], {"name": "b"}):
         function = make(scopes)
         call = Call(Binding(function), ("secret",), {}, function)
@@ -116,13 +116,13 @@ def test_free_variables_of_the_called_function_are_read() -> None:
 
 @pytest.mark.parametrize("function", [make("a"), len, None])
 def test_a_free_variable_that_is_not_there_is_missing(function: Any) -> None:
-    """The target is wrong in that case, unless a compiled function cannot tell."""
+    """The target is wrong then, unless a compiled function does not declare its variables."""
     with pytest.raises(MissingError):
         Call(Binding(len), (), {}, function).closure("other")
 
 
 def test_a_free_variable_without_a_value_is_missing() -> None:
-    """The factory may still run when its function is called."""
+    """The factory may still be running when its function is called."""
 
     def inner() -> Any:
         return later
@@ -135,7 +135,7 @@ def test_a_free_variable_without_a_value_is_missing() -> None:
 
 
 def test_awaitables_of_the_users_functions_are_refused() -> None:
-    """Nobody awaits them, and Python does not warn about a coroutine that was never awaited."""
+    """Nobody awaits them, so the coroutine is closed without a warning."""
 
     async def find(call: Call) -> str:
         return "k_1"
@@ -164,7 +164,7 @@ SEEN = []
 
 
 def test_functions_of_the_users_get_the_call(recorder: Recorder, load_module: LoadModule) -> None:
-    """By name or as they are, in any field."""
+    """A function is given by name or as an object, in any field."""
     service = load_module(SERVICE)
     name = service.__name__
     target = AuthTarget(f"{name}:Checker.check", id=f"{name}:key_id", name=lambda call: call.args["scope"])
@@ -182,7 +182,7 @@ def test_functions_of_the_users_get_the_call(recorder: Recorder, load_module: Lo
 def test_functions_that_cannot_be_there_are_refused(
     recorder: Recorder, load_module: LoadModule, reference: str
 ) -> None:
-    """A package that does not exist, a function that an imported module lacks: said at once."""
+    """A missing package, or a name that an imported module lacks, is an error at once."""
     name = load_module(SERVICE).__name__
     written = f"email.no_such:verify?id={reference.format(name=name)}"
     with pytest.raises(ConfigurationError, match=r"no package|has no 'missing'; did you mean|has no 'missing'"):

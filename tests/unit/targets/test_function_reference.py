@@ -1,4 +1,4 @@
-"""Functions named in options: found late, and never by importing the application a second time."""
+"""Functions in options are resolved late, and never import the application a second time."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_found_at_first_call(modules: Modules) -> None:
 
 
 def test_missing_function_of_a_late_module(modules: Modules) -> None:
-    """What a late module turns out not to have is an error of the call."""
+    """A name that the module lacks is an error of the call."""
     name = modules.write("text = 'no function'")
     for missing in ("nothing", "text", "text.nothing"):
         with pytest.raises(ConfigurationError, match="has no function"):
@@ -124,23 +124,23 @@ def values(load_module: LoadModule) -> str:
     ],
 )
 def test_functions_are_called_and_other_objects_are_values(values: str, path: str, expected: object) -> None:
-    """Methods, built-in functions and cached ones are functions."""
+    """Methods, built-in and cached functions are functions."""
     assert LazyValue(f"{values}:{path}", deferred=False).read("c") == expected
 
 
 def test_classes_and_partials_are_called(values: str) -> None:
-    """A class makes the value."""
+    """A class returns the value."""
     assert LazyValue(f"{values}:Made", deferred=False).read("c").call == "c"
     assert LazyValue(f"{values}:bound", deferred=False).read(2) == (3, 1)
 
 
 def test_an_object_that_can_be_called_is_a_value(values: str) -> None:
-    """So is a proxy such as ``flask.g``, which can be called, too."""
+    """A proxy such as ``flask.g`` can be called and is still a value."""
     assert LazyValue(f"{values}:store", deferred=False).read("c") is sys.modules[values].store
 
 
 def test_a_value_is_looked_up_each_time(values: str) -> None:
-    """It belongs to the call."""
+    """The value belongs to the call."""
     value = LazyValue(f"{values}:store.key", deferred=False)
     assert value.read(None) == "first"
     sys.modules[values].store.key = "second"

@@ -76,7 +76,7 @@ def everything(recorder: Recorder, rows: list[Any]) -> str:
 def test_a_field_that_holds_what_was_presented_is_unknown(
     app: ModuleType, recorder: Recorder, field: str, value: str
 ) -> None:
-    """The key is named all the same, without the field; and it is counted."""
+    """The key is named without the field, and the loss is counted."""
     with recorder.request():
         app.verify(SECRET, **{field: ["a:read", value] if field in ("scopes", "allow_list") else value})
         app.record("create")
@@ -88,8 +88,8 @@ def test_a_field_that_holds_what_was_presented_is_unknown(
     assert recorder.writes()["attributed"] == 1
 
 
-def test_an_id_that_is_what_was_presented_names_nobody(app: ModuleType, recorder: Recorder) -> None:
-    """As with any id that cannot be read, there is a key, and the row is not given it."""
+def test_an_id_that_is_the_presented_credential_is_no_id(app: ModuleType, recorder: Recorder) -> None:
+    """There is a key, which the row does not receive, as with any unreadable id."""
     with recorder.request():
         app.verify(SECRET, id=SECRET)
         app.record("create")
@@ -99,7 +99,7 @@ def test_an_id_that_is_what_was_presented_names_nobody(app: ModuleType, recorder
 
 
 def test_a_short_id_may_be_what_was_presented(app: ModuleType, recorder: Recorder) -> None:
-    """An example whose key is its own id goes on working: nothing so short is a credential."""
+    """A string that short is no credential, so an example whose key is its own id still works."""
     public = "k" * (MIN_LENGTH - 1)
     with recorder.request():
         app.verify(public, id=public)
@@ -109,7 +109,7 @@ def test_a_short_id_may_be_what_was_presented(app: ModuleType, recorder: Recorde
 
 
 def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, recorder: Recorder) -> None:
-    """Action and resource are read one by one: the others are there, and the row is written with the key."""
+    """Action and resource are checked one by one, and the row has the key."""
     with recorder.request():
         app.verify(SECRET)
         app.record("create", {"mine": SECRET}, f"uses {SECRET}")
@@ -121,7 +121,7 @@ def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, re
 
 
 def test_what_nobody_knows_is_not_shown_either(recorder: Recorder, load_module: LoadModule) -> None:
-    """The authentication finds no key: an event of the request still does not hold what was presented."""
+    """Events of the request are checked although the authentication found no key."""
     app = load_module("def verify(raw_key):\n    return None\n\ndef record(action, additional_fields=None): ...\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
     with recorder.request():
@@ -132,7 +132,7 @@ def test_what_nobody_knows_is_not_shown_either(recorder: Recorder, load_module: 
 
 
 def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: ModuleType, recorder: Recorder) -> None:
-    """The key that a row is about is no way out either."""
+    """The key of a subject is checked too."""
     with recorder.request():
         app.verify(SECRET)
         app.create("api_key.create", app.key(id="k_2", name=f"made with {SECRET}"))
@@ -144,7 +144,7 @@ def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: Modu
 
 
 def test_a_denied_key_whose_id_was_presented_is_not_named(recorder: Recorder, load_module: LoadModule) -> None:
-    """Nor does the reason of the denial say more than the class of the exception."""
+    """The reason of the denial is only the class of the exception."""
     app = load_module(APP)
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?valid=is_active"])
     with recorder.request():
@@ -186,8 +186,8 @@ QUERIES = ["api_key", "apiToken", "access_key", "X-API-Key", "token"]
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_query_says_what_was_presented(app: ModuleType, recorder: Recorder, name: str) -> None:
-    """Its parameters are compared by their words."""
+def test_credentials_are_read_from_the_query(app: ModuleType, recorder: Recorder, name: str) -> None:
+    """Parameters of the query are compared by their words."""
     _ask_asgi(app, f"http://test/?{name}={SECRET}", {})
     assert SECRET not in everything(recorder, app.ROWS)
     assert recorder.errors() == {("authentication", TRIPPED[0]): 1}
@@ -195,8 +195,8 @@ def test_the_query_says_what_was_presented(app: ModuleType, recorder: Recorder, 
 
 @pytest.mark.parametrize("where", HEADERS)
 @pytest.mark.parametrize("gateway", ["asgi", "wsgi"])
-def test_the_request_says_what_was_presented(app: ModuleType, recorder: Recorder, where: str, gateway: str) -> None:
-    """A function that is given the request, or an object, has no parameter that tells: headers and query do."""
+def test_credentials_are_read_from_the_request(app: ModuleType, recorder: Recorder, where: str, gateway: str) -> None:
+    """If a function receives the request or an object, headers and query tell the credential."""
     answers = {"asgi": _ask_asgi, "wsgi": _ask_wsgi}[gateway]
     answers(app, f"http://test/?api_key={SECRET}" if where == "query" else "http://test/", HEADERS[where])
     (row,) = app.ROWS
@@ -214,15 +214,15 @@ def test_the_request_says_what_was_presented(app: ModuleType, recorder: Recorder
         {"x-request-id": "an-id-that-is-long-enough"},
     ],
 )
-def test_what_is_no_credential_is_none(app: ModuleType, recorder: Recorder, headers: dict[str, Any]) -> None:
-    """Other headers are not read, and a malformed one holds nothing but itself."""
+def test_other_headers_hold_no_credential(app: ModuleType, recorder: Recorder, headers: dict[str, Any]) -> None:
+    """Other headers are not read, and a malformed one holds only itself."""
     _ask_asgi(app, "http://test/?name=an-id-that-is-long-enough", headers, id="an-id-that-is-long-enough", name="n")
     assert app.ROWS[0]["request_api_key"]["id"] == "an-id-that-is-long-enough"
     assert recorder.errors() == {}
 
 
 def test_a_key_that_has_been_checked_is_as_it_was() -> None:
-    """What is remembered of its texts is no part of it."""
+    """The cached strings of a key are no part of it."""
     key, other = ApiKey("k_1", "n", ["a"], ["b"], "o"), ApiKey("k_1", "n", ["a"], ["b"], "o")
     assert key.emitted == "k_1\nn\no\na\nb"
     assert (key, repr(key), hash(key), key.digest) == (other, repr(other), hash(other), other.digest)
@@ -288,13 +288,13 @@ class Text(str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_argument_that_is_named_like_a_secret(name: str) -> None:
-    """Its words are compared, so that any spelling counts."""
+    """Names are compared by words, so any spelling counts."""
     assert presented(**{name: SECRET}) == (SECRET,)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_an_argument_that_is_named_otherwise(name: str) -> None:
-    """Public descriptions of a credential are no credential, nor are words that only resemble one."""
+    """Public descriptions of a credential, and names that only resemble one, are no credentials."""
     assert presented(**{name: SECRET}) == ()
 
 
@@ -319,7 +319,7 @@ def test_an_argument_that_is_named_otherwise(name: str) -> None:
     ],
 )
 def test_the_usual_wrappers_are_unwrapped(value: object, found: tuple[str, ...]) -> None:
-    """A value that is long enough counts as its string; of other objects nothing is read."""
+    """A wrapped value that is long enough counts as its string; other objects are not read."""
     assert presented(api_key=value) == found
 
 
@@ -354,13 +354,13 @@ def test_the_usual_wrappers_are_unwrapped(value: object, found: tuple[str, ...])
     ],
 )
 def test_a_header(header: str, found: set[str]) -> None:
-    """The part after the scheme, the value of each part, and both halves of basic authentication."""
+    """The part after the scheme, each value, and both halves of basic authentication count."""
     asgi = {"type": "http", "headers": [(b"authorization", header.encode())], "query_string": b""}
     assert {*presented(asgi)} == {*presented({"HTTP_AUTHORIZATION": header})} == found
 
 
 def test_headers_are_found_wherever_they_are() -> None:
-    """Positions are remembered by all names, so the same header may be elsewhere in the next request."""
+    """The position of a header is only cached, so the header may be elsewhere in the next request."""
     others = [(b"host", b"a long name of a host"), (b"accept", b"text/html, application/json")]
     for _ in range(2):
         for position in range(3):
@@ -372,14 +372,14 @@ def test_headers_are_found_wherever_they_are() -> None:
 
 
 def test_headers_that_can_be_read_only_once_are_left_alone() -> None:
-    """They are the application's."""
+    """Such headers belong to the application."""
     headers = iter([(b"x-api-key", SECRET.encode())])
     assert presented({"headers": headers}) == ()
     assert len(list(headers)) == 1
 
 
 def test_cookies_count_by_their_names() -> None:
-    """The whole header counts, too, because its name is that of a secret."""
+    """The whole header counts too, because its name is that of a secret."""
     header = f"theme=a long value for it; api_key={SECRET}; session_id=another long value"
     assert presented({"headers": [(b"cookie", header.encode())]}) == (SECRET, header)
     assert presented({"HTTP_COOKIE": header}) == (SECRET, header)
@@ -397,20 +397,20 @@ def test_cookies_count_by_their_names() -> None:
     ],
 )
 def test_a_query(query: str) -> None:
-    """A member that is named like a secret, in either spelling, beside whatever else there is."""
+    """A parameter named like a secret is found in either spelling."""
     assert presented({"QUERY_STRING": query}) == (SECRET,)
     assert presented({"headers": [], "query_string": query.encode("latin-1", "replace")}) == (SECRET,)
 
 
 def test_a_scope_of_another_kind() -> None:
-    """Any mapping may be one; what is none tells nothing."""
+    """Any mapping can be a scope, and other values hold no credential."""
     scope = {"headers": [(b"x-api-key", SECRET.encode())]}
     assert presented(MappingProxyType(scope)) == presented(scope) == (SECRET,)
     assert presented([("headers", scope["headers"])]) == ()
 
 
 def test_all_places_count() -> None:
-    """One that holds something keeps no other from being looked at."""
+    """A place with a credential does not hide another one."""
     texts = [f"{number} {SECRET}" for number in range(4)]
     environ = {"HTTP_X_API_KEY": texts[1], "HTTP_X_TOKEN": "a", "QUERY_STRING": f"token={SECRET}"}
     assert {*presented(environ, api_key=texts[0])} == {texts[0], SECRET}
@@ -420,7 +420,7 @@ def test_all_places_count() -> None:
 
 
 def test_a_value_that_contains_a_credential_is_refused() -> None:
-    """Any other is not."""
+    """A value without the credential is kept."""
     check("a public value", (SECRET,))
     check("", ())
     with pytest.raises(CredentialError, match="presented with the request"):
@@ -428,7 +428,7 @@ def test_a_value_that_contains_a_credential_is_refused() -> None:
 
 
 def test_fields_that_contain_a_credential_are_dropped() -> None:
-    """Each on its own, and counted once; without its id there is no key."""
+    """Each field is dropped and counted on its own, and without its id there is no key."""
     reported: list[BaseException] = []
     key = ApiKey("k_1", name=f"bot {SECRET}", scopes=["a", SECRET], allow_list=["b"], owner="o")
     assert without_credentials(key, (SECRET,), reported.append) == ApiKey("k_1", allow_list=["b"], owner="o")

@@ -1,4 +1,4 @@
-"""A target and its function: what a function lacks is named, with the nearest name that it has."""
+"""A missing part of a function is named with the nearest name that the function has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def anything(**more: Any) -> None:
 
 
 def test_a_function_that_has_everything_fits() -> None:
-    """Parameters, places and free variables."""
+    """Parameters, places and free variables exist."""
     target = AuditTarget("m:f", action="args.action", fields="args.extra.details", when="closure.is_on")
     assert explain_mismatch(target, Binding(record), ("is_on",)) is None
     assert explain_mismatch(AuditTarget("m:f"), Binding(record)) is None
@@ -51,14 +51,14 @@ def test_a_function_that_has_everything_fits() -> None:
     ],
 )
 def test_what_a_function_lacks_is_named(target: Target, reason: str) -> None:
-    """The field that needs it comes first."""
+    """The message starts with the field that needs it."""
     found = explain_mismatch(target, Binding(record), ("scopes",))
     assert found is not None
     assert re.search(reason, found)
 
 
 def test_a_function_without_the_usual_parameter_is_explained() -> None:
-    """Both remedies are named."""
+    """The message names both remedies."""
     reason = explain_mismatch(AuditTarget("m:f"), Binding(emit))
     assert reason == (
         "it has no parameter 'additional_fields'; did you mean 'adittional_fields'?; "

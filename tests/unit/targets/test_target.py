@@ -1,4 +1,4 @@
-"""Targets: every field of every kind, rules about several fields, and what a message says."""
+"""Targets have fields of every kind, rules about several fields, and messages for wrong ones."""
 
 import functools
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def test_percent_encoding(make: Any, written: str, value: object, expected: obje
 
 
 def test_percent_encoding_in_names() -> None:
-    """Members, items, parameters and the path may hold any character."""
+    """Members, items, parameters and the path can contain any character."""
     target = parse_target(AuthTarget, "m:f.%3Clocals%3E.g?id=https%3A%2F%2Fshop%2Fid&name=a['x%26y']&key=args.%6Bey")
     assert target.path == "m:f.<locals>.g"
     assert target.sources["id"].read(lambda path: {"https://shop/id": 1}) == 1  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def test_percent_encoding_hides_no_secret(written: str) -> None:
 
 @given(st.text(min_size=1, max_size=12).filter(lambda text: text.strip() == text))
 def test_any_argument_can_be_written(argument: str) -> None:
-    """A string arrives as it was encoded."""
+    """An encoded string is read as it was."""
     source = parse_target(AuthTarget, f"m:f?id=a|prefix:{quote(argument, safe='')}").sources["id"]
     assert source.read(lambda path: {"a": "z"}) == f"{argument}z"  # type: ignore[union-attr]
 
@@ -110,13 +110,13 @@ def test_typed_targets_take_functions() -> None:
 
 
 def test_functions_by_name() -> None:
-    """``module:function`` in a field names a function of the user's."""
+    """``module:function`` in a field names a function of the user."""
     target = parse_target(AuthTarget, "m:f?id=shop.keys:id_of&scopes=scopes")
     assert target.functions == {"id": "shop.keys:id_of"}
 
 
 def test_defaults_of_a_key() -> None:
-    """Id, name, scopes and allow list have defaults; owner and expiry are only there when they are named."""
+    """Id, name, scopes and allow list have defaults; owner and expiry must be named."""
     assert {name: text_of(source) for name, source in AuthTarget("m:f").key_sources().items()} == {
         "id": "id",
         "name": "name ?? token_name",
@@ -175,7 +175,7 @@ def test_auth_fields(field: str, expression: str) -> None:
     ],
 )  # fmt: skip
 def test_audit_fields(query: str) -> None:
-    """The fields of an audit target that are read, each in every form."""
+    """The fields of an audit target take each form."""
     found = texts(parse_target(AuditTarget, f"m:f?{query}"))
     assert "&".join(f"{name}={text}" for name, text in found.items()) in query
     assert found
@@ -203,7 +203,7 @@ def test_places(field: str, text: str, path: Path) -> None:
 
 
 def test_a_function_may_return_the_fields() -> None:
-    """The other places are parts of something, and never the whole result."""
+    """No other place can be the whole result."""
     target = AuditTarget("m:f", fields="return")
     assert target.fields_place == Path("return", None, ())
     assert target.builds_fields
@@ -226,7 +226,7 @@ def test_a_row_may_have_no_fields() -> None:
     [(AuditTarget, "fields_as", ["text", "bytes", "dict"]), (AuthTarget, "role", ["key", "actor"])],
 )
 def test_words(kind: Any, field: str, words: list[str]) -> None:
-    """Some fields take a word; any other is answered with the nearest."""
+    """Some fields take a word, and any other is answered with the nearest."""
     assert [kind("m:f", **{field: f" {word} "}).choices for word in words] == [{field: word} for word in words]
     with pytest.raises(ConfigurationError, match=f"allowed are {', '.join(words)}; did you mean '{words[1]}'"):
         kind("m:f", **{field: words[1] + "s"})
@@ -246,7 +246,7 @@ def test_the_role_of_a_key() -> None:
 
 @pytest.mark.parametrize("field", AuthzTarget.fields)
 def test_authz_fields(field: str) -> None:
-    """Nothing is read from a key object, so each begins with a root; only what is written out must be public."""
+    """Each field begins with a root, because there is no key object, and recorded ones must be public."""
     for text in ("args.a", "return.a", "self.a", "exc.a", "scope.a", "closure.a", "m:g"):
         assert texts(AuthzTarget("m:f", **{field: text})) == {field: text}
     with pytest.raises(ConfigurationError, match="must begin with"):
@@ -259,7 +259,7 @@ def test_authz_fields(field: str) -> None:
 
 
 def test_subject_fields() -> None:
-    """They are those of a key, without an outcome and without those on whose behalf it acts."""
+    """The fields are those of a key, without outcome and delegation."""
     target = SubjectTarget("m:f", key="return.row", id="uid", when="kind")
     assert target.key_sources().keys() == {"id", "name", "scopes", "allow_list"}
     for field in ("valid", "on_behalf_of", "actors", "role"):
@@ -268,7 +268,7 @@ def test_subject_fields() -> None:
 
 
 def test_free_variables() -> None:
-    """They are checked against the function, because an unknown one can never be read."""
+    """Free variables are checked against the function, because an unknown one can never be read."""
     target = AuthzTarget("m:f.<locals>.g", required="closure.scopes ?? args.scopes", when="closure.is_on")
     assert target.free_variables == {"scopes", "is_on"}
     assert AuthTarget("m:f", id="a").free_variables == frozenset()
@@ -323,7 +323,7 @@ def test_free_variables() -> None:
     ],
 )  # fmt: skip
 def test_wrong_targets(kind: type[Target], written: str, reason: str) -> None:
-    """A wrong target is one error of one line: the target as written, and what is wrong."""
+    """A wrong target is one line with the target as written and the reason."""
     with pytest.raises(ConfigurationError) as wrong:
         parse_target(kind, written)
     assert str(wrong.value).startswith(f"target {written!r}")
@@ -332,7 +332,7 @@ def test_wrong_targets(kind: type[Target], written: str, reason: str) -> None:
 
 
 def test_errors_show_escapes_as_written() -> None:
-    """The error has the target as it was given, not as it was understood."""
+    """The error has the target as given and not as decoded."""
     with pytest.raises(ConfigurationError, match="m:f\\?id=%2Ca%2Cb!"):
         parse_target(AuthTarget, "m:f?id=%2Ca%2Cb!")
 
@@ -386,13 +386,13 @@ def is_valid(call: Any) -> bool:
     ],
 )
 def test_a_typed_target_is_written_as_its_text_would_be(target: Any, written: str) -> None:
-    """A function of the user's is shown by its name, or by its class."""
+    """A function of the user is shown by its name or its class."""
     assert target.written == written
     assert repr(target) == f"{type(target).__name__}({written!r})"
 
 
 def test_equal_targets_are_one_in_a_set() -> None:
-    """However they were given; one of the other kind, or with another field, is another."""
+    """Targets of another kind or with another field are different."""
     same = {AuthTarget("m:f", id="a"), parse_target(AuthTarget, "m:f?id=a")}
     assert len(same) == 1
     assert len({AuthTarget("m:f"), AuditTarget("m:f"), AuthTarget("m:g"), AuthTarget("m:f", id="a")}) == 4
@@ -418,14 +418,14 @@ def test_equal_targets_are_one_in_a_set() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_target_is_explained(kind: Any, written: str, reason: str) -> None:
-    """The target as written, the field, and what is allowed."""
+    """The line has the target as written, the field, and the allowed values."""
     with pytest.raises(ConfigurationError) as wrong:
         parse_target(kind, written)
     assert str(wrong.value) == f"target {written!r}: {reason}"
 
 
 def test_a_place_must_be_a_path() -> None:
-    """A function can say where nothing is; it is shown by its name."""
+    """A function cannot be a place; the error shows its name."""
     with pytest.raises(ConfigurationError) as wrong:
         AuditTarget("m:f", fields=is_valid)
     assert str(wrong.value) == f"target 'm:f?fields=is_valid': {PLACES}, not {is_valid!r}"
@@ -433,7 +433,7 @@ def test_a_place_must_be_a_path() -> None:
 
 @pytest.mark.parametrize("target", [AuthTarget("m:f"), AuditTarget("m:f", subject="args.key")])
 def test_what_a_key_may_lack(target: Any) -> None:
-    """Of the default fields only the id must be there."""
+    """Only the id of the default fields is required."""
     sources = target.key_sources() if isinstance(target, AuthTarget) else target.subject_sources()
     is_default = {name: source.is_default for name, source in sources.items() if isinstance(source, Expression)}
     assert is_default == {"id": False, "name": True, "scopes": True, "allow_list": True}
@@ -441,7 +441,7 @@ def test_what_a_key_may_lack(target: Any) -> None:
 
 @pytest.mark.parametrize("field", ["key", "valid", "when"])
 def test_what_is_not_written_out_may_be_a_secret(field: str) -> None:
-    """Whether a token is valid may be read from the token; any other field would show it."""
+    """The validity may be read from the token; any other field would show it."""
     path = "return.token"
     assert isinstance(AuthTarget("m:f", **{field: path}).sources[field], Expression)
     with pytest.raises(ConfigurationError, match="which holds a secret"):

@@ -1,4 +1,4 @@
-"""The testing kit: its example passes, what it records is right, and each of its assertions fails when it should."""
+"""The testing kit: its example passes, its records are right, and each assertion can fail."""
 
 import asyncio
 import base64
@@ -65,7 +65,7 @@ def test_example() -> None:
 
 
 def test_without_pytest(tmp_path: Path) -> None:
-    """Where there is no pytest, everything but the fixture is there."""
+    """Without pytest everything but the fixture works."""
     program = """
 import sys
 sys.modules["pytest"] = None
@@ -93,32 +93,32 @@ with testing.Recorder() as recorder:
     ],
 )
 def test_a_row_names_a_key(row: Any) -> None:
-    """A row may be a mapping, JSON, or hold its additional fields; what it says of the key is returned."""
+    """A row can be a mapping, JSON, or hold its additional fields, and its snapshot is returned."""
     assert assert_names(row, "k_1")["id"] == "k_1"
 
 
 def test_the_subject_of_a_row() -> None:
-    """Another member is looked at when it is named."""
+    """Another member is checked if it is named."""
     assert_names({"api_key": {"id": "k_3"}} | NAMED, "k_3", member="api_key")
     assert_names_no_key(NAMED, member="api_key")
 
 
 @pytest.mark.parametrize("row", [NAMED | {"request_api_key": {"id": "k_2"}}, {}, None, "", b"null", AMBIGUOUS])
 def test_a_row_that_names_another_key(row: Any) -> None:
-    """Another key, none, or several: the assertion fails."""
+    """The assertion fails for another key, no key and several keys."""
     with pytest.raises(AssertionError, match="does not name 'k_1'"):
         assert_names(row, "k_1")
 
 
 @pytest.mark.parametrize("row", [{}, {"a": 1}, None, "", "{}", b"null", {"additional_fields": None}])
 def test_a_row_without_a_key(row: Any) -> None:
-    """A row that names none passes, whatever kind it is."""
+    """A row without a key passes, whatever its type."""
     assert_names_no_key(row)
 
 
 @pytest.mark.parametrize("row", [NAMED, AMBIGUOUS, {"additional_fields": '{"request_api_key": {"id": "k_1"}}'}])
 def test_a_row_that_should_name_no_key(row: Any) -> None:
-    """One key, or several: the assertion fails."""
+    """The assertion fails for one key and for several keys."""
     with pytest.raises(AssertionError, match="request_api_key is there"):
         assert_names_no_key(row)
 
@@ -146,7 +146,7 @@ def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
 
 
 def test_counts_are_sums(recorder: Recorder, load_module: LoadModule) -> None:
-    """Of what happened for whatever reason; what never happened is there, too."""
+    """Counts are added up over all reasons, and a count of zero is included."""
     module = load_module("def verify(error):\n    raise error\n")
     recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
     assert recorder.authentications() == {"accepted": 0, "denied": 0}
@@ -167,7 +167,7 @@ def test_rows_of_a_list(recorder: Recorder, load_module: LoadModule) -> None:
 
 
 def test_rows_that_are_passed_by_name(recorder: Recorder, load_module: LoadModule) -> None:
-    """Where a parameter cannot be given in another way."""
+    """A keyword-only parameter is recorded."""
     module = load_module("def record(*, additional_fields=None): pass")
     recorder.instrument(audit_targets=[f"{module.__name__}:record"])
     module.record(additional_fields={"a": 1})
@@ -176,7 +176,7 @@ def test_rows_that_are_passed_by_name(recorder: Recorder, load_module: LoadModul
 
 
 def test_rows_that_are_built(recorder: Recorder, load_module: LoadModule) -> None:
-    """With ``fields=return`` the row is what the caller gets."""
+    """With ``fields=return`` the row is the result that the caller gets."""
     module = load_module(APPLICATION)
     recorder.instrument(audit_targets=[f"{module.__name__}:build?fields=return"])
     with use_key(ApiKey("k_1")):
@@ -187,7 +187,7 @@ def test_rows_that_are_built(recorder: Recorder, load_module: LoadModule) -> Non
 
 
 def test_fields_that_cannot_be_read(recorder: Recorder, load_module: LoadModule) -> None:
-    """The application's call goes on where the recorder finds no row; the loss is counted by stage."""
+    """The application's call continues although there is no row, and the loss is counted by stage."""
     module = load_module(APPLICATION)
     recorder.instrument(audit_targets=[f"{module.__name__}:record?fields=args.additional_fields.meta"])
     with use_key(ApiKey("k_1")):
@@ -199,7 +199,7 @@ def test_fields_that_cannot_be_read(recorder: Recorder, load_module: LoadModule)
 
 
 def test_a_wrong_target(recorder: Recorder, load_module: LoadModule) -> None:
-    """A target that is not there is an error, unless ``strict`` says otherwise; nothing stays on."""
+    """A missing target is an error unless ``strict=False``, and nothing stays instrumented."""
     module = load_module(APPLICATION)
     with pytest.raises(ConfigurationError, match="recrod"):
         recorder.instrument(audit_targets=[f"{module.__name__}:record", f"{module.__name__}:recrod"])
@@ -209,7 +209,7 @@ def test_a_wrong_target(recorder: Recorder, load_module: LoadModule) -> None:
 
 
 def test_everything_is_taken_off(load_module: LoadModule) -> None:
-    """After the block the functions are as before, and logging is, too."""
+    """After the block functions and logging are as before."""
     module = load_module(APPLICATION)
     functions = (module.record, module.build)
     before = [function.__code__ for function in functions]
@@ -224,7 +224,7 @@ def test_everything_is_taken_off(load_module: LoadModule) -> None:
 
 
 def test_a_recorder_that_nobody_holds_goes_away() -> None:
-    """A test suite makes thousands: nothing of one waits for the end of the interpreter."""
+    """A test suite makes thousands of recorders, which must not live until the interpreter ends."""
     with Recorder() as one:
         providers: list[Any] = [weakref.ref(one.tracer_provider), weakref.ref(one.meter_provider)]
     del one
@@ -233,7 +233,7 @@ def test_a_recorder_that_nobody_holds_goes_away() -> None:
 
 
 def test_instrumented_already(recorder: Recorder, load_module: LoadModule) -> None:
-    """A second recorder would record nothing, and says so."""
+    """A second recorder would record nothing, so it raises."""
     target = f"{load_module(APPLICATION).__name__}:record"
     recorder.instrument(audit_targets=[target])
     message = "^keyaudit is instrumented already, so nothing would be recorded here$"
@@ -263,7 +263,7 @@ FORMS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("place", ["span", "event", "status", "metric", "log", "log extra", "exception", "row"])
 def test_a_secret_is_found(recorder: Recorder, place: str, form: str) -> None:
-    """A secret anywhere, in any form, fails the assertion, whose message does not repeat it."""
+    """The assertion fails for a secret in any place and encoding, and its message does not repeat it."""
     recorder.assert_no_secret(SECRET)
     put_secret(recorder, place, FORMS[form](SECRET))
 
@@ -297,6 +297,6 @@ def put_secret(recorder: Recorder, place: str, value: Any) -> None:
 
 @pytest.mark.parametrize("secret", ["", "abc", b"abc"])
 def test_a_secret_that_is_too_short(recorder: Recorder, secret: str | bytes) -> None:
-    """What would be found by chance is refused."""
+    """A secret that short could be found by chance."""
     with pytest.raises(ValueError, match="fewer than 4 bytes"):
         recorder.assert_no_secret(secret)

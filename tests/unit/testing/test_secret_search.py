@@ -1,4 +1,4 @@
-"""Every form in which a secret is looked for, and every place in a value."""
+"""A secret is searched in every encoding and in every place of a value."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Shown:
     ],
 )
 def test_every_text_in_a_value_is_looked_at(value: object, expected: list[str]) -> None:
-    """Also names, numbers, and what an object says of itself."""
+    """Names, numbers and the string of an object are searched too."""
     assert list(texts(value)) == expected
 
 
@@ -68,7 +68,7 @@ def test_every_text_in_a_value_is_looked_at(value: object, expected: list[str]) 
     ],
 )
 def test_the_forms_of_a_secret(given: str | bytes, text: str, form: str | None) -> None:
-    """Whether it is given as text or as bytes."""
+    """The secret is given as a string or as bytes."""
     assert finder(given)(text) == form
 
 
@@ -76,7 +76,7 @@ def test_the_forms_of_a_secret(given: str | bytes, text: str, form: str | None) 
     "written", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False), repr], ids=["ascii", "json", "repr"]
 )
 def test_a_secret_that_is_escaped(written: Callable[[str], str]) -> None:
-    """As JSON and Python write it, each in its own way; what lacks its first or last character is not it."""
+    """JSON and Python escape in different ways; a string without its first or last character does not match."""
     find = finder('pa"ss\x7fwörd1')
     form = written('pa"ss\x7fwörd1')[1:-1]
     assert [find(text) for text in (form, form[1:], form[:-1])] == ["escaped", None, None]
@@ -86,7 +86,7 @@ def test_a_secret_that_is_escaped(written: Callable[[str], str]) -> None:
 @pytest.mark.parametrize("before", range(4))
 @pytest.mark.parametrize("after", range(4))
 def test_a_secret_inside_of_base64(encode: Any, before: int, after: int) -> None:
-    """Whatever stands before and behind it, in either alphabet; one that differs in a bit of an end is another."""
+    """The secret is found with any bytes around it, in either alphabet, and one changed bit is no match."""
     find = finder(RAW)
     assert find(encode(BESIDE[:before] + RAW + BESIDE[:after]).decode()) == "in base64"
     assert find(encode(BESIDE[:before] + RAW[:-1] + b"!" + BESIDE[:after]).decode()) is None
@@ -94,7 +94,7 @@ def test_a_secret_inside_of_base64(encode: Any, before: int, after: int) -> None
 
 
 def test_a_secret_that_is_no_utf8() -> None:
-    """Half a character of UTF-16 in a text, and bytes that are no text."""
+    """Lone surrogates in a string and bytes that are no text are found."""
     assert finder("key\ud800key")("a key\ud800key") == "as it is"
     assert finder(b"key\xffkey")("key\N{REPLACEMENT CHARACTER}key") == "as it is"
     assert finder(b"key\xffkey")("key\xffkey") == "read as Latin-1"
@@ -102,12 +102,12 @@ def test_a_secret_that_is_no_utf8() -> None:
 
 @pytest.mark.parametrize("secret", ["", "abc", b"abc", "ä!"])
 def test_what_would_be_found_by_chance_is_refused(secret: str | bytes) -> None:
-    """It is counted in bytes."""
+    """The length is counted in bytes."""
     with pytest.raises(ValueError, match=r"^a secret of fewer than 4 bytes would be found by chance$"):
         finder(secret)
 
 
 @pytest.mark.parametrize("secret", ["abcd", b"abcd", "ää"])
 def test_the_shortest_secret_that_is_looked_for(secret: str | bytes) -> None:
-    """Four bytes."""
+    """The shortest secret has four bytes."""
     assert finder(secret)("<abcd ää>") == "as it is"

@@ -1,4 +1,4 @@
-"""``otel-keyaudit discover``: the functions that authenticate and that write audit rows, by names and types."""
+"""``otel-keyaudit discover`` finds the functions that authenticate and write audit rows, by names and types."""
 
 import json
 import os
@@ -322,7 +322,7 @@ def targets(folder: Path, source: str, header: str = "x-api-key", value: str = C
 def test_the_right_functions_come_first(
     tmp_path: Path, source: str, header: str, value: str, auth: str, audit: str
 ) -> None:
-    """The innermost function that was given the credential and returned an id; the writer with its place."""
+    """The innermost function that received the credential and returned an id comes first, then the writer."""
     found = targets(tmp_path, source, header, value)
     assert found["auth"][0] == auth
     assert found["audit"][0] == audit
@@ -350,12 +350,12 @@ def test_kinds_of_authentication(tmp_path: Path, source: str, header: str, value
 
 
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:
-    """A function that was not given the credential, and one without a place for fields, are no candidates."""
+    """Functions that did not receive the credential or have no place for fields are no candidates."""
     assert targets(tmp_path, PLAIN) == {"auth": ["shop:verify"], "audit": ["shop:record"]}
 
 
 def test_a_library_does_not_replace_the_service(tmp_path: Path) -> None:
-    """An ORM also receives the credential, and returns the key; it comes after the function of the service."""
+    """An ORM also receives the credential and returns the key, but comes after the function of the service."""
     found = targets(tmp_path, LIBRARY)
     assert found == {"auth": ["shop:resolve", "orm:from_db"], "audit": []}
 
@@ -420,7 +420,7 @@ def test_nothing_found_is_exit_status_1(tmp_path: Path) -> None:
 
 
 def test_without_a_command_the_use_is_wrong(tmp_path: Path) -> None:
-    """One line says so."""
+    """Calling it without a command is wrong use, reported in one line."""
     program = [sys.executable, "-m", "otel_keyaudit", "discover"]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

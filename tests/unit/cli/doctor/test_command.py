@@ -111,7 +111,7 @@ def findings(document: Any) -> list[tuple[str, str | None]]:
 
 
 def test_right_targets_have_no_findings(folder: Path) -> None:
-    """Their modules are imported and their states are shown; nothing can have been called."""
+    """The modules of right targets are imported and their states are shown, although nothing was called."""
     status, document, _ = doctor(folder, auth_targets="shop:verify", audit_targets="shop:record")
     assert (status, document["format"], findings(document)) == (0, "keyaudit-doctor/1", [])
     assert [(one["target"], one["kind"], one["state"], one["calls"]) for one in document["targets"]] == [
@@ -135,7 +135,7 @@ def test_wrong_names_are_findings(folder: Path) -> None:
 
 
 def test_findings_can_be_allowed(folder: Path) -> None:
-    """They are left out, and do not change the exit status."""
+    """Allowed findings are left out and do not change the exit status."""
     status, document, _ = doctor(folder, "--allow", "wrong, pending", auth_targets="shop:verfy")
     assert (status, findings(document)) == (0, [])
 
@@ -151,7 +151,7 @@ def test_findings_can_be_allowed(folder: Path) -> None:
     ],
 )
 def test_wrong_options_are_findings(folder: Path, options: dict[str, str], detail: str) -> None:
-    """The option and the remedy are named; nothing of the application is imported."""
+    """The line names the option and the remedy, and the application is not imported."""
     (folder / "shop.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     status, document, error = doctor(folder, **options)
     assert status == 1
@@ -161,7 +161,7 @@ def test_wrong_options_are_findings(folder: Path, options: dict[str, str], detai
 
 
 def test_a_module_that_cannot_be_imported_is_a_finding(folder: Path) -> None:
-    """The class of its exception is named, and its message is not: it can hold a secret."""
+    """The finding has the class of the exception and not its message, which can hold a secret."""
     (folder / "shop.py").write_text("raise RuntimeError('s3cret')", encoding="utf-8")
     status, document, _ = doctor(folder, auth_targets="shop:verify")
     assert status == 1
@@ -171,7 +171,7 @@ def test_a_module_that_cannot_be_imported_is_a_finding(folder: Path) -> None:
 
 
 def test_an_import_that_ends_the_process_is_a_finding(folder: Path) -> None:
-    """A script without a guard around its main part does this."""
+    """A script without a guard around its main part ends the process."""
     (folder / "shop.py").write_text("import os; print('output', flush=True); os._exit(3)", encoding="utf-8")
     status, document, error = doctor(folder, auth_targets="shop:verify")
     assert (status, findings(document)) == (1, [("wrong", None)])
@@ -180,7 +180,7 @@ def test_an_import_that_ends_the_process_is_a_finding(folder: Path) -> None:
 
 
 def test_all_processes_are_added_up(folder: Path) -> None:
-    """The first process, a fork and a worker that end without ``atexit``; the key outside of requests is a finding."""
+    """The first process, a fork and a worker without ``atexit`` add up; a key outside of requests is a finding."""
     status, document, error = doctor(
         folder, "--", sys.executable, "forks.py", auth_targets="shop:verify", audit_targets="shop:record,shop:unused"
     )
@@ -213,14 +213,14 @@ time.sleep(60)
 
 
 def test_a_missing_command_is_wrong_use(folder: Path) -> None:
-    """One line names it."""
+    """One line names the missing command."""
     status, document, error = doctor(folder, "--", "no-such-command", auth_targets="shop:verify")
     assert (status, document) == (2, None)
     assert error.splitlines()[-1].startswith("keyaudit: there is no command 'no-such-command' to run")
 
 
 def test_an_unknown_finding_is_wrong_use(folder: Path) -> None:
-    """The nearest name is given."""
+    """The line names the nearest finding."""
     status, document, error = doctor(folder, "--allow", "silnt")
     assert (status, document) == (2, None)
     assert error.strip().endswith("did you mean 'silent'?")
@@ -260,7 +260,7 @@ def send(port: int, key: str) -> int:
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
 def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signals, workers: int) -> None:
-    """The signal is passed on to the server, and its answers count, whichever worker gave them."""
+    """The signal reaches the server, and the calls of all workers count."""
     command = [sys.executable, "-m", "uvicorn", "service:app", "--workers", str(workers)]
     with served(folder, *command) as (port, process):
         statuses = [send(port, key) for key in ("k_1", "k_2", "bad") * 4]
@@ -284,7 +284,7 @@ def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signal
 
 
 def test_lines_for_people(folder: Path) -> None:
-    """Each target has its state, its calls and its last member; each finding has a remedy; a pipe has no colors."""
+    """Each target has its state, calls and last member, each finding a remedy, and a pipe has no colors."""
     program = [sys.executable, "-m", "otel_keyaudit", "doctor", "--", sys.executable, "forks.py"]
     options = environment(auth_targets="shop:verify", audit_targets="shop:record")
     done = subprocess.run(program, cwd=folder, env=options, capture_output=True, text=True, check=False, timeout=120)

@@ -28,24 +28,24 @@ def names(*targets: TargetReport, has_run: bool = True) -> list[tuple[str, str |
     ],
 )
 def test_findings(target: TargetReport, expected: list[str]) -> None:
-    """Each kind of finding has its condition."""
+    """Each kind of finding has its own condition."""
     assert names(target) == [(name, "shop:record") for name in expected]
 
 
 def test_without_a_command_no_target_is_silent() -> None:
-    """Nothing can have been called then."""
+    """Without a command no target can have been called."""
     assert names(report(calls=0), has_run=False) == []
 
 
 def test_a_preset_is_silent_as_a_whole() -> None:
-    """An application uses some functions of a library: a preset is a finding if none was called."""
+    """A preset is a finding only if none of its functions was called."""
     first, second = report(target="a:f", preset="x", calls=0), report(target="a:g", preset="x", calls=0)
     assert names(first, second) == [("silent", "a:f")]
     assert names(first, report(target="a:g", preset="x", calls=1)) == []
 
 
 def test_every_finding_has_a_remedy() -> None:
-    """The documented names are all of them."""
+    """The documented findings are exactly those with a remedy."""
     assert tuple(REMEDIES) == FINDINGS == (
         "pending", "wrong", "silent", "outside", "ambiguous", "failed", "degraded",
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_every_finding_has_a_remedy() -> None:
 
 @pytest.mark.parametrize(("version", "is_named"), [("0.62b0", True), ("0.63b1", False), ("0.66b2", False)])
 def test_an_instrumentation_that_skips_new_processes_is_named(version: str, is_named: bool) -> None:
-    """Its workers do not load the library, and the remedy is another version."""
+    """Workers of that release do not load the library, so the remedy names another release."""
     (finding,) = find([report(state="pending", calls=0)], has_run=True, version=version)
     assert (f"opentelemetry-instrumentation {version} does not instrument" in finding.remedy) == is_named
     assert ("upgrade it to 0.63b1" in finding.remedy) == is_named

@@ -17,7 +17,7 @@ def write(folder: Path, name: str, *lines: list[dict[str, Any]] | str) -> None:
 
 
 def test_processes_are_added_up(tmp_path: Path) -> None:
-    """The last complete line of each process has its totals; a line that was cut by the end of a process is ignored."""
+    """The last complete line of each process has its totals; a line that was cut is ignored."""
     write(
         tmp_path, "1.jsonl", [observed()], [observed(calls=3, outcomes={"none": 1, "attributed": 2})], '[{"target": "t'
     )
@@ -41,7 +41,7 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
     ],
 )
 def test_a_target_is_active_if_it_is_active_anywhere(tmp_path: Path, states: list[str], expected: str) -> None:
-    """The master of a server does not import the application; the reason is that of the process with the state."""
+    """A server's master does not import the application, so one active process is enough."""
     for number, state in enumerate(states):
         write(tmp_path, f"{number}.jsonl", [observed(state=state, reason=f"because {state}")])
     observations = read_observations(tmp_path)

@@ -54,7 +54,7 @@ def explained(rows: list[Any], *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_the_deciding_rule_is_named(files: tuple[str, str]) -> None:
-    """Each earlier rule is listed with the condition that does not match."""
+    """Each earlier rule is listed with the condition that does not hold."""
     rows = [row({**FULL, "id": "k_ci_1"}), row(FULL), row(FULL, outcome="failed"), row(FULL, action=None)]
     rules = [one["rule"] for one in explained(rows, "--rules", files[0])]
     assert [(one["place"], one["name"], one["detail"]) for one in rules] == [
@@ -67,7 +67,7 @@ def test_the_deciding_rule_is_named(files: tuple[str, str]) -> None:
 
 
 def test_rows_about_a_key_are_full(files: tuple[str, str]) -> None:
-    """No rule decides then; rows without a key have no rule."""
+    """A row about a key is full without a rule, and a row without a key has no rule."""
     about = row(FULL)
     about["additional_fields"]["api_key"] = {"id": "k_2"}
     first, second = explained([about, row(None)], "--rules", files[0])
@@ -76,7 +76,7 @@ def test_rows_about_a_key_are_full(files: tuple[str, str]) -> None:
 
 
 def test_permissions_and_covering_scopes(files: tuple[str, str]) -> None:
-    """With a catalog a scope that it does not know covers nothing else, and the permissions are its own."""
+    """A scope that the catalog does not know covers only itself."""
     keys = [{**FULL, "scopes": scopes} for scopes in (["workspace:*"], ["*"], ["template:read", "ops:all"])]
     with_catalog = explained([row(key) for key in keys], "--catalog", files[1])
     assert [one["coverage"][0] for one in with_catalog] == [
@@ -117,7 +117,7 @@ def test_recorded_permissions_are_used_without_a_catalog() -> None:
     "fields", [json.dumps({"request_api_key": FULL}), {"request_api_key": FULL}, "", "{}", "null", None, 5, []]
 )
 def test_additional_fields_of_any_kind(fields: Any) -> None:
-    """They can be an object or JSON text; other values have no key."""
+    """Additional fields can be an object or a JSON string; other values have no key."""
     (one,) = explained([row(None, additional_fields=fields)])
     assert one["key_id"] == ("k_1" if isinstance(fields, (str, dict)) and "k_1" in str(fields) else None)
 
@@ -129,14 +129,14 @@ def test_a_row_can_be_the_additional_fields() -> None:
 
 
 def test_ambiguous_rows_name_no_key() -> None:
-    """They have neither rule nor permissions."""
+    """An ambiguous row has neither a rule nor permissions."""
     (one,) = explained([row({"ambiguous": True, "ids": ["k_1", "k_2"]})])
     assert (one["ambiguous"], one["key_id"], one["coverage"]) == (True, None, None)
     assert "key: ambiguous" in run([row({"ambiguous": True})]).stdout
 
 
 def test_broken_lines_are_reported(files: tuple[str, str]) -> None:
-    """The other rows are explained; each broken line is named on standard error, and the exit status is 2."""
+    """Other rows are explained, standard error names each broken line, and the exit status is 2."""
     result = run([row(FULL), "nope", "[1]", "", "[" * 100_000, row(None, additional_fields="{")], "--json")
     assert result.exit_code == 2
     assert len(json.loads(result.stdout)["rows"]) == 1
@@ -170,7 +170,7 @@ def test_lines_for_people(files: tuple[str, str]) -> None:
 
 
 def test_the_environment_is_read(files: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rules, catalog and member names are those of the service; an option overrides them."""
+    """Rules, catalog and member names come from the service's variables, and an option overrides them."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER", "rules")
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER_ARG", files[0])
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SCOPE_CATALOG", files[1])

@@ -16,7 +16,7 @@ def run(*arguments: str) -> Any:
 
 
 def test_all_presets_are_listed() -> None:
-    """Each has a line with its library; presets that fit come first."""
+    """Each preset has a line with its library, and presets that fit come first."""
     result = run()
     assert result.exit_code == 0
     head, *lines = result.output.splitlines()
@@ -29,7 +29,7 @@ def test_all_presets_are_listed() -> None:
 
 
 def test_one_preset_is_shown() -> None:
-    """Its library, its fields, its targets, and the line to copy."""
+    """The output has the library, the fields, the targets and the line to copy."""
     result = run("starlette")
     assert result.exit_code == 0
     assert "export OTEL_PYTHON_KEYAUDIT_PRESETS=starlette" in result.output
@@ -44,14 +44,14 @@ def test_a_preset_that_does_not_fit_says_why(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_unknown_preset_is_wrong_use() -> None:
-    """The nearest name is given."""
+    """The line names the nearest preset."""
     result = run("pyjtw")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "did you mean 'pyjwt'?" in result.stderr
 
 
 def test_json_has_every_preset() -> None:
-    """The document is that of programs: one object for each preset, with its targets."""
+    """The document has one object for each preset, with its targets."""
     document = json.loads(run("--json").stdout)
     assert document["format"] == "keyaudit-presets/1"
     assert [one["name"] for one in document["presets"]] == list(_registry.names())

@@ -16,14 +16,14 @@ RECENT = "2026-11-10T00:00:00Z"
 
 
 def test_scope_that_was_not_used() -> None:
-    """Another key shows that its use would be seen."""
+    """Another key shows that the use of the scope would be seen."""
     result = report(IN_USE)
     assert result.findings("unused_scope") == [("k_ci", None)]
     assert "workspace:read" in result.json["findings"][0]["detail"]
 
 
 def test_young_key_has_no_unused_finding() -> None:
-    """It was first seen less than ``--min-age`` before the end."""
+    """The key was first seen less than ``--min-age`` before the end."""
     rows = [row(full(CI), at=RECENT), *IN_USE[1:], subject(ApiKey("k_new", "new", ["workspace:read"]), at=RECENT)]
     assert report(rows).findings("unused_scope") == []
     assert report(rows).findings("unused_key") == []
@@ -32,7 +32,7 @@ def test_young_key_has_no_unused_finding() -> None:
 
 
 def test_key_that_was_never_used() -> None:
-    """A row about it tells that it exists. Its scopes are not listed beside it."""
+    """A row about the key shows that it exists; its scopes are not listed too."""
     idle = ApiKey("k_idle", "idle", ["workspace:create"])
     result = report([subject(idle), *IN_USE])
     assert result.findings("unused_key") == [("k_idle", None)]
@@ -40,7 +40,7 @@ def test_key_that_was_never_used() -> None:
 
 
 def test_key_that_was_not_used_in_the_period() -> None:
-    """It was used before."""
+    """The key was used only before the period."""
     stale = ApiKey("k_stale", "stale", ["workspace:create"])
     result = report([row(full(stale), at=EARLY), *IN_USE], "--since", "2026-11-01")
     assert result.findings("unused_key") == [("k_stale", None)]
@@ -48,7 +48,7 @@ def test_key_that_was_not_used_in_the_period() -> None:
 
 
 def test_key_whose_use_cannot_be_seen_is_not_called_unused() -> None:
-    """Nobody was seen to need its only permission."""
+    """No row shows that anybody needs the key's only permission."""
     silent = ApiKey("k_silent", "silent", ["template:read"])
     result = report([subject(silent), *IN_USE])
     assert result.findings("unused_key") == []
@@ -56,13 +56,13 @@ def test_key_whose_use_cannot_be_seen_is_not_called_unused() -> None:
 
 
 def test_deleted_key_is_not_called_unused() -> None:
-    """It cannot be used any more."""
+    """A deleted key cannot be used any more."""
     idle = ApiKey("k_idle", "idle", ["workspace:create"])
     assert report([subject(idle), subject(idle, "delete", LATE), *IN_USE]).findings("unused_key") == []
 
 
 def test_grant_beyond_the_scopes() -> None:
-    """The cause ``other`` of a granted decision; a denied one is only denied."""
+    """Only a granted decision with the cause ``other`` is a finding."""
     beyond = granted("workspace:delete", cause="other", missing=["workspace:delete"])
     result = report([row(full(CI, decisions=[beyond])), row(full(CI, decisions=[denied("a:b", cause="other")]))])
     assert result.findings("beyond_scopes") == [("k_ci", 1)]
@@ -70,7 +70,7 @@ def test_grant_beyond_the_scopes() -> None:
 
 
 def test_denied_decisions_are_one_finding_for_each_requirement() -> None:
-    """It counts them and names the first row."""
+    """The finding counts the decisions and names the first row."""
     decisions = [denied("workspace:delete")]
     rows = [row(full(CI, decisions=decisions, trace_id=f"{number:032x}")) for number in range(7)]
     result = report([*rows, row(full(CI, decisions=[denied("template:use")]))])
@@ -80,7 +80,7 @@ def test_denied_decisions_are_one_finding_for_each_requirement() -> None:
 
 
 def test_rows_without_a_key() -> None:
-    """Ambiguous rows are not among them."""
+    """Ambiguous rows are no rows without a key."""
     ambiguous = {"ambiguous": True, "ids": ["k_1", "k_2"], "trace_id": "a" * 32}
     result = report([row(full(CI)), row(None), row(None, additional_fields=None), row(ambiguous)])
     assert result.json["rows_without_key"] == 2
@@ -91,7 +91,7 @@ def test_rows_without_a_key() -> None:
 
 @pytest.mark.parametrize("name", ["request_api_key_unverified", "api_key_unverified"])
 def test_forged_member(name: str) -> None:
-    """The row's own key is named, and nothing of the forged member."""
+    """The finding names the row's own key and nothing of the forged member."""
     forged = {"id": "k_root", "scopes": ["*"], "detail": "full", "digest": "0" * 16}
     rows = [row(full(CI)), row(None)]
     for one in rows:
@@ -116,7 +116,7 @@ def test_forged_member(name: str) -> None:
     ],
 )
 def test_altered_snapshot(change: dict[str, Any]) -> None:
-    """Each member under the digest; the unaltered row beside it stays fine."""
+    """Each member under the digest is checked, and an unaltered row is fine."""
     result = report([row(full(CI)), row(full(CI) | change)])
     assert result.findings("altered") == [("k_ci", 2)]
 
@@ -139,35 +139,35 @@ def test_altered_subject() -> None:
 )
 @pytest.mark.parametrize("version", [None, "2026-11"])
 def test_genuine_snapshot_is_no_finding(key: ApiKey, version: str | None) -> None:
-    """With unknown scopes the row does not name the catalog, so versions of other rows are tried."""
+    """A row with unknown scopes does not name the catalog, so versions of other rows are tried."""
     other = ApiKey("k_other", "other", ["a:b"])
     result = report([row(full(key, version)), row(full(other, "2026-11"))])
     assert result.findings("altered") + result.findings("unverifiable") == []
 
 
 def test_cut_lists_cannot_be_verified() -> None:
-    """The digest covers the whole list."""
+    """The digest covers the whole list, so a cut list cannot be checked."""
     cut = full(CI) | {"scopes": ["workspace:create"], "scopes_count": 2}
     result = report([row(cut)])
     assert (result.findings("unverifiable"), result.findings("altered")) == ([("k_ci", 1)], [])
 
 
 def test_unknown_catalog_cannot_be_verified() -> None:
-    """Without scopes the row does not tell the version."""
+    """A row without scopes does not name the version of the catalog."""
     key = ApiKey("k", "k")
     result = report([row(full(key, "7"))])
     assert (result.findings("unverifiable"), result.findings("altered")) == ([("k", 1)], [])
 
 
 def test_digest_without_full_row() -> None:
-    """Once for each digest, whether the request or the subject names it."""
+    """Each digest is one finding, whether the request or the subject names it."""
     changed = ApiKey("k_ci", "ci-bot", ["workspace:read"])
     result = report([row(full(CI)), row(minimal(changed)), row(minimal(changed))])
     assert result.findings("unresolved") == [("k_ci", 2)]
 
 
 def test_findings_are_sorted() -> None:
-    """By kind, key and row."""
+    """Findings are sorted by kind, key and row."""
     rows = [row(full(CI) | {"name": "b"}), row(None), row(full(READER) | {"name": "a"}), *IN_USE]
     found = [(one["finding"], one["key_id"] or "", one["row"] or 0) for one in report(rows).json["findings"]]
     assert len(found) > 3
@@ -175,7 +175,7 @@ def test_findings_are_sorted() -> None:
 
 
 def test_fail_on_sets_the_exit_status() -> None:
-    """1 for such a finding, 0 for others."""
+    """The exit status is 1 for a selected finding and 0 for others."""
     text = lines(IN_USE)
     assert run("-", stdin=text).status == 0
     assert run("-", "--fail-on", "altered", stdin=text).status == 0

@@ -35,7 +35,7 @@ CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
     ],
 )
 def test_wrong_option(arguments: list[str], expected: str) -> None:
-    """Status 2, nothing on standard output, one line with the option, the value, and the nearest name."""
+    """A wrong option gives status 2, no output, and one line with option, value and nearest name."""
     result = run("-", *arguments, stdin="", as_json=False)
     assert (result.status, result.output) == (2, "")
     (line,) = result.errors.splitlines()
@@ -43,21 +43,21 @@ def test_wrong_option(arguments: list[str], expected: str) -> None:
 
 
 def test_source_is_required() -> None:
-    """One line too."""
+    """A missing source is reported in one line."""
     result = run(as_json=False)
     assert (result.status, len(result.errors.splitlines())) == (2, 1)
     assert "SOURCE" in result.errors
 
 
 def test_command_is_in_the_group() -> None:
-    """``otel-keyaudit report``."""
+    """The group has the command ``report``."""
     done = CliRunner().invoke(group, ["report", "-", "--format", "json"], input="")
     assert (done.exit_code, '"keyaudit-report/1"' in done.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(("period", "days"), [("90d", 90), ("2w", 14), ("48h", 2), ("2880m", 2)])
 def test_since_counts_back_from_now(period: str, days: int) -> None:
-    """Or from the end that is given."""
+    """The period counts back from now or from the given end."""
     now = datetime.now(timezone.utc)
     inside, outside = (now - timedelta(days=days, minutes=minutes) for minutes in (-5, 5))
     rows = [row(full(CI), at=inside.isoformat()), row(full(CI), at=outside.isoformat())]
@@ -67,7 +67,7 @@ def test_since_counts_back_from_now(period: str, days: int) -> None:
 
 
 def test_period_of_an_empty_input() -> None:
-    """Nothing is known of it."""
+    """The period of an empty input is unknown."""
     content = report([]).json
     assert content == {
         "format": "keyaudit-report/1", "from": None, "to": None, "rows": 0, "rows_without_key": 0, "rows_unreadable": 0,
@@ -76,14 +76,14 @@ def test_period_of_an_empty_input() -> None:
 
 
 def test_period_is_the_one_given() -> None:
-    """Times as RFC 3339."""
+    """The period is shown in RFC 3339."""
     content = report([row(full(CI))], "--since", "2026-10-01", "--until", "2026-12-01T06:30:00.5Z").json
     assert (content["from"], content["to"]) == ("2026-10-01T00:00:00Z", "2026-12-01T06:30:00.500000Z")
 
 
 @pytest.mark.parametrize("output_format", ["table", "json", "html"])
 def test_output_file(tmp_path: Path, output_format: str) -> None:
-    """It has what standard output would have, which stays empty."""
+    """The file has the whole output, and standard output stays empty."""
     path = tmp_path / "report"
     text = lines([row(full(CI))])
     printed = run("-", "--format", output_format, stdin=text, as_json=False)
@@ -93,7 +93,7 @@ def test_output_file(tmp_path: Path, output_format: str) -> None:
 
 
 def test_json_has_the_members_of_the_format() -> None:
-    """In this order, everything sorted."""
+    """The members are in the documented order, and every list is sorted."""
     result = report([row(full(CI))])
     assert result.json["keys"] == [
         {
@@ -112,5 +112,5 @@ def test_json_has_the_members_of_the_format() -> None:
 
 
 def test_nothing_is_said_on_standard_error() -> None:
-    """Progress is for terminals."""
+    """Without a terminal no progress is shown."""
     assert run("-", stdin=lines([row(full(CI))])).errors == ""

@@ -40,7 +40,7 @@ def test_row_without_decisions_uses_its_action_if_covered() -> None:
 
 
 def test_action_is_judged_by_the_snapshot_of_its_row() -> None:
-    """A scope that the key had then explains the action, even if it was taken away later."""
+    """A scope that the key had then explains the action, even if it was removed later."""
     before = ApiKey("k_ci", "ci-bot", ["workspace:*"])
     after = ApiKey("k_ci", "ci-bot", ["workspace:read"])
     rows = [row(full(before), "workspace:read", EARLY), row(full(after), "workspace:delete")]
@@ -137,14 +137,14 @@ def test_catalog_expands_scopes(catalog: Path) -> None:
 
 
 def test_catalog_is_found_in_the_environment(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable of the library's own option."""
+    """The report reads the variable of the library's option."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SCOPE_CATALOG", str(catalog))
     result = report([row(full(OPS))])
     assert len(result.scope("k_ops", "workspace:*")["not_observable"]) == 3
 
 
 def test_wildcard_without_catalog_has_the_permissions_of_the_input() -> None:
-    """Those that anybody was seen to need, and those that its own full row lists."""
+    """A wildcard stands for the permissions that anybody needed and those that its full row lists."""
     other = ApiKey("k_x", None, ["workspace:delete"])
     listing = full(OPS, "9") | {"effective_scope": {"permissions": ["workspace:list"], "catalog": "9"}}
     result = report([row(full(OPS)), row(full(other), "workspace:delete"), row(listing)])
@@ -171,7 +171,7 @@ def test_used_wildcard_uses_all_permissions_of_the_resource(catalog: Path) -> No
 
 
 def test_first_and_last_use_and_rows() -> None:
-    """In any order of the input."""
+    """The order of the input does not matter."""
     middle = "2026-05-05T05:05:05.250000Z"
     key = report([row(full(CI), at=middle), row(full(CI)), row(full(CI), at=EARLY)]).key("k_ci")
     assert (key["first_used"], key["last_used"], key["rows"]) == (EARLY, LATE, 3)
@@ -192,7 +192,7 @@ def test_earlier_rows_resolve_snapshots_and_tell_the_age() -> None:
 
 
 def test_rows_after_the_period_are_not_read() -> None:
-    """Neither rows nor snapshots; a date includes its whole day."""
+    """Neither rows nor snapshots after the period are read, and a date includes its whole day."""
     later = ApiKey("k_ci", "renamed", ["*"])
     rows = [row(full(CI)), row(full(later), at="2026-11-24T00:00:00Z")]
     result = report(rows, "--until", "2026-11-23")
@@ -218,5 +218,5 @@ def test_denials_count_once_a_request() -> None:
 
 
 def test_denied_row_without_decisions_is_a_denial() -> None:
-    """Its own outcome says so."""
+    """The row's own outcome says that it was denied."""
     assert report([row(full(CI), outcome="Denied"), row(full(CI))]).key("k_ci")["denials"] == 1

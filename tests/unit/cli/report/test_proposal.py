@@ -33,7 +33,7 @@ def scope(name: str, used: str = "", unused: str = "", hidden: str = "") -> Scop
     ],
 )  # fmt: skip
 def test_fewest_scopes_and_single_permissions(scopes: list[ScopeUse], expected: list[str]) -> None:
-    """Whole scopes where nothing in them is unused, single permissions of the others."""
+    """Whole scopes are proposed if nothing in them is unused, and single permissions otherwise."""
     assert propose(tuple(scopes)) == tuple(expected)
 
 
@@ -64,6 +64,6 @@ def test_proposal_is_enough_and_never_more(seed: int) -> None:
 
 
 def test_many_scopes_are_still_covered() -> None:
-    """Too many to compare every combination."""
+    """The proposal covers every permission, although there are too many combinations to compare."""
     scopes = tuple(scope(f"s{number:02}", f"p{number} p{number + 1} x{number}") for number in range(30))
     assert len(propose(scopes)) == 30

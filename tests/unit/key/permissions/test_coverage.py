@@ -115,7 +115,7 @@ def test_causes(
 
 @pytest.mark.parametrize("outcome", ["granted", "denied"])
 def test_without_key_or_requirement_the_cause_is_unknown(outcome: str) -> None:
-    """Nothing can be compared then."""
+    """Without a key or a requirement there is nothing to compare."""
     assert explain(outcome, ("a:read",), False, None, None, CATALOG) == Explanation("unknown")
     assert explain(outcome, (), False, None, ApiKey("k", scopes=["*"]), None) == Explanation("unknown")
 

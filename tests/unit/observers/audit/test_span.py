@@ -1,4 +1,4 @@
-"""The audit span: its name, parent, attributes and their types, and its part beside the server span."""
+"""The audit span: its name, parent and attributes, and its relation to the server span."""
 
 import asyncio
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def instrument(recorder: Recorder, app: Any, **options: Any) -> None:
 
 
 def test_the_event_is_on_the_span(recorder: Recorder, app: Any) -> None:
-    """An internal span named after the action, with the event as text, current while the write runs."""
+    """The internal span is named after the action, has the event as strings, and is current during the write."""
     instrument(recorder, app)
     app.record(app.Action.CREATE, "workspace", 42, True)
     (span,) = recorder.audit_spans()
@@ -85,7 +85,7 @@ def test_the_event_is_on_the_span(recorder: Recorder, app: Any) -> None:
 
 
 def test_a_span_without_an_action(recorder: Recorder, app: Any) -> None:
-    """Without an action the span is named audit."""
+    """Without an action the span is named ``audit``."""
     instrument(recorder, app)
     app.record()
     assert [span.name for span in recorder.audit_spans()] == ["audit"]
@@ -93,14 +93,14 @@ def test_a_span_without_an_action(recorder: Recorder, app: Any) -> None:
 
 @pytest.mark.parametrize(("outcome", "shown"), [(False, "false"), (404, "404"), ("Denied", "Denied"), (1.5, "1.5")])
 def test_an_outcome_is_text(recorder: Recorder, app: Any, outcome: object, shown: str) -> None:
-    """Whatever an outcome is, the attribute is text."""
+    """The attribute is a string for any outcome."""
     instrument(recorder, app)
     app.record("create", outcome=outcome)
     assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.audit.outcome"] == shown
 
 
 def test_a_write_that_raises(recorder: Recorder, app: Any) -> None:
-    """Its span has the class of the exception and status ERROR, never its text; the server span has neither."""
+    """The span has the class of the exception and status ERROR, never its message; the server span has neither."""
     instrument(recorder, app)
     with recorder.request(), pytest.raises(app.Failed):
         app.record("create", outcome=app.Failed("secret text"))
@@ -147,7 +147,7 @@ def test_the_names_and_types_of_all_key_attributes(recorder: Recorder, app: Any)
 
 
 def test_without_a_server_span_the_lists_are_on_the_audit_span(recorder: Recorder, app: Any) -> None:
-    """Where no server span holds the lists, the audit span does."""
+    """If no server span holds the lists, the audit span does."""
     instrument(recorder, app)
     with use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create")
@@ -157,7 +157,7 @@ def test_without_a_server_span_the_lists_are_on_the_audit_span(recorder: Recorde
 @pytest.mark.parametrize("sampler", ["always_full", "always_minimal"])
 @pytest.mark.parametrize("has_server_span", [True, False])
 def test_the_event_stands_beside_the_key(recorder: Recorder, app: Any, sampler: str, has_server_span: bool) -> None:
-    """Whatever there is of the key; and the next write's span has nothing of this one."""
+    """The event is there whatever is known of the key, and the next span has nothing of it."""
     instrument(recorder, app, sampler=sampler)
     with recorder.request() if has_server_span else nullcontext(), use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create", "workspace", "w_1")
@@ -186,7 +186,7 @@ def test_another_key_than_the_server_spans_has_its_lists_on_the_audit_span(recor
 
 
 def test_lists_come_with_the_first_full_write(recorder: Recorder, app: Any) -> None:
-    """With another sampler than always_full the server span has the lists as soon as one write is full."""
+    """With a sampler, the server span has the lists as soon as one write is full."""
     instrument(recorder, app, sampler="actions", sampler_arg="delete")
     seen: list[bool] = []
     with recorder.request() as span:
@@ -202,7 +202,7 @@ def test_lists_come_with_the_first_full_write(recorder: Recorder, app: Any) -> N
 
 
 def test_the_last_write_is_on_the_server_span(recorder: Recorder, app: Any) -> None:
-    """Without audit spans, the server span shows the last write; values that it lacks are overwritten."""
+    """Without audit spans the server span shows the last write, and values that it lacks are overwritten."""
     instrument(recorder, app, audit_spans=False)
     with recorder.request():
         app.record("create", "workspace", "w_1")
@@ -215,7 +215,7 @@ def test_the_last_write_is_on_the_server_span(recorder: Recorder, app: Any) -> N
 
 
 def test_an_ambiguous_request(recorder: Recorder, app: Any) -> None:
-    """Both spans name the ids; no detail, and what was shown of the first key is blanked."""
+    """Both spans have the ids and no detail, and attributes of the first key are overwritten."""
     instrument(recorder, app)
     with recorder.request():
         app.verify(app.Key("k_1"))
@@ -235,7 +235,7 @@ def test_an_ambiguous_request(recorder: Recorder, app: Any) -> None:
 
 
 def test_an_audit_span_is_a_child_of_the_span_around_it(recorder: Recorder, app: Any) -> None:
-    """It belongs where the write happens, in the request's trace."""
+    """The span is where the write happens, in the request's trace."""
     instrument(recorder, app)
     with recorder.request(), recorder.tracer.start_as_current_span("inner") as inner:
         app.record("create")
@@ -243,7 +243,7 @@ def test_an_audit_span_is_a_child_of_the_span_around_it(recorder: Recorder, app:
 
 
 def test_an_audit_span_after_the_server_span_is_in_its_trace(recorder: Recorder, app: Any) -> None:
-    """A background task runs inside the request, whose server span has ended; the lists are on that one."""
+    """A background task runs after its server span has ended, and that span keeps the lists."""
     instrument(recorder, app)
 
     async def respond(*_: Any) -> None:
@@ -268,7 +268,7 @@ def test_an_audit_span_after_the_server_span_is_in_its_trace(recorder: Recorder,
 def test_an_abandoned_write_leaves_the_current_span_as_it_was(
     recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture, elsewhere: bool
 ) -> None:
-    """Whoever closes it may have another context, in which there is nothing to undo."""
+    """The write can be closed in another context, in which there is nothing to restore."""
     recorder.instrument(audit_targets=[f"{app.__name__}:wait"])
     writing = app.wait("create")
     if elsewhere:
@@ -283,7 +283,7 @@ def test_an_abandoned_write_leaves_the_current_span_as_it_was(
 
 
 def test_a_wide_event_has_no_control_over_the_span_name(recorder: Recorder, app: Any) -> None:
-    """An action of control characters and lone surrogates is text that an exporter can encode."""
+    """An action of control characters and lone surrogates becomes a string that an exporter can encode."""
     instrument(recorder, app)
     app.record("a\x00\r\n\u2028\ud800%s{}")
     name = recorder.audit_spans()[0].name

@@ -50,7 +50,7 @@ def shown(recorder: Recorder) -> dict[str, Any]:
 
 
 def test_an_outcome_of_the_result_is_shown(recorder: Recorder, app: Any) -> None:
-    """It is on the audit span; the row's detail was chosen before."""
+    """The outcome is on the audit span, after the row's detail was chosen."""
     target = f"{app.__name__}:record?outcome=return.status"
     recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
@@ -60,7 +60,7 @@ def test_an_outcome_of_the_result_is_shown(recorder: Recorder, app: Any) -> None
 
 
 def test_an_outcome_of_the_exception_is_shown(recorder: Recorder, app: Any) -> None:
-    """An outcome may be told from whether the write raised."""
+    """An outcome can depend on whether the write raised."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?outcome=exc|if:failure,success"])
     app.record("create", {})
     with pytest.raises(LookupError):
@@ -70,7 +70,7 @@ def test_an_outcome_of_the_exception_is_shown(recorder: Recorder, app: Any) -> N
 
 
 def test_an_outcome_function_sees_how_the_write_ended(recorder: Recorder, app: Any) -> None:
-    """A function of the user's tells the outcome from the exception."""
+    """A function of the user derives the outcome from the exception."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: "failed" if call.exc else "success")
     recorder.instrument(audit_targets=[target])
     with pytest.raises(LookupError):
@@ -79,7 +79,7 @@ def test_an_outcome_function_sees_how_the_write_ended(recorder: Recorder, app: A
 
 
 def test_an_outcome_function_may_need_the_result(recorder: Recorder, app: Any) -> None:
-    """That it cannot tell before the write is no fault."""
+    """A function that needs the result is no failure before the write."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.result.status)
     recorder.instrument(audit_targets=[target])
     app.record("create", {}, app.Answer(204))
@@ -88,7 +88,7 @@ def test_an_outcome_function_may_need_the_result(recorder: Recorder, app: Any) -
 
 
 def test_an_outcome_function_of_the_arguments_chooses_the_detail(recorder: Recorder, app: Any) -> None:
-    """Where it tells a failure from the arguments alone, the row is full."""
+    """If it finds a failure in the arguments, the row is full."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.args["outcome"])
     recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
@@ -97,7 +97,7 @@ def test_an_outcome_function_of_the_arguments_chooses_the_detail(recorder: Recor
 
 
 def test_action_of_the_result_names_the_audit_span(recorder: Recorder, app: Any) -> None:
-    """An action that only the result tells names the span at its end."""
+    """The action is set on the span at its end if only the result has it."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"])
     with recorder.request():
         app.record("x", {}, app.Answer(200, "delete"))
@@ -106,7 +106,7 @@ def test_action_of_the_result_names_the_audit_span(recorder: Recorder, app: Any)
 
 
 def test_an_action_of_the_result_needs_no_audit_span(recorder: Recorder, app: Any) -> None:
-    """Without one it is on the server span all the same."""
+    """Without an audit span the action is on the server span."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?action=return.verb"], audit_spans=False)
     with recorder.request():
         app.record("x", {}, app.Answer(200, "delete"))
@@ -123,7 +123,7 @@ def test_an_action_of_the_result_needs_no_audit_span(recorder: Recorder, app: An
     ],
 )  # fmt: skip
 def test_a_failed_outcome_makes_the_row_full(recorder: Recorder, app: Any, outcome: object, detail: str) -> None:
-    """An outcome that counts as failed is always full, whatever the action."""
+    """A failed outcome is always full, whatever the action."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="actions", sampler_arg="delete")
     with use_key(KEY):
         app.record("create", {}, outcome)
@@ -131,7 +131,7 @@ def test_a_failed_outcome_makes_the_row_full(recorder: Recorder, app: Any, outco
 
 
 def test_a_builder_returns_a_copy_with_the_key(recorder: Recorder, app: Any) -> None:
-    """With fields=return the key is merged into a copy of what the function returns."""
+    """With ``fields=return`` the key is merged into a copy of the result."""
     recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return"])
     with use_key(KEY):
         row = app.build("create")
@@ -149,7 +149,7 @@ def test_a_coroutine_builds_fields(recorder: Recorder, app: Any) -> None:
 
 
 def test_the_result_of_a_builder_chooses_its_detail(recorder: Recorder, app: Any) -> None:
-    """With fields=return, action and outcome of the result count for the detail, and are on both spans."""
+    """Action and outcome of the result choose the detail, and are on both spans."""
     target = f"{app.__name__}:build?fields=return&action=return.action&outcome=return.status"
     recorder.instrument(audit_targets=[target], sampler="actions", sampler_arg="delete")
     with recorder.request(), use_key(KEY):
@@ -161,7 +161,7 @@ def test_the_result_of_a_builder_chooses_its_detail(recorder: Recorder, app: Any
 
 
 def test_a_builder_that_raises_is_a_failed_write(recorder: Recorder, app: Any) -> None:
-    """There was a key, and there is no row that could be given it."""
+    """There was a key, and there is no row that could receive it."""
     recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return&outcome=exc|if:failed,ok"])
     with use_key(KEY), pytest.raises(LookupError):
         app.build("create", LookupError())
@@ -181,7 +181,7 @@ def test_a_builder_that_raises_is_a_failed_write(recorder: Recorder, app: Any) -
 def test_a_when_function_decides_about_a_builder_that_raises(
     recorder: Recorder, app: Any, when: Any, failed: int
 ) -> None:
-    """What can be told without the result is; else the call counts as meant, and nothing is wrong with that."""
+    """The function decides without the result if it can; otherwise the call counts, without a failure."""
     recorder.instrument(audit_targets=[AuditTarget(f"{app.__name__}:build", fields="return", when=when)])
     with use_key(KEY), pytest.raises(LookupError):
         app.build("create", LookupError())
@@ -191,7 +191,7 @@ def test_a_when_function_decides_about_a_builder_that_raises(
 
 
 def test_a_builder_of_something_else_is_untouched(recorder: Recorder, app: Any) -> None:
-    """An object that cannot be given members is returned itself."""
+    """An object that cannot receive members is returned itself."""
     recorder.instrument(audit_targets=[f"{app.__name__}:typed?fields=return"])
     with use_key(KEY):
         assert type(app.typed("create")) is app.Answer
@@ -200,7 +200,7 @@ def test_a_builder_of_something_else_is_untouched(recorder: Recorder, app: Any) 
 
 
 def test_the_sampler_is_asked_once_for_both_keys(recorder: Recorder, app: Any) -> None:
-    """One question per write that has a key or a subject; none for a write that has neither."""
+    """The sampler is asked once per write with a key or a subject, and not at all otherwise."""
     events: list[AuditEvent] = []
 
     def sampler(event: AuditEvent) -> Detail:
@@ -221,7 +221,7 @@ def test_the_sampler_is_asked_once_for_both_keys(recorder: Recorder, app: Any) -
 
 @pytest.mark.parametrize("answer", ["full", None, True, object()])
 def test_a_sampler_that_answers_something_else_means_full(recorder: Recorder, app: Any, answer: object) -> None:
-    """What is neither Detail.FULL nor Detail.MINIMAL is a failure of the sampler: full, and counted."""
+    """Any other result than ``Detail.FULL`` and ``Detail.MINIMAL`` is a counted failure, and the row is full."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler=lambda event: answer)
     with use_key(KEY):
         app.record("create", {})
@@ -230,7 +230,7 @@ def test_a_sampler_that_answers_something_else_means_full(recorder: Recorder, ap
 
 
 def test_a_sampler_that_cannot_be_loaded_means_full(recorder: Recorder, app: Any) -> None:
-    """Its package exists, its module turns out not to: every row is full, and each is counted."""
+    """Its package exists but its module does not: every row is full, and each failure is counted."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="email.nothing_here:sampler")
     with use_key(KEY):
         app.record("create", {})
@@ -241,7 +241,7 @@ def test_a_sampler_that_cannot_be_loaded_means_full(recorder: Recorder, app: Any
 
 @pytest.mark.parametrize("audit_spans", [True, False])
 def test_on_change_writes_a_snapshot_in_full_once(recorder: Recorder, app: Any, audit_spans: bool) -> None:
-    """The first row of a snapshot is full, the following ones refer to it; another snapshot is full again."""
+    """The first row of a snapshot is full, the next rows refer to it, and another snapshot is full again."""
     targets = [f"{app.__name__}:record"]
     recorder.instrument(audit_targets=targets, sampler="on_change", audit_spans=audit_spans)
     for key in (KEY, KEY, KEY, ApiKey("k_1", scopes=["a:write"]), KEY):
@@ -252,7 +252,7 @@ def test_on_change_writes_a_snapshot_in_full_once(recorder: Recorder, app: Any, 
 
 
 def test_on_change_counts_only_what_was_written(recorder: Recorder, app: Any) -> None:
-    """A row that could not be given its key, or whose write raised, leaves the next one full."""
+    """After a row that could not receive its key, or whose write raised, the next row is full."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="on_change")
     with use_key(KEY):
         app.record("create", ["no object"])
@@ -264,8 +264,8 @@ def test_on_change_counts_only_what_was_written(recorder: Recorder, app: Any) ->
     assert "sampling" not in [stage for stage, _ in recorder.errors()]
 
 
-def test_an_audit_call_that_is_not_meant_is_untouched(recorder: Recorder, app: Any) -> None:
-    """Its fields are the caller's own object, it has no span, and it is no write."""
+def test_an_excluded_audit_call_is_untouched(recorder: Recorder, app: Any) -> None:
+    """``when`` excludes the call, so its fields are the caller's object and it has no span and no count."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?when=args.action|is:api.*"])
     fields: dict[str, object] = {}
     with recorder.request(), use_key(KEY):
@@ -278,7 +278,7 @@ def test_an_audit_call_that_is_not_meant_is_untouched(recorder: Recorder, app: A
 
 
 def test_an_audit_when_that_cannot_be_read_is_counted(recorder: Recorder, app: Any) -> None:
-    """It passes through, as if it were no target, and is counted as degraded."""
+    """The call passes through as if it were no target, and is counted as degraded."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?when=args.action.kind"])
     app.record("create", {})
     assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
@@ -286,7 +286,7 @@ def test_an_audit_when_that_cannot_be_read_is_counted(recorder: Recorder, app: A
 
 
 def test_a_when_of_the_result_passes_through_without_a_trace(recorder: Recorder, app: Any) -> None:
-    """Where only the result tells, a call that is not meant starts no span that would never end."""
+    """A call that ``when`` excludes by its result starts no span."""
     recorder.instrument(
         audit_targets=[f"{app.__name__}:build?fields=return&when=return.action|is:api.*"],
     )
@@ -301,7 +301,7 @@ def test_a_when_of_the_result_passes_through_without_a_trace(recorder: Recorder,
 
 
 def test_a_builder_that_raises_counts_although_when_needs_its_result(recorder: Recorder, app: Any) -> None:
-    """A when that needs the result of a call that raised counts as truthy: the write is counted, its span says why."""
+    """A ``when`` that needs the result counts as true after an exception, so the write is counted."""
     recorder.instrument(
         audit_targets=[f"{app.__name__}:build?fields=return&when=return.action"],
     )
@@ -312,7 +312,7 @@ def test_a_builder_that_raises_counts_although_when_needs_its_result(recorder: R
 
 
 def test_no_span_is_started_late_where_none_is_wanted(recorder: Recorder, app: Any) -> None:
-    """Also not for a call that raises before its result could tell whether it is meant."""
+    """Without audit spans no span starts, even if the call raises before ``when`` can decide."""
     recorder.instrument(audit_targets=[f"{app.__name__}:build?fields=return&when=return.action"], audit_spans=False)
     with use_key(KEY):
         assert app.build("api.create")["request_api_key"]["id"] == "k_1"

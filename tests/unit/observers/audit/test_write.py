@@ -1,4 +1,4 @@
-"""What happens around a call that writes an audit row: the row it is given, and how the write is counted."""
+"""A call that writes an audit row: the row that it receives, and how the write is counted."""
 
 import threading
 from contextvars import copy_context
@@ -98,7 +98,7 @@ def test_without_a_key_nothing_is_added(recorder: Recorder, app: Any) -> None:
 
 
 def test_outside_of_a_request_nothing_is_attributed(recorder: Recorder, app: Any) -> None:
-    """Without a request there is no key, except one that is set by hand."""
+    """Without a request only a key that is set by hand is attributed."""
     instrument(recorder, app)
     app.verify("k_1")
     app.record("create", {})
@@ -109,7 +109,7 @@ def test_outside_of_a_request_nothing_is_attributed(recorder: Recorder, app: Any
 
 
 def test_two_keys_are_ambiguous(recorder: Recorder, app: Any) -> None:
-    """A request that showed two keys names both in the row, and chooses neither."""
+    """The row has both ids and chooses neither."""
     instrument(recorder, app)
     with recorder.request():
         app.verify("k_1")
@@ -124,7 +124,7 @@ def test_two_keys_are_ambiguous(recorder: Recorder, app: Any) -> None:
 def test_fields_that_cannot_be_changed_are_untouched(
     recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Anything that is no object stays what it is, is counted and logged once, and the write happens."""
+    """Anything but an object stays as it is, is counted and logged once, and is written."""
     instrument(recorder, app)
     fields = ["not", "an", "object"]
     with recorder.request():
@@ -141,7 +141,7 @@ def test_fields_that_cannot_be_changed_are_untouched(
 
 
 def test_a_forged_member_is_kept_aside(recorder: Recorder, app: Any) -> None:
-    """A client's own member of the reserved name keeps its value under another name, and is counted."""
+    """A client's own member of the reserved name keeps its value under another name and is counted."""
     instrument(recorder, app)
     app.record("create", {"request_api_key": {"id": "forged"}})
     assert app.ROWS == [{"request_api_key_unverified": {"id": "forged"}}]
@@ -149,7 +149,7 @@ def test_a_forged_member_is_kept_aside(recorder: Recorder, app: Any) -> None:
 
 
 def test_an_unreadable_audit_field_is_counted_once(recorder: Recorder, app: Any) -> None:
-    """Two fields that cannot be read are one degraded call, and the row has its key all the same."""
+    """Two unreadable fields are one degraded call, and the row has its key."""
     instrument(recorder, app, "write?fields=args.fields&action=args.event.action&resource_id=args.event.target")
     with recorder.request():
         app.verify("k_1")
@@ -160,7 +160,7 @@ def test_an_unreadable_audit_field_is_counted_once(recorder: Recorder, app: Any)
 
 
 def test_a_field_may_be_a_function(recorder: Recorder, app: Any) -> None:
-    """A typed target takes functions, which get the call."""
+    """A typed target takes functions, which receive the call."""
     name = app.__name__
     target = AuditTarget(f"{name}:write", fields="args.fields", action=lambda call: f"event.{call.args['event'].verb}")
     recorder.instrument(audit_targets=[target])
@@ -169,7 +169,7 @@ def test_a_field_may_be_a_function(recorder: Recorder, app: Any) -> None:
 
 
 def test_an_action_that_is_no_text_is_refused(recorder: Recorder, app: Any) -> None:
-    """An object in place of an action is never turned into text."""
+    """An object as the action is never converted to a string."""
     instrument(recorder, app)
     app.record(object(), {})
     assert recorder.audit_spans()[0].name == "audit"
@@ -177,7 +177,7 @@ def test_an_action_that_is_no_text_is_refused(recorder: Recorder, app: Any) -> N
 
 
 def test_a_write_after_the_end_of_its_request(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It gets no key, counts as failed, and is logged once with the remedy."""
+    """The row gets no key, counts as failed, and is logged once with the remedy."""
     instrument(recorder, app)
     with recorder.request():
         app.verify("k_1")
@@ -196,7 +196,7 @@ def test_a_write_after_the_end_of_its_request(recorder: Recorder, app: Any, capl
 
 
 def test_a_thread_that_inherits_the_context_writes_for_its_request(recorder: Recorder, app: Any) -> None:
-    """A worker thread that runs in a copy of the context writes rows of its own request."""
+    """A worker thread in a copy of the context writes rows of its request."""
     instrument(recorder, app)
     with recorder.request():
         app.verify("k_1")
@@ -207,7 +207,7 @@ def test_a_thread_that_inherits_the_context_writes_for_its_request(recorder: Rec
 
 
 def test_a_row_does_not_depend_on_trace_sampling(app: Any) -> None:
-    """A dropped trace still has ids, which the row names; nothing is exported."""
+    """A dropped trace has ids, which the row names, and nothing is exported."""
     recorder = Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
     instrument(recorder, app)
     with recorder.request():
@@ -221,7 +221,7 @@ def test_a_row_does_not_depend_on_trace_sampling(app: Any) -> None:
 
 
 def test_a_row_without_any_span_has_no_location(recorder: Recorder, app: Any) -> None:
-    """Where there is no span there are no trace ids."""
+    """Without a span the row has no trace ids."""
     instrument(recorder, app, tracer_provider=NoOpTracerProvider())
     with use_key(ApiKey("k_1")):
         app.record("create", {})
@@ -229,7 +229,7 @@ def test_a_row_without_any_span_has_no_location(recorder: Recorder, app: Any) ->
 
 
 def test_without_audit_spans_a_row_names_the_server_span(recorder: Recorder, app: Any) -> None:
-    """With audit_spans off, the row is written in the server span."""
+    """The row has the ids of the server span."""
     instrument(recorder, app, audit_spans=False)
     with recorder.request() as span:
         app.verify("k_1")

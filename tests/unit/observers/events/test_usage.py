@@ -30,7 +30,7 @@ def counted(sent: Sent) -> Iterator[Usage]:
 
 
 def test_a_key_with_many_permissions_is_sent_early(counted: Usage, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its event comes at once; the other keys wait."""
+    """The event of this key is sent at once, and the other keys wait."""
     monkeypatch.setattr(usage, "MAX_PERMISSIONS", 2)
     counted.decided(ApiKey("k_1"), Decision(("a:read",), "granted"))
     counted.authenticated(ApiKey("k_2"))
@@ -45,7 +45,7 @@ def test_a_key_with_many_permissions_is_sent_early(counted: Usage, sent: Sent, m
 
 
 def test_many_keys_are_sent_early(counted: Usage, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them are sent, and none twice."""
+    """All keys are sent, and none twice."""
     monkeypatch.setattr(usage, "MAX_KEYS", 2)
     for number in (1, 2, 3, 4):
         counted.authenticated(ApiKey(f"k_{number}"))

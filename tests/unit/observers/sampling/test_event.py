@@ -24,7 +24,7 @@ def test_actions() -> None:
     ],
 )
 def test_resource(event: AuditEvent, resource: str | None) -> None:
-    """It needs type and id."""
+    """A resource needs a type and an id."""
     assert event.resource == resource
 
 

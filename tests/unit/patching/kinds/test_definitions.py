@@ -1,4 +1,4 @@
-"""Definitions inside a function are targets: every function that is made from them is observed."""
+"""Targets can name definitions inside a function, and every function that is made from them is observed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ MAKE: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", MAKE)
 def test_functions_made_before_and_after_are_observed(shop: ModuleType, name: str) -> None:
-    """With the arguments of the call and the free variables of the very function."""
+    """Calls are observed with their arguments and the free variables of the called function."""
     early = MAKE[name](shop, "a")
     codes = _codes(shop)
     with observed(shop, name) as observer:
@@ -126,7 +126,7 @@ def _codes(shop: ModuleType) -> list[int]:
 
 
 def test_a_function_made_while_observed_is_described_as_before(shop: ModuleType) -> None:
-    """Its name, its documentation, its defaults and its source."""
+    """Its name, docstring, defaults and source are as before."""
     before = shop.require_scope("a")
     told = [before.__name__, before.__qualname__, before.__doc__, before.__defaults__, before.__kwdefaults__]
     with observed(shop, "require_scope.<locals>.dependency"):
@@ -137,7 +137,7 @@ def test_a_function_made_while_observed_is_described_as_before(shop: ModuleType)
 
 
 def test_the_original_function_has_the_free_variables(shop: ModuleType) -> None:
-    """An observer can read them."""
+    """An observer can read the free variables."""
     seen: list[Any] = []
 
     class Reading(Observer):
@@ -174,7 +174,7 @@ def test_a_definition_that_does_not_exist_is_wrong(shop: ModuleType, name: str, 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2), (2, 0, 3, 1)])
 def test_several_targets_of_one_factory_are_undone_in_any_order(shop: ModuleType, order: tuple[int, ...]) -> None:
-    """The factory itself, a definition, a definition inside it, and one function that was made before."""
+    """The factory, its definitions and a function that was made before are restored in any order."""
     check = shop.require_api_key("a")(len)
     vars(shop)["check"] = check
     before = shop.require_api_key.__code__, check.__code__
@@ -203,7 +203,7 @@ def test_several_targets_of_one_factory_are_undone_in_any_order(shop: ModuleType
 
 
 def test_a_function_that_calls_itself_can_be_collected(shop: ModuleType) -> None:
-    """Its code does not keep it alive, also with the trampoline."""
+    """Neither its code nor the trampoline keeps the function alive."""
     import weakref  # noqa: PLC0415
 
     function = shop.recursive("a")
@@ -218,7 +218,7 @@ def test_a_function_that_calls_itself_can_be_collected(shop: ModuleType) -> None
 
 
 def test_three_hundred_functions_are_found_in_one_pass(shop: ModuleType) -> None:
-    """In a heap of 300,000 objects, where each pass takes its time, they cost about as much as three."""
+    """In a heap of 300,000 objects, 300 functions cost about as much as three."""
     heap = [[number] for number in range(300_000)]
     made = [shop.require_scope(number) for number in range(3)]
     took_three, _ = _found(shop, made)
@@ -241,7 +241,7 @@ def _found(shop: ModuleType, made: list[FunctionType]) -> tuple[float, set[CodeT
 
 
 def test_the_form_of_a_returned_function_names_the_target(shop: ModuleType) -> None:
-    """For a function, a coroutine function and a class, also behind ``functools.wraps``; for nothing else."""
+    """Functions, coroutine functions and classes are described, also through ``functools.wraps``."""
     shop.__dict__["__name__"] = "shop"
     decorate = shop.require_api_key("a")
     assert locals_form(shop.require_scope, shop.require_scope("a")) == "shop:require_scope.<locals>.dependency"

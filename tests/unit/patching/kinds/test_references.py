@@ -1,4 +1,4 @@
-"""Places that hold an object are found and changed; references that cannot be changed are counted."""
+"""References to an object are found and replaced, and references that cannot be replaced are counted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def cached_in(module: Any) -> Any:
 
 
 def test_an_object_without_code_is_exchanged_wherever_it_is_held() -> None:
-    """A cached function in containers, cells, slots, instances, classes and foreign wrappers is reached, and back."""
+    """References in containers, cells, slots, instances, classes and foreign wrappers are replaced and restored."""
     module = ModuleType("module")
     places = Places(cached_in(module))
     original = module.f
@@ -86,7 +86,7 @@ def test_an_object_without_code_is_exchanged_wherever_it_is_held() -> None:
 
 
 def test_a_cached_method_is_exchanged_in_its_class() -> None:
-    """The class takes note, also where it has looked the method up before; instances and subclasses follow."""
+    """The class forgets its cached look-up, and instances and subclasses follow."""
 
     class Tokens:
         @functools.lru_cache  # noqa: B019 - what is tested
@@ -131,7 +131,7 @@ bound_partial = functools.partial(verify_cached, "k_1")
 
 
 def test_proxies_pickle_and_copy_like_what_they_stand_for() -> None:
-    """A cached function goes by its name and is its own copy; a partial goes by its parts."""
+    """A cached function is pickled by its name and is its own copy; a partial is pickled by its parts."""
     module = ModuleType("module")
     module.__dict__.update(globals())
     original = cached
@@ -149,7 +149,7 @@ def test_proxies_pickle_and_copy_like_what_they_stand_for() -> None:
 
 
 def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
-    """Looking for references runs no code of the application."""
+    """The search for references runs no code of the application."""
 
     class Hostile:
         def __getattribute__(self, name: str) -> Any:
@@ -182,7 +182,7 @@ def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
 
 
 def test_a_class_that_is_not_shown_is_left_alone() -> None:
-    """After ``gc.freeze()`` a class may be hidden while its dict is not: changed there, its caches would not know."""
+    """After ``gc.freeze()`` a class may be hidden while its dict is not; changing the dict would leave stale caches."""
 
     def function() -> None: ...
 
@@ -237,7 +237,7 @@ def slotted(value: object) -> SlottedHolder:
 def test_a_place_is_changed_if_it_still_holds_what_was_found_there(
     kind: str, holder: Callable[[object], Any], key: object, read: Callable[[Any], object]
 ) -> None:
-    """What somebody else has put there in between stays, and either way it is done."""
+    """A value that somebody else has put there in between stays."""
     wanted, other, stand_in = make_cached(), make_cached(), make_cached()
     untouched, changed = holder(other), holder(wanted)
     for one in (untouched, changed):
@@ -247,13 +247,13 @@ def test_a_place_is_changed_if_it_still_holds_what_was_found_there(
 
 @pytest.mark.parametrize("holder", [{}, [], deque()])
 def test_a_place_that_is_gone_stays_so(holder: Any) -> None:
-    """A container that has become shorter is not made longer."""
+    """A container that has become shorter is not extended."""
     assert Place("item", holder, 0).put(make_cached(), expected=make_cached())
     assert len(holder) == 0
 
 
 def test_what_cannot_be_changed_is_counted() -> None:
-    """Each tuple, frozen set, partial and compiled wrapper that it is only passed to."""
+    """Each tuple, frozen set, partial and compiled wrapper that holds the object is counted."""
     wanted = make_cached()
     before = unreached(wanted)
     kept: list[object] = [(wanted,), (wanted, wanted)]
@@ -264,7 +264,7 @@ def test_what_cannot_be_changed_is_counted() -> None:
 
 
 def test_what_needs_no_change_is_not_counted() -> None:
-    """A key of a dict is equal to what stands for it; a method of its own, and a frame, call nothing."""
+    """A dict key equals its replacement, and a method of the object and a frame call nothing."""
 
     def frame_of(one: Any) -> Any:
         return one and sys._getframe()
@@ -280,7 +280,7 @@ def test_what_needs_no_change_is_not_counted() -> None:
 
 
 def test_an_instance_that_does_not_count() -> None:
-    """Neither it nor its attributes."""
+    """Neither the instance nor its attributes are counted."""
     wanted = make_cached()
     instance, other = SimpleNamespace(f=wanted), SimpleNamespace(f=wanted)
     everywhere, but_one = (len(references_to([wanted], besides=one)[0].places) for one in ((), (instance,)))
@@ -291,7 +291,7 @@ def test_an_instance_that_does_not_count() -> None:
 
 
 def test_references_that_stay_are_told_by_what_was_put_on() -> None:
-    """Those to the object inside a static method count beside those to the static method itself."""
+    """References to the function inside a static method count beside those to the static method."""
 
     class Tokens:
         get = staticmethod(make_cached())

@@ -1,4 +1,4 @@
-"""What stands for a callable without Python code is called, bound and copied as that one is."""
+"""The proxy of a callable without Python code is called, bound and copied like the original."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def opened(kind: str, key: str) -> Iterator[str]:
     "make", [lambda: partial(check, "a", more=1), lambda: partial(Vault().check, "a", more=1), lambda: max]
 )
 def test_a_call_has_the_arguments_that_it_always_had(make: Callable[[], Any]) -> None:
-    """Those of a partial come first, and its keywords give way to those of the call."""
+    """The partial's own arguments come first, and its keywords give way to those of the call."""
     original = make()
     proxy = Replacement(original)
     calls: list[Any] = [(("b",), {}), (("b", "c"), {}), ((), {"key": "b"}), (("b",), {"more": 2, "other": 3})]
@@ -57,7 +57,7 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 
 def test_a_call_is_seen_as_one_of_what_is_called_in_the_end() -> None:
-    """Of a partial of a method, with the object and all arguments; a call that does not fit is none."""
+    """A partial of a method is observed with the object and all arguments; a call that does not fit is not observed."""
     vault = Vault()
     module = SimpleNamespace(check=partial(vault.check, "a"))
     with observed(module, "check") as observer:
@@ -69,7 +69,7 @@ def test_a_call_is_seen_as_one_of_what_is_called_in_the_end() -> None:
 
 
 def test_what_a_coroutine_or_a_generator_gives_is_seen() -> None:
-    """A partial of one is called as one, and so is a generator function that has a cache around it."""
+    """A partial of a coroutine or generator function, and a cached one, are observed until their end."""
     module = SimpleNamespace(looked_up=partial(looked_up, "a"), opened=partial(opened, "a"), cached=lru_cache(opened))
     with observed(module, "looked_up") as lookups, observed(module, "opened") as openings:
         assert asyncio.run(module.looked_up("b")) == "a b"
@@ -81,7 +81,7 @@ def test_what_a_coroutine_or_a_generator_gives_is_seen() -> None:
 
 
 def test_it_becomes_a_method_where_the_original_does() -> None:
-    """A method of C does, in a way of its own; what is no descriptor stays what it is."""
+    """A method in C becomes one in its own way, and an object without descriptor stays one."""
 
     class Name(str):
         __slots__ = ()
@@ -94,7 +94,7 @@ def test_it_becomes_a_method_where_the_original_does() -> None:
 
 
 def test_a_copy_shares_with_its_surroundings_what_the_original_does() -> None:
-    """In a deep copy of both, what a partial holds is the copy of what stands beside it."""
+    """In a deep copy the partial holds the copy of the object beside it."""
     shared: Any = []
     proxy, beside = copy.deepcopy((Replacement(partial(check, shared)), shared))
     assert beside is not shared

@@ -1,4 +1,4 @@
-"""A plain function that returns something to be awaited is followed until that ends."""
+"""A plain function that returns an awaitable is observed until the awaitable ends."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ KINDS: dict[str, Callable[[str], Awaitable[str]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_result_of_an_awaitable_is_the_result_of_the_call(kind: str) -> None:
-    """The call is not concluded before that."""
+    """The call is concluded only when the awaitable ends."""
     module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_the_result_of_an_awaitable_is_the_result_of_the_call(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exception_of_an_awaitable_is_the_exception_of_the_call(kind: str) -> None:
-    """The application gets the very same one."""
+    """The application gets the identical exception."""
     module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:
@@ -185,7 +185,7 @@ def test_a_cancelled_awaitable_is_seen_as_cancelled(kind: str) -> None:
 
 
 def test_a_future_is_the_very_future() -> None:
-    """The event loop knows futures by identity; also a Future that is done already, and one of an executor."""
+    """The event loop compares futures by identity, so a finished Future and one of an executor stay themselves."""
     futures: list[Any] = []
 
     def done(outcome: object) -> concurrent.futures.Future[object]:
@@ -208,7 +208,7 @@ def test_a_future_is_the_very_future() -> None:
 
 
 def test_a_done_future_is_concluded_at_once() -> None:
-    """Awaiting it does not pause, so that nothing may come later."""
+    """Awaiting a finished Future does not pause, so the call ends at once."""
 
     def done(key: str) -> asyncio.Future[str]:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -228,7 +228,7 @@ def test_a_done_future_is_concluded_at_once() -> None:
 
 
 def test_the_end_of_a_future_is_seen_in_the_context_of_its_call() -> None:
-    """Whoever completes the Future may be in another request."""
+    """The Future may be completed in another request."""
     seen: list[str] = []
     module = SimpleNamespace(verify=lambda futures: futures[0])
 
@@ -255,7 +255,7 @@ def test_the_end_of_a_future_is_seen_in_the_context_of_its_call() -> None:
 
 
 def test_an_exception_that_nobody_retrieves_is_still_reported(caplog: pytest.LogCaptureFixture) -> None:
-    """Looking at a Future does not count as retrieving its exception."""
+    """Observing a Future does not count as retrieving its exception."""
     module = SimpleNamespace(verify=as_future)
 
     async def main() -> None:
@@ -273,7 +273,7 @@ def test_an_exception_that_nobody_retrieves_is_still_reported(caplog: pytest.Log
 
 
 def test_a_coroutine_looks_like_the_coroutine_that_it_follows() -> None:
-    """By its class, its name, its code and its state, to ``inspect``, ``asyncio`` and the abstract classes."""
+    """Its class, name, code and state are the same for ``inspect``, ``asyncio`` and the abstract classes."""
     module = SimpleNamespace(verify=plain(look_up))
     with observed(module, "verify"):
         coroutine = module.verify("k_1")
@@ -291,7 +291,7 @@ def test_a_coroutine_looks_like_the_coroutine_that_it_follows() -> None:
 
 
 def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
-    """The first use by ``await`` concludes the call; further ones, attributes and iteration are the object's."""
+    """The first ``await`` concludes the call; later uses, attributes and iteration are the object's own."""
     module = SimpleNamespace(verify=plain(Own))
 
     async def main() -> None:
@@ -308,7 +308,7 @@ def test_an_awaitable_may_be_used_more_than_once_or_otherwise() -> None:
 
 @pytest.mark.parametrize("use", USES)
 def test_an_awaitable_may_be_built_further_before_it_is_awaited(use: str) -> None:
-    """Its methods return itself, another one or a coroutine: the call is concluded when that is awaited."""
+    """Methods may return the object, another one or a coroutine; awaiting that concludes the call."""
     module = SimpleNamespace(verify=plain(Query))
 
     async def main() -> None:
@@ -327,7 +327,7 @@ def test_an_awaitable_may_be_built_further_before_it_is_awaited(use: str) -> Non
 
 @pytest.mark.parametrize("method", ["run_sync", "submit"])
 def test_a_method_that_runs_an_awaitable_concludes_the_call(method: str) -> None:
-    """Once, whatever is done with the object afterwards."""
+    """The call is concluded once, whatever is done with the object afterwards."""
     module = SimpleNamespace(verify=plain(Query))
     with observed(module, "verify") as observer:
         query = module.verify("k_1")
@@ -339,7 +339,7 @@ def test_a_method_that_runs_an_awaitable_concludes_the_call(method: str) -> None
 
 
 def test_a_method_that_raises_is_the_exception_of_the_call() -> None:
-    """The application gets it."""
+    """The application gets the exception, which is the exception of the call."""
     module = SimpleNamespace(verify=plain(Query))
     with observed(module, "verify") as observer, pytest.raises(PermissionError):
         module.verify("wrong").run_sync()
@@ -348,7 +348,7 @@ def test_a_method_that_raises_is_the_exception_of_the_call() -> None:
 
 
 def test_a_query_that_is_changed_in_place_is_followed() -> None:
-    """The result of the method that changed it need not be used."""
+    """The query is followed even if the result of the changing method is not used."""
     module = SimpleNamespace(verify=plain(Query))
 
     async def main() -> None:
@@ -362,7 +362,7 @@ def test_a_query_that_is_changed_in_place_is_followed() -> None:
 
 
 def test_an_awaitable_is_iterated_and_called_as_before() -> None:
-    """It has these abilities, and no others."""
+    """The awaitable has the same abilities as before, and no others."""
     module = SimpleNamespace(verify=plain(Query), bare=plain(Own))
     with observed(module, "verify"), observed(module, "bare"):
         query, bare = module.verify("k_1"), module.bare("k_1")
@@ -372,7 +372,7 @@ def test_an_awaitable_is_iterated_and_called_as_before() -> None:
 
 @pytest.mark.parametrize("end", ["close", "throw", "forget"])
 def test_a_coroutine_that_never_begins_ends_as_it_would(end: str) -> None:
-    """It is closed without a word, raises what is thrown, or is warned of once; nothing runs."""
+    """It can be closed silently, raises what is thrown into it, or is warned of once, and never runs."""
     module = SimpleNamespace(verify=plain(look_up))
     with observed(module, "verify") as observer:
         coroutine = module.verify("k_1")
@@ -391,7 +391,7 @@ def test_a_coroutine_that_never_begins_ends_as_it_would(end: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_in_a_cycle(kind: str) -> None:
-    """With the collector off, the arguments of a call go with it, whether it returned or raised."""
+    """With the collector off, the arguments of a call are freed, whether it returned or raised."""
 
     class Argument(str):
         __slots__ = ("__weakref__",)
@@ -491,7 +491,7 @@ RESULTS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("kind", RESULTS)
 def test_other_results_are_returned_as_they_are(kind: str) -> None:
-    """They conclude the call at once, whatever their classes answer."""
+    """Other results conclude the call at once, whatever their classes claim."""
     made = RESULTS[kind]()
     module = SimpleNamespace(verify=plain(lambda _: made))
     with observed(module, "verify") as observer:
@@ -502,7 +502,7 @@ def test_other_results_are_returned_as_they_are(kind: str) -> None:
 
 
 def test_a_proxy_of_an_awaitable_is_awaited() -> None:
-    """It stands for something that goes on."""
+    """A proxy stands for an object that still runs."""
     module = SimpleNamespace(verify=plain(lambda key: Proxy(Own(key))))
 
     async def main() -> None:

@@ -35,13 +35,13 @@ def closed() -> type:
 @pytest.mark.parametrize("make", [lambda: Child, closed], ids=["ordinary", "closed"])
 @pytest.mark.parametrize(("name", "is_method"), [("attribute", False), ("method", True), ("removed", False)])
 def test_members_are_found_in_the_class_and_its_bases(make: Callable[[], type], name: str, is_method: bool) -> None:
-    """A method that a class replaces by ``None`` is none."""
+    """A method that a class replaces by ``None`` is absent."""
     assert defines(make(), name)
     assert has_method(make(), name) is is_method
 
 
 @pytest.mark.parametrize("make", [lambda: Child, closed], ids=["ordinary", "closed"])
 def test_absent_members_are_not_found(make: Callable[[], type]) -> None:
-    """The metaclass is not asked for them."""
+    """The metaclass is not asked for an absent member."""
     assert not defines(make(), "absent")
     assert not has_method(make(), "absent")

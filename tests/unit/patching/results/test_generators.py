@@ -49,7 +49,7 @@ async def aopened() -> AsyncIterator[str]:
 
 
 def test_an_abandoned_generator_is_closed_at_once() -> None:
-    """A generator that nobody holds any more runs its clean-up, as it does without us."""
+    """A generator that is dropped runs its clean-up, as without the library."""
     module = SimpleNamespace(f=opened)
     with observed(module, "f") as observer:
         assert next(module.f()) == "key"
@@ -58,7 +58,7 @@ def test_an_abandoned_generator_is_closed_at_once() -> None:
 
 
 def test_a_generator_that_never_begins_was_never_called() -> None:
-    """Calling a generator function runs nothing, so nothing is observed; throwing into it runs nothing either."""
+    """Calling a generator function runs nothing, so nothing is observed, even if an exception is thrown into it."""
     module = SimpleNamespace(f=opened)
     with observed(module, "f") as observer:
         module.f().close()
@@ -68,7 +68,7 @@ def test_a_generator_that_never_begins_was_never_called() -> None:
 
 
 def test_a_generator_may_last_until_its_end() -> None:
-    """An observer that wants the whole call leaves at each yield, and ends with what the generator returns."""
+    """An observer of the whole call pauses at each yield, and ends with the generator's result."""
 
     def counted() -> Generator[int, None, str]:
         yield 1
@@ -120,7 +120,7 @@ def test_close_returns_what_the_generator_returns() -> None:
 
 
 def test_abandoned_async_generators_are_closed_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The event loop knows one generator, not two: it closes it when it is dropped and when the loop ends."""
+    """The event loop knows one generator, which it closes when it is dropped and when the loop ends."""
     module = SimpleNamespace(f=aopened)
     kept = []
 
@@ -140,7 +140,7 @@ def test_abandoned_async_generators_are_closed_once(caplog: pytest.LogCaptureFix
 
 
 def test_a_cancelled_coroutine_ends_where_it_waits() -> None:
-    """A cancellation reaches the function, which may clean up; no result is seen."""
+    """The cancellation reaches the function, which can clean up, and there is no result."""
 
     async def verify() -> str:
         try:
@@ -197,7 +197,7 @@ def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_what_a_decorator_returns_is_followed() -> None:
-    """Around a generator, an async generator or a coroutine, the call ends with what those yield or return."""
+    """A decorated generator, async generator or coroutine ends with the values that it yields or returns."""
 
     async def main() -> Any:
         return [value async for value in module.h()]
@@ -211,7 +211,7 @@ def test_what_a_decorator_returns_is_followed() -> None:
 
 
 def test_a_coroutine_that_never_begins_is_as_it_was() -> None:
-    """What a decorator returns has its name, can be closed without a word, and is warned of once if forgotten."""
+    """A decorated coroutine has its name, can be closed silently, and is warned of once if it is forgotten."""
     module = SimpleNamespace(f=decorator(verified))
     with observed(module, "f") as observer:
         coroutine = module.f()
@@ -225,7 +225,7 @@ def test_a_coroutine_that_never_begins_is_as_it_was() -> None:
 
 
 def test_a_generator_that_is_a_result_is_left_alone() -> None:
-    """A plain function may return a generator made elsewhere: that very object is its result."""
+    """A plain function may return a generator from elsewhere, which stays the identical object."""
     rows = (row for row in [1, 2])
     module = SimpleNamespace(f=lambda: rows)
     with observed(module, "f") as observer:
@@ -235,7 +235,7 @@ def test_a_generator_that_is_a_result_is_left_alone() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
 def test_a_function_marked_as_coroutine_function_is_called_as_before() -> None:
-    """A plain function with ``inspect.markcoroutinefunction`` still runs when called, not when awaited."""
+    """A function marked by ``inspect.markcoroutinefunction`` still runs when it is called."""
 
     @inspect.markcoroutinefunction  # type: ignore[attr-defined, untyped-decorator, unused-ignore]
     def verify() -> Any:
@@ -253,7 +253,7 @@ def test_a_function_marked_as_coroutine_function_is_called_as_before() -> None:
 
 @pytest.mark.parametrize("how", ["first", "lasts", "passes"])
 def test_a_generator_that_ignores_close_goes_on(how: str) -> None:
-    """Python lets it, and so do we."""
+    """Python allows a generator to ignore ``close()``, and the library does too."""
 
     def stubborn() -> Generator[str, Any, str]:
         try:
@@ -275,7 +275,7 @@ def test_a_generator_that_ignores_close_goes_on(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["first", "lasts", "passes"])
 def test_an_exception_thrown_into_a_generator_is_left_in_no_cycle(how: str) -> None:
-    """With the collector off, it is gone when its handler ends."""
+    """With the collector off, the exception is freed when its handler ends."""
 
     class ThrownError(Exception):
         """Something thrown."""

@@ -49,14 +49,14 @@ def _uvicorn(app: Any, *requests: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("send", [_get, _test_client, _uvicorn])
 def test_bare_application(send: Callable[..., None]) -> None:
-    """An application without any framework has requests of its own through each transport, on one connection."""
+    """Through each transport, an application without a framework has one request per call on one connection."""
     send(bare.app, ("/a", "ka"), ("/b", ""), ("/c", "kc"))
     assert bare.named() == {"/a": "ka", "/a:after": "ka", "/b": None, "/b:after": None, "/c": "kc", "/c:after": "kc"}
 
 
 @pytest.mark.parametrize("make", [Starlette, Router, FastAPI])
 def test_framework_called_by_an_unknown_server(make: Callable[[], Any]) -> None:
-    """A framework's own entry is enough."""
+    """The entry point of the framework is enough."""
     app = make()
     app.mount("/m", bare.app)
 
@@ -70,7 +70,7 @@ def test_framework_called_by_an_unknown_server(make: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("credential", ["k1", ""])
 def test_copied_scope_is_the_same_request(credential: str, recorder: Recorder) -> None:
-    """A middleware that passes a copy of the scope on does not begin another request."""
+    """A middleware that passes a copy of the scope does not begin another request."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -84,7 +84,7 @@ def test_copied_scope_is_the_same_request(credential: str, recorder: Recorder) -
 
 
 def test_request_started_in_the_context_of_another() -> None:
-    """A request that a server starts in the context of one that still runs, or has ended, is a request of its own."""
+    """A request in the context of a running or ended request is a new request."""
     app = Starlette(routes=[Mount("/m", bare.app)])
     contexts: list[contextvars.Context] = []
 
@@ -104,7 +104,7 @@ def test_request_started_in_the_context_of_another() -> None:
 
 
 def test_key_set_by_hand_stays_behind_when_the_server_goes_on() -> None:
-    """A server starts the next request inside a block of the previous one: the key set there is not its own."""
+    """The next request runs inside a block of the previous one, whose key does not apply to it."""
     started = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -132,7 +132,7 @@ def test_key_set_by_hand_stays_behind_when_the_server_goes_on() -> None:
 
 
 def test_key_set_by_hand_around_a_server_is_everybodys() -> None:
-    """A test may set the key for all the requests that it makes in its block."""
+    """A test can set the key for all requests inside its block."""
     app = Starlette(routes=[Mount("/m", bare.app)])
     with use_key(ApiKey("by-hand")):
         _get(app, ("/m/a", ""), ("/m/b", "k1"))
@@ -140,7 +140,7 @@ def test_key_set_by_hand_around_a_server_is_everybodys() -> None:
 
 
 def test_websocket_is_one_request(recorder: Recorder) -> None:
-    """From the handshake to the end of the socket it is one request."""
+    """The request lasts from the handshake to the end of the socket."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -176,7 +176,7 @@ def test_websocket_on_uvicorn() -> None:
 
 
 def test_lifespan_is_no_request() -> None:
-    """What an application does when it starts is attributed to nobody."""
+    """Nothing is attributed while an application starts."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("k1")
@@ -193,7 +193,7 @@ def test_lifespan_is_no_request() -> None:
 
 
 def test_client_that_cannot_be_copied_is_used_as_it_is() -> None:
-    """A transport of the application's own kind works as before."""
+    """A transport of an unusual class works as before."""
 
     class Fixed(httpx.ASGITransport):
         def __copy__(self) -> Any:

@@ -1,4 +1,4 @@
-"""Django, by WSGI and by ASGI, with the contrib instrumentor and without."""
+"""Requests of Django begin and end with its handlers, by WSGI and ASGI, with and without its instrumentation."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_rows_and_spans(send: Callable[[str, str], None], view: str, contrib: No
 
 
 def test_on_uvicorn_at_once(contrib: None, recorder: Recorder) -> None:
-    """Many requests at once, in threads and in the event loop."""
+    """Concurrent requests, in threads and in the event loop, name their own keys."""
 
     async def run(port: int) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

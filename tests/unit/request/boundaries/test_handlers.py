@@ -1,4 +1,4 @@
-"""Entry points: exactly the application of a server is replaced, and everything else is passed on as it is."""
+"""The application of a server is replaced, and every other argument is passed on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _application(environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
 def test_only_the_application_is_replaced(entry: EntryPoint) -> None:
-    """Other arguments that are the same object, or ``None``, stay."""
+    """Other arguments that are the same object or ``None`` are not replaced."""
     given: list[Any] = [None, None, _application, _application]
     given[entry.position] = _application
     args, kwargs = _passed(entry, *given, other=_application, empty=None)
@@ -41,7 +41,7 @@ def test_only_the_application_is_replaced(entry: EntryPoint) -> None:
 @pytest.mark.parametrize("application", [None, "shop:app", 7])
 @pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
 def test_application_that_cannot_be_called_stays(entry: EntryPoint, application: Any) -> None:
-    """The server says itself what is wrong with it."""
+    """The server reports the error itself."""
     args, _ = _passed(entry, application, application, application)
     assert args == (application,) * 3
 

@@ -17,7 +17,7 @@ def _nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_use_key_is_always_a_remedy() -> None:
-    """A script has no framework."""
+    """A script has no framework, so the remedy is ``use_key``."""
     hint = missing_instrumentation_hint()
     assert hint == "put `with use_key(key):` around the work, or serve the application by ASGI or WSGI"
 
@@ -34,7 +34,7 @@ def test_use_key_is_always_a_remedy() -> None:
 def test_instrumentation_of_an_imported_framework(
     module: str, distribution: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its distribution is named, and the module that shows why."""
+    """The hint names the distribution and the imported module."""
     monkeypatch.setitem(sys.modules, module, ModuleType(module))
     hint = missing_instrumentation_hint()
     assert hint.startswith(f"install and enable {distribution} ({module} is imported), or put `with use_key(key):`")

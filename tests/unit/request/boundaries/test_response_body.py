@@ -44,7 +44,7 @@ class Chunks(list[bytes]):
     ],
 )
 def test_a_body_that_runs_code(body: Any, environ: Any, expected: bool) -> None:
-    """All but those that are plain data and the server's own files; an environ may be anything an application gets."""
+    """A body runs code unless it is plain data or the server's own file, whatever the environ is."""
     assert runs_code(body, environ) is expected
 
 
@@ -87,7 +87,7 @@ def _headers(credential: str) -> dict[str, str]:
 
 @CLIENTS
 def test_bare_application(client_of: Callable[..., Any]) -> None:
-    """Rows of the call, of the body and of its end name the request's own key, with and without one."""
+    """Rows of the call, the body and its end name the request's own key or none."""
     with client_of(bare.wsgi_app) as client:
         for path, credential in (("/a", "ka"), ("/b", ""), ("/c", "kc")):
             assert client.get(path, headers=_headers(credential)).text == "ok"
@@ -99,7 +99,7 @@ def test_bare_application(client_of: Callable[..., Any]) -> None:
 
 @CLIENTS
 def test_contrib_middleware(client_of: Callable[..., Any], recorder: Recorder) -> None:
-    """The server span that the contrib middleware opens shows the key, and rows of the body are in its trace."""
+    """The server span shows the key, and rows of the body are in its trace."""
     app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     with client_of(app) as client:
         for path, credential in (("/a", "ka"), ("/b", "")):
@@ -123,7 +123,7 @@ def _start_response(*_: Any) -> Callable[[bytes], object]:
 
 
 def test_body_read_elsewhere(recorder: Recorder) -> None:
-    """A body that is read by another thread, or only in part, belongs to its request until it is closed."""
+    """A body that another thread reads, or that is read in part, belongs to its request until it is closed."""
     app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     body = app(_environ("/a", "k1"), _start_response)
     assert request_state.CALL.get() is None
@@ -138,7 +138,7 @@ def test_body_read_elsewhere(recorder: Recorder) -> None:
 
 
 def test_bodies_that_are_read_in_turns(recorder: Recorder) -> None:
-    """Two bodies of one thread, read in turns, keep their keys."""
+    """Two bodies that one thread reads in turns keep their keys."""
     app = OpenTelemetryMiddleware(bare.wsgi_app, tracer_provider=recorder.tracer_provider)
     bodies = [app(_environ(f"/{key}", key), _start_response) for key in ("k1", "k2", "")]
     assert [next(iter(body)) for body in bodies] == [b"o"] * 3
@@ -163,13 +163,13 @@ def _served(app: Any) -> Any:
 
 
 def test_body_that_runs_no_code_is_passed_on_as_it_is() -> None:
-    """A list, a tuple or a file needs nothing, and the server may look at its type."""
+    """A list, a tuple and a file are passed on unchanged, because servers look at their type."""
     for body in ([b"1"], (b"1",), FileWrapper(io.BytesIO(b"1"))):
         assert _served(lambda environ, start_response, body=body: body) is body
 
 
 def test_body_can_be_used_as_what_it_is() -> None:
-    """An iterator can be advanced by a middleware, and an object keeps its attributes, its length and its class."""
+    """An iterator can be advanced, and an object keeps its attributes, its length and its class."""
     iterator = _served(lambda environ, start_response: iter([b"1", b"2"]))
     assert next(iterator) == b"1"
     assert b"".join(iterator) == b"2"
@@ -190,7 +190,7 @@ class _Plain:
 
 
 def test_body_has_no_special_method_more() -> None:
-    """A server that asks for the length of a body, as some do, gets the answer that the application's own gives."""
+    """A server that asks for the length of a body gets the same answer."""
 
     class Response:
         def __iter__(self) -> Iterator[bytes]:
@@ -203,7 +203,7 @@ def test_body_has_no_special_method_more() -> None:
 
 
 def test_exception_ends_the_request(recorder: Recorder) -> None:
-    """An application that raises leaves nothing behind on the thread."""
+    """The thread has no request after the exception."""
 
     def app(environ: Any, start_response: Any) -> Any:
         bare.verify("k1")
@@ -218,7 +218,7 @@ def test_exception_ends_the_request(recorder: Recorder) -> None:
 
 
 def test_in_process_call_from_inside() -> None:
-    """A WSGI call made by a WSGI application is a request of its own."""
+    """A WSGI call inside of a WSGI application is a new request."""
 
     def outer(environ: Any, start_response: Any) -> Any:
         bare.verify("outer")
@@ -251,7 +251,7 @@ def _flask() -> Any:
 
 
 def test_flask() -> None:
-    """Flask, under a server, in its test client, and mounted."""
+    """Flask works under a server, in its test client and mounted."""
     app = _flask()
     with _wsgiref(app) as client:
         for path, credential in (("/a", "ka"), ("/b", "")):
@@ -264,7 +264,7 @@ def test_flask() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("bridge", ["starlette.middleware.wsgi:WSGIMiddleware", "asgiref.wsgi:WsgiToAsgi"])
 def test_mounted_in_an_asgi_application(bridge: str, recorder: Recorder) -> None:
-    """A WSGI application mounted in an ASGI one is part of the same request."""
+    """A WSGI application that is mounted in an ASGI application belongs to the same request."""
     module, _, name = bridge.partition(":")
     app = service.build()
 

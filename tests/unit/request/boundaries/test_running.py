@@ -53,7 +53,7 @@ def _boundaries() -> Any:
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")  # one that an interrupt has kept from being awaited
 @pytest.mark.parametrize("request_by", [_by_asgi, _by_wsgi])
 def test_interrupt_at_any_instruction_leaves_nothing_current(request_by: Callable[[], None]) -> None:
-    """Neither a request nor a key set by hand is current afterwards."""
+    """Neither a request nor a key set by hand is current after an interrupt."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         bare.verify("k1")

@@ -1,4 +1,4 @@
-"""A call made from inside a request is a request of its own, and the outer one is as it was when it returns."""
+"""A call from inside a request is a new request, and the outer request continues when it returns."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_each_has_its_own_key(call: Callable[..., Any], credential: str, recorde
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("credential", ["inner", "", "wrong"])
 def test_spans_of_both(call: Callable[..., Any], credential: str, recorder: Recorder) -> None:
-    """The outer server span names the outer key; where the inner call opens none of its own, nothing is put on it."""
+    """The outer server span names the outer key, also if the inner call has no server span."""
 
     async def careful(app: Any, credential: str) -> None:
         await asyncio.gather(call(app, credential), return_exceptions=True)
@@ -120,7 +120,7 @@ def test_applications_inside_one_another() -> None:
 
 
 def test_constants_are_no_sign_of_the_same_request() -> None:
-    """A scope whose headers are a constant of the program is that of a new request."""
+    """Headers that are a constant of the program do not make two scopes the same request."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def run() -> None:
@@ -138,7 +138,7 @@ def test_constants_are_no_sign_of_the_same_request() -> None:
 
 
 def test_inner_call_during_authentication() -> None:
-    """A service that asks another one in-process whether a key is good keeps both apart."""
+    """A service that calls another one to check a key keeps both requests apart."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -153,7 +153,7 @@ def test_inner_call_during_authentication() -> None:
 
 
 def test_key_set_by_hand_wins_in_the_inner_call_too() -> None:
-    """A block of the outer request encloses the inner call, and ends with it."""
+    """A block of the outer request contains the inner call and ends with it."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -171,7 +171,7 @@ def test_key_set_by_hand_wins_in_the_inner_call_too() -> None:
 
 
 def test_mounted_application_is_the_same_request(recorder: Recorder) -> None:
-    """What the outer application authenticated is known in the mounted one, and the other way round."""
+    """The outer and the mounted application share their authentications."""
     app = service.build()
 
     @app.middleware("http")
@@ -201,7 +201,7 @@ def _batch(app: Any, requests: list[tuple[str, str]], **shared: Any) -> Any:
 
 @pytest.mark.parametrize("state", [{}, {"a": 1}])
 def test_batch_of_requests_that_share_the_state(state: dict[str, Any], recorder: Recorder) -> None:
-    """A call with its own headers is a request of its own, also if it shares the state that the server provides."""
+    """A call with its own headers is a new request, even if it shares the server's state."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
     outer = _batch(inner, [("/m/a", "ka"), ("/m/b", "kb"), ("/m/c", "")])
 
@@ -216,7 +216,7 @@ def test_batch_of_requests_that_share_the_state(state: dict[str, Any], recorder:
 
 
 def test_batch_of_requests_in_wsgi() -> None:
-    """A copied environ with another header is a request of its own, also if it shares the input."""
+    """A copied environ with another header is a new request, even if it shares the input."""
 
     def outer(environ: Any, start_response: Any) -> Any:
         for path, credential in (("/a", "ka"), ("/b", "kb")):
@@ -236,7 +236,7 @@ def test_batch_of_requests_in_wsgi() -> None:
 
 
 def test_copied_environ_is_the_same_request() -> None:
-    """A middleware that copies the environ, with other variables than headers, stays part of the request."""
+    """A middleware that copies the environ and changes other variables stays in the request."""
 
     def outer(environ: Any, start_response: Any) -> Any:
         bare.verify("outer")
@@ -249,7 +249,7 @@ def test_copied_environ_is_the_same_request() -> None:
 
 
 def test_mount_with_headers_in_a_tuple() -> None:
-    """A copy of the scope with the same headers and the same state is the same request, whatever holds the headers."""
+    """A copied scope with the same headers and state is the same request, whatever type holds the headers."""
     inner = Starlette(routes=[Mount("/m", bare.app)])
 
     async def outer(scope: Any, receive: Any, send: Any) -> None:

@@ -29,7 +29,7 @@ def _instrumented(recorder: Recorder) -> None:
 @REQUESTS
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF])
 def test_open_span_is_a_request(kind: SpanKind, sampler: Sampler) -> None:
-    """From its start to its end, recorded or dropped, on the span itself and in spans inside."""
+    """Recorded or dropped, the span and spans inside it belong to the request until it ends."""
     tracer = Recorder(strict=False, keep_rows=False, trace_sampler=sampler).tracer
     with tracer.start_as_current_span("work", kind=kind) as span:
         bare.verify("k1")
@@ -122,7 +122,7 @@ def _in_call(app: Any) -> None:
 
 
 def test_server_span_inside_a_call_belongs_to_it(recorder: Recorder) -> None:
-    """The outermost SERVER span shows the key of the call; what is opened inside that one is nothing of its own."""
+    """The outermost SERVER span shows the key of the call, and inner spans begin no request."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("k1")
@@ -141,7 +141,7 @@ def test_server_span_inside_a_call_belongs_to_it(recorder: Recorder) -> None:
 
 
 def test_message_inside_a_call_is_its_own(recorder: Recorder) -> None:
-    """A CONSUMER span that a call opens does not get the key of the call, not even when it has ended."""
+    """A CONSUMER span of a call never gets the key of the call, not even after its end."""
     left: list[trace.Span] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -159,7 +159,7 @@ def test_message_inside_a_call_is_its_own(recorder: Recorder) -> None:
 
 
 def test_call_inside_a_span_is_its_own(recorder: Recorder) -> None:
-    """An in-process call from a message handler does not get the handler's key, nor the handler the call's."""
+    """An in-process call from a message handler and the handler have their own keys."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.record("keyless")
@@ -175,7 +175,7 @@ def test_call_inside_a_span_is_its_own(recorder: Recorder) -> None:
 
 
 def test_key_set_by_hand_shows_on_spans_around_and_inside(recorder: Recorder) -> None:
-    """It shows on the server span around the block and on one that is opened in it, not on one that is opened after."""
+    """The server spans around the block and inside it show the key, and a later one does not."""
     with recorder.request("around"), use_key(ApiKey("k1")):
         pass
     with use_key(ApiKey("k2")), recorder.request("inside"):
@@ -187,7 +187,7 @@ def test_key_set_by_hand_shows_on_spans_around_and_inside(recorder: Recorder) ->
 
 
 def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tracer that hands out the caller's span, or an invalid one, begins nothing and takes no server span's place."""
+    """A tracer that returns the caller's span or an invalid one begins no request."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     disabled = Recorder(strict=False, keep_rows=False).tracer
     remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
@@ -199,7 +199,7 @@ def test_tracer_that_is_off_makes_no_request(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_tracer_that_is_off_takes_no_place(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
-    """What a tracer that is off hands out, the caller's own span, is not the server span of a call."""
+    """The span that such a tracer returns is not the server span of a call."""
     remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
     disabled = Recorder(strict=False, keep_rows=False).tracer
     monkeypatch.setattr(disabled, "_is_enabled", lambda: False)
@@ -215,7 +215,7 @@ def test_tracer_that_is_off_takes_no_place(monkeypatch: pytest.MonkeyPatch, reco
 
 
 def test_key_set_by_hand_before_the_server_span_does_not_show(recorder: Recorder) -> None:
-    """In a call as well, a span that is opened after the block is neither around it nor inside."""
+    """A span that is opened after the block does not show the key, in a call either."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with use_key(ApiKey("k1")):
@@ -228,7 +228,7 @@ def test_key_set_by_hand_before_the_server_span_does_not_show(recorder: Recorder
 
 
 def test_thread_without_context_is_outside(recorder: Recorder) -> None:
-    """A raw thread inherits nothing, so its rows name nobody."""
+    """A plain thread inherits no context, so its rows name no key."""
     with recorder.request():
         bare.verify("k1")
         thread = threading.Thread(target=bare.record, args=("thread",))
@@ -265,7 +265,7 @@ def test_ended_request_is_no_reference_cycle(kind: SpanKind, sampler: Sampler) -
 
 
 def test_span_keeps_its_own_end(recorder: Recorder) -> None:
-    """Nothing is put on a span object in place of its methods."""
+    """The library replaces no method of a span."""
     span: Any = recorder.tracer.start_span("request", kind=SpanKind.SERVER)
     assert "end" not in vars(span)
     span.end()

@@ -22,12 +22,12 @@ def of_length(size: int) -> ApiKey:
 
 @pytest.mark.parametrize("key", [FULL, ApiKey("k_1"), ApiKey("k_1", scopes=[]), of_length(MAX_BYTES)])
 def test_a_key_arrives_as_it_was(key: ApiKey) -> None:
-    """All of it, as far as it is known; up to a length that every broker takes."""
+    """Every known field arrives, up to a length that every broker accepts."""
     assert unpacked(packed(UsedKey(key))).key == key
 
 
 def test_delegation_arrives_with_the_key() -> None:
-    """The user and the actors are part of the same header, also if only some fields of the key are."""
+    """Principal and actors are part of the header, even if some fields of the key are left out."""
     text = packed(UsedKey(FULL, Delegation("user:7", ("gateway", "job"), 2)), ("id",))
     assert text == '{"id":"k_1","on_behalf_of":"user:7","actors":["gateway","job"]}'
     arrived = unpacked(text)
@@ -35,13 +35,13 @@ def test_delegation_arrives_with_the_key() -> None:
 
 
 def test_some_fields_may_be_left_behind() -> None:
-    """Those that are named go, if they are known."""
+    """Only the named fields are left out."""
     assert packed(UsedKey(FULL), ("id", "name")) == '{"id":"k_1","name":"Zoë"}'
     assert packed(UsedKey(ApiKey("k_1")), ("id", "name")) == '{"id":"k_1"}'
 
 
 def test_a_key_that_is_too_long_stays() -> None:
-    """The error says what the limit is."""
+    """The error names the limit."""
     with pytest.raises(UnreadableError, match=r"^a key of more than 32,768 bytes is not handed over as a whole$"):
         packed(UsedKey(of_length(MAX_BYTES + 1)))
 
@@ -71,7 +71,7 @@ def test_a_key_that_is_too_long_stays() -> None:
     ],
 )
 def test_what_was_not_handed_over_as_a_key_is_none(text: object, reason: str) -> None:
-    """Whoever can send messages sends no key that way but such as this library writes."""
+    """Only a header of the library's form is read as a key."""
     with pytest.raises(UnreadableError) as caught:
         unpacked(text)
     assert str(caught.value) == reason
@@ -79,6 +79,6 @@ def test_what_was_not_handed_over_as_a_key_is_none(text: object, reason: str) ->
 
 @pytest.mark.parametrize("text", ["", "k_1", '{"id":"k_1"', '{"id":[]}', '{"id":""}'])
 def test_what_is_no_text_of_a_key_is_an_error_of_its_value(text: str) -> None:
-    """Whatever the parser, or the key itself, says."""
+    """Errors of the parser and of ``ApiKey`` become errors of the value."""
     with pytest.raises(ValueError, match=r".+"):
         unpacked(text)

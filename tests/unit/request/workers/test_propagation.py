@@ -19,14 +19,14 @@ USED = UsedKey(FULL, is_job=True)
 
 
 def test_without_a_key_there_is_no_job() -> None:
-    """The work is what it was."""
+    """The work itself is returned."""
     jobs = Jobs(Faults(Metrics()))
     assert begin_job() is None
     assert jobs.with_key(print) is print
 
 
 def test_job_has_its_key_until_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """Afterwards the key around it is the key again, and nothing is logged."""
+    """Afterwards the outer key is current again, and nothing is logged."""
     job = Job(USED)
     with use_key(ApiKey("k_2")):
         for _ in range(2):
@@ -38,7 +38,7 @@ def test_job_has_its_key_until_its_end(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_job_is_in_the_trace_of_its_request_unless_it_has_a_span(recorder: Recorder) -> None:
-    """A worker that opens a span for each job knows better."""
+    """A worker that opens a span for each job has the better trace."""
     with recorder.tracer.start_as_current_span("request") as request:
         pass
     job: Any = Job(USED, request.get_span_context())
@@ -51,7 +51,7 @@ def test_a_job_is_in_the_trace_of_its_request_unless_it_has_a_span(recorder: Rec
 
 
 def test_job_without_a_key_restores_the_key_around() -> None:
-    """A key that is set by hand inside it and not left ends with it."""
+    """A key that a job sets by hand and does not leave ends with the job."""
     with use_key(ApiKey("k_2")):
         with Job(None):
             use_key(FULL).__enter__()

@@ -130,7 +130,7 @@ async def _request(app: Any, path: str, credential: str = "") -> None:
 def test_task_that_takes_the_item_of_another_request(
     make: Any, get: Get, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It names the request's key for the request's own items, and none for any row after a foreign one."""
+    """It names the key for the request's own items, and no key for any row after a foreign item."""
     keys: list[object] = []
 
     async def run() -> None:
@@ -174,7 +174,7 @@ def test_task_that_takes_the_item_of_another_request(
 
 @ASYNC_QUEUES
 def test_task_that_authenticates_for_others(make: Any, recorder: Recorder) -> None:
-    """A key that a shared worker accepts belongs to no request, also if that had none."""
+    """A key that a shared worker accepts belongs to no request, even if the request had none."""
 
     async def run() -> None:
         items, stop = make(), asyncio.Event()
@@ -205,7 +205,7 @@ def test_task_that_authenticates_for_others(make: Any, recorder: Recorder) -> No
 
 
 def test_task_of_a_request_by_span(recorder: Recorder) -> None:
-    """The same holds where no call delimits the request; a request that the worker begins itself is one of its own."""
+    """The same holds for a request by span, and a request that the worker begins is a new one."""
 
     async def run() -> None:
         items: asyncio.Queue[str] = asyncio.Queue()
@@ -265,7 +265,7 @@ def test_remedy() -> None:
 
 
 def test_key_that_a_worker_set_before_it_took_the_item() -> None:
-    """``use_key(current_key())`` around the whole loop of a shared worker names no one else's rows."""
+    """``use_key(current_key())`` around the loop of a shared worker names no other request's rows."""
 
     async def run() -> None:
         items: asyncio.Queue[str] = asyncio.Queue()
@@ -367,7 +367,7 @@ def test_thread_that_was_given_a_key(name: str, recorder: Recorder) -> None:
 
 
 def test_requests_own_task_takes_from_any_queue() -> None:
-    """A call that reads what others send to it, as server-sent events do, keeps its key."""
+    """A call that reads items of others, as server-sent events do, keeps its key."""
 
     async def run() -> None:
         items: asyncio.Queue[str] = asyncio.Queue()
@@ -385,7 +385,7 @@ def test_requests_own_task_takes_from_any_queue() -> None:
 
 
 def test_framework_runs_the_request_in_tasks_of_its_own() -> None:
-    """A streaming body, and an endpoint behind a middleware that starts a task, are the request's own."""
+    """A streaming body, and an endpoint in a task of a middleware, belong to the request."""
     items: Any = None
 
     async def endpoint(request: Any) -> StreamingResponse:
@@ -432,7 +432,7 @@ def test_flask_view_takes_from_any_queue() -> None:
 
 
 def test_events_of_the_connection_are_the_requests_own() -> None:
-    """A task that receives the messages of a websocket, which the server puts into a queue, keeps the key."""
+    """A task that receives messages of a websocket through the server's queue keeps the key."""
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 
     @app.websocket("/")
@@ -455,7 +455,7 @@ def test_events_of_the_connection_are_the_requests_own() -> None:
 
 
 def test_connection_of_a_pool_is_no_job(load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that gets a connection from a pool, which keeps them in a queue, serves nobody else."""
+    """A task that takes a connection out of a pool's queue serves no other request."""
     source = "def acquire(queue):\n    return queue.get_nowait()\n"
     pool = load_module(source)
     monkeypatch.setattr(pool, "__name__", "urllib3.connectionpool")
@@ -477,7 +477,7 @@ def test_connection_of_a_pool_is_no_job(load_module: LoadModule, monkeypatch: py
 
 
 def test_queue_keeps_nothing_of_a_request_alive() -> None:
-    """The mark on a queue is a weak reference."""
+    """A queue has only a weak reference to the request."""
     items: queue.Queue[str] = queue.Queue()
     with unseen_request():
         items.put("own")
@@ -486,7 +486,7 @@ def test_queue_keeps_nothing_of_a_request_alive() -> None:
 
 
 def test_simple_queues_behave_like_themselves(recorder: Recorder) -> None:
-    """The class that takes their place has the same name and methods, and goes with the library."""
+    """The replacing class has the same name and methods, and is removed with the library."""
     replaced = queue.SimpleQueue
     old: Any = replaced.__mro__[1]()
     assert isinstance(old, queue.SimpleQueue)

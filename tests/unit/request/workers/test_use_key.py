@@ -43,7 +43,7 @@ def test_outside_of_any_request(recorder: Recorder) -> None:
 
 
 def test_wins_inside_its_block_only(recorder: Recorder) -> None:
-    """Inside the block it is the key, before and after it the request's own is."""
+    """The key is current inside the block, and the request's own is current before and after it."""
     with recorder.request():
         bare.verify("own")
         bare.record("before")
@@ -56,7 +56,7 @@ def test_wins_inside_its_block_only(recorder: Recorder) -> None:
 
 
 def test_wins_over_ambiguity(recorder: Recorder) -> None:
-    """Whoever knows better says so."""
+    """A key that is set by hand ends the ambiguity."""
     with recorder.request():
         bare.verify("k1")
         bare.verify("k2")
@@ -69,7 +69,7 @@ def test_wins_over_ambiguity(recorder: Recorder) -> None:
 
 
 def test_nested_blocks() -> None:
-    """The innermost wins, and each block gives back what was there."""
+    """The innermost key is current, and each block restores the one before."""
     with use_key(HAND):
         with use_key(ApiKey("inner")):
             bare.record("inner")
@@ -91,7 +91,7 @@ def test_none_sets_nothing(recorder: Recorder) -> None:
 
 
 def test_an_exception_goes_through() -> None:
-    """The block raises what it raises, and the key is gone."""
+    """The exception passes through the block, and the key ends."""
     with pytest.raises(ZeroDivisionError), use_key(HAND):
         raise ZeroDivisionError
     assert current_key() is None
@@ -99,13 +99,13 @@ def test_an_exception_goes_through() -> None:
 
 @pytest.mark.parametrize("wrong", ["k1", 7, {"id": "k1"}])
 def test_only_keys_are_taken(wrong: Any) -> None:
-    """Anything but an ``ApiKey`` is a mistake of the caller, said at once and without its value."""
+    """Anything but an ``ApiKey`` is an error at once, without its value."""
     with pytest.raises(TypeError, match=rf"takes an ApiKey or None, not {type(wrong).__name__}$"):
         use_key(wrong)
 
 
 def test_one_object_can_be_used_again() -> None:
-    """Also inside itself."""
+    """One object can be used again, also inside its own block."""
     using = use_key(HAND)
     with using, using:
         bare.record("a")
@@ -116,7 +116,7 @@ def test_one_object_can_be_used_again() -> None:
 
 
 def test_works_without_the_instrumentation(recorder: Recorder) -> None:
-    """Application code that uses it runs with the library switched off."""
+    """``use_key`` works while the library is not instrumented."""
     recorder.uninstrument()
     with use_key(HAND):
         assert current_key() is HAND
@@ -124,7 +124,7 @@ def test_works_without_the_instrumentation(recorder: Recorder) -> None:
 
 
 def test_shows_on_the_server_span_around(recorder: Recorder) -> None:
-    """Where the request has no key of its own the server span shows it; the audit span need not repeat the lists."""
+    """If the request has no key, its server span shows the one set by hand, and the audit span omits the lists."""
     with recorder.request(), use_key(HAND):
         bare.record("a")
     shown = recorder.server_span()
@@ -134,7 +134,7 @@ def test_shows_on_the_server_span_around(recorder: Recorder) -> None:
 
 
 def test_does_not_show_where_the_request_has_its_own(recorder: Recorder) -> None:
-    """The server span keeps the request's own key; the audit span has the lists of the one set by hand."""
+    """The server span keeps the request's key, and the audit span has the lists of the key set by hand."""
     with recorder.request():
         bare.verify("own")
         with use_key(HAND):
@@ -149,7 +149,7 @@ def test_does_not_show_where_the_request_has_its_own(recorder: Recorder) -> None
 
 
 def test_gives_way_to_the_requests_own_key(recorder: Recorder) -> None:
-    """What the request shows itself later takes its place on the server span, and what no longer holds is blank."""
+    """A key that the request authenticates later replaces it on the server span."""
     with recorder.request():
         with use_key(HAND):
             pass
@@ -159,7 +159,7 @@ def test_gives_way_to_the_requests_own_key(recorder: Recorder) -> None:
 
 
 def test_lists_stay_with_the_key_whose_row_was_full(recorder: Recorder) -> None:
-    """With a sampler, a full row of another key neither brings nor takes the lists of the request's own."""
+    """A full row of another key neither adds nor removes the lists of the request's key."""
     recorder.uninstrument()
     recorder.instrument(
         auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS, sampler="actions", sampler_arg="full*"
@@ -183,7 +183,7 @@ def test_lists_stay_with_the_key_whose_row_was_full(recorder: Recorder) -> None:
 
 
 def test_concurrent_blocks() -> None:
-    """Tasks and threads inherit the key of the block they were started in, and no other."""
+    """Tasks and threads inherit only the key of the block in which they were started."""
 
     async def work(number: int) -> None:
         with use_key(ApiKey(f"k{number}")):
@@ -198,7 +198,7 @@ def test_concurrent_blocks() -> None:
 
 
 def test_abandoned_generator() -> None:
-    """A generator that is closed in another context leaves the key there as it is."""
+    """A generator that is closed in another context does not change its key."""
 
     async def numbers() -> AsyncIterator[int]:
         with use_key(HAND):
@@ -340,7 +340,7 @@ REQUESTS = pytest.mark.parametrize(
 @LEAVING
 @REQUESTS
 def test_ends_with_its_request(request_by: Callable[[Callable[[], None]], None], enter: Callable[[], None]) -> None:
-    """Later requests of the same worker, and what runs between them, have their own key or none."""
+    """Later requests of the worker, and code between them, have their own key or none."""
     request_by(enter)
     assert current_key() is None
     bare.record("between")
@@ -360,7 +360,7 @@ def test_ends_with_its_request(request_by: Callable[[Callable[[], None]], None],
 def test_key_around_a_server_is_the_key_again(
     request_by: Callable[[Callable[[], None]], None], enter: Callable[[], None]
 ) -> None:
-    """A block around all requests goes on after a request in which another key was set and not left."""
+    """A block around all requests continues after a request that set another key and did not leave it."""
     with use_key(ApiKey("outer")):
         request_by(enter)
         bare.record("between")
@@ -380,7 +380,7 @@ def test_left_out_of_order(enter: Callable[[], None], recorder: Recorder) -> Non
 
 
 def test_block_that_lasts_between_the_chunks_of_a_body() -> None:
-    """The body of a response finds its own key again at each chunk, and the server does not see it in between."""
+    """The body has its own key again at each chunk, and the server does not see it in between."""
 
     def body() -> Iterator[bytes]:
         with use_key(HAND):
@@ -407,7 +407,7 @@ def _ignore(*_: Any) -> Callable[[bytes], object]:
 
 
 def test_task_that_inherited_the_key_of_a_block_of_the_request() -> None:
-    """It has the key while the request is open, and after its end the row fails, as without the block."""
+    """The task has the key while the request is open; afterwards the row fails, as without the block."""
     tasks: list[asyncio.Task[None]] = []
 
     async def late(ended: asyncio.Event) -> None:
@@ -444,7 +444,7 @@ async def _as_service(items: list[int]) -> AsyncIterator[int]:
 def test_async_generator_that_is_left_by_break(
     waits: int, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once the event loop has closed it, the request's key is the key again, and the failure is counted and logged."""
+    """After the event loop has closed it, the request's key is current again, and the failure is logged."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         bare.verify("own")
@@ -481,7 +481,7 @@ def test_async_generator_that_is_left_by_break(
     ],
 )
 def test_delegation_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None:
-    """It is refused at once, without its value."""
+    """The error comes at once, without the value."""
     with pytest.raises(TypeError) as caught:
         use_key(HAND, **wrong)
     assert str(caught.value) == message

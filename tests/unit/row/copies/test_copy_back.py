@@ -1,4 +1,4 @@
-"""What the audit function does to the copies reaches the caller's own objects, without the library's members."""
+"""Changes that an audit function makes to the copies reach the caller's objects, without the library's members."""
 
 import asyncio
 import gc
@@ -92,7 +92,7 @@ CHANGES = [_add, _change, _remove, _replace_all, _sort, _take_member]
 def test_changes_reach_the_caller(
     recorder: Recorder, app: Any, change: Any, kind: Any, function: str, fails: bool, key: Any
 ) -> None:
-    """Added, changed and removed members, as without the library; sync, async and generators, also if they raise."""
+    """Added, changed and removed members reach the caller, for every kind of function, also if it raises."""
     audit(recorder, app, function)
     app.DO = change
     fields, expected = kind({"a": 1}), {"a": 1}
@@ -121,7 +121,7 @@ def test_changes_reach_the_caller(
     ],
 )
 def test_changes_at_every_level_reach_the_caller(recorder: Recorder, app: Any, place: str, wrap: Any) -> None:
-    """Of the fields and of every mapping and list on the way."""
+    """Changes of the fields and of every mapping and list on the path reach the caller."""
     audit(recorder, app, f"write?fields={place}")
 
     def change(event: Any) -> None:
@@ -145,7 +145,7 @@ def test_changes_at_every_level_reach_the_caller(recorder: Recorder, app: Any, p
 
 
 def test_changes_of_an_attributes_dict_reach_its_owner(recorder: Recorder, app: Any) -> None:
-    """The dict that the application gave to the object."""
+    """The change reaches the dict that the application gave to the object."""
     audit(recorder, app, "write?fields=args.event.details")
     app.DO = lambda event: _add(event.details)
     details: dict[str, Any] = {}
@@ -156,7 +156,7 @@ def test_changes_of_an_attributes_dict_reach_its_owner(recorder: Recorder, app: 
 
 @pytest.mark.parametrize("make", [list, tuple, iter, lambda records: (record for record in records)])
 def test_changes_of_each_element_reach_the_caller(recorder: Recorder, app: Any, make: Any) -> None:
-    """Lists, tuples and iterators."""
+    """Changes in lists, tuples and iterators reach the caller."""
     audit(recorder, app, "write_all?fields=args.records[]")
     app.DO = _add
     records = [{"a": 1}, {}]
@@ -166,7 +166,7 @@ def test_changes_of_each_element_reach_the_caller(recorder: Recorder, app: Any, 
 
 
 def test_a_buffer_that_the_function_empties_is_empty(recorder: Recorder, app: Any) -> None:
-    """Otherwise the application would write its rows again and again."""
+    """The caller's buffer is emptied, so that no row is written twice."""
     audit(recorder, app, "flush?fields=args.records[]")
     records = [{"a": 1}, {}]
     with use_key(KEY):
@@ -190,7 +190,7 @@ def test_the_callers_own_elements_stay_in_its_list(recorder: Recorder, app: Any)
 
 
 def test_a_copy_that_the_function_puts_elsewhere_is_the_callers(recorder: Recorder, app: Any) -> None:
-    """The caller finds its own mapping there."""
+    """The caller finds its own mapping where the function has put the copy."""
     audit(recorder, app, "write?fields=args.event.details")
 
     def change(event: Any) -> None:

@@ -1,4 +1,4 @@
-"""Frozen arguments: the function receives a changed copy of the same class, and the caller's object is unchanged."""
+"""The function receives a changed copy of a frozen argument, and the caller's object is unchanged."""
 
 from typing import Any
 
@@ -121,7 +121,7 @@ def audit(recorder: Recorder, app: Any, target: str) -> None:
 
 @pytest.mark.parametrize("payload", [{"a": 1}, None], ids=["dict", "none"])
 def test_argument_is_replaced_by_a_changed_copy(recorder: Recorder, frozen: Any, payload: Any) -> None:
-    """Of the same class, with the other attributes as they were."""
+    """The copy has the same class and the same other attributes."""
     audit(recorder, frozen, "record?fields=args.event.payload")
     event = frozen.FROZEN(payload=payload)
     with use_key(KEY):
@@ -135,7 +135,7 @@ def test_argument_is_replaced_by_a_changed_copy(recorder: Recorder, frozen: Any,
 
 
 def test_nested_frozen_objects_are_copied(recorder: Recorder, frozen: Any) -> None:
-    """A frozen object in an attribute, in a dict and in a list; the attribute is set on the object being written."""
+    """Frozen objects in an attribute, a dict and a list are copied down to the fields."""
     audit(recorder, frozen, "record?fields=args.event.event.payload")
     inner = frozen.FROZEN(payload={"a": 1})
     outer = frozen.Outer(inner)
@@ -147,7 +147,7 @@ def test_nested_frozen_objects_are_copied(recorder: Recorder, frozen: Any) -> No
 
 
 def test_elements_of_a_list_are_copied(recorder: Recorder, frozen: Any) -> None:
-    """Each on its own; the caller's list is unchanged."""
+    """Each element is copied, and the caller's list is unchanged."""
     audit(recorder, frozen, "record?fields=args.event['batch'][].payload")
     events = [frozen.FROZEN(payload={"a": 1}), frozen.FROZEN(payload={})]
     batch = {"batch": events}
@@ -178,7 +178,7 @@ def test_nothing_is_copied_without_a_member(recorder: Recorder, frozen: Any) -> 
 
 
 def test_no_initializer_runs_again(recorder: Recorder, load_module: LoadModule) -> None:
-    """``__post_init__`` ran when the application made the object."""
+    """``__post_init__`` has already run when the application made the object."""
     app = load_module(APP)
     audit(recorder, app, "record?fields=args.event.payload")
     with use_key(KEY):
@@ -187,7 +187,7 @@ def test_no_initializer_runs_again(recorder: Recorder, load_module: LoadModule) 
 
 
 def test_element_of_a_namedtuple_is_replaced(recorder: Recorder, load_module: LoadModule) -> None:
-    """By position, too."""
+    """The element is found by name and by position."""
     app = load_module(APP)
     audit(recorder, app, "record?fields=args.event[0]")
     with use_key(KEY):

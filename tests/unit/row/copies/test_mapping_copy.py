@@ -122,7 +122,7 @@ BECOME_DICTS = [MappingProxyType, Frozen, Locked, Sharing, Slotted, CopyOfAnothe
 
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
 def test_a_mapping_is_copied_as_its_kind(kind: Any) -> None:
-    """The result is of the same class with the same values and ours behind; the given one is as it was."""
+    """The copy has the same class and values, with the library's member last."""
     value = object()
     fields = kind({"a": value, "b": 2})
     after, moved = merge_of(MEMBER).into(fields)
@@ -136,7 +136,7 @@ def test_a_mapping_is_copied_as_its_kind(kind: Any) -> None:
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_a_forged_member_is_moved_in_the_copy_only(kind: Any, member: Any) -> None:
-    """With or without a key to put, what stands under a reserved name goes aside; the given mapping keeps it."""
+    """A value under a reserved name is moved in the copy, with or without a key, and stays in the original."""
     forged = {"id": "root"}
     fields = kind({REQUEST: forged, "a": 1})
     after, moved = merge_of(member).into(fields)
@@ -148,7 +148,7 @@ def test_a_forged_member_is_moved_in_the_copy_only(kind: Any, member: Any) -> No
 
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)
 def test_ours_is_replaced_and_removed(kind: Any) -> None:
-    """A mapping of the same request gets the new member, or loses the old one if there is nothing to write."""
+    """A mapping of the same request gets the new member, or loses the old one."""
     merge = merge_of(MEMBER)
     once, _ = merge.into(kind({"a": 1}))
     again, moved = merge_of(key_member("k_2"), after=merge).into(once)
@@ -159,7 +159,7 @@ def test_ours_is_replaced_and_removed(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [*CHANGEABLE, *BECOME_DICTS], ids=lambda kind: kind.__name__)
 def test_a_mapping_without_anything_to_do_is_returned_itself(kind: Any) -> None:
-    """No key and no reserved name: not even a copy is made."""
+    """Without a key and a reserved name the mapping is not copied."""
     fields = kind({"a": 1})
     assert merge_of().into(fields) == (fields, 0)
     assert merge_of().into(fields)[0] is fields
@@ -168,7 +168,7 @@ def test_a_mapping_without_anything_to_do_is_returned_itself(kind: Any) -> None:
 @pytest.mark.parametrize("kind", BECOME_DICTS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_a_mapping_without_a_changeable_copy_is_passed_on_as_a_dict(kind: Any, member: Any) -> None:
-    """Read-only mappings, and those whose copies share their items; the given one is as it was, order included."""
+    """Read-only mappings and mappings with shared copies become a dict in the same order."""
     items = {REQUEST: {"id": "root"}, SUBJECT: 1, "a": 1}
     fields = kind(items)
     after, moved = merge_of(member).into(fields)
@@ -202,7 +202,7 @@ class Stored(MutableMapping[str, Any]):
 
 
 def test_a_mapping_of_a_database_is_not_written_to() -> None:
-    """It is passed on as a dict, and not even tried with an item."""
+    """The mapping of a database is passed on as a dict, without trying to write to it."""
     Stored.ITEMS.update(a=1)
     assert merge_of(MEMBER).into(Stored())[0] == {"a": 1, REQUEST: MEMBER.as_object()}
     assert Stored.writes == 0
@@ -211,7 +211,7 @@ def test_a_mapping_of_a_database_is_not_written_to() -> None:
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 @pytest.mark.parametrize("same", [False, True])
 def test_every_mapping_of_a_chain_is_cleared(member: Any, same: bool) -> None:
-    """No lookup of the name finds a foreign value, in the chain and in its parents; every value has a free name."""
+    """No look-up in the chain or its parents finds a foreign member, and every value has a free name."""
     client = {REQUEST: {"id": "root"}, "a": 1}
     other = client if same else {REQUEST: "second"}
     read_only: Any = MappingProxyType(client)
@@ -229,7 +229,7 @@ def test_every_mapping_of_a_chain_is_cleared(member: Any, same: bool) -> None:
 
 
 def test_a_default_dict_keeps_its_factory_and_makes_nothing() -> None:
-    """Looking for reserved names must not create them."""
+    """Looking for reserved names creates no items."""
     fields: defaultdict[str, Any] = defaultdict(list, a=1)
     after, _ = merge_of(MEMBER).into(fields)
     assert after.default_factory is list
@@ -237,20 +237,20 @@ def test_a_default_dict_keeps_its_factory_and_makes_nothing() -> None:
 
 
 def test_a_dict_subclass_takes_its_items_in_its_own_way() -> None:
-    """The class of the application decides how an item is set, and its attributes are copied."""
+    """The class of the application sets the item, and its attributes are copied."""
     fields = Upper(a=1)
     after, _ = merge_of(MEMBER).into(fields)
     assert (after.label, fields.label) == ("set", "none")
 
 
 def test_a_copy_has_nothing_of_the_trial_if_its_names_are_taken() -> None:
-    """A mapping that holds the names for trying, up to any length, keeps all of them with their values."""
+    """A mapping that holds the names used for trying keeps all of them with their values."""
     names = ["otel_keyaudit" + "_unverified" * length for length in range(4)]
     assert list(merged(OrderedDict.fromkeys(names, 1), MEMBER)) == [*names, REQUEST]
 
 
 def test_a_copy_has_no_trace_of_how_it_was_tried() -> None:
-    """Only the items that were there and ours, also where the names for trying are taken."""
+    """The copy has only the original items and the library's member."""
     names = ["otel_keyaudit", "otel_keyaudit_unverified"]
     fields = Holding(dict.fromkeys(names, 1))
     after, _ = merge_of(MEMBER).into(fields)
@@ -259,7 +259,7 @@ def test_a_copy_has_no_trace_of_how_it_was_tried() -> None:
 
 
 def test_values_are_shared_with_the_given_mapping_and_not_copied() -> None:
-    """A copy is one level deep: values that cannot be copied are no obstacle."""
+    """A copy is shallow, so values need not be copyable."""
 
     class Uncopyable:
         def __copy__(self) -> "Uncopyable":
@@ -304,7 +304,7 @@ class Failing(UserDict[str, Any]):
 
 @pytest.mark.parametrize("kind", [StringsOnly, Converting, Failing], ids=lambda kind: kind.__name__)
 def test_a_mapping_that_does_not_take_a_value_is_passed_on_as_a_dict(kind: Any) -> None:
-    """Whatever it does instead, the row has the member and the client's value has another name."""
+    """The row has the member, and the client's value has another name."""
     fields = kind({REQUEST: "root", "a": "1"})
     after, moved = merge_of(MEMBER).into(fields)
     assert dict(after) == {"a": "1", f"{REQUEST}_unverified": "root", REQUEST: MEMBER.as_object()}
@@ -314,7 +314,7 @@ def test_a_mapping_that_does_not_take_a_value_is_passed_on_as_a_dict(kind: Any) 
 
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_a_mapping_that_has_every_name_is_copied_in_the_end(member: Any) -> None:
-    """Free names are not looked for without end."""
+    """The search for a free name ends."""
     fields = HasEverything(a=1)
     after, _ = merge_of(member).into(fields)
     assert {name: after[name] for name in after} == {
@@ -329,7 +329,7 @@ def test_a_mapping_that_has_every_name_is_copied_in_the_end(member: Any) -> None
     "around", [MappingProxyType, lambda chained: ChainMap({}, chained), lambda chained: ChainMap(chained, {"b": 2})]
 )
 def test_a_chain_inside_another_mapping_is_cleared_in_the_copy_only(member: Any, around: Any) -> None:
-    """The copy of a chain shares all mappings but the first with the original."""
+    """Copies of a chain share all mappings but the first."""
     client = {REQUEST: {"id": "root"}, "a": 1}
     after, moved = merge_of(member).into(around(ChainMap({}, client)))
     assert after.get(REQUEST) == (None if member is None else member.as_object())
@@ -417,7 +417,7 @@ def values(mapping: Any, name: str) -> list[Any]:
 @pytest.mark.parametrize("name", MAPPINGS)
 @pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
 def test_every_value_is_moved_aside(name: str, member: Any) -> None:
-    """With and without a key; as its changeable kind or as a dict of lists; the given one is unchanged."""
+    """Every value of the name is moved, in a copy of its kind or in a dict of lists."""
     make, kind = MAPPINGS[name]
     fields = make()
     before = repr(fields)
@@ -432,7 +432,7 @@ def test_every_value_is_moved_aside(name: str, member: Any) -> None:
 
 @pytest.mark.parametrize("name", MAPPINGS)
 def test_taken_names_stay(name: str) -> None:
-    """The values of the first free name do not mix with others."""
+    """The values of a free name do not mix with others."""
     make, _ = MAPPINGS[name]
     changed: Any = changeable_copy(make())
     changed[f"{REQUEST}_unverified"] = ["taken"] if type(changed) is dict else "taken"
@@ -445,7 +445,7 @@ def test_taken_names_stay(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MAPPINGS if name != "own"])
 def test_a_copy_is_independent(name: str) -> None:
-    """A change of the copy does not show in the original, however it is made."""
+    """A change of the copy is not in the original."""
     fields = MAPPINGS[name][0]()
     before = repr(fields)
     copied: Any = changeable_copy(fields)
@@ -457,7 +457,7 @@ def test_a_copy_is_independent(name: str) -> None:
 
 
 def test_a_name_in_any_case_is_reserved_if_lookups_ignore_case() -> None:
-    """In a ``CIMultiDict`` every spelling is found by a lookup."""
+    """Every spelling in a ``CIMultiDict`` is found by a look-up."""
     fields = _multidict("CIMultiDict", [("Request_API_Key", "root"), ("x", "1")])
     after, moved = merge_of().into(fields)
     assert after.get(REQUEST) is None

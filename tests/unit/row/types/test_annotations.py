@@ -1,4 +1,4 @@
-"""What annotations say about the kind of additional fields, without ever being evaluated."""
+"""Annotations tell the kind of additional fields, and are never evaluated."""
 
 # ruff: noqa: UP007, UP045 - every way to write an annotation
 
@@ -59,7 +59,7 @@ NAMESPACE = {
     ],
 )  # fmt: skip
 def test_objects(annotation: Any, kind: str | None) -> None:
-    """Classes, unions, aliases and generic types."""
+    """Classes, unions, aliases and generic types are objects."""
     assert kind_of_annotation(annotation, NAMESPACE) == kind
 
 
@@ -77,12 +77,12 @@ def test_objects(annotation: Any, kind: str | None) -> None:
     ],
 )  # fmt: skip
 def test_strings(annotation: str, kind: str | None) -> None:
-    """Parsed, never evaluated; unknown names are no obstacle."""
+    """Annotations that are strings are parsed, and unknown names are no obstacle."""
     assert kind_of_annotation(annotation, NAMESPACE) == kind
 
 
 def test_nothing_is_evaluated() -> None:
-    """Neither calls nor subscripts of the application's objects."""
+    """Neither calls nor subscripts of the application's objects run."""
 
     class Loud:
         def __getattr__(self, name: str) -> Any:
@@ -95,12 +95,12 @@ def test_nothing_is_evaluated() -> None:
 
 
 def test_an_alias_that_leads_to_itself_ends() -> None:
-    """It says nothing."""
+    """An alias that refers to itself has no kind."""
     assert kind_of_annotation("A", {"A": "A"}) is None
 
 
 def test_parameter_behind_decorators() -> None:
-    """The wrapped function knows."""
+    """The wrapped function's annotation counts."""
 
     def function(extra: "str | None") -> None: ...
 
@@ -113,7 +113,7 @@ def test_parameter_behind_decorators() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
 def test_type_parameters_and_generic_aliases(load_module: LoadModule) -> None:
-    """Of the syntax of Python 3.12."""
+    """The syntax of Python 3.12 is read."""
     module = load_module("""
 type Json[T] = str | None
 
@@ -130,7 +130,7 @@ def constrained[T: (bytes, bytearray)](extra: T | None = None): ...
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated with the definition")
 def test_names_for_type_checkers_are_not_needed(load_module: LoadModule) -> None:
-    """Since Python 3.14 annotations are evaluated when they are asked for; they are not asked for their values."""
+    """Since Python 3.14 annotations are evaluated lazily, and their values are not requested."""
     module = load_module("""
 from typing import TYPE_CHECKING, Annotated, Optional
 

@@ -100,7 +100,7 @@ def app(recorder: Recorder, load_module: LoadModule) -> Application:
     ],
 )  # fmt: skip
 def test_none_becomes_the_annotated_kind(app: Application, function: str, expected: type) -> None:
-    """Given or omitted; a name that only a type checker imports is no obstacle."""
+    """The kind is the same for a given ``None`` and an omitted argument, also with names for type checkers."""
     app.audit(f"{function}?fields=args.extra")
     for arguments in ((), (None,)):
         row: Any = app.row(function, *arguments)
@@ -113,7 +113,7 @@ def test_none_becomes_the_annotated_kind(app: Application, function: str, expect
 
 @pytest.mark.parametrize("word", ["text", "bytes", "dict"])
 def test_fields_as_comes_first(app: Application, word: str) -> None:
-    """Before any annotation."""
+    """``fields_as`` overrides the annotation."""
     app.audit(f"optional_text?fields=args.extra&fields_as={word}")
     assert type(app.row("optional_text")).__name__ == {"text": "str"}.get(word, word)
 
@@ -128,7 +128,7 @@ class Text(str):
     ("last", "expected"), [('{"a":1}', str), (Text("{}"), str), (b"{}", bytes), ({}, dict), (bytearray(), bytes)]
 )
 def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected: type) -> None:
-    """If nothing else is known, the place takes what it took before."""
+    """Without an annotation the place takes the kind that it received last."""
     app.audit("record?fields=args.extra")
     app.module.record("create", last)
     assert type(app.row("record", "create")) is expected
@@ -146,14 +146,14 @@ def test_none_becomes_the_kind_given_last(app: Application, last: Any, expected:
     ],
 )
 def test_none_in_an_attribute_becomes_the_annotated_kind(app: Application, kind: str, expected: type) -> None:
-    """By the class, its bases, a property, or the parameter of ``__init__``."""
+    """The class, its bases, a property or a parameter of ``__init__`` tells the kind."""
     app.audit("write?fields=args.event.details")
     event = getattr(app.module, kind)()
     assert type(app.row("write", event).details) is expected
 
 
 def test_argument_of_a_method_becomes_the_kind_of_its_class(app: Application) -> None:
-    """``create(**values)`` of a class whose attribute of that name takes a string."""
+    """``create(**values)`` of a class takes the kind of its attribute."""
     app.audit("TextEvent.create?fields=args.details")
     app.module.TextEvent.create(action="create")
     with use_key(KEY):

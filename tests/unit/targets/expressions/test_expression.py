@@ -1,4 +1,4 @@
-"""Expressions: how they are parsed, where their paths lead, and what cannot be read."""
+"""Expressions are parsed, follow their paths, and report values that cannot be read."""
 
 import sqlite3
 from collections import ChainMap, UserDict, defaultdict
@@ -64,7 +64,7 @@ def test_roots(text: str, expected: object) -> None:
     [("scope", "s"), ("scope|split", ["s"]), ("returned", "r"), ("selfish", "f"), ("args", "a"), ("exception", "e")],
 )
 def test_names_that_are_no_roots(text: str, expected: object) -> None:
-    """``scope`` alone, and a longer name, is a member of the object that a path is read from."""
+    """``scope`` alone, and a longer name, are members of the object that the path starts from."""
     base = {"scope": "s", "returned": "r", "selfish": "f", "args": "a", "exception": "e"}
     assert read(text, base) == expected
 
@@ -117,20 +117,20 @@ def test_rows_of_a_database() -> None:
      ("a.b", {"a": SimpleNamespace()}), ("a[].b", {"a": [SimpleNamespace(b=1), SimpleNamespace()]})],
 )  # fmt: skip
 def test_missing(text: str, base: object) -> None:
-    """What is not there is missing: no item, attribute or position of that name."""
+    """An absent item, attribute or position is missing."""
     with pytest.raises(MissingError):
         read(text, base)
 
 
 @pytest.mark.parametrize(("text", "base"), [("a[]", {"a": "text"}), ("a[]", {"a": b"bytes"}), ("a[]", {"a": 5})])
 def test_only_lists_are_mapped_over(text: str, base: object) -> None:
-    """Text, bytes and single values are no lists."""
+    """Strings, bytes and single values are no lists."""
     with pytest.raises(UnreadableError):
         read(text, base)
 
 
 def test_nothing_is_added_while_reading() -> None:
-    """Reading a member that is not there does not create it."""
+    """Reading an absent member does not create it."""
     base: defaultdict[str, list[str]] = defaultdict(list)
     assert read("scopes", base) is read("['scopes']", base) is None
     assert not base
@@ -147,7 +147,7 @@ def test_iterators_of_the_application_are_left_alone() -> None:
 
 @pytest.mark.parametrize(("text", "kind"), [("broken ?? a", RuntimeError), ("inner ?? a", AttributeError)])
 def test_errors_of_the_object_are_not_missing(text: str, kind: type[Exception]) -> None:
-    """A property that raises is an error, not an absent member that another alternative could stand in for."""
+    """A property that raises is an error, for which no other alternative stands in."""
     with pytest.raises(kind):
         read(text, Raising())
 
@@ -169,12 +169,12 @@ def test_errors_of_the_object_are_not_missing(text: str, kind: type[Exception]) 
     ],
 )
 def test_alternatives(text: str, base: object, expected: object) -> None:
-    """The first alternative that is not ``None`` counts; filters belong to one alternative."""
+    """The first alternative that is not ``None`` counts, and filters belong to one alternative."""
     assert read(text, base) == expected
 
 
 def test_no_alternative_leads_anywhere() -> None:
-    """Where every alternative is missing the value is, unless it is a default, whose members may be absent."""
+    """If every alternative is missing, so is the value, unless members of a default may be absent."""
     with pytest.raises(MissingError):
         read("a ?? b", SimpleNamespace())
     default = parse("a ?? b", emitted=True, is_default=True)
@@ -197,7 +197,7 @@ def test_functions(text: str) -> None:
     ],
 )  # fmt: skip
 def test_wrong_expressions(text: str) -> None:
-    """What is no expression is one error of one line that names it as given."""
+    """A wrong expression is one line that quotes it as given."""
     with pytest.raises(ConfigurationError) as wrong:
         parse(text, emitted=False)
     assert repr(text) in str(wrong.value)
@@ -206,7 +206,7 @@ def test_wrong_expressions(text: str) -> None:
 
 @given(st.text(st.sampled_from("ab.[]()'|:?, 0é\n"), max_size=12))
 def test_any_text_compiles_or_is_a_configuration_error(text: str) -> None:
-    """No text makes the parser fail in another way."""
+    """No string makes the parser raise another error."""
     with suppress(ConfigurationError):
         parse(text, emitted=True)
 
@@ -238,7 +238,7 @@ class Unordered:
     ],
 )
 def test_a_wrong_expression_is_explained(text: str, message: str) -> None:
-    """The whole expression, where it goes wrong, and what is allowed there."""
+    """The line has the whole expression, the wrong part, and the allowed values."""
     with pytest.raises(ConfigurationError) as wrong:
         parse(text, emitted=True)
     assert str(wrong.value).startswith(message)
@@ -247,12 +247,12 @@ def test_a_wrong_expression_is_explained(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["X_key", "XX_XX_token", "Xkey"])
 def test_only_underscores_before_a_name_are_overlooked(name: str) -> None:
-    """Another name that ends like that of a secret is another name."""
+    """Another name that ends like a secret is no secret."""
     assert isinstance(parse(name, emitted=True), Expression)
 
 
 def test_an_expression_shows_itself_as_written() -> None:
-    """That is what errors and the status name it by."""
+    """Errors and the status show the expression as written."""
     text = " name ?? token_name | str "
     expression = parse(text, emitted=True)
     assert isinstance(expression, Expression)
@@ -269,7 +269,7 @@ def test_an_expression_shows_itself_as_written() -> None:
     ],
 )
 def test_what_is_missing_is_named_with_where_it_was_looked_for(text: str, value: object, message: str) -> None:
-    """By its name and the kind of its owner."""
+    """The reason has the name and the type of its owner."""
     with pytest.raises(MissingError) as missing:
         read(text, result=value)
     assert str(missing.value) == message
@@ -277,7 +277,7 @@ def test_what_is_missing_is_named_with_where_it_was_looked_for(text: str, value:
 
 @pytest.mark.parametrize(("value", "kind"), [("text", "str"), (b"bytes", "bytes"), (5, "int"), (iter([1]), "iterator")])
 def test_only_a_list_can_be_mapped_over(value: Any, kind: str) -> None:
-    """The reason names the kind of what is none."""
+    """The reason names the type of the value."""
     with pytest.raises(UnreadableError) as refused:
         read("return[].id", result=value)
     assert str(refused.value).startswith("[] maps over a list, not over ")
@@ -285,7 +285,7 @@ def test_only_a_list_can_be_mapped_over(value: Any, kind: str) -> None:
 
 
 def test_a_mapping_is_mapped_over_by_its_keys_where_a_path_begins() -> None:
-    """``[]`` at the very start is over what the path starts from; an iterator there is the application's to read."""
+    """``[]`` at the start maps over the starting value; an iterator there belongs to the application."""
     assert read("return[]", result={"b": 1, "a": 2}) == ["b", "a"]
     scopes = iter(["a"])
     for text in ("return[]", "return[].upper()"):
@@ -295,14 +295,14 @@ def test_a_mapping_is_mapped_over_by_its_keys_where_a_path_begins() -> None:
 
 
 def test_what_comes_from_a_set_is_sorted_and_a_list_is_not() -> None:
-    """One key has one snapshot, whatever order its set has at the moment; a list has the application's order."""
+    """A set is sorted, so that one key has one snapshot, and a list keeps its order."""
     names = [f"scope:{number}" for number in range(50)]
     assert read("return[]", result=set(names)) == sorted(names)
     assert read("return[]", result=names[::-1]) == names[::-1]
 
 
 def test_a_set_without_an_order_is_read_all_the_same() -> None:
-    """It keeps whatever order it has."""
+    """A set whose elements cannot be sorted keeps its order."""
     one, other = Unordered(), Unordered()
     assert set(read("return[]", result={one, other})) == {one, other}
 
@@ -319,7 +319,7 @@ class Keyed:
 
 @pytest.mark.parametrize("kind", [dict, UserDict, ChainMap])
 def test_a_member_of_a_mapping_is_no_item_a_second_time(kind: Any) -> None:
-    """What is neither item nor attribute is missing; anything with ``keys()`` is asked for an item last."""
+    """A name that is neither item nor attribute is missing; an object with ``keys()`` is asked for an item last."""
     mapping = kind(verb="create") if kind is not ChainMap else ChainMap({"verb": "create"})
     assert read("return.noun", result=mapping) is read("return['noun']", result=mapping) is None
     assert read("return.verb", result=Keyed()) == "create"
@@ -330,13 +330,13 @@ def test_a_member_of_a_mapping_is_no_item_a_second_time(kind: Any) -> None:
 @pytest.mark.parametrize("mapping", [{"a": 1}, UserDict(a=1), ChainMap({"a": 1}), defaultdict(int, a=1)])
 @pytest.mark.parametrize("text", ["b", "['b']", "[0]", "b.c", "b[0]['c'].d", "b[].c", "b ?? c", "b | split"])
 def test_a_missing_item_of_a_mapping_is_none(mapping: Any, text: str) -> None:
-    """Optional claims are usual, so that is no error, in whatever field."""
+    """Claims are often optional, so an absent item is ``None`` in any field."""
     assert read(text, mapping) is None
     assert mapping == {"a": 1}
 
 
 def test_a_missing_attribute_gives_way_to_another_alternative() -> None:
-    """Only if no alternative is there, the expression is unreadable."""
+    """The expression is unreadable only if every alternative is missing."""
     assert read("b ?? a", SimpleNamespace(a=1)) == 1
     assert read("b ?? a", SimpleNamespace(a=None)) is None
     assert read("a ?? b", SimpleNamespace(a=None)) is None
@@ -346,7 +346,7 @@ def test_a_missing_attribute_gives_way_to_another_alternative() -> None:
     ("text", "root"), [("closure.scopes", "closure"), ("closure.scopes[0]", "closure"), ("closure", None)]
 )
 def test_closures(text: str, root: str | None) -> None:
-    """A free variable is a root; the name alone is a member."""
+    """A free variable is a root, and its name alone is a member."""
     expression = parse(text, emitted=True)
     assert isinstance(expression, Expression)
     assert expression.roots == {root}
@@ -358,7 +358,7 @@ def test_closures(text: str, root: str | None) -> None:
     ("text", "nearest"), [("a|splt", "split"), ("a|tru_keys", "true_keys"), ("a|SHA256:8", "sha256"), ("a|xyzzy", None)]
 )
 def test_an_unknown_filter_is_answered_with_the_nearest(text: str, nearest: str | None) -> None:
-    """A name that resembles none gets the list only."""
+    """If no filter is near, the message lists all filters only."""
     with pytest.raises(ConfigurationError, match="known are acts, head, if") as wrong:
         parse(text, emitted=True)
     assert str(wrong.value).endswith(f"; did you mean {nearest!r}?") is (nearest is not None)
@@ -366,7 +366,7 @@ def test_an_unknown_filter_is_answered_with_the_nearest(text: str, nearest: str 
 
 @pytest.mark.parametrize("text", ["a" * 100_000 + "!", "a|" + "b" * 100_000, "a|head:" + "9" * 100_000, "!" * 100_000])
 def test_a_long_expression_is_cut(text: str) -> None:
-    """A message stays readable."""
+    """A long expression is cut in the message."""
     with pytest.raises(ConfigurationError) as wrong:
         parse(text, emitted=True)
     assert len(str(wrong.value)) < 900

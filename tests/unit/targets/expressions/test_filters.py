@@ -1,4 +1,4 @@
-"""Filters: what each does with a value, and which arguments it takes."""
+"""Each filter converts a value and checks its argument."""
 
 import hashlib
 import os
@@ -104,7 +104,7 @@ class Secretive:
     ],
 )
 def test_filters(text: str, value: object, expected: object) -> None:
-    """Each filter converts what it takes; one for a single value maps over a list."""
+    """Each filter converts its type of value, and filters of single values map over lists."""
     assert filtered(text, value) == expected
 
 
@@ -114,12 +114,12 @@ def test_filters(text: str, value: object, expected: object) -> None:
      "is:*", "prefix:x", "local"],
 )  # fmt: skip
 def test_none_stays_none(text: str) -> None:
-    """``None`` has no text, keys or time; it stays what it is."""
+    """``None`` stays ``None``, because it has no text, keys or time."""
     assert filtered(text, None) is None
 
 
 def test_if_has_a_result_for_none() -> None:
-    """``if`` with two values takes ``None`` as not truthy, and without the second gives ``None``."""
+    """``if`` treats ``None`` as false, and gives ``None`` without a second value."""
     assert filtered("if:a,b", None) == "b"
     assert filtered("if:a", 0) is None
 
@@ -139,7 +139,7 @@ def test_if_has_a_result_for_none() -> None:
     ],
 )  # fmt: skip
 def test_refused_values(text: str, value: object) -> None:
-    """A value of another kind is refused, and its text is never asked for."""
+    """A value of another type is refused without converting it to a string."""
     with pytest.raises(UnreadableError) as refused:
         filtered(text, value)
     assert "s3cret" not in str(refused.value)
@@ -155,7 +155,7 @@ def test_iterators_are_left_alone() -> None:
 
 @pytest.mark.parametrize("value", [datetime(2026, 7, 1, 12), "2026-07-01T12:00:00"])  # noqa: DTZ001 - the case
 def test_local(value: object) -> None:
-    """A time without zone, or such a text, is the machine's own; one with a zone keeps it."""
+    """A time without a zone is in the machine's zone, and one with a zone keeps it."""
     zone = os.environ.get("TZ")
     try:
         os.environ["TZ"] = "EST5EDT,M3.2.0,M11.1.0"
@@ -183,7 +183,7 @@ def test_local(value: object) -> None:
     ],
 )  # fmt: skip
 def test_wrong_filters(text: str, allowed: str) -> None:
-    """A filter that does not exist, or not with that argument, is an error that names it and says what is allowed."""
+    """The error names the filter and its allowed arguments."""
     with pytest.raises(ConfigurationError) as wrong:
         parse(f"a|{text}", emitted=False)
     assert repr(f"a|{text}") in str(wrong.value)
@@ -197,13 +197,13 @@ def test_wrong_filters(text: str, allowed: str) -> None:
     )
 )
 def test_any_glob_compiles(pattern: str) -> None:
-    """No pattern fails, nor makes Python warn."""
+    """Every pattern compiles without an error or a warning."""
     assert filtered(f"is:{pattern}", "aab") in (True, False)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001 - zone below
 def test_ts_is_exact(moment: datetime) -> None:
-    """Milliseconds lead to the instant exactly, over all years."""
+    """Milliseconds give the exact instant in every year."""
     instant = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
     milliseconds = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     assert filtered("ts:ms", milliseconds) == instant
@@ -249,7 +249,7 @@ KNOWN = "acts, head, if, is, keys, local, prefix, sha256, split, str, strs, tail
     ],
 )
 def test_a_wrong_filter_is_explained(text: str, message: str) -> None:
-    """The expression, the filter, what it takes and what it was given."""
+    """The line has the expression, the filter, its allowed arguments and the given one."""
     with pytest.raises(ConfigurationError) as wrong:
         parse(f"a|{text}", emitted=False)
     assert str(wrong.value) == message
@@ -266,27 +266,27 @@ def test_a_wrong_filter_is_explained(text: str, message: str) -> None:
     ],
 )
 def test_a_refused_value_is_explained_by_its_kind(text: str, value: object, message: str) -> None:
-    """This text stands in the log, so the value is not in it."""
+    """The reason is logged, so it has no value."""
     with pytest.raises(UnreadableError) as refused:
         filtered(text, value)
     assert str(refused.value) == message
 
 
 def test_keys_of_what_is_no_mapping() -> None:
-    """Anything with keys and items will do."""
+    """Any object with keys and items is a mapping."""
     assert filtered("keys", Keyed()) == ["a", "b"]
     assert filtered("true_keys", Keyed()) == ["b"]
 
 
 def test_a_set_is_in_the_order_of_its_texts() -> None:
-    """Also where its elements have no order of their own, so that the same set is the same list."""
+    """The order is that of the strings, so that the same set is the same list."""
     assert filtered("strs", {2, "10", 1}) == ["1", "10", "2"]
     assert filtered("str", frozenset({2, "10", 1})) == ["1", "10", "2"]
 
 
 @pytest.mark.parametrize("value", [b"\xff\x00", bytearray(b"\xff\x00")])
 def test_bytes_are_digested_as_they_are(value: bytes) -> None:
-    """A digest of bytes needs no text."""
+    """Bytes are hashed without decoding."""
     assert filtered("sha256:64", value) == hashlib.sha256(b"\xff\x00").hexdigest()
 
 
@@ -300,7 +300,7 @@ def test_bytes_are_digested_as_they_are(value: bytes) -> None:
     ],
 )
 def test_a_secret_behind_a_digest_or_a_tail(text: str, value: object, expected: str) -> None:
-    """A digest, or at most four characters of the text, are what may be shown of a secret."""
+    """Only a hash, or at most four characters, of a secret can be recorded."""
     assert emitted(text, {"key": value}) == expected
 
 
@@ -312,7 +312,7 @@ def test_a_list_of_secrets_has_no_tail() -> None:
 
 @pytest.mark.parametrize("text", ["return.key|tail:5", "return.key|head:4", "return.key|str", "return.key|prefix:a"])
 def test_nothing_else_may_stand_behind_a_secret(text: str) -> None:
-    """More characters, others than the last, and any other filter are refused when the target is compiled."""
+    """Longer tails, other parts and all other filters are refused when the target is compiled."""
     with pytest.raises(ConfigurationError):
         parse(text, emitted=True)
 
@@ -327,7 +327,7 @@ def test_nothing_else_may_stand_behind_a_secret(text: str) -> None:
     ],
 )  # fmt: skip
 def test_filters_are_told_apart_by_name_and_argument(name: str, argument: str | None, shown: object) -> None:
-    """Two that are written alike are equal, which is what tells that two targets are one."""
+    """Filters that are written alike are equal, which makes their targets equal."""
     compiled = compile_filter("", name, argument)
     assert (compiled.name, compiled.argument) == (name, shown)
     assert compiled == compile_filter("", name, argument)
@@ -351,7 +351,7 @@ def test_acts_are_listed_from_the_outermost() -> None:
 
 @pytest.mark.parametrize(("depth", "kept"), [(10, 10), (11, 10), (5_000, 10)])
 def test_of_many_acts_ten_are_kept_and_all_counted(depth: int, kept: int) -> None:
-    """A chain can be as long as a client likes."""
+    """At most ten actors are kept, and all are counted."""
     actors = filtered("acts", act(*(f"a_{number}" for number in range(depth))))
     assert actors == [f"a_{number}" for number in range(kept)]
     assert actors.total == depth
@@ -367,7 +367,7 @@ def test_acts_without_a_name_are_refused(claim: object) -> None:
 
 
 def test_endless_acts_are_refused() -> None:
-    """A mapping may contain itself."""
+    """A mapping can contain itself."""
     claim: dict[str, object] = {"sub": "a"}
     claim["act"] = claim
     with pytest.raises(UnreadableError, match="endless"):
@@ -375,6 +375,6 @@ def test_endless_acts_are_refused() -> None:
 
 
 def test_acts_take_no_argument() -> None:
-    """The number of actors is fixed."""
+    """The number of actors cannot be configured."""
     with pytest.raises(ConfigurationError, match="takes no argument"):
         parse("act|acts:3", emitted=True)

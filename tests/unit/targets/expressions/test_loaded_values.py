@@ -1,4 +1,4 @@
-"""Mapped objects: what is loaded is read, and nothing runs SQL, flushes or begins a transaction."""
+"""Only loaded attributes of mapped objects are read, so nothing runs SQL, flushes or begins a transaction."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def loaded(session: Any, *options: Any) -> Any:
     ],
 )
 def test_loaded_attributes_are_read(session: Any, statements: list[str], text: str, expected: str) -> None:
-    """Columns, and properties and methods that use loaded columns."""
+    """Columns are read, and properties and methods that use loaded columns."""
     key = loaded(session)
     statements.clear()
     assert read(text, key) == expected
@@ -131,7 +131,7 @@ def test_loaded_attributes_are_read(session: Any, statements: list[str], text: s
 
 @pytest.mark.parametrize("text", ["notes", "owner.name", "owner", "owner_name", "grants[].name", "scopes()"])
 def test_attributes_that_are_not_loaded_are_unreadable(session: Any, statements: list[str], text: str) -> None:
-    """Deferred columns, lazy relationships, and the properties and methods that would load them."""
+    """Deferred columns, lazy relationships, and members that would load them are unreadable."""
     key = loaded(session)
     statements.clear()
     with pytest.raises(NotLoadedError, match="is not loaded, and the library runs no SQL; load it"):
@@ -140,7 +140,7 @@ def test_attributes_that_are_not_loaded_are_unreadable(session: Any, statements:
 
 
 def test_related_objects_that_are_loaded_are_read(session: Any, statements: list[str]) -> None:
-    """Eager loading is the remedy."""
+    """The remedy is eager loading."""
     key = loaded(session, orm.joinedload(Key.owner), orm.selectinload(Key.grants), orm.undefer(Key.notes))
     statements.clear()
     texts = ["owner.name", "owner_name", "grants[].name", "scopes()", "notes"]
@@ -156,7 +156,7 @@ def test_the_object_itself_is_the_value_of_a_path(session: Any) -> None:
 
 
 def test_a_method_cannot_load_through_related_objects(session: Any, statements: list[str]) -> None:
-    """They are read in the same way."""
+    """Related objects are read with the same restriction."""
     key = loaded(session, orm.selectinload(Key.grants).load_only(Scope.key_id))
     statements.clear()
     assert read("scopes()", key) == ["a", "b"]  # the identity has the names
@@ -166,7 +166,7 @@ def test_a_method_cannot_load_through_related_objects(session: Any, statements: 
 
 
 def test_an_expired_object_keeps_its_id(session: Any, statements: list[str]) -> None:
-    """The identity has it, while all other attributes are expired after a commit."""
+    """The identity of the object has the id, although all attributes are expired."""
     key = loaded(session)
     session.commit()
     statements.clear()
@@ -178,7 +178,7 @@ def test_an_expired_object_keeps_its_id(session: Any, statements: list[str]) -> 
 
 
 def test_the_identity_of_several_columns_is_told_apart(session: Any) -> None:
-    """Each column has its own part of it."""
+    """Each column has its own part of the identity."""
     scope = session.scalars(sqlalchemy.select(Scope).order_by(Scope.name)).first()
     session.commit()
     assert (read("name", scope), read("key_id", scope)) == ("a", "k_1")
@@ -193,7 +193,7 @@ def test_an_object_that_was_never_stored_has_nothing_to_load() -> None:
 
 
 def test_a_deleted_or_detached_object_is_read_as_it_is(session: Any, statements: list[str]) -> None:
-    """Nothing is loaded for it."""
+    """Nothing is loaded for such an object."""
     key = loaded(session)
     session.expunge(key)
     statements.clear()
@@ -204,13 +204,13 @@ def test_a_deleted_or_detached_object_is_read_as_it_is(session: Any, statements:
 
 
 def test_a_missing_attribute_is_missing(session: Any) -> None:
-    """It is not said to be unloaded."""
+    """The attribute is reported as missing and not as unloaded."""
     with pytest.raises(MissingError):
         read("allow_list", loaded(session))
 
 
 def test_other_objects_are_no_mapped_ones() -> None:
-    """They are read as they are."""
+    """Objects that are not mapped are read as usual."""
     for value in (Plain(), {"id": 1}, SimpleNamespace(_meta=1), "text", None):
         assert readable(value) is value
         assert not is_mapped(type(value))
@@ -247,7 +247,7 @@ def app(load_module: LoadModule) -> Any:
 def test_reading_a_key_leaves_the_session_alone(
     app: Any, recorder: Recorder, session: Any, statements: list[str], commit: bool
 ) -> None:
-    """No transaction begins, nothing is flushed, and no SQL runs, with or without a commit before."""
+    """No transaction begins, nothing is flushed and no SQL runs, before and after a commit."""
     recorder.instrument(
         auth_targets=[f"{app.__name__}:verify?scopes=grants[].name&owner=owner.name"],
         audit_targets=[f"{app.__name__}:record?subject=args.subject"],
@@ -268,7 +268,7 @@ def test_reading_a_key_leaves_the_session_alone(
 
 
 def test_the_remedy_is_logged(app: Any, recorder: Recorder, session: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The line names the attribute, and no value."""
+    """The line has the attribute and no value."""
     recorder.instrument(auth_targets=f"{app.__name__}:verify")
     with recorder.request():
         app.verify(session, Key)
@@ -278,7 +278,7 @@ def test_the_remedy_is_logged(app: Any, recorder: Recorder, session: Any, caplog
 
 
 def test_expired_keys_are_told_apart(app: Any, recorder: Recorder, session: Any) -> None:
-    """Nothing but their identity is loaded, so they are equal in all that is read at once."""
+    """Only the identity of expired keys is read, so they are compared by it."""
     session.add(Key(id="k_2", name="other"))
     session.commit()
     keys = session.scalars(sqlalchemy.select(Key).order_by(Key.id)).all()
@@ -345,19 +345,19 @@ def token(models_of_django: SimpleNamespace) -> Any:
     ("text", "expected"), [("id", 7), ("pk", 7), ("name", "ci"), ("account_id", 3), ("title", "token ci")]
 )
 def test_loaded_fields_of_django_are_read(token: Any, text: str, expected: object) -> None:
-    """Fields, the primary key by its short name, and properties that use them."""
+    """Fields, the short name of the primary key, and properties that use them are read."""
     assert read(text, token) == expected
 
 
 @pytest.mark.parametrize("text", ["secret_notes", "account", "account.login", "login()", "grants", "grants.all()[]"])
 def test_fields_of_django_that_are_not_loaded_are_unreadable(token: Any, text: str) -> None:
-    """Deferred fields and related objects."""
+    """Deferred fields and related objects are unreadable."""
     with pytest.raises(NotLoadedError):
         read(text, token)
 
 
 def test_related_objects_of_django_that_are_loaded_are_read(models_of_django: SimpleNamespace, token: Any) -> None:
-    """``select_related`` and ``prefetch_related`` are the remedies."""
+    """The remedies are ``select_related`` and ``prefetch_related``."""
     account = models_of_django.Account(id=3, login="ada")
     token.account = account
     token._prefetched_objects_cache = {"grants": [account]}

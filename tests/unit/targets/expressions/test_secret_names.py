@@ -1,4 +1,4 @@
-"""A path to a secret is refused when it is compiled, in every position, unless it is hashed or cut at once."""
+"""A path to a secret is refused in every position when it is compiled, unless it is hashed or cut."""
 
 import hashlib
 
@@ -54,7 +54,7 @@ def is_refused(text: str) -> bool:
     ],
 )  # fmt: skip
 def test_refused(path: str) -> None:
-    """The last attribute, item or parameter of that name, and methods called on it, lead to a secret."""
+    """A secret is the last attribute, item or parameter of such a name, also with methods called on it."""
     assert [name for name in SECRETS if not is_refused(path.format(name))] == []
     assert [name for name in SECRETS if not is_refused(path.format(name.upper()))] == []
 
@@ -69,7 +69,7 @@ def test_refused(path: str) -> None:
     ],
 )  # fmt: skip
 def test_allowed(path: str) -> None:
-    """A member of such an object, a longer name, and a value that is hashed or cut at once, are no secrets."""
+    """Members of such an object, longer names, and hashed or cut values are no secrets."""
     assert [name for name in SECRETS if is_refused(path.format(name))] == []
 
 
@@ -77,7 +77,7 @@ def test_allowed(path: str) -> None:
     *((AuthTarget, field) for field in EMITTED_OF_AUTH), *((AuditTarget, field) for field in EMITTED_OF_AUDIT),
 ])  # fmt: skip
 def test_every_emitted_field_is_checked(kind: type[AuthTarget] | type[AuditTarget], field: str) -> None:
-    """No field that is written out may end at a secret; the error names target, field and what is allowed."""
+    """The error names target, field and allowed values for every recorded field."""
     subject = "subject=args.row&" if field.startswith("subject_") else ""
     written = f"m:f?{subject}{field}=args.token"
     with pytest.raises(ConfigurationError) as wrong:
@@ -88,7 +88,7 @@ def test_every_emitted_field_is_checked(kind: type[AuthTarget] | type[AuditTarge
 
 @pytest.mark.parametrize("name", ["token", "Token.value", "state.api_key", "state.accessToken"])
 def test_references_to_secrets_are_refused(name: str) -> None:
-    """The object may be the value, so the last name counts as in a path."""
+    """The object can be the value, so its last name counts as in a path."""
     with pytest.raises(ConfigurationError, match="holds a secret; name a function"):
         AuthTarget("m:f", id=f"flask:{name}")
     assert AuthTarget("m:f", id="flask:token.id", key=f"flask:{name}").sources
@@ -96,13 +96,13 @@ def test_references_to_secrets_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "access-token", "Session-Token"])
 def test_hyphens_make_no_difference(name: str) -> None:
-    """Items of headers are spelled with them."""
+    """Names of headers are spelled with hyphens."""
     assert is_refused(f"return.headers['{name}']")
     assert not is_refused(f"return.headers['{name}-Id']")
 
 
 def test_fields_that_are_not_written_out_may_lead_to_secrets() -> None:
-    """What is only looked at may be anything: the key object itself is often called ``key`` or ``token``."""
+    """A field that is only read can lead anywhere, because key objects are often called ``key`` or ``token``."""
     AuthTarget("m:f", key="return.token", valid="token", when="args.api_key")
     AuditTarget("m:f", fields="args.secret", subject="args.api_key", when="args.token")
 
@@ -115,7 +115,7 @@ def read(text: str, value: object) -> object:
 
 
 def test_what_is_left_of_a_secret() -> None:
-    """A hash of any length, or the last four characters of a text, is all that comes out."""
+    """Only a hash of any length or the last four characters are recorded."""
     assert read("token|sha256", "s3cret-abcd") == hashlib.sha256(b"s3cret-abcd").hexdigest()[:16]
     assert read("token|tail:4", "s3cret-abcd") == "abcd"
     assert read("token|tail:4", b"s3cret-abcd") == "abcd"
@@ -123,7 +123,7 @@ def test_what_is_left_of_a_secret() -> None:
 
 
 def test_lists_of_secrets() -> None:
-    """The last four elements of a list would be whole secrets: refused when it is read. Each of them may be hashed."""
+    """The tail of a list is refused when it is read, and each element can be hashed."""
     for secrets in (["s3cret-1", "s3cret-2"], ("s3cret-1",), {"s3cret-1"}, {"a": "s3cret-1"}):
         with pytest.raises(UnreadableError) as refused:
             read("token|tail:4", secrets)
@@ -132,7 +132,7 @@ def test_lists_of_secrets() -> None:
 
 
 def test_names_of_the_documentation() -> None:
-    """The list has exactly the names of the documentation: more would refuse what people may show."""
+    """The list is exactly that of the documentation."""
     others = [
         "id",
         "prefix",

@@ -78,8 +78,8 @@ def key() -> Iterator[Key]:
 @pytest.mark.parametrize(
     "text", ["name", "scopes()", "name.first", "scopes()[]", "scopes()[0]", "scopes() | split", "name ?? id", "many()"]
 )
-def test_a_coroutine_that_exists_because_of_us_is_refused_and_closed(key: Key, text: str) -> None:
-    """Python does not warn about one that was never awaited, which would fail this test."""
+def test_a_coroutine_made_by_reading_is_refused_and_closed(key: Key, text: str) -> None:
+    """The coroutine is closed, so Python does not warn that it was never awaited."""
     for _ in range(100):
         with pytest.raises(UnreadableError, match="would have to be awaited"):
             read(text, key)
@@ -96,7 +96,7 @@ def test_a_coroutine_of_the_application_is_refused_and_left_alone(key: Key, text
 
 
 def test_other_awaitables_are_refused(key: Key) -> None:
-    """Nobody waits for them, so their value is not there yet."""
+    """Their value is not there yet, because the library does not await."""
 
     async def main() -> None:
         future = asyncio.get_running_loop().create_future()
@@ -122,13 +122,13 @@ def test_other_awaitables_are_refused(key: Key) -> None:
     ],
 )
 def test_an_iterator_that_a_method_made_for_us_is_read(key: Key, text: str, expected: list[str]) -> None:
-    """Nobody else can read it."""
+    """Nobody else can read such an iterator."""
     assert [read(text, key) for _ in range(100)] == [expected] * 100
 
 
 @pytest.mark.parametrize("text", ["iterator", "iterator[]", "held_iterator()", "held_iterator()[]", "iterator | strs"])
 def test_an_iterator_of_the_application_is_not_consumed(key: Key, text: str) -> None:
-    """It is refused, also if a method returns it."""
+    """The application's iterator is refused, even if a method returns it."""
     for _ in range(100):
         with pytest.raises(UnreadableError, match=r"can be read only once|\[\] maps over a list"):
             read(text, key)
@@ -142,13 +142,13 @@ def test_an_endless_iterator_is_refused(key: Key) -> None:
 
 
 def test_an_attribute_of_an_iterator_is_read() -> None:
-    """A file is an iterator, too, and reading its name consumes nothing."""
+    """A file is an iterator too, and reading its name consumes nothing."""
     with Path(__file__).open(encoding="utf-8") as file:
         assert read("file.name", {"file": file}) == __file__
 
 
 def test_functions_are_applied_in_the_same_way() -> None:
-    """A value of the user's function is a value like any other."""
+    """The value of a user's function is treated like any other value."""
     assert apply(len, "ab") == 2
     assert apply(iter, "ab") == ["a", "b"]
     held = iter("ab")
@@ -158,7 +158,7 @@ def test_functions_are_applied_in_the_same_way() -> None:
 
 
 def test_none_ends_a_path() -> None:
-    """Nothing is read from it."""
+    """Nothing is read from ``None``."""
     assert follow(None, (Step("call", "x"), Step("each"))) is None
 
 
@@ -169,14 +169,14 @@ class Failing:
 
 
 def test_an_attribute_error_of_a_property_is_no_missing_attribute() -> None:
-    """The attribute is there, and reading it failed."""
+    """The attribute exists, and reading it failed."""
     with pytest.raises(AttributeError, match="s3cret") as raised:
         read("name", Failing())
     assert not isinstance(raised.value, MissingError)
 
 
 def test_nothing_is_kept_alive_by_a_missing_attribute() -> None:
-    """No exception refers to a frame that refers to the exception."""
+    """No exception and frame refer to each other."""
     gc.collect()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Values by class."""
+"""A map from classes to values compares classes by identity and does not keep them alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Equal(type):
 
 
 def test_classes_are_compared_by_identity() -> None:
-    """Also if their metaclass defines equality and no hash."""
+    """Metaclasses may define equality without a hash."""
     first, second = Equal("First", (), {}), Equal("Second", (), {})
     values: ClassMap[str] = ClassMap()
     values.keep(first, "first")
@@ -29,7 +29,7 @@ def test_classes_are_compared_by_identity() -> None:
 
 
 def test_the_value_of_a_class_is_replaced() -> None:
-    """The last one counts."""
+    """The last value of a class counts."""
     values: ClassMap[int] = ClassMap()
     for number in (1, 2):
         values.keep(Equal, number)
@@ -37,7 +37,7 @@ def test_the_value_of_a_class_is_replaced() -> None:
 
 
 def test_classes_are_not_kept_alive() -> None:
-    """Such as the classes of a module before its reload, with all their functions."""
+    """The classes of a reloaded module, with all their functions, can be collected."""
     values: ClassMap[str] = ClassMap()
     kind = type("Key", (), {})
     values.keep(kind, "key")
@@ -48,7 +48,7 @@ def test_classes_are_not_kept_alive() -> None:
 
 
 def test_another_class_at_the_same_address_has_no_value() -> None:
-    """An id is free again when its class is gone."""
+    """The id of a collected class can be used again."""
     values: ClassMap[str] = ClassMap()
     for number in range(200):
         kind = type("Key", (), {})
@@ -59,7 +59,7 @@ def test_another_class_at_the_same_address_has_no_value() -> None:
 
 
 def test_the_number_of_classes_is_bounded() -> None:
-    """The oldest ones are forgotten."""
+    """The oldest classes are forgotten."""
     kinds = [type("Key", (), {}) for _ in range(40)]
     values: ClassMap[int] = ClassMap(8)
     for number, kind in enumerate(kinds):

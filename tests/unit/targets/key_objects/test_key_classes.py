@@ -1,4 +1,4 @@
-"""Classes of key objects: which say nothing about a key, which members are read at once, and which names are public."""
+"""Classes of key objects: generic classes, members that are read at once, and public names."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Attrs:
     ],
 )  # fmt: skip
 def test_generic_classes(kind: type) -> None:
-    """Anything can be of such a class."""
+    """Objects of a generic class can be anything."""
     assert is_generic_class(kind)
 
 
@@ -135,13 +135,13 @@ def test_generic_classes(kind: type) -> None:
     "module", ["psycopg.rows", "psycopg2.extras", "asyncpg", "asyncpg.protocol.record", "pyodbc", "multidict"]
 )
 def test_rows_of_drivers_are_generic(module: str) -> None:
-    """By the package that their class comes from."""
+    """The package of their class shows that rows are generic."""
     assert is_generic_class(type("Record", (tuple,), {"__module__": module}))
 
 
 @pytest.mark.parametrize("kind", [Plain, Row, Claims, Model, Pair, Data, Attrs, Computed])
 def test_classes_of_an_application_are_not_generic(kind: type) -> None:
-    """Neither if they inherit from a generic class."""
+    """Classes of an application are not generic, even if they inherit from a generic class."""
     assert not is_generic_class(kind)
     assert not is_generic_class(type("Key", (sqlite3.Row,), {"__module__": "shop.keys"}))
 
@@ -170,12 +170,12 @@ def test_classes_of_an_application_are_not_generic(kind: type) -> None:
     ],
 )
 def test_members_are_plain_if_reading_them_runs_no_code(kind: type, plain: list[str]) -> None:
-    """Properties, methods, proxies and mappings of another kind are read one by one."""
+    """Properties, methods, proxies and other mappings are read one by one."""
     assert plain_members(kind, NAMES) == plain
 
 
 def test_a_name_that_is_an_attribute_of_dict_is_not_plain() -> None:
-    """An item goes before an attribute, so both must be looked for."""
+    """An item precedes an attribute, so both must be looked up."""
     assert plain_members(dict, ["items", "id", "keys"]) == ["id"]
 
 
@@ -191,12 +191,12 @@ def test_a_name_that_is_an_attribute_of_dict_is_not_plain() -> None:
     ],
 )
 def test_plain_members_are_read_at_once(key: Any, values: list[Any]) -> None:
-    """A missing one has its default, and a missing item of a mapping is ``None``."""
+    """A missing member has its default, and a missing item of a mapping is ``None``."""
     assert member_reader(type(key), NAMES, (ABSENT, None, ABSENT))(key) == values
 
 
 def test_nothing_is_read_without_names() -> None:
-    """Not even from an object that has nothing."""
+    """Without names even an object without members can be read."""
     assert member_reader(object, (), ())(object()) == []
 
 
@@ -235,12 +235,12 @@ class Inherited(Described):
     ],
 )
 def test_public_names(key: object, names: list[str]) -> None:
-    """Items or attributes, of the object and its classes, without methods; none of them is read."""
+    """The names of items or attributes are listed without reading their values."""
     assert public_names(key) == names
 
 
 def test_only_so_many_names_are_listed() -> None:
-    """A line stays readable."""
+    """The list is cut so that the line stays readable."""
     assert len(public_names({f"name_{number}": 1 for number in range(500)})) == MAX_NAMES
 
 
@@ -271,7 +271,7 @@ def make_row(**columns: Any) -> Any:
 def test_a_generic_object_is_no_key_because_another_one_was(
     recorder: Recorder, load_module: LoadModule, make: Any
 ) -> None:
-    """An audit row about a workspace must not say that it is about a key."""
+    """A row about a workspace must not say that it is about a key."""
     app = load_module(APP)
     recorder.instrument(
         auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
@@ -284,7 +284,7 @@ def test_a_generic_object_is_no_key_because_another_one_was(
 
 
 def test_an_object_of_the_applications_own_class_is_a_key(recorder: Recorder, load_module: LoadModule) -> None:
-    """As soon as an authentication has returned one."""
+    """Objects of the class are keys after an authentication has returned one."""
     app = load_module(APP)
     recorder.instrument(
         auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
@@ -295,7 +295,7 @@ def test_an_object_of_the_applications_own_class_is_a_key(recorder: Recorder, lo
 
 
 def test_a_key_of_a_class_without_hash_is_read(recorder: Recorder, load_module: LoadModule) -> None:
-    """A metaclass that defines equality only: the key and a subject of that class are named."""
+    """A metaclass that defines only equality does not stop key and subject from being named."""
     app = load_module(
         """
         class Meta(type):

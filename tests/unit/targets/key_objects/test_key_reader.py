@@ -1,4 +1,4 @@
-"""Key objects: only declared fields are read, each on its own, and a key is converted once."""
+"""Only declared fields of a key object are read, each on its own, and a key is converted once."""
 
 import asyncio
 import gc
@@ -85,7 +85,7 @@ def inventor() -> Any:
 
 
 def test_only_declared_fields_are_read_and_each_once(app: Application) -> None:
-    """What no target names is never asked for, nor is anything asked for twice."""
+    """A member that no target names is never read, and none is read twice."""
     app.instrument()
     key = recorder(id="k_1", name="ci-bot", scopes=["a"], allow_list=[], secret="s3cret", owner="o", key="s3cret")
     assert app.row(key)["scopes"] == ["a"]
@@ -93,7 +93,7 @@ def test_only_declared_fields_are_read_and_each_once(app: Application) -> None:
 
 
 def test_fields_that_a_key_lacks_are_looked_for_and_nothing_else(app: Application) -> None:
-    """The second name for a name, and no sign of trying the object as a mapping."""
+    """Only the alternative names of missing fields are looked up."""
     app.instrument()
     key = recorder(id="k_1")
     assert list(app.row(key)) == ["id", "digest", "detail", "trace_id", "span_id"]
@@ -112,7 +112,7 @@ def test_fields_that_are_configured_are_read_once(app: Application) -> None:
 
 
 def test_a_subject_is_read_like_a_key(app: Application) -> None:
-    """Once, and declared fields only."""
+    """The declared fields of a subject are read once."""
     app.instrument(audit="?subject=args.subject&subject_id=uid")
     subject = recorder(uid="k_9", name="new", scopes=["a"], allow_list=None)
     app.module.record("key.create", subject=subject)
@@ -121,7 +121,7 @@ def test_a_subject_is_read_like_a_key(app: Application) -> None:
 
 
 def test_an_object_that_invents_attributes_is_asked_for_declared_ones_only(app: Application) -> None:
-    """It has whatever it is asked for, so asking must be all there is."""
+    """The object has any attribute, so only declared ones may be requested."""
     app.instrument()
     key = inventor()
     row = app.row(key)
@@ -130,7 +130,7 @@ def test_an_object_that_invents_attributes_is_asked_for_declared_ones_only(app: 
 
 
 def test_a_mapping_is_asked_for_declared_items_only(app: Application) -> None:
-    """Token claims, for example."""
+    """Only declared items of token claims are read."""
     app.instrument("?id=jti&scopes=scope|split")
     row = app.row({"jti": "t_1", "scope": "a b", "sub": "s3cret", "name": "n"})
     assert (row["id"], row["name"], row["scopes"]) == ("t_1", "n", ["a", "b"])
@@ -142,7 +142,7 @@ def test_a_mapping_is_asked_for_declared_items_only(app: Application) -> None:
 def test_a_field_that_raises_costs_only_itself(
     app: Application, field: str, error: Callable[[], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is unknown, counted once and logged without its text; without an id there is no key."""
+    """The field is unknown, counted once and logged without the message; without an id there is no key."""
     app.instrument()
 
     class Key:
@@ -168,7 +168,7 @@ def test_a_field_that_raises_costs_only_itself(
     "value", [object(), 1.5, True, b"k", {"a": 1}, [["a"]], [None], [object()], range(2), iter("ab")]
 )
 def test_a_field_of_another_kind_is_unknown_and_never_shown(app: Application, value: object) -> None:
-    """No ``repr`` of anything gets into a row."""
+    """The value is never converted by ``repr``."""
     app.instrument("?scopes=wanted&allow_list=listed")
 
     class Key:
@@ -285,10 +285,10 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("query", ["", "?owner=args.name"], ids=["of the key alone", "of the call too"])
 @pytest.mark.parametrize(("key", "fields"), KEYS.values(), ids=KEYS)
-def test_the_same_key_is_brought_into_its_form_once(
+def test_the_same_key_is_converted_once(
     app: Application, converted: list[str], key: object, fields: dict[str, Any], query: str
 ) -> None:
-    """The second request finds it as the first one left it."""
+    """The second request finds the converted key of the first."""
     app.instrument(query)
     expected = {**fields, "owner": "key"} if query else fields
     for times in ("first", "second"):
@@ -299,7 +299,7 @@ def test_the_same_key_is_brought_into_its_form_once(
 
 
 def test_a_key_that_has_changed_is_read_as_it_is_now(app: Application, converted: list[str]) -> None:
-    """Its scopes, its name, the order of its list: whatever changes makes it another snapshot."""
+    """Any change of scopes, name or order makes another snapshot."""
     app.instrument()
     key = Plain(id="k_1", name="ci-bot", scopes=["a", "b"], allow_list=[])
     rows = [app.row(key)]
@@ -318,7 +318,7 @@ def test_a_key_that_has_changed_is_read_as_it_is_now(app: Application, converted
 
 
 def test_what_is_the_same_as_json_need_not_be_the_same_key(app: Application) -> None:
-    """A set is sorted and a list is not; a number is an id, and its text another key's."""
+    """A set is sorted and a list is not, and a number is another id than its string."""
     app.instrument()
     keys = [Plain(id="k", name=None, token_name=None, scopes=scopes, allow_list=None) for scopes in (["b"], {"b"})]
     keys += [Plain(id=one, name=None, token_name=None, scopes=[], allow_list=None) for one in (7, "7", True)]
@@ -326,14 +326,14 @@ def test_what_is_the_same_as_json_need_not_be_the_same_key(app: Application) -> 
 
 
 def test_a_time_is_no_name_and_its_text_is(app: Application) -> None:
-    """Though both are the same as JSON."""
+    """A time is refused as a name although its string is not."""
     app.instrument()
     for name in ("2026-11-24T00:00:00+00:00", datetime(2026, 11, 24, tzinfo=timezone.utc), "2026-11-24T00:00:00+00:00"):
         assert app.row(Plain(**{**FIELDS, "name": name})).get("name") == (name if isinstance(name, str) else None)
 
 
 def test_a_field_that_cannot_be_read_costs_no_field_of_the_call(app: Application) -> None:
-    """What does not come from the key is read all the same."""
+    """Fields of the call are read although a field of the key failed."""
     app.instrument("?owner=args.name")
 
     class Unreadable(Plain):
@@ -346,7 +346,7 @@ def test_a_field_that_cannot_be_read_costs_no_field_of_the_call(app: Application
 
 
 def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None:
-    """What is wrong with it is not forgotten with the first request."""
+    """The failure is counted in every request."""
     app.instrument()
     key = Plain(id="k_1", name=1.5, scopes=["a"], allow_list=None)
     for times in (1, 2):
@@ -361,10 +361,10 @@ def test_a_key_with_a_wrong_field_is_counted_each_time(app: Application) -> None
         ({"name": 1.5}, ": field 'name': expected a string, an integer or a UUID, not float"),
     ],
 )
-def test_what_is_wrong_is_said_by_field(
+def test_a_wrong_field_is_named_without_its_value(
     app: Application, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any], said: str
 ) -> None:
-    """What it holds is not."""
+    """The line names the field and never its value."""
     app.instrument()
     app.row(Plain(**{**FIELDS, **wrong}))
     assert app.recorder.errors() == {("authentication", "otel_keyaudit.errors.UnreadableError"): 1}
@@ -372,7 +372,7 @@ def test_what_is_wrong_is_said_by_field(
 
 
 def test_a_list_that_changes_while_it_is_read_is_unknown(app: Application) -> None:
-    """A set that grows under the reader is no reason to fail, nor to write half of it."""
+    """A set that grows during reading is neither an error nor half recorded."""
     app.instrument()
 
     class Growing(Set[str]):
@@ -398,7 +398,7 @@ def test_a_list_that_changes_while_it_is_read_is_unknown(app: Application) -> No
 
 
 def test_a_key_that_is_never_the_same_twice_is_one_snapshot(app: Application) -> None:
-    """Row and server span show what was read once."""
+    """Row and server span show the same reading."""
     app.instrument()
 
     class Key:
@@ -418,7 +418,7 @@ def test_a_key_that_is_never_the_same_twice_is_one_snapshot(app: Application) ->
 
 
 def test_the_snapshot_does_not_change_with_the_key(app: Application) -> None:
-    """What the application does to its lists later is not what the key was allowed to do then."""
+    """Later changes of the application's lists do not change the snapshot."""
     app.instrument()
 
     class Key:
@@ -470,13 +470,13 @@ def test_a_key_that_blocks_holds_up_nobody_else(app: Application) -> None:
 
 
 def test_an_api_key_is_taken_as_it_is(app: Application) -> None:
-    """Nothing needs to be read from what is a snapshot already."""
+    """An ``ApiKey`` needs no reading."""
     app.instrument("?id=no_such_field")
     assert app.row(ApiKey("k_1", scopes=["a"]))["scopes"] == ["a"]
 
 
-def test_what_only_says_that_it_is_an_api_key_is_read_at_once(app: Application) -> None:
-    """A proxy leads to another key in the next request: the snapshot is of the one that it leads to now."""
+def test_a_proxy_of_an_api_key_is_read_at_once(app: Application) -> None:
+    """A proxy may lead to another key in the next request, so each snapshot is of its current object."""
     app.instrument()
     now = [ApiKey("k_1", scopes=["a"])]
 
@@ -498,7 +498,7 @@ def test_what_only_says_that_it_is_an_api_key_is_read_at_once(app: Application) 
 
 
 def test_every_form_of_a_field_is_read_of_every_key_of_a_class(app: Application) -> None:
-    """A filter, an item, a method, an alternative: of the second key of a class just as of the first."""
+    """Filters, items, methods and alternatives are read for the second key of a class as for the first."""
     app.instrument("?id=number&name=label??title??id&scopes=scope|split&allow_list=limits['allow']&owner=account()")
 
     class Key:
@@ -573,7 +573,7 @@ def read_with(reader: KeyReader, key: Any) -> tuple[ApiKey | None, list[str]]:
     ],
 )
 def test_a_known_key_is_looked_up_in_a_few_instructions(key: Any, fields: dict[str, str]) -> None:
-    """However many fields it has, and whichever it lacks."""
+    """The number of fields and of missing ones makes no difference."""
     reader = key_reader(type(key), **fields)
     first = read_with(reader, key)
     call = Call(Binding(len), ("x",), {})
@@ -605,7 +605,7 @@ def test_a_missing_default_raises_nothing() -> None:
 
 
 def test_long_contents_are_converted_once(converted: list[str]) -> None:
-    """A key with 5,000 scopes would cost milliseconds in each request."""
+    """A key with 5,000 scopes would cost milliseconds in each request otherwise."""
     reader = key_reader(Ordinary)
     key = Ordinary(scopes=[f"workspace:{number}" for number in range(5_000)])
     first = read_with(reader, key)[0]
@@ -615,7 +615,7 @@ def test_long_contents_are_converted_once(converted: list[str]) -> None:
 
 
 def test_many_keys_are_remembered(converted: list[str]) -> None:
-    """A service with thousands of keys converts none of them again."""
+    """None of a service's thousands of keys is converted again."""
     reader = key_reader(Ordinary)
     keys = [Ordinary(f"k_{number}") for number in range(8_192)]
     snapshots = [read_with(reader, key)[0] for key in keys]
@@ -625,7 +625,7 @@ def test_many_keys_are_remembered(converted: list[str]) -> None:
 
 
 def test_of_too_many_keys_the_oldest_are_forgotten() -> None:
-    """Nothing grows without end, and the newest are still known."""
+    """The memory is bounded, and the newest keys are still known."""
     reader = key_reader(Ordinary)
     first = read_with(reader, Ordinary("k_0"))[0]
     last = first
@@ -636,7 +636,7 @@ def test_of_too_many_keys_the_oldest_are_forgotten() -> None:
 
 
 def test_a_remembered_key_is_small() -> None:
-    """Content and snapshot together, with six scopes and four entries in the allow list."""
+    """Content and snapshot of a key with six scopes and four entries are measured."""
     reader = key_reader(Ordinary)
     gc.collect()
     tracemalloc.start()
@@ -655,7 +655,7 @@ def test_a_remembered_key_is_small() -> None:
 def test_a_list_that_changes_between_serializing_and_converting_is_not_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another thread may change it, and a wrong snapshot must not stand for the content for ever."""
+    """Another thread may change the list, and a wrong snapshot must not be cached for the content."""
     reader, key = key_reader(Ordinary), Ordinary()
     convert = READERS["scopes"]
 
@@ -672,7 +672,7 @@ def test_a_list_that_changes_between_serializing_and_converting_is_not_remembere
 
 
 def test_values_of_different_kinds_are_different_contents() -> None:
-    """A set, a list, a mapping and a time are not taken for one another."""
+    """A set, a list, a mapping and a time of the same text are different contents."""
     reader = key_reader(Ordinary, expires_at="until")
     found = [
         read_with(reader, Ordinary(scopes=scopes))[0]
@@ -690,7 +690,7 @@ def test_values_of_different_kinds_are_different_contents() -> None:
 
 
 def test_asynchronous_values_are_refused_and_nothing_warns() -> None:
-    """A coroutine that exists because it was read is closed, one that the application holds is left alone."""
+    """A coroutine that reading made is closed, and the application's own is left alone."""
     key = Asynchronous()
     reader = key_reader(Asynchronous, scopes="later()", allow_list="held_scopes()", owner="held")
     for _ in range(50):
@@ -702,7 +702,7 @@ def test_asynchronous_values_are_refused_and_nothing_warns() -> None:
 
 
 def test_an_asynchronous_property_is_counted_once_a_call(app: Application, caplog: pytest.LogCaptureFixture) -> None:
-    """The row has the other fields, and Python has nothing to warn about."""
+    """The row has the other fields, and Python does not warn."""
     app.instrument("?scopes=later()")
     key = Asynchronous()
     for _ in range(3):
@@ -723,7 +723,7 @@ class Failing(Ordinary):
     "fields", [{}, {"owner": "owner"}, {"owner": "nothing"}, {"owner": "scopes"}, {"id": "nothing"}]
 )
 def test_reading_leaves_nothing_for_the_garbage_collector(fields: dict[str, str]) -> None:
-    """An upload of the request would stay open until it runs."""
+    """An open upload of the request would stay open until the collector runs."""
     reader, call = key_reader(Failing, **fields), Call(Binding(len), ("x",), {})
     reader.read(call, Failing(), lambda error: None)
     gc.collect()

@@ -1,4 +1,4 @@
-"""What is known of a class of keys: which fields are read how, and which of its members are never written."""
+"""The known fields of a class of keys are read by their own expressions, and its secrets never."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def read(found: Any) -> dict[str, Any]:
 
 
 def test_a_class_is_read_as_it_is_known() -> None:
-    """By expressions, of which one that leads nowhere gives nothing, and by functions that get the key."""
+    """Known fields are read by expressions or functions, and an expression may find nothing."""
     assert read(fields().fields(Mine)) == {"id": read(TOKEN.fields)["id"], "owner": 7, "scopes": None, "name": "ann"}
     assert len(read(TOKEN.fields)["id"]) == 16
 
 
 def test_a_class_that_is_not_known_is_read_by_the_defaults() -> None:
-    """Nothing is known of it, nor of one that only has the same name elsewhere."""
+    """Another class of the same name is not known."""
     stranger = type("Token", (), {"__module__": "elsewhere"})
     assert fields().fields(stranger).keys() == {"name"}
     assert KeyTypes().of(Token) is None
@@ -82,12 +82,12 @@ def test_a_class_that_is_not_known_is_read_by_the_defaults() -> None:
     ],
 )
 def test_a_member_that_holds_a_secret_is_not_read(text: Any, is_read: bool) -> None:
-    """Under whatever expression leads to it, unless it is hashed; what only has its name further down is another."""
+    """No expression reads the secret unless it is hashed; deeper members of that name are allowed."""
     assert (fields(owner=text).fields(Mine)["owner"] is TOKEN.fields["owner"]) is not is_read
 
 
-def test_what_starts_elsewhere_is_not_read_of_an_object_that_is_met_elsewhere() -> None:
-    """A subject of the class was not returned by the target, so it is read by what starts at the object."""
+def test_a_subject_is_read_by_the_fields_of_its_object() -> None:
+    """A subject was not returned by the target, so only fields that start at the object are read."""
     learned = fields(owner="user.name", scopes="args.action", name="user.id")
     reader = fields(name="user.name").reader_for(Mine, learned)
     assert reader is not fields().reader_for(Mine)
@@ -97,7 +97,7 @@ def test_what_starts_elsewhere_is_not_read_of_an_object_that_is_met_elsewhere() 
 
 
 def test_a_learned_reader_is_made_once() -> None:
-    """It is that of the class and of the target that the class was learned from."""
+    """The reader belongs to the class and to the target that learned it."""
     source, one, other = fields(), fields(owner="user.name"), fields(owner="user.id")
     assert source.reader_for(Mine, one) is source.reader_for(Mine, one)
     assert source.reader_for(Mine, one) is not source.reader_for(Mine, other)
@@ -105,13 +105,13 @@ def test_a_learned_reader_is_made_once() -> None:
 
 
 def test_a_type_cannot_be_told_to_write_a_secret() -> None:
-    """Its expressions are checked as those of any target."""
+    """Expressions of a key type are checked as those of a target."""
     with pytest.raises(ConfigurationError, match="key"):
         KeyType(id="key")
 
 
 def test_a_function_of_a_library_that_comes_later_may_be_named() -> None:
-    """A type is there before its library; a target's own functions are, where the application is not there yet."""
+    """A type exists before its library, while functions of a target must exist unless they may come later."""
     assert KeyType(owner="keyaudit_no_such.keys:owner_of").fields.keys() == {"owner"}
     sources = AuthTarget("shop:verify", id="keyaudit_no_such.keys:id_of").sources
     assert KeySource(sources, {"id"}, KeyTypes(), deferred=True).fields(Token).keys() == {"id"}
@@ -120,14 +120,14 @@ def test_a_function_of_a_library_that_comes_later_may_be_named() -> None:
 
 
 def test_a_name_that_is_missing_is_an_error_for_the_id_alone() -> None:
-    """The other fields are what such a key may not have."""
+    """Other missing fields are optional for such a key."""
     assert read(KeyType(owner="nothing").fields) == {"owner": None}
     with pytest.raises(ValueError, match="has no 'nothing'"):
         read(KeyType(id="nothing").fields)
 
 
 def test_only_so_many_classes_are_known_at_a_time() -> None:
-    """One reader for each, made once while it is known."""
+    """Each class has one reader while it is known."""
     known = fields()
     classes = [type(f"Token{number}", (Token,), {}) for number in range(MAX_CLASSES)]
     readers = [known.reader_for(kind) for kind in classes]
@@ -139,7 +139,7 @@ def test_only_so_many_classes_are_known_at_a_time() -> None:
 
 
 def test_classes_that_are_in_use() -> None:
-    """A class, and those that inherit from it."""
+    """A class and its subclasses are in use."""
     types = KeyTypes(in_use=[NAME])
     assert [types.is_in_use(kind) for kind in (Token, Mine, object)] == [True, True, False]
 
@@ -176,7 +176,7 @@ def notices(caplog: pytest.LogCaptureFixture, key: Any, times: int = 2, **writte
 
 
 def test_defaults_that_are_not_found_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    """With the public attributes that there are, and no value."""
+    """The line has the public attributes and no value."""
     (line,) = notices(caplog, Custom())
     assert line.startswith("keyaudit: shop:verify: Custom has no name, scopes, allow_list")
     assert line.endswith("Custom has allowed_projects, computed, id, label, permissions, region")
@@ -184,14 +184,14 @@ def test_defaults_that_are_not_found_are_named_once(caplog: pytest.LogCaptureFix
 
 
 def test_defaults_of_a_mapping_are_named_by_its_items(caplog: pytest.LogCaptureFixture) -> None:
-    """An item whose name is no identifier may be a value, and is left out."""
+    """Item names that are no identifiers may be values and are left out."""
     (line,) = notices(caplog, {"id": "k_1", "scope": "a", "alice@example.com": 1, "_hidden": 1, 5: 1})
     assert "dict has no name, scopes, allow_list" in line
     assert line.endswith("dict has id, scope")
 
 
 def test_a_missing_id_is_named_too(caplog: pytest.LogCaptureFixture) -> None:
-    """Without an id there is no snapshot, and the line says why."""
+    """Without an id there is no snapshot, and the line gives the reason."""
     (line,) = notices(caplog, type("Bare", (), {"uid": "k_1", "name": "n", "scopes": [], "allow_list": []})())
     assert "Bare has no id" in line
     assert line.endswith("Bare has allow_list, name, scopes, uid")
@@ -205,7 +205,7 @@ def test_defaults_that_are_there_are_not_named(caplog: pytest.LogCaptureFixture,
 
 
 def test_nothing_is_logged_if_every_default_fits(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither if the target names the others."""
+    """Nothing is logged either if the target names the other fields."""
     assert notices(caplog, Custom(name="n", scopes=["a"], allow_list=None)) == []
     assert notices(caplog, Custom(name="n"), scopes="permissions", allow_list="allowed_projects") == []
 
@@ -222,7 +222,7 @@ def test_nothing_is_logged_if_every_default_fits(caplog: pytest.LogCaptureFixtur
 def test_several_scopes_in_one_string_are_named_with_the_filter(
     caplog: pytest.LogCaptureFixture, scopes: Any, source: str | None, advice: str
 ) -> None:
-    """In the same line as the missing defaults, which are none here."""
+    """The scopes and missing defaults are in one line."""
     key = Custom(name="n", allow_list=[], scopes=scopes, permissions=scopes)
     options: dict[str, Any] = {} if source is None else {"scopes": source}
     (line,) = notices(caplog, key, **options)
@@ -232,7 +232,7 @@ def test_several_scopes_in_one_string_are_named_with_the_filter(
 
 
 def test_both_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """A user reads it once."""
+    """The user reads one line."""
     (line,) = notices(caplog, Custom(name="n", scopes="a b"))
     assert "has no allow_list" in line
     assert "|split" in line
@@ -240,12 +240,12 @@ def test_both_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("scopes", ["a:read", [], ["a b", "c"], None])
 def test_a_single_scope_needs_no_filter(caplog: pytest.LogCaptureFixture, scopes: Any) -> None:
-    """Nothing says that it is several."""
+    """A single scope in a string is no list."""
     assert notices(caplog, Custom(name="n", allow_list=[], scopes=scopes)) == []
 
 
 def test_the_line_waits_for_a_key_that_needs_it(caplog: pytest.LogCaptureFixture) -> None:
-    """The first keys of a class may have one scope."""
+    """The line comes with the first key that has several scopes."""
     source = KeySource(AuthTarget("m:f").key_sources(), (), KeyTypes(), deferred=False, target="m:f")
     with caplog.at_level("INFO", NOTICES):
         for scopes in ("a", "a b", "c d"):
@@ -255,14 +255,14 @@ def test_the_line_waits_for_a_key_that_needs_it(caplog: pytest.LogCaptureFixture
 
 
 def test_the_key_types_of_presets_are_no_defaults(caplog: pytest.LogCaptureFixture) -> None:
-    """A preset knows which fields its keys have."""
+    """A preset knows the fields of its keys."""
     with caplog.at_level("INFO", NOTICES):
         fields().reader_for(Mine).read(call(), Mine(), lambda error: None)
     assert not caplog.records
 
 
 def test_names_of_a_class_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    """They are escaped."""
+    """The names in the line are escaped."""
     kind = type("Key\nWARNING:root:admin", (), {"id": "k_1"})
     kind.__qualname__ = kind.__name__
     (line,) = notices(caplog, kind())

@@ -35,7 +35,7 @@ DENIAL = {
 
 
 def test_audit_event_is_a_row() -> None:
-    """With its snapshot and its action."""
+    """An event of an audit write is read as a row with its snapshot and action."""
     result = report([event("keyaudit.audit", AUDIT)])
     assert (result.json["rows"], result.key("k_ci")["rows"], result.json["to"]) == (1, 1, LATE)
     assert result.scope("k_ci", "workspace:create")["used"] == ["workspace:create"]
@@ -50,7 +50,7 @@ def test_audit_event_with_a_decision() -> None:
 
 
 def test_audit_events_without_a_key_and_ambiguous() -> None:
-    """They are told apart as in rows."""
+    """Events without a key and ambiguous events are told apart, as rows are."""
     keyless = {"keyaudit.action": "login"}
     ambiguous = {"keyaudit.ambiguous": True, "keyaudit.key.ids": ["k_1", "k_2"]}
     result = report([event("keyaudit.audit", keyless), event("keyaudit.audit", ambiguous)])
@@ -59,7 +59,7 @@ def test_audit_events_without_a_key_and_ambiguous() -> None:
 
 
 def test_usage_makes_all_permissions_of_the_key_observable() -> None:
-    """An unused permission is unused then, and the use is known without any row."""
+    """With usage events an unused permission is unused, and use is known without a row."""
     old = row(full(CI), "workspace:x", at="2026-01-01T00:00:00Z")
     result = report([old, event("keyaudit.usage", USAGE)])
     assert result.scope("k_ci", "workspace:read")["last_used"] == "2026-11-23T15:58:20Z"
@@ -70,7 +70,7 @@ def test_usage_makes_all_permissions_of_the_key_observable() -> None:
 
 
 def test_denied_decision() -> None:
-    """Once, if the row of the same request has it too."""
+    """A denied decision counts once, even if the row of the request has it too."""
     decision = {"required": ["workspace:delete"], "outcome": "denied", "cause": "scope"}
     same = row(full(CI, decisions=[decision], trace_id="a" * 32))
     result = report([event("keyaudit.denial", DENIAL, trace_id="a" * 32), same])
@@ -80,7 +80,7 @@ def test_denied_decision() -> None:
 
 
 def test_denied_authentication() -> None:
-    """Of a known key, by either attribute, and of nobody."""
+    """A denied authentication of a known key is found by either attribute, and one of an unknown key has no key."""
     reason = {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
     rows = [
         event("keyaudit.denial", reason | {"keyaudit.denied.key.id": "k_old"}),
@@ -93,13 +93,13 @@ def test_denied_authentication() -> None:
 
 
 def test_other_records_are_skipped() -> None:
-    """Other events, spans and metrics in the same file."""
+    """Other events, spans and metrics in the same file are skipped."""
     rows: list[Any] = [event("shop.sold", {}), {"resourceSpans": []}, {"resourceMetrics": []}, {"resourceLogs": [7]}]
     assert report(rows).json["rows"] == 0
 
 
 def test_malformed_events_do_not_stop_the_report() -> None:
-    """Wrong kinds in every place."""
+    """Wrong types in any place do not stop the report."""
     broken: list[dict[str, Any]] = [
         {"keyaudit.key.id": 7},
         {"keyaudit.key.id": "k", "keyaudit.usage.permissions": [1, "a"], "keyaudit.usage.outcomes": ["x"]},
@@ -123,7 +123,7 @@ def test_unknown_catalog_of_an_event(attributes: dict[str, Any], tmp_path: Path)
 
 
 def test_lines_of_the_real_exporter(tmp_path: Path) -> None:
-    """What the SDK writes is read."""
+    """The report reads the lines that the SDK's exporter writes."""
     need_package("opentelemetry.exporter.otlp.json.file")
     from opentelemetry.exporter.otlp.json.file._log_exporter import (  # noqa: PLC0415 - not everywhere
         FileLogExporter,

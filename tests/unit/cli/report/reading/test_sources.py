@@ -32,7 +32,7 @@ def sqlite(path: Path, rows: Iterable[dict[str, Any]], columns: str = "at, {}".f
 
 
 def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
-    """A database, a file, a compressed file under either name, and standard input with both."""
+    """A database, a plain or compressed file and standard input give the same report."""
     text = lines(ROWS).encode()
     (tmp_path / "rows.jsonl").write_bytes(text)
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(text))
@@ -45,7 +45,7 @@ def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
 
 
 def test_several_sources_are_one(tmp_path: Path) -> None:
-    """Rows are numbered through, and a digest is resolved by another source."""
+    """Rows of several sources are numbered consecutively, and a digest is resolved by another source."""
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
     first.write_text(lines([row(minimal(CI))]))
     second.write_text(lines([row(full(CI)), row(None)]))
@@ -54,7 +54,7 @@ def test_several_sources_are_one(tmp_path: Path) -> None:
 
 
 def test_additional_fields_can_be_text() -> None:
-    """A JSON object in a string, in any form that the library writes."""
+    """A JSON string in any form that the library writes is read."""
     fields = json.dumps(ROWS[0]["additional_fields"])
     with_nan = fields[:-1] + ', "ratio": NaN}'
     texts = [fields, "\ufeff" + fields, with_nan, fields[:-1] + ', "cut": "\\ud800"}']
@@ -64,7 +64,7 @@ def test_additional_fields_can_be_text() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
 def test_additional_fields_can_be_bytes(tmp_path: Path, encoding: str) -> None:
-    """As ``json.loads`` detects the encoding."""
+    """The encoding of bytes is detected as ``json.loads`` does."""
     path = sqlite(tmp_path / "audit.db", ROWS[:1])
     connection = sqlite3.connect(path)
     encoded = json.dumps(ROWS[0]["additional_fields"]).encode(encoding)
@@ -76,38 +76,38 @@ def test_additional_fields_can_be_bytes(tmp_path: Path, encoding: str) -> None:
 
 @pytest.mark.parametrize("fields", [None, "", "null", "{}", "[1]", '"text"', "17", {}, [], 17])
 def test_fields_without_an_object_have_no_key(fields: Any) -> None:
-    """They are readable rows without a key."""
+    """Rows without an object are readable and have no key."""
     result = report([row(None, additional_fields=fields)])
     assert (result.json["rows"], result.json["rows_without_key"], result.json["rows_unreadable"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("broken", ["{", "text", '{"a": 1} x', "[1]", "17", "\x00", "\ufeff", "[" * 100_000])
 def test_broken_line_is_unreadable(broken: str) -> None:
-    """The lines around it are read."""
+    """The other lines are read."""
     result = report([ROWS[0], broken, ROWS[1]])
     assert (result.json["rows"], result.json["rows_unreadable"], result.json["rows_without_key"]) == (3, 1, 0)
     assert result.key("k_ci")["rows"] == 2
 
 
 def test_broken_fields_are_unreadable() -> None:
-    """The row is there, but nobody knows whether it had a key."""
+    """Whether the row had a key is unknown."""
     result = report([row(None, additional_fields='{"cut')])
     assert (result.json["rows"], result.json["rows_unreadable"], result.json["rows_without_key"]) == (1, 1, 0)
 
 
 def test_empty_lines_are_no_rows() -> None:
-    """At the end of a file, or between rows."""
+    """Empty lines at the end of a file or between rows are skipped."""
     assert report([ROWS[0], "", "  ", "\r"]).json["rows"] == 1
 
 
 def test_log_line_is_its_own_fields() -> None:
-    """A logging library writes the member beside the message."""
+    """The member stands beside the message in a line of a logging library."""
     result = report([{"event": "created", "at": LATE, "request_api_key": full(CI)}])
     assert (result.key("k_ci")["rows"], result.key("k_ci")["last_used"]) == (1, LATE)
 
 
 def test_names_of_members_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they do for the library."""
+    """The report reads the variables of the library's options."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_REQUEST_FIELD", "by_key")
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SUBJECT_FIELD", "about_key")
     other = ApiKey("k_other", None, ["a:b"])
@@ -123,19 +123,19 @@ def test_names_of_members_come_from_the_environment(monkeypatch: pytest.MonkeyPa
      1795449600.0, 1795449600000, 1795449600000000, 1795449600000000000, "1795449600"],
 )  # fmt: skip
 def test_forms_of_time(at: Any) -> None:
-    """RFC 3339, without zone in UTC, and numbers since 1970 in the usual units."""
+    """Times are RFC 3339, in UTC if they have no zone, or numbers since 1970 in the usual units."""
     assert report([row(full(CI), at=at)]).json["to"] == LATE
 
 
 @pytest.mark.parametrize("at", [None, "", "yesterday", True, [], "2026-02-30T00:00:00Z", 1e300])
 def test_row_without_a_time_is_counted(at: Any) -> None:
-    """It belongs to every period."""
+    """A row without a time belongs to every period."""
     result = report([row(full(CI), at=at)], "--since", "2026-11-01")
     assert (result.json["rows"], result.json["to"], result.key("k_ci")["last_used"]) == (1, None, None)
 
 
 def test_query_selects_columns(tmp_path: Path) -> None:
-    """Columns of other names, and only some rows."""
+    """A query can rename columns and select rows."""
     path = sqlite(tmp_path / "audit.db", ROWS)
     connection = sqlite3.connect(path)
     connection.executescript(
@@ -147,7 +147,7 @@ def test_query_selects_columns(tmp_path: Path) -> None:
 
 
 def test_database_is_never_written(tmp_path: Path) -> None:
-    """Not even by a query that tries."""
+    """Even a query that tries to write changes nothing."""
     path = sqlite(tmp_path / "a?b#c%20.db", ROWS)
     before = path.read_bytes()
     assert run(path).json["rows"] == 3
@@ -167,7 +167,7 @@ def wrong(*arguments: str | Path, stdin: str = "") -> str:
 
 
 def test_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
-    """A typing error in a file's name."""
+    """A misspelt file name is answered with the nearest one."""
     sqlite(tmp_path / "audit.db", ROWS)
     assert "did you mean 'audit.db'?" in wrong(tmp_path / "audti.db")
     assert "directory" in wrong(tmp_path)
@@ -175,7 +175,7 @@ def test_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
 
 
 def test_table_is_found_or_asked_for(tmp_path: Path) -> None:
-    """No table, several, a column that is spelled differently, or one that is missing."""
+    """A missing table, several tables, and a missing or misspelt column are reported."""
     path = sqlite(tmp_path / "audit.db", ROWS)
     connection = sqlite3.connect(path)
     connection.execute('CREATE TABLE "odd ""name" (at, additional_fields)')
@@ -196,18 +196,18 @@ def test_table_is_found_or_asked_for(tmp_path: Path) -> None:
 
 
 def test_query_needs_a_database(tmp_path: Path) -> None:
-    """Rows in JSON lines have their columns already."""
+    """JSON lines have their columns already, so a query is wrong use."""
     assert "--query is for SQLite and PostgreSQL" in wrong("-", "--query", "SELECT 1")
 
 
 def test_other_databases_are_refused() -> None:
-    """With the nearest scheme."""
+    """The line names the nearest scheme."""
     assert "did you mean 'postgresql'?" in wrong("postgresq://host/db")
     assert "'mysql://' is no source" in wrong("mysql://host/db")
 
 
 def test_password_of_a_database_is_never_shown() -> None:
-    """Whatever is wrong with the URL."""
+    """No error shows the password, whatever is wrong with the URL."""
     for url in (
         "postgresql://me:hunter2@127.0.0.1:1/db",
         "postgresql://me:hunter2@[::1/db",
@@ -217,7 +217,7 @@ def test_password_of_a_database_is_never_shown() -> None:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    """A cut compressed file, and a database that is none."""
+    """A truncated compressed file and a file that is no database are reported."""
     (tmp_path / "cut.gz").write_bytes(gzip.compress(lines(ROWS).encode())[:-9])
     (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"x" * 200)
     assert "cut.gz" in wrong(tmp_path / "cut.gz")

@@ -41,7 +41,7 @@ def page(*arguments: str) -> Page:
 
 
 def test_page_has_no_scripts_and_loads_nothing() -> None:
-    """Whatever keys are called."""
+    """No name of a key adds a script or loads anything."""
     found = page()
     assert not {"script", "iframe", "link", "img", "object", "base", "form"} & {*found.tags}
     assert [link for link in found.links if not link.startswith("#key-")] == []
@@ -50,7 +50,7 @@ def test_page_has_no_scripts_and_loads_nothing() -> None:
 
 
 def test_page_shows_findings_first_then_sorted_keys() -> None:
-    """With a bar for each key and a timeline of its rows."""
+    """Each key has a bar and a timeline of its rows."""
     found = page()
     assert found.text.index("Findings") < found.text.index("Keys (3)")
     parts = [found.text.rindex(name) for name in ("k_<script>", "k_\\ud800", "k_x")]
@@ -60,7 +60,7 @@ def test_page_shows_findings_first_then_sorted_keys() -> None:
 
 
 def test_page_links_keys_and_traces() -> None:
-    """To Jaeger, whose own path and query are kept."""
+    """Links lead to Jaeger and keep its own path and query."""
     links = page("--jaeger", "https://jaeger.test/ui/?service=shop").links
     assert f"https://jaeger.test/ui/trace/{TRACE}?service=shop" in links
     assert (
@@ -71,14 +71,14 @@ def test_page_links_keys_and_traces() -> None:
 
 
 def test_page_has_no_control_characters() -> None:
-    """Nor lone surrogates, which no file can hold."""
+    """The page has no control characters and no lone surrogates."""
     output = run("-", "--format", "html", stdin=lines(ODD_ROWS), as_json=False).output
     assert not {"\x00", "\x1b", "\u202e"} & {*output}
 
 
 @pytest.mark.parametrize("days", [0, 1, 59, 60, 400, 4000])
 def test_timeline_has_at_most_sixty_bars(days: int) -> None:
-    """Of equally many days."""
+    """All bars of a timeline stand for the same number of days."""
     key = full(ApiKey("k", "k", ["a:b"]))
     first, last = 1_600_000_000, 1_600_000_000 + days * 86_400
     text = lines([row(key, at=first), row(key, at=last), row(key, at=last)])

@@ -7,14 +7,14 @@ from support.report import EARLY, ODD_ROWS, full, lines, row, run
 
 
 def test_table_is_at_most_eighty_columns_wide() -> None:
-    """Without colours, and without anything that steers a terminal."""
+    """The table has no colours and no terminal sequences."""
     output = run("-", stdin=lines(ODD_ROWS), as_json=False).output
     assert max(map(len, output.splitlines())) <= 80
     assert not {"\x00", "\x1b", "\u202e", "\r"} & {*output}
 
 
 def test_table_shows_keys_and_findings() -> None:
-    """Names are never taken for markup."""
+    """Names are never read as markup."""
     key = ApiKey("[red]k[/red]", "[bold]", ["workspace:read", "workspace:create"], owner="tenant-A")
     rows = [
         row(full(key), at=EARLY),
@@ -28,7 +28,7 @@ def test_table_shows_keys_and_findings() -> None:
 
 
 def test_table_says_when_nothing_was_found() -> None:
-    """And when a permission is not observable, why."""
+    """The table says that there are no findings, and why a permission is not observable."""
     output = run("-", stdin=lines([row(full(ApiKey("k", None, ["a:b"])), "x:y")]), as_json=False).output
     assert "No findings" in output
     assert "Not observable" in output

@@ -35,6 +35,6 @@ def peak(number: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:
-    """Only each refused request leaves a number behind."""
+    """Only a refused request leaves an entry, which is a number."""
     small, large = peak(1_000), peak(11_000)
     assert large - small < 100_000

@@ -36,8 +36,10 @@ PYTEST = (
     "-m",
     "not hypothesis",
 )
-FAILED_ASSERTION = re.compile(r"^FAILED tests/(\S+?::\w+).* - (?:assert\b|AssertionError|Failed: )", re.MULTILINE)
-"""A summary line of pytest for a failed assertion of a test, not for an error in its set-up."""
+FAILED_ASSERTION = re.compile(
+    r"^(?:FAILED|ERROR) tests/(\S+?::\w+).* - (?:assert\b|AssertionError|Failed: )", re.MULTILINE
+)
+"""A summary line of pytest for a failed assertion, of a test or of a fixture that checks what the test has left."""
 
 
 def main() -> int:
@@ -95,7 +97,7 @@ def edit(folder: Path, one: Sabotage) -> None:
         LookupError: The pattern does not match exactly once, because the source has changed.
     """
     pattern = re.compile(one.found, re.MULTILINE)
-    matches = {path: len(pattern.findall(path.read_text(encoding="utf-8"))) for path in folder.glob("*.py")}
+    matches = {path: len(pattern.findall(path.read_text(encoding="utf-8"))) for path in folder.rglob("*.py")}
     if sum(matches.values()) != 1:
         places = {path.name: count for path, count in matches.items() if count}
         message = (

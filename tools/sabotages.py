@@ -39,7 +39,7 @@ SABOTAGES = (
         name="swallow BaseException",
         breaks="A cancellation or an exit inside the library's own code does not reach the application.",
         folder="guard",
-        found=r"(    def run\(.*(?:\n.*)*?except )Exception",
+        found=r"(    def run\(.*\n(?:.*\n)*? +except )Exception",
         replaced=r"\1BaseException",
         tests=("promises/test_base_exceptions.py",),
     ),

@@ -70,7 +70,7 @@ def test_a_key_is_read_without_a_question_to_the_database(model: str, recorder: 
     assert queries.captured_queries == []
 
 
-def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Recorder) -> None:
+def test_preset_of_the_framework_is_enough(recorder: Recorder) -> None:
     """The framework's preset knows the key by its class, without the library's own preset."""
     from presets.django_project.credentials import drf_token  # noqa: PLC0415 - not everywhere
 
@@ -82,7 +82,7 @@ def test_one_preset_is_enough_for_what_goes_through_the_framework(recorder: Reco
     assert_key_is_recorded(recorder, credential, answers)
 
 
-def test_a_text_as_credential_is_no_key(recorder: Recorder) -> None:
+def test_string_as_credential_is_no_key(recorder: Recorder) -> None:
     """A string in ``request.auth`` can be the presented key itself, so it is skipped without a failure."""
     from presets.django_project.credentials import drf_simple_apikey  # noqa: PLC0415 - not everywhere
 

@@ -81,7 +81,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
 
 
 @pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
-def test_a_text_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
+def test_string_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
     """A string as the user can be the presented credential, so only a user object is read."""
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 

@@ -39,7 +39,7 @@ def test_continuum_names_the_key_in_the_metadata_of_a_transaction(tmp_path: Path
     assert_rows_name_the_key(keyaudit_recorder, CREDENTIAL, rows, [{"origin": "application"}] * 3, calls=2)
 
 
-def test_metadata_of_the_reserved_name_stays_the_applications(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
+def test_metadata_of_the_reserved_name_stays(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
     """The table can hold only one row of that name, so the write counts as failed and the transaction continues."""
     from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
     from presets.apps.continuum_models import versioned  # noqa: PLC0415
@@ -79,7 +79,7 @@ def test_postgresql_audit_names_the_key_in_the_row_of_a_transaction(
     assert values == {"additional_fields": {"origin": "application"}}
 
 
-def test_a_transaction_without_such_a_column_stays_so(postgresql: PostgreSQL, keyaudit_recorder: Recorder) -> None:
+def test_transaction_without_the_column_is_unchanged(postgresql: PostgreSQL, keyaudit_recorder: Recorder) -> None:
     """Nothing is written without such a column, because a value for it would make the application fail."""
     from presets.apps.postgresql_audit_models import audited  # noqa: PLC0415 - not everywhere
 

@@ -93,7 +93,7 @@ def test_each_class_of_backends_is_found_once(starlette_app: Any, keyaudit_recor
     assert keyaudit_recorder.authentications() == {"accepted": 1 + 2 + 2 + 2, "denied": 0}
 
 
-def test_a_backend_is_as_it_was_afterwards(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
+def test_backend_is_restored(starlette_app: Any, keyaudit_recorder: Recorder) -> None:
     """``uninstrument()`` restores the methods that were found while requests were served."""
     authenticate = starlette_app.Backend.authenticate
     before = authenticate.__code__

@@ -143,7 +143,7 @@ def test_to_thread_in_a_task_that_outlives_its_request(lenient_recorder: Recorde
     assert bare.named() == {"late": "k1"}
 
 
-def test_without_the_preset_it_is_as_ever(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
+def test_without_the_preset_jobs_have_no_key(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """A thread of a pool is outside of every request, and work that outlives its request counts as failed."""
     lenient_recorder.uninstrument()
     lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
@@ -169,7 +169,7 @@ def test_several_keys_or_none_are_not_handed_over(
     assert bare.named() == {"job": None}
 
 
-def test_a_key_that_is_denied_in_the_end_is_not_shown_because_of_a_job(lenient_recorder: Recorder) -> None:
+def test_submitting_a_job_does_not_show_a_denied_key(lenient_recorder: Recorder) -> None:
     """Submitting a job in the middle of an authentication does not accept the key."""
     lenient_recorder.uninstrument()
     lenient_recorder.instrument(
@@ -191,7 +191,7 @@ def check(credential: str) -> None:
     raise PermissionError
 
 
-def test_what_a_job_returns_and_raises_is_its_own(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
+def test_results_and_exceptions_of_a_job_are_unchanged(pool: ThreadPoolExecutor, lenient_recorder: Recorder) -> None:
     """Arguments, results, exceptions, the context and wrong arguments of the pool are as before."""
 
     def fail() -> None:

@@ -137,7 +137,7 @@ def test_pools_that_the_first_request_starts(lenient_recorder: Recorder) -> None
     assert bare.named() == {"one": "first", "uncarried": None, "two": "second"}
 
 
-def test_a_queue_in_a_job_of_a_pool_takes_nothing_away(lenient_recorder: Recorder) -> None:
+def test_queue_in_a_job_of_a_pool_keeps_its_key(lenient_recorder: Recorder) -> None:
     """The key of the job still ends with the job."""
     results: Queue[str] = Queue()
 

@@ -54,7 +54,7 @@ def run(function: Any, error: BaseException | None) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("function", ["verify", "averify", "record", "arecord", "grecord"])
-def test_it_goes_through_from_wrapped_code(
+def test_base_exception_of_wrapped_code_passes_through(
     recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
     """The caller gets the same exception; it is no outcome of an authentication, and a write still counts."""
@@ -74,7 +74,7 @@ def test_it_goes_through_from_wrapped_code(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("function", ["verify", "record"])
-def test_it_goes_through_from_an_extractor(
+def test_base_exception_of_an_extractor_passes_through(
     recorder: Recorder, app: Any, function: str, kind: type[BaseException]
 ) -> None:
     """An interrupt passes through that arrives while the library reads a value."""
@@ -95,7 +95,7 @@ def test_it_goes_through_from_an_extractor(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_goes_through_from_a_sampler(recorder: Recorder, app: Any, kind: type[BaseException]) -> None:
+def test_base_exception_of_a_sampler_passes_through(recorder: Recorder, app: Any, kind: type[BaseException]) -> None:
     """An interrupt passes through that arrives in a sampler."""
 
     def interrupted(event: object) -> object:

@@ -28,7 +28,7 @@ def served(folder: Path, mode: str) -> canaries.Found:
     return canaries.hits(folder)
 
 
-def test_nothing_is_put_out_because_of_this_library(tmp_path: Path) -> None:
+def test_library_adds_no_canary_to_any_output(tmp_path: Path) -> None:
     """Each canary occurs as often as without the library, and a forged member is renamed."""
     on, off = (served(tmp_path / mode, mode) for mode in ("on", "off"))
     assert on["rows"].pop("request_api_key_unverified") == off["rows"].pop("request_api_key")

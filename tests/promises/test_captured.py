@@ -116,7 +116,9 @@ def test_from_import_done_before(recorder: Recorder, modules: Modules) -> None:
     assert recorder.count("keyaudit.authentications") == len(user.ways)
 
 
-def test_what_cannot_be_reached_is_said(recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture) -> None:
+def test_references_that_cannot_be_replaced_are_reported(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
     """``status()`` counts references in tuples, frozen sets and partials, and one warning reports them."""
     service = modules.load(
         """

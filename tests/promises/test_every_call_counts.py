@@ -95,7 +95,7 @@ def test_the_four_attributions_are_the_calls(recorder: Recorder, app: Any, seed:
     assert all(writes.values())
 
 
-def test_a_client_that_goes_away_costs_no_row(recorder: Recorder, app: Any) -> None:
+def test_disconnected_client_loses_no_row(recorder: Recorder, app: Any) -> None:
     """The same requests, cancelled at the same awaits, write the same number of rows as without the library."""
     asyncio.run(serve_all(recorder, app, random.Random(1)))
     rows, calls = len(app.ROWS), len(app.CALLS)
@@ -106,7 +106,7 @@ def test_a_client_that_goes_away_costs_no_row(recorder: Recorder, app: Any) -> N
     assert (len(app.ROWS), len(app.CALLS)) == (rows, calls)
 
 
-def test_a_write_that_hangs_in_a_thread_holds_up_nobody(recorder: Recorder, app: Any) -> None:
+def test_hanging_write_delays_no_other_request(recorder: Recorder, app: Any) -> None:
     """Other requests continue, ``uninstrument()`` does not wait, and the write is counted when it ends."""
     instrument(recorder, app)
     entered, released = threading.Semaphore(0), threading.Event()

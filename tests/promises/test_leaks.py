@@ -65,7 +65,7 @@ def use(app: Any, tracer: trace.Tracer, calls: int) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["on_change", "always_full"][: 2 if FULL else 1])
-def test_nothing_is_left_of_many_calls(
+def test_many_calls_leave_nothing_behind(
     recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
     """There are as many objects and threads as before, and less than 64 KiB more memory."""

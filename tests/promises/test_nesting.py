@@ -36,7 +36,7 @@ print("survived")
 """
 
 
-def test_nothing_is_written_past_a_buffer() -> None:
+def test_memory_past_a_buffer_is_not_written() -> None:
     """Python's debug allocator checks each block of memory."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONMALLOC": "debug"}
     command = [sys.executable, "-X", "faulthandler", "-c", PROGRAM]

@@ -76,7 +76,7 @@ def test_task_that_outlives_its_request(credential: str, recorder: Recorder, cap
     assert all("use_key(current_key())" in warning for warning in warnings)
 
 
-def test_remedy(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+def test_remedy_of_the_log_line(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """With ``use_key(current_key())`` around it, work that outlives its request names the key."""
     ended = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []

@@ -79,15 +79,15 @@ def test_every_attribute_is_shown(shown: dict[str, Any]) -> None:
     assert {name for name in attributes if str(name).startswith("keyaudit.")} | {names.ERROR_TYPE} == shown.keys()
 
 
-def test_logfire_leaves_them_alone(shown: dict[str, Any]) -> None:
-    """The scrubber of logfire leaves names and values of a span."""
+def test_logfire_scrubs_no_attribute(shown: dict[str, Any]) -> None:
+    """The scrubber of logfire leaves the names and values of a span unchanged."""
     scrubbing = pytest.importorskip("logfire._internal.scrubbing")
     scrubbed, notes = scrubbing.Scrubber(None).scrub_value(("attributes",), shown)
     assert (json.dumps(scrubbed), notes) == (json.dumps(shown), [])
     assert scrubbing.Scrubber(None).scrub_value(("attributes",), {"api_key.id": "k_1"})[1]
 
 
-def test_sentry_leaves_them_alone(shown: dict[str, Any]) -> None:
+def test_sentry_scrubs_no_attribute(shown: dict[str, Any]) -> None:
     """Sentry scrubs neither span data, context nor extra."""
     scrubber = pytest.importorskip("sentry_sdk.scrubber").EventScrubber(recursive=True)
 

@@ -155,7 +155,7 @@ def test_the_faults_above_do_happen(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_call_tells_nothing_of_itself(recorder: Recorder, app: Any) -> None:
+def test_repr_of_a_call_shows_no_argument(recorder: Recorder, app: Any) -> None:
     """The repr of a call, which users' functions receive, shows no argument."""
     seen: list[Call] = []
     target = AuditTarget(f"{app.__name__}:record", action=seen.append)

@@ -90,7 +90,7 @@ def test_for_the_loader_a_package_that_does_not_exist_is_pending(
 
 
 @pytest.mark.parametrize(("strict", "level"), [(True, "ERROR"), (False, "WARNING")])
-def test_what_is_wrong_at_a_later_import_is_logged(
+def test_target_that_proves_wrong_at_an_import_is_logged(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, strict: bool, level: str
 ) -> None:
     """The import works, and the line comes once, even after requests."""
@@ -107,7 +107,7 @@ def test_what_is_wrong_at_a_later_import_is_logged(
     assert [status.state for status in recorder.status().values()] == ["wrong", "active"]
 
 
-def test_what_is_pending_at_the_first_request_is_warned_about_once(
+def test_pending_target_is_one_warning_at_the_first_request(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each pending target has one line at the first request, and is still instrumented when its module comes."""

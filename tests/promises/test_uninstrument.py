@@ -79,7 +79,7 @@ def state(module: Any) -> dict[str, Any]:
     return {name: (id(value), type(value)) for name, value in (held | code).items()}
 
 
-def test_fifty_times(recorder: Recorder, modules: Modules) -> None:
+def test_fifty_sessions_restore_everything(recorder: Recorder, modules: Modules) -> None:
     """After fifty sessions every name leads to the identical object and code, and no import hook is left."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in NAMES]
@@ -187,7 +187,7 @@ def test_references_that_could_not_be_reached_pass_through(recorder: Recorder, m
     assert recorder.count("keyaudit.authentications") == 0
 
 
-def test_nothing_is_kept_alive(recorder: Recorder, modules: Modules) -> None:
+def test_observed_functions_can_be_collected(recorder: Recorder, modules: Modules) -> None:
     """Functions that were observed can be garbage-collected."""
     module = modules.load(SERVICE)
     recorder.instrument(auth_targets=[f"{module.__name__}:function?id=id", f"{module.__name__}:cached?id=id"])
@@ -200,7 +200,7 @@ def test_nothing_is_kept_alive(recorder: Recorder, modules: Modules) -> None:
     assert [reference() for reference in references] == [None, None]
 
 
-def test_while_calls_run(recorder: Recorder, modules: Modules) -> None:
+def test_sessions_come_and_go_while_calls_run(recorder: Recorder, modules: Modules) -> None:
     """Calls that run while the library comes and goes return the same results."""
     module = modules.load(SERVICE)
     targets = [f"{module.__name__}:{name}?id=id" for name in ("function", "generator", "Checker.static")]

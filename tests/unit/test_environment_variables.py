@@ -48,7 +48,7 @@ def test_a_wrong_variable_is_one_logged_error(program: Program) -> None:
     assert runs_on(ended)
 
 
-def test_nothing_configured_says_so_once(program: Program) -> None:
+def test_empty_configuration_is_logged_once(program: Program) -> None:
     """Without targets the library does nothing and logs one line."""
     ended = program.run({"auth_targets": ""})
     (line,) = ended.log
@@ -67,7 +67,7 @@ def test_a_package_that_is_not_found_is_pending(program: Program) -> None:
 
 
 @pytest.mark.parametrize("strict", ["true", "false"])
-def test_what_turns_out_wrong_at_an_import_is_logged(program: Program, strict: str) -> None:
+def test_target_that_proves_wrong_at_an_import_is_logged(program: Program, strict: str) -> None:
     """A missing name is one line, and the import and the other targets continue."""
     ended = program.run({**TARGETS, "audit_targets": "shop.audit:record,shop.audit:write", "strict": strict})
     (line,) = ended.log

@@ -25,7 +25,7 @@ class RefusedError(Exception):
         """An exception in a class."""
 
 
-def test_the_text_of_a_wrong_option_is_one_line() -> None:
+def test_message_about_a_wrong_option_is_one_line() -> None:
     """A given value may have several lines."""
     assert str(ConfigurationError("option 'sampler':\n'a\nb'")) == "option 'sampler': 'a b'"
 
@@ -34,7 +34,7 @@ def test_the_text_of_a_wrong_option_is_one_line() -> None:
     ("owner", "text"),
     [(SimpleNamespace(secret="s"), "SimpleNamespace has no 'id'"), ({"secret": "s"}, "dict has no 'id'")],
 )
-def test_what_is_missing_is_told_by_its_name_and_the_class_of_its_owner(owner: object, text: str) -> None:
+def test_missing_name_is_reported_with_the_class_of_its_owner(owner: object, text: str) -> None:
     """The owner itself may hold a secret."""
     assert str(MissingError("id", owner)) == text
 

@@ -69,7 +69,7 @@ def test_a_wrong_option_is_one_error(
     assert not caplog.records
 
 
-def test_a_wrong_option_leaves_the_way_free(recorder: Recorder, app: Any) -> None:
+def test_instrument_works_after_a_wrong_option(recorder: Recorder, app: Any) -> None:
     """The next ``instrument()`` after an error works."""
     with pytest.raises(ConfigurationError):
         recorder.instrument(auth_targets="nonsense")
@@ -128,7 +128,7 @@ def test_a_second_instrument_changes_nothing(recorder: Recorder, app: Any, caplo
     assert "instrumented already" in record.getMessage()
 
 
-def test_a_second_uninstrument_says_so(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_second_uninstrument_is_a_warning(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing to restore, which is a warning."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record"])
     recorder.uninstrument()
@@ -145,7 +145,7 @@ def test_a_constructor_forgets_nothing(recorder: Recorder, app: Any) -> None:
     assert KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_nothing_configured_is_said_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+def test_empty_configuration_is_logged_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     """Without targets ``instrument()`` does nothing and logs it the first time."""
     recorder.instrument()
     recorder.instrument(sampler="always_minimal")
@@ -162,7 +162,7 @@ def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, app: Any, mo
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], max_items=1)
 
 
-def test_a_keyword_beats_what_the_environment_started(
+def test_keyword_overrides_options_of_the_environment(
     recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After opentelemetry-instrument, keywords start again with its targets; a call without any is a second call."""
@@ -178,7 +178,7 @@ def test_a_keyword_beats_what_the_environment_started(
     assert len(caplog.records) == 1
 
 
-def test_a_wrong_keyword_leaves_what_the_environment_started(
+def test_wrong_keyword_keeps_the_session_of_the_environment(
     recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error in the application's call does not remove the library."""

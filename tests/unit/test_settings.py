@@ -228,7 +228,7 @@ def test_a_wrong_option_is_explained(options: dict[str, Any], message: str) -> N
     ("name", "nearest"),
     [("auth_target", "auth_targets"), ("MAX_ITEM", "max_items"), ("samplers", "sampler"), ("tracer", None)],
 )
-def test_an_unknown_option_is_answered_with_the_nearest(name: str, nearest: str | None) -> None:
+def test_unknown_option_gets_the_nearest_name(name: str, nearest: str | None) -> None:
     """If no option is near, the message lists all options only."""
     with pytest.raises(ConfigurationError) as wrong:
         resolve({name: 1}, {})

@@ -79,7 +79,7 @@ def test_a_wrong_option_in_a_file_is_one_logged_error(program: Program, option: 
     assert "neighbour is on" in ended.others
 
 
-def test_a_file_without_targets_says_so_once(program: Program) -> None:
+def test_file_without_targets_is_logged_once(program: Program) -> None:
     """An empty configuration is one line here too."""
     ended = program.run(with_file(program, "{}"))
     (line,) = ended.log

@@ -58,7 +58,7 @@ def test_query_selects_columns_and_rows(connection: Any) -> None:
     assert run(url(connection), "--query", query).key("k_ci")["last_used"] == "2026-11-23T16:00:00Z"
 
 
-def test_nothing_is_written(connection: Any) -> None:
+def test_database_is_not_changed(connection: Any) -> None:
     """Even a query that tries to write changes nothing."""
     connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
     for query in ("DELETE FROM audit_log", "SELECT 1; DELETE FROM audit_log"):
@@ -66,7 +66,7 @@ def test_nothing_is_written(connection: Any) -> None:
         assert (refused.status, len(refused.errors.splitlines())) == (2, 1)
 
 
-def test_wrong_tables_and_servers_are_answered_in_one_line(connection: Any) -> None:
+def test_wrong_tables_and_servers_are_reported_in_one_line(connection: Any) -> None:
     """A missing table, an unknown table and an unreachable server are each reported in one line."""
     for arguments, expected in (
         ([url(connection)], "no table with a column 'additional_fields'"),

@@ -70,7 +70,7 @@ def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> Non
     assert guard.reported == []
 
 
-def test_a_box_tells_none_from_a_failure() -> None:
+def test_result_of_none_differs_from_a_failure() -> None:
     """A failure is ``None``, and a result of ``None`` is in a tuple."""
     assert quietly(boxed, lambda: None) == (None,)
     assert quietly(boxed, fail, ValueError()) is None

@@ -42,7 +42,7 @@ def status() -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", ["keyaudit_shop.worker", "__main__"])
-def test_what_is_there_is_put_on(recorder: Recorder, start: Start, name: str) -> None:
+def test_existing_function_is_instrumented_at_once(recorder: Recorder, start: Start, name: str) -> None:
     """A function of the started module is instrumented at once, by either name."""
     main = start(SECURITY)
     recorder.instrument(auth_targets=[f"{name}:verify?id=id"], skip_dep_check=True)
@@ -65,7 +65,7 @@ def test_a_function_defined_later_is_active_at_the_first_use(recorder: Recorder,
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_what_is_not_there_at_first_use_is_wrong(
+def test_missing_function_is_wrong_at_first_use(
     recorder: Recorder, start: Start, caplog: pytest.LogCaptureFixture, strict: bool
 ) -> None:
     """The reason is logged once, and a key that is set by hand counts as a first use."""
@@ -99,9 +99,7 @@ def test_a_module_that_was_started_and_imported_is_observed_twice(
     assert [module.verify.__code__ for module in (main, imported)] == code
 
 
-def test_a_module_that_was_imported_first_hides_none_that_was_started(
-    recorder: Recorder, start: Start, modules: Modules
-) -> None:
+def test_imported_module_does_not_hide_the_started_one(recorder: Recorder, start: Start, modules: Modules) -> None:
     """The functions that a program defines after its imports are resolved before the first request."""
     main = start("")
     imported = modules.load(SECURITY, "keyaudit_shop.worker")

@@ -294,7 +294,7 @@ def test_a_when_that_cannot_be_read_passes_through_and_is_counted(recorder: Reco
     assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
 
 
-def test_a_call_that_raises_is_meant_when_only_its_result_would_tell(recorder: Recorder, app: Any) -> None:
+def test_when_of_the_result_is_true_after_an_exception(recorder: Recorder, app: Any) -> None:
     """A ``when`` that needs the result counts as true after an exception, so the denial is counted."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=return.kind|is:api"])
     with recorder.request(), pytest.raises(LookupError):
@@ -302,7 +302,7 @@ def test_a_call_that_raises_is_meant_when_only_its_result_would_tell(recorder: R
     assert outcomes(recorder)["denied"] == 1
 
 
-def test_a_call_that_raises_is_not_meant_when_its_arguments_tell(recorder: Recorder, app: Any) -> None:
+def test_when_of_the_arguments_excludes_a_call_that_raises(recorder: Recorder, app: Any) -> None:
     """A ``when`` of the arguments also decides about a call that raises."""
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=args.source|is:header"])
     with recorder.request(), pytest.raises(LookupError):
@@ -311,7 +311,7 @@ def test_a_call_that_raises_is_not_meant_when_its_arguments_tell(recorder: Recor
 
 
 @pytest.mark.parametrize(("source", "expected"), [("header", 1), ("cookie", 0)])
-def test_a_when_function_may_tell_from_the_arguments(recorder: Recorder, app: Any, source: str, expected: int) -> None:
+def test_when_function_can_decide_by_the_arguments(recorder: Recorder, app: Any, source: str, expected: int) -> None:
     """A function of the user also decides about a call that raises."""
     target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.args["source"] == "header")
     recorder.instrument(auth_targets=[target])

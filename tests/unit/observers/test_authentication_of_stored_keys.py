@@ -85,7 +85,7 @@ def test_middleware_that_sets_the_state(recorder: Recorder, app: Any) -> None:
     assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
 
 
-def test_key_that_nobody_needed_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:
+def test_key_without_a_use_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:
     """If nothing is written inside, the key is read at the end of the call."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
 

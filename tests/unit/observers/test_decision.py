@@ -297,7 +297,7 @@ def test_row_inside_a_check_shows_it_without_a_cause(recorder: Recorder, app: An
     ]
 
 
-def test_row_inside_several_checks_shows_what_all_of_them_require(recorder: Recorder, app: Any) -> None:
+def test_row_inside_several_checks_has_all_requirements(recorder: Recorder, app: Any) -> None:
     """The outermost check takes the requirement of an open check too, unless it has its own."""
     instrument(recorder, app, "outer", "outer_with", "check_and_write", "ask")
 

@@ -87,7 +87,7 @@ def test_a_class_that_was_refused_is_a_subject(recorder: Recorder, app: Any) -> 
     assert app.ROWS[0]["api_key"]["id"] == "k_1"
 
 
-def test_a_class_that_was_not_meant_is_no_subject(recorder: Recorder, app: Any) -> None:
+def test_class_of_an_excluded_call_is_no_subject(recorder: Recorder, app: Any) -> None:
     """A session that ``when`` excludes does not make sessions keys."""
     instrument(recorder, app, auth="?when=kind|is:api")
     with recorder.request():
@@ -190,7 +190,7 @@ def test_without_a_subject_configured_its_name_is_free(recorder: Recorder, app: 
     assert app.ROWS == [{"api_key": 1}]
 
 
-def test_a_subject_that_cannot_be_read_costs_nothing_else(recorder: Recorder, app: Any) -> None:
+def test_unreadable_subject_affects_only_itself(recorder: Recorder, app: Any) -> None:
     """Without its id the row has the request's key, no subject, and one degraded call."""
     instrument(recorder, app)
     with recorder.request():

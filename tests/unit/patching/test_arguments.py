@@ -54,7 +54,7 @@ def test_arguments_are_written_where_they_were_given() -> None:
 
 
 @pytest.mark.parametrize("name", ["additional_fields", "unknown"])
-def test_what_the_function_cannot_take_is_not_given(name: str) -> None:
+def test_argument_that_does_not_fit_is_not_passed(name: str) -> None:
     """A call that passes a positional-only or unknown parameter by keyword stays as it is."""
     call = given("a")
     with pytest.raises(UnchangeableError):
@@ -76,7 +76,7 @@ def test_a_required_argument_that_is_missing_stays_missing() -> None:
 @pytest.mark.parametrize(
     "call", [given("a", 1), given("a", additional_fields=1), given(action="a", additional_fields=1)]
 )
-def test_parameters_of_what_a_decorator_wraps(decorate: Callable[..., Any], call: Given) -> None:
+def test_parameters_of_a_decorated_function(decorate: Callable[..., Any], call: Given) -> None:
     """The arguments of a decorator are those of the function inside, declared or found in its closure."""
     binding, call = Binding(decorate(write)), Given(call.positional, call.keywords)
     assert binding.read(call, "additional_fields") == 1
@@ -94,7 +94,7 @@ def test_a_left_out_argument_is_supplied_through_a_decorator(decorate: Callable[
     assert write(*call.positional, **call.keywords) == ("a", 2, "ok")
 
 
-def test_an_unknown_decorator_is_not_guessed_at() -> None:
+def test_parameters_of_an_unknown_decorator_are_not_guessed() -> None:
     """If the parameters behind ``*args`` are unknown, positional arguments are neither read nor replaced."""
 
     def opaque(*args: Any, **kwargs: Any) -> None:
@@ -112,7 +112,7 @@ def test_an_unknown_decorator_is_not_guessed_at() -> None:
     assert by_keyword.keywords == {"action": "a", "additional_fields": {}}
 
 
-def test_a_decorator_that_adds_arguments_is_not_believed() -> None:
+def test_decorator_that_adds_arguments_is_not_trusted() -> None:
     """If the arguments cannot fit the inner function, or its first parameter differs, its names are not used."""
 
     def with_session(session: Any, action: str, additional_fields: Any = None) -> None:
@@ -133,7 +133,7 @@ def test_a_decorator_that_adds_arguments_is_not_believed() -> None:
     assert other.read(given("r", action="create"), "action") == "create"
 
 
-def test_a_signature_that_is_declared_counts_for_what_is_behind() -> None:
+def test_declared_signature_names_further_arguments() -> None:
     """``__signature__`` gives the names behind ``*args``, and the code gives their positions."""
     wrapper = passing_on(write)
     wrapper.__signature__ = inspect.signature(write)  # type: ignore[attr-defined]
@@ -225,21 +225,21 @@ def test_defaults_are_those_of_the_parameters() -> None:
     assert binding.default("action") is binding.default("unknown") is Parameter.empty
 
 
-def test_what_is_declared_is_named() -> None:
+def test_declared_parameters_are_named() -> None:
     """A function that takes any keyword has every parameter, and declares only those that it names."""
     binding = Binding(record)
     assert [binding.declares(name) for name in ("action", "outcome", "unknown")] == [True, True, False]
     assert "unknown" in binding
 
 
-def test_what_follows_a_written_argument_stays() -> None:
+def test_arguments_after_a_written_one_stay() -> None:
     """Only the written argument differs."""
     call = given("a", 1, 2, 3)
     Binding(record).write(call, "additional_fields", "new")
     assert call.positional == ("a", "new", 2, 3)
 
 
-def test_a_required_argument_may_be_exchanged() -> None:
+def test_required_argument_can_be_replaced() -> None:
     """A required argument can be replaced if it was given by keyword; otherwise the error names it."""
 
     def strict(action: str, additional_fields: Any) -> None:
@@ -262,7 +262,7 @@ def test_any_keyword_passes_a_decorator_when_it_passes_the_function() -> None:
         Binding(saying_so(write)).write(given("a"), "unknown", 1)
 
 
-def test_a_decorator_with_parameters_of_its_own_takes_what_it_says() -> None:
+def test_decorator_with_own_parameters_is_trusted() -> None:
     """A decorator that declares the function inside and passes only keywords on is trusted for its own code."""
 
     @functools.wraps(write)
@@ -275,7 +275,7 @@ def test_a_decorator_with_parameters_of_its_own_takes_what_it_says() -> None:
     assert binding.read(given("a", additional_fields=1), "additional_fields") == 1
 
 
-def test_further_arguments_of_what_is_decorated() -> None:
+def test_further_arguments_of_a_decorated_function() -> None:
     """Further arguments of the inner function are distinguished from those of the decorator."""
     further = given("a", {"x": 1}, 2, 3)
     assert Binding(saying_so(record)).read(further, "additional_fields") == {"x": 1}
@@ -285,7 +285,7 @@ def test_further_arguments_of_what_is_decorated() -> None:
         Binding(saying_so(write)).read(further, "additional_fields")
 
 
-def test_a_decorator_that_is_not_believed_tells_no_argument() -> None:
+def test_untrusted_decorator_has_only_its_own_arguments() -> None:
     """All arguments by name are then those of the decorator itself, and not even the first positional one is known."""
 
     def with_session(session: Any, action: str, additional_fields: Any = None) -> None:
@@ -298,7 +298,7 @@ def test_a_decorator_that_is_not_believed_tells_no_argument() -> None:
     assert binding.by_name(given("create")) == {"args": ("create",), "kwargs": {}}
 
 
-def test_a_callable_object_that_wants_arguments_of_its_own_is_not_believed() -> None:
+def test_callable_object_with_own_arguments_is_not_trusted() -> None:
     """The wrapped function of a callable object gives the parameters, unless the call has more arguments."""
 
     class Decorator:
@@ -315,7 +315,7 @@ def test_a_callable_object_that_wants_arguments_of_its_own_is_not_believed() -> 
         binding.read(given(instance, "session", "a", 1), "additional_fields")
 
 
-def test_a_wrapper_that_holds_nothing_is_believed_for_what_it_says() -> None:
+def test_wrapper_without_closure_is_trusted() -> None:
     """``functools.wraps`` counts also if the inner function is found by its name and not in a closure."""
 
     @functools.wraps(write)
@@ -325,7 +325,7 @@ def test_a_wrapper_that_holds_nothing_is_believed_for_what_it_says() -> None:
     assert Binding(wrapper).read(given("a", 1), "additional_fields") == 1
 
 
-def test_a_wrapper_whose_function_is_not_there_yet() -> None:
+def test_wrapper_with_an_empty_cell() -> None:
     """An empty cell of the closure is no error."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -338,7 +338,7 @@ def test_a_wrapper_whose_function_is_not_there_yet() -> None:
         binding.read(given("a", 1), "additional_fields")
 
 
-def test_a_signature_that_is_none_is_passed_over() -> None:
+def test_invalid_signature_is_skipped() -> None:
     """If ``__signature__`` is no signature, the function's own code is read."""
     wrapper = passing_on(write)
     wrapper.__signature__ = "(action)"  # type: ignore[attr-defined]
@@ -347,7 +347,7 @@ def test_a_signature_that_is_none_is_passed_over() -> None:
     assert binding.read(given(x=1), "x") == 1
 
 
-def test_a_compiled_function_that_tells_its_parameters() -> None:
+def test_compiled_function_with_declared_parameters() -> None:
     """The compiled function has exactly the parameters that it declares."""
     binding = Binding(sorted)
     assert binding.read(given([1]), "iterable") == [1]

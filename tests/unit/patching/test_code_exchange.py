@@ -155,7 +155,7 @@ def _exchanges(count: int) -> list[HandlerPatch]:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
-def test_exchanges_come_off_in_any_order(order: tuple[int, ...]) -> None:
+def test_exchanges_are_undone_in_any_order(order: tuple[int, ...]) -> None:
     """Each exchange is removed without the others, and the identical code is there at the end."""
     code = plain.__code__
     exchanges = _exchanges(3)
@@ -284,7 +284,7 @@ def test_the_kind_of_a_function(function: FunctionType) -> None:
 
 
 @pytest.mark.parametrize("function", [sync, coroutine, generator, async_generator])
-def test_the_kind_of_what_is_no_python_function(function: FunctionType) -> None:
+def test_kind_of_other_callables(function: FunctionType) -> None:
     """A partial and a compiled function declare their kind themselves."""
     assert kind_of(functools.partial(function)) == function.__name__
 

@@ -42,14 +42,14 @@ def behind(watch: ModuleWatch, finder: object, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "meta_path", [watch, finder, *sys.meta_path[1:]])
 
 
-def test_the_watch_is_asked_first_and_leaves_without_a_trace(watch: ModuleWatch) -> None:
+def test_hook_is_asked_first_and_leaves_no_trace(watch: ModuleWatch) -> None:
     """No other finder hides a module from the hook."""
     assert sys.meta_path[0] is watch
     watch.stop()
     assert watch not in sys.meta_path
 
 
-def test_other_finders_are_asked_as_python_asks_them(
+def test_other_finders_receive_the_same_arguments(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other finders receive the path of the package and the module that is reloaded."""
@@ -105,7 +105,7 @@ def test_a_finder_that_imports_is_watched_too(
     assert told == [inner, outer]
 
 
-def test_what_is_no_finder_is_passed_over(
+def test_object_that_is_no_finder_is_skipped(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python skips an object that is no finder, and the hook does too."""
@@ -123,7 +123,7 @@ def test_a_watched_module_that_does_not_exist_is_not_found(watch: ModuleWatch) -
         importlib.import_module("keyaudit_no_such_module")
 
 
-def test_a_loader_of_an_older_kind_stays_as_it_is(watch: ModuleWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_loader_stays_as_it_is(watch: ModuleWatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loader without ``exec_module`` cannot report the end of an import."""
     loader = object()
 
@@ -138,7 +138,7 @@ def test_a_loader_of_an_older_kind_stays_as_it_is(watch: ModuleWatch, monkeypatc
     assert spec.loader is loader
 
 
-def test_a_watch_that_stops_during_an_import_tells_nobody(watch: ModuleWatch, modules: Modules) -> None:
+def test_hook_removed_during_an_import_reports_nothing(watch: ModuleWatch, modules: Modules) -> None:
     """The import continues without a report."""
     inner = modules.write("")
     outer = modules.write(f"import {inner}\nDONE = True\n")
@@ -164,7 +164,7 @@ def test_a_module_made_by_hand_is_executed_as_any(watch: ModuleWatch, modules: M
     assert told == [module]
 
 
-def test_a_module_that_is_there_is_told_of_at_once_and_one_under_way_when_it_is_done(
+def test_imported_module_is_reported_at_once_and_incomplete_one_at_its_end(
     watch: ModuleWatch, modules: Modules
 ) -> None:
     """A module that is still being imported may lack the name, so it is reported when it is complete."""

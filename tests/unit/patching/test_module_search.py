@@ -38,13 +38,13 @@ def test_a_module_that_exists_may_be_imported_later(depot: str, module: str) -> 
         (".adit.rows", "package 'keyaudit_depot' has no module 'adit'; did you mean 'audit'?"),
     ],
 )
-def test_a_misspelt_submodule_is_answered_with_the_nearest(depot: str, module: str, reason: str) -> None:
+def test_misspelt_submodule_gets_the_nearest_name(depot: str, module: str, reason: str) -> None:
     """The nearest name is given also if a missing top-level package may still come."""
     assert explain_missing(depot + module) == explain_missing(depot + module, deferred=True) == reason
     assert depot not in sys.modules
 
 
-def test_a_misspelt_package_is_answered_with_the_nearest(depot: str) -> None:
+def test_misspelt_package_gets_the_nearest_name(depot: str) -> None:
     """The nearest name is given unless the package may become importable later."""
     assert (
         explain_missing("keyaudit_deppot.auth")

@@ -17,7 +17,7 @@ from support.modules import Modules
 DOUBLE = "def double(value): return 2 * value\n"
 
 
-def test_a_dotted_name_leads_through_what_is_on_the_way() -> None:
+def test_dotted_name_is_resolved_step_by_step() -> None:
     """Resolution stops at the first name that is missing."""
     owner = SimpleNamespace(tools=SimpleNamespace(double=len))
     assert lookup(owner, "tools.double") is len
@@ -40,14 +40,14 @@ def test_a_function_of_a_class_may_be_named(modules: Modules) -> None:
         (".ids:f", "'.ids:f': there is no package ''"),
     ],
 )
-def test_what_cannot_be_there_is_said(text: str, reason: str) -> None:
+def test_missing_function_is_reported(text: str, reason: str) -> None:
     """The reason has the name as given and the part that is missing."""
     with pytest.raises(ConfigurationError) as caught:
         LazyFunction(text, deferred=False)
     assert str(caught.value).partition("; did you mean")[0] == reason
 
 
-def test_no_name_is_no_package() -> None:
+def test_relative_name_is_no_package() -> None:
     """A relative name has no package to be relative to."""
     assert [package_exists(name) for name in (".ids", "json.ids", "keyaudit_no_such")] == [False, True, False]
 
@@ -55,12 +55,12 @@ def test_no_name_is_no_package() -> None:
 @pytest.mark.parametrize(
     "module", [object(), SimpleNamespace(__spec__=None), SimpleNamespace(__spec__=object()), ModuleType("made")]
 )
-def test_what_nothing_is_known_of_is_complete(module: object) -> None:
+def test_module_without_a_spec_is_complete(module: object) -> None:
     """A module that was made by hand, or another object in its place, counts as complete."""
     assert not is_initialising(module)
 
 
-def test_where_nothing_was_started_no_module_was() -> None:
+def test_embedded_interpreter_has_no_started_module() -> None:
     """An embedded interpreter starts no module."""
     assert not runs_as_main(None, "app")
 

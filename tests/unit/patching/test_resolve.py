@@ -101,14 +101,14 @@ MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
         ("bound", True, MODULE.bound.__self__),
     ],
 )
-def test_who_is_the_first_argument(name: str, has_self: bool, receiver: object) -> None:
+def test_first_argument_of_each_kind_of_method(name: str, has_self: bool, receiver: object) -> None:
     """The first argument is the object, the class or absent, and only some objects if the method is inherited."""
     found = resolve(MODULE, name)
     assert (found.has_self, found.binding().has_self) == (has_self, has_self)
     assert found.receiver is receiver
 
 
-def test_an_inherited_method_is_meant_for_the_class_and_those_below() -> None:
+def test_inherited_method_is_selected_for_the_class_and_its_subclasses() -> None:
     """The code also serves other classes, whose calls are skipped."""
     with observed(MODULE, "Checker.check") as observer:
         callers = [Base(), Checker(), More(), Other()]
@@ -121,7 +121,7 @@ def test_an_inherited_method_is_meant_for_the_class_and_those_below() -> None:
     ]
 
 
-def test_an_inherited_class_method_is_meant_for_the_class_and_those_below() -> None:
+def test_inherited_class_method_is_selected_for_the_class_and_its_subclasses() -> None:
     """The class method is selected on the class and on its objects."""
     with observed(MODULE, "Checker.of_class") as observer:
         assert Base.of_class("k_1") == ("Base", "k_1")
@@ -131,7 +131,7 @@ def test_an_inherited_class_method_is_meant_for_the_class_and_those_below() -> N
     assert [call.positional for call in observer.calls] == [(Checker, "k_1"), (More, "k_1")]
 
 
-def test_a_bound_method_is_meant_for_its_object() -> None:
+def test_bound_method_is_selected_for_its_object() -> None:
     """Calls on another object of the class are skipped."""
     with observed(MODULE, "bound") as observer:
         checks = [MODULE.bound, Checker().check, MODULE.bound.__self__.check]
@@ -140,7 +140,7 @@ def test_a_bound_method_is_meant_for_its_object() -> None:
 
 
 @pytest.mark.parametrize("name", ["Checker.anything", "bound_anything"])
-def test_a_call_without_arguments_is_meant_for_nobody(name: str) -> None:
+def test_call_without_arguments_is_not_selected(name: str) -> None:
     """Such a call of an inherited method passes through."""
     checker = Checker()
     with observed(SimpleNamespace(Checker=Checker, bound_anything=checker.anything), name) as observer:
@@ -150,7 +150,7 @@ def test_a_call_without_arguments_is_meant_for_nobody(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["static", "of_class"])
-def test_a_method_taken_from_its_class_before_is_reached(name: str) -> None:
+def test_method_captured_from_its_class_is_reached(name: str) -> None:
     """The code inside of a static or class method is exchanged, so no reference is lost."""
     taken = getattr(Base, name)
     with observed(MODULE, f"Base.{name}") as observer:
@@ -158,14 +158,14 @@ def test_a_method_taken_from_its_class_before_is_reached(name: str) -> None:
     assert [call.positional[-1] for call in observer.calls] == ["k_1"]
 
 
-def test_what_does_not_become_a_method_gets_its_arguments_alone() -> None:
+def test_callable_without_descriptor_gets_only_its_arguments() -> None:
     """An object of C that is called in a class does not get the instance as an argument."""
     with observed(MODULE, "Base.id_of") as observer:
         assert Base().id_of(KEY) == "k_1"
     assert [call.positional for call in observer.calls] == [(KEY,)]
 
 
-def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
+def test_each_callable_of_a_descriptor_is_observed() -> None:
     """The owner of the method is the first argument, also of a function that the class returns."""
     found = resolve(MODULE, "Base.described")
     assert (found.has_self, found.receiver, found.returns_callables) == (True, None, True)
@@ -189,7 +189,7 @@ def test_a_descriptor_that_hands_out_callables_is_observed_at_each() -> None:
         ("missing", "class 'Checker' has no 'missing'"),
     ],
 )
-def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
+def test_attribute_of_a_class_that_is_no_function_is_reported(name: str, reason: str) -> None:
     """The reason has the name and the type of the object."""
     with pytest.raises(WrongTargetError) as caught:
         resolve(MODULE, f"Checker.{name}")
@@ -197,7 +197,7 @@ def test_what_is_no_function_of_a_class_is_said(name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "Missing.check", "Missing.__str__", "missing.deep.er"])
-def test_what_is_not_in_a_module_is_said(name: str) -> None:
+def test_missing_name_of_a_module_is_reported(name: str) -> None:
     """The reason has the name of the module if it has one."""
     for module, called in ((functools, "functools"), (MODULE, "")):
         with pytest.raises(WrongTargetError) as caught:
@@ -205,7 +205,7 @@ def test_what_is_not_in_a_module_is_said(name: str) -> None:
         assert str(caught.value) == f"module {called!r} has no {name!r}"
 
 
-def test_what_is_no_function_of_a_module_is_said() -> None:
+def test_attribute_of_a_module_that_is_no_function_is_reported() -> None:
     """The reason is the same as in a class."""
     with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
         resolve(SimpleNamespace(number=1), "number")
@@ -231,7 +231,7 @@ class Shouting(str):
         ("equal", "it is Python's own _operator.eq; name the function of the application that calls it"),
     ],
 )
-def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
+def test_function_that_all_of_python_uses_is_refused(name: str, reason: str) -> None:
     """Everybody would call the replacement, and a compiled class must not be changed."""
     module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
     with pytest.raises(WrongTargetError) as caught:
@@ -239,7 +239,7 @@ def test_what_serves_all_of_python_is_refused(name: str, reason: str) -> None:
     assert str(caught.value) == reason
 
 
-def test_a_compiled_method_of_an_object_is_the_objects() -> None:
+def test_compiled_method_belongs_to_its_object() -> None:
     """The method belongs to its object."""
     module = SimpleNamespace(is_known={"k_1"}.__contains__)
     with observed(module, "is_known") as observer:
@@ -247,7 +247,7 @@ def test_a_compiled_method_of_an_object_is_the_objects() -> None:
     assert len(observer.calls) == 1
 
 
-def test_what_others_have_put_around_a_name_stays_there() -> None:
+def test_wrappers_of_others_stay() -> None:
     """The inner function is found in a module, in a class and in a nested class."""
 
     def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -378,7 +378,7 @@ class Store:
 
 
 @pytest.mark.parametrize("name", ["kept", "dispatched", "partly"])
-def test_a_callable_that_a_descriptor_hands_out_is_observed(name: str) -> None:
+def test_callable_that_a_descriptor_returns_is_observed(name: str) -> None:
     """Each callable is observed, even if the object keeps it, and on the class too."""
     used, raw = Store(), vars(Store)[name]
     getattr(used, name)("early")

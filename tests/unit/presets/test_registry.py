@@ -41,7 +41,7 @@ def preset_for(library: str, oldest: str) -> Preset:
         ("KEYSMITH", "keysmith"),
     ],
 )
-def test_unknown_name_is_answered_with_all_names_and_the_nearest(wrong: str, meant: str, recorder: Recorder) -> None:
+def test_unknown_preset_gets_all_names_and_the_nearest(wrong: str, meant: str, recorder: Recorder) -> None:
     """A typing error and the name of the library lead to the preset."""
     with pytest.raises(ConfigurationError) as raised:
         recorder.instrument(presets=["drf", wrong])

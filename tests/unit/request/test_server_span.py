@@ -89,7 +89,7 @@ def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
     assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
 
 
-def test_what_is_there_may_change_on_a_full_span(recorder: Recorder, load_module: LoadModule) -> None:
+def test_attributes_of_a_full_span_can_change(recorder: Recorder, load_module: LoadModule) -> None:
     """The next write overwrites the attributes of the last one, so nothing is lost or counted."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
     app = Application(recorder, load_module(APP), provider, audit_spans=False)

@@ -80,7 +80,7 @@ def test_same_key_again_is_no_change(app: ModuleType, recorder: Recorder) -> Non
     assert recorder.count("keyaudit.authentications") == 6
 
 
-def test_later_snapshot_replaces_and_keeps_what_it_does_not_know(app: ModuleType, recorder: Recorder) -> None:
+def test_later_snapshot_keeps_fields_that_it_lacks(app: ModuleType, recorder: Recorder) -> None:
     """The same id is the same key, and fields that the later snapshot lacks keep their values."""
     with recorder.request():
         app.verify(app.Key("k1", "name", ["a"], ["w"]))

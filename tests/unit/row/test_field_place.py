@@ -166,7 +166,7 @@ def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
     assert app.module.SHARED == {"default": True}
 
 
-def test_a_default_text_becomes_an_object(app: Application) -> None:
+def test_default_string_becomes_an_object(app: Application) -> None:
     """An omitted empty string becomes a JSON object."""
     app.audit("text?fields=args.extra")
     assert app.row("text", "create").startswith('{"request_api_key":{"id":"k_1"')
@@ -207,7 +207,7 @@ def test_members_of_mappings_and_lists(app: Application, path: str, content: Any
     assert app.wrote("attributed")
 
 
-def test_a_missing_member_is_nothing_yet(app: Application) -> None:
+def test_missing_item_is_created(app: Application) -> None:
     """A mapping without the item gets it."""
     app.audit("write?fields=args.event.details")
     assert names(app.row("write", {"a": 1})["details"]) == [OURS]

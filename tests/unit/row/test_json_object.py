@@ -244,7 +244,7 @@ def test_every_object_is_preserved(text: str, around: tuple[str, str], members: 
 
 
 @given(tokens=st.lists(st.sampled_from(TOKENS), max_size=12), members=MERGES)
-def test_what_json_refuses_stays_untouched(tokens: list[str], members: Any) -> None:
+def test_invalid_json_stays_untouched(tokens: list[str], members: Any) -> None:
     """Any sequence of tokens is either an object, and preserved, or untouched."""
     check("".join(tokens), merge_of(*members))
     check("".join(tokens).encode(), merge_of(*members))

@@ -81,7 +81,7 @@ def test_expressions_read_from_a_call(text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["missing", "return.missing", "self.missing", "args.scope.missing"])
-def test_what_is_not_there_cannot_be_read(text: str) -> None:
+def test_absent_values_are_unreadable(text: str) -> None:
     """A path that leads nowhere is an error, which is counted."""
     call = call_of(Checker(), "secret")
     call.result = object()

@@ -73,7 +73,7 @@ def everything(recorder: Recorder, rows: list[Any]) -> str:
 
 @pytest.mark.parametrize("value", [SECRET, f"bot with {SECRET}!", SECRET.encode().decode()])
 @pytest.mark.parametrize("field", ["name", "scopes", "allow_list", "owner_name"])
-def test_a_field_that_holds_what_was_presented_is_unknown(
+def test_field_with_the_presented_credential_is_unknown(
     app: ModuleType, recorder: Recorder, field: str, value: str
 ) -> None:
     """The key is named without the field, and the loss is counted."""
@@ -98,7 +98,7 @@ def test_an_id_that_is_the_presented_credential_is_no_id(app: ModuleType, record
     assert recorder.writes()["failed"] == 1
 
 
-def test_a_short_id_may_be_what_was_presented(app: ModuleType, recorder: Recorder) -> None:
+def test_short_id_may_equal_the_presented_credential(app: ModuleType, recorder: Recorder) -> None:
     """A string that short is no credential, so an example whose key is its own id still works."""
     public = "k" * (MIN_LENGTH - 1)
     with recorder.request():
@@ -108,7 +108,7 @@ def test_a_short_id_may_be_what_was_presented(app: ModuleType, recorder: Recorde
     assert recorder.errors() == {}
 
 
-def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, recorder: Recorder) -> None:
+def test_event_field_with_the_presented_credential_is_not_shown(app: ModuleType, recorder: Recorder) -> None:
     """Action and resource are checked one by one, and the row has the key."""
     with recorder.request():
         app.verify(SECRET)
@@ -120,7 +120,7 @@ def test_an_event_that_holds_what_was_presented_is_not_shown(app: ModuleType, re
     assert recorder.errors() == {("audit", TRIPPED[0]): 1}
 
 
-def test_what_nobody_knows_is_not_shown_either(recorder: Recorder, load_module: LoadModule) -> None:
+def test_credential_of_an_unknown_key_is_not_shown(recorder: Recorder, load_module: LoadModule) -> None:
     """Events of the request are checked although the authentication found no key."""
     app = load_module("def verify(raw_key):\n    return None\n\ndef record(action, additional_fields=None): ...\n")
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
@@ -131,7 +131,7 @@ def test_what_nobody_knows_is_not_shown_either(recorder: Recorder, load_module: 
     assert recorder.errors() == {("audit", TRIPPED[0]): 1}
 
 
-def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: ModuleType, recorder: Recorder) -> None:
+def test_subject_is_written_without_the_presented_credential(app: ModuleType, recorder: Recorder) -> None:
     """The key of a subject is checked too."""
     with recorder.request():
         app.verify(SECRET)
@@ -143,7 +143,7 @@ def test_a_subject_that_holds_what_was_presented_is_written_without_it(app: Modu
     assert SECRET not in everything(recorder, app.ROWS)
 
 
-def test_a_denied_key_whose_id_was_presented_is_not_named(recorder: Recorder, load_module: LoadModule) -> None:
+def test_denied_key_whose_id_is_the_credential_is_not_named(recorder: Recorder, load_module: LoadModule) -> None:
     """The reason of the denial is only the class of the exception."""
     app = load_module(APP)
     recorder.instrument(auth_targets=[f"{app.__name__}:verify?valid=is_active"])
@@ -353,7 +353,7 @@ def test_the_usual_wrappers_are_unwrapped(value: object, found: tuple[str, ...])
         ("bearer of a short", {"bearer of a short"}),
     ],
 )
-def test_a_header(header: str, found: set[str]) -> None:
+def test_header_values_and_parts_are_credentials(header: str, found: set[str]) -> None:
     """The part after the scheme, each value, and both halves of basic authentication count."""
     asgi = {"type": "http", "headers": [(b"authorization", header.encode())], "query_string": b""}
     assert {*presented(asgi)} == {*presented({"HTTP_AUTHORIZATION": header})} == found
@@ -396,7 +396,7 @@ def test_cookies_count_by_their_names() -> None:
         f"access_token={SECRET}&name=\N{SNOWMAN}",
     ],
 )
-def test_a_query(query: str) -> None:
+def test_query_parameter_named_like_a_secret_is_a_credential(query: str) -> None:
     """A parameter named like a secret is found in either spelling."""
     assert presented({"QUERY_STRING": query}) == (SECRET,)
     assert presented({"headers": [], "query_string": query.encode("latin-1", "replace")}) == (SECRET,)

@@ -50,7 +50,7 @@ def test_a_function_that_has_everything_fits() -> None:
         (AuthzTarget("m:f", required="closure.scpes"), "field 'required' reads a free variable 'scpes'.*'scopes'"),
     ],
 )
-def test_what_a_function_lacks_is_named(target: Target, reason: str) -> None:
+def test_missing_parts_of_a_function_are_named(target: Target, reason: str) -> None:
     """The message starts with the field that needs it."""
     found = explain_mismatch(target, Binding(record), ("scopes",))
     assert found is not None

@@ -225,7 +225,7 @@ def test_a_row_may_have_no_fields() -> None:
     ("kind", "field", "words"),
     [(AuditTarget, "fields_as", ["text", "bytes", "dict"]), (AuthTarget, "role", ["key", "actor"])],
 )
-def test_words(kind: Any, field: str, words: list[str]) -> None:
+def test_fields_that_take_a_word(kind: Any, field: str, words: list[str]) -> None:
     """Some fields take a word, and any other is answered with the nearest."""
     assert [kind("m:f", **{field: f" {word} "}).choices for word in words] == [{field: word} for word in words]
     with pytest.raises(ConfigurationError, match=f"allowed are {', '.join(words)}; did you mean '{words[1]}'"):
@@ -235,7 +235,7 @@ def test_words(kind: Any, field: str, words: list[str]) -> None:
             kind("m:f", **{field: value})
 
 
-def test_the_role_of_a_key() -> None:
+def test_role_of_a_key() -> None:
     """A gateway's key acts for another one."""
     assert [AuthTarget("m:f", **fields).is_actor for fields in ({}, {"role": "key"}, {"role": "actor"})] == [
         False,
@@ -432,7 +432,7 @@ def test_a_place_must_be_a_path() -> None:
 
 
 @pytest.mark.parametrize("target", [AuthTarget("m:f"), AuditTarget("m:f", subject="args.key")])
-def test_what_a_key_may_lack(target: Any) -> None:
+def test_default_fields_but_the_id_are_optional(target: Any) -> None:
     """Only the id of the default fields is required."""
     sources = target.key_sources() if isinstance(target, AuthTarget) else target.subject_sources()
     is_default = {name: source.is_default for name, source in sources.items() if isinstance(source, Expression)}
@@ -440,7 +440,7 @@ def test_what_a_key_may_lack(target: Any) -> None:
 
 
 @pytest.mark.parametrize("field", ["key", "valid", "when"])
-def test_what_is_not_written_out_may_be_a_secret(field: str) -> None:
+def test_fields_that_are_only_read_may_be_secrets(field: str) -> None:
     """The validity may be read from the token; any other field would show it."""
     path = "return.token"
     assert isinstance(AuthTarget("m:f", **{field: path}).sources[field], Expression)

@@ -208,7 +208,7 @@ def test_a_wrong_target(recorder: Recorder, load_module: LoadModule) -> None:
     assert KeyAuditInstrumentor().status()[0].state == "wrong"
 
 
-def test_everything_is_taken_off(load_module: LoadModule) -> None:
+def test_everything_is_restored(load_module: LoadModule) -> None:
     """After the block functions and logging are as before."""
     module = load_module(APPLICATION)
     functions = (module.record, module.build)
@@ -223,7 +223,7 @@ def test_everything_is_taken_off(load_module: LoadModule) -> None:
     assert KeyAuditInstrumentor().status() == []
 
 
-def test_a_recorder_that_nobody_holds_goes_away() -> None:
+def test_recorder_can_be_collected() -> None:
     """A test suite makes thousands of recorders, which must not live until the interpreter ends."""
     with Recorder() as one:
         providers: list[Any] = [weakref.ref(one.tracer_provider), weakref.ref(one.meter_provider)]

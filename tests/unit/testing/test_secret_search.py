@@ -46,7 +46,7 @@ class Shown:
         ([], []),
     ],
 )
-def test_every_text_in_a_value_is_looked_at(value: object, expected: list[str]) -> None:
+def test_every_string_in_a_value_is_searched(value: object, expected: list[str]) -> None:
     """Names, numbers and the string of an object are searched too."""
     assert list(texts(value)) == expected
 
@@ -101,13 +101,13 @@ def test_a_secret_that_is_no_utf8() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "abc", b"abc", "ä!"])
-def test_what_would_be_found_by_chance_is_refused(secret: str | bytes) -> None:
+def test_too_short_secret_is_refused(secret: str | bytes) -> None:
     """The length is counted in bytes."""
     with pytest.raises(ValueError, match=r"^a secret of fewer than 4 bytes would be found by chance$"):
         finder(secret)
 
 
 @pytest.mark.parametrize("secret", ["abcd", b"abcd", "ää"])
-def test_the_shortest_secret_that_is_looked_for(secret: str | bytes) -> None:
+def test_shortest_secret_that_is_searched(secret: str | bytes) -> None:
     """The shortest secret has four bytes."""
     assert finder(secret)("<abcd ää>") == "as it is"

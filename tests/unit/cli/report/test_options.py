@@ -111,6 +111,6 @@ def test_json_has_the_members_of_the_format() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_is_said_on_standard_error() -> None:
+def test_standard_error_is_empty() -> None:
     """Without a terminal no progress is shown."""
     assert run("-", stdin=lines([row(full(CI))])).errors == ""

@@ -68,7 +68,7 @@ def test_refused_permission_is_observable_but_not_used(outcome: str) -> None:
     assert result.scope("k_ci", "workspace:read")["unused"] == ["workspace:read"]
 
 
-def test_permission_that_nobody_needs_is_not_observable() -> None:
+def test_unneeded_permission_is_not_observable() -> None:
     """Reads often write no row, so it is never called unused."""
     result = report([row(full(CI), at=EARLY), row(full(CI))])
     assert result.scope("k_ci", "workspace:read")["not_observable"] == ["workspace:read"]
@@ -200,7 +200,7 @@ def test_rows_after_the_period_are_not_read() -> None:
     assert (result.key("k_ci")["name"], result.key("k_ci")["snapshots"]) == ("ci-bot", 1)
 
 
-def test_key_selects_keys_but_all_show_what_is_observable() -> None:
+def test_key_selects_keys_and_all_keys_show_observable_permissions() -> None:
     """The findings are those of the selected keys."""
     rows: list[Any] = [row(full(CI), at=EARLY), row(full(CI)), row(full(OPS), "workspace:read"), row(None)]
     result = report(rows, "--key", "k_c*")

@@ -66,7 +66,7 @@ def cached_in(module: Any) -> Any:
     return module.f
 
 
-def test_an_object_without_code_is_exchanged_wherever_it_is_held() -> None:
+def test_object_without_code_is_replaced_in_every_place() -> None:
     """References in containers, cells, slots, instances, classes and foreign wrappers are replaced and restored."""
     module = ModuleType("module")
     places = Places(cached_in(module))
@@ -85,7 +85,7 @@ def test_an_object_without_code_is_exchanged_wherever_it_is_held() -> None:
     assert vars(places.cls)["g"] is original
 
 
-def test_a_cached_method_is_exchanged_in_its_class() -> None:
+def test_cached_method_is_replaced_in_its_class() -> None:
     """The class forgets its cached look-up, and instances and subclasses follow."""
 
     class Tokens:
@@ -130,7 +130,7 @@ cached.__qualname__ = "cached"
 bound_partial = functools.partial(verify_cached, "k_1")
 
 
-def test_proxies_pickle_and_copy_like_what_they_stand_for() -> None:
+def test_proxies_pickle_and_copy_like_their_originals() -> None:
     """A cached function is pickled by its name and is its own copy; a partial is pickled by its parts."""
     module = ModuleType("module")
     module.__dict__.update(globals())
@@ -148,7 +148,7 @@ def test_proxies_pickle_and_copy_like_what_they_stand_for() -> None:
     assert globals()["cached"] is original
 
 
-def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
+def test_hostile_instances_do_no_harm() -> None:
     """The search for references runs no code of the application."""
 
     class Hostile:
@@ -181,7 +181,7 @@ def test_instances_that_cannot_say_what_they_hold_do_no_harm() -> None:
     assert all(held() is original for held in holders)
 
 
-def test_a_class_that_is_not_shown_is_left_alone() -> None:
+def test_hidden_class_is_not_changed() -> None:
     """After ``gc.freeze()`` a class may be hidden while its dict is not; changing the dict would leave stale caches."""
 
     def function() -> None: ...
@@ -234,7 +234,7 @@ def slotted(value: object) -> SlottedHolder:
         ("proxy", wrapt.ObjectProxy, None, lambda one: one.__wrapped__),
     ],
 )
-def test_a_place_is_changed_if_it_still_holds_what_was_found_there(
+def test_place_is_changed_only_if_it_still_holds_the_object(
     kind: str, holder: Callable[[object], Any], key: object, read: Callable[[Any], object]
 ) -> None:
     """A value that somebody else has put there in between stays."""
@@ -246,13 +246,13 @@ def test_a_place_is_changed_if_it_still_holds_what_was_found_there(
 
 
 @pytest.mark.parametrize("holder", [{}, [], deque()])
-def test_a_place_that_is_gone_stays_so(holder: Any) -> None:
+def test_place_that_is_gone_is_not_created(holder: Any) -> None:
     """A container that has become shorter is not extended."""
     assert Place("item", holder, 0).put(make_cached(), expected=make_cached())
     assert len(holder) == 0
 
 
-def test_what_cannot_be_changed_is_counted() -> None:
+def test_unchangeable_references_are_counted() -> None:
     """Each tuple, frozen set, partial and compiled wrapper that holds the object is counted."""
     wanted = make_cached()
     before = unreached(wanted)
@@ -263,7 +263,7 @@ def test_what_cannot_be_changed_is_counted() -> None:
     assert [place for place in references_to([wanted])[0].places if place.kind == "proxy"] == []
 
 
-def test_what_needs_no_change_is_not_counted() -> None:
+def test_harmless_references_are_not_counted() -> None:
     """A dict key equals its replacement, and a method of the object and a frame call nothing."""
 
     def frame_of(one: Any) -> Any:
@@ -290,7 +290,7 @@ def test_an_instance_that_does_not_count() -> None:
     assert id(vars(other)) in held
 
 
-def test_references_that_stay_are_told_by_what_was_put_on() -> None:
+def test_references_are_counted_for_the_wrapped_object() -> None:
     """References to the function inside a static method count beside those to the static method."""
 
     class Tokens:

@@ -40,7 +40,7 @@ def opened(kind: str, key: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     "make", [lambda: partial(check, "a", more=1), lambda: partial(Vault().check, "a", more=1), lambda: max]
 )
-def test_a_call_has_the_arguments_that_it_always_had(make: Callable[[], Any]) -> None:
+def test_proxy_passes_the_same_arguments(make: Callable[[], Any]) -> None:
     """The partial's own arguments come first, and its keywords give way to those of the call."""
     original = make()
     proxy = Replacement(original)
@@ -56,7 +56,7 @@ def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         return str(error)
 
 
-def test_a_call_is_seen_as_one_of_what_is_called_in_the_end() -> None:
+def test_call_of_a_partial_is_observed_as_a_call_of_its_function() -> None:
     """A partial of a method is observed with the object and all arguments; a call that does not fit is not observed."""
     vault = Vault()
     module = SimpleNamespace(check=partial(vault.check, "a"))
@@ -68,7 +68,7 @@ def test_a_call_is_seen_as_one_of_what_is_called_in_the_end() -> None:
     assert (call.positional, call.keywords) == ((vault, "a", "b"), {"other": 1})
 
 
-def test_what_a_coroutine_or_a_generator_gives_is_seen() -> None:
+def test_results_of_coroutines_and_generators_are_observed() -> None:
     """A partial of a coroutine or generator function, and a cached one, are observed until their end."""
     module = SimpleNamespace(looked_up=partial(looked_up, "a"), opened=partial(opened, "a"), cached=lru_cache(opened))
     with observed(module, "looked_up") as lookups, observed(module, "opened") as openings:
@@ -80,7 +80,7 @@ def test_what_a_coroutine_or_a_generator_gives_is_seen() -> None:
     assert [call.results for call in calls] == [["a b"], ["a b"], ["a b"]]
 
 
-def test_it_becomes_a_method_where_the_original_does() -> None:
+def test_proxy_becomes_a_method_if_the_original_does() -> None:
     """A method in C becomes one in its own way, and an object without descriptor stays one."""
 
     class Name(str):
@@ -93,7 +93,7 @@ def test_it_becomes_a_method_where_the_original_does() -> None:
     assert Name.first is vars(Name)["first"]
 
 
-def test_a_copy_shares_with_its_surroundings_what_the_original_does() -> None:
+def test_deep_copy_shares_objects_as_the_original_does() -> None:
     """In a deep copy the partial holds the copy of the object beside it."""
     shared: Any = []
     proxy, beside = copy.deepcopy((Replacement(partial(check, shared)), shared))

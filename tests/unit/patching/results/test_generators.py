@@ -103,7 +103,7 @@ def test_a_generator_delegates_to_an_observed_one() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="close() returns nothing before Python 3.13")
-def test_close_returns_what_the_generator_returns() -> None:
+def test_close_returns_the_result_of_the_generator() -> None:
     """Since Python 3.13 ``close()`` has a result."""
 
     def stopped() -> Generator[int, None, Any]:
@@ -196,7 +196,7 @@ def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def test_what_a_decorator_returns_is_followed() -> None:
+def test_decorated_generators_and_coroutines_are_followed() -> None:
     """A decorated generator, async generator or coroutine ends with the values that it yields or returns."""
 
     async def main() -> Any:

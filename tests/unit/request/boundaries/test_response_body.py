@@ -168,7 +168,7 @@ def test_body_that_runs_no_code_is_passed_on_as_it_is() -> None:
         assert _served(lambda environ, start_response, body=body: body) is body
 
 
-def test_body_can_be_used_as_what_it_is() -> None:
+def test_body_keeps_its_abilities() -> None:
     """An iterator can be advanced, and an object keeps its attributes, its length and its class."""
     iterator = _served(lambda environ, start_response: iter([b"1", b"2"]))
     assert next(iterator) == b"1"
@@ -189,7 +189,7 @@ class _Plain:
     """What every class has of itself, which differs from one Python to the next."""
 
 
-def test_body_has_no_special_method_more() -> None:
+def test_body_has_no_additional_special_method() -> None:
     """A server that asks for the length of a body gets the same answer."""
 
     class Response:

@@ -34,13 +34,13 @@ def test_delegation_arrives_with_the_key() -> None:
     assert (arrived.key, arrived.delegation) == (ApiKey("k_1"), Delegation("user:7", ("gateway", "job"), 2))
 
 
-def test_some_fields_may_be_left_behind() -> None:
+def test_some_fields_can_be_left_out() -> None:
     """Only the named fields are left out."""
     assert packed(UsedKey(FULL), ("id", "name")) == '{"id":"k_1","name":"Zoë"}'
     assert packed(UsedKey(ApiKey("k_1")), ("id", "name")) == '{"id":"k_1"}'
 
 
-def test_a_key_that_is_too_long_stays() -> None:
+def test_overlong_key_is_an_error() -> None:
     """The error names the limit."""
     with pytest.raises(UnreadableError, match=r"^a key of more than 32,768 bytes is not handed over as a whole$"):
         packed(UsedKey(of_length(MAX_BYTES + 1)))
@@ -70,7 +70,7 @@ def test_a_key_that_is_too_long_stays() -> None:
         ('{"id":"k_1","scopes":["a","a"]}', "a key has the form in which it was handed over"),
     ],
 )
-def test_what_was_not_handed_over_as_a_key_is_none(text: object, reason: str) -> None:
+def test_header_of_another_form_is_no_key(text: object, reason: str) -> None:
     """Only a header of the library's form is read as a key."""
     with pytest.raises(UnreadableError) as caught:
         unpacked(text)
@@ -78,7 +78,7 @@ def test_what_was_not_handed_over_as_a_key_is_none(text: object, reason: str) ->
 
 
 @pytest.mark.parametrize("text", ["", "k_1", '{"id":"k_1"', '{"id":[]}', '{"id":""}'])
-def test_what_is_no_text_of_a_key_is_an_error_of_its_value(text: str) -> None:
+def test_malformed_key_is_an_error_of_its_value(text: str) -> None:
     """Errors of the parser and of ``ApiKey`` become errors of the value."""
     with pytest.raises(ValueError, match=r".+"):
         unpacked(text)

@@ -370,7 +370,7 @@ def test_key_around_a_server_is_the_key_again(
 
 
 @pytest.mark.parametrize("enter", [_left_out_of_order, _both_left_out_of_order])
-def test_left_out_of_order(enter: Callable[[], None], recorder: Recorder) -> None:
+def test_block_left_out_of_order_has_no_key(enter: Callable[[], None], recorder: Recorder) -> None:
     """A key whose block has been left is never the key again."""
     with recorder.request():
         bare.verify("own")

@@ -243,7 +243,7 @@ def test_a_dict_subclass_takes_its_items_in_its_own_way() -> None:
     assert (after.label, fields.label) == ("set", "none")
 
 
-def test_a_copy_has_nothing_of_the_trial_if_its_names_are_taken() -> None:
+def test_copy_keeps_items_with_the_names_used_for_trying() -> None:
     """A mapping that holds the names used for trying keeps all of them with their values."""
     names = ["otel_keyaudit" + "_unverified" * length for length in range(4)]
     assert list(merged(OrderedDict.fromkeys(names, 1), MEMBER)) == [*names, REQUEST]

@@ -268,7 +268,7 @@ def test_an_expression_shows_itself_as_written() -> None:
         ("return.verb()", [], "list has no 'verb'"),
     ],
 )
-def test_what_is_missing_is_named_with_where_it_was_looked_for(text: str, value: object, message: str) -> None:
+def test_missing_name_is_reported_with_its_owner(text: str, value: object, message: str) -> None:
     """The reason has the name and the type of its owner."""
     with pytest.raises(MissingError) as missing:
         read(text, result=value)
@@ -294,7 +294,7 @@ def test_a_mapping_is_mapped_over_by_its_keys_where_a_path_begins() -> None:
     assert list(scopes) == ["a"]
 
 
-def test_what_comes_from_a_set_is_sorted_and_a_list_is_not() -> None:
+def test_set_is_sorted_and_list_is_not() -> None:
     """A set is sorted, so that one key has one snapshot, and a list keeps its order."""
     names = [f"scope:{number}" for number in range(50)]
     assert read("return[]", result=set(names)) == sorted(names)
@@ -357,7 +357,7 @@ def test_closures(text: str, root: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "nearest"), [("a|splt", "split"), ("a|tru_keys", "true_keys"), ("a|SHA256:8", "sha256"), ("a|xyzzy", None)]
 )
-def test_an_unknown_filter_is_answered_with_the_nearest(text: str, nearest: str | None) -> None:
+def test_unknown_filter_gets_the_nearest_name(text: str, nearest: str | None) -> None:
     """If no filter is near, the message lists all filters only."""
     with pytest.raises(ConfigurationError, match="known are acts, head, if") as wrong:
         parse(text, emitted=True)

@@ -272,7 +272,7 @@ def test_a_refused_value_is_explained_by_its_kind(text: str, value: object, mess
     assert str(refused.value) == message
 
 
-def test_keys_of_what_is_no_mapping() -> None:
+def test_keys_of_an_object_without_mapping_interface() -> None:
     """Any object with keys and items is a mapping."""
     assert filtered("keys", Keyed()) == ["a", "b"]
     assert filtered("true_keys", Keyed()) == ["b"]
@@ -299,7 +299,7 @@ def test_bytes_are_digested_as_they_are(value: bytes) -> None:
         ("return.key|tail:4", 12345678, "5678"),
     ],
 )
-def test_a_secret_behind_a_digest_or_a_tail(text: str, value: object, expected: str) -> None:
+def test_secret_can_be_hashed_or_cut(text: str, value: object, expected: str) -> None:
     """Only a hash, or at most four characters, of a secret can be recorded."""
     assert emitted(text, {"key": value}) == expected
 
@@ -311,7 +311,7 @@ def test_a_list_of_secrets_has_no_tail() -> None:
 
 
 @pytest.mark.parametrize("text", ["return.key|tail:5", "return.key|head:4", "return.key|str", "return.key|prefix:a"])
-def test_nothing_else_may_stand_behind_a_secret(text: str) -> None:
+def test_other_filters_are_refused_after_a_secret(text: str) -> None:
     """Longer tails, other parts and all other filters are refused when the target is compiled."""
     with pytest.raises(ConfigurationError):
         parse(text, emitted=True)

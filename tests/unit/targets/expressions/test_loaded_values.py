@@ -184,7 +184,7 @@ def test_the_identity_of_several_columns_is_told_apart(session: Any) -> None:
     assert (read("name", scope), read("key_id", scope)) == ("a", "k_1")
 
 
-def test_an_object_that_was_never_stored_has_nothing_to_load() -> None:
+def test_object_that_was_never_stored_is_read() -> None:
     """An attribute that was not set is ``None``, as for the application."""
     assert read("name", Key(id="k_2")) is None
     assert read("id", Key(id="k_2")) == "k_2"

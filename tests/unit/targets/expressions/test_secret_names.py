@@ -114,7 +114,7 @@ def read(text: str, value: object) -> object:
     return expression.read(lambda path: {"token": value})
 
 
-def test_what_is_left_of_a_secret() -> None:
+def test_secret_is_recorded_as_hash_or_tail() -> None:
     """Only a hash of any length or the last four characters are recorded."""
     assert read("token|sha256", "s3cret-abcd") == hashlib.sha256(b"s3cret-abcd").hexdigest()[:16]
     assert read("token|tail:4", "s3cret-abcd") == "abcd"

@@ -92,7 +92,7 @@ def test_only_declared_fields_are_read_and_each_once(app: Application) -> None:
     assert type(key).asked == ["id", "name", "scopes", "allow_list"]
 
 
-def test_fields_that_a_key_lacks_are_looked_for_and_nothing_else(app: Application) -> None:
+def test_only_missing_fields_are_looked_up_under_other_names(app: Application) -> None:
     """Only the alternative names of missing fields are looked up."""
     app.instrument()
     key = recorder(id="k_1")
@@ -120,7 +120,7 @@ def test_a_subject_is_read_like_a_key(app: Application) -> None:
     assert sorted(type(subject).asked) == ["allow_list", "name", "scopes", "uid"]
 
 
-def test_an_object_that_invents_attributes_is_asked_for_declared_ones_only(app: Application) -> None:
+def test_only_declared_attributes_are_requested_of_any_object(app: Application) -> None:
     """The object has any attribute, so only declared ones may be requested."""
     app.instrument()
     key = inventor()
@@ -129,7 +129,7 @@ def test_an_object_that_invents_attributes_is_asked_for_declared_ones_only(app: 
     assert type(key).asked == list(FIELDS)
 
 
-def test_a_mapping_is_asked_for_declared_items_only(app: Application) -> None:
+def test_only_declared_items_are_requested_of_a_mapping(app: Application) -> None:
     """Only declared items of token claims are read."""
     app.instrument("?id=jti&scopes=scope|split")
     row = app.row({"jti": "t_1", "scope": "a b", "sub": "s3cret", "name": "n"})
@@ -167,7 +167,7 @@ def test_a_field_that_raises_costs_only_itself(
 @pytest.mark.parametrize(
     "value", [object(), 1.5, True, b"k", {"a": 1}, [["a"]], [None], [object()], range(2), iter("ab")]
 )
-def test_a_field_of_another_kind_is_unknown_and_never_shown(app: Application, value: object) -> None:
+def test_field_of_another_type_is_unknown_and_never_shown(app: Application, value: object) -> None:
     """The value is never converted by ``repr``."""
     app.instrument("?scopes=wanted&allow_list=listed")
 
@@ -317,7 +317,7 @@ def test_a_key_that_has_changed_is_read_as_it_is_now(app: Application, converted
     ]
 
 
-def test_what_is_the_same_as_json_need_not_be_the_same_key(app: Application) -> None:
+def test_values_with_equal_json_can_be_different_keys(app: Application) -> None:
     """A set is sorted and a list is not, and a number is another id than its string."""
     app.instrument()
     keys = [Plain(id="k", name=None, token_name=None, scopes=scopes, allow_list=None) for scopes in (["b"], {"b"})]
@@ -325,7 +325,7 @@ def test_what_is_the_same_as_json_need_not_be_the_same_key(app: Application) -> 
     assert [(app.row(key) or {}).get("id") for key in keys] == ["k", "k", "7", "7", None]
 
 
-def test_a_time_is_no_name_and_its_text_is(app: Application) -> None:
+def test_time_is_no_name_and_its_string_is(app: Application) -> None:
     """A time is refused as a name although its string is not."""
     app.instrument()
     for name in ("2026-11-24T00:00:00+00:00", datetime(2026, 11, 24, tzinfo=timezone.utc), "2026-11-24T00:00:00+00:00"):
@@ -433,7 +433,7 @@ def test_the_snapshot_does_not_change_with_the_key(app: Application) -> None:
     assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a"]
 
 
-def test_a_key_that_blocks_holds_up_nobody_else(app: Application) -> None:
+def test_blocking_key_delays_no_other_request(app: Application) -> None:
     """While one key is being read, other requests authenticate and write."""
     app.instrument()
     entered, go_on = threading.Event(), threading.Event()

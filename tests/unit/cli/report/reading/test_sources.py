@@ -166,7 +166,7 @@ def wrong(*arguments: str | Path, stdin: str = "") -> str:
     return line
 
 
-def test_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+def test_missing_file_gets_the_nearest_name(tmp_path: Path) -> None:
     """A misspelt file name is answered with the nearest one."""
     sqlite(tmp_path / "audit.db", ROWS)
     assert "did you mean 'audit.db'?" in wrong(tmp_path / "audti.db")
@@ -174,7 +174,7 @@ def test_missing_file_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
     assert "not valid" in wrong("a\0b")
 
 
-def test_table_is_found_or_asked_for(tmp_path: Path) -> None:
+def test_table_is_found_or_requested(tmp_path: Path) -> None:
     """A missing table, several tables, and a missing or misspelt column are reported."""
     path = sqlite(tmp_path / "audit.db", ROWS)
     connection = sqlite3.connect(path)

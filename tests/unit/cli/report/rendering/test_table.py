@@ -27,7 +27,7 @@ def test_table_shows_keys_and_findings() -> None:
     assert "proposal: workspace:create" in output
 
 
-def test_table_says_when_nothing_was_found() -> None:
+def test_table_says_that_there_are_no_findings() -> None:
     """The table says that there are no findings, and why a permission is not observable."""
     output = run("-", stdin=lines([row(full(ApiKey("k", None, ["a:b"])), "x:y")]), as_json=False).output
     assert "No findings" in output

@@ -232,7 +232,7 @@ def supply_chain(session: nox.Session) -> None:
     session.run(*command, env=EPOCH)
     session.run("python", "-m", "tools.licences", str(output))
     session.run("pytest", "-q", "-p", "no:cacheprovider", "--noconftest", "tests/project/test_supply_chain.py")
-    session.run("bandit", "--quiet", "--recursive", "src")
+    session.run("bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "src")
     session.run("zizmor", "--quiet", "--offline", "--pedantic", ".github")
 
 

@@ -36,7 +36,7 @@ SEEN = {"object": 0, "nothing": 0, "other": 0}
 
 
 def fields_of(kind: int, rest: bytes) -> str | bytes:
-    """Return additional fields: bytes, text, or tokens as text or as bytes."""
+    """Return additional fields: bytes, a string, or tokens as a string or bytes."""
     if kind % 2 == 0:
         return rest if kind % 4 else rest.decode("utf-8", "surrogateescape")
     text = "".join(TOKENS[byte % len(TOKENS)] for byte in rest)
@@ -44,7 +44,7 @@ def fields_of(kind: int, rest: bytes) -> str | bytes:
 
 
 def fuzz(data: bytes) -> None:
-    """Check one input; its first byte says what to make of the rest."""
+    """Check one input; its first byte selects the kind of the rest."""
     if not data:
         return
     fields = fields_of(data[0], data[1:])

@@ -54,7 +54,7 @@ class Sent:
 
     @property
     def query(self) -> str:
-        """The query that tells the application what to do."""
+        """Return the query that tells the application its steps."""
         key = f"key-{self.nonce}" if self.has_key else ""
         return f"nonce={self.nonce}&key={key}&refused={self.refused}&covered={self.covered}"
 
@@ -227,7 +227,7 @@ def test_no_decision_is_in_the_row_of_another_request(server: Any, recorder: Rec
 
 
 def _server_spans(recorder: Recorder) -> dict[str, dict[str, Any]]:
-    """Return our attributes of each server span, by nonce."""
+    """Return the library's attributes of each server span, by nonce."""
     spans = {}
     for span in recorder.server_spans():
         attributes = span.attributes or {}

@@ -1,4 +1,4 @@
-"""What a test knows of a key."""
+"""A key as a test knows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXPIRES_AT = "2099-01-02T03:04:05Z"
 
 @dataclass(frozen=True)
 class Credential:
-    """A key: how it is presented, what is said of it, and what nobody may see."""
+    """A key: how it is presented, its snapshot, and its secrets."""
 
     allowed: dict[str, str]
     denied: dict[str, str]
@@ -24,7 +24,7 @@ class Credential:
 
 
 def fingerprint(secret: str) -> str:
-    """Return what stands for a key that has no public id."""
+    """Return the fingerprint of a key without a public id."""
     return sha256(secret.encode()).hexdigest()[:16]
 
 

@@ -68,7 +68,7 @@ class Served:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what must happen soon."""
+    """Wait for a condition that must soon hold."""
     end = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < end

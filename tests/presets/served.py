@@ -1,4 +1,4 @@
-"""Requests to an application in processes of its own, and what came of them."""
+"""Requests to an application in its own processes, and their rows and spans."""
 
 from __future__ import annotations
 

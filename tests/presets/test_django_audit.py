@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 
 def _column(model: str, name: str) -> Callable[[], list[Any]]:
-    """Return what reads a column of the rows that were written last, the oldest of them first."""
+    """Return a reader of a column of the last rows, oldest first."""
 
     def read() -> list[Any]:
         module, _, attribute = model.partition(":")

@@ -22,7 +22,7 @@ MODELS = {
 
 
 def _created(name: str) -> tuple[Credential, Any]:
-    """Return what is known of a key that was made now, and its row."""
+    """Return a new key's credential and its row."""
     from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415 - not everywhere
 
     module, _, model = MODELS[name].partition(":")

@@ -48,7 +48,7 @@ def _api_auth(service: Any) -> Credential:
 
 
 def _own(service: Any) -> Credential:
-    """Return a key of the application's own middleware, which leaves the text that was presented beside it."""
+    """Return a key of the application's middleware, which keeps the presented string beside it."""
     for number, auth, user in ((1, KEY, "7"), (2, "litestar-s3cret-2", KEY), (3, "litestar-s3cret-3", "7")):
         objects = [service.Key(**one, token="litestar-s3cret") if one is KEY else one for one in (user, auth)]
         service.KEYS[f"litestar-s3cret-{number}"] = service.AuthenticationResult(*objects)

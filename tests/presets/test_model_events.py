@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 @pytest.fixture
 def models() -> Any:
-    """A model, one that inherits from it, another one, and what inserts rows of them in a database of its own."""
+    """A model, a subclass, another model, and a function that inserts their rows into a database."""
     from sqlalchemy import String, create_engine  # noqa: PLC0415 - not everywhere
     from sqlalchemy.orm import DeclarativeBase, Session, mapped_column  # noqa: PLC0415
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415

@@ -39,7 +39,7 @@ KINDS = [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
 
 @pytest.fixture
 def app(load_module: LoadModule) -> Any:
-    """An application that raises what it is given."""
+    """An application that raises its argument."""
     return load_module(APP)
 
 

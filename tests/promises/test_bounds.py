@@ -60,7 +60,7 @@ class Application:
         return self.module.ROWS[-1]
 
     def span(self) -> dict[str, Any]:
-        """Return what the last server span shows."""
+        """Return the library's attributes of the last server span."""
         return keyaudit_attributes(self.recorder.spans[-1])
 
 

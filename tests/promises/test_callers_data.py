@@ -48,7 +48,7 @@ KINDS = st.sampled_from([dict, OrderedDict, json.dumps, lambda fields: json.dump
 
 @pytest.fixture
 def app(recorder: Recorder, load_module: LoadModule) -> Any:
-    """An application that keeps what it is given, instrumented."""
+    """An instrumented application that keeps its arguments."""
     module = load_module(APP)
     name = module.__name__
     recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{target}" for target in TARGETS])
@@ -105,7 +105,7 @@ def _check_identity(rows: list[dict[str, Any]], key_id: str | None) -> None:
 
 
 def _others(row: dict[str, Any]) -> list[Any]:
-    """Return the values that are not ours; those of a forged name may stand at another place in a mapping."""
+    """Return the application's values; a forged member may be at another position of a mapping."""
     return sorted([value for name, value in row.items() if name != "request_api_key"], key=repr)
 
 

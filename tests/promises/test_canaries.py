@@ -38,7 +38,7 @@ def test_library_adds_no_canary_to_any_output(tmp_path: Path) -> None:
 
 
 def _check_what_others_put_out(off: canaries.Found) -> None:
-    """It is what the README says: the query string on the server span and in the access log, and the application's."""
+    """Check that others put out only the canaries that the README lists: the query string and the application's own."""
     assert off["spans"].keys() <= {"SpanKind.SERVER http.url", "SpanKind.SERVER url.query"}
     assert not off["metrics"]
     assert not off["texts"]
@@ -47,7 +47,7 @@ def _check_what_others_put_out(off: canaries.Found) -> None:
 
 
 def _check_that_the_search_is_worth_something(folder: Path) -> None:
-    """There were rows with keys, spans of ours, and warnings of every stage that could leak."""
+    """Check that there were rows with keys, audit spans, and warnings of every stage."""
     logged = (folder / "stderr").read_text(encoding="utf-8")
     for stage in ("authentication", "audit", "sampling", "merge", "collision"):
         assert f": {stage} failed with" in logged

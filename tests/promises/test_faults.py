@@ -17,7 +17,7 @@ RAW = b"\xff\xfe%ff"
 
 
 class Tripping(SpanProcessor):
-    """Somebody's span processor that fails on our spans."""
+    """A span processor that fails on the library's spans."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -41,7 +41,7 @@ def app(load_module: LoadModule, recorder: Recorder) -> Any:
 
 
 def instrument(recorder: Recorder, app: Any) -> None:
-    """Instrument the application, with functions of its own wherever there may be one."""
+    """Instrument the application with functions in every field that takes one."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify?valid={name}:is_valid&when={name}:when"],
@@ -51,7 +51,7 @@ def instrument(recorder: Recorder, app: Any) -> None:
 
 
 def respond(app: Any, query: bytes = b"a=" + RAW) -> list[dict[str, Any]]:
-    """Return all that the application sends for a request with raw bytes wherever there can be some."""
+    """Return all messages of the application for a request with raw bytes in every place."""
     app.ROWS.clear()
     scope = {
         "type": "http",

@@ -41,7 +41,7 @@ def app(recorder: Recorder, load_module: LoadModule) -> Any:
 
 
 def write(recorder: Recorder, app: Any, text: str) -> list[Any]:
-    """Put a text everywhere in a key and an event; return a row of each kind, and one of an ambiguous request."""
+    """Put a string into every field of a key and an event; return a row of each kind and an ambiguous one."""
     app.ROWS.clear()
     recorder.clear()
     key = ApiKey(text, text, [text, "a:read"], [text], text)
@@ -53,7 +53,7 @@ def write(recorder: Recorder, app: Any, text: str) -> list[Any]:
 
 
 def is_plain(text: str) -> bool:
-    """Say whether nothing in a text steers a terminal, breaks a line or turns the direction of writing."""
+    """Return whether a string has no terminal sequence, line break or change of direction."""
     return not any(unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"} for character in text)
 
 

@@ -44,14 +44,14 @@ _module_of = type.__dict__["__module__"].__get__  # whatever the metaclass says
 
 
 def live() -> Counter[str]:
-    """Return how many objects of our classes there are, by class."""
+    """Count the objects of the library's classes."""
     gc.collect()
     kinds = [type(one) for one in gc.get_objects()]
     return Counter(kind.__qualname__ for kind in kinds if str(_module_of(kind)).startswith("otel_keyaudit"))
 
 
 def use(app: Any, tracer: trace.Tracer, calls: int) -> None:
-    """Make requests with some writes: denied, with one key, with two, with one that fails, without a request."""
+    """Make requests with writes: denied, with one key, with two, with a failing one, and without a request."""
     for number in range(calls // 4):
         with tracer.start_as_current_span("GET /", kind=trace.SpanKind.SERVER):
             for key_id in (number % 7, number % 5):

@@ -152,7 +152,7 @@ def collector_off() -> Iterator[None]:
 
 
 async def consume(result: Any) -> None:
-    """Drive what a function of any kind returned to its end."""
+    """Run the result of a function of any kind to its end."""
     if hasattr(result, "__await__"):
         await result
     elif hasattr(result, "__anext__"):

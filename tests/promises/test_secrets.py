@@ -77,7 +77,7 @@ def app(load_module: LoadModule) -> Any:
 
 
 def use(recorder: Recorder, app: Any, secret: str) -> list[object]:
-    """Put a secret wherever one can be; return objects of ours that were around."""
+    """Put a secret into every place and return the library's objects of the call."""
     met: list[object] = []
     with recorder.request():
         app.verify(secret, app.Key(secret))
@@ -101,7 +101,7 @@ def use(recorder: Recorder, app: Any, secret: str) -> list[object]:
 
 
 def ours(rows: list[Any]) -> Iterator[str]:
-    """Yield our members of rows, as text."""
+    """Yield the library's members of rows as strings."""
     for row in rows:
         if isinstance(row, dict):
             yield json.dumps(row.get("request_api_key")) + json.dumps(row.get("api_key"))
@@ -109,7 +109,7 @@ def ours(rows: list[Any]) -> Iterator[str]:
 
 @pytest.fixture
 def instrumented(recorder: Recorder, app: Any) -> Any:
-    """The application, instrumented with functions that leak what they are given when they fail."""
+    """The application, instrumented with functions that leak their arguments when they fail."""
     name = app.__name__
 
     def sampler(event: AuditEvent) -> object:

@@ -99,7 +99,7 @@ KINDS: list[type[Exception]] = [
 
 @pytest.fixture
 def recorder() -> Recorder:
-    """The library with a tracer that records nothing, because the SDK swallows exceptions in its span processors."""
+    """A recorder whose tracer drops all spans, because the SDK swallows exceptions in its span processors."""
     return Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
 
 

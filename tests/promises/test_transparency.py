@@ -34,7 +34,7 @@ ONE = shapes.Parameters(0, 1, 0, False, (), False)
 
 
 def traced(shape: Shape, arguments: Any, steps: Any, *, fails: bool) -> list[Any]:
-    """Return what a call does: its outcome and steps, and what the function itself saw."""
+    """Return the outcome and steps of a call, and the arguments that the function received."""
     shape.module.LOG.clear()
     getattr(shape.reach(), "cache_clear", bool)()
     steps = [*steps, ("close", None)]
@@ -43,7 +43,7 @@ def traced(shape: Shape, arguments: Any, steps: Any, *, fails: bool) -> list[Any
 
 
 def description(function: Any) -> list[Any]:
-    """Return what others ask a callable about itself."""
+    """Return what introspection reports about a callable."""
     tests: list[Callable[[Any], object]] = [
         inspect.iscoroutinefunction,
         inspect.isgeneratorfunction,
@@ -81,7 +81,7 @@ def test_no_difference_for_any_signature(form: str, kind: str) -> None:
 
 @contextmanager
 def few_objects() -> Iterator[None]:
-    """Hide the objects of the test run from whoever looks through all there are, which some forms are found by."""
+    """Hide the objects of the test run from searches through all objects."""
     gc.freeze()
     try:
         yield
@@ -140,7 +140,7 @@ def test_base_exceptions_go_through(kind: str, error: BaseException) -> None:
 
 
 def _first(result: Any) -> Any:
-    """Return the result of a call, or what it yields first."""
+    """Return the result of a call or its first value."""
     if isinstance(result, CoroutineType):
         return asyncio.run(result)
     if inspect.isgenerator(result):

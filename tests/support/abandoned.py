@@ -50,7 +50,7 @@ VARIABLES: list[ContextVar[object]] = [ContextVar(f"variable {number}") for numb
 
 
 def abandoned(app: Any) -> dict[str, Callable[[], object]]:
-    """Return what begins a call that nobody will end, by name; what it returns keeps the call alive."""
+    """Return the functions that begin a call and abandon it, by name; their result keeps the call alive."""
     return {
         "generator": lambda: _begun(app.generator("create", {"a": 1})),
         "coroutine": lambda: _begun(app.coroutine("create", {"a": 1})),

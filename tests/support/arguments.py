@@ -26,7 +26,7 @@ def record(action: str, additional_fields: Any = None, *rest: Any, outcome: str 
 
 
 def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate without saying what."""
+    """Decorate a function without ``__wrapped__``."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -40,5 +40,5 @@ def saying_so(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def write(action: str, additional_fields: Any = None, *, outcome: str = "ok") -> tuple[Any, ...]:
-    """Return what was written."""
+    """Return the written row."""
     return action, additional_fields, outcome

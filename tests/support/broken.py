@@ -1,4 +1,4 @@
-"""An application in which whatever this library touches can be made to fail, and the ways in which it fails."""
+"""An application in which every hook point of the library can fail, and the ways of failing."""
 
 import builtins
 from collections.abc import Callable
@@ -159,7 +159,7 @@ POINTS = {
 
 
 class UnprintableError(Exception):
-    """Has no text, and raises when asked for it."""
+    """An exception whose ``str`` and ``repr`` raise."""
 
     def __str__(self) -> str:
         raise LookupError

@@ -1,4 +1,4 @@
-"""Secrets that are sent wherever a client can put one, and where each is found in what came out."""
+"""Secrets in every place where a client can put one, and the search for them in all outputs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ Found = dict[str, Counter[str]]
 
 
 def hits(folder: Path) -> Found:
-    """Return where canaries are in what a service wrote into a folder, and how often, by output."""
+    """Count the canaries in the files of a service, by output."""
     return {
         "spans": Counter(place for span in _lines(folder / "spans") for place in _in_span(span)),
         "metrics": Counter("metrics" for one in _lines(folder / "metrics") if holds_canary(one)),

@@ -40,7 +40,7 @@ MET: list[str] = []
 
 @dataclass
 class Entry:
-    """An entry of an allow list beside which a secret lies; it says both when it is printed."""
+    """An entry of an allow list with a secret attribute; its repr shows both."""
 
     secret: str
 
@@ -65,7 +65,7 @@ class Key:
 
 
 async def verify(request: Request) -> Any:
-    """Find the secret wherever it is, and answer with what the path asks for."""
+    """Find the secret in the request and return the result that the path requests."""
     secret = await _secret(request)
     way = request.url.path.strip("/")
     logger.debug("verifying", extra={"presented": secret})
@@ -147,7 +147,7 @@ def valid(call: Any) -> bool:
 
 
 class KeptLogs(logging.Handler):
-    """Keeps the name of each logger, the text with its exception, and every extra."""
+    """Keeps the logger, the message with its exception, and every extra of each record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class KeptLogs(logging.Handler):
 
 
 def serve(folder: Path, *, is_on: bool) -> None:
-    """Serve until it is told to stop; then write down what there is."""
+    """Serve until it is told to stop, and write all outputs."""
     warnings.simplefilter("always")
     logging.captureWarnings(True)
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")

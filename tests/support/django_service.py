@@ -1,4 +1,4 @@
-"""The same in Django, sync and async, served by WSGI and by ASGI."""
+"""The service in Django, with sync and async views, under WSGI and ASGI."""
 
 from __future__ import annotations
 

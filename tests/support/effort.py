@@ -1,4 +1,4 @@
-"""How much a property is tried out: a little every time, to its floor in the full form."""
+"""The number of examples of a property: few in the quick form, many in the full form."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""The service under each of those who open server spans."""
+"""The service under each instrumentation that opens server spans."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def contrib_fastapi(provider: TracerProvider) -> ASGIApp:
 
 
 def restore() -> None:
-    """Undo what the contrib instrumentor of FastAPI does to Starlette, for everybody."""
+    """Uninstrument Starlette, which the contrib instrumentor of FastAPI patches globally."""
     FastAPIInstrumentor.uninstrument_app(service.build())
 
 

@@ -87,5 +87,5 @@ def merged(fields: Any, request: SnapshotMember | None = None, subject: Snapshot
 
 
 def becomes(kind: Kind) -> Any:
-    """Return the function that tells a merge what ``None`` becomes."""
+    """Return the function that determines what ``None`` becomes in a merge."""
     return lambda: kind

@@ -1,6 +1,6 @@
-"""What must hold for every text that is merged into, against Python's ``json`` as the judge.
+"""Properties of every merge into JSON, checked against Python's ``json``.
 
-One copy, for the quick tests and for the fuzzer.
+The quick tests and the fuzzer share them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _READ = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, obj
 
 
 class NotAnObjectError(ValueError):
-    """Raised for what Python's ``json`` does not read as an object."""
+    """A value that Python's ``json`` does not read as an object."""
 
 
 def check(fields: str | bytes, merge: CountedMerge) -> str:
-    """Merge, compare with what Python's ``json`` reads, and return what it was: an object, nothing or anything else."""
+    """Merge, compare with Python's ``json``, and return the kind of the input: object, empty or other."""
     try:
         before = _pairs(fields)
     except NotAnObjectError:
@@ -94,7 +94,7 @@ def _check_bytes(fields: str | bytes, after: str | bytes, merge: CountedMerge) -
 
 
 def _check_again(after: str | bytes, merge: CountedMerge, added: int) -> None:
-    """What was written comes by again, with something behind it: ours is replaced, or removed."""
+    """Merge the result again with further members; the library's member is replaced or removed."""
     text = _text(after)
     brace = text.rindex("}")
     kept = (_pairs(after) or [])[: -added or None]
@@ -112,7 +112,7 @@ def _text(fields: str | bytes) -> str:
 
 
 def _pairs(fields: str | bytes) -> Pairs | None:
-    """Return the members of an object in order; ``None`` for empty text and ``null``."""
+    """Return the members of an object in order, or ``None`` for an empty string and ``null``."""
     try:
         text = fields.removeprefix("\ufeff") if isinstance(fields, str) else _text(fields)
         if not text.strip(" \t\n\r"):
@@ -128,7 +128,7 @@ def _pairs(fields: str | bytes) -> Pairs | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return an object of ours as ``json`` reads it without the hooks above."""
+    """Return an object of the library as ``json`` reads it without hooks."""
     if isinstance(value, tuple):
         return {name: _plain(element) for name, element in value}
     if isinstance(value, list):

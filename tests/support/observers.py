@@ -1,4 +1,4 @@
-"""An observer that changes nothing and keeps what it saw."""
+"""An observer that keeps the calls and changes nothing."""
 
 from __future__ import annotations
 

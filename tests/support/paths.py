@@ -1,4 +1,4 @@
-"""Expressions read without a call: what each root stands for is given by hand."""
+"""Reads expressions without a call, with given values for each root."""
 
 from __future__ import annotations
 

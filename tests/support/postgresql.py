@@ -66,7 +66,7 @@ def _programs() -> Path:
 
 
 def _user() -> dict[str, Any]:
-    """Return what makes a child run as somebody else: PostgreSQL refuses to run as root."""
+    """Return the arguments of a child process with another user, because PostgreSQL refuses to run as root."""
     if os.geteuid():
         return {}
     nobody = pwd.getpwnam("nobody")

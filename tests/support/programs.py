@@ -79,7 +79,7 @@ DISTRIBUTION = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended.
+    """The result of a program.
 
     Attributes:
         rows: The audit rows that it wrote.

@@ -26,7 +26,7 @@ Rows = Iterable["Mapping[str, Any] | str"]
 
 
 class Result(NamedTuple):
-    """What the command left behind."""
+    """The result of the command."""
 
     status: int
     output: str

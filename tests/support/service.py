@@ -1,4 +1,4 @@
-"""A service that lets API keys in and writes audit rows, in every way there is; it imports nothing of ours.
+"""A service that authenticates API keys and writes audit rows in every usual way, without importing the library.
 
 A request names its own nonce, which stands in each row and in the path, so that a test can join rows and spans with
 what was sent.
@@ -209,7 +209,7 @@ DEPENDENCIES: dict[str, Callable[..., Any]] = {
 
 
 def _no_dependency() -> None:
-    """For routes behind a middleware that authenticates."""
+    """The dependency of routes whose middleware authenticates."""
 
 
 def _router() -> APIRouter:
@@ -228,7 +228,7 @@ def _route(dependency: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build(**options: Any) -> FastAPI:
-    """Return the service; the same routes stand under ``/mounted``, in an application of their own."""
+    """Return the service; a mounted application has the same routes under ``/mounted``."""
     quiet: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
     app = FastAPI(**{**quiet, **options})
     mounted = FastAPI(**quiet)

@@ -121,7 +121,7 @@ class Parameters:
         return ", ".join([*parts, *(["**kwargs"] if self.keywords else [])])
 
     def seen(self) -> str:
-        """Return an expression for all that a function was given."""
+        """Return an expression for all arguments of a function."""
         names = [*self.names, *(f"only_{number}" for number in range(len(self.keyword_only)))]
         names += ["args"] * self.variadic + ["sorted(kwargs.items())"] * self.keywords
         return f"[{', '.join(names)}]"

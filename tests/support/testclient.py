@@ -1,4 +1,4 @@
-"""Starlette's test client, on whichever HTTP client is there."""
+"""Starlette's test client, with the installed HTTP client."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What a call does, step by step, in a form that two calls can be compared in."""
+"""Records the steps of a call, so that two calls can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Step = tuple[str, Any]
 
 
 def call(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], steps: Sequence[Step]) -> list[Any]:
-    """Return what a call returns or raises, and how its coroutine or generator goes on."""
+    """Return the result or exception of a call, and the steps of its coroutine or generator."""
     outcome, result = _outcome(lambda: function(*args, **kwargs))
     if isinstance(result, CoroutineType):
         return [outcome[0], asyncio.run(_awaited(lambda: result))]

@@ -1,4 +1,4 @@
-"""Requests to :mod:`support.service`, and what their rows and spans must say."""
+"""Requests to :mod:`support.service`, and the rows and spans that they must leave."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def wrong_audit_spans(requests: Iterable[Sent], recorder: Recorder) -> list[tupl
 
 
 def server_spans(recorder: Recorder) -> dict[str, list[ReadableSpan]]:
-    """Return the server spans of each nonce, which stands at the end of a path, outermost first."""
+    """Return the server spans of each nonce, the last part of a path, outermost first."""
     found = defaultdict(list)
     for span in sorted(recorder.server_spans(), key=lambda span: span.start_time or 0):
         attributes = span.attributes or {}
@@ -153,7 +153,7 @@ def strayed_audit_spans(requests: Iterable[Sent], recorder: Recorder) -> list[Se
 
 
 def expected_writes(requests: Iterable[Sent]) -> dict[str, int]:
-    """Return what the metric must say."""
+    """Return the expected counts of writes."""
     counted = Counter(
         {True: "attributed", False: "none"}[sent.row_key is not None]
         for sent in requests

@@ -1,4 +1,4 @@
-"""A server that uses the library, and then forks a process that serves requests, as preforking servers do."""
+"""A server that uses the library and then forks the process that serves, as preforking servers do."""
 
 import os
 import signal

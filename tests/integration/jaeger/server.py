@@ -1,4 +1,4 @@
-"""A real Jaeger for the tests, and what its query API finds."""
+"""A real Jaeger for the tests, and the results of its query API."""
 
 from __future__ import annotations
 

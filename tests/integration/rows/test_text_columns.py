@@ -209,7 +209,7 @@ def load_on(load: Load, database: Database) -> Load:
 
 
 def names(stored: Any) -> list[str]:
-    """Return the names in what a column holds, which is JSON; some drivers return it as a dict."""
+    """Return the names in the JSON of a column; some drivers return it as a dict."""
     return list(
         stored if isinstance(stored, dict) else json.loads(bytes(stored) if isinstance(stored, memoryview) else stored)
     )

@@ -13,7 +13,7 @@ SCOPES = [f"crate:{name}" for name in ("create", "read", "update", "delete", "li
 
 
 def row(fields: Any, resource_type: str = "crate") -> Row:
-    """Return a row with additional fields: a JSON text, or an object."""
+    """Return a row with additional fields as a JSON string or an object."""
     text = fields if isinstance(fields, str | None) else json.dumps(fields)
     return ("2026-11-23T16:00:00Z", "dana", "create", resource_type, "c_1", "ok", text)
 

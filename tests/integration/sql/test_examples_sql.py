@@ -189,5 +189,5 @@ def test_answers_do_not_depend_on_the_indexes(database: Database) -> None:
 
 
 def without_traces(text: str) -> str:
-    """Return a text with the same trace id everywhere."""
+    """Replace every trace id in a string by the same one."""
     return re.sub(r"\b[0-9a-f]{32}\b", json.dumps("trace"), text)

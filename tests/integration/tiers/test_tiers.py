@@ -120,7 +120,7 @@ def stored(tiers: Tiers, service: str) -> dict[str, Counter[str]]:
 
 
 def whole(found: dict[str, Counter[str]], wanted: set[str]) -> set[str]:
-    """Return those of the wanted traces that have been found with all their spans."""
+    """Return the wanted traces that were found with all their spans."""
     return {trace for trace in wanted if len(found.get(trace, ())) == SPANS_IN_A_TRACE}
 
 
@@ -152,7 +152,7 @@ def test_stopped_ingester_affects_only_open_traces(
 
 
 def recovery(tiers: Tiers, stopped: datetime) -> list[str]:
-    """Return the command that repairs what an ingester lost when it ended."""
+    """Return the command that repairs the traces that an ingester lost."""
     addresses = ["--broker", tiers.broker.address, "--storage", tiers.storage_address]
     times = ["--stopped", stopped.isoformat(), "--decision-wait", str(DECISION_WAIT)]
     return [sys.executable, str(EXAMPLE / "recover.py"), *addresses, *times]

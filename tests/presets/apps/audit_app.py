@@ -30,7 +30,7 @@ CREDENTIAL = Credential(
 
 
 def application(write: Callable[[], object]) -> Flask:
-    """Return an application that writes for every request, whoever it is from."""
+    """Return an application that writes a row for every request."""
     app = Flask("audit")
     tokens = HTTPTokenAuth()
     tokens.verify_token(KEYS.get)

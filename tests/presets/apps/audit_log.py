@@ -12,7 +12,7 @@ SERVED = [f"served-s3cret-{number}" for number in range(8)]
 
 
 def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Write a line of JSON, where the process has a file for it; in the tests' own process they record what arrives."""
+    """Write a line of JSON if the process has a file for it; tests in this process record the calls."""
     if "AUDIT_LOG" in os.environ:
         with Path(os.environ["AUDIT_LOG"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(additional_fields) + "\n")

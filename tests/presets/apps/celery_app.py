@@ -56,7 +56,7 @@ def written() -> dict[str, dict[str, Any]]:
 
 @celery.task
 def write(action: str) -> dict[str, Any]:
-    """Write a row; return what would go out with a request to another service."""
+    """Write a row and return the headers of a request to another service."""
     record(action)
     headers: dict[str, str] = {}
     propagate.inject(headers)

@@ -42,7 +42,7 @@ class Notes:
         note().metadata.create_all(self._engine)
 
     def write(self) -> None:
-        """Write two notes in a transaction that is given metadata between them."""
+        """Write two notes in a transaction and set its metadata between them."""
         with Session(self._engine) as session:
             session.add(note()(title="tea"))
             session.flush()

@@ -43,7 +43,7 @@ class Notes:
             session.commit()
 
     def rows(self, column: Callable[[Any], Any]) -> list[Any]:
-        """Return what there is of the transaction of each activity."""
+        """Return the recorded fields of the transaction of each activity."""
         activity = self.manager.activity_cls
         with Session(self._engine) as session:
             found = session.scalars(sqlalchemy.select(activity).order_by(activity.id))

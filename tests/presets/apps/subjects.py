@@ -1,4 +1,4 @@
-"""Functions of an application's that hand keys about, with no preset to know them."""
+"""Functions of an application that return keys, without a preset."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ def look_up(found: Any) -> Any:
 
 
 def record(action: str, key: Any, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
+    """Stand in for the application's audit log; the tests record the calls."""

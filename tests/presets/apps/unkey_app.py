@@ -30,7 +30,7 @@ def service(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
 
 
 def record(action: str, additional_fields: dict[str, Any] | None = None) -> None:
-    """Stand for the application's audit log; the tests record what arrives here."""
+    """Stand in for the application's audit log; the tests record the calls."""
 
 
 def application(service_url: str) -> Callable[..., Iterable[bytes]]:

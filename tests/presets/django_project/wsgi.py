@@ -1,4 +1,4 @@
-"""What a server of Django's is given."""
+"""The WSGI application of the project."""
 
 import os
 

@@ -22,7 +22,7 @@ from support.writes import APP, instrument
 
 
 def points(tally: Tally) -> dict[tuple[Any, ...], int]:
-    """Return what a tally reports, by its attributes."""
+    """Return the points of a tally by their attributes."""
     observed = tally.observe(CallbackOptions())
     return {tuple((point.attributes or {}).items()): int(point.value) for point in observed}
 

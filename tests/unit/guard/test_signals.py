@@ -126,7 +126,7 @@ def handle() -> Iterator[Callable[[Handler], None]]:
 
 
 class Reporting(Guard):
-    """Counts what it reports."""
+    """Counts its reports."""
 
     count = 0
 

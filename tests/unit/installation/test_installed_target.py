@@ -47,7 +47,7 @@ def only_status() -> tuple[str, str]:
 
 
 def warnings(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    """Return what was logged at a level."""
+    """Return the messages of a level."""
     return [record.getMessage() for record in caplog.records if record.levelno == level]
 
 

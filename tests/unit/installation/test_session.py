@@ -164,7 +164,7 @@ print(json.dumps({"rows": [row and row["request_api_key"]["id"] for row in ROWS]
 
 
 def run(folder: Path, arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """Run Python in a folder and return what it prints."""
+    """Run Python in a folder and return the JSON that it prints."""
     paths = [str(folder), *(path for path in sys.path if path)]
     done = subprocess.run(
         [sys.executable, *arguments],

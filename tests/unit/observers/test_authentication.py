@@ -384,7 +384,7 @@ def service(load_module: LoadModule) -> Any:
 
 
 def shown(recorder: Recorder) -> dict[str, Any]:
-    """Return our attributes on the only server span."""
+    """Return the library's attributes of the only server span."""
     (span,) = recorder.spans
     return keyaudit_attributes(span)
 

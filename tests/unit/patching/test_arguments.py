@@ -98,7 +98,7 @@ def test_parameters_of_an_unknown_decorator_are_not_guessed() -> None:
     """If the parameters behind ``*args`` are unknown, positional arguments are neither read nor replaced."""
 
     def opaque(*args: Any, **kwargs: Any) -> None:
-        """Pass on to what nobody knows."""
+        """Call an unknown function with the same arguments."""
 
     binding = Binding(opaque)
     call = given("a", {"x": 1})

@@ -33,7 +33,7 @@ class Secretive(Base):
         return "secretive"
 
     def method(self, __hidden: int, *, __other: int = 2) -> Any:
-        """Have mangled names, a cell of its own and that of the class."""
+        """Use mangled names, a cell and ``__class__``."""
         inner = [lambda: __hidden]
         return inner[0](), __other, super().whoami(), __class__.__name__  # type: ignore[name-defined]
 
@@ -42,14 +42,14 @@ def make(first: str, _keyaudit_0: str) -> Callable[..., Any]:
     """Return a function with free variables."""
 
     def closure(value: Any = None, *rest: Any, only: int = 1, **more: Any) -> Any:
-        """Say what it got."""
+        """Return the arguments."""
         return first, _keyaudit_0, value, rest, only, more, sorted(locals())
 
     return closure
 
 
 def plain(action: str, extra: object = None) -> object:
-    """Return what it got, or raise."""
+    """Return the arguments, or raise."""
     if extra is None:
         raise LookupError(action)
     return extra
@@ -185,7 +185,7 @@ def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
 
 
 def by_position(first: Any, second: Any = 2, /, third: Any = 3) -> Any:
-    """Have parameters by position only, and one that may be named."""
+    """Take positional-only parameters and one that may be named."""
     return first, second, third
 
 

@@ -38,7 +38,7 @@ class Finder:
 
 
 def behind(watch: ModuleWatch, finder: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a finder right behind the watch."""
+    """Insert a finder directly after the import hook."""
     monkeypatch.setattr(sys, "meta_path", [watch, finder, *sys.meta_path[1:]])
 
 

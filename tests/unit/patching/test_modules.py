@@ -67,7 +67,7 @@ def test_embedded_interpreter_has_no_started_module() -> None:
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """A program in place of the one that was started: a file, of which nothing has run so far."""
+    """A started program whose file has not run yet."""
     module = ModuleType("__main__")
     module.__file__ = str(tmp_path / "keyaudit_shop" / "worker.py")
     monkeypatch.setitem(sys.modules, "__main__", module)

@@ -38,11 +38,11 @@ class Base:
     number = 1
 
     def check(self, key: str) -> str:
-        """Return what it got."""
+        """Return the arguments."""
         return key
 
     def anything(*args: Any) -> Any:
-        """Take what it is given, be it nothing."""
+        """Take any arguments, or none."""
         return args
 
     @classmethod
@@ -52,17 +52,17 @@ class Base:
 
     @staticmethod
     def static(key: str) -> str:
-        """Return what it got."""
+        """Return the arguments."""
         return key
 
     @Descriptor
     def described(self, key: str) -> str:
-        """Return what it got."""
+        """Return the arguments."""
         return key
 
     @functools.lru_cache  # noqa: B019 - what is tested
     def cached(self, key: str) -> str:
-        """Return what it got."""
+        """Return the arguments."""
         return key
 
     @property
@@ -363,12 +363,12 @@ class Store:
 
     @Keeping
     def kept(self, key: str, more: int = 1) -> tuple[str, int]:
-        """Return what it got."""
+        """Return the arguments."""
         return key, more
 
     @functools.singledispatchmethod
     def dispatched(self, key: str, more: int = 1) -> tuple[str, int]:
-        """Return what it got."""
+        """Return the arguments."""
         return key, more
 
     def _general(self, more: int, key: str) -> tuple[str, int]:

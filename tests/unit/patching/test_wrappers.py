@@ -21,18 +21,18 @@ class PassingThrough(Observer):
 
 
 def function(*given: object, **named: object) -> object:
-    """Return what it was given."""
+    """Return the arguments."""
     return given, named
 
 
 async def coroutine(*given: object, **named: object) -> object:
-    """Return what it was given."""
+    """Return the arguments."""
     await asyncio.sleep(0)
     return given, named
 
 
 def generator(*given: object, **named: object) -> Generator[object, str, object]:
-    """Yield what it was given, and then what is sent or thrown into it; return all of that."""
+    """Yield the arguments and then everything that is sent or thrown in; return all of it."""
     taken: list[object] = []
     value: object = (given, named)
     while len(taken) < 3:
@@ -45,7 +45,7 @@ def generator(*given: object, **named: object) -> Generator[object, str, object]
 
 
 async def async_generator(*given: object, **named: object) -> AsyncIterator[object]:
-    """Yield what it was given, and then what is sent or thrown into it."""
+    """Yield the arguments and then everything that is sent or thrown in."""
     values: list[object] = [(given, named)]
     while len(values) < 5:
         try:

@@ -37,7 +37,7 @@ class Application:
         recorder.instrument(**targets, tracer_provider=provider, audit_spans=audit_spans)
 
     def serve(self, own: dict[str, int], *key_ids: str) -> dict[str, Any]:
-        """Return what the server span shows of the application after a request with these keys and a row."""
+        """Return the application's attributes of the server span after a request with these keys and a row."""
         with self.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own) as span:
             for key_id in key_ids:
                 self.module.verify(key_id)
@@ -52,7 +52,7 @@ class Application:
 
 @pytest.fixture
 def app(recorder: Recorder, load_module: LoadModule) -> Application:
-    """The application, with a limit of 40 attributes, which its provider was given."""
+    """The application, with a provider that limits spans to 40 attributes."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
     return Application(recorder, load_module(APP), provider)
 

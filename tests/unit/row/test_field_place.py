@@ -519,7 +519,7 @@ def code_app(load_module: LoadModule) -> Any:
 
 
 def in_the_second_line(call: Call, change: Change) -> None:
-    """Change what is under the name ``more`` in a list of pairs."""
+    """Change the value named ``more`` in a list of pairs."""
     call.positional = ([(name, change(value) if name == "more" else value) for name, value in call.positional[0]],)
 
 
@@ -530,7 +530,7 @@ def in_the_second_element(call: Call, change: Change) -> Any:
 
 
 def nowhere(call: Call, change: Change) -> None:
-    """Find nothing to change."""
+    """Raise, as if there were no place."""
     raise LookupError
 
 

@@ -55,7 +55,7 @@ def create(action, made, additional_fields=None):
 
 @pytest.fixture
 def app(recorder: Recorder, load_module: LoadModule) -> ModuleType:
-    """An application with functions that are given the credential, and some that are not."""
+    """An application in which some functions receive the credential."""
     module = load_module(APP)
     name = module.__name__
     recorder.instrument(
@@ -66,7 +66,7 @@ def app(recorder: Recorder, load_module: LoadModule) -> ModuleType:
 
 
 def everything(recorder: Recorder, rows: list[Any]) -> str:
-    """Return all that came out as one text."""
+    """Return all outputs as one string."""
     spans = [keyaudit_attributes(span) for span in (*recorder.spans, *recorder.audit_spans())]
     return json.dumps([rows, spans], default=str)
 
@@ -261,7 +261,7 @@ OTHERS = ["key_id", "api_key_name", "token_type", "prefix", "monkey", "path", "r
 
 
 def presented(scope: Any = None, **arguments: Any) -> tuple[str, ...]:
-    """Return what counts as a credential of a call with these arguments."""
+    """Return the credentials of a call with these arguments."""
     names = ", ".join([*NAMES, *OTHERS])
     function: Any = eval(f"lambda {names}: None")  # noqa: S307 - the names above
     return CredentialSource(Binding(function)).read(given(**arguments), scope)

@@ -22,7 +22,7 @@ def text_of(source: Source) -> str:
 
 
 def texts(target: Target) -> dict[str, str]:
-    """Return the given sources of a target as written."""
+    """Return the configured sources of a target as written."""
     return {name: text_of(source) for name, source in target.sources.items()}
 
 

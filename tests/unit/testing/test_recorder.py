@@ -242,7 +242,7 @@ def test_instrumented_already(recorder: Recorder, load_module: LoadModule) -> No
 
 
 def in_basic_auth(text: str) -> str:
-    """Return a text as the password of a user of a name of any length would be sent."""
+    """Encode a string as a password, with a user name of any length."""
     return "Basic " + base64.b64encode(f"u:{text}".encode()).decode()
 
 

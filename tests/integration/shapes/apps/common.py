@@ -29,6 +29,6 @@ def record(action: str, additional_fields: dict[str, Any] | None = None) -> None
 
 
 def create_note() -> str:
-    """Write a row, as every endpoint here does for whoever is let in."""
+    """Write a row, as every endpoint does for an allowed request."""
     record("note.create", {"by": "application"})
     return "done"

@@ -39,12 +39,12 @@ KEY = ApiKey("k_1", scopes=["a:read"])
 
 @pytest.fixture
 def app(load_module: LoadModule) -> Any:
-    """An application whose writes say afterwards how they went."""
+    """An application whose writes return or raise their outcome."""
     return load_module(APP)
 
 
 def shown(recorder: Recorder) -> dict[str, Any]:
-    """Return our attributes of the one audit span."""
+    """Return the library's attributes of the only audit span."""
     (span,) = recorder.audit_spans()
     return keyaudit_attributes(span)
 

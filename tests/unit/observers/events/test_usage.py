@@ -23,7 +23,7 @@ def sent() -> Sent:
 
 @pytest.fixture
 def counted(sent: Sent) -> Iterator[Usage]:
-    """The use of keys, with what it sends in a list."""
+    """The usage of keys, which appends its events to a list."""
     counted = Usage(lambda key, attributes: sent.append((key.id, attributes)))
     yield counted
     counted.close()

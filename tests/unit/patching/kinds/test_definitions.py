@@ -82,7 +82,7 @@ def shop() -> ModuleType:
 
 
 def run(result: Any) -> Any:
-    """Return what a coroutine returns, what a generator yields first, or the result itself."""
+    """Return the result of a coroutine, the first value of a generator, or the result itself."""
     if inspect.iscoroutine(result):
         return asyncio.run(result)
     return next(result) if hasattr(result, "send") else result

@@ -53,7 +53,7 @@ class Places:
         self.decorated = functools.wraps(original)(make(original))
 
     def ways(self) -> Iterator[Any]:
-        """Yield what each place holds."""
+        """Yield the object in each place."""
         yield from (self.dict["f"], self.list[1], self.deque[0], next(iter(self.set)), self.cell)
 
         yield from (self.instance.f, self.slotted.function, self.foreign, self.decorated)  # type: ignore[attr-defined]
@@ -61,7 +61,7 @@ class Places:
 
 
 def cached_in(module: Any) -> Any:
-    """Put a function with a cache into a module; nothing else holds it."""
+    """Put a cached function into a module, with no other reference to it."""
     module.f = functools.lru_cache(lambda key: f"key {key}")
     return module.f
 

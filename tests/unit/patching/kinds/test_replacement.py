@@ -18,12 +18,12 @@ from support.observers import observed
 
 class Vault:
     def check(self, kind: str, key: str = "none", **more: object) -> tuple[Any, ...]:
-        """Return what it got."""
+        """Return the arguments."""
         return self, kind, key, more
 
 
 def check(kind: str, key: str = "none", **more: object) -> tuple[Any, ...]:
-    """Return what it got."""
+    """Return the arguments."""
     return kind, key, more
 
 

@@ -85,7 +85,7 @@ USES: dict[str, Callable[[Any], Any]] = {
 
 
 def plain(make: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a plain function that returns what another one makes."""
+    """Return a plain function that returns the result of another one."""
 
     def verify(key: str) -> Any:
         return make(key)
@@ -457,7 +457,7 @@ class NoAwaitable:
 
 
 class Proxy:
-    """Stands for another object, as werkzeug's ``LocalProxy``, and passes on what it is asked for."""
+    """A proxy like werkzeug's ``LocalProxy``, which forwards every attribute."""
 
     def __init__(self, wrapped: object) -> None:
         self.wrapped = wrapped
@@ -471,7 +471,7 @@ class Proxy:
 
 
 class UnboundProxy(Proxy):
-    """Stands for nothing, so that it cannot be asked for its class."""
+    """A proxy without an object, whose class cannot be read."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

@@ -14,7 +14,7 @@ FULL = ApiKey("k_1", "Zoë", ["b:write", "a:read"], [], "u_1", "2026-11-23T16:00
 
 
 def of_length(size: int) -> ApiKey:
-    """Return a key whose text has so many bytes."""
+    """Return a key whose header has this number of bytes."""
     scopes = [f"{number:05}" + "s" * 995 for number in range(size // 1_003)]
     rest = size - len(packed(UsedKey(ApiKey("k_1", scopes=[*scopes, ""]))))
     return ApiKey("k_1", scopes=[*scopes, "r" * rest])

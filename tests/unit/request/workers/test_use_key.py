@@ -319,7 +319,7 @@ def _by_span_ended_elsewhere(work: Callable[[], None]) -> None:
 
 @pytest.fixture
 def _context_restored() -> Iterator[None]:
-    """Forget what a request leaves that ends in another context."""
+    """Reset the variables that a request leaves when it ends in another context."""
     before = USED_KEY.get()
     yield
     USED_KEY.set(before)

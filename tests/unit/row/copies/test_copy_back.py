@@ -52,7 +52,7 @@ class Event:
 
 @pytest.fixture
 def app(load_module: LoadModule) -> Any:
-    """An application whose audit function does what a test wants."""
+    """An application whose audit function runs a function of the test."""
     return load_module(APP)
 
 

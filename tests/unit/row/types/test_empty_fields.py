@@ -119,7 +119,7 @@ def test_fields_as_comes_first(app: Application, word: str) -> None:
 
 
 class Text(str):
-    """A string of a class of its own, such as one that is safe in HTML."""
+    """A subclass of ``str``, such as a string that is safe in HTML."""
 
     __slots__ = ()
 

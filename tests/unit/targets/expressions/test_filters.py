@@ -220,12 +220,12 @@ class Keyed:
 
 
 def filtered(text: str, value: Any) -> Any:
-    """Return what a chain of filters makes of a value."""
+    """Apply a chain of filters to a value."""
     return read(f"return|{text}", result=value)
 
 
 def emitted(text: str, result: Any) -> Any:
-    """Return what would be written out."""
+    """Return the value that would be recorded."""
     expression = parse(text, emitted=True)
     assert isinstance(expression, Expression)
     return expression.read(lambda path: result)

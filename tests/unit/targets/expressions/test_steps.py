@@ -20,7 +20,7 @@ from support.paths import read
 
 
 class Key:
-    """Makes what may be read only once, and holds some of it."""
+    """Makes iterators and coroutines, and holds some of them."""
 
     def __init__(self) -> None:
         self.iterator = iter(["a", "b"])

@@ -27,7 +27,7 @@ FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "
 
 
 class UnprintableError(Exception):
-    """Fails whoever wants to show it."""
+    """An exception whose ``str`` and ``repr`` raise."""
 
     def __str__(self) -> str:
         raise RuntimeError("do not look")
@@ -238,7 +238,7 @@ class Pretending:
 
 
 class Heir(Pretending):
-    """Passes for one as what it inherits from does."""
+    """Inherits from the class above."""
 
 
 KEYS: dict[str, tuple[Any, dict[str, Any]]] = {

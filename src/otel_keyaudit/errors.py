@@ -67,7 +67,14 @@ class CollisionError(UnreadableError):
 
 
 class NoRequestError(UnreadableError):
-    """Reports a key that was accepted outside of every request, so no row and no span can name it."""
+    """Reports a key that was accepted outside of every request, so no row and no span can name it.
+
+    Args:
+        remedy: How the request is recognised, as the end of a sentence.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(f"it accepted a key outside of every request, so no row or span names it; {remedy}")
 
 
 def class_name(error: BaseException) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import FunctionType, ModuleType
+from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import HandlerPatch, resolve
-from otel_keyaudit.request.boundaries.entry_points import EntryPoint
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import report_to, report_to_nobody
 from otel_keyaudit.request.workers.propagation import Carrier, Jobs
@@ -34,7 +35,13 @@ class Hooks:
         """Patch the functions in which requests begin, without importing any module."""
         for entry_point in entry_points:
             module, _, name = entry_point.path.partition(":")
-            self._watch.tell(module, partial(quietly, self._delimit, boundaries, entry_point, name))
+            self._watch.tell(module, partial(quietly, self._patch, partial(boundaries.handler, entry_point), name))
+
+    def add_start_points(self, start: Callable[[], object], paths: Iterable[str]) -> None:
+        """Call a function before each call of those in which programs begin to serve, without importing any module."""
+        for path in paths:
+            module, _, name = path.partition(":")
+            self._watch.tell(module, partial(quietly, self._patch, partial(_before, start), name))
 
     def add_carriers(self, jobs: Jobs, carriers: Iterable[Carrier]) -> None:
         """Patch the functions that start jobs, and queues that workers share, without importing any module."""
@@ -52,11 +59,21 @@ class Hooks:
         restore_simple_queues()
         report_to_nobody()
 
-    def _delimit(self, boundaries: Boundaries, entry_point: EntryPoint, name: str, module: ModuleType) -> None:
+    def _patch(self, make_handler: Callable[[FunctionType], Handler], name: str, module: ModuleType) -> None:
         function = resolve(module, name).value
         if type(function) is FunctionType and all(known is not function for known in self._functions):
             self._functions.append(function)
-            self._undo.append(HandlerPatch(function, partial(boundaries.handler, entry_point)).undo)
+            self._undo.append(HandlerPatch(function, make_handler).undo)
 
     def _carry(self, jobs: Jobs, carrier: Carrier, module: ModuleType) -> None:
         self._undo.append(carrier.patch(module, jobs))
+
+
+def _before(start: Callable[[], object], original: Callable[..., Any]) -> Handler:
+    """Return the handler that calls a function before the original one."""
+
+    def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        quietly(start)
+        return original(*args, **kwargs)
+
+    return handler

@@ -106,6 +106,17 @@ class InstalledTarget:
             if reason is not None:
                 self._mark_wrong(reason)
 
+    @property
+    def is_pending(self) -> bool:
+        """Say whether the target's module is still to be executed, or the function to be defined."""
+        return self._state == PENDING
+
+    def look_again(self) -> None:
+        """Look again in the started module, which no import reports; it may still define the function later."""
+        self._look()
+        if not self.is_pending:
+            self.report()
+
     def first_request(self) -> None:
         """Look again in the started module, which no import reports. Warn of a target that is still pending."""
         before = self._state

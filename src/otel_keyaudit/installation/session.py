@@ -24,7 +24,7 @@ from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import one_sweep
 from otel_keyaudit.presets import _registry as presets
-from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS
+from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, START_POINTS
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
 from otel_keyaudit.request.server_span import ServerSpans
@@ -115,6 +115,8 @@ class Session:
                 raise ConfigurationError(f"target {status.target!r} is wrong: {status.reason}")
             target.report()
         before_first_use(self._first_request)
+        if any(target.is_pending for target in self.targets):
+            self._hooks.add_start_points(self._look_again, START_POINTS)
         self._log_start()
 
     def stop(self) -> None:
@@ -133,6 +135,12 @@ class Session:
     def _first_request(self) -> None:
         for target in self.targets:
             target.first_request()
+
+    def _look_again(self) -> None:
+        """Look in the program that was started, because a server without our requests never has a first one."""
+        for target in self.targets:
+            if target.is_pending:
+                target.look_again()
 
     def _log_start(self) -> None:
         counts = Counter(status.state for status in self.status)

@@ -6,7 +6,6 @@ The story of a call is :data:`_CONCLUSION`, in the order in which it happens onc
 from __future__ import annotations
 
 from collections.abc import Callable
-from logging import WARNING
 from types import FunctionType, TracebackType
 from typing import Any
 from weakref import ref
@@ -337,16 +336,8 @@ class AuthenticationCall(ObservedCall):
         return type(self.result) is not self.target.known_class() and is_factory_call(self, self.result)
 
     def _warn_of_no_request(self) -> None:
-        if used_key() is not None:
-            return
-        self.report(STAGE_AUTHENTICATION, NoRequestError())
-        self.faults.warn_once(
-            (self.written, "outside"),
-            "%s accepted a key outside of every request, so no row or span names it; %s",
-            self.written,
-            missing_instrumentation_hint(),
-            level=WARNING,
-        )
+        if used_key() is None:
+            self.report(STAGE_AUTHENTICATION, NoRequestError(missing_instrumentation_hint()))
 
 
 def _if_present(read: Reader, call: AuthenticationCall) -> Any:

@@ -25,6 +25,7 @@ PACKAGES = {
     "grpc_aio": ("grpc", "opentelemetry.instrumentation.grpc"),
     "sanic": ("sanic", "opentelemetry.instrumentation.sanic"),
 }
+REMEDIES = {"aiohttp": "aiohttp-server", "tornado": "tornado", "grpc": "grpc", "grpc_aio": "grpc", "sanic": "sanic"}
 INSTRUMENTATIONS = "aiohttp-server,tornado,grpc_server,grpc_aio_server,sanic"
 
 
@@ -104,7 +105,13 @@ def test_with_its_instrumentation(framework: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("framework", PACKAGES)
 def test_without_its_instrumentation(framework: str, tmp_path: Path) -> None:
-    """No row names a key, since there is no request."""
+    """No row names a key, since there is no request; one warning names the remedy."""
     pytest.importorskip(PACKAGES[framework][0])
-    with _serving(framework, tmp_path / "log", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=INSTRUMENTATIONS) as port:
+    log = tmp_path / "log"
+    with _serving(framework, log, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=INSTRUMENTATIONS) as port:
         assert set(_answers(framework, port)) == {"none"}
+    (warning,) = [line for line in log.read_text().splitlines() if line.startswith("keyaudit: ")]
+    assert "__main__:verify" in warning
+    assert "NoRequestError: it accepted a key outside of every request" in warning
+    assert f"opentelemetry-instrumentation-{REMEDIES[framework]} (" in warning
+    assert "`with use_key(key):`" in warning

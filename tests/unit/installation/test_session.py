@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import socketserver
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +51,55 @@ def test_existing_function_is_instrumented_at_once(recorder: Recorder, start: St
     assert status() == ("active", "every call of it is observed")
     main.verify("k_1")
     assert recorder.count("keyaudit.authentications") == 1
+
+
+def _in_an_event_loop() -> None:
+    async def serve() -> None:
+        SEEN.append(status()[0])
+
+    asyncio.run(serve())
+
+
+def _in_a_loop_of_its_own() -> None:
+    loop = asyncio.new_event_loop()
+    loop.call_soon(lambda: SEEN.append(status()[0]))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+
+
+def _in_a_socket_server() -> None:
+    class Server(socketserver.TCPServer):
+        def service_actions(self) -> None:
+            SEEN.append(status()[0])
+            self._BaseServer__shutdown_request = True
+
+    with Server(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        server.serve_forever(poll_interval=0.01)
+
+
+SEEN: list[str] = []
+
+
+@pytest.mark.parametrize("serve", [_in_an_event_loop, _in_a_loop_of_its_own, _in_a_socket_server])
+def test_a_function_defined_later_is_active_when_the_program_serves(
+    recorder: Recorder, start: Start, caplog: pytest.LogCaptureFixture, serve: Callable[[], None]
+) -> None:
+    """Its server need not be known. A loop that ran before it was defined is no reason to warn."""
+    SEEN.clear()
+    codes = [function.__code__ for function in SERVING]
+    main = start("")
+    recorder.instrument(auth_targets=["keyaudit_shop.worker:verify"], skip_dep_check=True)
+    serve()
+    exec(SECURITY, vars(main))  # noqa: S102 - the source above
+    serve()
+    assert SEEN == ["pending", "active"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    recorder.uninstrument()
+    assert [function.__code__ for function in SERVING] == codes
+
+
+SERVING: list[Any] = [asyncio.BaseEventLoop.run_forever, socketserver.BaseServer.serve_forever]
 
 
 def test_a_function_defined_later_is_active_at_the_first_use(recorder: Recorder, start: Start) -> None:

@@ -123,3 +123,13 @@ ENTRY_POINTS = (
     *(EntryPoint(f"{_ANYIO}SendStream.send{how}", f"put{later}", _stream) for how, later in _SYNC_AND_ASYNC),
     *(EntryPoint(f"{_ANYIO}ReceiveStream.receive{how}", f"take{later}", _stream) for how, later in _SYNC_AND_ASYNC),
 )
+
+START_POINTS = (
+    "asyncio.base_events:BaseEventLoop.run_forever",
+    "asyncio.runners:Runner.run",  # also with the event loops of others
+    "socketserver:BaseServer.serve_forever",
+    "grpc._server:_Server.start",
+    "sanic.server.runners:serve",
+    "sanic.worker.serve:worker_serve",
+)
+"""Functions in which programs begin to serve, by when the program that was started has defined its functions."""

@@ -24,9 +24,14 @@ _INSTRUMENTATIONS: Final = {
 def missing_instrumentation_hint() -> str:
     """Return the remedy for a key that was accepted outside of every request, as the end of a sentence."""
     by_hand = "put `with use_key(key):` around the work"
-    found = [
-        f"{package} ({module} is imported)" for module, package in _INSTRUMENTATIONS.items() if module in sys.modules
-    ]
+    imported = [(module, package) for module, package in _INSTRUMENTATIONS.items() if module in sys.modules]
+    # an instrumentation that is enabled imports its framework, also where the application does not use it
+    missing = [(module, package) for module, package in imported if _module(package) not in sys.modules]
+    found = [f"{package} ({module} is imported)" for module, package in missing or imported]
     if not found:
         return f"{by_hand}, or serve the application by ASGI or WSGI"
     return f"install and enable {' or '.join(found)}, or {by_hand}"
+
+
+def _module(package: str) -> str:
+    return package.replace("opentelemetry-instrumentation-", "opentelemetry.instrumentation.").replace("-", "_")

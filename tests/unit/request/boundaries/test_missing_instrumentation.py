@@ -7,13 +7,18 @@ from types import ModuleType
 
 import pytest
 
-from otel_keyaudit.request.boundaries.missing_instrumentation import _INSTRUMENTATIONS, missing_instrumentation_hint
+from otel_keyaudit.request.boundaries.missing_instrumentation import (
+    _INSTRUMENTATIONS,
+    _module,
+    missing_instrumentation_hint,
+)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in _INSTRUMENTATIONS:
+    for module, package in _INSTRUMENTATIONS.items():
         monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.delitem(sys.modules, _module(package), raising=False)
 
 
 def test_use_key_is_always_a_remedy() -> None:
@@ -38,3 +43,15 @@ def test_instrumentation_of_an_imported_framework(
     monkeypatch.setitem(sys.modules, module, ModuleType(module))
     hint = missing_instrumentation_hint()
     assert hint.startswith(f"install and enable {distribution} ({module} is imported), or put `with use_key(key):`")
+
+
+def test_framework_that_only_its_instrumentation_imported_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it is the only one, because an instrumentation may be enabled in part."""
+    for module in ("celery", "opentelemetry.instrumentation.celery"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    assert "opentelemetry-instrumentation-celery (celery is imported)" in missing_instrumentation_hint()
+    monkeypatch.setitem(sys.modules, "aiohttp.web", ModuleType("aiohttp.web"))
+    hint = missing_instrumentation_hint()
+    assert hint.startswith(
+        "install and enable opentelemetry-instrumentation-aiohttp-server (aiohttp.web is imported), or put"
+    )

@@ -7,7 +7,6 @@ observation's arguments, conclude it. The folder ``results`` follows a call that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -82,7 +81,7 @@ class CombinedObservation(Observation):
 
     def __init__(self, observations: Sequence[Observation]) -> None:
         self._observations = observations
-        self._entered = ExitStack()
+        self._entered: list[Observation] = []
         self.positional, self.keywords = observations[-1].positional, observations[-1].keywords
         self.lasts = any(one.lasts for one in observations)
 
@@ -105,12 +104,33 @@ class CombinedObservation(Observation):
             one.pause()
 
     def __enter__(self) -> None:
-        with ExitStack() as stack:
+        entered: list[Observation] = []
+        try:
             for one in self._observations:
-                stack.enter_context(one)
-            self._entered = stack.pop_all()
+                one.__enter__()
+                entered.append(one)
+            self._entered, entered = entered, []
+        finally:
+            _leave(entered, None, None, None)  # those before one that an interrupt kept from being entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._entered.__exit__(kind, error, traceback)
+        _leave(self._entered, kind, error, traceback)
+
+
+def _leave(
+    entered: list[Observation],
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """Leave observations, innermost first, each also if an interrupt ends another.
+
+    An ``ExitStack`` would read and set attributes of the application's exception, whose class may forbid that.
+    """
+    if entered:
+        try:
+            entered.pop().__exit__(kind, error, traceback)
+        finally:
+            _leave(entered, kind, error, traceback)

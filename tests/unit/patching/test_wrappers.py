@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.patch import resolve, wrap
-from support.observers import Observer, observed
+from support.observers import Observer, Seen, observed
 
 
 class PassingThrough(Observer):
@@ -143,3 +143,57 @@ def test_result_of_a_class_without_hash_is_returned() -> None:
     assert functions.give(result) is result
     patch.undo()
     assert [call.results for call in observer.calls] == [[result]]
+
+
+class ClosedError(Exception):
+    """Cannot be inspected."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def test_several_observers_do_not_touch_an_exception() -> None:
+    """The application's exception arrives as it is, and each observer sees it."""
+    error = BaseException.__new__(ClosedError)
+
+    def fail() -> None:
+        raise error
+
+    functions = SimpleNamespace(fail=fail)
+    with observed(functions, "fail") as outer, observed(functions, "fail") as inner:
+        caught: list[bool] = []
+        try:
+            functions.fail()
+        except ClosedError as arrived:
+            caught.append(arrived is error)
+    assert caught == [True]
+    assert [[one is error for one in call.errors] for call in (*outer.calls, *inner.calls)] == [[True], [True]]
+
+
+class Interrupted(Observer):
+    """Is interrupted when a call is entered or left."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], original: object) -> Any:
+        """Return an observation that is interrupted."""
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        return type("Interrupted", (Seen,), {self.method: interrupted})(args, kwargs)
+
+
+@pytest.mark.parametrize("method", ["__enter__", "__exit__"])
+def test_an_interrupt_of_one_observer_leaves_all_others(method: str) -> None:
+    """A call that was entered is left, in whichever order the observers came."""
+    functions = SimpleNamespace(function=function)
+    observers = Observer(), Interrupted(method), Observer()
+    patches = [wrap(resolve(functions, "function"), one) for one in observers]
+    with pytest.raises(KeyboardInterrupt):
+        functions.function()
+    assert [call.depth for one in observers for call in one.calls] == [0] * len(observers[0].calls + observers[2].calls)
+    for patch in reversed(patches):
+        patch.undo()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import starmap
 from logging import ERROR, WARNING
 from typing import Any
 
@@ -89,11 +90,11 @@ class InstalledTarget:
 
     def _earlier(self) -> InstalledTarget | None:
         """Return the earlier target of this kind that observes the same function, if there is one."""
-        identities = [patch.identity for patch, _ in self._patches]
+        functions = [(patch.identity, receiver) for patch, receiver in self._patches]
         for other in self._others:
             if other is self:
                 break
-            if other.target.kind == self.target.kind and any(map(other.observes, identities)):
+            if other.target.kind == self.target.kind and any(starmap(other.observes, functions)):
                 return other
         return None
 
@@ -231,9 +232,11 @@ class InstalledTarget:
         """A description of the calls that cannot be observed; an empty string if all can."""
         return "; ".join(dict.fromkeys(limit for patch, _ in self._patches for limit in patch.limits))
 
-    def observes(self, identity: object) -> bool:
-        """Return whether the target observes the function with this identity."""
-        return identity is not None and any(patch.identity is identity for patch, _ in self._patches)
+    def observes(self, identity: object, receiver: object) -> bool:
+        """Return whether the target observes the function with this identity in calls on the same receiver."""
+        return identity is not None and any(
+            patch.identity is identity and _have_calls_in_common(receiver, own) for patch, own in self._patches
+        )
 
     def _warn_without_action(self, compiled: CompiledTarget) -> None:
         is_by_action = self._components.settings.sampler == "actions"
@@ -247,6 +250,13 @@ class InstalledTarget:
     def _mark_wrong(self, reason: str) -> None:
         if self._state != ACTIVE:
             self._state, self._reason = WRONG, reason
+
+
+def _have_calls_in_common(receiver: object, other: object) -> bool:
+    """Return whether calls that one receiver gets may be calls on another one; ``None`` stands for every receiver."""
+    if isinstance(receiver, type) and isinstance(other, type):
+        return issubclass(receiver, other) or issubclass(other, receiver)
+    return receiver is None or other is None or receiver is other
 
 
 class _Reporting(Guard):

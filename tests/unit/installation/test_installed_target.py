@@ -490,3 +490,27 @@ def test_every_field_is_checked(recorder: Recorder, load_module: LoadModule) -> 
     name = load_module(EMPTY).__name__
     recorder.instrument(auth_targets=[AuthTarget(f"{name}:verify", id=str, name="args.user")])
     assert statuses() == [("wrong", "field 'name' reads a parameter 'user', which it does not have")]
+
+
+def test_targets_of_an_inherited_method_are_earlier_only_for_the_same_objects(
+    recorder: Recorder, modules: Modules
+) -> None:
+    """Classes that share a method of their base share no calls, but the base and its subclasses do."""
+    shop = modules.load("""
+        class Model:
+            def save(self, additional_fields=None): ...
+
+        class Audit(Model): ...
+
+        class Journal(Model): ...
+
+        class Archive(Audit): ...
+    """)
+    names = ("Audit", "Journal", "Archive", "Model")
+    recorder.instrument(audit_targets=[f"{shop.__name__}:{name}.save" for name in names])
+    reasons = [status.reason for status in KeyAuditInstrumentor().status()]
+    earlier = f"every call of it is observed; {shop.__name__}:Audit.save, which names the same function, comes first"
+    assert reasons == ["every call of it is observed"] * 2 + [earlier] * 2
+    for name in names:
+        getattr(shop, name)().save()
+    assert [status.calls for status in KeyAuditInstrumentor().status()] == [2, 1, 0, 1]

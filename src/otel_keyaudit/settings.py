@@ -107,7 +107,7 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
     settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
     if settings.request_field == settings.subject_field:
         name, other = _colliding(given)
-        raise _wrong(name, settings.request_field, f"another name than that of {other!r}")
+        raise _wrong(name, settings.request_field, f"a name that {other!r} does not have")
     for target in settings.targets:
         for name, reference in target.functions.items():
             _check_reference(target, name, reference, deferred=deferred)
@@ -154,12 +154,12 @@ def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
     else:
         raise _wrong(name, value, allowed)
     if "" in elements:
-        raise _wrong(name, value, f"{allowed}, none of them empty")
+        raise _wrong(name, value, f"{allowed}, without empty elements")
     return elements
 
 
 def _strings(name: str, value: object) -> tuple[str, ...]:
-    allowed = "a list of strings, or one string with commas between"
+    allowed = "a list of strings, or one comma-separated string"
     elements = _items(name, value, allowed)
     if not all(isinstance(element, str) for element in elements):
         raise _wrong(name, value, allowed)

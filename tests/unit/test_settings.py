@@ -28,6 +28,7 @@ OPTIONS = [
     "request_field", "subject_field", "scope_catalog", "audit_spans", "max_items", "events", "strict",
 ]  # fmt: skip
 KINDS = [AuthTarget, AuditTarget, AuthzTarget, SubjectTarget]
+NOT_EMPTY = "without empty elements"
 TARGETS = "or of strings package.module:name?field=expression"
 
 
@@ -136,9 +137,9 @@ def test_empty_variables_are_unset(empty: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("auth_targets", "m:f,,m:g", "none of them empty"),
-        ("auth_targets", "m:f,", "none of them empty"),
-        ("auth_targets", ["m:f", " "], "none of them empty"),
+        ("auth_targets", "m:f,,m:g", "without empty elements"),
+        ("auth_targets", "m:f,", "without empty elements"),
+        ("auth_targets", ["m:f", " "], "without empty elements"),
         ("auth_targets", 5, "a list of AuthTarget or of strings"),
         ("auth_targets", {"m:f": 1}, "a list of AuthTarget or of strings"),
         ("auth_targets", [5], "a list of AuthTarget or of strings"),
@@ -154,7 +155,7 @@ def test_empty_variables_are_unset(empty: str) -> None:
         ("request_field", 5, "a string"),
         ("events", "denial", "denials, audits, usage; did you mean 'denials'?"),
         ("events", [5], "a list of strings"),
-        ("subject_field", "request_api_key", "another name"),
+        ("subject_field", "request_api_key", "a name that"),
         ("scope_catalog", 5, "the path of a JSON file"),
         ("scope_catalog", "no/such/file.json", "a scope catalog in JSON"),
         ("audit_spans", "yes", "true or false"),
@@ -202,13 +203,13 @@ def test_empty_patterns_are_wrong(argument: object) -> None:
     [
         (
             {"auth_targets": ","},
-            f"option 'auth_targets' has the value ','; allowed is a list of AuthTarget {TARGETS}, none of them empty",
+            f"option 'auth_targets' has the value ','; allowed is a list of AuthTarget {TARGETS}, {NOT_EMPTY}",
         ),
         (
             {"sampler_arg": ["a", 1]},
             (
                 "option 'sampler_arg' has the value ['a', 1]; "
-                "allowed is a list of strings, or one string with commas between"
+                "allowed is a list of strings, or one comma-separated string"
             ),
         ),
         ({"request_field": " "}, "option 'request_field' has the value ' '; allowed is a string that is not empty"),
@@ -247,7 +248,7 @@ def test_unknown_option_gets_the_nearest_name(name: str, nearest: str | None) ->
 )
 def test_the_field_that_was_set_is_blamed(options: dict[str, str], blamed: str, other: str) -> None:
     """The user did not set the other field."""
-    with pytest.raises(ConfigurationError, match=f"^option '{blamed}' .* another name than that of '{other}'$"):
+    with pytest.raises(ConfigurationError, match=f"^option '{blamed}' .* a name that '{other}' does not have$"):
         resolve(options, {})
 
 

@@ -35,8 +35,8 @@ def check(target: Target, found: ResolvedCallable) -> None:
     """
     if found.is_memoized and isinstance(target, AuditTarget) and target.changes_arguments:
         raise WrongTargetError(
-            "it caches results by its arguments, which a changed row would not fit; name the function that it wraps, "
-            "without the cache"
+            "it caches results by its arguments, so a changed row would miss the cache; name the function inside the "
+            "cache"
         )
     reason = explain_mismatch(target, found.binding(), found.free_variables)
     if reason is not None:

@@ -266,7 +266,7 @@ _OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, Wrapper
 def _refuse_shared(function: Any) -> None:
     """Refuse a builtin of Python or a method of a compiled class, because all code of the process shares it."""
     if type(function) in _OF_COMPILED_CLASSES:
-        raise WrongTargetError(f"it is {function.__qualname__}, of a compiled class, which cannot be exchanged")
+        raise WrongTargetError(f"it is {function.__qualname__}, a method of a compiled class, which cannot be patched")
     if type(function) is BuiltinFunctionType and (function.__module__ or "").split(".")[0] in sys.stdlib_module_names:
         own = f"{function.__module__}.{function.__qualname__}"
         raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")

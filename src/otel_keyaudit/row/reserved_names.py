@@ -62,4 +62,4 @@ def free_name(name: str, *taken: Container[Any]) -> str:
         name += UNVERIFIED
         if not any(name in names for names in taken):
             return name
-    raise UnchangeableError("a mapping says that it has every name; its own names are unknown")
+    raise UnchangeableError("a mapping claims to have every name, so no name is free")

@@ -57,7 +57,7 @@ def assert_names_no_key(row: Any, *, member: str = "request_api_key") -> None:
         AssertionError: The row has the member.
     """
     if member in _fields_of(row):
-        raise AssertionError(f"{member} is there: {_fields_of(row)[member]!r}")
+        raise AssertionError(f"{member} is present: {_fields_of(row)[member]!r}")
 
 
 def _fields_of(row: Any) -> dict[str, Any]:

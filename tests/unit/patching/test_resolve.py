@@ -224,9 +224,9 @@ class Shouting(str):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("Shouting.upper", "it is str.upper, of a compiled class, which cannot be exchanged"),
-        ("Shouting.make", "it is dict.fromkeys, of a compiled class, which cannot be exchanged"),
-        ("Shouting.same", "it is str.__eq__, of a compiled class, which cannot be exchanged"),
+        ("Shouting.upper", "it is str.upper, a method of a compiled class, which cannot be patched"),
+        ("Shouting.make", "it is dict.fromkeys, a method of a compiled class, which cannot be patched"),
+        ("Shouting.same", "it is str.__eq__, a method of a compiled class, which cannot be patched"),
         ("Shouting.length", "it is Python's own builtins.len; name the function of the application that calls it"),
         ("equal", "it is Python's own _operator.eq; name the function of the application that calls it"),
     ],

@@ -119,7 +119,7 @@ def test_a_row_without_a_key(row: Any) -> None:
 @pytest.mark.parametrize("row", [NAMED, AMBIGUOUS, {"additional_fields": '{"request_api_key": {"id": "k_1"}}'}])
 def test_a_row_that_should_name_no_key(row: Any) -> None:
     """The assertion fails for one key and for several keys."""
-    with pytest.raises(AssertionError, match="request_api_key is there"):
+    with pytest.raises(AssertionError, match="request_api_key is present"):
         assert_names_no_key(row)
 
 

@@ -68,7 +68,7 @@ def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
         observations = read_observations(directory)
     findings = list(find(observations.targets, has_run=True, version=version("opentelemetry-instrumentation")))
     if not observations.targets:
-        detail = f"the command ended with status {status}, and no process of it loaded the library"
+        detail = f"the command ended with status {status}, and none of its processes loaded the library"
         remedy = "run it in the environment in which otel-keyaudit is installed, and read its output"
         findings.append(Finding(WRONG, None, detail, remedy))
     return observations, findings

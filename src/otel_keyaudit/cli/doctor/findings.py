@@ -22,13 +22,14 @@ NO_REQUEST: Final = "NoRequestError"
 REMEDIES: Final = {
     PENDING: "import the module in the process that serves requests, or correct its name in the target",
     WRONG: "correct the target as the reason says",
-    SILENT: "send a request that reaches the function; if it was sent, another function does the work: "
+    SILENT: "send a request that calls the function; if you did, the service uses another function: "
     "find it with `otel-keyaudit discover -- COMMAND`",
     OUTSIDE: "install the OpenTelemetry instrumentation of the framework, or put `with use_key(key):` around the work",
-    AMBIGUOUS: "give the target of the second key role=actor, or name only the function that authenticates the caller",
-    FAILED: "read the first warning of this target in the log: a place that cannot take the fields needs another "
-    "fields=, and work that outlives its request needs `with use_key(current_key()):`",
-    DEGRADED: "name where the value is, as in id=key_id, or leave the field out",
+    AMBIGUOUS: "add role=actor to the target of the second key, or name only the function that authenticates "
+    "the caller",
+    FAILED: "read the first warning of this target in the log: if the place cannot take the fields, name another with "
+    "fields=; put `with use_key(current_key()):` around work that outlives its request",
+    DEGRADED: "name the place of the value, as in id=key_id, or omit the field",
 }
 
 OLD_INSTRUMENTATION: Final = "0.62b"

@@ -178,7 +178,7 @@ def _check_members(prefix: str, content: Mapping[str, Any], allowed: Collection[
 
 def _condition(place: str, name: str, elements: object) -> Callable[[AuditEvent], bool]:
     if not isinstance(elements, list) or not elements or not all(isinstance(one, str) and one for one in elements):
-        raise _wrong(place, elements, "a list of at least one string, none of them empty")
+        raise _wrong(place, elements, "a list of at least one string, without empty strings")
     if name in _WORDS:
         for position, word in enumerate(elements):
             _check_word(f"{place}[{position}]", word, _WORDS[name])

@@ -150,9 +150,9 @@ def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *,
         ConfigurationError: There is no such sampler, or its argument is missing, superfluous or invalid.
     """
     if sampler == "actions":
-        return _actions(_patterns(sampler_arg, "with sampler 'actions' are glob patterns with commas between them"))
+        return _actions(_patterns(sampler_arg, "with sampler 'actions' are comma-separated glob patterns"))
     if sampler == "on_change":
-        allowed = "with sampler 'on_change' are glob patterns with commas between them, or no argument"
+        allowed = "with sampler 'on_change' are comma-separated glob patterns, or no argument"
         return _on_change(() if sampler_arg is None else _patterns(sampler_arg, allowed))
     if sampler == "rules":
         return _rules(sampler_arg)
@@ -193,7 +193,7 @@ def _patterns(sampler_arg: ArgumentOption | None, allowed: str) -> Sequence[str]
         raise _wrong_argument(sampler_arg, allowed)
     patterns = [element.strip() for element in elements]
     if not patterns or not all(patterns):
-        raise _wrong_argument(sampler_arg, f"{allowed}, none of them empty")
+        raise _wrong_argument(sampler_arg, f"{allowed}, without empty elements")
     return patterns
 
 

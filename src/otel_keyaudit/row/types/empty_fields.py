@@ -55,8 +55,8 @@ class EmptyFields:
             return found
         if self._last is None and found == UNKNOWN:
             raise UnchangeableError(
-                f"the additional fields are None, and the type of the column {name or self._parameter!r} does not tell "
-                "what it takes; add fields_as=text or fields_as=dict to the target"
+                f"the additional fields are None, and the type of the column {name or self._parameter!r} does not "
+                "determine their kind; add fields_as=text or fields_as=dict to the target"
             )
         return self._last or "dict"
 

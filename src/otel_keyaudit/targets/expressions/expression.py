@@ -155,7 +155,9 @@ def parse(text: str, *, emitted: bool, is_default: bool = False) -> Expression |
     if _REFERENCE.fullmatch(text.strip()):
         return _reference(text.strip(), emitted=emitted)
     if _WRONG_ESCAPE.search(text):
-        raise ConfigurationError(f"expression {shown(text)} has a '%' that no two hex digits follow; write %25 for it")
+        raise ConfigurationError(
+            f"expression {shown(text)} has a '%' without two hex digits after it; write %25 for it"
+        )
     paths, position = [], 0
     while True:
         path, position = _parse_path(text, position)
@@ -216,7 +218,7 @@ def decode(text: str, part: str) -> str:
         ConfigurationError: The bytes are not UTF-8, or a ``%`` is not followed by two hex digits.
     """
     if _WRONG_ESCAPE.search(part):
-        raise ConfigurationError(f"{shown(text)} has a '%' that no two hex digits follow; write %25 for it")
+        raise ConfigurationError(f"{shown(text)} has a '%' without two hex digits after it; write %25 for it")
     try:
         return unquote_to_bytes(part).decode() if "%" in part else part
     except UnicodeDecodeError:

@@ -148,14 +148,14 @@ def _ts(name: str, argument: str | None) -> Filter:
             raise UnreadableError(f"filter ts takes a number, not {type(value).__name__}")
         with expected(OverflowError, ValueError):
             return _EPOCH + timedelta(**{unit: value})
-        raise UnreadableError(f"filter ts takes {unit} since 1970, and there is no such time")
+        raise UnreadableError(f"filter ts takes {unit} since 1970 within the years 1 to 9999")
 
     return Filter(name, argument, convert, maps=True)
 
 
 def _if(name: str, argument: str | None) -> Filter:
     if not argument:
-        raise ValueError("takes a value, or two with a comma between")
+        raise ValueError("takes a value, or two separated by a comma")
     yes, comma, no = argument.partition(",")
     otherwise = no.strip() if comma else None
     return Filter(name, argument, lambda value: yes.strip() if value else otherwise, of_none=True, maps=True)

@@ -188,7 +188,7 @@ def _several_scopes(fields: Fields, snapshot: ApiKey | None) -> list[str]:
     split = "split:%2C" if "," in scope else "split" if len(scope.split()) > 1 else None
     if split is None:
         return []
-    return [f"its scopes are one string that holds several; write scopes={source.text}|{split} to separate them"]
+    return [f"its scopes are one string that contains several; write scopes={source.text}|{split} to separate them"]
 
 
 def is_relative(source: Source | None) -> bool:

@@ -17,7 +17,7 @@ EVENT = AuditEvent(
     "create", "workspace", "3f1c", "ok", KEY, None, (Decision(("a:b",), "granted", "scope", ("a:*",)),), "u_1"
 )
 CONDITIONS = "name, detail, actions, resources, keys, owners, scopes, on_behalf_of, outcomes, decisions"
-STRINGS = "a list of at least one string, none of them empty"
+STRINGS = "a list of at least one string, without empty strings"
 
 
 def rules(*content: dict[str, Any]) -> Rules:

@@ -193,8 +193,8 @@ def test_other_results_are_refused(detail: object) -> None:
 
 
 NAMES = "allowed are always_full, always_minimal, actions, on_change, rules, module:name"
-ALLOWED_PATTERNS = "allowed with sampler 'actions' are glob patterns with commas between them"
-ALLOWED_ON_CHANGE = "allowed with sampler 'on_change' are glob patterns with commas between them, or no argument"
+ALLOWED_PATTERNS = "allowed with sampler 'actions' are comma-separated glob patterns"
+ALLOWED_ON_CHANGE = "allowed with sampler 'on_change' are comma-separated glob patterns, or no argument"
 ALLOWED_PATH = "allowed with sampler 'rules' is the path of a JSON file"
 TAKES_NONE = "takes none; allowed is an argument with sampler 'actions', 'on_change' or 'rules'"
 
@@ -219,12 +219,12 @@ class Unnamed:
         ("m:f:g", None, f"option 'sampler' has the value 'm:f:g'; {NAMES}"),
         ("actions", None, f"option 'sampler_arg' has the value None; {ALLOWED_PATTERNS}"),
         ("actions", 5, f"option 'sampler_arg' has the value 5; {ALLOWED_PATTERNS}"),
-        ("actions", [], f"option 'sampler_arg' has the value []; {ALLOWED_PATTERNS}, none of them empty"),
-        ("actions", "a,,b", f"option 'sampler_arg' has the value 'a,,b'; {ALLOWED_PATTERNS}, none of them empty"),
+        ("actions", [], f"option 'sampler_arg' has the value []; {ALLOWED_PATTERNS}, without empty elements"),
+        ("actions", "a,,b", f"option 'sampler_arg' has the value 'a,,b'; {ALLOWED_PATTERNS}, without empty elements"),
         (
             "on_change",
             " ",
-            f"option 'sampler_arg' has the value ' '; {ALLOWED_ON_CHANGE}, none of them empty",
+            f"option 'sampler_arg' has the value ' '; {ALLOWED_ON_CHANGE}, without empty elements",
         ),
         ("rules", None, f"option 'sampler_arg' has the value None; {ALLOWED_PATH}"),
         ("rules", ["a", "b"], f"option 'sampler_arg' has the value ['a', 'b']; {ALLOWED_PATH}"),

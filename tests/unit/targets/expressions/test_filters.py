@@ -243,7 +243,7 @@ KNOWN = "acts, head, if, is, keys, local, prefix, sha256, split, str, strs, tail
         ("head:0", "expression 'a|head:0': filter 'head' takes a number from 1 to 1000000, not '0'"),
         ("tail", "expression 'a|tail': filter 'tail' takes a number from 1 to 1000000, not None"),
         ("ts:s", "expression 'a|ts:s': filter 'ts' takes no argument or 'ms', not 's'"),
-        ("if", "expression 'a|if': filter 'if' takes a value, or two with a comma between, not None"),
+        ("if", "expression 'a|if': filter 'if' takes a value, or two separated by a comma, not None"),
         ("is:", "expression 'a|is:': filter 'is' takes a glob pattern, not ''"),
         ("prefix", "expression 'a|prefix': filter 'prefix' takes a string, not None"),
     ],
@@ -261,8 +261,8 @@ def test_a_wrong_filter_is_explained(text: str, message: str) -> None:
         ("keys", 5, "filter keys takes a mapping, not int"),
         ("strs", "text", "filter strs takes a list, not str"),
         ("ts", "soon", "filter ts takes a number, not str"),
-        ("ts", 10**18, "filter ts takes seconds since 1970, and there is no such time"),
-        ("ts:ms", 10**18, "filter ts takes milliseconds since 1970, and there is no such time"),
+        ("ts", 10**18, "filter ts takes seconds since 1970 within the years 1 to 9999"),
+        ("ts:ms", 10**18, "filter ts takes milliseconds since 1970 within the years 1 to 9999"),
     ],
 )
 def test_a_refused_value_is_explained_by_its_kind(text: str, value: object, message: str) -> None:

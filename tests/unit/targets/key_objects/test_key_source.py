@@ -226,7 +226,7 @@ def test_several_scopes_in_one_string_are_named_with_the_filter(
     key = Custom(name="n", allow_list=[], scopes=scopes, permissions=scopes)
     options: dict[str, Any] = {} if source is None else {"scopes": source}
     (line,) = notices(caplog, key, **options)
-    assert line.startswith("keyaudit: shop:verify: its scopes are one string that holds several; write ")
+    assert line.startswith("keyaudit: shop:verify: its scopes are one string that contains several; write ")
     assert advice in line
     assert "a:read" not in line
 

@@ -39,7 +39,7 @@ def read_source(source: str, query: str | None, request_field: str) -> Iterator[
         scheme = url.group(1).lower()
         if scheme not in _POSTGRESQL:
             allowed = "allowed are files, - and postgresql://"
-            raise SourceError(f"{shown(f'{scheme}://')} is no source; {allowed}{hint(scheme, _POSTGRESQL)}")
+            raise SourceError(f"{shown(f'{scheme}://')} is not a source; {allowed}{hint(scheme, _POSTGRESQL)}")
         yield from read_postgresql(source, query)
     elif source == STDIN:
         yield from _read_file(sys.stdin.buffer, "standard input", request_field)

@@ -188,14 +188,14 @@ def _proposal(key: KeyUse) -> Element | None:
     if {scope.scope for scope in key.scopes} == set(key.proposal):
         return None
     entries = [tag("code", entry) for entry in key.proposal] or [tag("em", "no scope")]
-    return tag("p", tag("strong", "Enough would be"), " ", *_spaced(entries), class_="proposal")
+    return tag("p", tag("strong", "Proposal:"), " ", *_spaced(entries), class_="proposal")
 
 
 def _not_observable(report: Report) -> Element | None:
     if not report.not_observable:
         return None
     chips = [tag("span", permission, class_="chip not_observable") for permission in report.not_observable]
-    why = "No key was seen to need these permissions. The input may not show their use, so they are not called unused."
+    why = "No key was seen to need these permissions. The input may not show their use, so they do not count as unused."
     return tag("section", tag("h2", "Not observable"), tag("p", why), tag("p", *_spaced(chips)))
 
 

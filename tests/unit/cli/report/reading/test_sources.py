@@ -203,7 +203,7 @@ def test_query_needs_a_database(tmp_path: Path) -> None:
 def test_other_databases_are_refused() -> None:
     """The line names the nearest scheme."""
     assert "did you mean 'postgresql'?" in wrong("postgresq://host/db")
-    assert "'mysql://' is no source" in wrong("mysql://host/db")
+    assert "'mysql://' is not a source" in wrong("mysql://host/db")
 
 
 def test_password_of_a_database_is_never_shown() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from otel_keyaudit.presets import _registry
@@ -50,6 +50,27 @@ def preset_paths() -> dict[str, list[str]]:
             for target in preset.installed_targets():
                 found.setdefault(target.path, []).append(name)
     return found
+
+
+def fitting_presets(
+    records: Iterable[dict[str, Any]], candidates: Iterable[Candidate], paths: Mapping[str, list[str]]
+) -> list[str]:
+    """Return the presets for the libraries that the service uses.
+
+    They know the class of a key that was returned, or the model of a row that was written. If no function that
+    authenticates was found, those with a function that was called fit, too.
+    """
+    records = list(records)
+    classes = {name for record in records for found in record["auth"] for name in found["classes"]}
+    packages = {package.replace("_", "") for record in records for package in record["packages"]}
+    called = {name for record in records for path in record["called"] for name in paths[path]}
+    has_auth = any(candidate.kind == "auth" for candidate in candidates)
+    found = set() if has_auth else called
+    for name in {name for names in paths.values() for name in names}:
+        key_types = _registry.preset(name).key_types
+        if (name in called and classes & key_types.keys()) or name.replace("-", "") in packages:
+            found.add(name)
+    return sorted(found)
 
 
 def _auth(found: dict[str, Any]) -> Candidate:

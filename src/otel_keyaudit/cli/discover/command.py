@@ -9,14 +9,13 @@ from typing import Any
 import click
 
 from otel_keyaudit.cli.child import records, run_instrumented
-from otel_keyaudit.cli.discover.candidates import preset_paths, rank
+from otel_keyaudit.cli.discover.candidates import fitting_presets, preset_paths, rank
 from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
 from otel_keyaudit.cli.discover.watching.packages import PACKAGES, named_packages
 from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.recorder import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
-from otel_keyaudit.presets import _registry
 
 
 @click.command(
@@ -39,20 +38,13 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
         packages = {PACKAGES: ",".join(named_packages(command))}
         status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", packages)
         seen = list(read_records(directory))
-    found = Discovery(rank(seen), _called_presets(seen, paths), _remark(seen, status))
+    candidates = rank(seen)
+    found = Discovery(candidates, fitting_presets(seen, candidates, paths), _remark(seen, status))
     if is_json:
         print_json(as_document(found))
     else:
         print_discovery(found)
     sys.exit(0 if found.candidates or found.presets else 1)
-
-
-def _called_presets(seen: list[dict[str, Any]], paths: dict[str, list[str]]) -> list[str]:
-    """Return the presets with a function that was called; one that knows classes of keys, only if one was seen."""
-    called = {path for record in seen for path in record["called"]}
-    classes = {name for record in seen for found in record["auth"] for name in found["classes"]}
-    names = {preset for path in called for preset in paths[path]}
-    return sorted(name for name in names if not (known := _registry.preset(name).key_types) or classes & known.keys())
 
 
 def _remark(seen: list[dict[str, Any]], status: int) -> str | None:

@@ -18,7 +18,7 @@ class Discovery(NamedTuple):
 
     Attributes:
         candidates: The likely targets.
-        presets: Presets with a function that was called.
+        presets: Presets for the libraries in use.
         remark: The reason why nothing can have been found, ``None`` if there is none.
     """
 
@@ -55,7 +55,7 @@ def print_discovery(found: Discovery) -> None:
         if shown:
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:
-        console.print(line(("presets with a function that was called", "bold")))
+        console.print(line(("presets for the libraries in use, in place of targets in them", "bold")))
         console.print(line(f"  {', '.join(found.presets)}"), soft_wrap=True)
         exports.append(f"export OTEL_PYTHON_KEYAUDIT_PRESETS={','.join(found.presets)}")
     if found.remark is not None:

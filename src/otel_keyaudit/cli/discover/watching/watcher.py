@@ -25,7 +25,7 @@ from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, places
 from otel_keyaudit.cli.discover.watching.packages import is_ignored
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_plain
-from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer
+from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
 from otel_keyaudit.cli.recorder import Recorder, directory_of_records
 
 _MAX_OPEN_CALLS: Final = 10_000
@@ -100,6 +100,7 @@ class Watcher(Recorder):
             "auth": [one.found for one in functions if one.found is not None],
             "audit": [one.audit for one in functions if one.audit is not None] + models,
             "called": list(self._called),
+            "packages": sorted({package for kind in list(self._models) for package in packages_of(kind)}),
         }
 
     def forked(self) -> None:

@@ -96,6 +96,12 @@ def describe_builder(function: Function, value: object) -> dict[str, Any] | None
     }
 
 
+def packages_of(model: type) -> set[str]:
+    """Return the packages of a model's class and of its bases, if it is a model of SQLAlchemy or Django."""
+    is_model = hasattr(model, "__mapper__") or hasattr(model, "_meta")
+    return {base.__module__.partition(".")[0] for base in model.__mro__[:-1]} if is_model else set()
+
+
 def describe_model(kind: type) -> dict[str, Any] | None:
     """Return the description of a model of SQLAlchemy or Django whose rows are an audit log."""
     is_sqlalchemy, is_django = hasattr(kind, "__mapper__"), hasattr(kind, "_meta") and hasattr(kind, "_save_table")

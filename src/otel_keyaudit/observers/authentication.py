@@ -134,6 +134,7 @@ class AuthenticationCall(ObservedCall):
     _reason = ""
     _request: RequestState | None = None
     _key: ApiKey | None = None
+    _recorded: ApiKey | None = None
     _delegation: Delegation = NO_DELEGATION
     _presented: Credentials = ()
 
@@ -169,8 +170,10 @@ class AuthenticationCall(ObservedCall):
 
     def _conclude(self) -> None:
         if not self._has_ended:
-            if self._verdict is None:  # else the key was read, and used, before the end
+            if self._verdict is None:
                 self.run(_CONCLUSION, self)
+            elif self.exc is None:  # the key was read, and used, before the end; the call may have stored another one
+                self.read_early()
             self._end()
 
     def _end(self) -> None:
@@ -186,13 +189,14 @@ class AuthenticationCall(ObservedCall):
 
     def read_early(self) -> None:
         """Accept the key that the call has stored so far, because it is needed now; without one, wait for the end."""
-        if self._has_ended or self._is_reading or self._verdict is not None:
+        if self._has_ended or self._is_reading:
             return
         self._is_reading = True
         found = quietly(self.target.key, self, None)  # type: ignore[arg-type]
-        if found is not None and found is not False and quietly(self._is_early_key, found):
+        is_new = found is not None and found is not False and found is not self._key_object
+        if is_new and quietly(self._is_early_key, found):
             self._key_object = found
-            self.run(_CONCLUSION, self)
+            self.run(_CONCLUSION if self._verdict is None else _CHANGE, self)
         self._is_reading = False
 
     def _is_early_key(self, key: Any) -> bool:
@@ -248,6 +252,11 @@ class AuthenticationCall(ObservedCall):
         elif self._verdict is names.DENIED:
             self._record_denial()
 
+    def record_change(self) -> None:
+        """Record another key that the call has stored in place of the one before."""
+        if self._key is not None and self._key != self._recorded:
+            self.record()
+
     # Details
 
     def _present(self, request: RequestState) -> Credentials:
@@ -266,7 +275,8 @@ class AuthenticationCall(ObservedCall):
         target.known_class = ref(kind)
 
     def _record_acceptance(self) -> None:
-        target, request, key = self.target, self._request, self._key
+        target, request = self.target, self._request
+        key = self._recorded = self._key
         target.accepted.increment()
         if request is None:
             self._warn_of_no_request()
@@ -357,4 +367,9 @@ _CONCLUSION = (
     (STAGE_AUTHENTICATION, AuthenticationCall.judge),
     (STAGE_AUTHENTICATION, AuthenticationCall.read_key),
     (STAGE_TELEMETRY, AuthenticationCall.record),
+)
+
+_CHANGE = (
+    (STAGE_AUTHENTICATION, AuthenticationCall.read_key),
+    (STAGE_TELEMETRY, AuthenticationCall.record_change),
 )

@@ -183,3 +183,24 @@ def test_nested_authentication_of_the_same_key(recorder: Recorder, app: Any) -> 
     with recorder.request():
         row = asyncio.run(app.Middleware().dispatch(asgi(app.Key(1)), endpoint))
     assert row["request_api_key"]["id"] == "1"
+
+
+@pytest.mark.parametrize(("second", "is_ambiguous"), [("k_1", False), ("k_2", True)])
+@pytest.mark.parametrize("is_used", [True, False])
+def test_key_that_is_replaced_during_the_call(
+    recorder: Recorder, app: Any, second: str, is_ambiguous: bool, is_used: bool
+) -> None:
+    """After the first was used, the application stores another one: used again, or left until the end of the call."""
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")
+
+    async def endpoint(request: Any) -> list[Any]:
+        rows = [app.record("first"), app.record("first")]
+        request.state.api_key = app.Key(second)
+        return rows + ([app.record("second")] if is_used else [])
+
+    with recorder.request():
+        rows = asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint))
+        rows.append(app.record("after"))
+    assert [row["request_api_key"].get("id") for row in rows[:2]] == ["k_1", "k_1"]
+    assert ["ambiguous" in row["request_api_key"] for row in rows[2:]] == [is_ambiguous] * len(rows[2:])
+    assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1 + is_ambiguous

@@ -35,6 +35,14 @@ def server_spans(recorder: Recorder) -> list[dict[str, Any]]:
     return [keyaudit_attributes(span) for span in spans]
 
 
+def assert_requests_are_recorded(
+    server: AbstractContextManager[str], path: str, recorder: Recorder, credential: Credential
+) -> None:
+    """Send an allowed, a denied and an anonymous request, and assert their rows and spans."""
+    answers = requests(server, path, credential.allowed, credential.denied, {})
+    assert_key_is_recorded(recorder, credential, answers)
+
+
 def assert_key_is_recorded(recorder: Recorder, credential: Credential, answers: list[int]) -> None:
     """Assert the rows and spans of an allowed, a denied and an anonymous request.
 

@@ -11,7 +11,7 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, bearer, fingerprint
-from presets.requests import assert_key_is_recorded, requests
+from presets.requests import assert_requests_are_recorded
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -94,9 +94,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     keyaudit_recorder.instrument(presets=name, audit_targets=["presets.apps.fastapi_app:record"])
 
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
-    answers = requests(server, name, credential.allowed, credential.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)
+    assert_requests_are_recorded(server, name, keyaudit_recorder, credential)
 
 
 def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> None:
@@ -112,6 +110,4 @@ def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> No
     )
 
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
-    answers = requests(server, "own", credential.allowed, credential.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)
+    assert_requests_are_recorded(server, "own", keyaudit_recorder, credential)

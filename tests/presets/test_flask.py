@@ -9,7 +9,7 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, Credential, authorization, bearer
-from presets.requests import assert_key_is_recorded, requests
+from presets.requests import assert_requests_are_recorded
 from presets.serving import serving_wsgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -52,6 +52,4 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     keyaudit_recorder.instrument(presets=name, audit_targets=["presets.apps.flask_app:record"])
 
     server = serving_wsgi(flask_app.app, keyaudit_recorder)
-    answers = requests(server, name, credential.allowed, credential.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)
+    assert_requests_are_recorded(server, name, keyaudit_recorder, credential)

@@ -10,7 +10,7 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, bearer
-from presets.requests import assert_key_is_recorded, requests
+from presets.requests import assert_requests_are_recorded, requests
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -75,9 +75,7 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     keyaudit_recorder.instrument(presets=name, audit_targets=[RECORD])
 
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
-    answers = requests(server, name, credential.allowed, credential.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)
+    assert_requests_are_recorded(server, name, keyaudit_recorder, credential)
 
 
 @pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
@@ -104,7 +102,5 @@ def test_the_general_preset_knows_the_tokens_of_the_library(keyaudit_recorder: R
     keyaudit_recorder.instrument(presets="litestar", audit_targets=[RECORD])
 
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
-    answers = requests(server, "litestar-jwt", credential.allowed, credential.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)
+    assert_requests_are_recorded(server, "litestar-jwt", keyaudit_recorder, credential)
     assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 1}

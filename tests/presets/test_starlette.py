@@ -10,7 +10,7 @@ import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import Credential
-from presets.requests import assert_key_is_recorded, requests, server_spans
+from presets.requests import assert_requests_are_recorded, requests, server_spans
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -39,9 +39,7 @@ def test_the_key_is_on_the_row_and_on_the_span(starlette_app: Any, keyaudit_reco
     keyaudit_recorder.instrument(presets="starlette", audit_targets=[RECORD])
 
     server = serving_asgi(starlette_app.app, keyaudit_recorder)
-    answers = requests(server, "starlette", CREDENTIAL.allowed, CREDENTIAL.denied, {})
-
-    assert_key_is_recorded(keyaudit_recorder, CREDENTIAL, answers)
+    assert_requests_are_recorded(server, "starlette", keyaudit_recorder, CREDENTIAL)
 
 
 def test_an_application_that_has_answered_requests_is_reached(starlette_app: Any, keyaudit_recorder: Recorder) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, Credential
-from presets.requests import assert_key_is_recorded, requests
+from presets.requests import assert_requests_are_recorded
 from presets.serving import Quiet, serving_wsgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -35,9 +35,7 @@ def test_the_key_is_on_the_row_and_on_the_span(keyaudit_recorder: Recorder) -> N
         thread.start()
         try:
             app = unkey_app.application(f"http://127.0.0.1:{service.server_port}")
-            answers = requests(serving_wsgi(app, keyaudit_recorder), "", credential.allowed, credential.denied, {})
+            assert_requests_are_recorded(serving_wsgi(app, keyaudit_recorder), "", keyaudit_recorder, credential)
         finally:
             service.shutdown()
             thread.join()
-
-    assert_key_is_recorded(keyaudit_recorder, credential, answers)

@@ -1,4 +1,4 @@
-"""Find the credential that a request presents, and the arguments that hold it."""
+"""Find the credential that a request presents, and the arguments that contain it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from otel_keyaudit.cli.discover.watching.values import attributes, few_attribute
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 _MIN_LENGTH: Final = 4
-"""Characters of the shortest credential; shorter strings are found in many values by chance."""
+"""Minimum length of a credential in characters. Shorter strings are contained in many values by chance."""
 
 _PARAMETER = re.compile(r'\w+="?([^",=\s]+)')
-"""A parameter of a header, as in ``ApiKey key=..., v=1``."""
+"""A parameter of a header value, as in ``ApiKey key=..., v=1``."""
 
 _MAX_ELEMENTS: Final = 10
 _MAX_ITEMS: Final = 100
 
 _REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
-"""Ends of the names of classes whose objects hold the headers of a request."""
+"""Suffixes of the names of classes whose objects have the headers of a request."""
 
 _OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_request", "_message"})
-"""Attributes of such objects; a model of a request's body has none of them."""
+"""Attributes of such objects. A model of a request's body has none of them."""
 
 DIRECT: Final = 3
 """An argument is the credential, a string that contains it, or a small object around it."""
@@ -74,7 +74,7 @@ def _after_scheme(value: str) -> Iterator[str]:
 
 
 def _halves(encoded: str) -> list[str]:
-    """Return the password of a user, or the name where the password is too short to be the credential."""
+    """Return the password of ``Basic`` authentication, or the user name if the password is too short."""
     try:
         user, _, password = b64decode(encoded).decode("latin-1").partition(":")
     except ValueError:
@@ -83,7 +83,7 @@ def _halves(encoded: str) -> list[str]:
 
 
 def strength(value: object, credentials: Collection[str]) -> int:
-    """Return how an argument holds one of the credentials; 0 if it does not."""
+    """Return how directly an argument contains a credential: ``DIRECT``, ``INDIRECT``, or 0 if it contains none."""
     if is_direct(value, credentials):
         return DIRECT
     if type(value) is dict:
@@ -92,19 +92,19 @@ def strength(value: object, credentials: Collection[str]) -> int:
     if is_request(value) or type(value).__name__.endswith("Headers"):
         return INDIRECT
     if any(holds(element, credentials) for element in few_attributes(value)):
-        return DIRECT  # a wrapper such as SecretStr or HTTPAuthorizationCredentials, or an object made for this request
+        return DIRECT  # a wrapper such as SecretStr or HTTPAuthorizationCredentials, or an object of this request
     return 0
 
 
 def is_direct(value: object, credentials: Collection[str]) -> bool:
-    """Check for a credential, and for a short list or tuple with one."""
+    """Check whether a value contains a credential, or is a short list or tuple with such an element."""
     if isinstance(value, (list, tuple)):
         return len(value) <= _MAX_ELEMENTS and any(holds(element, credentials) for element in value)
     return holds(value, credentials)
 
 
 def holds(value: object, credentials: Collection[str]) -> bool:
-    """Check for a string or bytes that contain one of the credentials."""
+    """Check whether a value is a string or bytes with one of the credentials in it."""
     if isinstance(value, str):
         return any(credential in value for credential in credentials)
     if isinstance(value, (bytes, bytearray)):
@@ -113,7 +113,7 @@ def holds(value: object, credentials: Collection[str]) -> bool:
 
 
 def is_request(value: object) -> bool:
-    """Check for an object that holds the headers of a request."""
+    """Check whether an object has the headers of a request."""
     return type(value).__name__.endswith(_REQUESTS) and not _OF_REQUESTS.isdisjoint(attributes(value))
 
 

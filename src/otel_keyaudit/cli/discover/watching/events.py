@@ -1,4 +1,4 @@
-"""Deliver the calls of all functions: by ``sys.monitoring``, and before Python 3.12 by a profile function."""
+"""Report the calls of all functions with ``sys.monitoring``, before Python 3.12 with a profile function."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _NAME = "keyaudit-discover"
 
 
 class Observer(Protocol):
-    """Receives the events. A failure in it must not reach the application."""
+    """Receives the events. Its errors do not reach the application."""
 
     def watches(self, code: CodeType) -> bool:
-        """Return whether the calls of a function are of interest; the answer may change until ``refresh()``."""
+        """Return whether to report the calls of a function. If the answer changes, call ``refresh()``."""
 
     def called(self, frame: FrameType) -> None:
-        """A call begins."""
+        """Handle the begin of a call."""
 
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
-        """A call returns a value, or yields it and goes on."""
+        """Handle a returned value, or a yielded one if it is not the end of the call."""
 
     def raised(self, frame: FrameType) -> None:
-        """A call ends with an exception."""
+        """Handle the end of a call by an exception."""
 
 
 def watch(observer: Observer) -> None:
-    """Deliver the events of this process, in all threads, to an observer."""
+    """Report the events of all threads of this process to an observer."""
     if sys.version_info >= (3, 12):
         _Monitor(observer).begin()
     else:
@@ -42,7 +42,7 @@ def watch(observer: Observer) -> None:
 
 
 def refresh() -> None:
-    """Ask again which functions are of interest."""
+    """Ask the observer again about all functions."""
     if sys.version_info >= (3, 12):
         sys.monitoring.restart_events()
 
@@ -69,7 +69,7 @@ class _Profile:
 if sys.version_info >= (3, 12):
 
     class _Monitor:
-        """Functions that are of no interest are asked for once, so that they cost nothing afterwards."""
+        """Disables the events of functions that the observer does not watch, so that their calls cost nothing."""
 
         def __init__(self, observer: Observer) -> None:
             self._observer = observer
@@ -88,7 +88,7 @@ if sys.version_info >= (3, 12):
                 monitoring.register_callback(tool, event, callback)
             monitoring.set_events(tool, events.PY_START | events.PY_RETURN | events.PY_YIELD | events.PY_UNWIND)
 
-        # the frame of the function is the caller of the callback
+        # the caller of the callback is the frame of the function
         def _start(self, code: CodeType, _: int) -> Any:
             if not self._observer.watches(code):
                 return sys.monitoring.DISABLE

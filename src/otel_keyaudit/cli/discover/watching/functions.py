@@ -1,4 +1,4 @@
-"""The functions that are watched, with everything that is the same for all their calls."""
+"""The watched functions, with the data that all calls of a function share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from otel_keyaudit.cli.discover.watching.packages import is_library
 from otel_keyaudit.cli.discover.watching.words import audit_weight, auth_weight, is_container, is_parser
 
 SCOPES: Final = ("scope", "environ")
-"""Parameters of applications of ASGI and WSGI."""
+"""Parameter names of ASGI and WSGI applications."""
 
 _MAX_CALLS: Final = 1000
 _MAX_LIBRARY_CALLS: Final = 50
-"""Calls without a credential after which a function is not watched any longer."""
+"""Number of calls without a credential after which a function is no longer watched."""
 
 
 class Function:
-    """The parts of a function that are the same for all its calls.
+    """A watched function.
 
     Args:
         frame: A call of the function.
@@ -46,13 +46,13 @@ class Function:
         self.audit: dict[str, Any] | None = None
 
     def is_idle(self, is_holder: bool) -> bool:
-        """Count a call; return whether the function has been called often enough to be of no interest."""
+        """Count a call, and return whether the function was called so often without a credential that it is ignored."""
         self._calls = 0 if is_holder else self._calls + 1
         return self._calls > (_MAX_LIBRARY_CALLS if self.is_library else _MAX_CALLS) and self.audit is None
 
     @property
     def package(self) -> str:
-        """Return the name of the top-level package."""
+        """The name of the top-level package."""
         return "" if self.path is None else self.path.partition(":")[0].partition(".")[0]
 
     def keep(self, found: dict[str, Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Describe functions that return or store a key: their path and score, and the names and types of the key's members."""
+"""Describe functions that return or store a key: path, score, and the names and types of the key's members."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from otel_keyaudit.cli.discover.watching.words import (
 from otel_keyaudit.targets.expressions.secret_names import is_secret
 
 Place = tuple[str, Any, int]
-"""The expression of an object that can be a key, the object, and points that are taken off."""
+"""The expression of an object that may be a key, the object, and the points that are subtracted."""
 
 _POINTS: Final[Mapping[int, int]] = {DIRECT: 30, LOCAL: 26, INDIRECT: 10}
 _LIBRARY: Final = 20
@@ -45,7 +45,7 @@ _MIN_EVIDENCE: Final = 4
 
 
 def places(value: object, root: str = "return") -> Iterator[Place]:
-    """Yield the objects in a result that can be a key."""
+    """Yield the objects in a result that may be a key."""
     if type(value) is tuple:
         for position, element in enumerate(value[:3]):
             if not is_plain(element):
@@ -61,14 +61,14 @@ def places(value: object, root: str = "return") -> Iterator[Place]:
 def describe_key(
     function: Function, found: Iterable[Place], strength: int, credentials: Collection[str], *, is_outer: bool
 ) -> dict[str, Any] | None:
-    """Return the description of the likeliest key.
+    """Describe the most likely key.
 
     Args:
         function: The function.
-        found: The objects that can be a key.
-        strength: How the function holds the credential.
+        found: The objects that may be a key.
+        strength: ``DIRECT``, ``LOCAL`` or ``INDIRECT``: how directly the function has the credential.
         credentials: The credentials of the requests.
-        is_outer: A function that this one called returned a key, too.
+        is_outer: Whether a function that this one called also returned a key.
     """
     found = list(found)
     described = (_key(function, place, strength, credentials, _OUTER * is_outer) for place in found)
@@ -79,7 +79,7 @@ def describe_key(
 
 
 def _add_scopes_beside(described: dict[str, Any], found: Iterable[Place]) -> None:
-    """Add the scopes of another element of a tuple, as of ``(AuthCredentials, user)``."""
+    """Add the scopes from another element of a tuple such as ``(AuthCredentials, user)``."""
     names = KEY_MEMBERS["scopes"]
     if first_of(names, described["members"]) is None:
         for source, value, _ in found:
@@ -109,7 +109,7 @@ def _key(
         return None
     fields = {"id": _id_expression(key_id, usable[key_id])}
     for field, names in KEY_MEMBERS.items():
-        # a member of another name that is empty may well be something else
+        # an empty member with another name is too weak a hint
         named = (name for name, one in usable.items() if name != key_id and (one is not None or name == field))
         name = first_of(names, named)
         if name is not None:
@@ -146,7 +146,7 @@ def _can_be_id(value: object) -> bool:
 
 
 def _is_secret(name: str, value: object, kind: type, credentials: Collection[str]) -> bool:
-    """Check for a member that is a secret, or the primary key of a Django model that is one."""
+    """Check whether a member is a secret, or the secret primary key of a Django model."""
     if name == "pk":
         name = str(getattr(getattr(getattr(kind, "_meta", None), "pk", None), "attname", name))
     return is_secret(name) or (value is not DECLARED and holds(value, credentials))
@@ -163,7 +163,7 @@ def _id_expression(name: str, value: object) -> str:
 
 
 def _list_expression(name: str, value: object) -> str:
-    """Return the expression of a list, as its shape needs it."""
+    """Return the expression of a list, according to its type."""
     if isinstance(value, str):
         separator = ":%2C" if "," in value else ""
         return f"{name}|split{separator}"

@@ -1,4 +1,4 @@
-"""Name a function by its target string, from the code that runs."""
+"""Derive the target string of a function from its running code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_DEPTH = 5
 
 
 def target_path(frame: FrameType) -> str | None:
-    """Return ``module:qualified.name`` of the function of a frame; ``None`` for code without a name."""
+    """Return the ``module:qualified.name`` of a frame's function; ``None`` if it has no name."""
     module = _module_name(frame.f_globals)
     code = frame.f_code
     name = getattr(code, "co_qualname", None) or _qualified_name(frame.f_globals, code)  # co_qualname is new in 3.11
@@ -21,7 +21,7 @@ def target_path(frame: FrameType) -> str | None:
 
 
 def _module_name(variables: dict[str, Any]) -> str | None:
-    """Return the importable name of a module, also of the one that was started."""
+    """Return the importable name of a module, also of the module that was started."""
     name = variables.get("__name__")
     if name != "__main__":
         return name
@@ -41,7 +41,7 @@ def _qualified_name(variables: dict[str, Any], code: CodeType) -> str | None:
 
 
 def _paths(value: Any, path: str, code: CodeType, depth: int) -> Iterator[str]:
-    """Yield the path of some code inside a function or a class."""
+    """Yield the path of a code object inside a function or a class."""
     if isinstance(value, (staticmethod, classmethod)):
         value = value.__func__
     value = getattr(value, "__wrapped__", value) if hasattr(value, "__code__") else value

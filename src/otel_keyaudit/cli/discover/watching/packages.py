@@ -1,4 +1,4 @@
-"""Tell the service's own code from its libraries."""
+"""Distinguish the service's own code from its libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES = "_OTEL_KEYAUDIT_PACKAGES"
-"""Environment variable with the packages that the command names."""
+"""Environment variable with the packages in the user's command."""
 
 _PATHS = sysconfig.get_paths()
 _INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+?)(?:\.py)?(?:[\\/]|$)")
@@ -21,11 +21,11 @@ _SERVERS: Final = frozenset({
     "celery", "daphne", "django", "fastapi", "fastapi_cli", "flask", "granian", "gunicorn", "hypercorn", "litestar",
     "python", "starlette", "uvicorn", "waitress", "werkzeug", "opentelemetry", "ddtrace", "newrelic", "uv", "poetry",
 })  # fmt: skip
-"""Commands and packages that serve an application and are not the application."""
+"""Commands and packages that run an application but do not belong to it."""
 
 
 def named_packages(command: Sequence[str]) -> list[str]:
-    """Return the packages that a command may name, as in ``uvicorn shop.main:app``, ``-m shop`` or a script of it."""
+    """Return the packages in a command: ``uvicorn shop.main:app``, ``-m shop``, or the package of a console script."""
     words = [match[1] for match in map(_MODULE.fullmatch, command[1:]) if match is not None]
     script = Path(command[0]).name
     words += [
@@ -35,14 +35,14 @@ def named_packages(command: Sequence[str]) -> list[str]:
 
 
 def is_ignored(file: str) -> bool:
-    """Check for the standard library, for OpenTelemetry and for the library itself."""
+    """Check whether a file belongs to the standard library, OpenTelemetry or this library."""
     if file.startswith("<") or "/opentelemetry/" in file or "/otel_keyaudit/" in file:
         return True
     return file.startswith((_PATHS["stdlib"], _PATHS["platstdlib"])) and _INSTALLED.search(file) is None
 
 
 def is_library(file: str) -> bool:
-    """Check for an installed package that is not the service's own."""
+    """Check whether a file belongs to an installed package that is not the service's own."""
     installed = _INSTALLED.search(file)
     return installed is not None and installed[1] not in _own_packages()
 

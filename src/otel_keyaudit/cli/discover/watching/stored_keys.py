@@ -15,7 +15,7 @@ _OF_SERVERS: Final = frozenset({
     "resolver_match", "route_handler", "litestar_app", "_", "environ", "scope", "META", "GET", "POST", "COOKIES",
     "_messages", "litestar",
 })  # fmt: skip
-"""Members of a request that its server and its framework store."""
+"""Members of a request that are stored by the server or the framework."""
 
 
 def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
@@ -44,7 +44,7 @@ def _in_scope(scope: dict[str, Any], root: str) -> Iterator[Place]:
 
 
 def in_flask() -> bool:
-    """Check for an open request of Flask."""
+    """Check whether a Flask request is open."""
     return _flask_context() is not None
 
 

@@ -1,4 +1,4 @@
-"""Read the stored members of values. No code of the application runs, and no value is kept or printed."""
+"""Read the stored members of values without running code of the application. No value is kept or printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS: Final = {
     "psycopg2": ("DictRow", "RealDictRow"),
     "collections": ("UserDict", "ChainMap", "OrderedDict", "defaultdict"),
 }  # fmt: skip
-"""Mappings and rows whose keys can be asked for without effects: module and classes."""
+"""Mappings and rows whose keys can be read without side effects, as module and classes."""
 
 
 _NO_KEY_PACKAGES: Final = frozenset({
@@ -28,24 +28,24 @@ _NO_KEY_PACKAGES: Final = frozenset({
 
 
 class _Declared:
-    """A member that the class declares and that is not stored, such as a property; nobody reads it."""
+    """Marker for a member that the class declares but the object does not store, such as a property."""
 
 
 DECLARED: Final = _Declared()
 
 
 def is_plain(value: object) -> bool:
-    """Check for a value without members."""
+    """Check whether a value has no members."""
     return issubclass(type(value), _PLAIN) or (type(value) is tuple)
 
 
 def is_standard(kind: type) -> bool:
-    """Check for a class of the standard library, such as ``UUID``, other than a generic object."""
+    """Check for a class of the standard library, such as ``UUID``, except generic objects."""
     return kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind is not SimpleNamespace
 
 
 def is_infrastructure(kind: type) -> bool:
-    """Check for a class of the standard library, of an ORM or of a client, whose objects are no keys."""
+    """Check for a class of the standard library, an ORM or a client library, whose objects are not keys."""
     is_foreign = is_standard(kind) or kind.__module__.partition(".")[0] in _NO_KEY_PACKAGES
     return is_foreign and kind is not dict and not _is_row(kind)
 
@@ -73,12 +73,12 @@ def content(value: object) -> dict[str, Any]:
 
 
 def members(value: object) -> dict[str, str]:
-    """Return the public members of a mapping or an object with the names of their types, empty if not stored."""
+    """Return the names of public members with the names of their types, which are empty for members not stored."""
     return {name: type_name(stored) for name, stored in content(value).items()}
 
 
 def attributes(value: object) -> dict[str, Any]:
-    """Return the stored attributes of an object; no code of its class runs, which could recurse or have effects."""
+    """Return the stored attributes of an object, without running code of its class, which may have side effects."""
     kind: Any = type(value)
     if issubclass(kind, tuple):
         names: tuple[str, ...] = kind.__dict__.get("_fields", ())
@@ -98,7 +98,7 @@ def attributes(value: object) -> dict[str, Any]:
 
 
 def few_attributes(value: object) -> list[Any]:
-    """Return the stored attributes of an object that has at most four."""
+    """Return the stored attributes of an object if it has at most four."""
     kind: Any = type(value)
     if issubclass(kind, (int, float, type(None), set, frozenset, type, Enum)):
         return []
@@ -121,13 +121,13 @@ def _slots(kind: Any) -> dict[str, MemberDescriptorType]:
 
 
 def declared(kind: type) -> list[str]:
-    """Return the public names that a class declares: slots, fields of named tuples, properties and columns."""
+    """Return the public names that a class declares: slots, named tuple fields, properties and columns."""
     names = [name for one in kind.__mro__[:-1] for name, stored in vars(one).items() if not _is_method(stored)]
     return [name for name in names if _is_public(name)]
 
 
 def type_name(value: object) -> str:
-    """Return the name of a type, for a list also of its first element's; empty for a value that is not stored."""
+    """Return the type name of a value, with the type of a list's first element; empty if the value is not stored."""
     if value is DECLARED:
         return ""
     if isinstance(value, (list, tuple, set, frozenset)) and value:

@@ -1,4 +1,4 @@
-"""The names by which functions, parameters and members are recognized."""
+"""Names by which likely functions, parameters and members are recognized."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 IDS: Final = ("id", "key_id", "api_key_id", "token_id", "client_id", "jti", "uuid", "pk", "sub", "kid", "prefix")
-"""Members that can be the id of a key, the likeliest first."""
+"""Members that may be the id of a key, the most likely first."""
 
 KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("name", "token_name", "label", "title", "display_name", "description"),
     "scopes": ("scopes", "scope", "permissions", "grants", "abilities", "roles", "scp"),
     "allow_list": ("allow_list", "allowlist", "allowed", "allowed_resources", "resources", "workspaces", "projects"),
 }
-"""Members of a key by the field that they are, the default first."""
+"""Members of a key by field, the default first."""
 
 OTHER_KEY_MEMBERS: Final = frozenset(
     {"owner", "owner_id", "expires_at", "expires", "revoked", "is_active", "last_used"}
 )
-"""Members that only a key or a token is likely to have."""
+"""Members that are typical of a key or a token."""
 
 PLACES: Final = (
     "additional_fields", "extra", "details", "detail", "metadata", "meta", "additional_data", "additional_info",
     "attributes", "context", "properties", "payload", "data", "fields", "changes", "info", "extras", "event_data",
 )  # fmt: skip
-"""Parameters and members that can be the additional fields, the likeliest first."""
+"""Parameters and members that may be the additional fields, the most likely first."""
 
 PLACE_WORDS: Final = frozenset({
     "details", "detail", "extra", "extras", "metadata", "meta", "fields", "attributes", "context", "properties",
     "payload", "data", "changes", "info", "json",
 })  # fmt: skip
-"""Last words of other names that can be the additional fields, as in ``request_details``."""
+"""Last words of other names that may be the additional fields, as in ``request_details``."""
 
 NO_WRITERS: Final = frozenset({
     "get", "list", "read", "fetch", "find", "query", "count", "delete", "search", "load", "parse", "format",
     "serialize", "validate", "is", "has", "should", "can", "configure", "setup", "register", "describe", "render",
     "filter", "decode",
 })  # fmt: skip
-"""First words of the names of functions that write nothing."""
+"""First words in the names of functions that do not write."""
 
 EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "action": ("action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity"),
@@ -46,20 +46,20 @@ EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "resource_id": ("resource_id", "object_id", "entity_id", "target_id"),
     "outcome": ("outcome", "status", "result", "success"),
 }
-"""Parameters of an audit writer by the field that they are, the default first."""
+"""Parameters of an audit writer by field, the default first."""
 
 OTHER_IDS: Final = (
     "public_id", "uid", "guid", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id", "account_id",
     "username", "login", "identity", "subject", "client_name", "display_name", "name",
 )  # fmt: skip
-"""Members that can stand for the id of a key that has none of the usual ones, the likeliest first."""
+"""Members that may be the id of a key without one of the usual members, the most likely first."""
 
 NO_KEYS: Final = (
     "Request", "WebSocket", "Session", "Connection", "Engine", "Task", "Future", "Logger", "Span",
     "Headers", "Scope", "Query", "Select", "Cursor", "Manager", "Repository", "Router", "App", "FastAPI", "Flask",
     "Route",
 )  # fmt: skip
-"""Ends of the names of classes whose objects are no keys."""
+"""Suffixes of the names of classes whose objects are not keys."""
 
 _AUTH_WORDS = {
     "apikey": 4, "authenticate": 4, "authentication": 4, "auth": 3, "verify": 3, "credential": 3, "credentials": 3,
@@ -85,33 +85,33 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def words(name: str) -> list[str]:
-    """Return the words of a name in lower case, as of ``get_apiKey`` or ``AuditLog``."""
+    """Split a name such as ``get_apiKey`` or ``AuditLog`` into words in lower case."""
     return [word.lower() for word in _WORD.findall(name)]
 
 
 def audit_weight(name: str) -> int:
-    """Return how much the name of a function or a module speaks of an audit log, from 0 to 4."""
+    """Rate how strongly the name of a function or a module suggests an audit log, from 0 to 4."""
     return max((_AUDIT_WORDS.get(word, 0) for word in words(name)), default=0)
 
 
 def auth_weight(name: str) -> int:
-    """Return how much the name of a function or a class speaks of an API key, from -9 to 4."""
+    """Rate how strongly the name of a function or a class suggests an API key, from -3 to 4."""
     found = {_AUTH_WORDS.get(word, 0) for word in words(name.rpartition(":")[2])}
     lowest, highest = min(found, default=0), max(found, default=0)
     return lowest if lowest < -2 or highest <= 0 else highest
 
 
 def is_parser(path: str) -> bool:
-    """Check for the name of a function that reads a credential before it is verified."""
+    """Check whether a name suggests a function that only parses a credential."""
     return not _PARSER_WORDS.isdisjoint(words(path.rpartition(".")[2].rpartition(":")[2]))
 
 
 def is_container(path: str) -> bool:
-    """Check for the name of a cache, which returns everything that it was given."""
+    """Check whether a name suggests a cache, which returns the values that it stores."""
     return not _CONTAINER_WORDS.isdisjoint(words(path))
 
 
 def first_of(candidates: Iterable[str], names: Iterable[str]) -> str | None:
-    """Return the first candidate that is among some names."""
+    """Return the first candidate that is among the names."""
     present = set(names)
     return next((candidate for candidate in candidates if candidate in present), None)

@@ -33,7 +33,7 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     yield
     instrumentor = KeyAuditInstrumentor()
-    if instrumentor._session is not None:
+    if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
     assert request_state.CALL.get() is None
     assert request_state.USED_KEY.get() is None

@@ -145,6 +145,19 @@ def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
     assert [span.name for span in recorder.spans] == ["audit", "GET /", "audit"]
 
 
+def test_server_spans(recorder: Recorder) -> None:
+    """All server spans are listed, and the attributes of the only one are returned."""
+    with recorder.request("GET /first"), recorder.tracer.start_as_current_span("inner"):
+        pass
+    assert [span.name for span in recorder.server_spans()] == ["GET /first"]
+    assert recorder.server_span() == {}
+    with recorder.request("GET /second"):
+        pass
+    assert [span.name for span in recorder.server_spans()] == ["GET /first", "GET /second"]
+    with pytest.raises(AssertionError, match="^2 server spans have ended, not one$"):
+        recorder.server_span()
+
+
 def test_counts_are_sums(recorder: Recorder, load_module: LoadModule) -> None:
     """Counts are added up over all reasons, and a count of zero is included."""
     module = load_module("def verify(error):\n    raise error\n")

@@ -56,6 +56,8 @@ class LoadedView:
         """Return a loaded attribute, or the result of a property that uses loaded attributes only."""
         target = self._keyaudit_target
         kind = type(target)
+        if name == "_sa_instance_state":  # it leads to the session, with which a property could run SQL
+            raise NotLoadedError(name, kind)
         value = self._keyaudit_loaded(target, name)
         if value is not _MISSING:
             return _readable_elements(value) if isinstance(value, (list, set)) else readable(value)

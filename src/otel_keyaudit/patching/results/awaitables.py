@@ -28,8 +28,9 @@ _FUTURE = ("add_done_callback", "cancelled", "done", "exception", "result")
 
 def ends_later(kind: type) -> bool:
     """Return whether a result of this class may end later than the function that returned it."""
-    if kind is GeneratorType or kind is AsyncGeneratorType:
-        return True
+    if type(kind) is type:  # looking up its attributes runs no code of the application
+        is_generator = kind is GeneratorType or kind is AsyncGeneratorType
+        return is_generator or hasattr(kind, "__await__") or hasattr(kind, "add_done_callback")
     return defines(kind, "__await__") or defines(kind, "add_done_callback")
 
 

@@ -10,8 +10,6 @@ _MEMBERS = type.__dict__["__dict__"].__get__
 
 def defines(kind: type, name: str) -> bool:
     """Return whether a class or one of its bases defines a name."""
-    if type(kind) is type:
-        return hasattr(kind, name)
     return any(name in _MEMBERS(base) for base in _BASES(kind))
 
 

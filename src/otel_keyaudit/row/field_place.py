@@ -21,6 +21,7 @@ from otel_keyaudit.row.copies.copy_back import copy_back
 from otel_keyaudit.row.copies.mapping_copy import contents
 from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.path_edit import Attempt, PathEdit, quiet_attempt
+from otel_keyaudit.row.types.annotated_paths import kind_at_path, kind_of_further_keyword
 from otel_keyaudit.row.types.annotations import kind_of_parameter
 from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.row.types.empty_fields import EmptyFields
@@ -103,7 +104,7 @@ class FieldPlace(Place):
         super().__init__(path, binding, later)
         is_bare = not path.steps
         self._empty = EmptyFields(
-            fields_as or (self._annotated if is_bare else None), path.parameter if is_bare else None
+            fields_as or quietly(_annotated_kind, path, binding), path.parameter if is_bare else None
         )
         self._is_further_keyword = is_bare and not binding.declares(path.parameter or "return")
         self._last_kind: type | None = None
@@ -173,6 +174,18 @@ class FieldPlace(Place):
     def _note(self, fields: Any) -> None:
         self._empty.note(fields)
         self._last_kind = type(fields) if type(fields) in (dict, str, bytes) else None
+
+
+def _annotated_kind(path: Path, binding: Binding) -> str | None:
+    """Return the kind that the function's annotations tell for the end of a path."""
+    function, name, steps = binding.function, path.parameter or "return", path.steps
+    if path.root == "self":
+        return None
+    if name == binding.variadic:  # its annotation is that of each element
+        return kind_at_path(function, name, steps[1:])
+    if binding.keywords is not None and path.parameter is not None and not binding.declares(name) and not steps:
+        return kind_of_further_keyword(function, binding.keywords, name)
+    return kind_at_path(function, name, steps)
 
 
 class ValuePlace(Place):

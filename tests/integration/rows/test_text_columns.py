@@ -226,15 +226,16 @@ def no_failures(recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[
 
 def test_parameters_of_the_driver(load: Load) -> None:
     """A function that passes its parameter to ``sqlite3`` receives a string, however it is annotated."""
-    app = load(SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra")
+    app = load(SQLITE, "record?fields=args.extra", "record_bytes?fields=args.extra", "record_all?fields=args.rows[]")
     with use_key(KEY):
+        app.record_all([None])
         app.record("a")
         app.record("b", None)
         app.record_bytes("c")
         app.record("d", '{"x":1}')
     app.record("e")
     rows = app.db.execute("select extra from audit").fetchall()
-    assert [None if row is None else names(row) for (row,) in rows] == [[OURS]] * 3 + [["x", OURS], None]
+    assert [None if row is None else names(row) for (row,) in rows] == [[OURS]] * 4 + [["x", OURS], None]
     with pytest.raises((sqlite3.ProgrammingError, sqlite3.InterfaceError)):  # the latter before Python 3.11
         app.db.execute("insert into audit values (?, ?)", ("x", {}))  # so a dict would have failed
     app.db.close()

@@ -17,7 +17,7 @@ from typing import Any
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import expected
 
-_KINDS_BY_NAME = {
+KINDS_BY_NAME = {
     "str": "text",
     "LiteralString": "text",
     "bytes": "bytes",
@@ -26,7 +26,7 @@ _KINDS_BY_NAME = {
     **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict", "DefaultDict"), "dict"),
 }
 
-_WRAPPERS = frozenset({
+WRAPPERS = frozenset({
     "Annotated", "ClassVar", "DynamicMapped", "Final", "InitVar", "Mapped", "NotRequired", "Optional", "ReadOnly",
     "Required", "WriteOnlyMapped",
 })  # fmt: skip
@@ -34,7 +34,7 @@ _WRAPPERS = frozenset({
 
 _ARE_LAZY: bool = sys.version_info >= (3, 14)
 
-_MAX_DEPTH = 20
+MAX_DEPTH = 20
 """Maximum depth of aliases and brackets, because an alias can refer to itself."""
 
 
@@ -45,11 +45,17 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
         function: The function, or a wrapper that has it in ``__wrapped__``.
         name: The parameter.
     """
-    for _ in range(_MAX_DEPTH):
+    found = annotation_of_parameter(function, name)
+    return None if found is None else kind_of_annotation(*found)
+
+
+def annotation_of_parameter(function: Any, name: str) -> tuple[Any, Mapping[str, Any]] | None:
+    """Return the annotation of a parameter and the names that it may use, ``None`` if it has none."""
+    for _ in range(MAX_DEPTH):
         annotations = annotations_of(function)
         if name in annotations:
             variables = {one.__name__: one for one in getattr(function, "__type_params__", ())}
-            return kind_of_annotation(annotations[name], {**getattr(function, "__globals__", {}), **variables})
+            return annotations[name], {**getattr(function, "__globals__", {}), **variables}
         function = getattr(function, "__wrapped__", None)
     return None
 
@@ -78,7 +84,7 @@ def annotations_of(owner: Any) -> Mapping[str, Any]:
 
 def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
     """Return the kind of an annotation; ``None`` if it cannot be determined, or allows both a dict and a string."""
-    kinds = set(_kinds(annotation, namespace, _MAX_DEPTH))
+    kinds = set(_kinds(annotation, namespace, MAX_DEPTH))
     if not kinds or {"text", "dict"} <= kinds or {"bytes", "dict"} <= kinds:
         return None
     return "text" if "text" in kinds else kinds.pop()
@@ -87,9 +93,10 @@ def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | N
 def _kinds(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
     if depth == 0:
         return
-    if isinstance(annotation, (str, typing.ForwardRef)):
-        text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-        yield from _kinds_of_node(_parsed(text), namespace, depth - 1)
+    if isinstance(annotation, ast.expr):
+        yield from _kinds_of_node(annotation, namespace, depth)
+    elif isinstance(annotation, (str, typing.ForwardRef)):
+        yield from _kinds_of_node(parsed(annotation), namespace, depth - 1)
     elif isinstance(annotation, typing.TypeVar):
         for one in quietly(_bounds, annotation) or ():
             yield from _kinds(one, namespace, depth - 1)
@@ -114,16 +121,16 @@ def _kinds_of_generic(annotation: Any, namespace: Mapping[str, Any], depth: int)
     if origin in (typing.Union, types.UnionType):
         for argument in arguments:
             yield from _kinds(argument, namespace, depth)
-    elif name in _WRAPPERS:
+    elif name in WRAPPERS:
         yield from _kinds(arguments[0], namespace, depth)
     elif isinstance(origin, type):
         yield from _kinds_of_class(origin)
     elif getattr(annotation, "_name", None) == "LiteralString":
         yield "text"
-    elif _aliased(origin) is not None:  # a generic alias of a ``type`` statement
-        yield from _kinds(_aliased(origin), namespace, depth)
+    elif aliased(origin) is not None:  # a generic alias of a ``type`` statement
+        yield from _kinds(aliased(origin), namespace, depth)
     elif origin is None:
-        inner = getattr(annotation, "__supertype__", None) or _aliased(annotation) or getattr(annotation, "type", None)
+        inner = getattr(annotation, "__supertype__", None) or aliased(annotation) or getattr(annotation, "type", None)
         if inner is not None:  # a NewType, a type alias, an InitVar
             yield from _kinds(inner, namespace, depth)
 
@@ -141,43 +148,46 @@ def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: i
             yield from _kinds_of_node(element, namespace, depth - 1)
     elif isinstance(node, ast.Subscript):
         yield from _kinds_of_node(_type_in(node), namespace, depth - 1)
-    elif (name := _last_name(node)) in _KINDS_BY_NAME:
-        yield _KINDS_BY_NAME[name]
+    elif (name := last_name(node)) in KINDS_BY_NAME:
+        yield KINDS_BY_NAME[name]
     else:
-        yield from _kinds(_looked_up(node, namespace), namespace, depth)
+        yield from _kinds(looked_up(node, namespace), namespace, depth)
 
 
 def _type_in(node: ast.Subscript) -> ast.expr:
     """Return the part of a generic type that names what it takes."""
-    name, arguments = _last_name(node.value), node.slice
+    name, arguments = last_name(node.value), node.slice
     if name == "Union":
         return arguments
-    if name in _WRAPPERS:
+    if name in WRAPPERS:
         return arguments.elts[0] if isinstance(arguments, ast.Tuple) else arguments
     return node.value
 
 
-def _last_name(node: ast.expr) -> str:
+def last_name(node: ast.expr) -> str:
+    """Return the last part of a dotted name, an empty string for anything else."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
+def looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
     """Return the current value of a dotted name, without importing or computing anything."""
     if isinstance(node, ast.Attribute):
-        owner = _looked_up(node.value, namespace)
+        owner = looked_up(node.value, namespace)
         return vars(owner).get(node.attr) if isinstance(owner, (types.ModuleType, type)) else None
     return namespace.get(node.id) if isinstance(node, ast.Name) else None
 
 
-def _parsed(text: str) -> ast.expr | None:
+def parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:
+    """Return the syntax tree of a string annotation, ``None`` if it is no expression."""
+    text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
     with expected(SyntaxError, ValueError):
         return ast.parse(text.strip(), mode="eval").body
     return None
 
 
-def _aliased(annotation: Any) -> Any:
+def aliased(annotation: Any) -> Any:
     """Return the value of a ``type`` statement, since Python 3.14 as a string."""
     if type(annotation).__name__ != "TypeAliasType":
         return None

@@ -1,0 +1,150 @@
+"""Determine what the end of a path takes from the annotation at its beginning: a list, a mapping, a ``TypedDict``.
+
+``rows: list[Row]`` tells what ``args.rows[].extra`` takes, although each row is a plain dict. Attributes need no path,
+because the class of the object that has them tells.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from otel_keyaudit.row.types.annotations import (
+    KINDS_BY_NAME,
+    MAX_DEPTH,
+    WRAPPERS,
+    aliased,
+    annotation_of_parameter,
+    annotations_of,
+    kind_of_annotation,
+    last_name,
+    looked_up,
+    parsed,
+)
+from otel_keyaudit.targets.expressions.steps import Step
+
+_Names = Mapping[str, Any]
+
+
+class _Type(NamedTuple):
+    """One of the types that an annotation allows.
+
+    Attributes:
+        name: The name of its class.
+        cls: The class; ``None`` if it is not known by its name.
+        arguments: The annotations in its brackets.
+        names: The names that these may use.
+    """
+
+    name: str
+    cls: type | None
+    arguments: Sequence[Any]
+    names: _Names
+
+
+def kind_at_path(function: Any, parameter: str, steps: Sequence[Step]) -> str | None:
+    """Return the kind at the end of a path: ``text``, ``bytes`` or ``dict``; ``None`` if annotations do not tell it.
+
+    Args:
+        function: The function.
+        parameter: The parameter, or ``return``.
+        steps: The steps from there.
+    """
+    found = annotation_of_parameter(function, parameter)
+    annotations = [] if found is None else [found]
+    for step in steps:
+        kinds = [one for annotation, names in annotations for one in _types(annotation, names, MAX_DEPTH)]
+        annotations = [part for one in kinds for part in _parts(one, step)]
+    ends = {kind_of_annotation(*one) for one in annotations}
+    return ends.pop() if len(ends) == 1 else None
+
+
+def kind_of_further_keyword(function: Any, keywords: str, name: str) -> str | None:
+    """Return the kind that ``**keywords`` is annotated with, for a keyword without a parameter of its own."""
+    found = annotation_of_parameter(function, keywords)
+    if found is None:
+        return None
+    for one in _types(*found, MAX_DEPTH):
+        if one.name == "Unpack":
+            step = Step("name", name)
+            parts = [part for row in _types(one.arguments[0], one.names, MAX_DEPTH) for part in _parts(row, step)]
+            return kind_of_annotation(*parts[0]) if parts else None
+    return kind_of_annotation(*found)
+
+
+def _parts(one: _Type, step: Step) -> Iterator[tuple[Any, _Names]]:
+    """Return the annotations of the part of a type that a step names."""
+    arguments = [argument for argument in one.arguments if not _is_ellipsis(argument)]
+    is_tuple = one.name.lower() == "tuple"
+    if step.kind == "each":
+        parts = arguments if is_tuple else arguments[:1]
+    elif step.kind == "index" and is_tuple and len(arguments) == len(one.arguments):
+        parts = arguments[step.operand : step.operand + 1 or None]
+    elif step.kind == "index":
+        parts = arguments[:1]
+    elif hasattr(one.cls, "__total__"):  # a TypedDict
+        annotations = annotations_of(one.cls)
+        parts = [annotations[step.operand]] if step.operand in annotations else []
+    else:
+        parts = arguments[1:2] if _is_mapping(one) else []
+    for part in parts:
+        yield part, one.names
+
+
+def _is_mapping(one: _Type) -> bool:
+    return KINDS_BY_NAME.get(one.name) == "dict" if one.cls is None else issubclass(one.cls, Mapping)
+
+
+def _is_ellipsis(argument: Any) -> bool:
+    return argument is Ellipsis or (isinstance(argument, ast.Constant) and argument.value is Ellipsis)
+
+
+def _types(annotation: Any, names: _Names, depth: int) -> Iterator[_Type]:
+    """Return the types that an annotation allows, without evaluating it."""
+    if depth == 0 or annotation is None:
+        return
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        yield from _types(parsed(annotation), names, depth - 1)
+    elif isinstance(annotation, ast.expr):
+        yield from _types_of_node(annotation, names, depth)
+    elif isinstance(annotation, type) and typing.get_origin(annotation) is None:
+        yield _Type(annotation.__name__, annotation, (), vars(sys.modules.get(annotation.__module__, types)))
+    else:
+        yield from _types_of_generic(annotation, names, depth)
+
+
+def _types_of_generic(annotation: Any, names: _Names, depth: int) -> Iterator[_Type]:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    name = getattr(origin, "__name__", None) or getattr(origin, "_name", None) or ""
+    if origin in (typing.Union, types.UnionType):
+        for argument in arguments:
+            yield from _types(argument, names, depth - 1)
+    elif name in WRAPPERS:
+        yield from _types(arguments[0], names, depth - 1)
+    elif origin is not None:
+        yield _Type(name, origin if isinstance(origin, type) else None, arguments, names)
+    else:
+        yield from _types(getattr(annotation, "__supertype__", None) or aliased(annotation), names, depth - 1)
+
+
+def _types_of_node(node: ast.expr, names: _Names, depth: int) -> Iterator[_Type]:
+    if isinstance(node, ast.Constant):
+        yield from _types(node.value if isinstance(node.value, str) else None, names, depth - 1)
+    elif isinstance(node, ast.BinOp):
+        for side in (node.left, node.right):
+            yield from _types(side, names, depth - 1)
+    elif isinstance(node, ast.Subscript):
+        arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        name = last_name(node.value)
+        if name == "Union" or name in WRAPPERS:
+            for argument in arguments if name == "Union" else arguments[:1]:
+                yield from _types(argument, names, depth - 1)
+        else:
+            cls = looked_up(node.value, names)
+            yield _Type(name, cls if isinstance(cls, type) else None, arguments, names)
+    else:
+        yield from _types(looked_up(node, names), names, depth - 1)

@@ -154,7 +154,7 @@ def test_server_spans(recorder: Recorder) -> None:
     with recorder.request("GET /second"):
         pass
     assert [span.name for span in recorder.server_spans()] == ["GET /first", "GET /second"]
-    with pytest.raises(AssertionError, match="^2 server spans have ended, not one$"):
+    with pytest.raises(AssertionError, match=r"^2 server spans have ended, not one$"):
         recorder.server_span()
 
 

@@ -230,7 +230,7 @@ def supply_chain(session: nox.Session) -> None:
     environment = ROOT / ".venv" / "sbom" / "bin" / "python"
     command = ("cyclonedx-py", "environment", "--output-reproducible", "--output-file", str(output), str(environment))
     session.run(*command, env=EPOCH)
-    session.run("python", "-m", "tools.licences", str(output))
+    session.run("python", "-m", "tools.licenses", str(output))
     session.run("pytest", "-q", "-p", "no:cacheprovider", "--noconftest", "tests/project/test_supply_chain.py")
     session.run("bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "src")
     session.run("zizmor", "--quiet", "--offline", "--pedantic", ".github")

@@ -20,11 +20,11 @@ from story import Story
 
 WIDTH = 80  # the narrowest common terminal, and the width of a pipe and of the picture
 SHOWN = "keyaudit."
-json_colours = JSONHighlighter()
+json_colors = JSONHighlighter()
 
 
 def new_console() -> Console:
-    """Return a console for standard output: coloured in a terminal, plain and of fixed width elsewhere."""
+    """Return a console for standard output: colored in a terminal, plain and of fixed width elsewhere."""
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -158,7 +158,7 @@ def _add_span(tree: Tree, span: Span, trace: Sequence[Span]) -> None:
     attributes = {name: value for name, value in span.attributes.items() if name.startswith(SHOWN)}
     longest = max(map(len, attributes), default=0)
     for name, value in attributes.items():
-        text = json_colours(Text(json.dumps(value, ensure_ascii=False)))
+        text = json_colors(Text(json.dumps(value, ensure_ascii=False)))
         branch.add(Text(f"{name:<{longest}}  ", style="cyan").append_text(text))
     for child in trace:
         if child.parent_id == span.span_id:
@@ -182,7 +182,7 @@ def _with_members(fields: Mapping[str, Any], members: Sequence[str], shown: set[
 
 
 def _json(value: Any, width: int) -> Text:
-    return json_colours(Text(pretty(value, width)))
+    return json_colors(Text(pretty(value, width)))
 
 
 def _heading(text: str) -> Text:

@@ -70,7 +70,7 @@ class NoRequestError(UnreadableError):
     """Reports a key that was accepted outside of every request, so no row and no span can name it.
 
     Args:
-        remedy: How the request is recognised, as the end of a sentence.
+        remedy: How the request is recognized, as the end of a sentence.
     """
 
     def __init__(self, remedy: str) -> None:

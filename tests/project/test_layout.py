@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "otel_keyaudit"
 def stray(unit: Path, package: Path) -> list[str]:
     """Return the test files that name no module.
 
-    ``test_<module>_<behaviour>.py`` may stand beside ``test_<module>.py``, so that no file becomes too long.
+    ``test_<module>_<behavior>.py`` may stand beside ``test_<module>.py``, so that no file becomes too long.
     """
     return [
         str(file.relative_to(unit))

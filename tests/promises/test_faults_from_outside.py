@@ -1,4 +1,4 @@
-"""Behaviour that users and reviewers have missed: keys, harm, limits and messages, in the whole library."""
+"""Behavior that users and reviewers have missed: keys, harm, limits and messages, in the whole library."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.module_search import explain_missing
-from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, runs_as_main
+from otel_keyaudit.patching.modules import MISSING, is_initializing, lookup, runs_as_main
 from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.presets._override import OverrideTarget
@@ -160,7 +160,7 @@ class InstalledTarget:
             final: A module that lacks the name now will not define it later.
         """
         for module in self._candidates():
-            is_unfinished = module is sys.modules.get("__main__") or is_initialising(module)
+            is_unfinished = module is sys.modules.get("__main__") or is_initializing(module)
             if any(seen is module for seen in self._seen):
                 continue
             if final or not is_unfinished or self._is_in(module):

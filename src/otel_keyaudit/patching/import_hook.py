@@ -14,7 +14,7 @@ from types import ModuleType
 
 import wrapt
 
-from otel_keyaudit.patching.modules import is_initialising
+from otel_keyaudit.patching.modules import is_initializing
 
 Executed = Callable[[ModuleType], object]
 """Called with a module whose code has just run; must not raise."""
@@ -35,7 +35,7 @@ class ModuleWatch:
         """Report a module now if it has been executed already, and each time that it is executed from now on."""
         self.add(name, executed)
         module = sys.modules.get(name)
-        if module is not None and not is_initialising(module):
+        if module is not None and not is_initializing(module):
             executed(module)
 
     def start(self) -> None:

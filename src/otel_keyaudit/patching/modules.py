@@ -30,7 +30,7 @@ def runs_as_main(main: object, module: str) -> bool:
     return names == ("__main__",) or (file is not None and Path(file).with_suffix("").parts[-len(names) :] == names)
 
 
-def is_initialising(module: object) -> bool:
+def is_initializing(module: object) -> bool:
     """Return whether the code of a module is still running, so that a missing name may be defined later."""
     return bool(getattr(namespace(module).get("__spec__"), "_initializing", False))
 

@@ -45,7 +45,7 @@ class Merge:
     Args:
         members: The member for each reserved name, the request key's first; ``None`` for a reserved name that has no
             member in this write.
-        written: Recognises the members that the library wrote.
+        written: Recognizes the members that the library wrote.
         request: Number of the request, unique in the process; ``None`` outside of every request.
 
     Attributes:
@@ -239,7 +239,7 @@ class Merge:
 
         Args:
             text: The string.
-            held: The string or bytes object of the application, by which earlier members are recognised.
+            held: The string or bytes object of the application, by which earlier members are recognized.
         """
         try:
             content = orjson.loads(text)

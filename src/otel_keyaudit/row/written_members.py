@@ -1,10 +1,10 @@
-"""Recognise the members that the library wrote, so that they are replaced or kept, and all others are renamed.
+"""Recognize the members that the library wrote, so that they are replaced or kept, and all others are renamed.
 
 A client may send the content of an earlier row again, so content identifies a member only within one request:
 
-* A member of the same request is recognised by identity or by content, because an application may serialize a row
+* A member of the same request is recognized by identity or by content, because an application may serialize a row
   between two targets. Content that equals a member of this request cannot name a wrong key.
-* A member of another request is recognised only in the very dict, string or bytes object that the library passed on.
+* A member of another request is recognized only in the very dict, string or bytes object that the library passed on.
 
 Comparing identity requires a reference, which must not keep the application's rows alive. So entries whose reference
 count shows that nobody else holds them are dropped soon.
@@ -22,10 +22,10 @@ Request = object
 """Number of a request, unique in the process; ``None`` outside of every request."""
 
 MAX_HELD = 20_000
-"""Maximum number of objects that are recognised while the application holds them. A row can have two members."""
+"""Maximum number of objects that are recognized while the application holds them. A row can have two members."""
 
 MAX_RECENT = 1_024
-"""Number of latest members that are recognised by content in their request."""
+"""Number of latest members that are recognized by content in their request."""
 
 SWEEP_THRESHOLD = 64 * 1024
 """Approximate size of new entries in bytes, after which entries that nobody else holds are dropped."""

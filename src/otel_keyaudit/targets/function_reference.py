@@ -14,7 +14,7 @@ from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.patching.module_search import explain_missing
-from otel_keyaudit.patching.modules import is_initialising, lookup, runs_as_main
+from otel_keyaudit.patching.modules import is_initializing, lookup, runs_as_main
 from otel_keyaudit.targets.expressions.steps import apply, member
 
 _FUNCTIONS = (
@@ -49,7 +49,7 @@ class LazyObject:
         self._module, _, path = text.partition(":")
         self._first, *self._rest = path.split(".")
         module = sys.modules.get(self._module)
-        if module is not None and not is_initialising(module) and self._module != "__main__":
+        if module is not None and not is_initializing(module) and self._module != "__main__":
             self._check(module)
         elif module is None and (reason := explain_missing(self._module.partition(".")[0], deferred=deferred)):
             raise ConfigurationError(f"{shown(text)}: {reason}")

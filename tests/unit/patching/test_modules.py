@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from otel_keyaudit import ConfigurationError
-from otel_keyaudit.patching.modules import MISSING, is_initialising, lookup, package_exists, runs_as_main
+from otel_keyaudit.patching.modules import MISSING, is_initializing, lookup, package_exists, runs_as_main
 from otel_keyaudit.targets.function_reference import LazyFunction
 from support.modules import Modules
 
@@ -57,7 +57,7 @@ def test_relative_name_is_no_package() -> None:
 )
 def test_module_without_a_spec_is_complete(module: object) -> None:
     """A module that was made by hand, or another object in its place, counts as complete."""
-    assert not is_initialising(module)
+    assert not is_initializing(module)
 
 
 def test_embedded_interpreter_has_no_started_module() -> None:

@@ -107,7 +107,7 @@ class MappingWriter(dict):
     def write(self, action):
         ROWS.append(self["meta"])
 
-class Labelled:
+class Labeled:
     labels: Optional[dict[str, str]] = None
 
 class WithDetails(dict):
@@ -330,7 +330,7 @@ def test_missing_mappings_are_made(app: Application, place: str, given: Any, exp
 def test_missing_mapping_of_an_attribute_is_made(app: Application) -> None:
     """The mapping is made if the annotation says so or an item is needed."""
     app.audit("write?fields=args.event.labels.keyaudit")
-    row = app.row("write", app.module.Labelled())
+    row = app.row("write", app.module.Labeled())
     assert names(row.labels["keyaudit"]) == [OURS]
     assert app.wrote("attributed")
 

@@ -232,7 +232,7 @@ def test_a_value_that_contains_itself_is_foreign() -> None:
     assert merge_of(NEW).into({REQUEST: value})[0][f"{REQUEST}_unverified"] is value
 
 
-def test_members_whose_lists_are_in_another_order_are_both_recognised() -> None:
+def test_members_whose_lists_are_in_another_order_are_both_recognized() -> None:
     """Both members have the same digest and different contents."""
     one, other = (key_member(span=number, scopes=scopes) for number, scopes in ((1, ("a", "b")), (2, ("b", "a"))))
     first = merge_of(one, other)
@@ -251,7 +251,7 @@ def test_a_write_inside_a_write_leaves_one_member() -> None:
 
 
 @pytest.mark.parametrize("as_fields", [dict, json.dumps])
-def test_ten_thousand_buffered_rows_are_recognised(as_fields: Any) -> None:
+def test_ten_thousand_buffered_rows_are_recognized(as_fields: Any) -> None:
     """Each row is recognized, however many others are written and dropped meanwhile."""
     first = merge_of(NEW)
     rows = []

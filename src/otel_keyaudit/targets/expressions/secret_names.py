@@ -1,4 +1,4 @@
-"""Recognise names of secrets: members that an expression must not record, and parameters that hold a credential."""
+"""Recognize names of secrets: members that an expression must not record, and parameters that hold a credential."""
 
 from __future__ import annotations
 

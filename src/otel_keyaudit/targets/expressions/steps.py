@@ -174,12 +174,12 @@ _our_references = 0
 """Number of references to an object in ``_rereadable`` if nobody else holds it. Python versions differ."""
 
 
-def _recognises_new_objects() -> bool:
+def _recognizes_new_objects() -> bool:
     try:
         return bool(apply(iter, (None,)))
     except UnreadableError:
         return False
 
 
-while not _recognises_new_objects():
+while not _recognizes_new_objects():
     _our_references += 1

@@ -7,7 +7,7 @@ from support.report import EARLY, ODD_ROWS, full, lines, row, run
 
 
 def test_table_is_at_most_eighty_columns_wide() -> None:
-    """The table has no colours and no terminal sequences."""
+    """The table has no colors and no terminal sequences."""
     output = run("-", stdin=lines(ODD_ROWS), as_json=False).output
     assert max(map(len, output.splitlines())) <= 80
     assert not {"\x00", "\x1b", "\u202e", "\r"} & {*output}

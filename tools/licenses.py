@@ -1,4 +1,4 @@
-"""Print the components of an SBOM with their licences; each must declare one, and the package must be among them."""
+"""Print the components of an SBOM with their licenses; each must declare one, and the package must be among them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 
-def licences(component: dict[str, Any]) -> str:
-    """Return the declared licences of a component, or an empty string."""
+def licenses(component: dict[str, Any]) -> str:
+    """Return the declared licenses of a component, or an empty string."""
     declared = component.get("licenses", [])
     return ", ".join(one.get("expression") or one["license"].get("id") or one["license"]["name"] for one in declared)
 
@@ -18,11 +18,11 @@ def main(path: str) -> str | None:
     """Return an error message, or None."""
     components = {one["name"]: one for one in json.loads(Path(path).read_text(encoding="utf-8"))["components"]}
     for name, component in components.items():
-        print(name, component["version"], licences(component))
+        print(name, component["version"], licenses(component))
     if "otel-keyaudit" not in components:
         return f"{path} does not name otel-keyaudit"
-    missing = [name for name, component in components.items() if not licences(component)]
-    return f"no licence is declared by {', '.join(missing)}" if missing else None
+    missing = [name for name, component in components.items() if not licenses(component)]
+    return f"no license is declared by {', '.join(missing)}" if missing else None
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ def explain_mismatch(target: Target, binding: Binding, free_variables: Collectio
                 f"it has no parameter {name!r}{hint(name, binding.names)}; "
                 "add fields=… with the place of the additional fields, or fields=none"
             )
+    lookup = _explain_lookup(target, binding)
+    if lookup is not None:
+        return lookup
     for field, path in _paths(target):
         name = path.name or ""
         if path.root == "self" and not binding.has_self:
@@ -35,6 +38,17 @@ def explain_mismatch(target: Target, binding: Binding, free_variables: Collectio
             near = hint(name, free_variables)
             return f"field {field!r} reads a free variable {name!r}, which it does not have{near}"
     return None
+
+
+def _explain_lookup(target: Target, binding: Binding) -> str | None:
+    """Return why a keyword of ``get_or_create`` is no column of its row: a further one is part of the look-up."""
+    name = target.qualified_name.rpartition(".")[2]
+    path = target.fields_place if isinstance(target, AuditTarget) else None
+    if not name.endswith(("get_or_create", "update_or_create")) or path is None or path.root != "args":
+        return None
+    if path.steps or binding.declares(path.name or ""):
+        return None
+    return f"keywords of {name} are a look-up; write fields=args.defaults['{path.name}'], or name the method that saves"
 
 
 def _paths(target: Target) -> Iterator[tuple[str, Path]]:

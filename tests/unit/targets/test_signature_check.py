@@ -64,3 +64,14 @@ def test_a_function_without_the_usual_parameter_is_explained() -> None:
         "it has no parameter 'additional_fields'; did you mean 'adittional_fields'?; "
         "add fields=… with the place of the additional fields, or fields=none"
     )
+
+
+@pytest.mark.parametrize("name", ["get_or_create", "aget_or_create", "update_or_create"])
+def test_keyword_of_a_lookup_is_no_column(name: str) -> None:
+    """With a member the look-up would find no row; the defaults are a place, and so is a parameter."""
+    reason = f"keywords of {name} are a look-up; write fields=args.defaults['extra'], or name the method that saves"
+    assert explain_mismatch(AuditTarget(f"m:C.{name}", fields="args.extra"), Binding(anything)) == reason
+    for place in ("args.defaults['extra']", "none"):
+        assert explain_mismatch(AuditTarget(f"m:C.{name}", fields=place), Binding(anything)) is None
+    assert explain_mismatch(AuditTarget(f"m:C.{name}", fields="args.extra"), Binding(record)) is None
+    assert explain_mismatch(AuditTarget("m:C.create", fields="args.extra"), Binding(anything)) is None

@@ -19,6 +19,7 @@ from otel_keyaudit.errors import shown
 
 _LAUNCH = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_KILLED_AT = 3
 
 
 @contextmanager
@@ -26,6 +27,18 @@ def records() -> Iterator[Path]:
     """Create a temporary directory for the records of a command."""
     with TemporaryDirectory(prefix="keyaudit-") as directory:
         yield Path(directory)
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Check that there is a command to run.
+
+    Raises:
+        WrongUseError: There is none.
+    """
+    name = command[0]
+    if shutil.which(name) is None:
+        advice = f"run it by: python {name}" if name.endswith(".py") else "check its name and your PATH"
+        raise WrongUseError(f"there is no command {shown(name)} to run; {advice}")
 
 
 def run_instrumented(
@@ -41,20 +54,20 @@ def run_instrumented(
 
     Returns:
         The exit status of the command; negative if a signal ended it.
-
-    Raises:
-        WrongUseError: There is no such command.
     """
-    if shutil.which(command[0]) is None:
-        raise WrongUseError(f"there is no command {shown(command[0])} to run; check its name and your PATH")
     python_path = _python_path(_distribution(directory, function))
     environment = {**os.environ, **(variables or {}), DIRECTORY: str(directory), "PYTHONPATH": python_path}
     for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
         environment.setdefault(exporter, "none")  # no collector is needed to observe calls
-    # The command's output goes to standard error, because standard output has the result. The command has its own
-    # process group, because it would otherwise receive signals of the terminal twice.
-    child = subprocess.Popen(  # noqa: S603 - the user's own command
-        [sys.executable, "-c", _LAUNCH, *command], env=environment, stdout=sys.stderr.fileno(), start_new_session=True
+    return run_until_end([sys.executable, "-c", _LAUNCH, *command], environment)
+
+
+def run_until_end(program: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program until it ends, and return its exit status. Signals are passed on to its processes."""
+    # Its output goes to standard error, because standard output has the result. It has its own process group, because
+    # it would otherwise receive signals of the terminal twice.
+    child = subprocess.Popen(  # noqa: S603 - the user's own command, or this interpreter
+        program, env=environment, stdout=sys.stderr.fileno(), start_new_session=True
     )
     with _passed_on(child):
         return child.wait()
@@ -77,11 +90,14 @@ def _python_path(first: Path) -> str:
 
 @contextmanager
 def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass signals on to all processes of the command, as a terminal does."""
+    """Pass signals on to all processes of the command, as a terminal does. The third one kills them."""
+    count = 0
 
     def pass_on(number: int, _: FrameType | None) -> None:
+        nonlocal count
+        count += 1
         if child.poll() is None:
-            os.killpg(child.pid, number)
+            os.killpg(child.pid, number if count < _KILLED_AT else signal.SIGKILL)
 
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
     try:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from otel_keyaudit.cli.usage import WrongUseError
+from otel_keyaudit.cli.usage import OneLineGroup, WrongUseError
 from otel_keyaudit.errors import hint, shown
 from otel_keyaudit.version import __version__
 
@@ -14,7 +14,7 @@ _COMMANDS = ("doctor", "discover", "explain", "presets", "report")
 """Names of the commands. Each is an object of that name in ``otel_keyaudit.cli.<name>.command``."""
 
 
-class _Group(click.Group):
+class _Group(OneLineGroup):
     """A group that imports its commands when they are used."""
 
     def list_commands(self, _: click.Context) -> list[str]:

@@ -30,6 +30,11 @@ def printable(value: object) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1 line`` and ``2 lines``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def line(*parts: str | tuple[str, str]) -> Text:
     """Return a line of printable parts, each a string or a string with a style."""
     made = Text()

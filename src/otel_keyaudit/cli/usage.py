@@ -22,14 +22,44 @@ class WrongUseError(click.ClickException):
 
 
 class OneLineCommand(click.Command):
-    """A command that reports wrong use in one line."""
+    """A command that reports wrong use in one line.
+
+    Args:
+        *args: Arguments of ``click.Command``.
+        advice: What to do about an argument that is not expected; otherwise the help is named.
+        **kwargs: Keyword arguments of ``click.Command``.
+    """
+
+    def __init__(self, *args: Any, advice: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._advice = advice
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Parse the arguments."""
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            raise WrongUseError(f"{error.format_message()} Try: otel-keyaudit {self.name} --help") from None
+            message = _sentence(error)
+            if "unexpected extra argument" in message and self._advice:
+                raise WrongUseError(f"{message} {self._advice}") from None
+            raise WrongUseError(f"{message} Try: otel-keyaudit {self.name} --help") from None
+
+
+class OneLineGroup(click.Group):
+    """A group that reports wrong use in one line."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options in front of the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise WrongUseError(f"{_sentence(error)} Try: otel-keyaudit --help") from None
+
+
+def _sentence(error: click.UsageError) -> str:
+    """Return the message with one full stop, and without the line of the usage."""
+    message = " ".join(error.format_message().split())
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def from_environment(option: str) -> str | None:

@@ -253,7 +253,7 @@ def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     if type(value) is MethodType and type(method := _without_proxies(value.__func__, None)[0]) is FunctionType:
         return _found(method, has_self=True, receiver=value.__self__)
     if not callable(value):
-        raise WrongTargetError(f"{name!r} is a {type(value).__name__}, not a function")
+        raise WrongTargetError(f"{name!r} is of type {type(value).__name__}, not a function")
     call = next(vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls))
     if type(call) is FunctionType:
         return _found(call, has_self=True, receiver=value, described=value)

@@ -58,7 +58,9 @@ class Target:
     def _fill(self, path: object, fields: Mapping[str, Any], string: str) -> None:
         object.__setattr__(self, "written", string)
         if not target_string.is_path(path):
-            raise self.wrong(f"{shown(path)} is not of the form package.module:Qualified.name")
+            raise self.wrong(
+                f"{shown(path)} is not of the form package.module:Qualified.name{target_string.colon_hint(path)}"
+            )
         object.__setattr__(self, "path", path)
         for name in fields:
             if name not in self.fields:

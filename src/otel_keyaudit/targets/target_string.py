@@ -17,6 +17,13 @@ def is_path(path: object) -> bool:
     return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
+def colon_hint(path: object) -> str:
+    """Return the end of a message about a path that has a dot in place of the colon."""
+    if not isinstance(path, str) or ":" in path or not is_path(candidate := ":".join(path.rsplit(".", 1))):
+        return ""
+    return f"; did you mean {shown(candidate)}?"
+
+
 def split(string: str) -> tuple[str, dict[str, str]]:
     """Split a target string into its path and the expression of each field, in which ``%XX`` is not decoded yet.
 

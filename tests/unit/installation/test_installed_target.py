@@ -58,7 +58,7 @@ def warnings(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> 
         ("auth", "Checker.missing", "class 'Checker' has no 'missing'"),
         ("auth", "Missing.check", "has no 'Missing.check'"),
         ("auth", "Checker", "is a class, not a function; a target may be its method, as in Checker.method"),
-        ("auth", "number", "is a int, not a function"),
+        ("auth", "number", "is of type int, not a function"),
         ("auth", "verify?id=args.user", "a parameter 'user', which it does not have"),
         ("auth", "verify?id=self.name", "reads self, but it is not a method"),
         ("audit", "without", "no parameter 'additional_fields'"),

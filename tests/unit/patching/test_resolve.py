@@ -183,8 +183,8 @@ def test_each_callable_of_a_descriptor_is_observed() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("shown", "'shown' is a property, not a function"),
-        ("number", "'number' is a int, not a function"),
+        ("shown", "'shown' is of type property, not a function"),
+        ("number", "'number' is of type int, not a function"),
         ("Inner", "'Inner' is a class, not a function; a target may be its method, as in Inner.method"),
         ("missing", "class 'Checker' has no 'missing'"),
     ],
@@ -207,7 +207,7 @@ def test_missing_name_of_a_module_is_reported(name: str) -> None:
 
 def test_attribute_of_a_module_that_is_no_function_is_reported() -> None:
     """The reason is the same as in a class."""
-    with pytest.raises(WrongTargetError, match=r"^'number' is a int, not a function$"):
+    with pytest.raises(WrongTargetError, match=r"^'number' is of type int, not a function$"):
         resolve(SimpleNamespace(number=1), "number")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from otel_keyaudit.cli.child import records, run_instrumented
+from otel_keyaudit.cli.child import check_command, records, run_instrumented
 from otel_keyaudit.cli.discover.candidates import fitting_presets, preset_paths, rank
 from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
 from otel_keyaudit.cli.discover.watching.packages import PACKAGES, named_packages
@@ -20,7 +20,7 @@ from otel_keyaudit.cli.usage import OneLineCommand
 
 @click.command(
     cls=OneLineCommand,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="Example: otel-keyaudit discover -- uvicorn shop.main:app",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
@@ -31,6 +31,7 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     Send one request with an API key that writes an audit row, and press Ctrl-C. The output has names and types, and
     never values. The service is slower while it is watched. Exit status 1: nothing was found.
     """
+    check_command(command)
     with records() as directory:
         paths = preset_paths()
         (directory / PRESET_PATHS).write_text(json.dumps(list(paths)), encoding="utf-8")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
 from importlib.metadata import version
 
 import click
 
-from otel_keyaudit.cli.child import records, run_instrumented
+from otel_keyaudit.cli.child import check_command, records, run_instrumented, run_until_end
 from otel_keyaudit.cli.doctor.findings import FINDINGS, PENDING, WRONG, Finding, find
 from otel_keyaudit.cli.doctor.observations import Observations, read_observations
 from otel_keyaudit.cli.doctor.options import check_options
@@ -21,10 +21,13 @@ from otel_keyaudit.cli.recorder import DIRECTORY
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import hint, shown
 
+_ENDED_BY_USER = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+"""Exit statuses of a command that ended well, or by Ctrl-C."""
+
 
 @click.command(
     cls=OneLineCommand,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="Example: otel-keyaudit doctor -- uvicorn shop.main:app",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
@@ -38,6 +41,8 @@ def doctor(is_json: bool, allow: str, command: tuple[str, ...]) -> None:
     (a key outside of every request), ambiguous, failed, degraded.
     """
     allowed = _allowed(allow)
+    if command:
+        check_command(command)
     settings, findings = check_options()
     observations = Observations(0, [])
     if settings is not None and (settings.targets or settings.presets):
@@ -66,6 +71,8 @@ def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
         click.echo("keyaudit: send requests to your service now, and press Ctrl-C when done", err=True)
         status = run_instrumented(command, directory, "otel_keyaudit.cli.doctor.probe:start")
         observations = read_observations(directory)
+    if status not in _ENDED_BY_USER:
+        click.echo(f"keyaudit: the command ended with status {status}; its own output says why", err=True)
     findings = list(find(observations.targets, has_run=True, version=version("opentelemetry-instrumentation")))
     if not observations.targets:
         detail = f"the command ended with status {status}, and none of its processes loaded the library"
@@ -78,17 +85,18 @@ def _import_modules() -> tuple[Observations, list[Finding]]:
     """Import the modules of all targets in a separate process."""
     with records() as directory:
         program = [sys.executable, "-m", "otel_keyaudit.cli.doctor.imports"]
-        done = subprocess.run(  # noqa: S603 - this interpreter
-            program, env={**os.environ, DIRECTORY: str(directory)}, stdout=sys.stderr.fileno(), check=False
-        )
+        status = run_until_end(program, {**os.environ, DIRECTORY: str(directory)})
         observations = read_observations(directory)
         errors = directory / IMPORT_ERRORS
         failed = json.loads(errors.read_text(encoding="utf-8")) if errors.exists() else None
     findings = list(find(observations.targets, has_run=False))
     if failed is None:
-        detail = f"the import of the modules ended the process with status {done.returncode}"
+        detail = f"the import of the modules ended the process with status {status}"
         findings.append(Finding(WRONG, None, detail, "read its output; import the modules of the targets by hand"))
+    wrong = {target.target.partition(":")[0] for target in observations.targets if target.state == "wrong"}
     for module, error in (failed or {}).items():
+        if module in wrong:
+            continue  # the target says it already
         remedy = f"run `python -c 'import {module}'` to see why"
         findings.append(Finding(PENDING, None, f"the import of {module} raised {error}", remedy))
     return observations, findings

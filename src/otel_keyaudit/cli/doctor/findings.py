@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from otel_keyaudit.cli.doctor.observations import TargetReport
+from otel_keyaudit.cli.output import counted
 
 PENDING: Final = "pending"
 WRONG: Final = "wrong"
@@ -86,7 +87,7 @@ def _of(target: TargetReport) -> Iterator[tuple[str, str]]:
         yield target.state, target.reason
     outside = target.unreadable.get(NO_REQUEST, 0)
     if outside:
-        yield OUTSIDE, f"{outside} keys were accepted outside of every request, so no row and no span names them"
+        yield OUTSIDE, f"accepted outside of every request: {counted(outside, 'key')}, which no row and no span names"
     for outcome in (AMBIGUOUS, FAILED):
         if target.kind == "audit" and target.outcomes.get(outcome):
             yield outcome, f"{target.outcomes[outcome]} of {target.calls} writes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ class _Imports(Guard):
 
 def main() -> None:
     """Import the module of every target, then write the status of the targets."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the import without a traceback
     directory = Path(os.environ[DIRECTORY])
     sys.path.insert(0, str(Path.cwd()))
     probe, imports = Probe(directory), _Imports()

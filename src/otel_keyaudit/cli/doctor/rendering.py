@@ -11,7 +11,7 @@ from rich.console import Console
 
 from otel_keyaudit.cli.doctor.findings import Finding
 from otel_keyaudit.cli.doctor.observations import Observations, TargetReport
-from otel_keyaudit.cli.output import line, stdout_console
+from otel_keyaudit.cli.output import counted, line, stdout_console
 
 _STYLES = {"active": "green", "pending": "yellow", "wrong": "red"}
 
@@ -29,10 +29,15 @@ def as_document(observations: Observations, findings: Sequence[Finding]) -> dict
 def print_report(observations: Observations, findings: Sequence[Finding], *, has_run: bool) -> None:
     """Print each target and then the findings."""
     console = stdout_console()
+    with_finding = {finding.target for finding in findings}
     for target in observations.targets:
-        _print_target(target, console, has_run=has_run)
+        _print_target(target, console)
+        if target.target not in with_finding and (target.state != "active" or not has_run):
+            console.print(line(f"  {target.reason}"), soft_wrap=True)
+        if has_run:
+            _print_calls(target, console)
     if has_run:
-        console.print(line(f"{observations.processes} processes"))
+        console.print(line(counted(observations.processes, "process")))
     if not findings:
         console.print(line(("no findings", "green")))
     for finding in findings:
@@ -41,16 +46,15 @@ def print_report(observations: Observations, findings: Sequence[Finding], *, has
         console.print(line("  remedy: ", finding.remedy), soft_wrap=True)
 
 
-def _print_target(target: TargetReport, console: Console, *, has_run: bool) -> None:
+def _print_target(target: TargetReport, console: Console) -> None:
     preset = "" if target.preset is None else f" (preset {target.preset})"
     console.print(
         line((target.state, _STYLES[target.state]), f" {target.kind} {target.target}{preset}"), soft_wrap=True
     )
-    if target.state != "active" or not has_run:
-        console.print(line(f"  {target.reason}"), soft_wrap=True)
-    if not has_run:
-        return
-    console.print(line(f"  {target.calls} calls{_counts(': ', target.outcomes)}"))
+
+
+def _print_calls(target: TargetReport, console: Console) -> None:
+    console.print(line(f"  {counted(target.calls, 'call')}{_counts(': ', target.outcomes)}"))
     if target.unreadable:
         console.print(line(f"  unreadable{_counts(': ', target.unreadable)}"))
     if target.last_member is not None:

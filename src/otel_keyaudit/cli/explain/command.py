@@ -8,7 +8,7 @@ import click
 
 from otel_keyaudit.cli.explain.rendering import as_member, print_row
 from otel_keyaudit.cli.explain.rows import ExplainedRow, Explainer
-from otel_keyaudit.cli.output import print_json, stdout_console
+from otel_keyaudit.cli.output import counted, print_json, stdout_console
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError, from_environment
 from otel_keyaudit.errors import shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
@@ -17,6 +17,7 @@ from otel_keyaudit.observers.sampling.rules import Rules, RulesError, load_rules
 
 @click.command(
     cls=OneLineCommand,
+    advice="The rows come from standard input: otel-keyaudit explain < rows.jsonl",
     epilog="Example: otel-keyaudit explain --rules rules.json --catalog scopes.json < rows.jsonl",
 )
 @click.option("--rules", "rules_path", metavar="PATH", help="File of the rules; default: from the environment.")
@@ -36,6 +37,8 @@ def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> 
     )
     console = stdout_console()
     documents, unreadable = [], 0
+    if sys.stdin.isatty():
+        click.echo("keyaudit: reading rows from the terminal; end them with Ctrl-D", err=True)
     for row in explainer.explain(sys.stdin):
         if not isinstance(row, ExplainedRow):
             unreadable += 1
@@ -47,7 +50,7 @@ def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> 
     if is_json:
         print_json({"format": "keyaudit-explain/1", "rows": documents})
     if unreadable:
-        raise WrongUseError(f"{unreadable} lines are not rows; rows are JSON objects, one on each line")
+        raise WrongUseError(f"{counted(unreadable, 'line')} could not be read; a row is a JSON object on one line")
 
 
 def _rules(path: str | None) -> Rules | None:

@@ -25,7 +25,7 @@ def presets(name: str | None, is_json: bool) -> None:
     try:
         chosen = _registry.presets() if name is None else {name: _registry.preset(name)}
     except ConfigurationError as error:
-        raise WrongUseError(str(error)) from None
+        raise WrongUseError(str(error).removeprefix("option 'presets': ")) from None
     if is_json:
         print_json(as_document(chosen))
     elif name is None:

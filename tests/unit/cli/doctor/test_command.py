@@ -212,11 +212,19 @@ time.sleep(60)
     assert f"status {int(getattr(signal, number))}" in error
 
 
-def test_a_missing_command_is_wrong_use(folder: Path) -> None:
-    """One line names the missing command."""
-    status, document, error = doctor(folder, "--", "no-such-command", auth_targets="shop:verify")
-    assert (status, document) == (2, None)
-    assert error.splitlines()[-1].startswith("keyaudit: there is no command 'no-such-command' to run")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--jsn"], "No such option '--jsn'. Did you mean '--json'? Try: otel-keyaudit doctor --help"),
+        (["--allow"], "Option '--allow' requires an argument. Try: otel-keyaudit doctor --help"),
+        (["no-such-command"], "there is no command 'no-such-command' to run; check its name and your PATH"),
+        (["--", "shop.py", "--port"], "there is no command 'shop.py' to run; run it by: python shop.py"),
+    ],
+)
+def test_wrong_use_is_one_line(folder: Path, arguments: list[str], line: str) -> None:
+    """It names the remedy, and nothing is run, whatever the options."""
+    status, document, error = doctor(folder, *arguments)
+    assert (status, document, error.splitlines()) == (2, None, [f"keyaudit: {line}"])
 
 
 def test_an_unknown_finding_is_wrong_use(folder: Path) -> None:
@@ -283,6 +291,65 @@ def test_a_server_is_observed_until_a_signal(folder: Path, number: signal.Signal
         pytest.fail("the server still listens")
 
 
+def test_a_command_that_fails_is_named(folder: Path) -> None:
+    """Its exit status is on standard error, beside the findings."""
+    command = (sys.executable, "-c", "import shop; raise SystemExit(3)")
+    status, document, error = doctor(folder, "--", *command, auth_targets="shop:verify")
+    assert (status, findings(document)) == (1, [("silent", "shop:verify")])
+    assert "keyaudit: the command ended with status 3; its own output says why" in error.splitlines()
+
+
+def test_the_third_signal_kills_a_command_that_ignores_it(folder: Path) -> None:
+    """The observations until then are printed."""
+    program = """
+import shop, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+shop.record("create", {})
+print("ready", flush=True)
+time.sleep(100)
+"""
+    (folder / "stubborn.py").write_text(program, encoding="utf-8")
+    command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", "--", sys.executable, "stubborn.py"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(audit_targets="shop:record"), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        while process.stderr.readline() != "ready\n":
+            assert process.poll() is None
+        time.sleep(1)
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        output, _ = process.communicate(timeout=60)
+    assert json.loads(output)["targets"][0]["calls"] == 1
+
+
+def test_an_import_is_interrupted_without_a_traceback(folder: Path) -> None:
+    """Ctrl-C ends the import; the finding says so."""
+    (folder / "shop.py").write_text(
+        "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(100)"
+    )
+    command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(auth_targets="shop:verify"), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        while process.stderr.readline() != "importing\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+    assert "Traceback" not in error
+    assert findings(json.loads(output)) == [("wrong", None)]
+
+
+def test_a_target_without_a_package_is_one_finding(folder: Path) -> None:
+    """The failed import of its module says nothing more."""
+    status, document, _ = doctor(folder, auth_targets="shp:verify")
+    assert (status, findings(document)) == (1, [("wrong", "shp:verify")])
+
+
 def test_lines_for_people(folder: Path) -> None:
     """Each target has its state, calls and last member, each finding a remedy, and a pipe has no colors."""
     program = [sys.executable, "-m", "otel_keyaudit", "doctor", "--", sys.executable, "forks.py"]
@@ -293,6 +360,6 @@ def test_lines_for_people(folder: Path) -> None:
     assert "active auth shop:verify" in lines
     assert "  321 calls: attributed 321" in lines
     assert any(line.startswith('  last member: {"id": "k_1"') for line in lines)
-    assert any(line.startswith("outside shop:verify: 1 keys were accepted outside of every request") for line in lines)
+    assert any(line.startswith("outside shop:verify: accepted outside of every request: 1 key") for line in lines)
     assert lines[-1].startswith("  remedy: ")
     assert "\x1b" not in done.stdout

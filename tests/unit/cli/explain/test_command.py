@@ -144,7 +144,7 @@ def test_broken_lines_are_reported(files: tuple[str, str]) -> None:
     assert [line.partition(" is not a row: ")[0] for line in lines[:-1]] == [
         f"keyaudit: line {number}" for number in (2, 3, 5, 6)
     ]
-    assert lines[-1].startswith("keyaudit: 4 lines are not rows")
+    assert lines[-1].startswith("keyaudit: 4 lines could not be read")
 
 
 def test_lines_for_people(files: tuple[str, str]) -> None:

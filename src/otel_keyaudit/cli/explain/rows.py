@@ -17,6 +17,18 @@ from otel_keyaudit.observers.sampling.rules import Choice, Rules
 _COUNTS = frozenset({"scopes_count", "allow_list_count", "permissions_count"})
 """Members beside a list that was cut."""
 
+_OF_A_SNAPSHOT = (
+    "name",
+    "scopes",
+    "scopes_count",
+    "allow_list",
+    "allow_list_count",
+    "effective_scope",
+    "owner",
+    "expires_at",
+)
+"""Members of the key, which a minimal row lacks. All others belong to the request."""
+
 
 class Coverage(NamedTuple):
     """A permission that the row shows, and the scope that covers it; ``None`` if no scope of the key does."""
@@ -121,7 +133,7 @@ class Explainer:
         if digest is None:
             return member
         if member.get("detail") == "full":
-            self._full[digest] = member
+            self._full[digest] = {name: member[name] for name in _OF_A_SNAPSHOT if name in member}
         return {**self._full.get(digest, {}), **member}
 
     def _permissions(self, key: ApiKey | None, member: Mapping[str, Any]) -> tuple[str, ...] | None:

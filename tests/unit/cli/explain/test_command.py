@@ -107,6 +107,21 @@ def test_minimal_rows_are_completed() -> None:
     assert after["recorded_detail"] == "minimal"
 
 
+def test_minimal_rows_are_completed_with_the_key_only(tmp_path: Path) -> None:
+    """Decisions and the principal of the earlier row belong to its request."""
+    rules = tmp_path / "rules.json"
+    rules.write_text(
+        json.dumps({"rules": [{"decisions": ["other"], "detail": "full"}, {"on_behalf_of": ["*"], "detail": "full"},
+                              {"detail": "minimal"}]}), encoding="utf-8",
+    )  # fmt: skip
+    decisions = [{"required": ["workspace:delete"], "outcome": "granted", "cause": "other"}]
+    full = {**FULL, "decisions": decisions, "on_behalf_of": "u_1"}
+    minimal = {"id": "k_1", "digest": "d1", "detail": "minimal"}
+    _, after = explained([row(full), row(minimal)], "--rules", str(rules))
+    assert after["coverage"] == [{"permission": "workspace:create", "scope": "workspace:*"}]
+    assert after["rule"]["place"] == "rules[2]"
+
+
 def test_recorded_permissions_are_used_without_a_catalog() -> None:
     """The effective scope of a full row is that of the catalog that was in force."""
     (one,) = explained([row({**FULL, "effective_scope": {"permissions": ["workspace:read"]}, "scopes_count": 9})])

@@ -1,4 +1,4 @@
-"""Rows of Django models in a real SQLite database, in a process of its own because Django is configured once."""
+"""Rows of Django models in real databases, in a process of its own because Django is configured once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
+from integration.rows.conftest import Database
+from support.postgresql import HOST
 
 PROGRAM = """
 import json
@@ -21,7 +24,7 @@ from django.db import connection, models
 
 settings.configure(
     INSTALLED_APPS=[], LOGGING_CONFIG=None,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    DATABASES={"default": json.loads(sys.argv[1])},
 )
 django.setup()
 shop = types.ModuleType("shop")
@@ -81,12 +84,17 @@ print(json.dumps(found))
 """
 
 
-def test_every_column_receives_its_kind(tmp_path: Path) -> None:
+def test_every_column_receives_its_kind(database: Database, tmp_path: Path) -> None:
     """Rows saved by the object, by a manager, or again after loading receive the kind of their column."""
     pytest.importorskip("django")
+    settings: dict[str, object] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    if database.port is not None:
+        settings = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "postgres"}
+        settings |= {"HOST": HOST, "PORT": database.port}
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM), encoding="utf-8")
-    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=True, timeout=120)
+    command = [sys.executable, str(program), json.dumps(settings)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(done.stdout)
     assert {name: [list(json.loads(row)) for row in rows] for name, rows in found.items()} == dict.fromkeys(
         ("Text", "Char", "Json", "Binary"), [["request_api_key"]] * 2

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from otel_keyaudit.testing import Recorder
+from support.eventually import eventually
 
 APP = """
 from types import coroutine
@@ -79,7 +80,9 @@ def main(name: str) -> None:
             for _ in range(5):
                 next(variables).set(object())
     gc.collect()
-    print(sum(recorder.writes().values()), len(recorder.audit_spans()), recorder.errors())
+    writes_count = sum(recorder.writes().values())
+    eventually(lambda: len(recorder.audit_spans()) == writes_count)
+    print(writes_count, len(recorder.audit_spans()), recorder.errors())
 
 
 def _begun(call: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from _thread import start_new_thread  # threading.Thread waits for a lock that the interrupted code may hold
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
@@ -18,6 +19,7 @@ from functools import partial
 from threading import local
 from typing import Any, Generic, TypeVar
 
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 
 Value = TypeVar("Value")
@@ -150,6 +152,18 @@ def may_change_context() -> bool:
 def isolated(work: Callable[..., Value]) -> Callable[..., Value]:
     """Return a function that runs in a copy of the context where changing the context would crash the process.
 
-    It is for calls of span processors and log processors, which set context variables.
+    It is for calls of span processors, which set context variables.
     """
     return work if may_change_context() else partial(copy_context().run, work)
+
+
+def outside_collection(work: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    """Call a function that may wait for a lock: during a collection, in a thread of its own.
+
+    The interrupted code may hold the lock, such as that of an exporter, and goes on only after the collection. A
+    failure in the thread is not reported; the SDK logs those of its exporters.
+    """
+    if current_collection() is None:
+        work(*args, **kwargs)
+    else:
+        start_new_thread(copy_context().run, (partial(quietly, partial(work, *args, **kwargs)),))

@@ -14,15 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
 from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
 from otel_keyaudit.testing import Recorder
 from support import abandoned
+from support.eventually import eventually
 from support.modules import LoadModule
 from support.undisturbed import undisturbed
 from support.unseen import unseen_request
+
+try:
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
+except ImportError:  # its name before SDK 1.43
+    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
 
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
 
@@ -241,6 +252,7 @@ def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(recorder: Reco
         app.Finalized()
         gc.collect()
         assert current_collection() is None
+    assert eventually(lambda: bool(recorder.audit_spans()))
     ((fields, current),), (written,) = app.ROWS, recorder.audit_spans()
     assert fields["request_api_key"]["id"] == "k_1"
     assert fields["request_api_key"]["span_id"] == format(written.context.span_id, "016x")
@@ -249,6 +261,34 @@ def test_a_write_in_a_collection_has_its_key_its_row_and_its_span(recorder: Reco
     assert current.get_span_context() == (written.context if is_current else span.get_span_context())
     assert recorder.writes()["attributed"] == 1
     assert recorder.errors() == {}
+
+
+def test_a_collection_that_interrupts_an_exporter_does_not_wait_for_its_lock(
+    recorder: Recorder, load_module: LoadModule
+) -> None:
+    """The span of an abandoned write and its log event reach the exporters after the collection."""
+    app = load_module(APP)
+    spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    provider, logger_provider = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(records))
+    recorder.instrument(
+        audit_targets=[f"{app.__name__}:record"], events="audits", tracer_provider=provider,
+        logger_provider=logger_provider,
+    )  # fmt: skip
+
+    def interrupted() -> None:
+        with spans._lock, records._lock:
+            app.Finalized()
+            gc.collect()
+
+    export = threading.Thread(target=interrupted, daemon=True)
+    export.start()
+    export.join(30)
+    assert not export.is_alive()
+    assert eventually(lambda: bool(spans.get_finished_spans() and records.get_finished_logs()))
+    (record,) = records.get_finished_logs()
+    assert record.log_record.span_id == spans.get_finished_spans()[0].context.span_id
 
 
 def test_a_key_set_by_hand_in_a_finalizer_wins(recorder: Recorder, app: Any) -> None:

@@ -67,7 +67,7 @@ class AuditSpan:
                 attributes = {**attributes, names.ERROR_TYPE: class_name(error)}
             self.change(attributes)
         finally:
-            isolated(self.span.end)()
+            self.span.end()
 
 
 def _name(attributes: Mapping[str, Any]) -> str:

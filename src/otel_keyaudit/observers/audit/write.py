@@ -12,6 +12,7 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError
+from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.guard import boxed
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.changes import changes
@@ -226,7 +227,7 @@ class AuditWrite(KnownWrite):
             if not target.has_span and self._request is not None and self._request.is_open:
                 self._request.wrote(without_outcome(self._event), None)
         if self._span is not None:
-            self._span.end(shown(late) if late else NO_ATTRIBUTES, self.exc)
+            outside_collection(self._span.end, shown(late) if late else NO_ATTRIBUTES, self.exc)
         if events is not None:
             events.written(
                 self.attributes(lists=self._detail is _FULL), self.exc, None if self._span is None else self._span.span

@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
-from otel_keyaudit.guard.collection import isolated
+from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.decision import Decision
@@ -48,7 +48,8 @@ class EventLogger:
         logger = provider.get_logger("otel_keyaudit", __version__)
         span = span or _server_span()
         context = None if span is None else trace.set_span_in_context(span)
-        isolated(logger.emit)(
+        outside_collection(
+            logger.emit,
             event_name=event_name,
             severity_number=severity,
             severity_text=severity.name,

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from otel_keyaudit.presets import _registry
 
 _NO_AUDIT_LOGS: Final = frozenset({"celery", "executors", "logging", "loguru", "structlog", "threads"})
-"""Presets whose functions are called for other reasons than an audit log, too."""
+"""Presets whose functions are not specific to audit logs."""
 
 
 class Candidate(NamedTuple):
@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
 
 
 def rank(records: Iterable[dict[str, Any]]) -> list[Candidate]:
-    """Return the candidates, those of each kind in the order of their likelihood, each once."""
+    """Return the distinct candidates of all processes: by kind, the most likely first."""
     best: dict[tuple[str, str], Candidate] = {}
     for record in records:
         for kind, describe in (("auth", _auth), ("audit", _audit)):
@@ -43,7 +43,7 @@ def rank(records: Iterable[dict[str, Any]]) -> list[Candidate]:
 
 
 def preset_paths() -> dict[str, list[str]]:
-    """Return the functions that the installed presets name, each with the names of its presets."""
+    """Map each function of an installed preset to the names of its presets."""
     found: dict[str, list[str]] = {}
     for name, preset in _registry.presets().items():
         if name not in _NO_AUDIT_LOGS and preset.missing_requirement() is None:
@@ -57,8 +57,8 @@ def fitting_presets(
 ) -> list[str]:
     """Return the presets for the libraries that the service uses.
 
-    They know the class of a key that was returned, or the model of a row that was written. If no function that
-    authenticates was found, those with a function that was called fit, too.
+    A preset fits if a function returned a key of a class that the preset knows, or if the service wrote a model of its
+    library. Without a candidate for authentication, a preset also fits if one of its functions was called.
     """
     records = list(records)
     classes = {name for record in records for found in record["auth"] for name in found["classes"]}
@@ -74,7 +74,7 @@ def fitting_presets(
 
 
 def _auth(found: dict[str, Any]) -> Candidate:
-    is_known = any(_registry.key_type(name) is not None for name in found["classes"])  # its fields are known
+    is_known = any(_registry.key_type(name) is not None for name in found["classes"])  # a preset knows the fields
     fields = {} if is_known else found["fields"]
     if found["key"] != "return":
         fields = {"key": found["key"], **fields}

@@ -28,8 +28,8 @@ from otel_keyaudit.cli.usage import OneLineCommand
 def discover(is_json: bool, command: tuple[str, ...]) -> None:
     """Watch all calls of a service, and print the likely targets.
 
-    Send one request with an API key that writes an audit row, and press Ctrl-C. The output has names and types, and
-    never values. The service is slower while it is watched. Exit status 1: nothing was found.
+    Send one request with an API key that writes an audit row, and press Ctrl-C. The output has names and types, but no
+    values. The service is slower while it is watched. Exit status 1: nothing was found.
     """
     check_command(command)
     with records() as directory:
@@ -49,9 +49,9 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
 
 
 def _remark(seen: list[dict[str, Any]], status: int) -> str | None:
-    """Return the reason why nothing can have been found."""
+    """Return the reason why nothing could be found, or ``None``."""
     if not seen:
-        return f"no HTTP request reached the service, which ended with status {status}; read its output, and send one"
+        return f"no HTTP request reached the service, which ended with status {status}; check its output"
     if not any(record["has_credentials"] for record in seen):
-        return "no request had an API key in a header, a cookie or the query; send one that has"
+        return "no request had an API key in a header, a cookie or the query; send a request with a key"
     return None

@@ -1,4 +1,4 @@
-"""The likely targets as lines for people and as JSON."""
+"""Show the likely targets as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MAX_SHOWN = 5
 
 
 class Discovery(NamedTuple):
-    """The result.
+    """The result of ``discover``.
 
     Attributes:
         candidates: The likely targets.
         presets: Presets for the libraries in use.
-        remark: The reason why nothing can have been found, ``None`` if there is none.
+        remark: The reason why nothing could be found, or ``None``.
     """
 
     candidates: Sequence[Candidate]
@@ -45,7 +45,7 @@ def print_discovery(found: Discovery) -> None:
     exports = []
     for kind, title in _TITLES.items():
         shown = [one for one in found.candidates if one.kind == kind][:_MAX_SHOWN]
-        console.print(line((f"{title}, the likeliest first", "bold")))
+        console.print(line((f"{title}, most likely first", "bold")))
         if not shown:
             console.print("  none was called")
         for one in shown:
@@ -55,7 +55,7 @@ def print_discovery(found: Discovery) -> None:
         if shown:
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:
-        console.print(line(("presets for the libraries in use, in place of targets in them", "bold")))
+        console.print(line(("presets for the libraries in use; they replace targets in these libraries", "bold")))
         console.print(line(f"  {', '.join(found.presets)}"), soft_wrap=True)
         exports.append(f"export OTEL_PYTHON_KEYAUDIT_PRESETS={','.join(found.presets)}")
     if found.remark is not None:

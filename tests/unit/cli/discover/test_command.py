@@ -288,7 +288,7 @@ def discovered(
 
 
 def targets(folder: Path, source: str, header: str = "x-api-key", value: str = CREDENTIAL) -> dict[str, list[str]]:
-    """Return the targets of each kind, the likeliest first; no value of the application is in the output."""
+    """Return the targets of each kind, most likely first; the output has no value of the application."""
     status, output, error = discovered(folder, source, header, value, "--json")
     assert status == 0, error
     document: Any = json.loads(output)
@@ -400,10 +400,10 @@ def test_lines_for_people(tmp_path: Path) -> None:
     status, output, error = discovered(tmp_path, PLAIN)
     assert status == 0, error
     assert output.splitlines() == [
-        "functions that authenticate, the likeliest first",
+        "functions that authenticate, most likely first",
         "  shop:verify",
         "    returns Key: id: str, name: str, scopes: list[str], allow_list: list",
-        "functions that write an audit row, the likeliest first",
+        "functions that write an audit row, most likely first",
         "  shop:record",
         "    parameters: action: str, resource_type: str, resource_id: str, additional_fields: dict",
         "export OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS=shop:verify",

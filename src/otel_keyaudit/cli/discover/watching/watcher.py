@@ -1,4 +1,4 @@
-"""Watch all calls of a process, and keep the functions that are likely targets."""
+"""Watch all calls of a process, and record the likely targets."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _MAX_OPEN_CALLS: Final = 10_000
 _MAX_CREDENTIALS: Final = 50
 _MAX_BUILT: Final = 200
 _CONSTRUCTORS: Final = ("__init__", "_declarative_constructor")
-"""Names of the constructors of models, of Django and of SQLAlchemy."""
+"""Names of the constructors of Django and SQLAlchemy models."""
 
 PRESET_PATHS: Final = "preset-paths.json"
-"""Name of the file with the functions that presets name."""
+"""Name of the file that lists the functions of presets."""
 
 
 def start() -> None:
-    """Begin to watch. ``opentelemetry-instrument`` calls this in every process of the command."""
+    """Start a watcher in this process. ``opentelemetry-instrument`` calls this in every process of the command."""
     directory = directory_of_records()
     if directory is not None:
         watcher = Watcher(directory)
@@ -56,10 +56,10 @@ class OpenCall:
     """A call that has not ended.
 
     Attributes:
-        frame: Its frame, which is kept until the call ends, so that its id is not used again.
-        strength: How its arguments hold the credential.
-        stored: The objects that were stored on the request when the call began, by expression.
-        inner: The ids of the keys that calls inside of it returned, with the strength of each.
+        frame: The frame. The reference keeps Python from reusing its id before the call ends.
+        strength: How directly the arguments hold the credential.
+        stored: The ids of the objects that the request held when the call began, by expression.
+        inner: The ids of the keys that nested calls returned, each with the strength of that call.
     """
 
     __slots__ = ("frame", "inner", "stored", "strength")
@@ -72,7 +72,7 @@ class OpenCall:
 
 
 class Watcher(Recorder):
-    """Watches all calls.
+    """Records the likely targets among all calls of a process.
 
     Args:
         directory: Directory of the records.
@@ -90,7 +90,7 @@ class Watcher(Recorder):
         self._models: dict[type, dict[str, Any] | None] = {}
 
     def totals(self) -> dict[str, Any]:
-        """Return the likely targets so far."""
+        """Return the likely targets found so far."""
         functions = [function for _, function in list(self._functions.values()) if function is not None]
         models = [model for model in list(self._models.values()) if model is not None]
         if not self._requests:
@@ -111,7 +111,7 @@ class Watcher(Recorder):
         self._models.clear()
 
     def watches(self, code: CodeType) -> bool:
-        """Return whether a function is watched: before the first credential, only those that get a request."""
+        """Return whether a function is watched. Before the first credential, only functions with a request are."""
         known = self._functions.get(id(code))
         if known is not None:
             return known[1] is not None
@@ -124,7 +124,7 @@ class Watcher(Recorder):
         return False
 
     def called(self, frame: FrameType) -> None:
-        """Note a request and its credential, a call that holds one, and an audit writer."""
+        """Record the credential of a request, a call that holds a credential, or an audit writer."""
         function = self._function(frame)
         if function.request_parameter is not None:
             self._note_request(frame.f_locals.get(function.request_parameter))
@@ -144,14 +144,14 @@ class Watcher(Recorder):
             self._functions[id(function.code)] = function.code, None
 
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
-        """Note a key that a call returns or stores, and a row that it builds."""
+        """Record the key that a call returned or stored, or the row that it built."""
         function = self._function(frame)
         call = self._open.pop(id(frame), None) if is_end else self._open.get(id(frame))
         if function.path is None or not self._credentials or (function.is_coroutine and not is_end):
             return
         storing = call if is_end and call is not None and call.stored is not None else None
         if function.is_async_generator and not is_end:
-            value = next(iter(get_referents(value)), None)  # Python wraps it
+            value = next(iter(get_referents(value)), None)  # Python wraps a yielded value
         has_members = type(value) is tuple or not is_plain(value)
         if function.is_library if call is None else not (has_members or storing):
             return
@@ -164,7 +164,7 @@ class Watcher(Recorder):
             self._note_built(function, value)
 
     def raised(self, frame: FrameType) -> None:
-        """Forget a call."""
+        """Forget a call that raised an exception."""
         self._open.pop(id(frame), None)
 
     def _function(self, frame: FrameType) -> Function:
@@ -190,7 +190,7 @@ class Watcher(Recorder):
                 self._credentials.popitem(last=False)
 
     def _note_holder(self, frame: FrameType, function: Function, values: Mapping[str, Any]) -> bool:
-        """Remember a call that holds a credential or a request, or that can store a key in ``flask.g``."""
+        """Remember a call if it holds a credential or could store a key in ``flask.g``; return whether it holds one."""
         if function.is_library:
             is_holder = any(is_direct(value, self._credentials) for value in values.values())
             if is_holder:
@@ -209,7 +209,7 @@ class Watcher(Recorder):
         return call
 
     def _strength(self, frame: FrameType, function: Function, call: OpenCall | None) -> int:
-        """Return how a call that returns holds a credential."""
+        """Return how directly a call holds a credential when it returns."""
         given = 0 if call is None else call.strength
         if given >= LOCAL or function.is_library:
             return given
@@ -219,7 +219,7 @@ class Watcher(Recorder):
     def _note_key(
         self, frame: FrameType, function: Function, call: OpenCall | None, held: int, found: Sequence[Place]
     ) -> None:
-        """Record the key that a call returned, unless a call inside of it, which held the credential, returned it."""
+        """Record the key that a call returned, unless a nested call with the credential returned the same key."""
         inner = {} if call is None else call.inner
         is_outer = any(strength >= held for strength in inner.values())
         before = set((call.stored or {}).values()) if call is not None else set()
@@ -231,7 +231,7 @@ class Watcher(Recorder):
                 self._mark_outer(frame, held, (id(value) for _, value, _ in found))
 
     def _note_stored_key(self, frame: FrameType, function: Function, call: OpenCall, held: int) -> None:
-        """Record the key that a call stored, unless a call inside of it returned or stored it."""
+        """Record the key that a call stored, unless a nested call returned or stored the same key."""
         arguments = frame.f_locals
         values = {name: arguments.get(name) for name in function.arguments}
         new = [
@@ -245,7 +245,7 @@ class Watcher(Recorder):
             self._mark_outer(frame, held, (id(value) for _, value, _ in new))
 
     def _mark_outer(self, frame: FrameType, held: int, keys: Iterable[int]) -> None:
-        """Tell the calls around a function that it returned or stored a key: the innermost one is the right one."""
+        """Mark all callers of a function that returned or stored a key. The innermost function is the target."""
         marks = dict.fromkeys(keys, held)
         outer = frame.f_back
         while outer is not None:
@@ -255,19 +255,19 @@ class Watcher(Recorder):
             outer = outer.f_back
 
     def _note_model(self, kind: type) -> None:
-        """Describe a model when its first object is constructed."""
+        """Describe a model when its first instance is constructed."""
         if kind not in self._models:
             self._models[kind] = describe_model(kind)
 
     def _note_built(self, function: Function, value: object) -> None:
-        """Remember a mapping that a function with a fitting name has built."""
+        """Remember a mapping that a function built whose name suggests an audit log."""
         if function.audit_weight and not function.is_library and isinstance(value, Mapping):
             self._built[id(value)] = value, function
             if len(self._built) > _MAX_BUILT:
                 self._built.popitem(last=False)
 
     def _note_stored(self, values: Mapping[str, Any]) -> None:
-        """Record the builder of a mapping that another function was given."""
+        """Record the function that built a mapping when another function receives the mapping."""
         for value in values.values():
             built = self._built.get(id(value))
             if built is not None and built[1].audit is None:

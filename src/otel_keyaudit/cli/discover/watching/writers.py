@@ -1,4 +1,4 @@
-"""Describe functions that write an audit row, or that build one, and models whose rows are an audit log."""
+"""Describe functions that write or build an audit row, and models of audit logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otel_keyaudit.cli.discover.watching.words import (
 )
 
 _THRESHOLD: Final = 6
-"""Lowest score of an audit writer: a place for fields and an action, or a name that speaks of an audit log."""
+"""Lowest score of an audit writer: additional fields plus an action, or a name that suggests an audit log."""
 
 _DEFAULT: Final = 4
 _LIKELY: Final = 2
@@ -27,7 +27,7 @@ _IN_OBJECT: Final = 2
 
 
 def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the description of a function with a place for additional fields."""
+    """Describe a function whose arguments can hold additional fields, or return ``None``."""
     if function.path is None or not NO_WRITERS.isdisjoint(words(function.path.rpartition(".")[2])[:1]):
         return None
     place, likeness, holder = _place(function, values)
@@ -56,22 +56,22 @@ def _events(names: Iterable[str], root: str) -> dict[str, str]:
 
 
 def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, int, object]:
-    """Return the expression of the additional fields, how likely it is, and the object that has them."""
+    """Return the expression of the additional fields, its likelihood, and the object that has them."""
     name = place_of(name for name in function.parameters if _can_hold_fields(values[name]))
     if name is not None:
         return f"args.{name}", _DEFAULT if name == PLACES[0] else _LIKELY, None
     if function.audit_weight > _LIKELY:
         for parameter in function.parameters:
             holder = values[parameter]
-            is_none = is_plain(holder) or is_standard(type(holder)) or type(holder).__name__.endswith(NO_KEYS)
-            member = None if is_none else place_of(members(holder))
+            is_excluded = is_plain(holder) or is_standard(type(holder)) or type(holder).__name__.endswith(NO_KEYS)
+            member = None if is_excluded else place_of(members(holder))
             if member is not None:
                 return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
     return None, 0, None
 
 
 def place_of(names: Iterable[str]) -> str | None:
-    """Return the name that is likeliest to be the additional fields."""
+    """Return the name that most likely holds the additional fields."""
     names = list(names)
     found = first_of(PLACES, names)
     return found or next((name for name in names if words(name)[-1:] and words(name)[-1] in PLACE_WORDS), None)
@@ -82,7 +82,7 @@ def _can_hold_fields(value: object) -> bool:
 
 
 def describe_builder(function: Function, value: object) -> dict[str, Any] | None:
-    """Return the description of a function that builds the additional fields or the row."""
+    """Describe a function that builds the additional fields or the row, or return ``None``."""
     found = members(value)
     member = place_of(found)
     if function.audit_weight < _DEFAULT and member is None:
@@ -97,13 +97,13 @@ def describe_builder(function: Function, value: object) -> dict[str, Any] | None
 
 
 def packages_of(model: type) -> set[str]:
-    """Return the packages of a model's class and of its bases, if it is a model of SQLAlchemy or Django."""
+    """Return the packages of the classes of a SQLAlchemy or Django model, none for another class."""
     is_model = hasattr(model, "__mapper__") or hasattr(model, "_meta")
     return {base.__module__.partition(".")[0] for base in model.__mro__[:-1]} if is_model else set()
 
 
 def describe_model(kind: type) -> dict[str, Any] | None:
-    """Return the description of a model of SQLAlchemy or Django whose rows are an audit log."""
+    """Describe a SQLAlchemy or Django model whose rows are an audit log, or return ``None``."""
     is_sqlalchemy, is_django = hasattr(kind, "__mapper__"), hasattr(kind, "_meta") and hasattr(kind, "_save_table")
     if not (is_sqlalchemy or is_django):
         return None

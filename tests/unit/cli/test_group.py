@@ -46,7 +46,7 @@ def test_the_version_is_printed() -> None:
         (["x" * 300], f"keyaudit: there is no command '{'x' * 199}…; allowed are "),
         (["presets", "a", "b"], "keyaudit: Got unexpected extra argument (b). Try: otel-keyaudit presets --help"),
         (["--jsn"], "keyaudit: No such option '--jsn'. Try: otel-keyaudit --help"),
-        (["explain", "rows.jsonl"], "keyaudit: Got unexpected extra argument (rows.jsonl). The rows come from standard"),
+        (["explain", "rows.jsonl"], "keyaudit: Got unexpected extra argument (rows.jsonl). The rows come"),
         (["presets", "pyjtw"], "keyaudit: there is no preset 'pyjtw'; known are "),
         (["presets", "--jason"], "keyaudit: No such option"),
     ],

@@ -17,6 +17,11 @@ FAILED: Final = "failed"
 DEGRADED: Final = "degraded"
 FINDINGS: Final = (PENDING, WRONG, SILENT, OUTSIDE, AMBIGUOUS, FAILED, DEGRADED)
 
+NOT_LOADED: Final = "NotLoadedError"
+"""Name under which a value that its database session has not loaded is counted."""
+
+LOAD: Final = "load it before the target returns: eager loading, or expire_on_commit=False; "
+
 NO_REQUEST: Final = "NoRequestError"
 """Name in ``unreadable`` of keys that were accepted outside of every request."""
 
@@ -72,7 +77,10 @@ def find(targets: Iterable[TargetReport], *, has_run: bool, version: str = "") -
     if version.startswith(OLD_INSTRUMENTATION):
         remedies[PENDING] += NEW_PROCESSES.format(version)
     for target in targets:
-        yield from (Finding(name, target.target, detail, remedies[name]) for name, detail in _of(target))
+        is_not_loaded = NOT_LOADED in target.unreadable
+        for name, detail in _of(target):
+            remedy = LOAD if name == DEGRADED and is_not_loaded else ""
+            yield Finding(name, target.target, detail, remedy + remedies[name])
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
             yield Finding(SILENT, target.target, "it was never called", REMEDIES[SILENT])

@@ -6,9 +6,9 @@ from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 PRESET = Preset(
     library="authx",
     oldest="1.7",
-    records="`id`: claim `jti`; `owner`: `sub`; `scopes`; `expires_at`: `exp`. The decisions of `scopes_required`, "
+    records="`id`: claim `jti`; `owner`: `sub`; `scopes`; `expires_at`: `exp`. Decisions of `scopes_required`, "
     "`has_scopes` and policies, which require their scopes",
-    never="the token; `csrf`; claims of your own",
+    never="the token; `csrf`; your own claims",
     targets=(
         AuthTarget("authx.main:AuthX._auth_required", when=unless_raised("MissingTokenError")),
         AuthzTarget(

@@ -73,10 +73,11 @@ def _apply(module: ModuleType, jobs: Jobs) -> Undo:
 PRESET = Preset(
     library="celery",
     oldest="5.4",
-    records="the key of the request, or the task, that sends a task, in the rows of that task, whenever it runs: "
-    "`id`, `name`, `scopes`, `allow_list`, `owner`, `expires_at`, `on_behalf_of` and `actors` travel in the message's "
-    f"header `{HEADER}`; if they take more than {MAX_BYTES // 1024} KiB, without the two lists of the key",
-    never="the arguments and the result of the task; what goes out by HTTP; baggage",
+    records="the sender's key (of a request or a task) in the rows of the task, whenever the task runs. The header "
+    f"`{HEADER}` of the message carries `id`, `name`, `scopes`, `allow_list`, `owner`, `expires_at`, "
+    f"`on_behalf_of` and `actors`; without `scopes` and `allow_list` if they take more than {MAX_BYTES // 1024} "
+    "KiB",
+    never="arguments and results of tasks; headers of HTTP requests; baggage",
     targets=(),
     carriers=(Carrier("celery.signals", _connect), Carrier("celery.app.task", _apply)),
 )

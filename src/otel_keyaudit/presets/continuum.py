@@ -52,8 +52,8 @@ def _key_of(member: dict[str, Any]) -> dict[str, Any]:
 PRESET = Preset(
     library="SQLAlchemy-Continuum",
     oldest="1.4.2",
-    records="a row of `TransactionMeta` for the transaction, as a JSON string, if `TransactionMetaPlugin` is in use",
-    never="the versions themselves; action and object, because a transaction may change many",
+    records="a row of `TransactionMeta` for each transaction, as a JSON string, if `TransactionMetaPlugin` is used",
+    never="the versions; action and object, because one transaction may change many objects",
     targets=(
         PlacedTarget("sqlalchemy_continuum.plugins.transaction_meta:TransactionMetaPlugin.before_flush", _into_meta),
     ),

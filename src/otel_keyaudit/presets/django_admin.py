@@ -35,7 +35,7 @@ def _id(call: Call) -> str | None:
 PRESET = Preset(
     library="Django",
     oldest="5.2",
-    records="each element of a `change_message` that is a list; action, type and id of a single object, "
+    records="a member of each element of `change_message`, if it is a list; action, type and id of a single object, "
     "which is the subject",
     never="a `change_message` that is a string; the id of an object whose primary key is a secret",
     targets=(

@@ -22,8 +22,8 @@ def _common_action(call: Call) -> str | None:
 PRESET = Preset(
     library="django-easy-audit",
     oldest="1.3.7",
-    records="an audit span with the action and the key, because the row has no place for the key",
-    never="`CRUDEvent`, whose strings the admin shows; the id of the object",
+    records="the action and the key, on an audit span, because the row has no place for the key",
+    never="`CRUDEvent`, because the admin shows its strings; the id of the object",
     targets=(
         SpanOnlyTarget("easyaudit.backends:ModelBackend.crud", action=_action),
         SpanOnlyTarget(_django.BULK_CREATE, action=_common_action, when=_creates_events),

@@ -49,9 +49,9 @@ def _jobs(module: ModuleType, _: Jobs) -> Undo:
 PRESET = Preset(
     library="Python",
     oldest="3.10",
-    records="the key of the request that gives a job to a `ThreadPoolExecutor`, by `submit`, `map`, `run_in_executor` "
-    "or `asyncio.to_thread`, in the rows of that job, also after the request's end",
-    never="the pool's threads, between jobs; jobs of other processes (`ProcessPoolExecutor`)",
+    records="the key of the request, in the rows of the jobs that it submits by `submit` or `map` of a "
+    "`ThreadPoolExecutor`, by `run_in_executor` or by `asyncio.to_thread`; also if a job ends after its request",
+    never="rows that a pool's thread writes between jobs; jobs in other processes (`ProcessPoolExecutor`)",
     targets=(),
     carriers=(
         Carrier("concurrent.futures.thread", _pools),

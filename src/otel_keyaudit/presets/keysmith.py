@@ -5,8 +5,8 @@ from otel_keyaudit.targets.target import AuditTarget, AuthTarget
 PRESET = Preset(
     library="django-keysmith",
     oldest="0.1.2",
-    records="`id`; `name`; `scopes`: code names of the permissions, if your manager prefetches them; "
-    "`owner`: `user_id`; `expires_at`. In the log of keysmith, member of `extra`, with the token as subject",
+    records="`id`; `name`; `scopes`: code names of the permissions, if your manager prefetches them; `owner`: "
+    "`user_id`; `expires_at`. In keysmith's own audit log: a member of `extra`, with the token as the subject",
     never="`key`, which is the hash; the presented token",
     targets=(
         AuthTarget("keysmith.auth.base:authenticate_token"),

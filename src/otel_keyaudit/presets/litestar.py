@@ -32,9 +32,9 @@ def _key(call: Call) -> Any:
 PRESET = Preset(
     library="litestar",
     oldest="2.22",
-    records="`auth`, else `user` of the result of your middleware's `authenticate_request`, if it is an object: "
-    "the fields of the library that it comes from, else `id`, `name`, `scopes`, `allow_list`; the tokens of "
-    "`litestar-jwt`. If a middleware raises when no key was sent, the request is denied",
+    records="`auth`, else `user`, from the result of your middleware's `authenticate_request`, if it is an object. "
+    "The fields are those of the key's library, else `id`, `name`, `scopes`, `allow_list`. Also the tokens of "
+    "`litestar-jwt`. A request without a key is denied if the middleware raises for it",
     never="the connection; `auth` or `user` if it is a string; sessions",
     targets=(
         AuthOverrideTarget(

@@ -21,8 +21,8 @@ def _extra(call: Call) -> Any:
 PRESET = Preset(
     library="Python",
     oldest="3.10",
-    records="member of `extra`, that is an attribute of the record, for loggers with a part `audit` in their name, "
-    f"such as `audit` or `shop.audit`; {RECORDS}",
+    records="a member of `extra`, which becomes an attribute of the log record. It is written for loggers with a "
+    f"part `audit` in their name, such as `audit` or `shop.audit`; {RECORDS}",
     never="the message and its arguments",
     targets=(
         # Not `_log`, because it determines the calling line from the frames above it.

@@ -27,9 +27,9 @@ def _is_audit(call: Call) -> bool:
 PRESET = Preset(
     library="loguru",
     oldest="0.7",
-    records="member of `extra`, for modules with a part `audit` in their name, such as `shop.audit`, and for loggers "
-    "that are bound to such a name: `logger.bind(logger='audit')`, `logger_name` or `name`. An event is one write for "
-    f"each sink whose level accepts it; {RECORDS}",
+    records="a member of `extra`. It is written for modules with a part `audit` in their name, such as "
+    "`shop.audit`, and for loggers that are bound to such a name (`logger.bind(logger='audit')`, `logger_name` "
+    f"or `name`). Each sink that accepts the level of an event counts as one write; {RECORDS}",
     never="the message and its arguments",
     targets=(
         AuditTarget("loguru._handler:Handler.emit", fields="args.record.extra", when=_is_audit, **event_fields(_extra)),

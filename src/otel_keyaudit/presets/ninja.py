@@ -28,8 +28,8 @@ _VALID = "return|if:,valid"  # a refusal returns a response
 PRESET = Preset(
     library="django-ninja",
     oldest="1.3",
-    records="`request.auth`, if it is an object and no user: the fields of the library that it comes from, "
-    "else `id`, `name`, `scopes`, `allow_list`",
+    records="`request.auth`, if it is an object and no user. The fields are those of the key's library, else `id`, "
+    "`name`, `scopes`, `allow_list`",
     never="a `request.auth` that is a string or a user",
     targets=tuple(
         AuthTarget(f"ninja.operation:{operation}._run_authentication", key=_auth, valid=_VALID, when=_is_key)

@@ -7,8 +7,8 @@ from otel_keyaudit.targets.target import AuthTarget
 PRESET = Preset(
     library="PyJWT",
     oldest="2.12",
-    records=f"{RECORDS}. For a service that decodes only the tokens of its callers, because every decoded token is "
-    "recorded",
+    records=f"{RECORDS}. Choose it only if the service decodes nothing but the tokens of its callers, because every "
+    "decoded token is recorded",
     never="the token; the keys that verify it; all other claims",
     targets=(AuthTarget("jwt.api_jwt:PyJWT.decode_complete", key=claims(itemgetter("payload"))),),
     key_types=KEY_TYPES,

@@ -32,9 +32,9 @@ def _first(user: Any, *names: str) -> Any:
 PRESET = Preset(
     library="starlette",
     oldest="0.46",
-    records="the user that your backend's `authenticate` returns: `id`, else `identity` or `display_name`; "
-    "`name`, else `display_name`; `scopes` of the credentials; `allow_list`. The decisions of `requires`, which need "
-    "its scopes",
+    records="the user that your backend's `authenticate` returns: `id`, else `identity` or `display_name`; `name`, "
+    "else `display_name`; `scopes` of the credentials; `allow_list`. Decisions of `requires`, which require its "
+    "scopes",
     never="the connection; a user that is a string",
     targets=(
         AuthOverrideTarget(

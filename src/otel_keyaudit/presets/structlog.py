@@ -36,9 +36,9 @@ def _is_audit(call: Call) -> bool:
 PRESET = Preset(
     library="structlog",
     oldest="24.1",
-    records="member of the event, for loggers with a part `audit` in the name of the standard library's logger, or in "
-    f"the event's `logger` or `logger_name`; {RECORDS}. The renderers to JSON, key and value, logfmt, console and the "
-    "standard library's `extra` are supported",
+    records="a member of the event. It is written for loggers with a part `audit` in the name of the standard "
+    f"library's logger, or in the event's `logger` or `logger_name`; {RECORDS}. Supported renderers: JSON, key "
+    "and value, logfmt, console, and the standard library's `extra`",
     never="the message of the event",
     targets=tuple(
         AuditTarget(f"structlog.{renderer}", fields="args.event_dict", when=_is_audit, **event_fields(_event))

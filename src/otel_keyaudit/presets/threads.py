@@ -60,9 +60,9 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
 PRESET = Preset(
     library="Python",
     oldest="3.10",
-    records="the same as `executors`, and the key of the request that starts a `threading.Thread`, in the rows of that "
-    "thread, until it takes another request's item from a queue",
-    never="a thread that a pool starts, or a thread that serves other requests from a queue",
+    records="the same as `executors`; also the key of the request, in the rows of a `threading.Thread` that it "
+    "starts, until the thread takes an item of another request from a queue",
+    never="rows of a pool's threads; rows of threads that serve several requests from a queue",
     targets=(),
     carriers=(
         *executors.PRESET.carriers,

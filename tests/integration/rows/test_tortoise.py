@@ -41,6 +41,29 @@ class Char(Row):
 class Binary(Row):
     additional_fields = fields.BinaryField(null=True)
 
+class Key(Model):
+    id = fields.CharField(primary_key=True, max_length=50)
+    secret = fields.CharField(max_length=50)
+    notes: fields.ReverseRelation["Note"]
+
+class Note(Model):
+    id = fields.IntField(primary_key=True)
+    key = fields.ForeignKeyField("models.Key", related_name="notes")
+
+KEYS = {}
+
+def find(secret):
+    return Key.get_or_none(secret=secret)
+
+def find_all(secret):
+    return Key.filter(secret=secret)
+
+def cached(secret):
+    return KEYS.get(secret)
+
+def record(action, additional_fields=None):
+    return additional_fields
+
 async def add(row):
     await row.save()
 
@@ -181,4 +204,44 @@ def test_a_row_that_is_saved_in_another_request_keeps_its_key(
 
     (row,) = map(json.loads, asyncio.run(main()))
     assert [*row, row[OURS]["id"]] == [OURS, "k_1"]
+    assert recorder.writes()["attributed"] == 1
+
+
+FINDS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+    "query": ("find", lambda app, secret: app.find(secret)),
+    "query with relations": ("find", lambda app, secret: app.find(secret).prefetch_related("notes")),
+    "first of a query": ("find_all", lambda app, secret: app.find_all(secret).first()),
+    "list": ("find_all?key=return[0]", lambda app, secret: app.find_all(secret)),
+    "gathered": ("find", lambda app, secret: asyncio.gather(app.find(secret))),
+    "row": ("cached", lambda app, secret: _returned(app.cached(secret))),
+}
+
+
+async def _returned(value: Any) -> Any:
+    return value
+
+
+@pytest.mark.parametrize("find", FINDS)
+def test_a_row_is_a_key(find: str, recorder: Recorder, load_module: LoadModule) -> None:
+    """A query that the function returns is followed until it is awaited; a row is awaitable, but no query."""
+    for package in ("tortoise", "aiosqlite"):
+        pytest.importorskip(package)
+    app = load_module(APP)
+    target, look_up = FINDS[find]
+
+    async def main() -> list[Any]:
+        async with _connected(app, Database(None)):
+            key = app.KEYS["right"] = await app.Key.create(id="k_1", secret="right")
+            await app.Note.create(key=key)
+            recorder.instrument(auth_targets=[f"{app.__name__}:{target}"], audit_targets=[f"{app.__name__}:record"])
+            rows = []
+            for secret in ("right", "wrong"):
+                with recorder.request():
+                    await look_up(app, secret)
+                    rows.append(app.record("a"))
+            return rows
+
+    right, wrong = asyncio.run(main())
+    assert right[OURS]["id"] == "k_1"
+    assert wrong is None
     assert recorder.writes()["attributed"] == 1

@@ -19,7 +19,7 @@ import wrapt
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.code_exchange import closure_values
-from otel_keyaudit.patching.results.class_members import defines, has_method
+from otel_keyaudit.patching.results.class_members import defines, has_method, is_row
 from otel_keyaudit.patching.results.generators import AsyncRelay, Observed, Relay, iterate, iterate_async
 
 _FUTURE = ("add_done_callback", "cancelled", "done", "exception", "result")
@@ -60,6 +60,8 @@ def _is_awaitable(result: Any) -> bool:
     kind = type(result)
     if kind is GeneratorType:
         return inspect.isawaitable(result)
+    if is_row(kind):
+        return False
     claimed: Any = quietly(getattr, result, "__class__") if has_method(kind, "__await__") else None
     return claimed is kind or (issubclass(type(claimed), type) and has_method(claimed, "__await__"))
 

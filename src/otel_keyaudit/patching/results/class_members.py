@@ -17,3 +17,8 @@ def has_method(kind: type, name: str) -> bool:
     """Return whether objects of a class have a method. A class attribute of ``None`` declares that they do not."""
     found: Any = next((members[name] for members in map(_MEMBERS, _BASES(kind)) if name in members), None)
     return callable(found)
+
+
+def is_row(kind: type) -> bool:
+    """Return whether objects of a class are rows of Tortoise: they are awaitable, but awaiting one only returns it."""
+    return any(_MEMBERS(base).get("__module__") == "tortoise.models" for base in _BASES(kind))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
+from otel_keyaudit.patching.results.class_members import is_row
 from otel_keyaudit.targets.expressions import loaded_values
 
 MAX_ELEMENTS = 100_000
@@ -156,7 +157,7 @@ def _rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
         if is_created and sys.getrefcount(value) <= _our_references:
             return _elements(value)
         raise UnreadableError(f"{kind.__name__} can be read only once, by the application")
-    if kind is CoroutineType or (is_used and issubclass(kind, (Awaitable, AsyncIterator))):
+    if kind is CoroutineType or (is_used and issubclass(kind, (Awaitable, AsyncIterator)) and not is_row(kind)):
         if kind is CoroutineType and sys.getrefcount(value) <= _our_references:
             value.close()  # nobody else can await it, and Python would warn about that
         raise UnreadableError(f"{kind.__name__} would have to be awaited")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 from otel_keyaudit.cli.report.findings import findings_of_input, findings_of_key, order
 from otel_keyaudit.cli.report.model import KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.options import Options
 from otel_keyaudit.cli.report.permissions import Expansions, needed_permissions, scope_uses, used_permissions
 from otel_keyaudit.cli.report.proposal import propose
+from otel_keyaudit.cli.report.reading.times import known
 from otel_keyaudit.cli.report.tally.key_tally import KeyTally
 from otel_keyaudit.cli.report.tally.tally import Tally
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
@@ -24,7 +23,7 @@ def analyze(tally: Tally, options: Options) -> Report:
     """
     catalog, since = options.catalog, options.since
     _verify(tally, catalog)
-    end = _known(tally.last) if options.until is None else options.until
+    end = known(tally.last) if options.until is None else options.until
     used = {key.id: used_permissions(key, catalog) for key in tally.keys.values()}
     observable = {name for key in tally.keys.values() for name in needed_permissions(key, used[key.id])}
     expansions = Expansions(tally.keys.values(), observable, catalog)
@@ -39,7 +38,7 @@ def analyze(tally: Tally, options: Options) -> Report:
         findings += findings_of_key(key, use, end, options.min_age)
     hidden = set[str]().union(*(use.permissions("not_observable") for use in keys))
     return Report(
-        start=_known(tally.first) if since is None else since,
+        start=known(tally.first) if since is None else since,
         end=end,
         rows=tally.rows,
         rows_without_key=tally.keyless.count,
@@ -64,8 +63,8 @@ def _key_use(key: KeyTally, scopes: tuple[ScopeUse, ...]) -> KeyUse:
         id=key.id,
         name=key.name,
         owner=None if key.granted is None else key.granted.owner,
-        first_used=_known(key.first_used),
-        last_used=_known(key.last_used),
+        first_used=known(key.first_used),
+        last_used=known(key.last_used),
         rows=key.rows,
         snapshots=len(key.mentions.keys() - {None}),
         denials=key.denials,
@@ -73,7 +72,3 @@ def _key_use(key: KeyTally, scopes: tuple[ScopeUse, ...]) -> KeyUse:
         proposal=propose(scopes),
         days=key.days,
     )
-
-
-def _known(time: float) -> float | None:
-    return time if isfinite(time) else None

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from otel_keyaudit.cli.report.model import Finding, KeyUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
-from otel_keyaudit.cli.report.tally.key_tally import DecisionKind, KeyTally
+from otel_keyaudit.cli.report.tally.decisions import DecisionKind
+from otel_keyaudit.cli.report.tally.key_tally import KeyTally
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences
 from otel_keyaudit.cli.report.tally.snapshots import ALTERED, UNVERIFIABLE
 from otel_keyaudit.cli.report.tally.tally import Tally
@@ -79,7 +80,7 @@ def _refusals(key: KeyTally) -> Iterator[Finding]:
 
 def _snapshots(key: KeyTally) -> Iterator[Finding]:
     for digest, snapshots in key.snapshots.by_digest.items():
-        for snapshot in snapshots:
+        for snapshot in snapshots.values():
             if snapshot.state == ALTERED:
                 wrong = f"{_rows(snapshot.seen)} in which the snapshot does not have its digest {digest!r}"
                 yield _found("altered", key.id, wrong, snapshot.seen)

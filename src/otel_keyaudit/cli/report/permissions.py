@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from otel_keyaudit.cli.report.model import ScopeUse
-from otel_keyaudit.cli.report.reading.times import later
+from otel_keyaudit.cli.report.reading.times import known, later
 from otel_keyaudit.cli.report.tally.key_tally import KeyTally
 from otel_keyaudit.key.permissions.coverage import covering_scope, covering_scopes
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
@@ -23,7 +23,7 @@ def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, f
     for kind, use in key.decisions.items():
         if kind.outcome in ("granted", None):
             for permission in kind.required:
-                used[permission] = later(used.get(permission), use.last)
+                used[permission] = later(used.get(permission), known(use.last))
     for (permission, outcome), total in key.usage.items():
         if outcome == "granted" and total.count:
             used[permission] = later(used.get(permission), total.last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -79,3 +80,8 @@ def rfc_3339(value: float | None) -> str | None:
 def later(first: float | None, second: float | None) -> float | None:
     """Return the later of two times; either may be unknown."""
     return second if first is None or (second is not None and second > first) else first
+
+
+def known(value: float) -> float | None:
+    """Return a time, but ``None`` for an infinite one."""
+    return value if math.isfinite(value) else None

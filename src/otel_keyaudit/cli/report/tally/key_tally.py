@@ -8,51 +8,13 @@ from typing import Any, Final
 
 from otel_keyaudit.cli.report.reading.entries import Usage
 from otel_keyaudit.cli.report.reading.times import later
+from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionUse
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Place, Seen
 from otel_keyaudit.cli.report.tally.snapshots import ALTERED, Snapshot, Snapshots
-from otel_keyaudit.key.permissions.decision import BY_OTHER, DENIED, GRANTED
+from otel_keyaudit.key.permissions.decision import DENIED
 
 DAY: Final = 86_400
 """Number of seconds in a day."""
-
-
-@dataclass(eq=False, slots=True)
-class DecisionKind:
-    """A kind of decision. All keys share one object for each kind, so that kinds are compared by identity.
-
-    Attributes:
-        outcome: ``granted``, ``denied`` or ``error``; ``None`` while the check was open.
-        cause: The cause.
-        required: Permissions that the check required.
-        missing: Permissions that no scope covers.
-        scopes: Deciding scopes.
-    """
-
-    outcome: str | None
-    cause: str | None
-    required: tuple[str, ...]
-    missing: tuple[str, ...]
-    scopes: tuple[str, ...]
-
-    @property
-    def is_remarkable(self) -> bool:
-        """Whether decisions of this kind are a finding."""
-        return self.outcome == DENIED or (self.outcome == GRANTED and self.cause == BY_OTHER)
-
-
-@dataclass(slots=True)
-class DecisionUse:
-    """The decisions of one kind and one key.
-
-    Attributes:
-        is_remarkable: Whether they are a finding.
-        last: Time of the last decision, in seconds since 1970.
-        occurrences: The rows or events if they are a finding, each decision once per request.
-    """
-
-    is_remarkable: bool
-    last: float | None
-    occurrences: Occurrences = field(default_factory=Occurrences)
 
 
 @dataclass(slots=True)
@@ -186,18 +148,7 @@ class KeyTally:
         if found is None:
             name = member.get("name")
             found = self.mentions[digest] = Mention(Place.of(place), name if isinstance(name, str) else None)
-        if member.get("detail") == "full":
-            self.snapshots.add(member, place)
         return found
-
-    def decide(self, kind: DecisionKind, time: float | None) -> DecisionUse:
-        """Add a decision and return its use."""
-        use = self.decisions.get(kind)
-        if use is None:
-            use = self.decisions[kind] = DecisionUse(kind.is_remarkable, time)
-        elif time is not None and (use.last is None or time > use.last):
-            use.last = time
-        return use
 
     def add_usage(self, usage: Usage) -> None:
         """Add a usage event."""

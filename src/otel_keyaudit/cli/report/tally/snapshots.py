@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from otel_keyaudit.cli.report.reading.fields import serialize
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen
 from otel_keyaudit.key.api_key import ApiKey, digest
 
@@ -17,18 +18,13 @@ CONTENT = (*FIELDS, *CUT, "effective_scope")
 VERIFIED, ALTERED, UNVERIFIABLE = "verified", "altered", "unverifiable"
 
 
-def content(member: Mapping[str, Any]) -> list[Any]:
-    """Return the part of a full member that is equal in all rows with the same snapshot."""
-    read = member.get
-    return [read(name) for name in CONTENT]
-
-
 @dataclass
 class Snapshot:
     """One full snapshot of a key.
 
     Attributes:
         member: The member of its first row.
+        content: JSON of the members that are equal in all rows with the same snapshot.
         seen: The rows that have it.
         last: Time and number of the latest of these rows.
         state: ``verified``, ``altered`` or ``unverifiable``; ``None`` until :meth:`Snapshots.verify`.
@@ -36,20 +32,18 @@ class Snapshot:
     """
 
     member: Mapping[str, Any]
+    content: bytes
     seen: Occurrences = field(default_factory=Occurrences)
     last: tuple[float, int] = (float("-inf"), 0)
     state: str | None = None
     reason: str = ""
 
-    def __post_init__(self) -> None:
-        """Store the content for comparisons."""
-        self.content = content(self.member)
-
     def see(self, place: Seen) -> None:
         """Note a row that has the snapshot."""
         self.seen.add(place)
-        number, time, *_ = place
-        self.last = max(self.last, (float("-inf") if time is None else time, number or 0))
+        number, time = place[:2]
+        if time is not None and time >= self.last[0]:
+            self.last = time, number or 0
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -80,30 +74,28 @@ class Snapshot:
 class Snapshots:
     """All full snapshots of one key by digest. Snapshots with different content can have the same digest."""
 
-    by_digest: dict[str, list[Snapshot]] = field(default_factory=dict)
+    by_digest: dict[str, dict[bytes, Snapshot]] = field(default_factory=dict)
+    _latest: dict[str, Snapshot] = field(default_factory=dict)
 
     def add(self, member: Mapping[str, Any], place: Seen) -> None:
         """Add the snapshot of a full member, or add the row to a known snapshot."""
         digest = member.get("digest")
         if member.get("detail") != "full" or not isinstance(digest, str):
             return
-        copies = self.by_digest.setdefault(digest, [])
-        found = content(member)
-        for snapshot in copies:
-            if snapshot.content == found:
-                break
-        else:
-            snapshot = Snapshot(member)
-            copies.append(snapshot)
+        content = serialize([*map(member.get, CONTENT)])
+        snapshot = self._latest.get(digest)
+        if snapshot is None or snapshot.content != content:
+            copies = self.by_digest.setdefault(digest, {})
+            snapshot = self._latest[digest] = copies.setdefault(content, Snapshot(member, content))
         snapshot.see(place)
 
     def resolve(self, digest: str | None) -> Snapshot | None:
         """Return the snapshot of a digest whose content is not altered."""
-        found = self.by_digest.get(digest, ()) if digest is not None else ()
-        return next((snapshot for snapshot in found if snapshot.state != ALTERED), None)
+        found = {} if digest is None else self.by_digest.get(digest, {})
+        return next((snapshot for snapshot in found.values() if snapshot.state != ALTERED), None)
 
     def __iter__(self) -> Iterator[Snapshot]:
-        return (snapshot for snapshots in self.by_digest.values() for snapshot in snapshots)
+        return (snapshot for copies in self.by_digest.values() for snapshot in copies.values())
 
     def verify(self, versions: Iterable[str]) -> None:
         """Compare each snapshot with its digest.

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Unreadable, Usage
-from otel_keyaudit.cli.report.reading.fields import parse
+from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Row, Unreadable, Usage
+from otel_keyaudit.cli.report.reading.fields import parse, serialize
 from otel_keyaudit.cli.report.reading.times import seconds
-from otel_keyaudit.cli.report.tally.key_tally import DAY, DecisionKind, DecisionUse, KeyTally
+from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionKinds, DecisionUse
+from otel_keyaudit.cli.report.tally.key_tally import DAY, KeyTally
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen, trace_of
 from otel_keyaudit.key.permissions.decision import DENIED
 from otel_keyaudit.names import UNVERIFIED
@@ -66,7 +67,7 @@ class Tally:
         self._since = -math.inf if since is None else since
         self._until = math.inf if until is None else until
         self._counts_days = counts_days
-        self._kinds: dict[tuple[Any, ...], DecisionKind] = {}
+        self._kinds = DecisionKinds()
         self._refusals: set[int] = set()
         self._number = 0
 
@@ -80,7 +81,7 @@ class Tally:
         add_row = self._add_row
         for entry in entries:
             if isinstance(entry, tuple):
-                add_row(*entry)
+                add_row(entry)
                 if not self._number % 10_000:
                     progress(self._number)
             elif isinstance(entry, Unreadable):
@@ -92,9 +93,8 @@ class Tally:
             else:
                 self._add_refusal(entry)
 
-    def _add_row(
-        self, at: Any, action: Any, resource_type: Any, resource_id: Any, outcome: Any, additional_fields: Any
-    ) -> None:
+    def _add_row(self, row: Row) -> None:
+        at, action, resource_type, resource_id, outcome, additional_fields = row
         self._number = number = self._number + 1
         time = seconds(at)
         if time is not None and time >= self._until:
@@ -152,28 +152,45 @@ class Tally:
         _, time, action, resource_type, resource_id, _ = place
         digest = member.get("digest")
         mention = key.mentions.get(digest) if isinstance(digest, str) else None
-        if mention is None or member.get("detail") == "full":
+        if mention is None:
             mention = key.mention(member, place)
         mention.rows += 1
         if time is not None:
-            if time > mention.last:  # noqa: PLR1730
+            if time > mention.last:  # noqa: PLR1730 - faster than max()
                 mention.last = time
             if time < mention.first:  # noqa: PLR1730
                 mention.first = time
             if self._counts_days:
                 day = int(time // DAY)
                 key.days[day] = key.days.get(day, 0) + 1
+        if member.get("detail") == "full":
+            key.snapshots.add(member, place)
         decisions = member.get("decisions")
         if decisions and isinstance(decisions, list):
-            for decision in decisions:
-                self._decide(key, decision, place)
+            self._add_decisions(key, decisions, place)
         else:
             permission = f"{resource_type}:{action}"
             last = mention.actions.get(permission)
             if last is None or (time is not None and time > last):
                 mention.actions[permission] = time
             if isinstance(outcome, str) and outcome.lower() == DENIED:
-                self._decide(key, {"outcome": DENIED, "resource": f"{resource_type}:{resource_id}"}, place)
+                self._add_decisions(key, [{"outcome": DENIED, "resource": f"{resource_type}:{resource_id}"}], place)
+
+    def _add_decisions(self, key: KeyTally, decisions: list[Any], place: Seen) -> None:
+        """Add decisions, but skip malformed ones."""
+        time = place[1]
+        for decision in decisions:
+            if not isinstance(decision, dict):
+                continue
+            resource = decision.pop("resource", None)
+            kind = self._kinds[serialize(decision)]
+            use = key.decisions.get(kind)
+            if use is None:
+                use = key.decisions[kind] = DecisionUse(kind.is_remarkable)
+            if time is not None and time > use.last:
+                use.last = time
+            if use.is_remarkable:
+                self._count(use, kind, key, resource, place)
 
     def _add_history(self, place: Seen, fields: dict[str, Any]) -> None:
         """Add a row before the period."""
@@ -206,6 +223,7 @@ class Tally:
         if key is not None:
             key.see(time, member.get("name"))
             key.mention(member, place)
+            key.snapshots.add(member, place)
             key.deleted_at = time if _DELETED.search(str(action)) else None
 
     def _add_forged(self, place: Seen, fields: dict[str, Any], key: KeyTally | None) -> None:
@@ -213,26 +231,10 @@ class Tally:
             if name in fields:
                 self.forged.setdefault((None if key is None else key.id, name), Occurrences()).add(place)
 
-    def _decide(self, key: KeyTally, decision: Any, place: Seen) -> None:
-        """Add a decision, but skip a malformed one."""
-        if not isinstance(decision, dict):
-            return
-        try:
-            members = _members(decision)
-            kind = self._kinds.get(members)
-        except TypeError:  # not hashable
-            return
-        if kind is None:
-            kind = self._kinds[members] = DecisionKind(*members)
-        use = key.decide(kind, place[1])
-        if use.is_remarkable:
-            self._count(use, key, decision, place)
-
-    def _count(self, use: DecisionUse, key: KeyTally, decision: dict[str, Any], place: Seen) -> None:
+    def _count(self, use: DecisionUse, kind: DecisionKind, key: KeyTally, resource: Any, place: Seen) -> None:
         """Count a decision once per request, because each row has all decisions of its request so far."""
         trace_id = trace_of(place)
-        required = str(decision.get("required"))
-        identity = hash((key.id, trace_id, decision.get("outcome"), required, str(decision.get("resource"))))
+        identity = hash((key.id, trace_id, kind.outcome, kind.required, str(resource)))
         if trace_id is None or identity not in self._refusals:
             self._refusals.add(identity)
             use.occurrences.add(place)
@@ -245,7 +247,7 @@ class Tally:
         if key is not None:
             key.see(refusal.time, refusal.name)
         if key is not None and refusal.decision is not None:
-            self._decide(key, refusal.decision, place)
+            self._add_decisions(key, [refusal.decision], place)
             key.use(refusal.time, refusal.time)
         else:
             refused = self.refused if key is None else key.refused
@@ -268,17 +270,4 @@ def _is_about_key(resource_type: Any, resource_id: Any, member: Any) -> bool:
     """Check whether a row is about the key in its member."""
     return isinstance(member, dict) and (
         resource_type is None or resource_id == member.get("id") or bool(_ABOUT_A_KEY.search(str(resource_type)))
-    )
-
-
-def _members(decision: dict[str, Any]) -> tuple[Any, Any, tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
-    """Return the members of a :class:`DecisionKind`."""
-    read = decision.get
-    required, missing, scopes = read("required"), read("missing"), read("scopes")
-    return (
-        read("outcome"),
-        read("cause"),
-        tuple(required) if required else (),
-        tuple(missing) if missing else (),
-        tuple(scopes) if scopes else (),
     )

@@ -23,7 +23,7 @@ _MAX_ITEMS: Final = 100
 _REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
 """Suffixes of the names of classes whose objects have the headers of a request."""
 
-_OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_request", "_message"})
+_OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_headers", "_request"})
 """Attributes of such objects. A model of a request's body has none of them."""
 
 DIRECT: Final = 3
@@ -36,30 +36,42 @@ INDIRECT: Final = 1
 """An argument is a request, or a mapping that contains the credential."""
 
 
-def presented(scope: Any) -> set[str]:
-    """Return the strings that an ASGI scope or a WSGI environ presents as a credential."""
-    if not isinstance(scope, Mapping):
-        return set()
+def request_of(value: object) -> Mapping[str, Any] | None:
+    """Return the members of an ASGI scope, a WSGI environ or a request object; ``None`` for another value."""
+    if isinstance(value, dict):
+        return value if "headers" in value or "REQUEST_METHOD" in value else None
+    if not is_request(value):
+        return None
+    stored = attributes(value)
+    scope = stored.get("scope")
+    return scope if isinstance(scope, dict) else stored
+
+
+def presented(request: Mapping[str, Any]) -> set[str]:
+    """Return the strings that a request presents as a credential."""
     found: set[str] = set()
-    for name, value in _headers(scope):
+    for name, value in _headers(request):
         if name == "cookie":
             pairs = (pair.strip().partition("=") for pair in value.split(";"))
             found |= {content for cookie, _, content in pairs if holds_credential(cookie)}
         elif holds_credential(name):
             found |= {value, *_after_scheme(value)}
-    query = scope.get("query_string") or scope.get("QUERY_STRING") or ""
+    query = request.get("query_string") or request.get("QUERY_STRING") or ""
     text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
     found |= {value for name, value in parse_qsl(text) if holds_credential(name)}
     return {one for one in found if len(one) >= _MIN_LENGTH}
 
 
-def _headers(scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    headers = scope.get("headers")
-    if isinstance(headers, (list, tuple)):
+def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    headers = request.get("headers", request.get("_headers"))
+    if isinstance(headers, (list, tuple)):  # of ASGI
         for name, value in headers:
             yield name.decode("latin-1").lower(), value.decode("latin-1")
-    else:
-        for name, value in scope.items():
+    elif headers is not None and hasattr(headers, "items"):  # of a request object
+        for name, value in list(headers.items()):
+            yield str(name).lower(), str(value)
+    else:  # of WSGI
+        for name, value in request.items():
             if str(name).startswith("HTTP_"):
                 yield name[5:].replace("_", "-").lower(), str(value)
 

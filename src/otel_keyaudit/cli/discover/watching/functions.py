@@ -10,8 +10,8 @@ from otel_keyaudit.cli.discover.watching.naming import target_path
 from otel_keyaudit.cli.discover.watching.packages import is_library
 from otel_keyaudit.cli.discover.watching.words import audit_weight, auth_weight, is_container, is_parser
 
-SCOPES: Final = ("scope", "environ")
-"""Parameter names of ASGI and WSGI applications."""
+SCOPES: Final = ("scope", "environ", "request")
+"""Parameter names of ASGI and WSGI applications, and of handlers of other servers."""
 
 _MAX_CALLS: Final = 1000
 _MAX_LIBRARY_CALLS: Final = 50

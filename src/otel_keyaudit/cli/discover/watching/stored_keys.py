@@ -29,6 +29,8 @@ def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
                 yield from _in_scope(scope, root)
             else:
                 yield from _in(stored, root)
+                if type(stored.get("_state")) is dict:  # of aiohttp
+                    yield from _in(stored["_state"], root)
         elif parameter == "scope" and type(value) is dict:
             yield from _in_scope(value, root)
         elif parameter == "environ" and type(value) is dict:

@@ -17,6 +17,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
     holds,
     is_direct,
     presented,
+    request_of,
     strength,
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
@@ -177,10 +178,13 @@ class Watcher(Recorder):
                 self._called[function.path] = None
         return function
 
-    def _note_request(self, scope: object) -> None:
+    def _note_request(self, value: object) -> None:
         """Remember the credentials of a request."""
+        request = request_of(value)
+        if request is None:
+            return
         self._requests += 1
-        found = presented(scope)
+        found = presented(request)
         if found and not self._credentials:
             self._functions.clear()
             refresh()

@@ -1,9 +1,4 @@
-"""Fuzzes the merge into JSON text: ``python tests/fuzz/fuzz_merge.py -runs=1000000``.
-
-Needs atheris, which is not among the development tools, since not every Python has it: ``pip install atheris``. Every
-argument is one of libFuzzer. Half of the inputs are bytes as they come, half are sequences of tokens of JSON, which get
-further into the merge.
-"""
+"""Fuzzes the merge into JSON strings: ``python tests/fuzz/fuzz_merge.py -runs=1000000``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thousands of mixed requests at once: no row and no span names another key than its request's own, nothing is left."""
+"""Among thousands of mixed requests no row and span names another request's key, and none is left."""
 
 from __future__ import annotations
 

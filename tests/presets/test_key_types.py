@@ -1,4 +1,4 @@
-"""Keys of known libraries that a function of the user's returns: known by their class, without any preset."""
+"""Keys of known libraries that a function of the user returns are recognized by their class, without a preset."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def service(load_module: LoadModule) -> ModuleType:
 def test_a_token_whose_id_is_its_secret_is_never_named_by_it(
     fields: str, lenient_recorder: Recorder, service: ModuleType
 ) -> None:
-    """Neither the defaults nor an expression that leads to the secret under another name write it out."""
+    """Neither a default nor an expression that leads to the secret under another name records it."""
     name = service.__name__
     lenient_recorder.instrument(auth_targets=[f"{name}:verify{fields}"], audit_targets=[f"{name}:record"])
 

@@ -1,4 +1,4 @@
-"""The event of a model of SQLAlchemy as a target: which rows lead to it, and what it gets of them."""
+"""The event of a SQLAlchemy model as a target: the rows that lead to it, and its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preset "celery", with real workers and a real server: rows of a task name the key of whoever sent it."""
+"""The preset "celery" with real workers and a real server: rows of a task name the sender's key."""
 
 from __future__ import annotations
 

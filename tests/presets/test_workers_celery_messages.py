@@ -1,4 +1,4 @@
-"""The preset "celery", without a worker: what is in a message, what is taken from one, and tasks that run at once."""
+"""The preset "celery" without a worker: headers of messages, and tasks that run at once."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_the_key_is_set_while_the_task_runs(celery: Celery, write: Task, lenient
 def test_a_header_that_this_library_did_not_write_is_refused(
     header: Any, write: Task, lenient_recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The task runs without a key; it is counted, and logged once without what was in it."""
+    """The task runs without a key, which is counted and logged once without the header's content."""
     _run(write, "one", **{HEADER: header})
     _run(write, "two", **{HEADER: header})
 

@@ -46,7 +46,7 @@ def test_each_unit_test_names_a_module() -> None:
     ],
 )
 def test_stray_file_is_found(tmp_path: Path, file: str, is_stray: bool) -> None:
-    """A file is stray unless its folder and its name are those of a module, or a longer name stands beside it."""
+    """A file is stray unless it has the folder and the name of a module, or a longer name beside such a file."""
     package, unit = tmp_path / "package", tmp_path / "unit"
     for path in (package / "row/merge.py", package / "row/other.py", package / "row/_definition.py"):
         path.parent.mkdir(parents=True, exist_ok=True)

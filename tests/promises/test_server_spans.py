@@ -1,4 +1,4 @@
-"""The server span says which key made the request, whoever opens it, and audit spans are in its trace."""
+"""The server span of every instrumentation names the request's key, and audit spans are in its trace."""
 
 from __future__ import annotations
 

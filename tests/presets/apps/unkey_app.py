@@ -1,4 +1,4 @@
-"""A WSGI application that asks Unkey about its keys, and a stand-in for Unkey's service, as its documentation says."""
+"""A WSGI application that verifies its keys with Unkey, and a stand-in for Unkey's documented service."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_members_are_in_the_documented_order() -> None:
 
 
 def test_snapshots_are_under_the_catalog_and_the_limit(tmp_path: Path) -> None:
-    """A full row has the permissions of the scopes, a minimal one has not."""
+    """A full row has the permissions of its scopes, and a minimal row does not."""
     path = tmp_path / "catalog.json"
     path.write_text('{"version": "1", "resources": {"a": ["read", "write"]}}')
     snapshots = Snapshots(load_catalog(path), 1)

@@ -253,7 +253,7 @@ def test_a_second_key_beside_one_without_an_id_is_ambiguous(recorder: Recorder, 
 
 @pytest.mark.parametrize("call", ["averify", "yverify", "ayverify"])
 def test_every_kind_of_function_authenticates(recorder: Recorder, app: Any, call: str) -> None:
-    """Coroutines, generators and asynchronous generators authenticate with what they return or yield."""
+    """Coroutines, generators and asynchronous generators authenticate with their result or their yielded value."""
     instrument(recorder, app, call)
 
     async def use(value: object) -> None:

@@ -1,4 +1,4 @@
-"""Arguments are found by the names of their parameters, also behind ``*args`` and ``**kwargs``."""
+"""Arguments are found by the names of their parameters, also through ``*args`` and ``**kwargs``."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_a_left_out_argument_is_supplied(app: Application, function: str) -> Non
 
 
 def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
-    """A mutable default dict and a default text are copied like any other."""
+    """A mutable default dict and a default string are copied like any other."""
     app.audit("shared?fields=args.extra")
     assert names(app.row("shared", "create")) == ["default", OURS]
     assert app.module.SHARED == {"default": True}

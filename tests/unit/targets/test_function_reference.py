@@ -164,7 +164,7 @@ def test_the_object_of_a_framework_is_read_in_its_context() -> None:
 
 @pytest.mark.parametrize("path", ["later", "ITER"])
 def test_awaitables_and_iterators_are_refused(values: str, path: str) -> None:
-    """A coroutine of ours is closed, and an iterator of the application is not consumed."""
+    """A coroutine that the library made is closed, and an iterator of the application is not consumed."""
     with pytest.raises(UnreadableError):
         LazyValue(f"{values}:{path}", deferred=False).read("c")
     assert list(sys.modules[values].ITER) == ["a"]

@@ -124,7 +124,7 @@ def test_a_row_that_should_name_no_key(row: Any) -> None:
 
 
 def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
-    """The rows are those that the application's function received, and the counts are those of the metrics."""
+    """The rows are those that the application's function received, and the counts match the metrics."""
     module = load_module(APPLICATION)
     recorder.instrument(auth_targets=[f"{module.__name__}:verify"], audit_targets=[f"{module.__name__}:record"])
     tracer = recorder.tracer_provider.get_tracer("test")

@@ -94,7 +94,7 @@ def test_a_secret_inside_of_base64(encode: Any, before: int, after: int) -> None
 
 
 def test_a_secret_that_is_no_utf8() -> None:
-    """Lone surrogates in a string and bytes that are no text are found."""
+    """Lone surrogates in a string and bytes that are not UTF-8 are found."""
     assert finder("key\ud800key")("a key\ud800key") == "as it is"
     assert finder(b"key\xffkey")("key\N{REPLACEMENT CHARACTER}key") == "as it is"
     assert finder(b"key\xffkey")("key\xffkey") == "read as Latin-1"

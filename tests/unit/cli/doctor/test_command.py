@@ -222,7 +222,7 @@ time.sleep(60)
     ],
 )
 def test_wrong_use_is_one_line(folder: Path, arguments: list[str], line: str) -> None:
-    """It names the remedy, and nothing is run, whatever the options."""
+    """The line names the remedy, and nothing runs, whatever the options."""
     status, document, error = doctor(folder, *arguments)
     assert (status, document, error.splitlines()) == (2, None, [f"keyaudit: {line}"])
 

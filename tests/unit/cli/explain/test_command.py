@@ -123,7 +123,7 @@ def test_minimal_rows_are_completed_with_the_key_only(tmp_path: Path) -> None:
 
 
 def test_recorded_permissions_are_used_without_a_catalog() -> None:
-    """The effective scope of a full row is that of the catalog that was in force."""
+    """The effective scope of a full row comes from the catalog at that time."""
     (one,) = explained([row({**FULL, "effective_scope": {"permissions": ["workspace:read"]}, "scopes_count": 9})])
     assert (one["permissions"], one["cut"]) == (["workspace:read"], True)
 

@@ -1,4 +1,4 @@
-"""``otel-keyaudit presets``: the ready-made targets, and those that fit the installed libraries."""
+"""``otel-keyaudit presets`` lists the ready-made targets, and those that fit the installed libraries."""
 
 import json
 from typing import Any

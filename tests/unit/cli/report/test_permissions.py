@@ -1,4 +1,4 @@
-"""Granted permissions of a key against those that it used."""
+"""The permissions that a key was granted are compared with those that it used."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_unneeded_permission_is_not_observable() -> None:
 
 
 def test_last_full_snapshot_is_granted() -> None:
-    """The last one by time, wherever it stands in the input."""
+    """The last snapshot is the latest by time, in whatever order the input is."""
     narrow = ApiKey("k_ci", "ci-bot", ["workspace:read"], owner="tenant-B")
     result = report([row(full(narrow)), row(full(CI), at=EARLY)])
     assert [scope["scope"] for scope in result.key("k_ci")["scopes"]] == ["workspace:read"]
@@ -178,7 +178,7 @@ def test_first_and_last_use_and_rows() -> None:
 
 
 def test_earlier_rows_resolve_snapshots_and_tell_the_age() -> None:
-    """A full row before the period stands behind the minimal rows in it, and the key is not young."""
+    """A full row before the period completes the minimal rows in it and shows that the key is not young."""
     other = ApiKey("k_x", None, ["workspace:read"])
     rows = [
         row(full(CI), at=EARLY),

@@ -159,7 +159,7 @@ def test_without_a_server_span_the_lists_are_on_the_audit_span(recorder: Recorde
 def test_event_is_recorded_without_a_complete_key(
     recorder: Recorder, app: Any, sampler: str, has_server_span: bool
 ) -> None:
-    """The event is there whatever is known of the key, and the next span has nothing of it."""
+    """The event is recorded with a partly known key too, and the next span has nothing of it."""
     instrument(recorder, app, sampler=sampler)
     with recorder.request() if has_server_span else nullcontext(), use_key(ApiKey("k_1", scopes=["a:read"])):
         app.record("create", "workspace", "w_1")

@@ -1,4 +1,4 @@
-"""Usage of keys: what is sent early, and an exporter that uses a key itself."""
+"""Usage of keys is sent early if there is much of it, and an exporter can use a key itself."""
 
 from __future__ import annotations
 

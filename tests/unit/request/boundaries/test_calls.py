@@ -1,4 +1,4 @@
-"""An ASGI call is a request, from its entry to its return, whoever makes it."""
+"""An ASGI call is a request from its entry to its return, whoever calls the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where nobody calls an application, an open SERVER or CONSUMER span is a request."""
+"""An open SERVER or CONSUMER span is a request if no call of an application is."""
 
 from __future__ import annotations
 

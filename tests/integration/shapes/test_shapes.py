@@ -21,6 +21,7 @@ SERVERS = {
     "wsgiref": "python -m integration.shapes.wsgi_server {app} {port}",
     "waitress": "waitress-serve --listen 127.0.0.1:{port} {app}",
 }
+FRAMEWORKS = {"drf": "rest_framework"}
 PACKAGES = {"gunicorn-threads": ("gunicorn",), "gunicorn-uvicorn": ("gunicorn", "uvicorn_worker")}
 ROUNDS = 3
 
@@ -33,9 +34,10 @@ class Shape:
         servers: The servers it runs on.
         app: The module of the application.
         target: The auth target.
-        reason: Why the wrong key is denied.
+        reason: The reason for the denial of the wrong key.
         path: Where requests go.
         variables: Further environment variables.
+        audit_target: The audit target.
     """
 
     servers: tuple[str, ...]
@@ -44,6 +46,7 @@ class Shape:
     reason: str
     path: str = "notes"
     variables: dict[str, str] = field(default_factory=dict)
+    audit_target: str = "common:record"
 
 
 FORBIDDEN = "werkzeug.exceptions.Forbidden"
@@ -67,6 +70,26 @@ SHAPES = {
         "KeyMiddleware.dispatch?key=args.request.state.api_key",
         "starlette.exceptions.HTTPException",
     ),
+    "asgi middleware": Shape(
+        ("uvicorn",),
+        "starlette_asgi",
+        "KeyMiddleware.__call__?key=args.scope.state.api_key",
+        "starlette.exceptions.HTTPException",
+    ),
+    "audit queue": Shape(
+        ASGI,
+        "fastapi_queue",
+        "KeyChecker.__call__",
+        "fastapi.exceptions.HTTPException",
+        audit_target="fastapi_queue:enqueue?fields=args.details",
+    ),
+    "class of Django REST framework": Shape(
+        ("gunicorn",),
+        "drf_class",
+        "KeyAuthentication.authenticate?key=return[1]",
+        "rest_framework.exceptions.AuthenticationFailed",
+        variables={"DJANGO_SETTINGS_MODULE": f"{APPS}.drf_settings"},
+    ),
     "django middleware": Shape(
         WSGI,
         "django_middleware",
@@ -82,13 +105,14 @@ CASES = [(shape, server) for shape in SHAPES for server in SHAPES[shape].servers
 def test_row_server_span_and_counters(name: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Allowed, denied and anonymous requests: only the rows and spans of the allowed ones name the key."""
     shape = SHAPES[name]
-    for package in ("opentelemetry.distro", shape.app.partition("_")[0], *PACKAGES.get(server, (server,))):
+    framework = shape.app.partition("_")[0]
+    for package in ("opentelemetry.distro", FRAMEWORKS.get(framework, framework), *PACKAGES.get(server, (server,))):
         need_package(package)
     for known, command in SERVERS.items():
         monkeypatch.setitem(COMMANDS, known, command)
     variables = {
         "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS": f"{APPS}.{shape.app}:{shape.target}",
-        "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": f"{APPS}.common:record",
+        "OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": f"{APPS}.{shape.audit_target}",
         "OTEL_METRICS_EXPORTER": "file",
         "OTEL_METRIC_EXPORT_INTERVAL": "200",
         **shape.variables,

@@ -104,14 +104,14 @@ async def arequire(permission: str, *, refuses: bool) -> None:
         raise PermissionError
 
 
-def _asked(query: str) -> tuple[str, str, int, int]:
+def _sampled_event(query: str) -> tuple[str, str, int, int]:
     values = {name: value for name, (value,) in parse_qs(query, keep_blank_values=True).items()}
     return values["nonce"], values["key"], int(values["refused"]), int(values["covered"])
 
 
 async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
     """Check in the request's task, in a thread, and in a task of its own."""
-    nonce, key, refused, covered = _asked(scope["query_string"].decode())
+    nonce, key, refused, covered = _sampled_event(scope["query_string"].decode())
     verify(key, nonce, covered)
     await asyncio.sleep(0)
     with suppress(PermissionError):
@@ -128,7 +128,7 @@ async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
     """Check before the answer, in a thread, and while the body is read."""
-    nonce, key, refused, covered = _asked(environ["QUERY_STRING"])
+    nonce, key, refused, covered = _sampled_event(environ["QUERY_STRING"])
     verify(key, nonce, covered)
     with suppress(PermissionError):
         require(f"{nonce}:0", refuses=refused == 0)
@@ -232,5 +232,5 @@ def _server_spans(recorder: Recorder) -> dict[str, dict[str, Any]]:
     for span in recorder.server_spans():
         attributes = span.attributes or {}
         url = next(str(attributes[name]) for name in ("http.url", "http.target") if "?" in str(attributes.get(name)))
-        spans[_asked(url.partition("?")[2])[0]] = keyaudit_attributes(span)
+        spans[_sampled_event(url.partition("?")[2])[0]] = keyaudit_attributes(span)
     return spans

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import used_key
-from otel_keyaudit.request.workers.message import packed
+from otel_keyaudit.request.workers.message import encode_key
 from otel_keyaudit.testing import Recorder
 from support import bare
 
@@ -236,4 +236,4 @@ def test_delegation_travels_with_the_key(write: Task) -> None:
 
     header = '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'
     _run(write.app.task(keep, name="keep", shared=False), "one", **{HEADER: header})
-    assert packed(used[0]) == header
+    assert encode_key(used[0]) == header

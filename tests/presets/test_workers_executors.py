@@ -20,8 +20,8 @@ from opentelemetry import trace
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.context import used_key
-from otel_keyaudit.request.workers.message import packed
-from otel_keyaudit.request.workers.propagation import Carrier, Jobs, around
+from otel_keyaudit.request.workers.message import encode_key
+from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, wrap
 from otel_keyaudit.testing import Recorder
 from support import bare
 from support.modules import Modules
@@ -254,8 +254,10 @@ def test_a_library_that_is_imported_later(
     """A library that is imported later is instrumented; a release without the function is counted and still imports."""
     written = modules.write("def hand_over(work): return work()")
     lenient_recorder.uninstrument()
-    carrier = Carrier(written, lambda module, jobs: around(module, name, partial(_handed_over, jobs)))
-    monkeypatch.setattr(presets, "carriers", lambda chosen: (carrier,))
+    handover_point = HandoverPoint(
+        written, lambda module, handover: wrap(module, name, partial(_handed_over, handover))
+    )
+    monkeypatch.setattr(presets, "handover_points", lambda chosen: (handover_point,))
     lenient_recorder.instrument(auth_targets=bare.AUTH_TARGETS, audit_targets=bare.AUDIT_TARGETS)
 
     with lenient_recorder.request():
@@ -265,8 +267,8 @@ def test_a_library_that_is_imported_later(
     assert sum(lenient_recorder.errors().values()) == (0 if name == "hand_over" else 1)
 
 
-def _handed_over(jobs: Jobs, original: Any, args: Any, kwargs: Any) -> Any:
-    return jobs.with_key(original(*args, **kwargs))
+def _handed_over(handover: KeyHandover, original: Any, args: Any, kwargs: Any) -> Any:
+    return handover.with_key(original(*args, **kwargs))
 
 
 def test_hundreds_of_requests_and_one_pool(lenient_recorder: Recorder) -> None:
@@ -321,4 +323,4 @@ def test_delegation_goes_with_the_job(pool: ThreadPoolExecutor) -> None:
     with use_key(ApiKey("k1"), on_behalf_of="user:7", actors=["gateway"]):
         used = pool.submit(used_key).result()
     assert used is not None
-    assert packed(used) == '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'
+    assert encode_key(used) == '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'

@@ -99,7 +99,7 @@ def test_exported_variables_exist() -> None:
 )
 def test_target_strings_are_valid(kind: str, string: str) -> None:
     """Each target string in an export line can be parsed."""
-    assert parse_target(KINDS[kind], string).written == string
+    assert parse_target(KINDS[kind], string).target_string == string
 
 
 def test_options_page_has_every_option() -> None:

@@ -14,7 +14,7 @@ from otel_keyaudit.guard.metrics import MAX_COMBINATIONS, Metrics
 from otel_keyaudit.key.cache import MAX_CHARACTERS, MAX_ENTRIES
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Snapshot
-from otel_keyaudit.observers.sampling.samplers import REMEMBERED_SNAPSHOTS
+from otel_keyaudit.observers.sampling.samplers import MAX_SNAPSHOTS
 from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.instructions import count_calls
@@ -167,7 +167,7 @@ def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: Loa
     limit = MAX_ENTRIES * 9 // 8
     assert more[Snapshot] <= limit + 1
     assert more[ApiKey] <= 2 * limit + 10
-    assert max(MAX_HELD, MAX_RECENT, REMEMBERED_SNAPSHOTS) <= 20_000
+    assert max(MAX_HELD, MAX_RECENT, MAX_SNAPSHOTS) <= 20_000
 
 
 def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(recorder: Recorder, load_module: LoadModule) -> None:

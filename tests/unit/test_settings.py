@@ -118,7 +118,12 @@ def test_a_comma_that_splits_a_target_is_explained() -> None:
 def test_all_targets() -> None:
     """Authentication comes first, because a denial is explained with its key, then decisions, writes and subjects."""
     options = {f"{kind.kind}_targets": f"m:{kind.kind}" for kind in KINDS}
-    assert [target.written for target in resolve(options, {}).targets] == ["m:auth", "m:authz", "m:audit", "m:subject"]
+    assert [target.target_string for target in resolve(options, {}).targets] == [
+        "m:auth",
+        "m:authz",
+        "m:audit",
+        "m:subject",
+    ]
 
 
 def test_keyword_beats_variable() -> None:

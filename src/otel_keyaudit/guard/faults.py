@@ -28,7 +28,7 @@ class Faults:
         """Count one failure, and log the first of its kind.
 
         Args:
-            target: The target as written.
+            target: The target string.
             stage: ``keyaudit.stage``.
             error: The failure. Only the library's own errors are quoted, because any other message may contain a
                 secret.
@@ -50,17 +50,17 @@ class GuardedCall(Guard):
 
     Args:
         faults: Counts and logs the failures.
-        written: The target as written, or another name for the guarded work.
+        target_string: The target string, or another name of the guarded work.
     """
 
     _failed_stages: tuple[str, ...] = ()
 
-    def __init__(self, faults: Faults, written: str) -> None:
+    def __init__(self, faults: Faults, target_string: str) -> None:
         self.faults = faults
-        self.written = written
+        self.target_string = target_string
 
     def report(self, stage: str, error: BaseException) -> None:
         """Count and log an error."""
         if stage and stage not in self._failed_stages:
             self._failed_stages += (stage,)
-            quietly(self.faults.count, self.written, stage, error)
+            quietly(self.faults.count, self.target_string, stage, error)

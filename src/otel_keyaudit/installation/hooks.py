@@ -12,8 +12,8 @@ from otel_keyaudit.patching.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import HandlerPatch, resolve
 from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
 from otel_keyaudit.request.boundaries.handlers import Boundaries
-from otel_keyaudit.request.reports import report_to, report_to_nobody
-from otel_keyaudit.request.workers.propagation import Carrier, Jobs
+from otel_keyaudit.request.reports import start_reporting, stop_reporting
+from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover
 from otel_keyaudit.request.workers.simple_queue import observe_simple_queues, restore_simple_queues
 
 Undo = Callable[[], object]
@@ -38,17 +38,17 @@ class Hooks:
             self._watch.tell(module, partial(quietly, self._patch, partial(boundaries.handler, entry_point), name))
 
     def add_start_points(self, start: Callable[[], object], paths: Iterable[str]) -> None:
-        """Call a function before each call of those in which programs begin to serve, without importing any module."""
+        """Call a function before programs start to serve requests, without importing any module."""
         for path in paths:
             module, _, name = path.partition(":")
             self._watch.tell(module, partial(quietly, self._patch, partial(_before, start), name))
 
-    def add_carriers(self, jobs: Jobs, carriers: Iterable[Carrier]) -> None:
+    def add_handover_points(self, handover: KeyHandover, handover_points: Iterable[HandoverPoint]) -> None:
         """Patch the functions that start jobs, and queues that workers share, without importing any module."""
-        report_to(jobs.faults)
+        start_reporting(handover.faults)
         observe_simple_queues()
-        for carrier in carriers:
-            self._watch.tell(carrier.module, partial(jobs.guarded, self._carry, jobs, carrier))
+        for point in handover_points:
+            self._watch.tell(point.module, partial(handover.guarded, self._patch_handover_point, handover, point))
 
     def undo(self) -> None:
         """Restore everything, in reverse order."""
@@ -57,7 +57,7 @@ class Hooks:
         self._undo.clear()
         self._functions.clear()
         restore_simple_queues()
-        report_to_nobody()
+        stop_reporting()
 
     def _patch(self, make_handler: Callable[[FunctionType], Handler], name: str, module: ModuleType) -> None:
         function = resolve(module, name).value
@@ -65,8 +65,8 @@ class Hooks:
             self._functions.append(function)
             self._undo.append(HandlerPatch(function, make_handler).undo)
 
-    def _carry(self, jobs: Jobs, carrier: Carrier, module: ModuleType) -> None:
-        self._undo.append(carrier.patch(module, jobs))
+    def _patch_handover_point(self, handover: KeyHandover, point: HandoverPoint, module: ModuleType) -> None:
+        self._undo.append(point.patch(module, handover))
 
 
 def _before(start: Callable[[], object], original: Callable[..., Any]) -> Handler:

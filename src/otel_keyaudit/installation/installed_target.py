@@ -73,7 +73,7 @@ class InstalledTarget:
         problem = next((one.problem for one in self.compiled if one.problem is not None), None)
         state, reason = (self._state, self._explain()) if problem is None else (WRONG, problem)
         calls = sum(one.calls.value for one in self.compiled)
-        return TargetStatus(self.target.written, self.target.kind, state, reason, calls, self.preset)
+        return TargetStatus(self.target.target_string, self.target.kind, state, reason, calls, self.preset)
 
     def _explain(self) -> str:
         """Return the reason of the state: the calls that are observed and those that are not."""
@@ -82,8 +82,8 @@ class InstalledTarget:
         parts = [self._limits or self._reason]
         earlier = self._earlier()
         if earlier is not None:
-            parts.append(f"{earlier.target.written}, which names the same function, comes first")
-        passed = sum(one.passed.value for one in self.compiled)
+            parts.append(f"{earlier.target.target_string}, which names the same function, comes first")
+        passed = sum(one.excluded.value for one in self.compiled)
         if passed:
             parts.append(f"its 'when' passed {passed} call{'s' if passed > 1 else ''} on")
         return "; ".join(parts)
@@ -123,17 +123,17 @@ class InstalledTarget:
         before = self._state
         self._look(final=True)
         if self._state == PENDING:
-            log(WARNING, "target %s is not active at the first request: %s", self.target.written, self._reason)
+            log(WARNING, "target %s is not active at the first request: %s", self.target.target_string, self._reason)
         elif self._state != before:
             self.report()
 
     def report(self) -> None:
         """Log a warning about a target that can never match, or about calls that cannot be observed."""
         if self._limits:
-            log(WARNING, "target %s: %s", self.target.written, self._limits)
+            log(WARNING, "target %s: %s", self.target.target_string, self._limits)
         if self._state == WRONG:
             level = ERROR if self._components.settings.strict else WARNING
-            log(level, "target %s is wrong: %s", self.target.written, self._reason)
+            log(level, "target %s is wrong: %s", self.target.target_string, self._reason)
 
     def uninstall(self) -> None:
         """Restore the functions. Calls through references that cannot be restored pass through."""
@@ -197,7 +197,7 @@ class InstalledTarget:
             self._patches.append((waiting, None))
             return
         if isinstance(self.target, OverrideTarget):
-            guard = partial(GuardedCall, self._components.faults, self.target.written)
+            guard = partial(GuardedCall, self._components.faults, self.target.target_string)
             stage = STAGE_DECISION if self.target.kind == "authz" else STAGE_AUTHENTICATION
             overrides = MethodOverrides(self.target.method, self._found_override, guard, stage)
             self._patch_once(found, overrides.observe, group=object())
@@ -244,7 +244,7 @@ class InstalledTarget:
             log(
                 WARNING,
                 "target %s has no action, so sampler 'actions' keeps all of its rows full; name one with action=",
-                self.target.written,
+                self.target.target_string,
             )
 
     def _mark_wrong(self, reason: str) -> None:

@@ -26,9 +26,9 @@ from otel_keyaudit.patching.patch import one_sweep
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, START_POINTS
 from otel_keyaudit.request.boundaries.handlers import Boundaries
-from otel_keyaudit.request.first_request import before_first_use, never_before_first_use
+from otel_keyaudit.request.first_request import cancel_preparation, schedule_preparation
 from otel_keyaudit.request.server_span import ServerSpans
-from otel_keyaudit.request.workers.propagation import Jobs
+from otel_keyaudit.request.workers.propagation import KeyHandover
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.target import Target
 from otel_keyaudit.version import __version__
@@ -85,7 +85,7 @@ class Session:
         self.targets: list[InstalledTarget] = []
         for target, name in targets:
             self.targets.append(InstalledTarget(components, target, self._watch, self.targets, name))
-        self._carriers = presets.carriers(chosen)
+        self._carriers = presets.handover_points(chosen)
         always_full = components.sampler.is_constant_full
         self._boundaries = Boundaries(ServerSpans(components.snapshots, always_full=always_full, faults=faults))
 
@@ -105,7 +105,7 @@ class Session:
         watch_collections()
         self._watch.start()
         self._hooks.add_entry_points(self._boundaries, ENTRY_POINTS)
-        self._hooks.add_carriers(Jobs(self._components.faults), self._carriers)
+        self._hooks.add_handover_points(KeyHandover(self._components.faults), self._carriers)
         with one_sweep():
             for target in self.targets:
                 target.install()
@@ -114,14 +114,14 @@ class Session:
             if status.state == WRONG and self.settings.strict:
                 raise ConfigurationError(f"target {status.target!r} is wrong: {status.reason}")
             target.report()
-        before_first_use(self._first_request)
+        schedule_preparation(self._first_request)
         if any(target.is_pending for target in self.targets):
             self._hooks.add_start_points(self._look_again, START_POINTS)
         self._log_start()
 
     def stop(self) -> None:
         """Restore everything, in reverse order."""
-        never_before_first_use()
+        cancel_preparation()
         self._watch.stop()
         with one_sweep():
             for target in reversed(self.targets):

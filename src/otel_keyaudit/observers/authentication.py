@@ -1,6 +1,6 @@
-"""The first moment: an authentication target is called, and accepts a key, denies, or finds nobody.
+"""Observe calls of authentication targets: a call accepts a key, denies, or finds no key.
 
-The story of a call is :data:`_CONCLUSION`, in the order in which it happens once the call has ended.
+:data:`_CONCLUSION` lists the steps that follow the end of a call, in order.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from otel_keyaudit.targets.presented_credential import Credentials, CredentialSo
 from otel_keyaudit.targets.target import AuthTarget
 
 _UNREAD = object()
-"""The key object has not been read."""
+"""The key object has not been read yet."""
 
 _UNREADABLE = object()
-"""The key object cannot be read: there may be a key, but it cannot be named."""
+"""The key object cannot be read: the call may have accepted a key that has no readable id."""
 
 _CURRENT: Variable[ref[AuthenticationCall]] = Variable("otel_keyaudit_authentication")
-"""A weak reference, so that a call that an interrupt has kept from being left does not stay open for ever."""
+"""The innermost open call. The reference is weak: a call that an interrupt prevented from ending is not kept alive."""
 
 
 class Authentication(CompiledTarget):
-    """An authentication target, compiled for the function that it names.
+    """An authentication target, compiled for its function.
 
     Attributes:
-        reads_key_early: The key is stored during the call (``key=flask:g.api_key``), so it can be read before the end.
+        reads_key_early: The call stores the key (``key=flask:g.api_key``), so the key can be read before the end.
     """
 
     def __init__(self, components: Components, target: AuthTarget, binding: Binding) -> None:
@@ -70,7 +70,7 @@ class Authentication(CompiledTarget):
         self.denied = tally.counter(names.DENIED, None)
         self.denials_by_error: dict[str, int] = {}
         self.known_class: Callable[[], type | None] = ref(type(None))
-        """The class of the last key object, which is nearly always that of the next one. A reload may drop it."""
+        """The class of the last key object, nearly always the class of the next one. It is weak because of reloads."""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -81,7 +81,7 @@ class Authentication(CompiledTarget):
         }
 
     def close(self) -> None:
-        """Observe no more calls."""
+        """Stop observing calls."""
         super().close()
         tally, counters = self.components.metrics.authentications, [self.accepted, self.denied]
         self.accepted, self.denied = (  # for calls that have not ended
@@ -90,7 +90,7 @@ class Authentication(CompiledTarget):
         tally.close(counters)
 
     def observer(self) -> Observer:
-        """Return the function that begins the observation of a call."""
+        """Return the function that starts the observation of a call."""
 
         def observe(
             positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
@@ -99,7 +99,7 @@ class Authentication(CompiledTarget):
                 return None
             call = AuthenticationCall(self, positional, keywords, function)
             if self.when_comes_first and not call.holds(STAGE_AUTHENTICATION, self.when):  # type: ignore[arg-type]
-                self.passed.increment()
+                self.excluded.increment()
                 return None
             return call
 
@@ -107,9 +107,9 @@ class Authentication(CompiledTarget):
 
 
 def _is_stored(key: object) -> bool:
-    """Say whether a key is stored by the application, not returned: it may be there before the call has ended.
+    """Return whether the application stores the key somewhere, where it can be read before the call has ended.
 
-    A bare parameter may hold the key before it is checked.
+    A bare parameter does not count, because it may hold a key that has not been checked.
     """
     if isinstance(key, Expression):
         return all(path.root not in (None, "return", "exc") and bool(path.steps) for path in key.paths)
@@ -139,7 +139,7 @@ class AuthenticationCall(ObservedCall):
     _presented: Credentials = ()
 
     def __enter__(self) -> None:
-        """Become the authentication inside which others may happen."""
+        """Become the innermost authentication."""
         reference = _CURRENT.get()
         outer = None if reference is None else reference()
         self.within = outer if outer is not None and not outer._has_ended else None
@@ -151,7 +151,7 @@ class AuthenticationCall(ObservedCall):
                 request.watch(self)
 
     def returned(self, result: Any) -> Any:
-        """Conclude with a result, which the caller receives unchanged."""
+        """Conclude with a result, and return it unchanged."""
         self.result = result
         self._conclude()
         return result
@@ -159,7 +159,7 @@ class AuthenticationCall(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave, and conclude with an exception. A cancellation or an exit is no outcome."""
+        """Restore the outer authentication, and conclude with an exception. A cancellation or exit is no outcome."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None:
@@ -172,12 +172,12 @@ class AuthenticationCall(ObservedCall):
         if not self._has_ended:
             if self._verdict is None:
                 self.run(_CONCLUSION, self)
-            elif self.exc is None:  # the key was read, and used, before the end; the call may have stored another one
+            elif self.exc is None:  # the key was used before the end; since then the call may have stored another key
                 self.read_early()
             self._end()
 
     def _end(self) -> None:
-        """Let go of the call: a context that was copied inside it keeps this object for as long as it lasts."""
+        """Release everything of the call, because a context that was copied inside it keeps this object alive."""
         self._has_ended = True
         if self.target.reads_key_early and self._request is not None:
             self._request.unwatch(self)
@@ -188,7 +188,7 @@ class AuthenticationCall(ObservedCall):
         self.forget()
 
     def read_early(self) -> None:
-        """Accept the key that the call has stored so far, because it is needed now; without one, wait for the end."""
+        """Accept the key that the call has stored so far, because a row or check needs it now."""
         if self._has_ended or self._is_reading:
             return
         self._is_reading = True
@@ -207,10 +207,10 @@ class AuthenticationCall(ObservedCall):
     # The steps of the conclusion
 
     def judge(self) -> None:
-        """Decide whether the call is meant, in which request it is, and how it ended."""
+        """Apply ``when``, find the request, and determine the outcome."""
         target = self.target
         if target.when is not None and not (target.when_comes_first or self._is_meant(target.when)):
-            target.passed.increment()
+            target.excluded.increment()
             return
         target.calls.increment()
         key = self._key_object = self._read_key_object()
@@ -227,7 +227,7 @@ class AuthenticationCall(ObservedCall):
             self._verdict = names.ACCEPTED
 
     def read_key(self) -> None:
-        """Read the snapshot of the key, without what the request presented as its credential."""
+        """Read the snapshot of the key, without the credentials that the request presented."""
         if self._verdict is None:
             return
         target, key, presented = self.target, self._key_object, self._presented
@@ -246,28 +246,28 @@ class AuthenticationCall(ObservedCall):
             self._learn(kind)
 
     def record(self) -> None:
-        """Count the outcome, and record it in the request, which shows it on its server span."""
+        """Count the outcome, and record it in the request and on its server span."""
         if self._verdict is names.ACCEPTED:
             self._record_acceptance()
         elif self._verdict is names.DENIED:
             self._record_denial()
 
     def record_change(self) -> None:
-        """Record another key that the call has stored in place of the one before."""
+        """Record a key that the call stored in place of an earlier key."""
         if self._key is not None and self._key != self._recorded:
             self.record()
 
     # Details
 
     def _present(self, request: RequestState) -> Credentials:
-        """Return what the request presents as its credential, which nothing may write out, whoever it is."""
+        """Return the credentials that the request presented; they must not appear in any output."""
         presented = self.target.credentials.read(self, request.scope)
         if presented:
             request.present(presented)
         return presented
 
     def _learn(self, kind: type) -> None:
-        """Remember the class of key objects: an audit row may be about one."""
+        """Remember the class of the key object, to recognize audit rows about keys."""
         target = self.target
         classes = target.components.key_classes
         if classes.get(kind) is None and not is_generic_class(kind):
@@ -311,7 +311,7 @@ class AuthenticationCall(ObservedCall):
         return key is not _UNREADABLE and self.holds(STAGE_AUTHENTICATION, when, key)
 
     def _read_key_object(self) -> Any:
-        """Return the key object, which is read once."""
+        """Return the key object; it is read only once."""
         if self._key_object is _UNREAD:
             read = self.target.key
             self._key_object = self.result if read is None else self._find_key_object(read)
@@ -326,7 +326,7 @@ class AuthenticationCall(ObservedCall):
         return _UNREADABLE if found is None else found[0]
 
     def _denial(self, key: Any) -> str | None:
-        """Return the reason of a denial, ``None`` if there was none."""
+        """Return the reason of a denial, ``None`` if the call did not deny."""
         target = self.target
         if self.exc is not None:
             return None if self._is_applications_error() else class_name(self.exc)
@@ -339,7 +339,7 @@ class AuthenticationCall(ObservedCall):
         return None if self.holds(STAGE_AUTHENTICATION, target.valid, key) else "valid"
 
     def _is_applications_error(self) -> bool:
-        """Say whether a middleware or decorator passed on an exception of the application that it called."""
+        """Return whether a middleware or decorator passed on an exception of the wrapped application."""
         return self.exc is not None and self.target.reads_key_early and not is_denied_access(self.exc)
 
     def _is_factory(self) -> bool:
@@ -351,7 +351,7 @@ class AuthenticationCall(ObservedCall):
 
 
 def _if_present(read: Reader, call: AuthenticationCall) -> Any:
-    """Return a value, ``None`` if its path leads nowhere: not every exception, and not every request, has a key."""
+    """Return a value, ``None`` if a step of its path is missing: not every exception or request has a key."""
     try:
         return read(call, None)
     except MissingError:
@@ -359,7 +359,7 @@ def _if_present(read: Reader, call: AuthenticationCall) -> Any:
 
 
 def _boxed(read: Reader, call: AuthenticationCall) -> tuple[Any]:
-    """Return a value in a tuple, which tells ``None`` from a failure."""
+    """Return a value in a tuple, which distinguishes ``None`` from a failure."""
     return (read(call, None),)
 
 

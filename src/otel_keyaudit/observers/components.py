@@ -1,4 +1,4 @@
-"""The parts that observers share between ``instrument()`` and ``uninstrument()``."""
+"""The components that all observers share from ``instrument()`` to ``uninstrument()``."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Components:
-    """The parts that the call of a target needs.
+    """The components that observers need.
 
     Attributes:
-        catalog: The scope catalog in force.
+        catalog: The configured scope catalog.
         sampler: Chooses the detail of each row.
         events: Sends log events; ``None`` if none are configured.
-        key_types: Classes of known libraries' keys.
+        key_types: Classes of keys that presets know.
         written_members: Recognizes the members that the library wrote.
         key_classes: Classes of the objects that authentication targets returned, with the source of their fields.
-        deferred: Packages need not be importable yet (``opentelemetry-instrument``).
+        deferred: Packages may become importable later (``opentelemetry-instrument``).
     """
 
     settings: Settings

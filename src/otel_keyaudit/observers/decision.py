@@ -1,6 +1,6 @@
-"""The second moment: an authorization check grants or denies. The library decides nothing, it explains the answer.
+"""Observe authorization checks, and explain why they grant or deny. The library itself decides nothing.
 
-Checks nest: only the outermost is a decision. The story of a check is :data:`_CONCLUSION`.
+Checks nest; only the outermost check is a decision. :data:`_CONCLUSION` lists the steps that follow its end.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.target import AuthzTarget, Source
 
 _CURRENT: Variable[ref[Check]] = Variable("otel_keyaudit_check")
-"""A weak reference, so that a check that an interrupt has kept from being left does not stay open for ever."""
+"""The innermost open check. The reference is weak: a check that an interrupt prevented from ending is not kept
+alive."""
 
 _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
-"""Parameters that hold the requirement if the target does not say, in the order in which they are looked for."""
+"""Parameters that hold the requirement by default; the first that the function has counts."""
 
 
 def current_check() -> Check | None:
-    """Return the outermost open check that this code runs in."""
+    """Return the outermost open check of the current context."""
     check = None if _CURRENT.get() is None else _innermost_check()
     return None if check is None else check.outermost
 
@@ -48,11 +49,11 @@ def _innermost_check() -> Check | None:
 
 
 class Authorization(CompiledTarget):
-    """An authorization target, compiled for the function that it names.
+    """An authorization target, compiled for its function.
 
     Attributes:
-        supplies_requirement: It returns the requirement of the check around it, and is no check itself.
-        has_requirement: It knows its requirement, and does not take it over from the checks inside it.
+        supplies_requirement: The function returns the requirement of the outer check, and is no check itself.
+        has_requirement: The target has its own requirement, so it does not adopt the requirements of inner checks.
     """
 
     def __init__(self, components: Components, target: AuthzTarget, binding: Binding) -> None:
@@ -81,7 +82,7 @@ class Authorization(CompiledTarget):
         self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
 
     def observer(self) -> Observer:
-        """Return the function that begins the observation of a call."""
+        """Return the function that starts the observation of a call."""
         when = None if self.when_needs_end else self.when
 
         def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Check | None:
@@ -89,7 +90,7 @@ class Authorization(CompiledTarget):
                 return None
             check = Check(self, positional, keywords, function)
             if when is not None and not check.holds(STAGE_DECISION, when):
-                self.passed.increment()
+                self.excluded.increment()
                 return None
             return check
 
@@ -127,18 +128,18 @@ class Check(ObservedCall):
     _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     def __enter__(self) -> None:
-        """Become the check inside which others may be made."""
+        """Become the innermost check."""
         self._outer = outer = _innermost_check()
         self._outermost = None if outer is None else outer.outermost
         self._before = _CURRENT.set(ref(self))
 
     @property
     def outermost(self) -> Check:
-        """The check around all others."""
+        """The outermost check around this one."""
         return self._outermost or self
 
     def returned(self, result: Any) -> Any:
-        """Conclude with a result, which the caller receives unchanged."""
+        """Conclude with a result, and return it unchanged."""
         self.result = result
         if not self.guarded(STAGE_DECISION, is_factory_call, self, result):
             self._conclude()
@@ -148,7 +149,7 @@ class Check(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave, and conclude with an exception. A cancellation is no outcome."""
+        """Restore the outer check, and conclude with an exception. A cancellation is no outcome."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None and not self.has_ended:
@@ -160,7 +161,7 @@ class Check(ObservedCall):
     def _conclude(self) -> None:
         target = self.target
         if target.when_needs_end and target.when is not None and not self._is_meant(target.when):
-            target.passed.increment()
+            target.excluded.increment()
             return
         target.calls.increment()
         if target.supplies_requirement:
@@ -174,7 +175,7 @@ class Check(ObservedCall):
         return self.holds(STAGE_DECISION, when)
 
     def _supply(self) -> None:
-        """Pass the requirement to the check around this call, unless an outer requirement function uses it."""
+        """Pass the requirement to the outer check, unless another function of requirements calls this one."""
         outer = self._outer
         if self.exc is None and outer is not None and not outer.target.supplies_requirement:
             outer.add_inner(self.required, names.GRANTED)
@@ -187,7 +188,7 @@ class Check(ObservedCall):
     # The steps of the conclusion
 
     def judge(self) -> None:
-        """Decide between granted, denied and error, as the application does."""
+        """Determine whether the application granted, denied or failed."""
         target, error = self.target, self.exc
         if error is None:
             is_granted = (
@@ -205,7 +206,7 @@ class Check(ObservedCall):
             self._outcome = names.DENIED
 
     def explain(self) -> None:
-        """Find the scope that explains the answer, unless the check belongs to another one."""
+        """Find the scopes that explain the outcome. An inner check only reports its requirement to the outer check."""
         outcome, outer = self._outcome, self._outer
         if outcome is None:
             return
@@ -222,7 +223,7 @@ class Check(ObservedCall):
         self._decision = Decision(required, outcome, found.cause, found.scopes, found.missing, resource, self._reason)
 
     def record(self) -> None:
-        """Count the decision, and record it in the request, which shows it on its server span."""
+        """Count the decision, and record it in the request and on its server span."""
         decision = self._decision
         if decision is None or decision.outcome is None:
             return
@@ -239,12 +240,12 @@ class Check(ObservedCall):
     # Details
 
     def add_inner(self, required: tuple[str, ...], outcome: str) -> None:
-        """Take over the requirement of a check inside this one."""
+        """Adopt the requirement of an inner check."""
         self._inner += ((required, outcome),)
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The required permissions; those of the checks inside, if the target has no requirement of its own."""
+        """The required permissions, by default of the inner checks."""
         if self.target.has_requirement:
             if self._required is None:
                 self._required = self.guarded(STAGE_DECISION, self._read_required) or ()
@@ -274,7 +275,7 @@ class Check(ObservedCall):
         return None if kind is None or identity is None else f"{kind}:{identity}"
 
     def so_far(self, *, has_failed: bool) -> Decision:
-        """Return the open check as a row inside it shows it.
+        """Return the decision about the open check for a row that is written inside it.
 
         Args:
             has_failed: The outcome of the row counts as failed.
@@ -282,7 +283,7 @@ class Check(ObservedCall):
         return Decision(self._required_so_far(), names.DENIED if has_failed else None, resource=self.resource)
 
     def _required_so_far(self) -> tuple[str, ...]:
-        """Return the required permissions, including those of the open checks from which they are taken over."""
+        """Return the required permissions, including adopted requirements of inner checks that are still open."""
         chain: list[Check] = []
         check = _innermost_check()
         while check is not None and check is not self:
@@ -307,7 +308,7 @@ def _string(read: Reader | None, call: Check) -> str | None:
 
 
 def _presented() -> presented_credential.Credentials:
-    """Return the credentials that the request has presented, which are never written out."""
+    """Return the credentials that the request presented; they must not appear in any output."""
     request = current_request()
     return () if request is None else request.presented
 

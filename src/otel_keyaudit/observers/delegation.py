@@ -1,4 +1,4 @@
-"""Reads for whom and through whom a key acts."""
+"""Read the delegation of a key: the party on whose behalf it acts, and its actors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class DelegationReader:
     """Reads ``on_behalf_of`` and ``actors`` of an authentication target.
 
     Args:
-        on_behalf_of: Reads for whom the key acts, ``None`` if the target does not say.
-        actors: Reads through whom.
-        max_items: Longest list.
+        on_behalf_of: Reads the party on whose behalf the key acts; ``None`` without this field.
+        actors: Reads the actors; ``None`` without this field.
+        max_items: Maximum number of actors.
     """
 
     def __init__(self, on_behalf_of: Reader | None, actors: Reader | None, max_items: int) -> None:
@@ -27,14 +27,14 @@ class DelegationReader:
 
     @classmethod
     def of(cls, target: CompiledTarget) -> DelegationReader | None:
-        """Return the reader of a target, ``None`` if it has neither field."""
+        """Return the reader for a target, ``None`` if it has neither field."""
         on_behalf_of, actors = (target.reader(target.source(name)) for name in ("on_behalf_of", "actors"))
         if on_behalf_of is None and actors is None:
             return None
         return cls(on_behalf_of, actors, target.components.settings.max_items)
 
     def read(self, call: ObservedCall, stage: str, key: Any, credentials: Credentials) -> Delegation:
-        """Return the delegation of a key; an unreadable field, or one that holds a credential, is unknown and counted.
+        """Return the delegation of a key. A field that is unreadable or holds a credential is absent, and counted.
 
         Args:
             call: The call that returned the key.

@@ -1,4 +1,4 @@
-"""Notices a target that returns the function or context manager which will check, and so checks nothing itself."""
+"""Recognize a target that checks nothing itself: it returns a function or context manager that does."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.patching.kinds.definitions import locals_form
 
 _CONTEXT_MANAGERS = (type(contextmanager(iter)(())), type(asynccontextmanager(cast("Any", iter))(())))
-"""The classes of ``contextlib`` for context managers that a generator function made."""
+"""The classes of context managers that ``contextlib`` creates from generator functions."""
 
 _CALLABLES = (FunctionType, BuiltinFunctionType, MethodType, partial, type)
 
 
 def is_factory_call(call: ObservedCall, result: Any) -> bool:
-    """Say whether a call returned a function, a class or a context manager; its target is wrong then.
+    """Return whether a call returned a function, a class or a context manager. If so, its target is wrong.
 
-    The reason names the remedy.
+    The reason of the target then names the remedy.
     """
     is_manager = _is_context_manager(result)
     if not is_manager and not issubclass(type(result), _CALLABLES):  # isinstance would ask the result for its class
@@ -30,7 +30,9 @@ def is_factory_call(call: ObservedCall, result: Any) -> bool:
         remedy = f"; use {form}" if form else ""
         kind = "context manager" if is_manager else type(result).__name__
         target.problem = f"it returns a {kind} and checks nothing itself{remedy}"
-        target.faults.warn_once((call.written, "factory"), "target %s is wrong: %s", call.written, target.problem)
+        target.faults.warn_once(
+            (call.target_string, "factory"), "target %s is wrong: %s", call.target_string, target.problem
+        )
     return True
 
 
@@ -40,6 +42,6 @@ def _is_context_manager(result: Any) -> bool:
 
 
 def _undecorated_form(manager: Any) -> str:
-    """Return the target string of the generator function that was decorated, because the checks are in that."""
+    """Return the target string of the undecorated generator function, which contains the checks."""
     function = manager.func
     return f"{function.__module__}:{function.__qualname__}.__wrapped__"

@@ -1,4 +1,4 @@
-"""A target that was compiled for the function it names, and one observed call of it."""
+"""The base classes of all observers: a target that is compiled for its function, and one observed call."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from otel_keyaudit.targets.key_objects.key_source import KeySource
 from otel_keyaudit.targets.target import Source, Target
 
 AFTER_THE_CALL = frozenset({"return", "exc"})
-"""The roots of expressions that can be read only when the call has ended."""
+"""The roots of expressions that can be read only after the call."""
 
 
 class CompiledTarget:
-    """A target, compiled for the function that it names.
+    """A target, compiled for its function.
 
     Args:
-        components: The parts that its calls need.
+        components: The components that its calls need.
         target: The target.
         binding: Finds the function's arguments by name.
 
     Attributes:
         is_on: Calls are observed.
-        when: Reads whether a call is meant; ``None`` if every call is.
-        when_needs_end: Only the result, or the exception, tells that.
+        when: Reads the condition ``when``; ``None`` without one.
+        when_needs_end: The condition needs the result or the exception.
         calls: Number of observed calls.
-        passed: Number of calls that ``when`` passed on.
-        unreadable: Number of failures by the name of their field or error, for ``doctor``.
+        excluded: Number of calls that ``when`` excluded.
+        unreadable: Number of failures by field or class of error, for ``doctor``.
         last_member: The last member that a row received, for ``doctor``.
-        problem: Why the target proved wrong, ``None`` if it did not.
+        problem: The reason why the target is wrong, ``None`` if it is not.
     """
 
     is_on = True
@@ -50,9 +50,9 @@ class CompiledTarget:
         self.target = target
         self.binding = binding
         self.faults: Faults = components.faults
-        self.written = target.written
+        self.target_string = target.target_string
         self.calls = Count()
-        self.passed = Count()
+        self.excluded = Count()
         self.unreadable: Counter[str] = Counter()
         source = target.sources.get("when")
         self.when = self.reader(source)
@@ -65,23 +65,23 @@ class CompiledTarget:
         raise NotImplementedError
 
     def observer(self) -> Observer:
-        """Return the function that begins the observation of a call."""
+        """Return the function that starts the observation of a call."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Observe no more calls; references that could not be restored pass their calls through."""
+        """Stop observing calls. References that could not be restored then call the original function only."""
         self.is_on = False
 
     def source(self, name: str) -> Source | None:
-        """Return the source of a field as the user gave it."""
+        """Return the configured source of a field, ``None`` without one."""
         return self.target.sources.get(name)
 
     def reader(self, source: Source | None) -> Reader | None:
-        """Return the reader for a source, ``None`` for none."""
+        """Compile a source to a reader, ``None`` without a source."""
         return None if source is None else self.compiled(source)
 
     def compiled(self, source: Source) -> Reader:
-        """Return the reader for a source."""
+        """Compile a source to a reader."""
         return reader(source, deferred=self.components.deferred, binding=self.binding)
 
     def source_of_keys(self, sources: Mapping[str, Source], prefix: str = "") -> KeySource:
@@ -89,28 +89,28 @@ class CompiledTarget:
 
         Args:
             sources: The source of each field, with defaults.
-            prefix: Begins the names of these fields in the target.
+            prefix: Prefix of these fields in the target string.
         """
         return KeySource(
             sources,
             [name for name in sources if f"{prefix}{name}" in self.target.sources],
             self.components.key_types,
             deferred=self.components.deferred,
-            target=self.written,
+            target=self.target_string,
         )
 
     def needs_end(self, source: Source | None) -> bool:
-        """Say whether a source can be read only after the call; a function does not tell, so it waits."""
+        """Return whether a source must be read after the call. A function may need the result, so it must."""
         if source is None:
             return False
         return not source.roots.isdisjoint(AFTER_THE_CALL) if isinstance(source, Expression) else True
 
 
 class ObservedCall(Call, Observation, GuardedCall):
-    """One call of a target while it is observed. The original receives the arguments that it holds by then.
+    """One observed call of a target. Observers may change the arguments that the original function receives.
 
     Attributes:
-        stage: The stage in which its keys are read.
+        stage: The stage in which the call reads keys.
     """
 
     stage: str
@@ -118,7 +118,7 @@ class ObservedCall(Call, Observation, GuardedCall):
     def __init__(
         self, target: Any, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType | None = None
     ) -> None:
-        # Not by the initializers of the bases: an object of this class is created for each call.
+        # The initializers of the bases are not called, because every call creates an instance.
         self.target = target
         self.positional = positional
         self.keywords = keywords
@@ -137,23 +137,23 @@ class ObservedCall(Call, Observation, GuardedCall):
         return faults
 
     @property
-    def written(self) -> str:  # type: ignore[override]
-        """The target as written."""
-        written: str = self.target.written
-        return written
+    def target_string(self) -> str:  # type: ignore[override]
+        """The target string."""
+        target_string: str = self.target.target_string
+        return target_string
 
     def report(self, stage: str, error: BaseException) -> None:
-        """Count and log a failure, in all and for this target."""
+        """Count and log a failure, in total and for this target."""
         super().report(stage, error)
         name = getattr(error, "field", None) or type(error).__name__
         self.target.unreadable[name] += 1
 
     def report_unreadable(self, error: BaseException) -> None:
-        """Count a field of a key that is unreadable."""
+        """Report an unreadable field of a key."""
         self.report(self.stage, error)
 
     def holds(self, stage: str, read: Reader, base: Any = None) -> bool:
-        """Say whether a value is truthy; an unreadable one is not, and is counted.
+        """Return whether a value is truthy. An unreadable value is not, and is counted.
 
         Args:
             stage: The stage of a failure.
@@ -163,22 +163,22 @@ class ObservedCall(Call, Observation, GuardedCall):
         return bool(self.guarded(stage, _truth, read, self, base))
 
     def may_hold(self, read: Reader) -> bool:
-        """Say the same after an exception: a function that needs the result counts as truthy."""
+        """Return whether a value may be truthy after an exception. A function that needs the missing result may be."""
         return quietly(_truth, read, self, None) is not False
 
     def read(self, stage: str, read: Reader, base: Any = None) -> Any:
-        """Return a value, ``None`` if it is unreadable, which is counted."""
+        """Return a value, ``None`` for an unreadable value, which is counted."""
         return self.guarded(stage, read, self, base)
 
     def forget(self) -> None:
-        """Keep nothing of the call alive: a copied context may hold this object for long."""
+        """Release the arguments and the result, because a copied context may keep this object alive."""
         self.positional = ()
         self.keywords = {}
         self.function = self.result = self.exc = None
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:
-    """Return the truth of a value, which may fail like reading it."""
+    """Return the truth of a value; computing it may fail, as reading the value may."""
     return bool(read(call, base))
 
 

@@ -1,4 +1,4 @@
-"""Tells an exception that refuses a caller from one that reports a failure."""
+"""Distinguish exceptions that refuse a caller from exceptions that report a failure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ REFUSALS = frozenset(
         "NotAuthorizedException", "NotAuthenticated", "AccessDenied", "AuthorizationError", "InsufficientScopeError",
     }
 )  # fmt: skip
-"""Names of exception classes that refuse, whatever library they are from."""
+"""Names of exception classes that refuse a caller, in any library."""
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Say whether an authorization check that raised this exception denied: any client error, or a refusing class."""
+    """Return whether an exception of an authorization check is a denial: an HTTP client error, or a refusing class."""
     return 400 <= (_http_status(error) or 0) < 500 or _is_of_refusing_class(error)
 
 
 def is_denied_access(error: BaseException) -> bool:
-    """Say whether the exception itself denies access: HTTP status 401 or 403 (RFC 9110), or a refusing class."""
+    """Return whether an exception denies access: HTTP status 401 or 403 (RFC 9110), or a refusing class."""
     return _http_status(error) in (401, 403) or _is_of_refusing_class(error)
 
 

@@ -1,4 +1,4 @@
-"""A stored API key is returned: its snapshot is what a row about that key in the same request is compared with."""
+"""Observe functions that return a stored API key, to compare it with a later row about that key in the same request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otel_keyaudit.targets.target import SubjectTarget
 
 
 class StoredKey(CompiledTarget):
-    """A subject target, compiled for the function that it names."""
+    """A subject target, compiled for its function."""
 
     def __init__(self, components: Components, target: SubjectTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
@@ -24,11 +24,11 @@ class StoredKey(CompiledTarget):
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """A subject target has no outcome."""
+        """Empty, because a subject target has no outcomes."""
         return {}
 
     def observer(self) -> Observer:
-        """Return the function that begins the observation of a call."""
+        """Return the function that starts the observation of a call."""
 
         def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Lookup | None:
             return Lookup(self, positional, keywords, function) if self.is_on else None
@@ -44,10 +44,10 @@ class Lookup(ObservedCall):
     lasts = False
 
     def __enter__(self) -> None:
-        """Do nothing: only the result counts."""
+        """Do nothing before the call."""
 
     def returned(self, result: Any) -> Any:
-        """Remember the snapshot of the key, which the caller receives unchanged."""
+        """Remember the snapshot of the returned key, and return it unchanged."""
         self.result = result
         self.guarded(STAGE_AUDIT, self._remember)
         self.forget()
@@ -56,7 +56,7 @@ class Lookup(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Forget a call that raised."""
+        """Do nothing after an exception."""
 
     def _remember(self) -> None:
         target, request = self.target, current_request()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from otel_keyaudit.request.workers.propagation import Carrier
+from otel_keyaudit.request.workers.propagation import HandoverPoint
 from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuditTarget, Target
 
@@ -35,7 +35,7 @@ class Preset:
         targets: The library's functions that authenticate, decide or write audit rows.
         optional_targets: Targets that need another distribution too, by its name. Without it they are left out.
         key_types: The key types of the library by ``module:Class``. They apply to all targets, even without the preset.
-        carriers: Hooks that carry keys into jobs.
+        handover_points: Hooks that carry keys into jobs.
     """
 
     library: str
@@ -45,7 +45,7 @@ class Preset:
     targets: tuple[Target, ...]
     optional_targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     key_types: Mapping[str, KeyType] = field(default_factory=dict)
-    carriers: tuple[Carrier, ...] = ()
+    handover_points: tuple[HandoverPoint, ...] = ()
     former_library: str = ""
 
     def missing_requirement(self) -> str | None:

@@ -12,7 +12,7 @@ import otel_keyaudit.presets as presets_package
 from otel_keyaudit.errors import ConfigurationError, shown
 from otel_keyaudit.guard.guard import log
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.workers.propagation import Carrier
+from otel_keyaudit.request.workers.propagation import HandoverPoint
 from otel_keyaudit.targets.key_objects.key_source import KeyType, KeyTypes
 from otel_keyaudit.targets.target import Target
 
@@ -105,9 +105,9 @@ def targets(chosen: Mapping[str, Preset]) -> list[tuple[Target, str]]:
     return list(found.items())
 
 
-def carriers(chosen: Mapping[str, Preset]) -> tuple[Carrier, ...]:
+def handover_points(chosen: Mapping[str, Preset]) -> tuple[HandoverPoint, ...]:
     """Return the distinct hooks of presets that carry keys into jobs."""
-    return tuple(dict.fromkeys(carrier for one in chosen.values() for carrier in one.carriers))
+    return tuple(dict.fromkeys(point for one in chosen.values() for point in one.handover_points))
 
 
 def key_types(chosen: Mapping[str, Preset]) -> KeyTypes:

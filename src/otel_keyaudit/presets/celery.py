@@ -8,8 +8,8 @@ from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.context import current_request, used_for_job
-from otel_keyaudit.request.workers.message import MAX_BYTES, packed, unpacked
-from otel_keyaudit.request.workers.propagation import Carrier, Job, Jobs, Undo, around
+from otel_keyaudit.request.workers.message import MAX_BYTES, decode_key, encode_key
+from otel_keyaudit.request.workers.propagation import HandoverPoint, Job, KeyHandover, Undo, wrap
 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")
@@ -22,15 +22,15 @@ def _write(headers: dict[str, Any]) -> None:
     headers.pop(HEADER, None)
     used = used_for_job(current_request())
     if used is not None:
-        headers[HEADER] = packed(used, _WITHOUT_LISTS)
-        headers[HEADER] = packed(used)
+        headers[HEADER] = encode_key(used, _WITHOUT_LISTS)
+        headers[HEADER] = encode_key(used)
 
 
-def _begin(request: Any, jobs: Jobs) -> None:
+def _begin(request: Any, handover: KeyHandover) -> None:
     if request.is_eager:
         return
     text = request.get(HEADER)
-    job = Job(None if text is None else jobs.guarded(unpacked, text))
+    job = Job(None if text is None else handover.guarded(decode_key, text))
     setattr(request, _JOB, job)
     job.__enter__()
 
@@ -41,15 +41,15 @@ def _end(request: Any) -> None:
         job.__exit__(None, None, None)
 
 
-def _connect(signals: ModuleType, jobs: Jobs) -> Undo:
+def _connect(signals: ModuleType, handover: KeyHandover) -> Undo:
     def publish(headers: Any = None, **_: Any) -> None:
-        jobs.guarded(_write, headers)
+        handover.guarded(_write, headers)
 
     def prerun(task: Any = None, **_: Any) -> None:
-        jobs.guarded(lambda: _begin(task.request, jobs))
+        handover.guarded(lambda: _begin(task.request, handover))
 
     def postrun(task: Any = None, **_: Any) -> None:
-        jobs.guarded(lambda: _end(task.request))
+        handover.guarded(lambda: _end(task.request))
 
     receivers = (
         (signals.before_task_publish, publish),
@@ -61,13 +61,13 @@ def _connect(signals: ModuleType, jobs: Jobs) -> Undo:
     return lambda: [signal.disconnect(receiver) for signal, receiver in receivers]
 
 
-def _apply(module: ModuleType, jobs: Jobs) -> Undo:
+def _apply(module: ModuleType, handover: KeyHandover) -> Undo:
     """Keep the key in a task that runs at once (``task_always_eager``), because its span counts as another request."""
 
     def apply(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return jobs.with_key(original)(*args, **kwargs)
+        return handover.with_key(original)(*args, **kwargs)
 
-    return around(module, "Task.apply", apply)
+    return wrap(module, "Task.apply", apply)
 
 
 PRESET = Preset(
@@ -79,5 +79,5 @@ PRESET = Preset(
     "KiB",
     never="arguments and results of tasks; headers of HTTP requests; baggage",
     targets=(),
-    carriers=(Carrier("celery.signals", _connect), Carrier("celery.app.task", _apply)),
+    handover_points=(HandoverPoint("celery.signals", _connect), HandoverPoint("celery.app.task", _apply)),
 )

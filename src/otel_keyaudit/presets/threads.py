@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_keyaudit.presets import executors
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.workers.propagation import Carrier, Jobs, Undo, around, begin_job
+from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, Undo, begin_job, wrap
 
 _POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
 """Packages with thread classes that serve several requests."""
@@ -26,15 +26,15 @@ def _prepare(thread: Thread) -> None:
         setattr(thread, _JOB, job)
 
 
-def _threads(module: ModuleType, jobs: Jobs) -> Undo:
+def _threads(module: ModuleType, handover: KeyHandover) -> Undo:
     def start(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        jobs.guarded(_prepare, args[0])
+        handover.guarded(_prepare, args[0])
         return original(*args, **kwargs)
 
-    return around(module, "Thread.start", start)
+    return wrap(module, "Thread.start", start)
 
 
-def _runs(module: ModuleType, _: Jobs) -> Undo:
+def _runs(module: ModuleType, _: KeyHandover) -> Undo:
     """Patch the method that calls ``run``, because many classes override ``run``."""
 
     def run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -49,7 +49,7 @@ def _runs(module: ModuleType, _: Jobs) -> Undo:
         finally:
             call(job.__exit__, None, None, None)
 
-    return around(module, "Thread._bootstrap_inner", run)
+    return wrap(module, "Thread._bootstrap_inner", run)
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
@@ -64,9 +64,9 @@ PRESET = Preset(
     "starts, until the thread takes an item of another request from a queue",
     never="rows of a pool's threads; rows of threads that serve several requests from a queue",
     targets=(),
-    carriers=(
-        *executors.PRESET.carriers,
-        Carrier("threading", _threads),
-        Carrier("threading", _runs),
+    handover_points=(
+        *executors.PRESET.handover_points,
+        HandoverPoint("threading", _threads),
+        HandoverPoint("threading", _runs),
     ),
 )

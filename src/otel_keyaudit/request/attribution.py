@@ -1,4 +1,4 @@
-"""Which key is a row's: the keys that a request has accepted, and the one answer that they give. Never a guess."""
+"""Attribute rows to the keys that a request has accepted. The library never guesses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from otel_keyaudit.key.api_key import ApiKey
 
 
 class Delegation(NamedTuple):
-    """For whom and through whom a key acts.
+    """The parties for which and through which a key acts.
 
     Attributes:
-        on_behalf_of: For whom.
-        actors: Through whom, the current actor first.
-        actors_count: Number of actors, also of those that are not in ``actors``.
+        on_behalf_of: The party on whose behalf the key acts.
+        actors: The parties through which it acts, the current actor first.
+        actors_count: Number of all actors, including those beyond the end of ``actors``.
     """
 
     on_behalf_of: str | None = None
@@ -23,12 +23,12 @@ class Delegation(NamedTuple):
     actors_count: int = 0
 
     def updated_by(self, later: Delegation) -> Delegation:
-        """Return the later delegation, completed by this one."""
+        """Return a later delegation, with the missing fields of this one."""
         actors = later if later.actors else self
         return Delegation(later.on_behalf_of or self.on_behalf_of, actors.actors, actors.actors_count)
 
     def through(self, ids: list[str]) -> Delegation:
-        """Return the delegation with further actors in front."""
+        """Return the delegation with more actors before its own."""
         return Delegation(self.on_behalf_of, (*ids, *self.actors), len(ids) + self.actors_count) if ids else self
 
 
@@ -36,14 +36,14 @@ NO_DELEGATION = Delegation()
 
 
 class Attribution(NamedTuple):
-    """The answer for a row.
+    """The attribution of a row.
 
     Attributes:
         kind: ``attributed``, ``ambiguous``, ``none`` or ``failed``.
         key: The key, if attributed.
         ids: The first ids, if ambiguous.
         ids_count: The number of all ids.
-        delegation: For whom and through whom the key acts.
+        delegation: The party on whose behalf the key acts, and its actors.
         has_ended: The request had a key, but has ended.
     """
 
@@ -62,17 +62,17 @@ UNNAMED = Attribution(names.FAILED)
 """The request has a key without a readable id."""
 
 ENDED = Attribution(names.FAILED, has_ended=True)
-"""The request had a key and has ended: its key is given to nothing new."""
+"""The request had a key and has ended, so later rows do not receive it."""
 
 
 class OpenAuthentication(Protocol):
-    """The call of an authentication target, inside which other calls may accept keys.
+    """An open call of an authentication target; nested calls may accept keys.
 
     Attributes:
-        within: The authentication around it that may still deny.
-        source: The class of its key object, or the target for a mapping: ids of digits only are unique within it.
-        accepted_id: The id of the key that it has accepted itself.
-        accepted_inside: The keys accepted inside it, which are withdrawn if it denies; an ordered set.
+        within: The outer authentication, which may still deny.
+        source: The class of the key object, or the target for a mapping. Numeric ids are unique only within a source.
+        accepted_id: The id of the key that this authentication accepted.
+        accepted_inside: The keys that nested authentications accepted; a denial withdraws them. An ordered set.
     """
 
     accepted_id: str | None
@@ -80,15 +80,15 @@ class OpenAuthentication(Protocol):
 
     @property
     def within(self) -> OpenAuthentication | None:
-        """As above."""
+        """The outer authentication."""
 
     @property
     def source(self) -> Any:
-        """As above."""
+        """The source of the key."""
 
 
 class AcceptedKey:
-    """One key of a request, as all authentications that accepted it describe it.
+    """One key of a request, merged from the snapshots of all authentications that accepted it.
 
     Args:
         source: As in :class:`OpenAuthentication`.
@@ -102,7 +102,7 @@ class AcceptedKey:
         self._snapshots: dict[OpenAuthentication | None, tuple[ApiKey, Delegation]] = {}
 
     def add(self, key: ApiKey, delegation: Delegation, within: OpenAuthentication | None) -> None:
-        """Add a snapshot that was accepted within an open authentication, or in none."""
+        """Add a snapshot that was accepted within an open authentication, or outside of any."""
         earlier = self._snapshots.get(within)
         if earlier is not None:
             key, delegation = earlier[0].updated_by(key), earlier[1].updated_by(delegation)
@@ -110,11 +110,11 @@ class AcceptedKey:
         self._merge()
 
     def move(self, inner: OpenAuthentication, outer: OpenAuthentication | None) -> None:
-        """Keep the snapshot of an authentication that has ended without a denial."""
+        """Move the snapshot of an authentication that did not deny to the outer one."""
         self.add(*self._snapshots.pop(inner), outer)
 
     def withdraw(self, denied: OpenAuthentication) -> bool:
-        """Forget the snapshot of an authentication that denied; say whether any is left."""
+        """Forget the snapshot of an authentication that denied; return whether any snapshot is left."""
         self._snapshots.pop(denied, None)
         if self._snapshots:
             self._merge()
@@ -126,9 +126,9 @@ class AcceptedKey:
             self.key, self.delegation = self.key.updated_by(key), self.delegation.updated_by(delegation)
 
     def is_same(self, key: ApiKey, source: Any) -> bool:
-        """Say whether a key of the same id is the same key.
+        """Return whether a key with the same id is the same key.
 
-        Owners must not differ. An id of digits only is unique within a table, so there the class must be the same, too.
+        Owners must not differ. A numeric id is unique only within a table, so the source must be the same, too.
         """
         owner = self.key.owner
         if owner is not None and key.owner is not None and key.owner != owner:
@@ -144,7 +144,7 @@ def _put_inside(authentication: OpenAuthentication | None, accepted: AcceptedKey
 
 
 def _is_inside_of(key_id: str, authentication: OpenAuthentication) -> bool:
-    """Say whether an authentication happens inside another one that has accepted the same id already."""
+    """Return whether an outer authentication has already accepted the same id."""
     outer = authentication.within
     while outer is not None and outer.accepted_id != key_id:
         outer = outer.within
@@ -152,10 +152,10 @@ def _is_inside_of(key_id: str, authentication: OpenAuthentication) -> bool:
 
 
 class AcceptedKeys:
-    """The keys that a request has accepted. Adding one takes the same time however many there are.
+    """The keys that a request has accepted. Adding a key takes constant time.
 
     Args:
-        max_ids: The most ids that an ambiguous attribution names.
+        max_ids: Maximum number of ids in an ambiguous attribution.
     """
 
     def __init__(self, max_ids: int) -> None:
@@ -180,7 +180,7 @@ class AcceptedKeys:
         _put_inside(within, accepted)
 
     def settle(self, authentication: OpenAuthentication) -> None:
-        """Keep the keys inside an authentication that has ended without a denial: only the one around it may deny."""
+        """Keep the keys inside an authentication that did not deny. Only the outer authentication can withdraw them."""
         outer = authentication.within
         for accepted in authentication.accepted_inside or ():
             accepted.move(authentication, outer)
@@ -189,7 +189,7 @@ class AcceptedKeys:
         self._unnamed = list(dict.fromkeys(outer if one is authentication else one for one in self._unnamed))
 
     def withdraw(self, authentication: OpenAuthentication) -> ApiKey | None:
-        """Forget the keys inside an authentication that denied, and return the last one of them."""
+        """Forget the keys inside an authentication that denied, and return the last of these keys."""
         last = None
         for accepted in authentication.accepted_inside or ():
             last = accepted.key
@@ -200,10 +200,10 @@ class AcceptedKeys:
         return last
 
     def attribution(self, actors: AcceptedKeys | None = None) -> Attribution:
-        """Return the answer that the keys give.
+        """Return the attribution to the accepted keys.
 
         Args:
-            actors: The keys of targets with ``role=actor``; while there are no others, they are the request's keys.
+            actors: The keys of targets with ``role=actor``. Without other keys, they are the keys of the request.
         """
         if not self._count and not self._unnamed:
             return NOTHING if actors is None else actors.attribution()

@@ -1,4 +1,4 @@
-"""Find out on whose account code runs: the framework's, or a task or thread that the application has started."""
+"""Distinguish code that a framework runs for a request from tasks and threads that the application started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FRAMEWORKS: Final = frozenset({
     "litestar", "pyramid", "quart", "sanic", "sse_starlette", "starlette", "tornado", "uvicorn", "waitress", "werkzeug",
     "wsgiref",
 })  # fmt: skip
-"""Packages whose tasks and threads run a request on its own account."""
+"""Packages whose tasks and threads run a request itself."""
 
 _BOUNDARIES: Final = "otel_keyaudit.request.boundaries."
 
@@ -24,21 +24,21 @@ _POOLS: Final = frozenset({
     "mysql.connector.pooling", "psycopg2.pool", "redis.asyncio.connection", "redis.connection",
     "urllib3.connectionpool", "valkey.asyncio.connection", "valkey.connection",
 })  # fmt: skip
-"""Modules that keep connections in a queue."""
+"""Modules of connection pools that keep their connections in a queue."""
 
 _QUEUES: Final = frozenset({"anyio", "asyncio", "otel_keyaudit", "queue"})
 
 
 def task_or_thread() -> int:
-    """Return a number for the task that runs this code, or for the thread if there is no task."""
+    """Return an id of the current task, or of the current thread if there is no task."""
     task = _current_task()
     return get_ident() if task is None else id(task)
 
 
 def is_run_by_framework() -> bool:
-    """Say whether a framework runs this code, or the call of an application that is a request.
+    """Return whether a framework, or a delimited call of an application, runs this code.
 
-    A callback of an event loop is nobody's task, and is on the stack of whoever runs the loop.
+    A callback of an event loop belongs to no task, although the stack shows the code that runs the loop.
     """
     if _get_running_loop() is not None and _current_task() is None:
         return False
@@ -46,12 +46,12 @@ def is_run_by_framework() -> bool:
 
 
 def is_run_by_pool() -> bool:
-    """Say whether a pool of connections takes one of them from its queue."""
+    """Return whether a connection pool takes a connection from its queue."""
     return next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "") in _POOLS
 
 
 def _callers() -> Iterator[str]:
-    """Return the modules of all functions on the stack, up to the one that the task or thread runs."""
+    """Yield the modules of the functions on the stack, down to the first function of the task or thread."""
     first = _first_frame()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -60,7 +60,7 @@ def _callers() -> Iterator[str]:
 
 
 def _first_frame() -> FrameType | None:
-    """Return the frame of the coroutine that the current task runs: what follows on the stack runs the event loop."""
+    """Return the frame of the current task's coroutine. The frames below it run the event loop."""
     task = _current_task()
     if task is None:
         return None

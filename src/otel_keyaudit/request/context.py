@@ -1,8 +1,8 @@
-"""Find the request and the key that code runs with.
+"""Find the current request and its key.
 
-The state of a request is one mutable object. It travels in a ``ContextVar`` through tasks and the copied contexts of
-worker threads, so that all of them see what one finds out. A context can outlive its request (a task, a pipelined
-request, a worker that was started lazily), and a forked process inherits it, so the state knows when it has ended.
+One mutable object holds the state of a request. A ``ContextVar`` carries it into tasks and into the copied contexts of
+worker threads, so all of them share the state. A context can outlive its request: in a task, in a pipelined request, in
+a worker that was started lazily. A forked process inherits it. So the state records the end of the request.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.request.state import RequestState
 
 SPAN_MARK: Final = "otel_keyaudit_request"
-"""Attribute of a span object that belongs to a request which no ASGI or WSGI call delimits."""
+"""Attribute of the span objects of a request that a span began, not an ASGI or WSGI call."""
 
-SHARED: Final = Attribution(names.FAILED)
-"""The answer for a worker that was started in a request and serves others too."""
+SHARED_WORKER: Final = Attribution(names.FAILED)
+"""The attribution of rows of a worker that was started in a request and serves other requests, too."""
 
 
 class _Process:
-    """The process that runs this code; a forked child has another one."""
+    """Identifies the current process; a forked child creates another instance."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ _process = _Process()
 
 
 def _after_fork() -> None:
-    global _process  # noqa: PLW0603 - a comparison of two objects tells whether a request was inherited, without a lock
+    global _process  # noqa: PLW0603 - an identity check recognizes an inherited request without a lock
     _process = _Process()
 
 
@@ -47,16 +47,17 @@ if hasattr(os, "register_at_fork"):
 
 
 class Request(RequestState):
-    """The state of a request, and what its boundaries know about it.
+    """The state of a request, with the process, task and spans in which it began.
 
     Attributes:
-        process: The process in which it began.
-        within: The request inside whose call a CONSUMER span began this one.
-        is_divided: Code inside it may not be its own: CONSUMER spans have begun other requests, or the next is true.
-        has_shared_workers: A task or thread that was started in it has taken another request's item from a queue.
-        flow: The task or thread in which a span began it; an ASGI or WSGI call is on the stack.
-        used_before: The ``use_key`` around it, if a span began it.
-        used_inside: The ``use_key`` that is open in the body of its response.
+        process: The process in which the request began.
+        within: The request inside which a CONSUMER span began this one.
+        is_divided: Not all code in the request's context belongs to it: CONSUMER spans began other requests in it, or
+            it has shared workers.
+        has_shared_workers: A task or thread of the request has taken another request's item from a queue.
+        flow: The task or thread in which a span began the request; ``None`` for an ASGI or WSGI call.
+        used_before: The ``use_key`` block around the request, if a span began it.
+        used_inside: The ``use_key`` block that is open in the body of the response.
     """
 
     process: _Process
@@ -68,24 +69,24 @@ class Request(RequestState):
     used_inside: UsedKey | None = None
 
     def is_served_by_shared_worker(self) -> bool:
-        """Say whether this code runs in a task or thread that may serve other requests too."""
+        """Return whether this code runs in a task or thread that may serve other requests, too."""
         return self.has_shared_workers and not self.is_own_flow()
 
     def is_own_flow(self) -> bool:
-        """Say whether the task or thread is the request's own, and none that the application has started in it."""
+        """Return whether the current task or thread runs the request itself, not work that the application started."""
         return self.flow == task_or_thread() or is_run_by_framework()
 
     def end(self) -> None:
-        """Close the request in the process in which it began; in a child, its lock may be held by a lost thread."""
+        """Close the request, except in a forked child, where a thread of the parent may hold the lock for ever."""
         if self.process is _process:
             self.close()
 
 
-class Ended(Request):
-    """Takes the place of a request where that has ended although its state is open.
+class EndedRequest(Request):
+    """A substitute for a request in a forked process or a shared worker, which must not use the open request.
 
     Args:
-        attribution: The answer for rows that are written there.
+        attribution: The attribution of rows that are written there.
     """
 
     def __init__(self, attribution: Attribution) -> None:
@@ -96,7 +97,7 @@ class Ended(Request):
 
 
 def new_request(spans: ServerSpans | None, scope: Any = None) -> Request:
-    """Return the state of a request that begins in this process."""
+    """Create the state of a request that begins in this process."""
     request = Request(spans, scope)
     request.process = _process
     return request
@@ -107,14 +108,14 @@ class UsedKey:
 
     Args:
         key: The key.
-        delegation: For whom and through whom it acts.
-        request: The request in which it was set.
-        is_job: It was set in a task or thread of its own, which may outlive the request; else it ends with the request.
+        delegation: The party on whose behalf the key acts, and its actors.
+        request: The request in which the key was set.
+        is_job: The key was set in a task or thread that may outlive the request. Any other key ends with the request.
 
     Attributes:
-        is_left: Its block has been left before a later one, or in another context.
-        outer: After that, the key around the block.
-        is_withdrawn: The task or thread has turned out to serve other requests.
+        is_left: The ``use_key`` block was left before an inner block was, or in another context.
+        outer: The key of the outer block, if ``is_left``.
+        is_withdrawn: The task or thread serves other requests, too.
     """
 
     __slots__ = (
@@ -137,44 +138,44 @@ class UsedKey:
         self.is_left = self.is_withdrawn = False
         self.outer: UsedKey | None = None
 
-    def holds(self) -> bool:
-        """Say whether rows are given this key."""
+    def is_in_force(self) -> bool:
+        """Return whether rows receive this key."""
         if self.process is not _process or self.is_shared():
             return False
         return not self.has_ended_with_request()
 
     def has_ended_with_request(self) -> bool:
-        """Say whether the block is inside a request that has ended."""
+        """Return whether the key has ended because its request has."""
         return not self.is_job and self.request is not None and not self.request.is_open
 
-    def around_ended_request(self) -> UsedKey | None:
-        """Return the key around the request that has ended the block, if there is one."""
+    def outer_of_ended_request(self) -> UsedKey | None:
+        """Return the key that was set around the ended request, ``None`` without one."""
         return self.request.used_before if self.request is not None and self.has_ended_with_request() else None
 
     def is_shared(self) -> bool:
-        """Say whether a shared worker has the key."""
+        """Return whether a shared worker holds the key."""
         if self.is_job or self.request is None:
             return self.is_withdrawn
         return self.request.is_served_by_shared_worker()
 
     def leave(self, outer: UsedKey | None) -> None:
-        """End the block in every context that holds the key."""
+        """Mark the block as left, for every context that still holds the key."""
         self.is_left = True
         self.outer = outer
 
 
 CALL: Final[Variable[Request]] = Variable("otel_keyaudit_call")
-"""The ASGI or WSGI call that code runs in, or the one that it was started in and that has ended."""
+"""The ASGI or WSGI call of the current context; it may have ended."""
 
 USED_KEY: Final[Variable[UsedKey]] = Variable("otel_keyaudit_used_key")
-"""The key that :class:`otel_keyaudit.use_key` set last; see :func:`used_key`."""
+"""The last key that :class:`otel_keyaudit.use_key` set; see :func:`used_key`."""
 
 
 def used_key() -> UsedKey | None:
-    """Return the innermost key set by hand; it may have ended with its request."""
+    """Return the key of the innermost ``use_key`` block; it may have ended with its request."""
     used = USED_KEY.get()
     while used is not None:
-        around = used.outer if used.is_left else used.around_ended_request()
+        around = used.outer if used.is_left else used.outer_of_ended_request()
         if around is None:
             return None if used.is_left else used
         used = around
@@ -182,7 +183,7 @@ def used_key() -> UsedKey | None:
 
 
 def current_request() -> Request | None:
-    """Return the request this code runs in: an open one, else one that has ended but whose context is still around."""
+    """Return the open request of the current context, else the ended request to which the context still refers."""
     call = CALL.get()
     if call is not None and call.is_open and call.process is _process and not call.is_divided:
         return call
@@ -202,69 +203,63 @@ def _of_context(call: Request | None) -> Request | None:
 
 
 def is_open(request: Request) -> bool:
-    """Say whether a request is open in this process."""
+    """Return whether a request is open in this process."""
     return request.is_open and request.process is _process
 
 
 def _or_ended(request: Request) -> Request:
-    """Return the request, or its substitute in a forked process or in a shared worker."""
+    """Return the request, in a forked process or a shared worker its substitute."""
     if request.process is not _process:
-        return Ended(NOTHING if request.attribution is NOTHING else ENDED)
+        return EndedRequest(NOTHING if request.attribution is NOTHING else ENDED)
     if request.is_open and request.is_served_by_shared_worker():
-        return Ended(SHARED)
+        return EndedRequest(SHARED_WORKER)
     return request
 
 
 def current_call() -> Request | None:
-    """Return the open ASGI or WSGI call this code runs in."""
+    """Return the open ASGI or WSGI call of the current context."""
     call = CALL.get()
     return call if call is not None and call.is_open and call.process is _process else None
 
 
-def is_any_open() -> bool:
-    """Say whether this code runs in an open request."""
-    request = current_request()
-    return request is not None and request.is_open
-
-
 def current_attribution(request: Request | None) -> Attribution:
-    """Return the answer for a row that is written now.
+    """Return the attribution of a row that is written now.
 
     Args:
         request: The current request, if there is one.
     """
     used = used_key()
     if used is not None:
-        if used.holds():
+        if used.is_in_force():
             return attribution_of(used)
         if used.is_shared():
             report_shared_worker()
-            return SHARED
+            return SHARED_WORKER
         if request is None or not request.is_open:
             return ENDED
     if request is None:
         return NOTHING
     if request.open_authentications:
         request.read_open_keys()
-    if request.attribution is SHARED:
+    if request.attribution is SHARED_WORKER:
         report_shared_worker()
     return request.attribution
 
 
 def attribution_of(used: UsedKey) -> Attribution:
-    """Return the answer that a key set by hand gives."""
+    """Return the attribution to a key set by hand."""
     return Attribution(names.ATTRIBUTED, used.key, (), 0, used.delegation)
 
 
 def current_key() -> ApiKey | None:
-    """Return the key of the request this code runs in.
+    """Return the key of the current request.
 
     Returns:
-        The key set by ``use_key``, else the request's own; ``None`` if the request has no key or several, and
-        after its end.
+        The key set by ``use_key``, else the key of the request. ``None`` if the request has no key, has several keys,
+        or has ended.
     """
     used = used_key()
-    if used is not None and used.holds():
+    if used is not None and used.is_in_force():
         return used.key
     request = current_request()
     if request is None or (used is not None and used.is_shared()):
@@ -275,13 +270,13 @@ def current_key() -> ApiKey | None:
 
 
 def used_for_job(request: Request | None) -> UsedKey | None:
-    """Return the current key for a job that a request hands to a worker, ``None`` if there is none or several.
+    """Return the current key for a job that a request starts, ``None`` if the request has no key or several.
 
     Args:
         request: The current request, if there is one.
     """
     used = used_key()
-    if used is not None and used.holds():
+    if used is not None and used.is_in_force():
         return UsedKey(used.key, used.delegation, request=request or used.request, is_job=True)
     if request is None or (used is not None and used.is_shared()):
         return None

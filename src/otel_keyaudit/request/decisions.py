@@ -1,4 +1,4 @@
-"""The decisions of one request: a bounded list for its rows, and the one that its server span shows."""
+"""The decisions of one request: a bounded list for rows, and a single decision for spans."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from otel_keyaudit import names
 from otel_keyaudit.key.permissions.decision import Decision
 
 MAX_DECISIONS = 8
-"""Most decisions in a row."""
+"""Maximum number of decisions in a row."""
 
 
 class DecisionLog:
     """The decisions of a request so far.
 
     Attributes:
-        count: Number of all decisions, repeated ones included.
+        count: Number of all decisions, including repeated ones.
         shown: Attributes of the decision on the server span.
     """
 
@@ -33,7 +33,7 @@ class DecisionLog:
 
         Args:
             decision: The decision.
-            max_items: Longest list written out.
+            max_items: Maximum length of a list on the span.
         """
         self.count += 1
         before = self.outstanding
@@ -55,22 +55,22 @@ class DecisionLog:
 
     @property
     def listed(self) -> list[Decision]:
-        """The decisions of a row, in order."""
+        """The decisions for a row, in order."""
         return [*self._distinct]
 
     @property
     def outstanding(self) -> Decision | None:
-        """The decision that spans show: the last that was denied or an error, else the last."""
+        """The decision for spans: the last denial or error, else the last grant."""
         return self._last_refused or self._last
 
     @property
     def has_refusal(self) -> bool:
-        """Say whether a decision was denied or an error."""
+        """Whether any decision was a denial or an error."""
         return self._last_refused is not None
 
 
 def decision_attributes(decision: Decision, max_items: int) -> dict[str, Any]:
-    """Return the span attributes of a decision; unknown ones are absent, and lists are cut at ``max_items``."""
+    """Return the known span attributes of a decision, with lists cut at ``max_items``."""
     attributes = {
         names.DECISION_OUTCOME: decision.outcome,
         names.DECISION_CAUSE: decision.cause,

@@ -1,6 +1,6 @@
-"""Resolve targets at the last moment: before the first request, or before the first key that is set by hand.
+"""Resolve the remaining targets before the first request or the first ``use_key``.
 
-A script that was started (``python worker.py``) is never imported, so no import reports that its functions exist.
+A script (``python worker.py``) is never imported, so no import event tells when its functions exist.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 from otel_keyaudit.guard.guard import quietly
 
-waiting: list[Callable[[], object]] = []
-"""The work to do before the first request, if it has not been done."""
+pending: list[Callable[[], object]] = []
+"""The preparation that has not run yet, if there is one."""
 
 
-def before_first_use(prepare: Callable[[], object]) -> None:
-    """Do some work once, before the first request; it replaces earlier work that still waits."""
-    waiting[:] = [prepare]
+def schedule_preparation(prepare: Callable[[], object]) -> None:
+    """Call a function once, before the first request. It replaces an earlier function that has not run."""
+    pending[:] = [prepare]
 
 
-def never_before_first_use() -> None:
-    """Forget the work that waits."""
-    waiting.clear()
+def cancel_preparation() -> None:
+    """Cancel the preparation that has not run."""
+    pending.clear()
 
 
-def come_first() -> None:
-    """Do the work that waits, once."""
-    if waiting:
-        quietly(waiting.pop())
+def prepare_first_request() -> None:
+    """Run the preparation, unless it has run."""
+    if pending:
+        quietly(pending.pop())

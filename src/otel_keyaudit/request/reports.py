@@ -1,4 +1,4 @@
-"""Count and log what goes wrong with a request outside of the calls of targets."""
+"""Count and log problems with the context of a request, which no call of a target can report."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from otel_keyaudit.names import STAGE_AUTHENTICATION
 _active: Final[list[Faults]] = []
 
 
-def report_to(faults: Faults) -> None:
-    """Begin to count, until :func:`report_to_nobody`."""
+def start_reporting(faults: Faults) -> None:
+    """Report problems to a counter of failures, until :func:`stop_reporting`."""
     _active[:] = [faults]
 
 
-def report_to_nobody() -> None:
-    """Stop counting."""
+def stop_reporting() -> None:
+    """Report no more problems."""
     _active.clear()
 
 
 def report_left_elsewhere() -> None:
-    """Report a ``use_key`` that was left in another context than the one in which it was entered."""
+    """Report a ``use_key`` block that was entered in one context and left in another."""
     for faults in _active:
         error = ForeignContextError(
             "it was left in another context than it was entered in, so rows in between may name its key; an async "
@@ -32,7 +32,7 @@ def report_left_elsewhere() -> None:
 
 
 def report_shared_worker() -> None:
-    """Report a row that is written by a worker which serves several requests."""
+    """Report a row that a worker of several requests writes."""
     for faults in _active:
         faults.warn_once(
             ("shared worker",),

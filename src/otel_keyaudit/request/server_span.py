@@ -1,4 +1,4 @@
-"""The server span of a request: the attributes that hold now, set as few at a time as possible."""
+"""The attributes of a server span: only changed attributes are set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otel_keyaudit.request.attribution import Attribution, Delegation
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 AMPLE_ROOM = 64
-"""Free attributes of a span from which on its limit need not be checked again: the library sets some thirty."""
+"""Number of free attributes above which the limit of a span is not checked again: the library sets about thirty."""
 
 _LIMITS = SpanLimits()
 
@@ -30,7 +30,7 @@ Location = tuple[str, str]
 
 
 def location_of(span: Span) -> Location | None:
-    """Return trace and span id of a span, recorded or not; ``None`` for a span without ids."""
+    """Return the trace and span id of a span, ``None`` for a span without ids."""
     context = span.get_span_context()
     if not context.is_valid:
         return None
@@ -42,8 +42,8 @@ class ServerSpans:
 
     Args:
         snapshots: The keys in their serialized forms.
-        always_full: Every row is full, so server spans have the lists from authentication on.
-        faults: Counts failures outside of any call of a target.
+        always_full: Every row is full, so a server span gets the lists at authentication.
+        faults: Counts failures outside of calls of targets.
     """
 
     def __init__(self, snapshots: Snapshots, *, always_full: bool, faults: Faults) -> None:
@@ -56,8 +56,8 @@ class ServerSpans:
         """Return the attributes of a request's key.
 
         Args:
-            attribution: Whose request it is.
-            full_key_id: The key of which full rows have been written, or about which a decision was denied or failed.
+            attribution: The attribution of the request.
+            full_key_id: Id of the key with a full row, or with a decision that was denied or an error.
         """
         key = attribution.key
         if key is None:
@@ -68,7 +68,7 @@ class ServerSpans:
         return with_delegation(snapshot.shown_full if is_full else snapshot.shown_minimal, attribution.delegation)
 
     def guarded(self, show: Callable[[], None]) -> None:
-        """Show a request outside of any call of a target; a failure is counted."""
+        """Update a server span outside of calls of targets; a failure is counted."""
         GuardedCall(self._faults, "server span").guarded(names.STAGE_TELEMETRY, show)
 
 
@@ -78,7 +78,7 @@ def ambiguous_attributes(attribution: Attribution) -> Attributes:
 
 
 def with_delegation(attributes: Mapping[str, Any], delegation: Delegation) -> Mapping[str, Any]:
-    """Return the attributes of a key with those of its delegation."""
+    """Return the attributes of a key and of its delegation."""
     if delegation.on_behalf_of is None and not delegation.actors:
         return attributes
     added: dict[str, Any] = {}
@@ -92,11 +92,11 @@ def with_delegation(attributes: Mapping[str, Any], delegation: Delegation) -> Ma
 
 
 KEY, OUTCOME, WRITE, DECISION = range(4)
-"""The parts of a server span's attributes."""
+"""The groups of attributes on a server span."""
 
 
 class ServerSpan:
-    """A recorded server span, and the attributes of ours that it has.
+    """A recorded server span with the attributes of the library.
 
     Args:
         span: The span.
@@ -111,17 +111,17 @@ class ServerSpan:
         self._has_ample_room = False
 
     def put(self, part: int, attributes: Mapping[str, Any]) -> None:
-        """Replace the attributes of a part. Outdated ones become empty values: the API cannot remove any."""
+        """Replace the attributes of a group. Outdated attributes become empty, because the API cannot remove them."""
         before = self._parts[part]
         if attributes is not before:
             self._parts[part] = attributes
             self._changed |= _difference(attributes, before) if before else attributes
 
     def show(self) -> None:
-        """Set the attributes that changed, in one call.
+        """Set the changed attributes in one call.
 
-        During a garbage collection nothing is set, since the interrupted code may hold the span's lock; the next change
-        shows it.
+        During a garbage collection the interrupted code may hold the lock of the span, so the attributes are set with
+        the next change.
 
         Raises:
             FullSpanError: The span had no room for all attributes.
@@ -140,14 +140,14 @@ class ServerSpan:
 
     @property
     def lists_digest(self) -> str | None:
-        """The digest of the key whose lists the span has: none while a change could not be shown yet."""
+        """The digest of the key whose lists the span has, ``None`` while a change is pending."""
         key = self._parts[KEY]
         return None if self._changed or key.get(names.DETAIL) != "full" else key[names.KEY_DIGEST]
 
     def _without_room(self, changed: Mapping[str, Any]) -> Collection[str]:
-        """Return the attributes that have no room: a full span drops its oldest attributes, which are not ours.
+        """Return the attributes without room. A full span would drop its oldest attributes, which the application set.
 
-        No public API tells the limit of a span. If the SDK does not keep it here, the environment's limit counts.
+        The limit of a span is private in the SDK. If it cannot be read, the limit of the environment counts.
         """
         span: Any = self._span
         try:
@@ -169,7 +169,7 @@ def _without(left_out: Collection[str], attributes: Mapping[str, Any]) -> dict[s
 
 
 def _difference(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes that changed, and empty values for those that no longer hold."""
+    """Return the changed attributes, and empty values for the removed ones."""
     changed = {name: value for name, value in now.items() if before.get(name) != value}
     return changed | {name: _empty(value) for name, value in before.items() if name not in now}
 

@@ -1,6 +1,6 @@
 """The state of one request: its keys, the outcome of its authentication, its decisions, and its server span.
 
-It is the only state that the moments of a request share, and only its own methods change it.
+Authentication, authorization checks and audit writes share this state. Only its own methods change it.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ _Lock = type(RLock())  # RLock itself is a Python function before 3.13
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
 MAX_CREDENTIALS = 8
-"""Most credentials of one request that are remembered."""
+"""Maximum number of credentials that are remembered for one request."""
 
 MAX_SUBJECTS = 1_024
-"""Most stored keys of one request whose first snapshot is remembered."""
+"""Maximum number of stored keys whose snapshots are remembered for one request."""
 
 
 class RequestState:
     """The state of one request.
 
     Args:
-        spans: Serializes keys for server spans; ``None`` for a request that appears on none.
+        spans: Serializes keys for server spans; ``None`` for a request without a server span.
         scope: The ASGI scope or WSGI environ.
 
     Attributes:
         number: Identifies the request in this process.
         is_open: The request has not ended.
-        lasts: It goes on after its call has returned, because its body is still being read.
-        aliases: Scopes that were derived from the request's own, for a mounted application.
-        attribution: Whose row a write in this request is.
-        presented: The credentials that the request has presented, while it is open.
+        lasts: The request goes on after its call returned, because the server still reads the response body.
+        aliases: Scopes of mounted applications, derived from the scope of the request.
+        attribution: The attribution of rows that are written in this request.
+        presented: The credentials that the request presented; empty after its end.
         used_key: The key that :class:`use_key` set around or in the request.
         server_span: The server span.
-        location: Its ids.
+        location: Trace and span id of the server span.
         decisions: The decisions so far, ``None`` before the first.
         open_authentications: Calls whose key may be stored before they end.
     """
@@ -99,7 +99,7 @@ class RequestState:
         self._lock = _Lock()
 
     def __repr__(self) -> str:
-        """Show whether the request is open, and none of its contents."""
+        """Show whether the request is open, without its contents."""
         return f"<RequestState {'open' if self.is_open else 'ended'}>"
 
     # Authentication
@@ -117,7 +117,7 @@ class RequestState:
         Args:
             key: The key.
             authentication: The call that accepted it.
-            delegation: For whom and through whom the key acts.
+            delegation: The party on whose behalf the key acts, and its actors.
             as_actor: The target has ``role=actor``.
         """
         with self._lock:
@@ -138,7 +138,7 @@ class RequestState:
                 shown.show()
 
     def _is_first(self, key: ApiKey | None, authentication: OpenAuthentication) -> bool:
-        """Say whether a key is the first of the request, accepted by an authentication that stands alone."""
+        """Return whether a key is the first of the request, and its authentication is not nested."""
         return (
             key is not None
             and self._keys is None
@@ -148,19 +148,19 @@ class RequestState:
         )
 
     def settle(self, authentication: OpenAuthentication) -> None:
-        """Keep the keys that were accepted inside an authentication without an outcome."""
+        """Keep the keys that were accepted inside an authentication that ended without an outcome."""
         if authentication.accepted_inside:
             with self._lock:
                 self._settle(authentication)
                 self._attribute()
 
     def deny(self, authentication: OpenAuthentication, reason: str, refused: ApiKey | None) -> ApiKey | None:
-        """Record a denial; the last outcome of a request stands.
+        """Record a denial. The last outcome of a request counts.
 
         Args:
             authentication: The call that denied. The keys that were accepted inside it are withdrawn.
             reason: Class of the exception, ``valid`` or ``false``.
-            refused: The key that was found all the same.
+            refused: The key that was read although the call denied.
 
         Returns:
             The key that was refused or withdrawn, if there was one.
@@ -196,7 +196,7 @@ class RequestState:
             self._keys = AcceptedKeys(self._max_ids)
             if self._only is not None:
                 key, delegation, source = self._only
-                self._keys.add(key, delegation, _Ended(source))
+                self._keys.add(key, delegation, _EndedAuthentication(source))
                 self._only = None
         return self._keys
 
@@ -210,23 +210,23 @@ class RequestState:
         return 0 if self._spans is None else self._spans.max_items
 
     def present(self, credentials: tuple[str, ...]) -> None:
-        """Record credentials. Of many, as on a socket that renews its token, the last ones are kept."""
+        """Record credentials. Only the last ones are kept: a websocket may renew its token again and again."""
         if self.presented:
             credentials = tuple(dict.fromkeys((*self.presented, *credentials)))
         self.presented = credentials[-MAX_CREDENTIALS:]
 
     def watch(self, authentication: Any) -> None:
-        """Record an open authentication whose key may be stored before it ends."""
+        """Record an open authentication that may store its key before it ends."""
         with self._lock:
             self.open_authentications += (authentication,)
 
     def read_open_keys(self) -> None:
-        """Accept the keys that open authentications have stored so far, because an answer is needed now."""
+        """Accept the keys that open authentications have stored so far, because a row or check needs them now."""
         for authentication in self.open_authentications:
             authentication.read_early()
 
     def unwatch(self, authentication: Any) -> None:
-        """Forget it when it ends."""
+        """Forget an authentication that has ended."""
         with self._lock:
             self.open_authentications = tuple(one for one in self.open_authentications if one is not authentication)
 
@@ -237,7 +237,7 @@ class RequestState:
 
         Args:
             decision: The decision.
-            max_items: Longest list written out.
+            max_items: Maximum length of a list on the span.
         """
         with self._lock:
             if self.decisions is None:
@@ -250,7 +250,12 @@ class RequestState:
     # Stored keys that the request changes
 
     def remember_subject(self, key: ApiKey, *, replaces: bool) -> None:
-        """Remember the snapshot of a stored key: the first one, or the one of the last row about it."""
+        """Remember a snapshot of a stored key.
+
+        Args:
+            key: The snapshot.
+            replaces: A row about the key was written, so the snapshot replaces an earlier one.
+        """
         with self._lock:
             subjects = self._subjects = {} if self._subjects is None else self._subjects
             if replaces or key.id not in subjects:
@@ -259,7 +264,7 @@ class RequestState:
                     del subjects[next(iter(subjects))]
 
     def earlier_subject(self, key_id: str) -> ApiKey | None:
-        """Return the snapshot that is remembered of a stored key."""
+        """Return the remembered snapshot of a stored key."""
         return None if self._subjects is None else self._subjects.get(key_id)
 
     # Audit writes
@@ -268,7 +273,7 @@ class RequestState:
         """Record an audit write.
 
         Args:
-            last_write: The attributes that show it on the server span, if it has no span of its own.
+            last_write: The attributes of the write for the server span; empty if the write has its own span.
             full_key: The key whose full snapshot the row received.
         """
         if full_key is None and last_write is self._last_write:
@@ -315,7 +320,7 @@ class RequestState:
         return None if self._shown is None else self._shown.lists_digest
 
     def _show(self) -> None:
-        """Show everything that holds now."""
+        """Show the current key, outcome, write and decision on the server span."""
         shown = self._shown
         if shown is not None:
             self._put_key(shown)
@@ -333,7 +338,7 @@ class RequestState:
             shown.put(KEY, self._spans.of_key(attribution, self._full_key_id))
 
     def close(self) -> None:
-        """End the request: its key is given to nothing new, and nothing of the request is kept alive."""
+        """End the request: later rows do not receive its key, and its objects are released."""
         with self._lock:
             self.is_open = False
             if self.attribution is not NOTHING:
@@ -343,8 +348,8 @@ class RequestState:
             self.aliases = self.presented = self.open_authentications = ()
 
 
-class _Ended:
-    """An authentication that has ended, as far as its key needs it."""
+class _EndedAuthentication:
+    """The source of a key whose authentication has ended."""
 
     within: OpenAuthentication | None = None
     accepted_id: str | None = None

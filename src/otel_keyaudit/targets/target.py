@@ -36,7 +36,7 @@ class Target:
         sources: The source of each field that the target names and that is read.
         places: The path of each field that names a place in the audit row.
         choices: The value of each field that takes one of a few strings, such as ``role``.
-        written: The target string.
+        target_string: The target as written.
     """
 
     kind: ClassVar[str]
@@ -50,13 +50,13 @@ class Target:
     sources: Mapping[str, Source]
     places: Mapping[str, Path]
     choices: Mapping[str, str]
-    written: str
+    target_string: str
 
     def __init__(self, path: str, **fields: str | Callable[[Any], Any]) -> None:
         self._fill(path, fields, target_string.join(path, fields))
 
     def _fill(self, path: object, fields: Mapping[str, Any], string: str) -> None:
-        object.__setattr__(self, "written", string)
+        object.__setattr__(self, "target_string", string)
         if not target_string.is_path(path):
             raise self.wrong(
                 f"{shown(path)} is not of the form package.module:Qualified.name{target_string.colon_hint(path)}"
@@ -79,11 +79,11 @@ class Target:
 
     def __hash__(self) -> int:
         """Return the hash of the target string: targets with the same string are equal."""
-        return hash((self.kind, self.written))
+        return hash((self.kind, self.target_string))
 
     def __repr__(self) -> str:
         """Show the target string."""
-        return f"{type(self).__name__}({self.written!r})"
+        return f"{type(self).__name__}({self.target_string!r})"
 
     @property
     def module(self) -> str:
@@ -108,7 +108,7 @@ class Target:
 
     def wrong(self, reason: str) -> ConfigurationError:
         """Return the error that this target is wrong."""
-        return ConfigurationError(f"target {shown(self.written)}: {reason}")
+        return ConfigurationError(f"target {shown(self.target_string)}: {reason}")
 
     def _takes_choice(self, name: str, _: object) -> bool:
         return name in self.choice_fields

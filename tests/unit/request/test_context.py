@@ -134,7 +134,7 @@ def test_use_key_has_ended_in_the_child(run: Callable[[], Any]) -> None:
 
 
 def test_pool_that_the_first_request_forks_serves_all() -> None:
-    """Jobs of later requests do not name the request that started the pool."""
+    """KeyHandover of later requests do not name the request that started the pool."""
     pools: list[ProcessPoolExecutor] = []
     found: list[Any] = []
 

@@ -25,7 +25,7 @@ from typing import Any, Optional
 
 ROWS = []
 UNSET = object()
-SHARED = {"default": True}
+SHARED_WORKER = {"default": True}
 
 class Event:
     def __init__(self, details=None, **more):
@@ -79,7 +79,7 @@ def write(event):
 def sentinel(action, extra=UNSET):
     ROWS.append("unset" if extra is UNSET else extra)
 
-def shared(action, extra=SHARED):
+def shared(action, extra=SHARED_WORKER):
     ROWS.append(extra)
 
 def required(action, extra):
@@ -163,7 +163,7 @@ def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
     """A mutable default dict and a default string are copied like any other."""
     app.audit("shared?fields=args.extra")
     assert names(app.row("shared", "create")) == ["default", OURS]
-    assert app.module.SHARED == {"default": True}
+    assert app.module.SHARED_WORKER == {"default": True}
 
 
 def test_default_string_becomes_an_object(app: Application) -> None:

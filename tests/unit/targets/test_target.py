@@ -32,8 +32,8 @@ def test_parts_of_a_target() -> None:
     assert (target.kind, target.module, target.qualified_name) == ("audit", "shop.audit", "AuditLog.write")
     assert texts(target) == {"action": "args.event.verb"}
     assert target.fields_place == Path("args", "extra", ())
-    assert target.written == "shop.audit:AuditLog.write?fields=args.extra&action=args.event.verb"
-    assert repr(target) == f"AuditTarget({target.written!r})"
+    assert target.target_string == "shop.audit:AuditLog.write?fields=args.extra&action=args.event.verb"
+    assert repr(target) == f"AuditTarget({target.target_string!r})"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_typed_targets_take_functions() -> None:
 
     target = AuthTarget(path="m:f", scopes=scopes_of)
     assert target.sources["scopes"] is scopes_of
-    assert "scopes_of" in target.written
+    assert "scopes_of" in target.target_string
 
 
 def test_functions_by_name() -> None:
@@ -387,7 +387,7 @@ def is_valid(call: Any) -> bool:
 )
 def test_a_typed_target_is_written_as_its_text_would_be(target: Any, written: str) -> None:
     """A function of the user is shown by its name or its class."""
-    assert target.written == written
+    assert target.target_string == written
     assert repr(target) == f"{type(target).__name__}({written!r})"
 
 

@@ -24,7 +24,7 @@ def as_document(presets: Mapping[str, Preset]) -> dict[str, Any]:
                 "reason": preset.missing_requirement(),
                 "records": preset.records,
                 "never": preset.never,
-                "targets": [{"kind": target.kind, "target": target.written} for target in preset.targets],
+                "targets": [{"kind": target.kind, "target": target.target_string} for target in preset.targets],
             }
             for name, preset in presets.items()
         ],
@@ -52,6 +52,8 @@ def print_preset(name: str, preset: Preset) -> None:
         console.print(Padding(line(sentence), (0, 0, 0, 2)))
     console.print(line(("targets", "bold")))
     for target in preset.targets:
-        console.print(line(f"  {target.kind}  {target.written}"), soft_wrap=True)  # one line, so that it can be copied
+        console.print(
+            line(f"  {target.kind}  {target.target_string}"), soft_wrap=True
+        )  # one line, so that it can be copied
     console.print(line(("use", "bold")))
     console.print(f"  export OTEL_PYTHON_KEYAUDIT_PRESETS={name}", soft_wrap=True)

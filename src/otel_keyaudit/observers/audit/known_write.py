@@ -1,4 +1,4 @@
-"""One audit write as far as it is known: its event, its key and its decisions, as attributes and as members."""
+"""The data of one audit write: its event, key and decisions, as span attributes and as members of the row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FULL = Detail.FULL  # looking up a member of an enum takes longer
 
 
 class KnownWrite(ObservedCall):
-    """One call of an audit target, as far as it is known."""
+    """The data of one call of an audit target."""
 
     target: CompiledAuditTarget
     _request: RequestState | None = None
     _check: Check | None = None
-    """The outermost open check that the row is written in."""
+    """The outermost open check around the write."""
     _attribution = NOTHING
     _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
     _subject: ApiKey | None = None
@@ -40,11 +40,11 @@ class KnownWrite(ObservedCall):
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """The credentials that the request has presented."""
+        """The credentials that the request presented."""
         return () if self._request is None else self._request.presented
 
     def decisions(self) -> list[Decision]:
-        """Return the decisions of the request so far, and last the check that the row is written in."""
+        """Return the decisions of the request so far; the open check around the write is the last."""
         log = None if self._request is None else self._request.decisions
         listed = [] if log is None else log.listed
         if self._check is None:
@@ -58,7 +58,7 @@ class KnownWrite(ObservedCall):
         """Return the attributes of the audit span.
 
         Args:
-            lists: Add the lists of the key; by default, if the server span does not have them.
+            lists: Include the lists of the key; by default, only if the server span lacks them.
         """
         attributes: Attributes = shown(self._event)
         snapshot, attribution = self._snapshot, self._attribution
@@ -106,7 +106,7 @@ class KnownWrite(ObservedCall):
         return None if self._request is None else self._request.location
 
     def members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
-        """Return the members of the row by reserved name, ``None`` for a name that is only reserved."""
+        """Return the members of the row by reserved name, ``None`` for a name without a member."""
         components = self.target.components
         members: dict[str, SnapshotMember | None] = {**self.target.reserved}
         settings = components.settings
@@ -150,7 +150,7 @@ class KnownWrite(ObservedCall):
         return members
 
     def single_value(self, field: str, location: Location | None) -> str | None:
-        """Return the value for a place that receives a single one, by the field that names the place."""
+        """Return the value for a field that names the place of a single value (``id_to``, ``trace_id_to``, …)."""
         if field == "trace_id_to":
             return None if location is None else location[0]
         snapshot = self._snapshot
@@ -162,7 +162,7 @@ class KnownWrite(ObservedCall):
 
 
 def shown(event: Event) -> Attributes:
-    """Return the attributes of an event; an outcome is shown as a string."""
+    """Return the attributes of an event, with the outcome as a string."""
     outcome = event.get(names.AUDIT_OUTCOME)
     if outcome is None:
         return {**event}
@@ -171,7 +171,7 @@ def shown(event: Event) -> Attributes:
 
 
 def without_outcome(event: Event) -> Event:
-    """Return the event as the server span shows it: only a span of its own shows the outcome."""
+    """Return the event without its outcome, for the server span: only an audit span shows the outcome."""
     if names.AUDIT_OUTCOME not in event:
         return event
     return {name: value for name, value in event.items() if name != names.AUDIT_OUTCOME}

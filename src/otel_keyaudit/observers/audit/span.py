@@ -20,12 +20,12 @@ class AuditSpan:
     """The span of one audit write: started before the row is built, current while the application writes it.
 
     Args:
-        tracer: Starts it.
-        server_span: The server span of the request, whose trace it belongs to even after that span has ended.
-        attributes: Its attributes.
+        tracer: Starts the span.
+        server_span: The server span of the request. The span belongs to its trace, even after its end.
+        attributes: The attributes of the span.
 
     Attributes:
-        location: Its ids.
+        location: Trace and span id.
     """
 
     __slots__ = ("_outer", "location", "span")
@@ -34,17 +34,17 @@ class AuditSpan:
         self.span = isolated(tracer.start_span)(_name(attributes), context=_parent(server_span), attributes=attributes)
         self.location = location_of(self.span)
         self._outer: context_api.Context | None = None
-        if self.span.is_recording():  # any other may be shared: the one of a tracer that is off, or its parent
+        if self.span.is_recording():  # a disabled tracer returns a shared span or the parent
             setattr(self.span, AUDIT_SPAN_MARK, True)
 
     def enter(self) -> None:
-        """Make it the current span."""
+        """Make the span the current one."""
         if may_change_context():
             self._outer = outer = context_api.get_current()
             context_api.attach(trace.set_span_in_context(self.span, outer))
 
     def leave(self) -> None:
-        """Make the outer span current again; abandoned code may be cleaned up in another context.
+        """Restore the outer span, unless Python closes an abandoned call in another context.
 
         The outer context is attached, because ``detach`` swallows the exception of a signal handler.
         """
@@ -53,7 +53,7 @@ class AuditSpan:
             context_api.attach(outer)
 
     def change(self, attributes: Mapping[str, Any]) -> None:
-        """Set attributes that became known after its start."""
+        """Set attributes that became known after the start."""
         if attributes and self.span.is_recording():
             self.span.set_attributes(attributes)
             if names.ACTION in attributes:

@@ -1,4 +1,4 @@
-"""An audit target, compiled for the function that it names: its event fields, its subject, the places it writes to."""
+"""An audit target, compiled for its function: readers of the event and the subject, and the places to write to."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ Event = dict[str, Any]
 
 
 class CompiledAuditTarget(CompiledTarget):
-    """An audit target, compiled for the function that it names.
+    """An audit target, compiled for its function.
 
     Attributes:
         builds_fields: The function returns the additional fields.
         place: The place of the additional fields; ``None`` if the row has none.
-        argument_values: The places among the arguments that receive a single value, with their field.
-        result_values: The same in the result.
-        read_subject: Reads the object that the row is about; ``None`` if it is never a key.
-        late: Readers of the event fields that only the end of the call tells.
-        has_span: Each write has a span.
+        argument_values: The places in the arguments that receive a single value, with their field.
+        result_values: The places in the result that receive a single value, with their field.
+        read_subject: Reads the object that the row is about; ``None`` without a subject.
+        late: Readers of the event fields that need the end of the call.
+        has_span: Each write has its own span.
         reserved: The names of members that only the library may write.
-        counters: Count a call by attribution and detail.
+        counters: Counters of calls by attribution and detail.
     """
 
     def __init__(self, components: Components, target: AuditTarget, binding: Binding) -> None:
@@ -101,25 +101,25 @@ class CompiledAuditTarget(CompiledTarget):
 
     @property
     def can_have_action(self) -> bool:
-        """Say whether a row of this target can have an action."""
+        """Whether a row of this target can have an action."""
         return names.ACTION in self._early or names.ACTION in self.late
 
     def close(self) -> None:
-        """Observe no more calls."""
+        """Stop observing calls."""
         super().close()
         writes, counters = self.components.metrics.writes, self.counters
         self.counters = _counters(writes.shared)  # for writes that have not ended
         writes.close(counters.values())
 
     def needs_end(self, source: Source | None) -> bool:
-        """Say whether a source can be read only after the call; a function waits only where the result is the row."""
+        """Return whether a source must be read after the call. A function must only if the result is the row."""
         if source is None or isinstance(source, Expression):
             return super().needs_end(source)
         return self.builds_fields
 
     def _attempt_later(self) -> Callable[..., Any]:
-        """Return the attempt for elements that an iterator yields after its call; the first that fails is counted."""
-        later = GuardedCall(self.faults, self.written)
+        """Return a guarded caller for elements that an iterator yields after the call; it counts the first failure."""
+        later = GuardedCall(self.faults, self.target_string)
 
         def attempt(work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
             done = later.guarded(STAGE_MERGE, boxed, work, *args)
@@ -130,11 +130,11 @@ class CompiledAuditTarget(CompiledTarget):
     # The event
 
     def read_event(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:
-        """Return the event as far as it is known before the call.
+        """Return the fields of the event that are known before the call.
 
         Args:
             call: The call. An unreadable field is absent, and counted.
-            credentials: What the request presented, which is never written out.
+            credentials: The credentials that the request presented; they must not appear in the event.
         """
         pick = self._pick
         if pick is not None:
@@ -145,7 +145,7 @@ class CompiledAuditTarget(CompiledTarget):
         return self._read(self._early, call, credentials)
 
     def read_late(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:
-        """Return the fields of the event that only the end of the call tells."""
+        """Return the fields of the event that need the end of the call."""
         return self._read(self.late, call, credentials) if self.late else {}
 
     def _read(self, readers: Mapping[str, Reader], call: ObservedCall, credentials: tuple[str, ...]) -> Event:
@@ -157,7 +157,7 @@ class CompiledAuditTarget(CompiledTarget):
         return event
 
     def _picker(self) -> tuple[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] | None:
-        """Return how all early fields are picked from the positional arguments at once, ``None`` if they cannot be."""
+        """Return attributes and an ``itemgetter`` for positional arguments, ``None`` if any field needs a reader."""
         positions: dict[str, int] = {}
         for name in self._early:
             source = self._event_source(name)
@@ -190,7 +190,7 @@ class CompiledAuditTarget(CompiledTarget):
             if self.when_needs_end or self.needs_end(source):
                 self.late[name] = read
             elif field == "outcome" and not isinstance(source, Expression):
-                # A function may tell from the arguments, for the detail, and from the result, for the span.
+                # A function may need only the arguments, in time for the sampler, or the result, for the audit span.
                 self._early[name], self.late[name] = _quiet(read), read
             else:
                 self._early[name] = read
@@ -202,7 +202,7 @@ class CompiledAuditTarget(CompiledTarget):
 
         Args:
             subject: The object that the row is about.
-            is_key: It is known to be a key.
+            is_key: The subject is known to be a key.
         """
         kind, components = type(subject), self.components
         learned = components.key_classes.get(kind)
@@ -212,17 +212,17 @@ class CompiledAuditTarget(CompiledTarget):
         return self.subject_source.reader_for(kind, learned)
 
     def warn_of_end(self) -> None:
-        """Log once how work that outlives its request keeps the key."""
+        """Warn once about a call after the end of its request, with the remedy."""
         self.faults.warn_once(
-            (self.written, "ended"),
+            (self.target_string, "ended"),
             "%s was called after the end of the request in which it was started, so its row names no key; put "
             "`with use_key(current_key()):` around work that outlives its request",
-            self.written,
+            self.target_string,
         )
 
 
 def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:
-    """Return a count by attribution and detail; the detail is an attribute of attributed writes only."""
+    """Return the counters by attribution and detail. Only attributed writes have the detail as an attribute."""
     return {
         (kind, detail): counter(kind, detail.value if kind == names.ATTRIBUTED else None)
         for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
@@ -231,7 +231,7 @@ def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:
 
 
 def _are_plain(values: Any, credentials: tuple[str, ...]) -> bool:
-    """Say whether values are short ASCII strings without a credential, as nearly all are: nothing needs conversion."""
+    """Return whether all values are short ASCII strings without a credential, which need no conversion."""
     if not {*map(type, values)} <= _STRINGS:
         return False
     joined = "\n".join(values)
@@ -248,10 +248,10 @@ def _quiet(read: Reader) -> Reader:
 
 
 def _event_value(name: str, read: Reader, call: Call, credentials: tuple[str, ...]) -> str | int | float | bool | None:
-    """Return a field of an event: a string, for an outcome also a number or a bool.
+    """Return a field of an event: a string; an outcome may also be a number or a bool.
 
     Raises:
-        UnreadableError: It is anything else, or holds a credential.
+        UnreadableError: The value has another type, or holds a credential.
     """
     value = read(call, None)
     if isinstance(value, Enum):

@@ -1,7 +1,7 @@
-"""The third moment: the application writes an audit row, which receives the key.
+"""Observe audit writes, and put the key into the row.
 
-The story of a write is :data:`_WRITE`. A function that builds the additional fields has its row after the call;
-otherwise the row is complete before the application writes it.
+:data:`_WRITE` lists the steps before a call, which complete the row before the application writes it. If the function
+builds the additional fields, :data:`_BUILT` lists the steps after the call.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Audit(CompiledAuditTarget):
     """An audit target that observes the calls of its function."""
 
     def observer(self) -> Observer:
-        """Return the function that begins the observation of a write."""
+        """Return the function that starts the observation of a write."""
         when = None if self.when_needs_end else self.when
         steps = _WRITE if not self.builds_fields else () if self.when_needs_end else _BEFORE_BUILDING
 
@@ -45,7 +45,7 @@ class Audit(CompiledAuditTarget):
                 return None
             write = AuditWrite(self, positional, keywords, function)
             if when is not None and not write.holds(STAGE_AUDIT, when):
-                self.passed.increment()
+                self.excluded.increment()
                 return None
             write.run(steps, write)
             return write
@@ -59,11 +59,11 @@ class AuditWrite(KnownWrite):
     target: Audit
     stage = STAGE_AUDIT
     lasts = True
-    _asked: AuditEvent | None = None
+    _sampled_event: AuditEvent | None = None
     _merge: Merge | None = None
     _copy_back: Callable[[], None] | None = None
     _is_complete = False
-    """The row has received everything that it should."""
+    """All members and values have been written into the row."""
     _has_returned = False
 
     # Around the application's call
@@ -74,12 +74,12 @@ class AuditWrite(KnownWrite):
             self.guarded(STAGE_TELEMETRY, self._span.enter)
 
     def returned(self, result: Any) -> Any:
-        """Record the result; if it holds the additional fields, return it with the members."""
+        """Record the result. If it holds the additional fields, return it with the members."""
         target = self.target
         self.result = result
         if target.builds_fields:
             if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
-                target.passed.increment()
+                target.excluded.increment()
                 return result
             self.run(_BUILT, self)
         if target.result_values:
@@ -90,24 +90,24 @@ class AuditWrite(KnownWrite):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave, and end the write if it has returned or raised."""
+        """Restore the outer span, and end the write if the call has returned or raised."""
         if self._span is not None:
             self.guarded(STAGE_TELEMETRY, self._span.leave)
         if error is None:
-            if self._has_returned:  # else a generator goes on
+            if self._has_returned:  # otherwise, a generator goes on
                 self.run(_END, self)
             return
         self.exc = error
-        if self._has_returned or not self._is_passed_on():
+        if self._has_returned or not self._is_excluded():
             if not self._has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT, self)
             self.run(_END, self)
-        # Whoever keeps the exception keeps the frame of this call, and so this object: nothing else of it stays alive.
+        # The traceback of the exception keeps this object alive, so it releases everything else.
         self._copy_back = self._span = self._request = self._check = self._merge = None
         self.forget()
 
-    def _is_passed_on(self) -> bool:
-        """Say whether a ``when`` that would have read the result knows without it that the call is not meant."""
+    def _is_excluded(self) -> bool:
+        """Return whether a ``when`` that may need the result excludes the call without it."""
         target = self.target
         when = target.when if target.when_needs_end and target.when_is_function else None
         return when is not None and not self.may_hold(when)
@@ -115,7 +115,7 @@ class AuditWrite(KnownWrite):
     # The steps of a write
 
     def identify(self) -> None:
-        """Find out whose request it is, which event, and which key it is about."""
+        """Find the request, its key, the event and the subject."""
         target = self.target
         request = self._request = current_request()
         self._check = current_check()
@@ -128,11 +128,11 @@ class AuditWrite(KnownWrite):
             self._snapshot = target.components.snapshots.of(attribution.key)
 
     def complete_event(self) -> None:
-        """Read the fields of the event that only the end of the call tells."""
+        """Read the fields of the event that need the end of the call."""
         self._event = {**self._event, **self.target.read_late(self, self.credentials)}
 
     def choose(self) -> None:
-        """Choose the detail of the row: the full snapshot, or a reference to it."""
+        """Choose the detail of the row: the full snapshot or a reference to it."""
         sampler = self.target.components.sampler
         if sampler.constant is not None:
             self._detail = sampler.constant
@@ -141,7 +141,7 @@ class AuditWrite(KnownWrite):
         if key is None and subject is None:
             return
         event, delegation = self._event, self._attribution.delegation
-        self._asked = AuditEvent(
+        self._sampled_event = AuditEvent(
             action=event.get(names.ACTION),
             resource_type=event.get(names.RESOURCE_TYPE),
             resource_id=event.get(names.RESOURCE_ID),
@@ -151,12 +151,12 @@ class AuditWrite(KnownWrite):
             decisions=tuple(self.decisions()),
             on_behalf_of=delegation.on_behalf_of,
         )
-        self._detail = sampler.choose(self._asked)
+        self._detail = sampler.choose(self._sampled_event)
 
     def show(self) -> None:
-        """Show the write on the server span and on a span of its own."""
+        """Show the write on the server span and on the audit span."""
         request, target = self._request, self.target
-        is_news = self._asked is not None and self._detail is _FULL
+        is_news = self._sampled_event is not None and self._detail is _FULL
         if (is_news or not target.has_span) and request is not None and request.is_open:
             last_write = NO_ATTRIBUTES if target.has_span else without_outcome(self._event)
             request.wrote(last_write, self._attribution.key if is_news else None)
@@ -191,7 +191,7 @@ class AuditWrite(KnownWrite):
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def end(self) -> None:
-        """End the write: copy the function's changes back, count, and remember what was written."""
+        """End the write: copy the function's changes back, count the call, and remember the written key."""
         target, merge = self.target, self._merge
         if self._copy_back is not None:
             self.guarded(STAGE_MERGE, self._copy_back)
@@ -205,21 +205,21 @@ class AuditWrite(KnownWrite):
             self._remember()
 
     def _remember(self) -> None:
-        """Remember the key that the row is about, and that the sampler's full row was written."""
+        """Remember the subject of the row, and tell the sampler about a full row."""
         if self._subject is not None and self._request is not None:
             self._request.remember_subject(self._subject, replaces=True)
-        if self._asked is not None and self._is_complete and self._detail is _FULL:
-            self.guarded(STAGE_SAMPLING, self.target.components.sampler.written, self._asked)
+        if self._sampled_event is not None and self._is_complete and self._detail is _FULL:
+            self.guarded(STAGE_SAMPLING, self.target.components.sampler.written, self._sampled_event)
 
     def _kind(self) -> str:
-        """Return the attribution under which the write counts: what its rows received, or kept from another request."""
+        """Return the attribution for the counters: of the rows' new members, or of members from another request."""
         kind, merge = self._attribution.kind, self._merge
         if kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST):
             return kind if self._is_complete and (merge is None or not merge.failed) else names.FAILED
         return names.ATTRIBUTED if merge is not None and merge.names_every_row else kind
 
     def show_end(self) -> None:
-        """End the audit span, and send the log event, with the fields that only the end tells."""
+        """End the audit span, and send the log event, with the fields that need the end of the call."""
         target, events = self.target, self.target.components.events
         late = {} if target.builds_fields or not target.late else target.read_late(self, self.credentials)
         if late:
@@ -236,12 +236,12 @@ class AuditWrite(KnownWrite):
     # Details
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
-        """Return the result of one part of the merge; if it fails, the others still go on."""
+        """Return the result of one part of the merge, ``otherwise`` if it fails. The other parts still run."""
         done = self.guarded(STAGE_MERGE, boxed, work, *args)
         return otherwise if done is None else done[0]
 
     def _read_subject(self, credentials: tuple[str, ...]) -> None:
-        """Read the key that the row is about, if it is about one, and its earlier snapshot."""
+        """Read the subject if it is a key, and compare it with its earlier snapshot."""
         target = self.target
         subject = self.guarded(STAGE_AUDIT, target.read_subject, self, None)  # type: ignore[arg-type]
         self._subject = key = self._read_key(subject, credentials)
@@ -258,7 +258,7 @@ class AuditWrite(KnownWrite):
             self._changes = changes(before, key, target.components.catalog)
 
     def _read_key(self, subject: Any, credentials: tuple[str, ...], *, is_key: bool = False) -> ApiKey | None:
-        """Return the snapshot of a key that the row is about, ``None`` if it is about something else."""
+        """Return the snapshot of a subject, ``None`` if it is not a key."""
         reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
         if reader is None:
             return None
@@ -269,7 +269,7 @@ class AuditWrite(KnownWrite):
 
 
 def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:
-    """Return a function that calls both: the changes of the last place are copied back first."""
+    """Return a function that calls both functions. The changes of the last place are copied back first."""
     if then is None:
         return first
 

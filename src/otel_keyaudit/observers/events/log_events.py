@@ -29,8 +29,8 @@ class EventLogger:
     """Emits log records with an event name.
 
     Args:
-        provider: The logger provider, ``None`` for the global one.
-        faults: Logs once that there is no provider.
+        provider: The logger provider; ``None`` for the global provider.
+        faults: Warns once about a missing provider.
     """
 
     def __init__(self, provider: LoggerProvider | None, faults: Faults) -> None:
@@ -40,9 +40,9 @@ class EventLogger:
     def emit(
         self, event_name: str, severity: SeverityNumber, attributes: Mapping[str, Any], span: Span | None = None
     ) -> None:
-        """Emit an event in the trace context of a span; by default, of the request."""
+        """Emit an event in the trace context of a span, by default of the server span."""
         provider = self._provider or get_logger_provider()
-        if type(provider).__module__.startswith("opentelemetry._logs"):  # the API's own does nothing
+        if type(provider).__module__.startswith("opentelemetry._logs"):  # the provider of the API does nothing
             self._faults.warn_once(("events",), "no logger provider is configured, so no event is sent")
             return
         logger = provider.get_logger("otel_keyaudit", __version__)
@@ -58,14 +58,14 @@ class EventLogger:
         )
 
     def flush(self) -> None:
-        """Have the provider export its buffered records."""
+        """Make the provider export its buffered records."""
         provider = self._provider or get_logger_provider()
-        if hasattr(provider, "force_flush"):  # the SDK's has it, the API's has not
+        if hasattr(provider, "force_flush"):  # only the provider of the SDK has it
             provider.force_flush()
 
 
 def _server_span() -> Span | None:
-    """Return the server span of the request, ``None`` if the current span is of its trace."""
+    """Return the server span of the request, ``None`` if the current span belongs to its trace."""
     request = current_request()
     server_span = None if request is None else request.server_span
     if server_span is None:
@@ -75,12 +75,12 @@ def _server_span() -> Span | None:
 
 
 class Events:
-    """The events that are configured.
+    """Sends the configured events.
 
     Args:
         kinds: ``denials``, ``audits``, ``usage``.
-        logger: Emits them.
-        max_items: Longest list written out.
+        logger: Emits the events.
+        max_items: Maximum length of a list in an event.
     """
 
     def __init__(self, kinds: tuple[str, ...], logger: EventLogger, max_items: int) -> None:
@@ -91,7 +91,7 @@ class Events:
         self._termination = Termination(self._flush)
 
     def close(self) -> None:
-        """Send the usage so far."""
+        """Send the remaining usage, and stop."""
         self._termination.close()
         if self._usage is not None:
             self._usage.close()
@@ -115,7 +115,7 @@ class Events:
             self._logger.emit(names.EVENT_DENIAL, SeverityNumber.WARN, attributes)
 
     def decided(self, decision: Decision, key: ApiKey | None) -> None:
-        """Count a decision, and send a denial or an error."""
+        """Count a decision, and send it if it is a denial or an error."""
         if self._usage is not None and key is not None:
             self._usage.decided(key, decision)
         if self._has_denials and decision.outcome != names.GRANTED:
@@ -128,7 +128,7 @@ class Events:
         """Send an audit write that ended.
 
         Args:
-            attributes: Those of its audit span, with the lists for a full row.
+            attributes: The attributes of the audit span, with the lists for a full row.
             error: The exception that the write raised.
             span: The audit span.
         """

@@ -1,4 +1,4 @@
-"""Sends the last events before SIGTERM ends the process."""
+"""Send the last events before SIGTERM ends the process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from otel_keyaudit.guard.guard import quietly
 
 SECONDS = 5.0
-"""Longest time that the process outlives SIGTERM, if the receiver of the events does not answer."""
+"""Maximum delay of SIGTERM if the receiver of the events does not answer."""
 
 
 class Termination:
     """Runs a function before SIGTERM ends the process.
 
-    ``atexit`` does not run then, even under a server that shuts down gracefully and raises the signal again, as uvicorn
-    does. The handler is installed only if the signal would end the process, so it replaces no handler of the
+    SIGTERM skips ``atexit``, even under a server that shuts down gracefully and then raises the signal again, such as
+    uvicorn. The handler is installed only if the default handler is in place, so it replaces no handler of the
     application. A handler that the application installs later replaces this one.
 
     Args:
@@ -30,7 +30,7 @@ class Termination:
             signal.signal(signal.SIGTERM, self._handle)
 
     def close(self) -> None:
-        """Restore the default, unless the application has installed a handler."""
+        """Restore the default handler, unless the application has installed its own."""
         if _is_main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -40,7 +40,7 @@ class Termination:
         thread.join(SECONDS)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
-        # The process lives on if it is the first of a container, where the kernel ignores the signal by default.
+        # The first process of a container lives on, because the kernel ignores the signal there by default.
         signal.signal(signal.SIGTERM, self._handle)
 
 

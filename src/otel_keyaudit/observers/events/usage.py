@@ -1,4 +1,4 @@
-"""Counts how each key is used, and passes the counts on every minute."""
+"""Count the use of each key, and send the counts every minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = 60.0
 """Time between two usage events of a key."""
 
 MAX_PERMISSIONS = 128
-"""Number of permissions from which on the usage of a key is sent early."""
+"""Number of permissions at which the usage of a key is sent early."""
 
 MAX_KEYS = 16_384
 """Number of keys above which all usage is sent early."""
@@ -66,7 +66,7 @@ class Usage:
         self._start()
 
     def close(self) -> None:
-        """Send what has been counted, and stop."""
+        """Send the remaining counts, and stop."""
         self._closed.set()
         self.flush()
         atexit.unregister(self.flush)
@@ -91,7 +91,7 @@ class Usage:
         self._emit(full)
 
     def flush(self) -> None:
-        """Send what has been counted so far."""
+        """Send the counts so far."""
         with self._lock_of_this_process():
             taken, self._keys = self._keys, {}
         self._emit(taken.values())
@@ -105,36 +105,36 @@ class Usage:
         return used
 
     def _take_full(self, key: ApiKey) -> Collection[KeyUsage]:
-        """Remove and return what has to be sent early after the use of a key."""
+        """Remove and return the usage that must be sent early."""
         if len(self._keys) > MAX_KEYS:
             taken, self._keys = self._keys, {}
             return taken.values()
         return (self._keys.pop(key.id),) if len(self._keys[key.id].counts) >= MAX_PERMISSIONS else ()
 
     def _emit(self, taken: Collection[KeyUsage]) -> None:
-        """Send usage, without the lock: an exporter of the application's may use a key itself."""
+        """Send usage without the lock, because an exporter of the application may use a key itself."""
         for used in taken:
             quietly(self._send, used.key, used.attributes(time.time()))
 
     def _send_at_exit(self) -> None:
         """Send the last usage at exit.
 
-        Exit functions run in the opposite order, so this one is registered at the first use: after the shutdown of the
-        logger provider, even if the application configures it after ``instrument()``.
+        Exit functions run in reverse order of registration. This one is registered at the first use of a key, so it
+        runs before the shutdown of the logger provider, even if the provider is configured after ``instrument()``.
         """
         if not self._is_sent_at_exit:
             self._is_sent_at_exit = True
             atexit.register(self.flush)
 
     def _lock_of_this_process(self) -> AbstractContextManager[Any]:
-        """Return the lock; a forked child has a lock, counts and a thread of its own."""
+        """Return the lock. A forked child first gets its own lock, counts and thread."""
         if self._process != os.getpid():
             self._start()
         return self._lock
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.RLock()  # a signal handler or finalizer may use a key meanwhile
+        self._lock = threading.RLock()  # reentrant: a signal handler or finalizer may use a key
         self._keys = {}
         UsageThread(target=self._flush_regularly, name="otel-keyaudit usage", daemon=True).start()
 
@@ -145,7 +145,7 @@ class Usage:
 
 
 class UsageThread(threading.Thread):
-    """Sends usage events: a class of its own, so that it is easily told from the application's threads."""
+    """The thread that sends usage events. Its class distinguishes it from threads of the application."""
 
 
 def _rfc_3339(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""One audit write as a sampler and the rules see it."""
+"""The event that a sampler receives for each audit write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD_REQUEST: Final = 400
 
 
 class AuditEvent(NamedTuple):
-    """One audit write, as far as it is known before the row is written.
+    """An audit write before its row is written.
 
     Attributes:
         action: The action.

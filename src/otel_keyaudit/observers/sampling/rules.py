@@ -1,4 +1,4 @@
-"""Rules choose the detail of a row: the first rule whose conditions all hold decides."""
+"""Choose the detail of a row by rules: the first rule whose conditions all hold decides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL: Final = "full"
 MINIMAL: Final = "minimal"
 ON_CHANGE: Final = "on_change"
 DETAILS: Final = (FULL, MINIMAL, ON_CHANGE)
-"""The details that a rule can choose. ``on_change`` is full until a row of the same snapshot was full."""
+"""The details that a rule can choose. ``on_change`` is full until a full row with the same snapshot was written."""
 
 OUTCOMES: Final = ("succeeded", "failed", "unknown")
 """The outcomes that the condition ``outcomes`` takes."""
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 
     Attributes:
         place: Place in the file, such as ``rules[1]``.
-        name: Name for people; ``None`` without one.
+        name: Name of the rule for its readers; ``None`` without one.
         detail: ``full``, ``minimal`` or ``on_change``.
         conditions: Conditions by name. All must hold.
     """
@@ -57,7 +57,7 @@ class Rule(NamedTuple):
     conditions: Mapping[str, Callable[[AuditEvent], bool]]
 
     def mismatch(self, event: AuditEvent) -> str | None:
-        """Return the name of the first condition that does not hold; ``None`` if all hold."""
+        """Return the name of the first condition that does not hold, ``None`` if all hold."""
         return next((name for name, holds in self.conditions.items() if not holds(event)), None)
 
 
@@ -87,15 +87,15 @@ class Rules:
 
     @property
     def has_on_change(self) -> bool:
-        """Whether a rule depends on the snapshots that were written before."""
+        """Whether a rule depends on earlier full rows."""
         return any(rule.detail == ON_CHANGE for rule in self.rules)
 
     def choose(self, event: AuditEvent) -> str:
-        """Return the detail of a row. A row about an API key, and a row for which no rule holds, is full."""
+        """Return the detail of a row. Rows about an API key and rows without a matching rule are full."""
         return self.explain(event).detail
 
     def explain(self, event: AuditEvent) -> Choice:
-        """Return the detail of a row, the rule that decided, and why each earlier rule did not."""
+        """Return the detail of a row, the deciding rule, and the failed condition of each earlier rule."""
         skipped: list[tuple[Rule, str]] = []
         if event.subject_key is None:
             for rule in self.rules:

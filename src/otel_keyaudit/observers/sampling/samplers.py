@@ -14,8 +14,8 @@ from otel_keyaudit.observers.sampling.event import AuditEvent as AuditEvent  # n
 from otel_keyaudit.observers.sampling.rules import FULL, MINIMAL, ON_CHANGE, RulesError, load_rules, matcher
 from otel_keyaudit.targets.function_reference import LazyFunction
 
-REMEMBERED_SNAPSHOTS: Final = 16_384
-"""Number of snapshots that ``on_change`` remembers, those used last."""
+MAX_SNAPSHOTS: Final = 16_384
+"""Maximum number of snapshots that ``on_change`` remembers; the least recently used is dropped."""
 
 SamplerOption = str | Callable[[AuditEvent], object]
 ArgumentOption = str | Path | Sequence[str]
@@ -28,8 +28,8 @@ class Sampler:
         choose: Returns the detail of a write.
 
     Attributes:
-        constant: The detail of every row; ``None`` if the sampler must be asked.
-        takes_note: Whether the sampler must be told about rows that were written in full.
+        constant: The detail of every row; ``None`` if it depends on the event.
+        takes_note: Whether the sampler depends on earlier full rows.
     """
 
     constant: Detail | None = None
@@ -40,14 +40,14 @@ class Sampler:
 
     @property
     def is_constant_full(self) -> bool:
-        """Whether every row is full, so that the server span has the lists from authentication on."""
+        """Whether every row is full, so a server span gets the lists at authentication."""
         return self.constant is Detail.FULL
 
     def choose(self, event: AuditEvent) -> Detail:
         """Return the detail of a write.
 
         Raises:
-            UnreadableError: A custom sampler returned something else.
+            UnreadableError: A custom sampler did not return a ``Detail``.
         """
         detail = self._choose(event)
         if not isinstance(detail, Detail):
@@ -55,7 +55,7 @@ class Sampler:
         return detail
 
     def written(self, event: AuditEvent) -> None:
-        """Note that a full row was written. A row that failed does not count: minimal rows would refer to nothing."""
+        """Record that a full row was written. A failed write does not count, or minimal rows would refer to nothing."""
 
 
 class ConstantSampler(Sampler):
@@ -67,7 +67,7 @@ class ConstantSampler(Sampler):
 
 
 class PolicySampler(Sampler):
-    """Chooses by a policy, and for ``on_change`` by the snapshots that were written in full before.
+    """Chooses by a policy, and for ``on_change`` by the snapshots of earlier full rows.
 
     Args:
         policy: Returns ``full``, ``minimal`` or ``on_change`` for a write.
@@ -87,7 +87,7 @@ class PolicySampler(Sampler):
         return Detail.FULL
 
     def _knows(self, event: AuditEvent) -> bool:
-        """Check whether full rows of all snapshots of a write exist, and mark those snapshots as used."""
+        """Return whether full rows with all snapshots of a write exist, and mark these snapshots as used."""
         digests = _digests(event)
         if not self._known.keys() >= digests:
             return False
@@ -102,7 +102,7 @@ class PolicySampler(Sampler):
         for digest in digests:
             self._known.pop(digest, None)
             self._known[digest] = None
-            if len(self._known) > REMEMBERED_SNAPSHOTS:
+            if len(self._known) > MAX_SNAPSHOTS:
                 self._known.popitem(last=False)
 
 
@@ -112,7 +112,7 @@ def _digests(event: AuditEvent) -> set[str]:
 
 
 def _always_full(event: AuditEvent) -> bool:
-    """Check for a row about an API key, a failed outcome and a refusal, which ``actions`` and ``on_change`` keep."""
+    """Return whether ``actions`` and ``on_change`` must choose full: for rows about keys, failures and refusals."""
     return event.subject_key is not None or event.has_failed or event.was_refused
 
 

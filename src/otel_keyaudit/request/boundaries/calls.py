@@ -1,4 +1,4 @@
-"""Requests that begin and end with a call: of an ASGI or WSGI application, of a server, a client or a framework."""
+"""Delimit requests by a call: of an ASGI or WSGI application, a server, a client or a framework."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from otel_keyaudit.request import first_request
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
 from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.boundaries.running import await_inside, run_inside
-from otel_keyaudit.request.boundaries.same_request import ends_later, is_request
+from otel_keyaudit.request.boundaries.same_request import is_request, is_same_request
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open, new_request
 from otel_keyaudit.request.server_span import ServerSpans
 
 
 class CallBoundaries:
-    """Makes the handlers of entry points whose calls are requests.
+    """Creates the handlers of entry points whose calls are requests.
 
     Args:
-        spans: Shows a request's state on its server span.
+        spans: Shows the state of a request on its server span.
     """
 
     def __init__(self, spans: ServerSpans) -> None:
@@ -39,11 +39,11 @@ class CallBoundaries:
         }
 
     def begin(self, scope: Any) -> Request | None:
-        """Return the state of a request that begins, ``None`` if the current one goes on."""
-        if first_request.waiting:
-            first_request.come_first()
+        """Create the state of a new request, ``None`` if the scope belongs to the current request."""
+        if first_request.pending:
+            first_request.prepare_first_request()
         current = CALL.get()
-        if current is not None and (current.scope is scope or (is_open(current) and ends_later(current, scope))):
+        if current is not None and (current.scope is scope or (is_open(current) and is_same_request(current, scope))):
             return None
         return new_request(self._request_spans, scope)
 
@@ -67,7 +67,7 @@ class CallBoundaries:
             return handler(args, kwargs) if used is None or used.request is None else unrelated(args, kwargs)
 
         async def unrelated(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            """Run in the context of a previous request, without the key that was set by hand in that one."""
+            """Serve a request in the context of a previous request, without a key that was set in the previous one."""
             used = USED_KEY.get()
             try:
                 USED_KEY.set(None)
@@ -86,7 +86,7 @@ class CallBoundaries:
         return self._around(entry, original, await_inside, answer)
 
     def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
-        """Return an ASGI application each of whose calls is a request."""
+        """Wrap an ASGI application so that each call is a request."""
         handler = self._asgi(_APPLICATION, application)
 
         async def delimited(scope: Any, receive: Any, send: Any) -> Any:
@@ -105,7 +105,7 @@ class CallBoundaries:
     def _around(
         self, entry: EntryPoint, original: Callable[..., Any], run: Callable[..., Any], answer: Callable[..., Any]
     ) -> Handler:
-        """Return a handler whose calls are requests: ``run`` calls ``answer`` inside each."""
+        """Create a handler whose calls are requests: ``run`` calls ``answer`` inside each request."""
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             request = self.begin(entry.subject(args))
@@ -116,7 +116,7 @@ class CallBoundaries:
         return handler
 
     def _client(self, delimit: Callable[[Any], Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:
-        """Return a handler for a client that calls its ``app``: a copy with a delimited application takes its place."""
+        """Create a handler for a client: the call receives a copy of the client with a delimited ``app``."""
 
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             client = quietly(lambda: _with_app(args[0], delimit(args[0].app))) or args[0]
@@ -164,7 +164,7 @@ class CallBoundaries:
         return handler
 
     def delimited_wsgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a WSGI application each of whose calls is a request."""
+        """Wrap a WSGI application so that each call is a request."""
         run = self._wsgi(_APPLICATION, application)
 
         def delimited(environ: Any, start_response: Any) -> Any:
@@ -181,7 +181,7 @@ _APPLICATION = EntryPoint("an application", "", _application_scope)
 
 
 def _with_app(client: Any, app: Callable[..., Any]) -> Any:
-    """Return a copy of a client that calls another application."""
+    """Copy a client, with another application."""
     other = copy.copy(client)
     other.app = app
     return other

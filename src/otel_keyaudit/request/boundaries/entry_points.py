@@ -1,4 +1,4 @@
-"""The functions through which requests come, as data: servers, in-process clients, frameworks, spans and queues."""
+"""The table of functions through which requests enter: servers, in-process clients, frameworks, spans and queues."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 Arguments = tuple[Any, ...]
 
 Handler = Callable[[Arguments, dict[str, Any]], Any]
-"""Takes the place of an entry point: calls the original with the same arguments, inside a request."""
+"""Replaces an entry point: calls the original function with the same arguments, inside a request."""
 
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """A function through which requests come.
+    """A function through which requests enter.
 
     Attributes:
         path: ``package.module:Qualified.name``.
@@ -23,14 +23,14 @@ class EntryPoint:
 
             * ``asgi``, ``wsgi``: an application;
             * ``asgi_call``: an ASGI application that returns its response;
-            * ``asgi_server``: runs one in a context that may be a previous request's;
-            * ``asgi_client``, ``wsgi_client``: a method that calls the application in its attribute ``app``;
-            * ``wsgi_server``: a function that gets the application as an argument;
-            * ``call``: runs a whole request;
-            * ``bridge``: makes an environ of the current scope;
+            * ``asgi_server``: runs an ASGI application, possibly in the context of a previous request;
+            * ``asgi_client``, ``wsgi_client``: a method that calls the application in the attribute ``app``;
+            * ``wsgi_server``: a function with the application as an argument;
+            * ``call``: handles a whole request;
+            * ``bridge``: derives an environ from the current scope;
             * ``span``, ``span_end``: open and end a span;
-            * ``put``, ``take``: put an item into a queue or take one; with ``_later``, as coroutine functions.
-        subject: Returns the ASGI scope, the WSGI environ, or the object that stands for the queue, from the arguments.
+            * ``put``, ``take``: put an item into a queue, or take one; ``_later`` marks coroutine functions.
+        subject: Returns the ASGI scope, the WSGI environ, or the object that identifies the queue, from the arguments.
         position: Position of the application among the arguments, for ``wsgi_server``.
     """
 
@@ -45,7 +45,7 @@ def _own_scope(args: Arguments) -> Any:
 
 
 def _stream(args: Arguments) -> Any:
-    """Return the part that both ends of a stream have in common."""
+    """Return the state that both ends of a stream share."""
     return args[0]._state
 
 
@@ -59,7 +59,7 @@ _UVICORN = (
     "websockets.wsproto_impl:WSProtocol",
 )
 
-_GUNICORN = (  # with the position of the request: the environ is made inside
+_GUNICORN = (  # with the position of the request, because the function itself builds the environ
     ("sync:SyncWorker.handle_request", 2),
     ("gthread:ThreadWorker.handle_request", 1),
     ("gthread:ThreadWorker.handle_http2_request", 1),
@@ -73,7 +73,7 @@ _SYNC_AND_ASYNC = (("_nowait", ""), ("", "_later"))
 _HTTPX = ("httpx", "httpx2")
 
 ENTRY_POINTS = (
-    # Servers: they come first, before any middleware.
+    # Servers, which run before any middleware.
     *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
     EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
     EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
@@ -82,7 +82,7 @@ ENTRY_POINTS = (
     EntryPoint("gunicorn.http.wsgi:default_environ", "bridge"),
     EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server"),
     EntryPoint("waitress.server:create_server", "wsgi_server"),
-    # In-process clients: the only entry of an application without a framework.
+    # In-process clients: the only entry points of an application without a framework.
     *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),
     *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
     EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
@@ -132,4 +132,4 @@ START_POINTS = (
     "sanic.server.runners:serve",
     "sanic.worker.serve:worker_serve",
 )
-"""Functions in which programs begin to serve, by when the program that was started has defined its functions."""
+"""Functions that start to serve requests. When they are called, a script has defined its functions."""

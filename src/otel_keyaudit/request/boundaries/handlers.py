@@ -1,4 +1,4 @@
-"""Make the handler of each entry point: a function that stands around the original one."""
+"""Create the handler of each entry point: a function that wraps the original function."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from otel_keyaudit.request.workers.shared_workers import putting, putting_later,
 
 
 class Boundaries:
-    """Delimits requests while the library is on.
+    """Delimits requests while the library is active.
 
     Args:
-        spans: Shows a request's state on its server span.
+        spans: Shows the state of a request on its server span.
     """
 
     def __init__(self, spans: ServerSpans) -> None:
         self._handlers = CallBoundaries(spans).handlers | SpanBoundaries(spans).handlers | _QUEUE_HANDLERS
 
     def handler(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
-        """Return the handler for an entry point."""
+        """Create the handler for an entry point."""
         return self._handlers[entry.protocol](entry, original)
 
 

@@ -1,4 +1,4 @@
-"""Tell which OpenTelemetry instrumentation would make requests visible that no entry point of ours delimits."""
+"""Name the OpenTelemetry instrumentation that makes requests visible for frameworks without an entry point here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _INSTRUMENTATIONS: Final = {
 
 
 def missing_instrumentation_hint() -> str:
-    """Return the remedy for a key that was accepted outside of every request, as the end of a sentence."""
+    """Return the remedy for a key that was accepted outside of any request, as the end of a sentence."""
     by_hand = "put `with use_key(key):` around the work"
     imported = [(module, package) for module, package in _INSTRUMENTATIONS.items() if module in sys.modules]
-    # an instrumentation that is enabled imports its framework, also where the application does not use it
+    # An enabled instrumentation imports its framework even if the application does not use it.
     missing = [(module, package) for module, package in imported if _module(package) not in sys.modules]
     found = [f"{package} ({module} is imported)" for module, package in missing or imported]
     if not found:

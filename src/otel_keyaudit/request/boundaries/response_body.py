@@ -1,4 +1,4 @@
-"""The body of a WSGI response: code of the application that runs when the server reads it, after the call returned."""
+"""Keep a request open while the server reads the response body, which may run code of the application."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_keyaudit.request.context import Request
 
 
 def runs_code(body: Any, environ: Any) -> bool:
-    """Say whether code of the application may still run when the server reads a body: not for a list or a file."""
+    """Return whether reading a body may run code of the application. A list or a file runs none."""
     if body is None or type(body) in (list, tuple):
         return False
     file_wrapper = environ.get("wsgi.file_wrapper") if isinstance(environ, dict) else None
@@ -18,14 +18,14 @@ def runs_code(body: Any, environ: Any) -> bool:
 
 
 def delimited_body(body: Any, request: Request) -> Any:
-    """Return a body that is read, and closed, inside its request."""
+    """Wrap a body so that it is read and closed inside its request."""
     if hasattr(body, "__next__"):
         return Chunks(body, request)
     return (SizedBody if hasattr(body, "__len__") else Body)(body, request)
 
 
 def delimit_streaming(response: Any, request: Request) -> None:
-    """Make the request last until the streaming body of a response of Django is closed, if there is one."""
+    """Keep the request open until the streaming body of a Django response is closed, if it has one."""
     if not getattr(response, "streaming", False):
         return
     request.lasts = True
@@ -35,10 +35,9 @@ def delimit_streaming(response: Any, request: Request) -> None:
 
 
 class Body:
-    """The body of a WSGI response: the request goes on while it is read, and ends when it is closed.
+    """A proxy of a WSGI response body, which keeps the request open until the body is closed.
 
-    Everything else is the application's own body. Servers ask for the special methods of a body, so this class must not
-    have more of them, as a proxy of wrapt would.
+    Servers check which special methods a body has, so this class must not add any, as a proxy of wrapt would.
     """
 
     __slots__ = ("_body", "_request")
@@ -75,7 +74,7 @@ def _close(body: Any, request: Request) -> None:
 
 
 class SizedBody(Body):
-    """A body with a length, from which a server may derive the length of the content."""
+    """A body with a length, from which a server may derive ``Content-Length``."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
-"""Run code inside a request, and leave the context as it was before.
+"""Run code inside a request, and restore the context afterwards.
 
-An interrupt can arrive at any instruction, in our own lines too. So what restores the context stands in two nested
-``finally`` blocks, and running it twice does no harm: one interrupt leaves nothing current.
+An interrupt can arrive at any instruction, also in this module. So two nested ``finally`` blocks restore the context:
+restoring it twice is harmless, and a single interrupt cannot prevent both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def run_inside(request: Request, work: Callable[..., Result], *args: Any) -> Result:
-    """Return the result of some work, with the request as the current one; end the request unless it lasts longer."""
+    """Call a function inside a request. End the request afterwards, unless its response body is still being read."""
     call, used, context = CALL.get(), USED_KEY.get(), get_current()
     try:
         try:
@@ -38,7 +38,7 @@ def run_inside(request: Request, work: Callable[..., Result], *args: Any) -> Res
 
 
 async def await_inside(request: Request, work: Callable[..., Awaitable[Result]], *args: Any, **kwargs: Any) -> Result:
-    """Do the same with work that is awaited."""
+    """Await a function inside a request, as :func:`run_inside` calls one."""
     call, used, context = CALL.get(), USED_KEY.get(), get_current()
     try:
         try:
@@ -55,16 +55,16 @@ async def await_inside(request: Request, work: Callable[..., Awaitable[Result]],
 
 
 def leave(request: Request, call: Request | None, used: UsedKey | None, context: Context) -> None:
-    """Restore the context, and end the request unless it lasts longer.
+    """Restore the context, and end the request unless its response body is still being read.
 
-    An abandoned coroutine is closed in another context, which is left alone.
+    Python closes an abandoned coroutine in another context, which stays unchanged.
 
     Args:
         request: The request.
-        call: The call around it.
-        used: The key that was set by hand around it. A key set inside ends with the request; the body of a response
-            finds its own again.
-        context: The OpenTelemetry context around it.
+        call: The outer call.
+        used: The outer ``use_key`` block. A block that was entered inside the request ends with it, and is current
+            again while the response body is read.
+        context: The outer OpenTelemetry context.
     """
     if CALL.get() is not request:
         if not request.lasts:

@@ -1,7 +1,7 @@
-"""Recognize the scope or environ of a request that is being handled already, also in a copy.
+"""Recognize the scope or environ of the current request, and copies of it.
 
-A server starts a connection's next request in the context of the previous one if that answered early (uvicorn), and an
-application may call another one in-process. So a request is identified by its scope, not by the context.
+A request is identified by its scope, not by its context. Uvicorn starts the next request of a connection in the context
+of the previous request if that answered early, and an application may call another application in-process.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from otel_keyaudit.request.context import Request
 
 
 def is_request(scope: Any) -> bool:
-    """Say whether an ASGI scope is that of a request."""
+    """Return whether an ASGI scope belongs to a request."""
     return (type(scope) is dict or isinstance(scope, Mapping)) and scope.get("type") in ("http", "websocket")
 
 
-def ends_later(current: Request, scope: Any) -> bool:
-    """Say whether a call belongs to the current request: it passes the same scope on, or a copy of it."""
+def is_same_request(current: Request, scope: Any) -> bool:
+    """Return whether a scope belongs to the current request: it is the same object or a copy."""
     return any(known is scope or _is_copy(known, scope) for known in (current.scope, *current.aliases))
 
 
 def _is_copy(known: Any, scope: Any) -> bool:
-    """Say whether a scope is a copy of another one.
+    """Return whether a scope is a copy of a known scope.
 
-    The copy of an ASGI scope has the same headers object, unless that may be a constant of the program. The copy of a
-    WSGI environ has the same input and equal headers.
+    A copy of an ASGI scope shares its headers object. A tuple, which may be a constant, counts only with a shared
+    ``state``. A copy of a WSGI environ shares the input, and has equal headers.
     """
     if not (isinstance(known, Mapping) and isinstance(scope, Mapping)):
         return False

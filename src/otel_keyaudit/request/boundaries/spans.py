@@ -1,4 +1,4 @@
-"""Requests that begin and end with a server span, where no entry point delimits them."""
+"""Delimit requests by their SERVER or CONSUMER span, for frameworks without an entry point."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from otel_keyaudit.request.server_span import ServerSpans
 _OPENED_MARK = "otel_keyaudit_opened"
 """Attribute of a span object whose end is the end of a request."""
 
-_SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # an enum finds its members slowly, and every span asks
+_SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # looking up a member of an enum is slow, and every span does
 
 
 class SpanBoundaries:
-    """Makes the handlers of the entry points that open and end a span.
+    """Creates the handlers of the entry points that open and end a span.
 
     Args:
-        spans: Shows a request's state on its server span.
+        spans: Shows the state of a request on its server span.
     """
 
     def __init__(self, spans: ServerSpans) -> None:
@@ -62,12 +62,12 @@ class SpanBoundaries:
         if not (span.is_recording() or _is_of_its_own(span)):
             return
         call, used = current_call(), used_key()
-        key = attribution_of(used) if used is not None and used.holds() else None
+        key = attribution_of(used) if used is not None and used.is_in_force() else None
         if call is not None and kind is _SERVER:
             if call.server_span is None:
                 call.opened(span, key)
             return
-        first_request.come_first()
+        first_request.prepare_first_request()
         if call is not None:
             call.is_divided = True
         request = new_request(self._request_spans)
@@ -89,7 +89,7 @@ class SpanBoundaries:
 
 
 def _end(request: Request) -> None:
-    """End a request that a span began, and the key that was set by hand inside it."""
+    """End a request that a span began, and the ``use_key`` block inside it."""
     used = USED_KEY.get()
     if used is not None and used.request is request and not used.is_job:
         USED_KEY.set(request.used_before)
@@ -97,7 +97,7 @@ def _end(request: Request) -> None:
 
 
 def _is_of_its_own(span: Span) -> bool:
-    """Say whether a span was started: a tracer that is off returns the parent."""
+    """Return whether a span was started. A disabled tracer returns the parent span."""
     context = span.get_span_context()
     return context.is_valid and not context.is_remote
 

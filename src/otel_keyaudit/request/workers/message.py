@@ -1,4 +1,4 @@
-"""Write a key into the header of a message, and read it from there."""
+"""Encode a key for the header of a message, and decode it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.request.context import UsedKey
 
 MAX_BYTES = 32_768
-"""Maximum length of the header in bytes: a broker may limit all headers of a message to 128 KiB."""
+"""Maximum length of the header in bytes. A broker may limit all headers of a message to 128 KiB."""
 
 _DELEGATION = ("on_behalf_of", "actors")
 
 
-def packed(used: UsedKey, names: Iterable[str] = READERS) -> str:
-    """Return a key, or some of its fields, as a string; it holds what its rows hold, and never a secret.
+def encode_key(used: UsedKey, names: Iterable[str] = READERS) -> str:
+    """Encode a key, or some of its fields, as a string. It holds only fields of rows, so never a secret.
 
     Raises:
         UnreadableError: The string is too long.
@@ -28,27 +28,27 @@ def packed(used: UsedKey, names: Iterable[str] = READERS) -> str:
     known |= {name: value for name in _DELEGATION if (value := getattr(used.delegation, name))}
     text = orjson.dumps(known)
     if len(text) > MAX_BYTES:
-        raise UnreadableError(f"a key of more than {MAX_BYTES:,} bytes is not handed over as a whole")
+        raise UnreadableError(f"a key of more than {MAX_BYTES:,} bytes is too large for a message header")
     return text.decode()
 
 
-def unpacked(text: object) -> UsedKey:
-    """Return the key in a string that :func:`packed` has written.
+def decode_key(text: object) -> UsedKey:
+    """Decode a key that :func:`encode_key` encoded.
 
     Raises:
-        ValueError: The string is not one that :func:`packed` writes.
+        ValueError: :func:`encode_key` cannot have written the string.
     """
     if not isinstance(text, str) or len(text) > MAX_BYTES:
-        raise UnreadableError("a key is a string of limited length")
+        raise UnreadableError(f"the header of the key is not a string of at most {MAX_BYTES:,} bytes")
     members = orjson.loads(text)
     if not isinstance(members, dict) or not {"id"} <= members.keys() <= {*READERS, *_DELEGATION}:
-        raise UnreadableError("a key is an object with the fields of a key")
+        raise UnreadableError("the header of the key is not a JSON object with the fields of a key")
     on_behalf_of, actors = members.pop("on_behalf_of", None), members.pop("actors", [])
     if not _is_string(on_behalf_of, None) or not isinstance(actors, list) or not all(map(_is_string, actors)):
-        raise UnreadableError("on_behalf_of is a string, and actors are a list of strings")
+        raise UnreadableError("on_behalf_of must be a string, and actors a list of strings")
     used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), len(actors)), is_job=True)
-    if packed(used) != text:
-        raise UnreadableError("a key has the form in which it was handed over")
+    if encode_key(used) != text:
+        raise UnreadableError("the header of the key is not in the form in which the library writes it")
     return used
 
 

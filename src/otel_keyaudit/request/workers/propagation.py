@@ -1,7 +1,7 @@
-"""Hand a key to work in another thread or process, where a preset says so.
+"""Propagate a key to jobs in other threads and processes, as presets configure it.
 
-A worker serves one request after the other. So a key belongs to the job it was handed over with, from the job's first
-line to its last, and never to the thread that runs it.
+A worker serves one request after the other. So a key belongs to a job, from its start to its end, and never to the
+thread that runs the job.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.names import STAGE_AUTHENTICATION
 from otel_keyaudit.patching.patch import HandlerPatch, resolve
 from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
-from otel_keyaudit.request.first_request import come_first
+from otel_keyaudit.request.first_request import prepare_first_request
 
 Undo = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Carrier:
-    """A place where jobs are handed over.
+class HandoverPoint:
+    """A function of a library that starts jobs.
 
     Attributes:
-        module: Its module.
-        patch: Gets the module, once that is imported, and the :class:`Jobs`; returns the function that undoes it.
+        module: The module of the function.
+        patch: Patches the module after its import, with the :class:`KeyHandover`; returns the function that undoes the
+            patch.
     """
 
     module: str
-    patch: Callable[[ModuleType, Jobs], Undo]
+    patch: Callable[[ModuleType, KeyHandover], Undo]
 
 
 class Job:
-    """A job on its way with a key. While it runs, the key is set by hand, in the trace of the request.
+    """A job with the key of its request. As a context manager, it sets the key and the trace of the request.
 
     Args:
-        used: The key; ``None`` for a job without one, inside which a key may be set by hand.
-        span_context: The span in which the job was handed over; a job that runs in a span of its own stays there.
+        used: The key; ``None`` for a job without a key.
+        span_context: The span in which the job was started. A job with its own span stays in that.
     """
 
     __slots__ = ("_context_token", "_setting", "_span_context", "_used")
@@ -55,10 +56,11 @@ class Job:
         self._context_token: Token[context.Context] | None = None
 
     def __enter__(self) -> None:
-        come_first()
+        prepare_first_request()
         self._setting = USED_KEY.set(self._used or USED_KEY.get())
         if self._span_context.is_valid and trace.get_current_span() is trace.INVALID_SPAN:
-            span = trace.NonRecordingSpan(self._span_context)  # the span itself would make the job part of its request
+            # Its own span object would make the job a part of the request.
+            span = trace.NonRecordingSpan(self._span_context)
             self._context_token = context.attach(trace.set_span_in_context(span))
 
     def __exit__(
@@ -69,8 +71,8 @@ class Job:
             context.detach(self._context_token)
 
 
-class Jobs:
-    """Hands keys over. A failure is counted, and the job runs without a key.
+class KeyHandover:
+    """Propagates keys to jobs. A failure is counted, and the job runs without a key.
 
     Args:
         faults: Counts failures.
@@ -80,16 +82,16 @@ class Jobs:
         self.faults = faults
 
     def guarded(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Return the result of some work of ours, ``None`` if it fails."""
+        """Call a function of the library, and return its result, ``None`` if it fails."""
         return GuardedCall(self.faults, "a job").guarded(STAGE_AUTHENTICATION, work, *args)
 
     def with_key(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the work with the current key around it, to run elsewhere."""
+        """Wrap the function of a job so that it runs with the current key."""
         return self.guarded(_with_key, work) or work
 
 
 def begin_job() -> Job | None:
-    """Return a job with the current key, ``None`` if there is none or several."""
+    """Create a job with the current key, ``None`` if the request has no key or several."""
     used = used_for_job(current_request())
     return None if used is None else Job(used, trace.get_current_span().get_span_context())
 
@@ -100,17 +102,17 @@ def _with_key(work: Callable[..., Any]) -> Callable[..., Any] | None:
         return None
 
     @functools.wraps(work)
-    def working(*args: Any, **kwargs: Any) -> Any:
+    def run_with_key(*args: Any, **kwargs: Any) -> Any:
         with job:
             return work(*args, **kwargs)
 
-    return working
+    return run_with_key
 
 
-def around(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
-    """Have a function of a module called by another one, which gets the original, the arguments and the keywords.
+def wrap(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
+    """Patch a function of a module: calls go to another function, with the original, the arguments and the keywords.
 
     Returns:
-        The function that undoes it.
+        The function that undoes the patch.
     """
     return HandlerPatch(resolve(module, name).value, lambda original: partial(call, original)).undo

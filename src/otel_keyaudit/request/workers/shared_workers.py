@@ -1,7 +1,7 @@
-"""Recognize a worker that was started in a request and serves others: it takes an item that another request put.
+"""Recognize a worker that was started in one request and serves others: it takes another request's item from a queue.
 
-A queue remembers which request puts items into it, and that several do. A task or thread that was started in a request
-and takes an item from a queue of others names no key from then on. The request's own task is not affected.
+A mark on each queue records the request that puts items into it, or that several requests do. A task or thread of one
+request that takes an item of another loses its key. The task that runs the request itself keeps it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Any, Final
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.request.call_stack import is_run_by_pool
-from otel_keyaudit.request.context import Ended, Request, current_request, used_key
+from otel_keyaudit.request.context import EndedRequest, Request, current_request, used_key
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 QueueOf = Callable[[tuple[Any, ...]], Any]
-"""Returns the object that stands for the queue, from the arguments of a call."""
+"""Returns the object that identifies the queue, from the arguments of a call."""
 
 _MARK: Final = "_otel_keyaudit_request"
-"""Attribute of a queue: a reference to the only request that has put items into it, or ``_OTHERS``."""
+"""Attribute of a queue: a reference to the only request that has put items into it, or ``_SEVERAL_REQUESTS``."""
 
 
-def _OTHERS() -> None:  # noqa: N802 - a constant, which is called like a reference
-    """Take the place of a reference to a request, for several requests or none."""
+def _SEVERAL_REQUESTS() -> None:  # noqa: N802 - a constant, which is called like a reference
+    """Mark a queue of several requests or of none, in place of a reference to a request."""
 
 
 def putting(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
-    """Return the handler for a function that puts an item."""
+    """Create the handler for a function that puts an item."""
 
     def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         quietly(note_put, queue_of(args))
@@ -37,11 +37,11 @@ def putting(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
 
 
 putting_later = putting
-"""The same for a coroutine function: the handler returns its coroutine."""
+"""Creates the handler for a coroutine function that puts an item; the handler returns its coroutine."""
 
 
 def taking(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
-    """Return the handler for a function that takes an item."""
+    """Create the handler for a function that takes an item."""
 
     def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         item = original(*args, **kwargs)
@@ -52,7 +52,7 @@ def taking(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
 
 
 def taking_later(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
-    """Return the handler for a coroutine function that takes an item."""
+    """Create the handler for a coroutine function that takes an item."""
 
     async def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         item = await original(*args, **kwargs)
@@ -63,34 +63,34 @@ def taking_later(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
 
 
 def note_put(queue: Any) -> None:
-    """Remember on a queue that the current request puts an item into it."""
+    """Mark a queue with the current request, which puts an item into it."""
     marks = vars(queue)
     known = marks.get(_MARK)
-    if known is _OTHERS:
+    if known is _SEVERAL_REQUESTS:
         return
     request = _request_of_flow()
     if known is None and request is not None:
         marks[_MARK] = weakref.ref(request)
     elif known is None or known() is not request:
-        marks[_MARK] = _OTHERS
+        marks[_MARK] = _SEVERAL_REQUESTS
 
 
 def note_taken(queue: Any, item: Any) -> None:
-    """Note that this task or thread takes an item from a queue, which shows whether it serves other requests too."""
+    """Check whether the current task or thread takes an item of another request; if so, withdraw its key."""
     request = _request_of_flow()
     if request is None:
         return
     known = vars(queue).get(_MARK)
     is_foreign = (known is None or known() is not request) and not _is_asgi_event(item)
     if is_foreign and not _is_own(request) and not is_run_by_pool():
-        _serve_others(request)
+        _withdraw_key(request)
 
 
 def _request_of_flow() -> Request | None:
-    """Return the request in which this code runs, or from which it was given a key; ``None`` for a shared worker."""
+    """Return the current request, or the request whose key the current job carries; ``None`` for a shared worker."""
     request = current_request()
     if request is not None:
-        return None if type(request) is Ended else request
+        return None if type(request) is EndedRequest else request
     used = used_key()
     return None if used is None or used.is_withdrawn else used.request
 
@@ -101,17 +101,16 @@ def _is_own(request: Request) -> bool:
 
 
 def _is_asgi_event(item: Any) -> bool:
-    """Say whether an item is an event that a server passes to the request's own ``receive``."""
+    """Return whether an item is an event that a server passes to ``receive`` of the request itself."""
     kind = item.get("type") if type(item) is dict else None
     return isinstance(kind, str) and kind.startswith(("http.", "websocket."))
 
 
-def _serve_others(request: Request) -> None:
-    """Take the key from the worker.
+def _withdraw_key(request: Request) -> None:
+    """Withdraw the key from a shared worker.
 
-    A job that carries a key is one worker. Otherwise the worker is unknown, because a helper may have taken the item
-    for it (``wait_for`` starts a task before Python 3.12), so all tasks and threads that were started in the request
-    lose the key.
+    A job with a key is a worker by itself. Otherwise the worker is unknown, because a helper may have taken the item
+    for it (``wait_for`` starts a task before Python 3.12), so all tasks and threads of the request lose the key.
     """
     used = used_key()
     if used is not None and used.is_job:

@@ -1,6 +1,6 @@
-"""Observe ``queue.SimpleQueue``, whose methods are written in C: a subclass takes the place of the class.
+"""Observe ``queue.SimpleQueue``, whose methods are written in C, by a subclass that replaces it.
 
-Objects that exist before, and modules that hold the class under another name, are not observed.
+Existing instances, and modules that import the class under another name, are not observed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from otel_keyaudit.request.workers.shared_workers import note_put, note_taken
 
 _Original: Any = queue.SimpleQueue
 
-_KEPT = frozenset({"_queue", __name__})
-"""The modules that define the two classes."""
+_SKIPPED_MODULES = frozenset({"_queue", __name__})
+"""The modules that define the two classes, which keep their references."""
 
 
 class _LikeOriginal(type):
-    """Makes a queue of the original class an instance of the subclass."""
+    """Makes instances of the original class count as instances of the subclass."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return issubclass(type(instance), _Original if cls is SimpleQueue else cls)
 
 
 class SimpleQueue(_Original, metaclass=_LikeOriginal):  # type: ignore[misc]
-    """The subclass."""
+    """A ``SimpleQueue`` that records puts and gets."""
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an item."""
@@ -57,16 +57,16 @@ for name in ("__module__", "__qualname__", "__doc__"):
 
 
 def observe_simple_queues() -> None:
-    """Put the subclass in place of the class, in every module that holds it under its name."""
+    """Replace the class by the subclass in every module that has it under its name."""
     _replace(_Original, SimpleQueue)
 
 
 def restore_simple_queues() -> None:
-    """Put the class back."""
+    """Restore the class."""
     _replace(SimpleQueue, _Original)
 
 
 def _replace(old: type, new: type) -> None:
     for module in [module for module in sys.modules.values() if type(module) is ModuleType]:
-        if module.__name__ not in _KEPT and vars(module).get("SimpleQueue") is old:
+        if module.__name__ not in _SKIPPED_MODULES and vars(module).get("SimpleQueue") is old:
             vars(module)["SimpleQueue"] = new

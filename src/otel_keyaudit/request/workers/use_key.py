@@ -10,23 +10,23 @@ from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.request.context import USED_KEY, Request, UsedKey, attribution_of, current_request, used_key
-from otel_keyaudit.request.first_request import come_first
+from otel_keyaudit.request.first_request import prepare_first_request
 from otel_keyaudit.request.reports import report_left_elsewhere
 
 
 class use_key:  # noqa: N801 - a context manager, named like those of contextlib
-    """Set the key by hand for a block. It overrides the request's own key there.
+    """Set the key by hand for a block. It overrides the key of the request.
 
-    If the block is inside a request, it ends with the request at the latest. In a task or thread that the application
-    has started, it lasts until it is left.
+    A block inside a request ends with the request at the latest. In a task or thread that the application started, it
+    lasts until the block is left.
 
     Args:
         key: The key; ``None`` sets nothing.
-        on_behalf_of: For whom the key acts.
-        actors: Through whom it acts, the current actor first.
+        on_behalf_of: The party on whose behalf the key acts.
+        actors: The parties through which the key acts, the current actor first.
 
     Raises:
-        TypeError: An argument is of another type.
+        TypeError: An argument has the wrong type.
 
     Example:
         ``with use_key(current_key()):`` around work that outlives the request.
@@ -46,7 +46,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
 
     def __enter__(self) -> ApiKey | None:
         """Set the key, and show it on the server span around the block."""
-        come_first()
+        prepare_first_request()
         if self._key is not None:
             request = current_request()
             used = self._used(self._key, request)
@@ -62,11 +62,11 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Set the key that was there before."""
+        """Restore the previous key."""
         if not self._entered:
             return
         used, outer, setting = self._entered.pop()
-        if USED_KEY.get() is not used:  # another block was entered since, or this is another context
+        if USED_KEY.get() is not used:  # an inner block is still open, or this is another context
             used.leave(outer)
             return
         USED_KEY.reset(setting)
@@ -76,10 +76,10 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
 
 
 def _checked(actors: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the actors.
+    """Return the actors as a tuple.
 
     Raises:
-        TypeError: They are no strings.
+        TypeError: The actors are not a list of strings.
     """
     if actors is None:
         return ()
@@ -87,5 +87,5 @@ def _checked(actors: Sequence[str] | None) -> tuple[str, ...]:
         raise TypeError(f"actors takes a list of strings or None, not {type(actors).__name__}")
     for actor in actors:
         if not isinstance(actor, str):
-            raise TypeError(f"actors takes a list of strings, and one of them is of type {type(actor).__name__}")
+            raise TypeError(f"actors takes a list of strings, not of {type(actor).__name__}")
     return tuple(actors)

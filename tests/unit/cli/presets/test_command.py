@@ -34,7 +34,7 @@ def test_one_preset_is_shown() -> None:
     assert result.exit_code == 0
     assert "export OTEL_PYTHON_KEYAUDIT_PRESETS=starlette" in result.output
     for target in _registry.preset("starlette").targets:
-        assert f"{target.kind}  {target.written}" in result.output
+        assert f"{target.kind}  {target.target_string}" in result.output
 
 
 def test_a_preset_that_does_not_fit_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

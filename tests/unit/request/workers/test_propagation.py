@@ -1,4 +1,4 @@
-"""Jobs: the work that runs elsewhere with the key of the request that handed it over."""
+"""KeyHandover: the work that runs elsewhere with the key of the request that handed it over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.guard.faults import Faults
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.request.context import UsedKey
-from otel_keyaudit.request.workers.propagation import Job, Jobs, begin_job
+from otel_keyaudit.request.workers.propagation import Job, KeyHandover, begin_job
 from otel_keyaudit.testing import Recorder
 
 FULL = ApiKey("k_1", "Zoë", ["b:write", "a:read"], [], "u_1", "2026-11-23T16:00:00Z")
@@ -20,9 +20,9 @@ USED = UsedKey(FULL, is_job=True)
 
 def test_without_a_key_there_is_no_job() -> None:
     """The work itself is returned."""
-    jobs = Jobs(Faults(Metrics()))
+    handover = KeyHandover(Faults(Metrics()))
     assert begin_job() is None
-    assert jobs.with_key(print) is print
+    assert handover.with_key(print) is print
 
 
 def test_job_has_its_key_until_its_end(caplog: pytest.LogCaptureFixture) -> None:

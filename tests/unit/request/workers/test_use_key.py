@@ -477,7 +477,7 @@ def test_async_generator_that_is_left_by_break(
         ({"on_behalf_of": 7}, "on_behalf_of takes a string or None, not int"),
         ({"actors": "gateway"}, "actors takes a list of strings or None, not str"),
         ({"actors": 7}, "actors takes a list of strings or None, not int"),
-        ({"actors": ["a", None]}, "actors takes a list of strings, and one of them is of type NoneType"),
+        ({"actors": ["a", None]}, "actors takes a list of strings, not of NoneType"),
     ],
 )
 def test_delegation_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None:

@@ -139,6 +139,22 @@ def test_the_same_number_of_two_classes_is_ambiguous(recorder: Recorder, shop: A
             assert ("ambiguous" in shop.record("a", {})["request_api_key"]) is is_ambiguous
 
 
+@pytest.mark.parametrize("make", GENERIC)
+def test_the_same_number_of_two_targets_is_ambiguous(
+    recorder: Recorder, load_module: LoadModule, make: Callable[..., Any]
+) -> None:
+    """A row or mapping does not tell its table, so the target counts: the look-ups of keys and of sessions differ."""
+    app = load_module(SHOP + "\ndef verify_session(raw):\n    return raw\n")
+    name = app.__name__
+    recorder.instrument(auth_targets=[f"{name}:verify", f"{name}:verify_session"], audit_targets=[f"{name}:record"])
+    for key_id, is_ambiguous in (("1", True), ("k_1", False)):
+        for verify, expected in ((app.verify, False), (app.verify_session, is_ambiguous)):
+            with recorder.request():
+                app.verify(make(id=key_id, name="ci"))
+                verify(make(id=key_id, name="ci"))
+                assert ("ambiguous" in app.record("a", {})["request_api_key"]) is expected
+
+
 def test_two_credentials_on_purpose_are_a_key_and_an_actor(recorder: Recorder, load_module: LoadModule) -> None:
     """A gateway's key beside the user's key is an actor, in either order; alone it is the request's key."""
     app = load_module(SHOP + "\ndef gateway(raw):\n    return Key(raw)\n")

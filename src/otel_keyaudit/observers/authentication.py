@@ -235,7 +235,7 @@ class AuthenticationCall(ObservedCall):
             return
         kind = type(key)
         reader = target.key_source.reader_for(kind)
-        self.source = target if reader.is_of_mappings else kind
+        self.source = target if reader.is_generic else kind
         snapshot = reader.read(self, key, self.report_unreadable)
         if snapshot is not None and presented:
             snapshot = without_credentials(snapshot, presented, self.report_unreadable)

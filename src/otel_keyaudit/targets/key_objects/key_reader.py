@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from otel_keyaudit.errors import MissingError, UnreadableError
-from otel_keyaudit.guard.guard import Guard, boxed
+from otel_keyaudit.guard.guard import Guard, boxed, quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
@@ -21,6 +21,7 @@ from otel_keyaudit.targets.expressions.expression import Expression
 from otel_keyaudit.targets.key_objects.key_classes import (
     ABSENT,
     UNKNOWN,
+    is_generic_class,
     is_mapping_class,
     member_reader,
     plain_members,
@@ -58,13 +59,13 @@ class KeyReader:
         notice: Called with each key object that was converted, the fields, and its snapshot.
 
     Attributes:
-        is_of_mappings: Whether the class is a mapping, which any target may return.
+        is_generic: Whether the class is a mapping or another class of which any target may return objects.
     """
 
     def __init__(
         self, kind: type, fields: Fields, notice: Callable[[Any, Fields, ApiKey | None], object] | None = None
     ) -> None:
-        self.is_of_mappings = is_mapping_class(kind)
+        self.is_generic = is_mapping_class(kind) or bool(quietly(is_generic_class, kind))
         self._is_snapshot = issubclass(kind, ApiKey)  # not ``isinstance``: a proxy may refer to another key later
         self._fields = fields
         self._notice = notice

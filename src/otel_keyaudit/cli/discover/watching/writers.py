@@ -63,11 +63,18 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
     if function.audit_weight > _LIKELY:
         for parameter in function.parameters:
             holder = values[parameter]
-            is_excluded = is_plain(holder) or is_standard(type(holder)) or type(holder).__name__.endswith(NO_KEYS)
-            member = None if is_excluded else place_of(members(holder))
+            member = place_of(_members_of_entry(holder))
             if member is not None:
                 return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
     return None, 0, None
+
+
+def _members_of_entry(value: object) -> dict[str, str]:
+    """Return the members of an object that can be an audit entry; a request, a response or a date is none."""
+    if is_plain(value) or is_standard(type(value)) or type(value).__name__.endswith(NO_KEYS):
+        return {}
+    found = members(value)
+    return {} if "status_code" in found else found
 
 
 def place_of(names: Iterable[str]) -> str | None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ def authenticate(name, password): return find_user(name)
 async def handle(scope):
     raw = header(scope, b"authorization")
     if raw:
-        name, _, password = b64decode(raw.split()[1]).decode().partition(":")
+        name, _, password = b64decode(raw.removeprefix("Basic ")).decode().partition(":")
         authenticate(name, password)
 """
 )
@@ -263,6 +264,44 @@ async def handle(scope):
         async for _ in current_key(raw): pass
 """
 )
+LAYERS = (
+    KEY
+    + """
+class Entry:
+    def __init__(self, action, resource_type, details):
+        self.action, self.resource_type, self.details = action, resource_type, details
+class Repository:
+    def add_audit(self, entry): return entry
+class AuditService:
+    def record(self, action, resource_type, details=None):
+        redact_audit(details)
+        return Repository().add_audit(Entry(action, resource_type, details))
+def redact_audit(details): return dict(details)
+def emit_event(event_name, payload): return None
+def get_audit(filters=None, context=None): return None
+class Response:
+    def __init__(self): self.status_code, self.info = 200, {}
+def log_audit(response): return None
+async def handle(scope):
+    emit_event("created", {"a": 1})
+    AuditService().record("create", "workspace", {"a": 1})
+    get_audit({"a": 1})
+    log_audit(Response())
+    emit_event("sent", {"a": 1})
+"""
+)
+KEYWORDS = (
+    KEY
+    + """
+def audit(verb, **details): return None
+async def handle(scope):
+    audit("create", a=1)
+"""
+)
+KINDS = {
+    "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
+    "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS,
+}  # fmt: skip
 NOTHING = (
     KEY
     + """
@@ -287,15 +326,25 @@ def discovered(
     return done.returncode, done.stdout, done.stderr
 
 
-def targets(folder: Path, source: str, header: str = "x-api-key", value: str = CREDENTIAL) -> dict[str, list[str]]:
-    """Return the targets of each kind, most likely first; the output has no value of the application."""
-    status, output, error = discovered(folder, source, header, value, "--json")
-    assert status == 0, error
-    document: Any = json.loads(output)
+def run_json(folder: Path, service: str) -> Any:
+    """Run the command on a service; return its document, which has no value of the application."""
+    (folder / "service.py").write_text(service, encoding="utf-8")
+    program = [sys.executable, "-m", "otel_keyaudit", "discover", "--json", "--", sys.executable, "service.py"]
+    environment = {**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "django,celery,flask,fastapi,starlette"}
+    done = subprocess.run(
+        program, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert not any(text in done.stdout for text in (CANARY, CREDENTIAL, "hidden"))
+    document = json.loads(done.stdout)
     assert document["format"] == "keyaudit-discover/1"
-    assert CANARY not in output
-    assert CREDENTIAL not in output
-    assert "hidden" not in output
+    return document
+
+
+def targets(folder: Path, source: str, header: str = "x-api-key", value: str = CREDENTIAL) -> dict[str, list[str]]:
+    """Return the targets of each kind, most likely first."""
+    (folder / "shop.py").write_text(source, encoding="utf-8")
+    document = run_json(folder, SERVICE.format(module="shop", header=header, value=value))
     return {kind: [one["target"] for one in document["targets"] if one["kind"] == kind] for kind in ("auth", "audit")}
 
 
@@ -328,25 +377,64 @@ def test_the_right_functions_come_first(
     assert found["audit"][0] == audit
 
 
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[str]]]:
+    """Run the command once for all kinds of functions; return the targets of each module, without its name."""
+    folder = tmp_path_factory.mktemp("kinds")
+    for name, source in KINDS.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    basic = b64encode(f"bob:{CREDENTIAL}".encode()).decode()
+    (folder / "shop.py").write_text(
+        f"import importlib\nasync def handle(scope):\n    for name in {list(KINDS)}:\n"
+        "        await importlib.import_module(name).handle(scope)\n",
+        encoding="utf-8",
+    )
+    service = SERVICE.format(module="shop", header="x-api-key", value=CREDENTIAL)
+    service += f"    request([(b'authorization', b'Basic {basic}')])\n"
+    found: dict[str, dict[str, list[str]]] = {name: {"auth": [], "audit": []} for name in KINDS}
+    for one in run_json(folder, service)["targets"]:
+        module, _, rest = one["target"].partition(":")
+        found[module][one["kind"]].append(rest)
+    return found
+
+
 @pytest.mark.parametrize(
-    ("source", "header", "value", "expected"),
+    ("kind", "expected"),
     [
-        (MIDDLEWARE, "x-api-key", CREDENTIAL, "shop:KeyMiddleware.dispatch?key=args.request.state.api_key"),
-        (
-            BACKEND, "x-api-key", CREDENTIAL,
-            "shop:KeyBackend.authenticate?key=return[1]&id=username&scopes=return[0].scopes",
-        ),
-        (NESTED, "x-api-key", CREDENTIAL, "shop:authenticate_api_key?key=return.api_key"),
-        (CACHED, "x-api-key", CREDENTIAL, "shop:verify"),
-        (SECRET_ID, "x-api-key", CREDENTIAL, "shop:verify?id=user_id&name=label&scopes=scopes[].value"),
-        (BASIC, "authorization", "Basic Ym9iOnMzY3JldC1jcmVkZW50aWFsLW9mLWtfMQ==", "shop:authenticate?scopes=roles"),
-        (STREAM, "x-api-key", CREDENTIAL, "shop:current_key?scopes=scopes|true_keys"),
+        ("middleware", "KeyMiddleware.dispatch?key=args.request.state.api_key"),
+        ("backend", "KeyBackend.authenticate?key=return[1]&id=username&scopes=return[0].scopes"),
+        ("nested", "authenticate_api_key?key=return.api_key"),
+        ("cached", "verify"),
+        ("secret_id", "verify?id=user_id&name=label&scopes=scopes[].value"),
+        ("basic", "authenticate?scopes=roles"),
+        ("stream", "current_key?scopes=scopes|true_keys"),
     ],
-    ids=["middleware", "backend", "nested", "cached", "secret-id", "basic", "stream"],
-)  # fmt: skip
-def test_kinds_of_authentication(tmp_path: Path, source: str, header: str, value: str, expected: str) -> None:
+)
+def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: str, expected: str) -> None:
     """A key that is stored, nested, cached or streamed; parsers, caches and user look-ups do not come first."""
-    assert targets(tmp_path, source, header, value)["auth"][0] == expected
+    assert kinds[kind]["auth"][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            "layers",
+            [
+                "AuditService.record?fields=args.details",
+                (
+                    "Repository.add_audit?fields=args.entry.details&action=args.entry.action"
+                    "&resource_type=args.entry.resource_type"
+                ),
+                "emit_event?fields=args.payload&action=args.event_name",
+            ],
+        ),
+        ("keywords", ["audit?fields=args.details&action=args.verb"]),
+    ],
+)
+def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, expected: list[str]) -> None:
+    """The function that takes the fields comes before the one that takes a row, and before events that are no audit."""
+    assert kinds[kind]["audit"] == expected
 
 
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Function:
         self.code = code
         self.parameters = code.co_varnames[:count]
         self.arguments = code.co_varnames[: count + extra]
+        self.keywords = self.arguments[-1] if code.co_flags & CO_VARKEYWORDS else None
         self.is_coroutine = bool(code.co_flags & CO_COROUTINE)
         self.is_async_generator = bool(code.co_flags & CO_ASYNC_GENERATOR)
         self.is_library = is_library(code.co_filename)
@@ -49,6 +50,11 @@ class Function:
         """Count a call, and return whether the function was called so often without a credential that it is ignored."""
         self._calls = 0 if is_holder else self._calls + 1
         return self._calls > (_MAX_LIBRARY_CALLS if self.is_library else _MAX_CALLS) and self.audit is None
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the path."""
+        return "" if self.path is None else self.path.rpartition(":")[2].rpartition(".")[2]
 
     @property
     def package(self) -> str:

@@ -36,7 +36,9 @@ PLACE_WORDS: Final = frozenset({
 NO_WRITERS: Final = frozenset({
     "get", "list", "read", "fetch", "find", "query", "count", "delete", "search", "load", "parse", "format",
     "serialize", "validate", "is", "has", "should", "can", "configure", "setup", "register", "describe", "render",
-    "filter", "decode",
+    "filter", "decode", "build", "make", "redact", "mask", "sanitize", "clean", "normalize", "prepare", "to", "as",
+    "from", "merge", "enrich", "diff", "compute", "hash", "sign", "verify", "check", "match", "matches",
+    "subscribe", "dump", "dumps", "compare",
 })  # fmt: skip
 """First words in the names of functions that do not write."""
 

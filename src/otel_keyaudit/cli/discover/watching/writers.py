@@ -28,7 +28,7 @@ _IN_OBJECT: Final = 2
 
 def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Describe a function whose arguments can hold additional fields, or return ``None``."""
-    if function.path is None or not NO_WRITERS.isdisjoint(words(function.path.rpartition(".")[2])[:1]):
+    if function.path is None or not NO_WRITERS.isdisjoint(words(function.name)[:1]):
         return None
     place, likeness, holder = _place(function, values)
     if place is None:
@@ -42,11 +42,16 @@ def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, 
         return None
     return {
         "path": function.path,
-        "score": score,
+        "score": 2 * score + _preference(function, holder),
         "place": place,
         "events": {field: source for field, source in events.items() if source != f"args.{field}"},
         "members": {name: type_name(value) for name, value in values.items() if name not in ("self", "cls")},
     }
+
+
+def _preference(function: Function, holder: object) -> int:
+    """Return points for a public function that is named after the audit log and takes the fields themselves."""
+    return (audit_weight(function.name) > _LIKELY) - function.name.startswith("_") - (holder is not None)
 
 
 def _events(names: Iterable[str], root: str) -> dict[str, str]:
@@ -58,6 +63,8 @@ def _events(names: Iterable[str], root: str) -> dict[str, str]:
 def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, int, object]:
     """Return the expression of the additional fields, its likelihood, and the object that has them."""
     name = place_of(name for name in function.parameters if _can_hold_fields(values[name]))
+    if name is None and function.keywords is not None and function.audit_weight > _LIKELY:
+        name = place_of([function.keywords])  # as in ``record(action, **details)``
     if name is not None:
         return f"args.{name}", _DEFAULT if name == PLACES[0] else _LIKELY, None
     if function.audit_weight > _LIKELY:
@@ -96,7 +103,7 @@ def describe_builder(function: Function, value: object) -> dict[str, Any] | None
         return None
     return {
         "path": function.path,
-        "score": function.audit_weight + (_IN_OBJECT if member else 0),
+        "score": 2 * (function.audit_weight + (_IN_OBJECT if member else 0)),
         "place": "return" if member is None else f"return.{member}",
         "events": {},
         "members": found,
@@ -123,7 +130,7 @@ def describe_model(kind: type) -> dict[str, Any] | None:
     known = _events(columns, root)
     return {
         "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
-        "score": weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"}),
+        "score": 2 * (weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})) - 1,
         "place": f"{root}.{place}",
         "events": known,
         "members": dict.fromkeys(columns, ""),

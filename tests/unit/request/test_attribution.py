@@ -79,13 +79,13 @@ def test_each_key_takes_the_same_time() -> None:
 
     def seconds(count: int) -> float:
         keys = accepted(*(ApiKey(f"k_{number}") for number in range(count)))
-        start = time.perf_counter()
+        start = time.process_time()
         for number in range(200):
             accept(keys, ApiKey(f"more_{number}"), Authentication())
             keys.attribution()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    assert min(seconds(4_000) for _ in range(3)) < 5 * min(seconds(100) for _ in range(3))
+    assert min(seconds(4_000) for _ in range(5)) < 5 * min(seconds(100) for _ in range(5))
 
 
 def test_later_snapshot_replaces_and_keeps_the_rest() -> None:

@@ -81,6 +81,10 @@ class Target:
         """Return the hash of the target string: targets with the same string are equal."""
         return hash((self.kind, self.target_string))
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Target:
+        """Return the target itself, because nothing of it can change."""
+        return self
+
     def __repr__(self) -> str:
         """Show the target string."""
         return f"{type(self).__name__}({self.target_string!r})"

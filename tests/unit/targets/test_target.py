@@ -1,5 +1,6 @@
 """Targets have fields of every kind, rules about several fields, and messages for wrong ones."""
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -139,6 +140,15 @@ def test_defaults_of_a_key() -> None:
         "allow_list": "allow_list",
         "expires_at": "end",
     }
+
+
+@pytest.mark.parametrize(
+    "written", ["m:f", "m:f?id=uid|head:8&scopes=scope|split", "m:f?id=token|tail:4&when=kind|is:a*"]
+)
+def test_a_deep_copy_is_the_target_itself(written: str) -> None:
+    """Frameworks copy their settings, and nothing of a target can change."""
+    target = parse_target(AuthTarget, written)
+    assert copy.deepcopy([target])[0] is target
 
 
 @pytest.mark.parametrize(

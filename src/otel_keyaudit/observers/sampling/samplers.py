@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.observers.sampling.event import AuditEvent as AuditEvent  # noqa: PLC0414 - custom samplers get it
 from otel_keyaudit.observers.sampling.rules import FULL, MINIMAL, ON_CHANGE, RulesError, load_rules, matcher
+from otel_keyaudit.targets.expressions.steps import apply
 from otel_keyaudit.targets.function_reference import LazyFunction
 
 MAX_SNAPSHOTS: Final = 16_384
@@ -168,7 +170,7 @@ def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *,
 
 def _without_argument(sampler: SamplerOption, *, deferred: bool) -> Sampler:
     if callable(sampler):
-        return Sampler(sampler)
+        return Sampler(partial(apply, sampler))
     if sampler in ("always_full", "always_minimal"):
         return ConstantSampler(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
     module, colon, name = sampler.partition(":")
@@ -178,7 +180,7 @@ def _without_argument(sampler: SamplerOption, *, deferred: bool) -> Sampler:
             f"{hint(sampler, SAMPLERS[:-1])}"
         )
     try:
-        return Sampler(LazyFunction(sampler, deferred=deferred))
+        return Sampler(partial(apply, LazyFunction(sampler, deferred=deferred)))
     except ConfigurationError as error:
         raise ConfigurationError(f"option 'sampler' has the value {error}; allowed are {', '.join(SAMPLERS)}") from None
 

@@ -368,3 +368,13 @@ def test_another_result_is_named_by_its_type() -> None:
     with pytest.raises(UnreadableError) as refused:
         build_sampler(lambda event: "full", None, deferred=False).choose(AuditEvent())
     assert str(refused.value) == "the sampler returned str, not Detail.FULL or Detail.MINIMAL"
+
+
+def test_a_coroutine_is_no_choice() -> None:
+    """It is closed, so Python does not warn that nobody awaits it."""
+
+    async def choose(event: AuditEvent) -> Detail:
+        return Detail.MINIMAL
+
+    with pytest.raises(UnreadableError, match="would have to be awaited"):
+        build_sampler(choose, None, deferred=False).choose(AuditEvent())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -16,6 +17,8 @@ from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.recorder import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
+
+_DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 
 @click.command(
@@ -36,8 +39,8 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
         paths = preset_paths()
         (directory / PRESET_PATHS).write_text(json.dumps(list(paths)), encoding="utf-8")
         click.echo("keyaudit: send a request with an API key that writes an audit row, and press Ctrl-C", err=True)
-        packages = {PACKAGES: ",".join(named_packages(command))}
-        status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", packages)
+        variables = {PACKAGES: ",".join(named_packages(command)), _DISABLED: _without_library()}
+        status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", variables)
         seen = list(read_records(directory))
     candidates = rank(seen)
     found = Discovery(candidates, fitting_presets(seen, candidates, paths), _remark(seen, status))
@@ -46,6 +49,11 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     else:
         print_discovery(found)
     sys.exit(0 if found.candidates or found.presets else 1)
+
+
+def _without_library() -> str:
+    """Return the disabled instrumentations with this library, whose targets may not be configured yet."""
+    return ",".join(filter(None, (os.environ.get(_DISABLED), "keyaudit")))
 
 
 def _remark(seen: list[dict[str, Any]], status: int) -> str | None:

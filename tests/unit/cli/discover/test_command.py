@@ -499,6 +499,14 @@ def test_lines_for_people(tmp_path: Path) -> None:
     ]
 
 
+def test_the_library_itself_is_off(tmp_path: Path) -> None:
+    """The service runs without targets, and no line of the library says that they are missing."""
+    _, _, error = discovered(tmp_path, PLAIN)
+    assert [line for line in error.splitlines() if line.startswith("keyaudit: ")] == [
+        "keyaudit: send a request with an API key that writes an audit row, and press Ctrl-C"
+    ]
+
+
 def test_nothing_found_is_exit_status_1(tmp_path: Path) -> None:
     """The output says that no such function was called."""
     status, output, _ = discovered(tmp_path, NOTHING)

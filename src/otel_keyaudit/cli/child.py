@@ -30,10 +30,10 @@ def records() -> Iterator[Path]:
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Check that there is a command to run.
+    """Check that the command exists.
 
     Raises:
-        WrongUseError: There is none.
+        WrongUseError: There is no such command.
     """
     name = command[0]
     if shutil.which(name) is None:
@@ -64,8 +64,8 @@ def run_instrumented(
 
 def run_until_end(program: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a program until it ends, and return its exit status. Signals are passed on to its processes."""
-    # Its output goes to standard error, because standard output has the result. It has its own process group, because
-    # it would otherwise receive signals of the terminal twice.
+    # The program writes to standard error, because standard output has the result. It gets its own process group,
+    # because otherwise it would receive signals of the terminal twice.
     child = subprocess.Popen(  # noqa: S603 - the user's own command, or this interpreter
         program, env=environment, stdout=sys.stderr.fileno(), start_new_session=True
     )
@@ -90,7 +90,7 @@ def _python_path(first: Path) -> str:
 
 @contextmanager
 def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass signals on to all processes of the command, as a terminal does. The third one kills them."""
+    """Pass signals on to all processes of the command, as a terminal does. The third signal kills them."""
     count = 0
 
     def pass_on(number: int, _: FrameType | None) -> None:

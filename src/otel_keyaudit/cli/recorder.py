@@ -38,7 +38,7 @@ class Recorder:
         self._start_file()
 
     def totals(self) -> Any:
-        """Return the totals so far as JSON; an empty value if there is nothing to record."""
+        """Return the totals so far as JSON, or an empty value."""
         raise NotImplementedError
 
     def forked(self) -> None:

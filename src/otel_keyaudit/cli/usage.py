@@ -26,7 +26,7 @@ class OneLineCommand(click.Command):
 
     Args:
         *args: Arguments of ``click.Command``.
-        advice: What to do about an argument that is not expected; otherwise the help is named.
+        advice: Remedy for an unexpected argument, instead of a reference to the help.
         **kwargs: Keyword arguments of ``click.Command``.
     """
 
@@ -49,7 +49,7 @@ class OneLineGroup(click.Group):
     """A group that reports wrong use in one line."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse the options in front of the command."""
+        """Parse the options before the command."""
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
@@ -57,7 +57,7 @@ class OneLineGroup(click.Group):
 
 
 def _sentence(error: click.UsageError) -> str:
-    """Return the message with one full stop, and without the line of the usage."""
+    """Return the message with one full stop, without the usage line."""
     message = " ".join(error.format_message().split())
     return message if message.endswith((".", "?")) else f"{message}."
 

@@ -109,7 +109,7 @@ class InstalledTarget:
 
     @property
     def is_pending(self) -> bool:
-        """Say whether the target's module is still to be executed, or the function to be defined."""
+        """Whether the target's module has not run yet, or has not defined the function yet."""
         return self._state == PENDING
 
     def look_again(self) -> None:
@@ -253,7 +253,7 @@ class InstalledTarget:
 
 
 def _have_calls_in_common(receiver: object, other: object) -> bool:
-    """Return whether calls that one receiver gets may be calls on another one; ``None`` stands for every receiver."""
+    """Return whether calls on one receiver may be calls on another receiver; ``None`` means any receiver."""
     if isinstance(receiver, type) and isinstance(other, type):
         return issubclass(receiver, other) or issubclass(other, receiver)
     return receiver is None or other is None or receiver is other

@@ -23,7 +23,7 @@ def _write(headers: dict[str, Any]) -> None:
     used = used_for_job(current_request())
     if used is not None:
         headers[HEADER] = encode_key(used, _WITHOUT_LISTS)
-        headers[HEADER] = encode_key(used)
+        headers[HEADER] = encode_key(used)  # raises if the lists are too long; the header without them remains
 
 
 def _begin(request: Any, handover: KeyHandover) -> None:

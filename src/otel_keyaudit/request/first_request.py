@@ -1,6 +1,6 @@
 """Resolve the remaining targets before the first request or the first ``use_key``.
 
-A script (``python worker.py``) is never imported, so no import event tells when its functions exist.
+A script (``python worker.py``) is never imported, so no import reports that its functions exist.
 """
 
 from __future__ import annotations

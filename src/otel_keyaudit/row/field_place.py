@@ -177,11 +177,11 @@ class FieldPlace(Place):
 
 
 def _annotated_kind(path: Path, binding: Binding) -> str | None:
-    """Return the kind that the function's annotations tell for the end of a path."""
+    """Return the kind of the value at the end of a path, according to the function's annotations."""
     function, name, steps = binding.function, path.parameter or "return", path.steps
     if path.root == "self":
         return None
-    if name == binding.variadic:  # its annotation is that of each element
+    if name == binding.variadic:  # the annotation describes each element
         return kind_at_path(function, name, steps[1:])
     if binding.keywords is not None and path.parameter is not None and not binding.declares(name) and not steps:
         return kind_of_further_keyword(function, binding.keywords, name)

@@ -41,7 +41,7 @@ def explain_mismatch(target: Target, binding: Binding, free_variables: Collectio
 
 
 def _explain_lookup(target: Target, binding: Binding) -> str | None:
-    """Return why a keyword of ``get_or_create`` is no column of its row: a further one is part of the look-up."""
+    """Return why an undeclared keyword of ``get_or_create`` cannot receive fields: it belongs to the look-up."""
     name = target.qualified_name.rpartition(".")[2]
     path = target.fields_place if isinstance(target, AuditTarget) else None
     if not name.endswith(("get_or_create", "update_or_create")) or path is None or path.root != "args":

@@ -1,4 +1,4 @@
-"""Read audit rows from JSON lines, and explain the deciding rule, the permissions and the covering scopes of each."""
+"""Read audit rows from JSON lines, and explain the rule, the permissions and the covering scopes of each row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_A_SNAPSHOT = (
     "owner",
     "expires_at",
 )
-"""Members of the key, which a minimal row lacks. All others belong to the request."""
+"""Members of the key, which a minimal row lacks. All other members belong to the request."""
 
 
 class Coverage(NamedTuple):

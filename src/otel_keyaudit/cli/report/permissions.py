@@ -43,7 +43,7 @@ def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tu
 
 
 def needed_permissions(key: KeyTally, used: Iterable[str]) -> set[str]:
-    """Return the permissions that a key was seen to need: the used ones, and those of denied or failed decisions."""
+    """Return the permissions that a key was seen to need: used permissions, and permissions of denials and errors."""
     refused = {permission for kind in key.decisions for permission in kind.required}
     return refused.union(used, (permission for permission, _ in key.usage))
 

@@ -1,7 +1,7 @@
-"""Determine what the end of a path takes from the annotation at its beginning: a list, a mapping, a ``TypedDict``.
+"""Determine the kind of the value at the end of a path from the annotation of a parameter or result.
 
-``rows: list[Row]`` tells what ``args.rows[].extra`` takes, although each row is a plain dict. Attributes need no path,
-because the class of the object that has them tells.
+The annotation ``rows: list[Row]`` determines the kind of ``args.rows[].extra``, although each row is a plain dict. An
+attribute needs no such search, because the class of its object has annotations.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class _Type(NamedTuple):
     """One of the types that an annotation allows.
 
     Attributes:
-        name: The name of its class.
-        cls: The class; ``None`` if it is not known by its name.
-        arguments: The annotations in its brackets.
-        names: The names that these may use.
+        name: The name of the class.
+        cls: The class; ``None`` if only its name is known.
+        arguments: The annotations in the brackets.
+        names: The names that the arguments may use.
     """
 
     name: str
@@ -47,12 +47,12 @@ class _Type(NamedTuple):
 
 
 def kind_at_path(function: Any, parameter: str, steps: Sequence[Step]) -> str | None:
-    """Return the kind at the end of a path: ``text``, ``bytes`` or ``dict``; ``None`` if annotations do not tell it.
+    """Return the kind at the end of a path: ``text``, ``bytes`` or ``dict``; ``None`` if it is unknown.
 
     Args:
         function: The function.
         parameter: The parameter, or ``return``.
-        steps: The steps from there.
+        steps: The steps from the parameter or result.
     """
     found = annotation_of_parameter(function, parameter)
     annotations = [] if found is None else [found]
@@ -64,7 +64,7 @@ def kind_at_path(function: Any, parameter: str, steps: Sequence[Step]) -> str | 
 
 
 def kind_of_further_keyword(function: Any, keywords: str, name: str) -> str | None:
-    """Return the kind that ``**keywords`` is annotated with, for a keyword without a parameter of its own."""
+    """Return the kind in the annotation of ``**keywords``, for a keyword without its own parameter."""
     found = annotation_of_parameter(function, keywords)
     if found is None:
         return None
@@ -77,7 +77,7 @@ def kind_of_further_keyword(function: Any, keywords: str, name: str) -> str | No
 
 
 def _parts(one: _Type, step: Step) -> Iterator[tuple[Any, _Names]]:
-    """Return the annotations of the part of a type that a step names."""
+    """Return the annotations of the element or member to which a step leads."""
     arguments = [argument for argument in one.arguments if not _is_ellipsis(argument)]
     is_tuple = one.name.lower() == "tuple"
     if step.kind == "each":

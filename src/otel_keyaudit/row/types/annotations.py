@@ -39,7 +39,7 @@ MAX_DEPTH = 20
 
 
 def kind_of_parameter(function: Any, name: str) -> str | None:
-    """Return the kind that a parameter is annotated with: ``text``, ``bytes``, ``dict`` or ``None``.
+    """Return the kind in the annotation of a parameter: ``text``, ``bytes``, ``dict`` or ``None``.
 
     Args:
         function: The function, or a wrapper that has it in ``__wrapped__``.
@@ -61,7 +61,7 @@ def annotation_of_parameter(function: Any, name: str) -> tuple[Any, Mapping[str,
 
 
 def kind_of_attribute(kind: type, name: str) -> str | None:
-    """Return the kind that a class annotates for an attribute, a property or a parameter of ``__init__``."""
+    """Return the kind in a class's annotation of an attribute, a property or a parameter of ``__init__``."""
     for base in kind.__mro__:
         annotations, namespace = annotations_of(base), vars(sys.modules.get(base.__module__, types))
         if name in annotations:
@@ -75,7 +75,7 @@ def kind_of_attribute(kind: type, name: str) -> str | None:
 
 
 def annotations_of(owner: Any) -> Mapping[str, Any]:
-    """Return the annotations of a function or a class, without those of base classes, as objects or strings."""
+    """Return the own annotations of a function or class, as objects or strings."""
     if _ARE_LAZY:
         return quietly(_annotations_as_strings, owner) or {}
     found = vars(owner).get("__annotations__") if isinstance(owner, type) else getattr(owner, "__annotations__", None)
@@ -155,7 +155,7 @@ def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: i
 
 
 def _type_in(node: ast.Subscript) -> ast.expr:
-    """Return the part of a generic type that names what it takes."""
+    """Return the part of a generic type that determines its kind."""
     name, arguments = last_name(node.value), node.slice
     if name == "Union":
         return arguments
@@ -180,7 +180,7 @@ def looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
 
 
 def parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:
-    """Return the syntax tree of a string annotation, ``None`` if it is no expression."""
+    """Return the syntax tree of a string annotation, ``None`` if it is not an expression."""
     text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
     with expected(SyntaxError, ValueError):
         return ast.parse(text.strip(), mode="eval").body

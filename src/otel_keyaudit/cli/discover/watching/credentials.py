@@ -24,7 +24,7 @@ _REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
 """Suffixes of the names of classes whose objects have the headers of a request."""
 
 _OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_headers", "_request"})
-"""Attributes of such objects. A model of a request's body has none of them."""
+"""Attributes of such objects. A model of a request body has none of them."""
 
 DIRECT: Final = 3
 """An argument is the credential, a string that contains it, or a small object around it."""

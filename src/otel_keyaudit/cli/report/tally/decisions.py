@@ -14,7 +14,7 @@ from otel_keyaudit.key.permissions.decision import BY_OTHER, DENIED, GRANTED
 
 @dataclass(eq=False, slots=True)
 class DecisionKind:
-    """A kind of decision. All keys share one object for each kind, so that kinds are compared by identity.
+    """Equal decisions. All keys share one object for each kind, so kinds are compared by identity.
 
     Attributes:
         outcome: ``granted``, ``denied`` or ``error``; ``None`` while the check was open.
@@ -52,7 +52,7 @@ class DecisionUse:
 
 
 class DecisionKinds(dict[bytes, DecisionKind]):
-    """The kind of a decision, found by its JSON without the resource, which differs from row to row."""
+    """Maps the JSON of decisions, without the resource, which differs from row to row, to their kinds."""
 
     def __init__(self) -> None:
         super().__init__()

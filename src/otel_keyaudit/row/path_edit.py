@@ -18,6 +18,7 @@ from collections.abc import (
 )  # fmt: skip
 from functools import partial
 from operator import is_
+from types import CoroutineType
 from typing import Any, ClassVar, Literal
 
 from otel_keyaudit.errors import MissingError, UnchangeableError
@@ -30,7 +31,7 @@ from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.types.annotations import kind_of_attribute
 from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.targets.expressions.loaded_values import is_column, readable
-from otel_keyaudit.targets.expressions.steps import Step
+from otel_keyaudit.targets.expressions.steps import Step, rereadable
 
 Attempt = Callable[..., Any]
 """``attempt(work, *args, otherwise=value)`` returns the work's result, or ``otherwise`` if it fails."""
@@ -249,7 +250,10 @@ def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
     if is_column(type(value), name):
         getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
-        return getattr(value, name), "attribute", name
+        found = getattr(value, name)
+        if type(found) is CoroutineType:
+            found = rereadable(found, is_created=False, is_used=True)  # closes the coroutine and raises UnreadableError
+        return found, "attribute", name
     except AttributeError as error:
         if is_raised_by_signal_handler(error):
             raise

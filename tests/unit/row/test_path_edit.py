@@ -256,3 +256,24 @@ def test_without_a_key_the_list_is_the_callers(recorder: Recorder, app: Any) -> 
     assert app.ROWS[-1] is records
     assert records[0] == {"extra": {"a": 1}}
     assert records[1].extra is None
+
+
+class Lazy:
+    """Has an attribute that is computed asynchronously."""
+
+    @property
+    async def extra(self) -> dict[str, Any]:
+        """Return a new coroutine each time."""
+        return {}
+
+
+def test_the_coroutine_of_an_attribute_is_closed_unless_the_application_holds_it(recorder: Recorder, app: Any) -> None:
+    """Python does not warn of one that only the library has made, and another one can still be awaited."""
+    audit(recorder, app, "many?fields=args.records[].extra")
+    record, other = Lazy(), app.Record(None)
+    other.extra = Lazy().extra
+    with recorder.request(), use_key(KEY):
+        app.many([record, other])
+    assert asyncio.run(other.extra) == {}
+    assert recorder.writes()["failed"] == 1
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnreadableError"): 1}

@@ -44,7 +44,7 @@ def follow(value: Any, steps: tuple[Step, ...]) -> Any:
         value = _READ[step.kind](value, step.operand)
         if type(value) not in _REREADABLE:
             is_used = position + 1 == len(steps) or steps[position + 1].kind == "each"
-            value = _rereadable(value, is_created=step.kind in _CREATES, is_used=is_used)
+            value = rereadable(value, is_created=step.kind in _CREATES, is_used=is_used)
     return value
 
 
@@ -139,7 +139,7 @@ def _sorted(values: list[Any]) -> list[Any]:
         return values
 
 
-def _rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
+def rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
     """Return a value that can be read repeatedly: the value itself, or the elements of an iterator of our own.
 
     Args:
@@ -172,7 +172,7 @@ def _elements(iterator: Iterator[Any]) -> list[Any]:
 
 
 _our_references = 0
-"""Number of references to an object in ``_rereadable`` if nobody else holds it. Python versions differ."""
+"""Number of references to an object in ``rereadable`` if nobody else holds it. Python versions differ."""
 
 
 def _recognizes_new_objects() -> bool:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from otel_keyaudit import AuditTarget, AuthTarget
+from otel_keyaudit.targets.target import parse_target
+
 CREDENTIAL = "s3cret-credential-of-k_1"
 CANARY = "canary-value"
 
@@ -232,7 +235,7 @@ from enum import Enum
 class Scope(Enum):
     READ = "a:read"
 class Row:
-    def __init__(self, raw): self.id, self.user_id, self.scopes, self.label = raw, "u_1", [Scope.READ], "ci"
+    def __init__(self, raw): self.id, self.user_id, self.scopes, self.label = raw, b"u_1", [Scope.READ], "ci"
 def verify(raw): return Row(raw) if raw else None
 async def handle(scope):
     verify(header(scope))
@@ -338,6 +341,8 @@ def run_json(folder: Path, service: str) -> Any:
     assert not any(text in done.stdout for text in (CANARY, CREDENTIAL, "hidden"))
     document = json.loads(done.stdout)
     assert document["format"] == "keyaudit-discover/1"
+    for one in document["targets"]:
+        parse_target({"auth": AuthTarget, "audit": AuditTarget}[one["kind"]], one["target"])  # raises if it is wrong
     return document
 
 
@@ -405,7 +410,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("backend", "KeyBackend.authenticate?key=return[1]&id=username&scopes=return[0].scopes"),
         ("nested", "authenticate_api_key?key=return.api_key"),
         ("cached", "verify"),
-        ("secret_id", "verify?id=user_id&name=label&scopes=scopes[].value"),
+        ("secret_id", "verify?id=user_id.hex()&name=label&scopes=scopes[].value"),
         ("basic", "authenticate?scopes=roles"),
         ("stream", "current_key?scopes=scopes|true_keys"),
     ],

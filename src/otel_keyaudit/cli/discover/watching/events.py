@@ -52,12 +52,10 @@ class _Profile:
         self._observer = observer
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event in ("call", "return"):
+        if event in ("call", "return") and self._observer.watches(frame.f_code):
             quietly(self._deliver, frame, event, argument)
 
     def _deliver(self, frame: FrameType, event: str, argument: Any) -> None:
-        if not self._observer.watches(frame.f_code):
-            return
         if event == "call":
             self._observer.called(frame)
         else:

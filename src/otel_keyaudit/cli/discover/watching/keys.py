@@ -156,6 +156,8 @@ def _id_expression(name: str, value: object) -> str:
     """Return the expression of an id, which is a string, an integer or a UUID."""
     if value is DECLARED or isinstance(value, (str, int, UUID)):
         return name
+    if isinstance(value, bytes):
+        return f"{name}.hex()"
     member = first_of(
         ("id", "value"), (inner for inner, one in content(value).items() if isinstance(one, (str, int, UUID)))
     )

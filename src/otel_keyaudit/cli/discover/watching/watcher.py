@@ -116,13 +116,13 @@ class Watcher(Recorder):
         known = self._functions.get(id(code))
         if known is not None:
             return known[1] is not None
-        if not self._credentials:
+        is_watched = not is_ignored(code.co_filename)
+        if is_watched and not self._credentials:
             parameters = code.co_varnames[: code.co_argcount]
-            return any(name in parameters for name in SCOPES) and not is_ignored(code.co_filename)
-        if not is_ignored(code.co_filename):
-            return True
-        self._functions[id(code)] = code, None
-        return False
+            is_watched = any(name in parameters for name in SCOPES)
+        if not is_watched:
+            self._functions[id(code)] = code, None
+        return is_watched
 
     def called(self, frame: FrameType) -> None:
         """Record the credential of a request, a call that holds a credential, or an audit writer."""

@@ -18,6 +18,8 @@ from threading import Event, RLock, Thread, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
+from otel_keyaudit.guard.guard import quietly
+
 DIRECTORY = "_OTEL_KEYAUDIT_RECORDS"
 """Environment variable with the directory of the files."""
 
@@ -74,7 +76,7 @@ class Recorder:
 
     def _run(self, never: Event) -> None:
         while not never.wait(INTERVAL):
-            self.write()
+            quietly(self.write)  # the application may change the totals meanwhile; the next write has them
 
     def _terminated(self, number: int, _: FrameType | None) -> None:
         """Write the totals, and end the process as the signal does by default."""

@@ -58,6 +58,19 @@ def test_query_selects_columns_and_rows(connection: Any) -> None:
     assert run(url(connection), "--query", query).key("k_ci")["last_used"] == "2026-11-23T16:00:00Z"
 
 
+def test_times_that_python_cannot_hold_are_unknown(connection: Any) -> None:
+    """The rows count; a time without a zone is in UTC, whatever the server's own zone is."""
+    connection.execute("ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'")
+    connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
+    for at in ("infinity", "-infinity", "0044-03-15 BC", "2026-11-23 16:00:00.5+00"):
+        connection.execute("INSERT INTO audit_log VALUES (%s, %s)", [at, json.dumps({"request_api_key": full(CI)})])
+    found = run(url(connection)).json
+    assert (found["rows"], found["from"], found["to"]) == (4, "2026-11-23T16:00:00.500000Z", found["from"])
+    query = "SELECT at::timestamp AS at, additional_fields FROM audit_log"
+    assert run(url(connection), "--query", query).json["to"] == found["to"]
+    connection.execute("ALTER DATABASE postgres RESET timezone")
+
+
 def test_database_is_not_changed(connection: Any) -> None:
     """Even a query that tries to write changes nothing."""
     connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")

@@ -25,13 +25,12 @@ def analyze(tally: Tally, options: Options) -> Report:
     _verify(tally, catalog)
     end = known(tally.last) if options.until is None else options.until
     used = {key.id: used_permissions(key, catalog) for key in tally.keys.values()}
-    observable = {name for key in tally.keys.values() for name in needed_permissions(key, used[key.id])}
+    observable = {name for key in tally.keys.values() for name in needed_permissions(key, used[key.id], catalog)}
     expansions = Expansions(tally.keys.values(), observable, catalog)
     keys: list[KeyUse] = []
     findings = [found for found in findings_of_input(tally) if options.selects(found.key_id)]
     for key in tally.keys.values():
-        ended_before = key.deleted_at is not None and since is not None and key.deleted_at < since
-        if ended_before or not options.selects(key.id):
+        if _ended_before(key, since) or not options.selects(key.id):
             continue
         use = _key_use(key, scope_uses(key, expansions, used[key.id], observable))
         keys.append(use)
@@ -56,6 +55,11 @@ def _verify(tally: Tally, catalog: ScopeCatalog | None) -> None:
         versions.add(catalog.version)
     for key in tally.keys.values():
         key.snapshots.verify(sorted(version for version in versions if version))
+
+
+def _ended_before(key: KeyTally, since: float | None) -> bool:
+    """Check whether a key was deleted before the period and not used in it."""
+    return since is not None and key.is_deleted and key.last_change[0] < since and not key.is_used
 
 
 def _key_use(key: KeyTally, scopes: tuple[ScopeUse, ...]) -> KeyUse:

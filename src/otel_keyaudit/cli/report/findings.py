@@ -43,7 +43,7 @@ def findings_of_key(key: KeyTally, use: KeyUse, end: float | None, min_age: floa
     """
     yield from _refusals(key)
     yield from _snapshots(key)
-    if _is_old(key, end, min_age) and key.deleted_at is None:
+    if _is_old(key, end, min_age) and not key.is_deleted:
         yield from _unused(key, use)
 
 

@@ -33,19 +33,24 @@ def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, f
 
 
 def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tuple[str, float | None]]:
-    granted = key.granted
     for digest, mention in key.mentions.items():
-        snapshot = key.snapshots.resolve(digest) or granted
-        scopes = () if snapshot is None else snapshot.scopes
         for permission, last in mention.actions.items():
-            if covering_scope(scopes, permission, catalog) is not None:
+            if _covers(key, digest, permission, catalog):
                 yield permission, last
 
 
-def needed_permissions(key: KeyTally, used: Iterable[str]) -> set[str]:
-    """Return the permissions that a key was seen to need: used permissions, and permissions of denials and errors."""
-    refused = {permission for kind in key.decisions for permission in kind.required}
-    return refused.union(used, (permission for permission, _ in key.usage))
+def _covers(key: KeyTally, digest: str | None, permission: str, catalog: ScopeCatalog | None) -> bool:
+    """Check whether the key's scopes cover a permission: those of the digest, or else the granted ones."""
+    snapshot = key.snapshots.resolve(digest) or key.granted
+    return snapshot is not None and covering_scope(snapshot.scopes, permission, catalog) is not None
+
+
+def needed_permissions(key: KeyTally, used: Iterable[str], catalog: ScopeCatalog | None) -> set[str]:
+    """Return the permissions that a key needed: used ones, those of refused or failed decisions, and earlier ones."""
+    needed = key.earlier_needs.union(used, (permission for permission, _ in key.usage))
+    needed.update(permission for kind in key.decisions for permission in kind.required)
+    needed.update(permission for digest, permission in key.earlier_actions if _covers(key, digest, permission, catalog))
+    return needed
 
 
 class Expansions:

@@ -61,6 +61,23 @@ def test_deleted_key_is_not_called_unused() -> None:
     assert report([subject(idle), subject(idle, "delete", LATE), *IN_USE]).findings("unused_key") == []
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_order_of_the_rows_about_a_key_does_not_matter(newest_first: bool) -> None:
+    """Audit tables are often read with the newest row first."""
+    idle = ApiKey("k_idle", "idle", ["workspace:create"])
+    about = [subject(idle), subject(idle, "delete", LATE)]
+    assert report([*IN_USE, *(reversed(about) if newest_first else about)]).findings("unused_key") == []
+
+
+def test_key_that_was_deleted_before_the_period_is_left_out() -> None:
+    """Nobody can take scopes from it, unless the period shows that it is used all the same."""
+    gone = ApiKey("k_gone", "gone", ["workspace:create"])
+    deleted = [subject(gone), subject(gone, "delete", "2026-02-01T00:00:00Z")]
+    result = report([*deleted, *IN_USE], "--since", "2026-06-01")
+    assert "k_gone" not in [key["id"] for key in result.json["keys"]]
+    assert report([*deleted, *IN_USE, row(full(gone))], "--since", "2026-06-01").key("k_gone")["rows"] == 1
+
+
 def test_grant_beyond_the_scopes() -> None:
     """Only a granted decision with the cause ``other`` is a finding."""
     beyond = granted("workspace:delete", cause="other", missing=["workspace:delete"])

@@ -76,6 +76,15 @@ def test_unneeded_permission_is_not_observable() -> None:
     assert result.findings("unused_scope") == []
 
 
+@pytest.mark.parametrize("decisions", [[granted("workspace:read")], [denied("workspace:read")], []])
+def test_need_before_the_period_makes_a_permission_observable(decisions: list[dict[str, Any]]) -> None:
+    """The input would show its use, so it is unused now."""
+    rows = [row(full(CI, decisions=decisions), "workspace:read", at=EARLY), row(full(CI))]
+    result = report(rows, "--since", "2026-11-01")
+    assert result.scope("k_ci", "workspace:read")["unused"] == ["workspace:read"]
+    assert result.findings("unused_scope") == [("k_ci", None)]
+
+
 def test_last_full_snapshot_is_granted() -> None:
     """The last snapshot is the latest by time, in whatever order the input is."""
     narrow = ApiKey("k_ci", "ci-bot", ["workspace:read"], owner="tenant-B")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,6 +16,9 @@ from otel_keyaudit.errors import hint, shown
 
 _FIELDS: Final = COLUMNS[-1]
 _NEEDED: Final = ("at", _FIELDS)
+_AS_STRINGS: Final = ("json", "jsonb", "timestamptz", "timestamp", "date")
+"""Types of PostgreSQL that are read as strings: a time such as ``infinity`` is no ``datetime``."""
+
 _BATCH: Final = 2_000
 _SQLITE_TABLES: Final = """
     SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
@@ -45,11 +50,29 @@ def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
             if query is None:
                 tables = _grouped(connection.execute(_SQLITE_TABLES))
                 query = _select(str(path), tables, lambda table: '"' + table.replace('"', '""') + '"')
-            cursor = connection.execute(query)
-            order = _order([column[0] for column in cursor.description or ()], str(path))
-            yield from map(order, cursor)
+            yield from _sqlite_rows(connection, query, str(path))
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise SourceError(f"cannot read {shown(str(path))}: {error}") from None
+
+
+def _sqlite_rows(connection: sqlite3.Connection, query: str, place: str) -> Iterator[Row]:
+    """Read the rows of a query. From the first string on that is not UTF-8, strings are decoded with escapes."""
+    connection.execute("BEGIN")  # both queries see the same rows
+    number = 0
+    with closing(connection.cursor()) as cursor:
+        try:
+            for number, row in enumerate(_ordered(cursor.execute(query), place), 1):  # noqa: B007 - the rows so far
+                yield row
+            return
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith("Could not decode"):
+                raise
+    connection.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
+    yield from islice(_ordered(connection.execute(query), place), number, None)
+
+
+def _ordered(cursor: sqlite3.Cursor, place: str) -> Iterator[Row]:
+    return map(_order([column[0] for column in cursor.description or ()], place), cursor)
 
 
 def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
@@ -70,7 +93,8 @@ def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
     try:
         with psycopg.connect(url) as connection:
             connection.read_only = True
-            for kind in ("json", "jsonb"):
+            connection.execute("SET TIME ZONE 'UTC'")
+            for kind in _AS_STRINGS:
                 connection.adapters.register_loader(kind, TextLoader)
             if query is None:
                 tables = _grouped(connection.execute(_POSTGRESQL_TABLES))

@@ -11,6 +11,9 @@ from typing import Final
 from otel_keyaudit.key.canonical import as_time, as_utc
 
 _READS_Z: Final = sys.version_info >= (3, 11)
+_YEARS: Final = (-62_135_596_800, 253_402_300_800)
+"""Start of the year 1 and of the year 10000, in seconds since 1970."""
+
 _UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """Minimum of a number in nanoseconds, microseconds and milliseconds, and the units per second."""
 
@@ -36,12 +39,14 @@ def seconds(value: object) -> float | None:
     if isinstance(value, date):
         return _from_datetime(datetime.combine(value, time()))
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        return _from_number(float(value))
+        return _from_number(value)
     return None
 
 
 def _from_unusual_string(value: str) -> float | None:
-    """Read a number, or a time with a number of digits that Python 3.10 does not parse."""
+    """Read a number, or a time with a fraction or a zone (``+00``) that Python 3.10 does not parse."""
+    if value[-3:-2] in ("+", "-"):
+        value += ":00"
     try:
         if value.strip().replace(".", "", 1).isdecimal():
             return _from_number(float(value))
@@ -57,12 +62,15 @@ def _from_datetime(value: datetime) -> float | None:
         return None
 
 
-def _from_number(value: float) -> float | None:
-    for least, units in _UNITS:
-        if abs(value) >= least:
-            value /= units
-            break
-    return value if rfc_3339(value) else None
+def _from_number(value: float | Decimal) -> float | None:
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    size = abs(number)
+    if size >= _UNITS[-1][0]:
+        number /= next(units for least, units in _UNITS if size >= least)
+    return number if _YEARS[0] <= number < _YEARS[1] else None
 
 
 def rfc_3339(value: float | None) -> str | None:

@@ -52,7 +52,7 @@ def render_page(report: Report, jaeger: str | None = None) -> str:
 
 
 def _header(report: Report) -> Element:
-    days = f"{_time(report.start)} to {_time(report.end)}" if report.end is not None else "No time is known."
+    days = f"{_time(report.start)} to {_time(report.end)} UTC" if report.end is not None else "No time is known."
     tiles: dict[str, int] = {
         "keys": len(report.keys),
         "findings": len(report.findings),
@@ -148,7 +148,10 @@ def _bar(key: KeyUse) -> Element:
     parts = [
         tag("span", class_=f"part {state}", style=f"flex-grow:{count}") for state, count in counts.items() if count
     ]
-    return tag("span", *parts, class_="bar", role="img", aria_label=label, title=label)
+    bar = tag("span", *parts, class_="bar", role="img", aria_label=label, title=label)
+    granted = sum(counts.values())
+    share = tag("span", f"{counts['used']:,} of {granted:,} used", class_="share") if granted else None
+    return tag("span", bar, share, class_="use")
 
 
 def _facts(key: KeyUse, link: Element | None) -> Element:
@@ -181,7 +184,12 @@ def _scope(scope: ScopeUse) -> Element:
         for permission in getattr(scope, state)
     ]
     last = _time(scope.last_used)[:10] if scope.last_used is not None else "never"
-    return tag("tr", tag("th", scope.scope, scope="row"), tag("td", *_spaced(chips)), tag("td", last, class_="date"))
+    return tag(
+        "tr",
+        tag("th", scope.scope, scope="row"),
+        tag("td", *_spaced(chips)),
+        tag("td", last, class_="date", data_label="last used"),
+    )
 
 
 def _proposal(key: KeyUse) -> Element | None:
@@ -220,4 +228,6 @@ def _page(jaeger: str, path: str, query: str) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    return rfc_3339(seconds) or "unknown"
+    """Return a time to the minute, as people read it; all times of the page are in UTC."""
+    found = rfc_3339(seconds)
+    return "unknown" if found is None else found[:16].replace("T", " ")

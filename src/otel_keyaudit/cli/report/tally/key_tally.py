@@ -64,7 +64,10 @@ class KeyTally:
         refused: Denied authentications by reason.
         days: Number of rows by day, counted from 1970, if requested.
         has_usage: Whether the key has usage events.
-        deleted_at: Time of a row according to which the key was deleted.
+        is_deleted: Whether the latest row about the key says that it was deleted.
+        last_change: Time and number of that row.
+        earlier_needs: Permissions that decisions required before the period.
+        earlier_actions: Digest and permission ``resource_type:action`` of rows without decisions before the period.
     """
 
     id: str
@@ -75,7 +78,10 @@ class KeyTally:
     refused: dict[str | None, Occurrences] = field(default_factory=dict)
     days: dict[int, int] = field(default_factory=dict)
     has_usage: bool = False
-    deleted_at: float | None = None
+    is_deleted: bool = False
+    last_change: tuple[float, int] = (-math.inf, 0)
+    earlier_needs: set[str] = field(default_factory=set)
+    earlier_actions: set[tuple[str | None, str]] = field(default_factory=set)
     _seen: tuple[float, str | None] = (-math.inf, None)
     _first_seen: float = math.inf
     _first_event: float = math.inf
@@ -131,6 +137,12 @@ class KeyTally:
             self._first_seen = min(self._first_seen, time)
         if isinstance(name, str) and (time is None or time >= self._seen[0]):
             self._seen = (self._seen[0] if time is None else time), name
+
+    def change(self, time: float | None, number: int, *, deletes: bool) -> None:
+        """Note a row about the key; rows can come in any order."""
+        order = (-math.inf if time is None else time, number)
+        if order >= self.last_change:
+            self.last_change, self.is_deleted = order, deletes
 
     def use(self, first: float | None, last: float | None) -> None:
         """Note a use from an event."""

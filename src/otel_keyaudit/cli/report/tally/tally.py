@@ -10,7 +10,7 @@ from typing import Any
 from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Row, Unreadable, Usage
 from otel_keyaudit.cli.report.reading.fields import parse, serialize
 from otel_keyaudit.cli.report.reading.times import seconds
-from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionKinds, DecisionUse
+from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionKinds, DecisionUse, strings
 from otel_keyaudit.cli.report.tally.key_tally import DAY, KeyTally
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen, trace_of
 from otel_keyaudit.key.permissions.decision import DENIED
@@ -103,7 +103,7 @@ class Tally:
         member: Any = fields.get(self._request_field) if fields else None
         place = (number, time, action, resource_type, resource_id, member)
         if time is not None and time < self._since:
-            self._add_history(place, fields or {})
+            self._add_earlier(place, fields or {})
             return
         self.rows += 1
         if fields is None:
@@ -192,16 +192,22 @@ class Tally:
             if use.is_remarkable:
                 self._count(use, kind, key, resource, place)
 
-    def _add_history(self, place: Seen, fields: dict[str, Any]) -> None:
+    def _add_earlier(self, place: Seen, fields: dict[str, Any]) -> None:
         """Add a row before the period."""
-        _, time, _, resource_type, resource_id, member = place
-        subject: Any = fields.get(self._subject_field)
-        members: list[Any] = [member, subject if _is_about_key(resource_type, resource_id, subject) else None]
-        for found in members:
-            key = self._key(found)
-            if key is not None:
-                key.see(time, found.get("name"))
-                key.snapshots.add(found, place)
+        _, time, action, resource_type, _, member = place
+        key = self._key(member)
+        if key is not None:
+            key.see(time, member.get("name"))
+            key.snapshots.add(member, place)
+            decisions = member.get("decisions")
+            if decisions and isinstance(decisions, list):
+                for decision in decisions:
+                    key.earlier_needs.update(strings(decision.get("required")) if isinstance(decision, dict) else ())
+            else:
+                digest = member.get("digest")
+                key.earlier_actions.add((digest if isinstance(digest, str) else None, f"{resource_type}:{action}"))
+        if self._subject_field in fields:
+            self._add_subject(place, fields[self._subject_field])
 
     def _add_nameless(self, place: Seen, member: Any) -> None:
         """Add a row that names no key or several."""
@@ -218,13 +224,15 @@ class Tally:
         The name of the member is reserved only on targets that have a subject, so rows about other resources can have a
         client's own member.
         """
-        _, time, action, resource_type, resource_id, _ = place
+        number, time, action, resource_type, resource_id, _ = place
         key = self._key(member) if _is_about_key(resource_type, resource_id, member) else None
-        if key is not None:
-            key.see(time, member.get("name"))
+        if key is None:
+            return
+        key.see(time, member.get("name"))
+        key.snapshots.add(member, place)
+        key.change(time, number or 0, deletes=bool(_DELETED.search(str(action))))
+        if time is None or time >= self._since:
             key.mention(member, place)
-            key.snapshots.add(member, place)
-            key.deleted_at = time if _DELETED.search(str(action)) else None
 
     def _add_forged(self, place: Seen, fields: dict[str, Any], key: KeyTally | None) -> None:
         for name in (self._moved_request, self._moved_subject):

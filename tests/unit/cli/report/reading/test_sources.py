@@ -119,7 +119,8 @@ def test_names_of_members_come_from_the_environment(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "at",
-    [LATE, "2026-11-23 16:00:00", "2026-11-23T17:00:00+01:00", "2026-11-23T16:00:00.000000000Z", 1795449600,
+    [LATE, "2026-11-23 16:00:00", "2026-11-23 16:00:00+00", "2026-11-23 17:30:00.0+01:30",
+     "2026-11-23T17:00:00+01:00", "2026-11-23T16:00:00.000000000Z", 1795449600,
      1795449600.0, 1795449600000, 1795449600000000, 1795449600000000000, "1795449600"],
 )  # fmt: skip
 def test_forms_of_time(at: Any) -> None:
@@ -127,7 +128,7 @@ def test_forms_of_time(at: Any) -> None:
     assert report([row(full(CI), at=at)]).json["to"] == LATE
 
 
-@pytest.mark.parametrize("at", [None, "", "yesterday", True, [], "2026-02-30T00:00:00Z", 1e300])
+@pytest.mark.parametrize("at", [None, "", "yesterday", True, [], "2026-02-30T00:00:00Z", 1e300, 10**400, "infinity"])
 def test_row_without_a_time_is_counted(at: Any) -> None:
     """A row without a time belongs to every period."""
     result = report([row(full(CI), at=at)], "--since", "2026-11-01")
@@ -193,6 +194,18 @@ def test_table_is_found_or_requested(tmp_path: Path) -> None:
     assert "no column 'additional_fields'" in wrong(path, "--query", 'SELECT att AS at FROM "odd ""name"')
     assert "no such table: audit" in wrong(path, "--query", "SELECT * FROM audit")
     connection.close()
+
+
+@pytest.mark.parametrize("column", ["additional_fields", "action"])
+def test_strings_that_are_not_utf_8_do_not_stop_the_report(tmp_path: Path, column: str) -> None:
+    """SQLite stores any bytes in a text column. Only the row whose fields cannot be decoded is unreadable."""
+    path = sqlite(tmp_path / "audit.db", ROWS)
+    connection = sqlite3.connect(path)
+    connection.execute(f"UPDATE audit_log SET {column} = CAST(x'7b22ff227d' AS TEXT) WHERE id = 2")  # noqa: S608
+    connection.commit()
+    connection.close()
+    found = run(path).json
+    assert (found["rows"], found["rows_unreadable"]) == (3, int(column == "additional_fields"))
 
 
 def test_query_needs_a_database(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_page_shows_findings_first_then_sorted_keys() -> None:
     assert parts == sorted(parts)
     assert (found.classes.count("bar"), found.classes.count("timeline")) == (3, 3)
     assert {"used", "unused", "not_observable"} <= {*found.classes}
+    assert "of 4 used" in found.text
 
 
 def test_page_links_keys_and_traces() -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from otel_keyaudit import ApiKey
 from otel_keyaudit.cli.report.tally.tally import Tally
-from support.report import denied, full, granted
+from support.instructions import count_instructions
+from support.report import LATE, denied, full, granted
 
-KEYS = [ApiKey(f"k_{number}", "bot", ["a:x", "a:y"]) for number in range(20)]
+KEYS = [ApiKey(f"k_{number}", "bot", ["a:x", "a:y"]) for number in range(500)]
 
 
-def rows(number: int) -> Iterator[tuple[Any, ...]]:
+def rows(number: int, keys: int = 20) -> Iterator[tuple[Any, ...]]:
     """Return rows that differ in time, resource and trace."""
     for count in range(number):
         decision = (denied if count % 100 == 0 else granted)("a:x", resource=f"a:{count}")
-        member = full(KEYS[count % len(KEYS)], decisions=[decision], trace_id=f"{count:032x}")
+        member = full(KEYS[count % keys], decisions=[decision], trace_id=f"{count:032x}")
         yield (1_795_000_000 + count, "x", "a", str(count), "ok", {"request_api_key": member, "nr": count})
 
 
@@ -29,7 +33,7 @@ def peak(number: int) -> int:
     tally.add(rows(number), seen.append)
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert (tally.rows, len(tally.keys)) == (number, len(KEYS))
+    assert (tally.rows, len(tally.keys)) == (number, 20)
     assert seen == list(range(10_000, number + 1, 10_000))
     return used
 
@@ -38,3 +42,31 @@ def test_memory_does_not_grow_with_the_rows() -> None:
     """Only a refused request leaves an entry, which is a number."""
     small, large = peak(1_000), peak(11_000)
     assert large - small < 100_000
+
+
+def instructions(number: int, keys: int) -> int:
+    """Return the number of bytecode instructions for some rows, as a database gives them."""
+    texts = [(*one[:5], json.dumps(one[5])) for one in rows(number, keys)]
+    tally = Tally()
+    tally.add(texts, print)  # the snapshots are known from now on, and Python 3.12 traces every instruction
+    return count_instructions(lambda: tally.add(texts, print))
+
+
+@pytest.mark.parametrize("keys", [1, 500])
+def test_row_costs_few_instructions(keys: int) -> None:
+    """A full row with a decision costs the same whether there are few keys or many."""
+    count_instructions(lambda: None)
+    cost = (instructions(1_500, keys) - instructions(500, keys)) / 1_000
+    assert 100 < cost < 560, cost
+
+
+def test_altered_snapshots_of_one_digest_cost_linear_time() -> None:
+    """Each new copy is found by its content instead of a comparison with all others."""
+
+    def cost(number: int) -> int:
+        members = [full(KEYS[0]) | {"name": f"{count}"} for count in range(number)]
+        altered = [(LATE, "x", "a", "1", "ok", {"request_api_key": member}) for member in members]
+        return count_instructions(lambda: Tally().add(altered, print))
+
+    cost(1)
+    assert cost(1_200) < 5 * cost(300)

@@ -201,15 +201,15 @@ class AuthenticationCall(ObservedCall):
 
     def _is_early_key(self, key: Any) -> bool:
         target = self.target
-        is_meant = target.when is None or target.when_comes_first or bool(target.when(self, key))
-        return is_meant and (target.valid is None or bool(target.valid(self, key)))
+        matches_when = target.when is None or target.when_comes_first or bool(target.when(self, key))
+        return matches_when and (target.valid is None or bool(target.valid(self, key)))
 
     # The steps of the conclusion
 
-    def judge(self) -> None:
+    def determine_outcome(self) -> None:
         """Apply ``when``, find the request, and determine the outcome."""
         target = self.target
-        if target.when is not None and not (target.when_comes_first or self._is_meant(target.when)):
+        if target.when is not None and not (target.when_comes_first or self._matches_when(target.when)):
             target.excluded.increment()
             return
         target.calls.increment()
@@ -243,7 +243,7 @@ class AuthenticationCall(ObservedCall):
         if target.delegation is not None:
             self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key, presented)
         if kind is not target.known_class() and self.exc is None:
-            self._learn(kind)
+            self._remember_class(kind)
 
     def record(self) -> None:
         """Count the outcome, and record it in the request and on its server span."""
@@ -266,7 +266,7 @@ class AuthenticationCall(ObservedCall):
             request.present(presented)
         return presented
 
-    def _learn(self, kind: type) -> None:
+    def _remember_class(self, kind: type) -> None:
         """Remember the class of the key object, to recognize audit rows about keys."""
         target = self.target
         classes = target.components.key_classes
@@ -301,7 +301,7 @@ class AuthenticationCall(ObservedCall):
         if target.components.events is not None:
             target.components.events.denied(reason, refused)
 
-    def _is_meant(self, when: Reader) -> bool:
+    def _matches_when(self, when: Reader) -> bool:
         target = self.target
         if self.exc is not None and target.when_is_function:
             return self.may_hold(when)
@@ -329,7 +329,7 @@ class AuthenticationCall(ObservedCall):
         """Return the reason of a denial, ``None`` if the call did not deny."""
         target = self.target
         if self.exc is not None:
-            return None if self._is_applications_error() else class_name(self.exc)
+            return None if self._is_application_error() else class_name(self.exc)
         if self.result is False or key is False:
             return "false"
         if target.valid is None or (key is None and target.valid_needs_key):
@@ -338,7 +338,7 @@ class AuthenticationCall(ObservedCall):
             return "valid"
         return None if self.holds(STAGE_AUTHENTICATION, target.valid, key) else "valid"
 
-    def _is_applications_error(self) -> bool:
+    def _is_application_error(self) -> bool:
         """Return whether a middleware or decorator passed on an exception of the wrapped application."""
         return self.exc is not None and self.target.reads_key_early and not is_denied_access(self.exc)
 
@@ -364,7 +364,7 @@ def _boxed(read: Reader, call: AuthenticationCall) -> tuple[Any]:
 
 
 _CONCLUSION = (
-    (STAGE_AUTHENTICATION, AuthenticationCall.judge),
+    (STAGE_AUTHENTICATION, AuthenticationCall.determine_outcome),
     (STAGE_AUTHENTICATION, AuthenticationCall.read_key),
     (STAGE_TELEMETRY, AuthenticationCall.record),
 )

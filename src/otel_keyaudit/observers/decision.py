@@ -160,7 +160,7 @@ class Check(ObservedCall):
 
     def _conclude(self) -> None:
         target = self.target
-        if target.when_needs_end and target.when is not None and not self._is_meant(target.when):
+        if target.when_needs_end and target.when is not None and not self._matches_when(target.when):
             target.excluded.increment()
             return
         target.calls.increment()
@@ -169,7 +169,7 @@ class Check(ObservedCall):
         else:
             self.run(_CONCLUSION, self)
 
-    def _is_meant(self, when: Reader) -> bool:
+    def _matches_when(self, when: Reader) -> bool:
         if self.exc is not None:
             return self.may_hold(when) if self.target.when_is_function else True
         return self.holds(STAGE_DECISION, when)
@@ -187,7 +187,7 @@ class Check(ObservedCall):
 
     # The steps of the conclusion
 
-    def judge(self) -> None:
+    def determine_outcome(self) -> None:
         """Determine whether the application granted, denied or failed."""
         target, error = self.target, self.exc
         if error is None:
@@ -314,7 +314,7 @@ def _presented() -> presented_credential.Credentials:
 
 
 _CONCLUSION = (
-    (STAGE_DECISION, Check.judge),
+    (STAGE_DECISION, Check.determine_outcome),
     (STAGE_DECISION, Check.explain),
     (STAGE_TELEMETRY, Check.record),
 )

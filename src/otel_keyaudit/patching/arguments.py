@@ -57,18 +57,20 @@ class Binding:
         own = _own_parameters(function)
         self.variadic = _named(own, Parameter.VAR_POSITIONAL)
         self.keywords = _named(own, Parameter.VAR_KEYWORD)
-        claimed, guessed = _passed_on(function, described, own) if self.variadic and self.keywords else ((), ())
-        behind = claimed or guessed
-        names, names_behind = _names(own, _POSITIONAL), _names(behind, _POSITIONAL)
+        declared, guessed = (
+            _wrapped_parameters(function, described, own) if self.variadic and self.keywords else ((), ())
+        )
+        wrapped = declared or guessed
+        names, wrapped_names = _names(own, _POSITIONAL), _names(wrapped, _POSITIONAL)
         self._takes_any = self.keywords is not None and (
-            not claimed or _named(claimed, Parameter.VAR_KEYWORD) is not None
+            not declared or _named(declared, Parameter.VAR_KEYWORD) is not None
         )
         self._own = {one.name: one for one in own}
-        self._parameters = {**{one.name: one for one in behind}, **self._own}
+        self._parameters = {**{one.name: one for one in wrapped}, **self._own}
         self._own_count = len(names)
-        self._is_aligned = bool(behind) and names_behind[: len(names)] == names
-        self._has_more = _named(behind, Parameter.VAR_POSITIONAL) is not None
-        self._names = names_behind if self._is_aligned else names
+        self._is_aligned = bool(wrapped) and wrapped_names[: len(names)] == names
+        self._has_more = _named(wrapped, Parameter.VAR_POSITIONAL) is not None
+        self._names = wrapped_names if self._is_aligned else names
         self._positions = {name: position for position, name in enumerate(self._names)}
 
     def __contains__(self, name: str) -> bool:
@@ -179,13 +181,13 @@ class Binding:
         position = self._positions.get(name, count)
         if position < self._own_count or count <= self._own_count or name in self._own or name in call.keywords:
             return position if position < count else None
-        if self.keywords is None or self._suits(call, is_named=name in self._positions):
+        if self.keywords is None or self._fits_wrapped_function(call, is_named=name in self._positions):
             return position if position < count else None
         raise UnreadableError(
             f"parameter {name!r} may be anywhere in *{self.variadic}; a decorator should use functools.wraps"
         )
 
-    def _suits(self, call: Arguments, *, is_named: bool) -> bool:
+    def _fits_wrapped_function(self, call: Arguments, *, is_named: bool) -> bool:
         """Return whether the wrapped function can be called with these arguments."""
         given, rest = self._names[: len(call.positional)], self._names[len(call.positional) :]
         return (
@@ -225,8 +227,8 @@ def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:
     return unknown
 
 
-def _passed_on(function: Any, described: object, own: Parameters) -> tuple[Parameters, Parameters]:
-    """Return the parameters of the wrapped function: as the wrapper declares them, and as they are guessed."""
+def _wrapped_parameters(function: Any, described: object, own: Parameters) -> tuple[Parameters, Parameters]:
+    """Return the parameters of the wrapped function: declared by the wrapper, or guessed from its closure."""
     if described is not None:
         return (), (*own[:1], *_parameters_of(described))
     if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):

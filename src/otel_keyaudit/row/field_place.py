@@ -212,7 +212,7 @@ class ValuePlace(Place):
         return self._change_result(call, self._edit(value, attempt))
 
     def _edit(self, value: str | None, attempt: Attempt | None) -> PathEdit:
-        return PathEdit(lambda *_: value, value is not None, attempt or _at_once, later=self._later)
+        return PathEdit(lambda *_: value, value is not None, attempt or _unguarded, later=self._later)
 
     def _argument(self, call: Call) -> Any:
         return self._read(call)
@@ -261,5 +261,5 @@ class PlacedTarget(AuditTarget):
         object.__setattr__(self, "place", CodePlace(put))
 
 
-def _at_once(work: Callable[..., Any], *args: Any, **_: Any) -> Any:
+def _unguarded(work: Callable[..., Any], *args: Any, **_: Any) -> Any:
     return work(*args)

@@ -76,7 +76,7 @@ class WrittenMembers:
         """Drop entries that nobody else holds, and the oldest entries if there are too many."""
         entries = self._held.copy()
         for identity, entry in entries.items():
-            if _references(entry) <= _OUR_REFERENCES:
+            if _references(entry) <= _ENTRY_REFERENCES:
                 self._held.pop(identity, None)
         for identity in list(self._held)[:-MAX_HELD]:
             self._held.pop(identity, None)
@@ -88,5 +88,5 @@ def _references(entry: _Entry) -> int:
     return sys.getrefcount(entry[0])
 
 
-_OUR_REFERENCES = _references((object(), None, 0))
+_ENTRY_REFERENCES = _references((object(), None, 0))
 """Reference count of an object that only its entry holds."""

@@ -131,8 +131,8 @@ class LazyValue(LazyObject):
             UnreadableError: The value would have to be awaited, or can be read only once.
         """
         found = self.find()
-        return apply(found, call) if is_function(found) else apply(_itself, found)
+        return apply(found, call) if is_function(found) else apply(_identity, found)
 
 
-def _itself(found: Any) -> Any:
+def _identity(found: Any) -> Any:
     return found

@@ -18,9 +18,9 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.changes import changes
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
-from otel_keyaudit.observers.audit.known_write import KnownWrite, shown, without_outcome
 from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
+from otel_keyaudit.observers.audit.write_data import WriteData, shown, without_outcome
 from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.observers.observed_call import Observer
 from otel_keyaudit.observers.sampling.event import AuditEvent
@@ -53,7 +53,7 @@ class Audit(CompiledAuditTarget):
         return observe
 
 
-class AuditWrite(KnownWrite):
+class AuditWrite(WriteData):
     """One call of an audit target."""
 
     target: Audit

@@ -101,13 +101,13 @@ def _split(name: str, separator: str | None) -> Filter:
         parts = _text(value).split(separator)
         return [stripped for part in parts if (stripped := part.strip())]
 
-    def over(value: Any) -> list[str]:
+    def split_elements(value: Any) -> list[str]:
         """Split each element of a list into one list."""
         if is_list(value):
             return [part for element in _ordered(value) for part in convert(element)]
         return convert(value)
 
-    return Filter(name, separator, over)
+    return Filter(name, separator, split_elements)
 
 
 def _number(argument: str | None, low: int, high: int) -> int:
@@ -223,7 +223,7 @@ class Actors(list[str]):
     total: int = 0
 
 
-def _acts(value: Any) -> Actors:
+def _actors(value: Any) -> Actors:
     """Return the subjects of an ``act`` claim and of the nested claims, outermost first (RFC 8693, section 4.1)."""
     actors = Actors()
     while value is not None:
@@ -258,5 +258,5 @@ _FILTERS: dict[str, Callable[[str, str | None], Filter]] = {
     "is": _is,
     "prefix": _prefix,
     "local": _plain(_local, maps=True),
-    "acts": _plain(_acts),
+    "acts": _plain(_actors),
 }

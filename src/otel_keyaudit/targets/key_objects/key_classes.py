@@ -103,7 +103,7 @@ def public_names(key: Any) -> list[str]:
     if isinstance(key, Mapping):
         found = {name for name in key if isinstance(name, str) and name.isidentifier()}
     else:
-        bases = [base for base in type(key).__mro__[:-1] if not _is_of_a_library(base)]
+        bases = [base for base in type(key).__mro__[:-1] if not _is_library_class(base)]
         found = {name for base in bases for name, value in vars(base).items() if not _is_method(value)}
         found.update(*(getattr(base, "__annotations__", ()) for base in bases if sys.version_info < (3, 14)))
         found.update(getattr(key, "__dict__", ()))
@@ -144,7 +144,7 @@ def _has_descriptor(kind: type, name: str) -> bool:
     return hasattr(type(found), "__get__") and not isinstance(found, MemberDescriptorType)
 
 
-def _is_of_a_library(base: type) -> bool:
+def _is_library_class(base: type) -> bool:
     return is_generic_class(base) or base.__module__.partition(".")[0] in _LIBRARIES
 
 

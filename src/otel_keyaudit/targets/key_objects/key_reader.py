@@ -178,12 +178,12 @@ def _serialized(values: list[Any]) -> bytes | None:
     except TypeError as error:
         if is_raised_by_signal_handler(error):
             raise
-        if error.__cause__ is not None and _is_the_applications(error.__cause__):
+        if error.__cause__ is not None and _is_signal_or_interrupt(error.__cause__):
             raise error.__cause__ from None
         return None
 
 
-def _is_the_applications(cause: BaseException) -> bool:
+def _is_signal_or_interrupt(cause: BaseException) -> bool:
     """Return whether an exception in orjson's callback is an interrupt or was raised by a signal handler."""
     return not isinstance(cause, Exception) or is_raised_by_signal_handler(cause)
 

@@ -116,7 +116,7 @@ class KeySource:
 
     def _new_reader(self, kind: type) -> KeyReader:
         has_defaults = self._types.of(kind) is None
-        notice = _Notice(self._target, kind, self._named) if has_defaults else None
+        notice = _DefaultsWarning(self._target, kind, self._named) if has_defaults else None
         found = KeyReader(kind, self.fields(kind), notice)
         self._readers.keep(kind, found)
         return found
@@ -137,7 +137,7 @@ class KeySource:
         return own if known is None else {**known.fields, **own}
 
 
-class _Notice:
+class _DefaultsWarning:
     """Logs one line about defaults that do not match the key objects of a class.
 
     Args:
@@ -163,7 +163,7 @@ class _Notice:
 
     def _missing(self, key: Any, fields: Fields, snapshot: ApiKey | None) -> list[str]:
         defaults = [name for name in fields if name not in self._named and getattr(snapshot, name, None) is None]
-        missing = [name for name in defaults if not _is_there(key, fields[name].source)]
+        missing = [name for name in defaults if not _has_value(key, fields[name].source)]
         if not missing:
             return []
         lost = "it" if len(missing) == 1 else "them"
@@ -174,7 +174,7 @@ class _Notice:
         ]
 
 
-def _is_there(key: Any, source: Source) -> bool:
+def _has_value(key: Any, source: Source) -> bool:
     paths = source.paths if isinstance(source, Expression) else ()
     return any(has_member(key, path.member) for path in paths if path.member is not None)
 

@@ -10,7 +10,7 @@ from types import MemberDescriptorType, SimpleNamespace
 from typing import Any, Final, cast
 
 _MAX_MEMBERS: Final = 40
-_FEW: Final = 4
+_MAX_ATTRIBUTES: Final = 4
 
 _PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), list, set, frozenset, type, Enum)
 _ROWS: Final = {
@@ -105,8 +105,8 @@ def few_attributes(value: object) -> list[Any]:
     try:
         stored = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return list(attributes(value).values()) if len(_slots(kind)) <= _FEW else []
-    return list(stored.values()) if type(stored) is dict and len(stored) <= _FEW else []
+        return list(attributes(value).values()) if len(_slots(kind)) <= _MAX_ATTRIBUTES else []
+    return list(stored.values()) if type(stored) is dict and len(stored) <= _MAX_ATTRIBUTES else []
 
 
 @cache

@@ -23,7 +23,7 @@ from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
 
 
-class KnownWrite(ObservedCall):
+class WriteData(ObservedCall):
     """The data of one call of an audit target."""
 
     target: CompiledAuditTarget

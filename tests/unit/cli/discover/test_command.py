@@ -301,9 +301,20 @@ async def handle(scope):
     audit("create", a=1)
 """
 )
+ROWS = (
+    KEY
+    + """
+class AuditStore:
+    def append(self, event): return None
+    def insert(self, row): return None
+async def handle(scope):
+    AuditStore().append({"action": "create", "extra": {"a": 1}})
+    AuditStore().insert({"verb": "create", "object_id": "w_1"})
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
-    "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS,
+    "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -435,6 +446,13 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             ],
         ),
         ("keywords", ["audit?fields=args.details&action=args.verb"]),
+        (
+            "rows",
+            [
+                "AuditStore.insert?fields=args.row&action=args.row.verb&resource_id=args.row.object_id",
+                "AuditStore.append?fields=args.event.extra&action=args.event.action",
+            ],
+        ),
     ],
 )
 def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, expected: list[str]) -> None:

@@ -33,9 +33,10 @@ def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, 
     place, likeness, holder = _place(function, values)
     if place is None:
         return None
-    events = _events(function.parameters, "args")
+    events = _events((name for name in function.parameters if is_plain(values[name])), "args")
     if holder is not None:
-        events = {**_events(members(holder), place.rpartition(".")[0]), **events}
+        root = place if type(holder) is dict and place.count(".") == 1 else place.rpartition(".")[0]
+        events = {**_events(members(holder), root), **events}
     events = {field: source for field, source in events.items() if source != place}
     score = function.audit_weight + likeness + 2 * ("action" in events) + len(events.keys() - {"action"})
     if score < _THRESHOLD or not (function.audit_weight or likeness > _LIKELY):
@@ -73,12 +74,18 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
             member = place_of(_members_of_entry(holder))
             if member is not None:
                 return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
+            if type(holder) is dict and "action" in _events(holder, parameter):
+                return f"args.{parameter}", _IN_OBJECT, holder  # the row itself
     return None, 0, None
 
 
 def _members_of_entry(value: object) -> dict[str, str]:
     """Return the members of an object that can be an audit entry; a request, a response or a date is none."""
-    if is_plain(value) or is_standard(type(value)) or type(value).__name__.endswith(NO_KEYS):
+    if (
+        is_plain(value)
+        or (is_standard(type(value)) and type(value) is not dict)
+        or type(value).__name__.endswith(NO_KEYS)
+    ):
         return {}
     found = members(value)
     return {} if "status_code" in found else found
@@ -122,7 +129,8 @@ def describe_model(kind: type) -> dict[str, Any] | None:
     if not (is_sqlalchemy or is_django):
         return None
     path = f"{kind.__module__}:{kind.__qualname__}"
-    columns = [name for name in declared(kind) if name not in ("metadata", "registry")]  # of every SQLAlchemy model
+    names_of_sqlalchemy = ("metadata", "registry") if is_sqlalchemy else ()
+    columns = [name for name in declared(kind) if name not in names_of_sqlalchemy]
     place, weight = place_of(columns), audit_weight(path)
     if place is None or weight <= _LIKELY:
         return None

@@ -26,7 +26,7 @@ anything."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """Count what the library adds to a request."""
+    """Count the bytecodes that the library adds to a request."""
     application.present(application.make_key())
     for scenario in SCENARIOS:
         counts = [_counts(scenario, fields) for fields in ROWS.values()]

@@ -12,7 +12,7 @@ class Figure:
 
     Attributes:
         name: Identifies it in ``baseline.json``.
-        title: What was measured, with its unit.
+        title: The measured quantity, with its unit.
         value: The result.
         goal: The maximum that meets the goal, or the minimum if a higher value is better; ``None`` without a goal.
         higher_is_better: Whether a higher value is better.

@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=MODULES):
     from support.merge_properties import TOKENS, check
 
 DEEP = 300
-"""More brackets than this are left to the tests: there the limit of recursion decides what Python reads."""
+"""Maximum depth of brackets. Deeper JSON is left to the tests, because Python's recursion limit decides its fate."""
 
 REPORT_EVERY = 100_000
 

@@ -31,7 +31,7 @@ class Kept(logging.Handler):
 
 @pytest.fixture
 def kept() -> Iterator[Kept]:
-    """What reaches the root logger."""
+    """Collects the records that reach the root logger."""
     handler = Kept()
     root = logging.getLogger()
     level = root.level

@@ -29,7 +29,7 @@ from support.writes import APP, instrument
 
 FIELDS = ("{}", b'{"a": 1}', None, ["no object"], "no json", 7)
 KEYS = ((), ("k_1",), ("k_1", "k_2"), (None,))
-"""What the requests show: nothing, a key, two keys, and one that cannot be named."""
+"""The keys that requests present: none, one, two, and a key without a readable id."""
 
 SEEDS = 5
 REQUESTS = 700

@@ -29,7 +29,7 @@ HOSTILE = st.text(
     min_size=1,
     max_size=12,
 )
-"""Control characters, bidi marks, line separators, lone surrogates, and what formats and quotes are made of."""
+"""Control characters, bidi marks, line separators, lone surrogates, and characters of formats and quotes."""
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_many_calls_leave_nothing_behind(
         use(app, tracer, 4 * REMEMBERED)
         before, held = live(), tracemalloc.get_traced_memory()[0]
         use(app, tracer, CALLS)
-        assert live() - before == Counter()  # what other tests left behind may go in between
+        assert live() - before == Counter()  # objects of earlier tests may disappear meanwhile
         assert tracemalloc.get_traced_memory()[0] - held < 64 * 1024
     finally:
         tracemalloc.stop()

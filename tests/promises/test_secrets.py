@@ -230,7 +230,7 @@ SCRUBBED = re.compile(
     r"social[._ -]?security|credit[._ -]?card|(\b|_)(csrf|xsrf|jwt|ssn)(\b|_)|token|bearer|.*api_key.*",
     re.IGNORECASE,
 )
-"""What well-known scrubbers blank by the name of an attribute; test_scrubbers.py asks some of them themselves."""
+"""Attribute names that well-known scrubbers blank; test_scrubbers.py runs some of the scrubbers."""
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.binary() | st.floats()
 

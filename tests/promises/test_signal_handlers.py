@@ -164,10 +164,10 @@ def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         lost.append(alarm.place)
 
-    gc.collect()  # what earlier tests left may have weak references with callbacks, which lose an exception
-    copy_context().run(work)  # the library logs what it has to say of the targets: logging loses an exception, too
+    gc.collect()  # objects of earlier tests may have weak references with callbacks, which lose an exception
+    copy_context().run(work)  # logs the messages about targets now, because logging loses an exception, too
     for _ in range(SIGNALS // len(KINDS)):
-        copy_context().run(interrupted)  # whatever an interrupted call leaves in the context is left in the copy
+        copy_context().run(interrupted)  # an interrupted call changes only the copy of the context
     return lost
 
 

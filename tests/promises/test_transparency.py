@@ -91,7 +91,7 @@ def few_objects() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("form", "kind"),
-    # what a decorator returns that does not say what it wraps is a result like any other, also a generator
+    # the result of a decorator without ``__wrapped__`` is a result like any other, even a generator
     [(form, kind) for form in FORMS for kind in KINDS if form != "decorated" or "generator" not in kind],
 )
 def test_every_call_is_seen_once(form: str, kind: str) -> None:

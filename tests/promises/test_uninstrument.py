@@ -196,7 +196,7 @@ def test_observed_functions_can_be_collected(recorder: Recorder, modules: Module
     modules.forget()
     del module
     gc.collect()
-    gc.collect()  # what a code object holds, the collector sees when that is gone
+    gc.collect()  # the collector sees the contents of a code object only after its end
     assert [reference() for reference in references] == [None, None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Given:
-    """What a function was called with."""
+    """The arguments of a recorded call."""
 
     positional: tuple[Any, ...] = ()
     keywords: dict[str, Any] = field(default_factory=dict)

@@ -176,7 +176,7 @@ FAULTS: dict[str, Callable[[], Exception]] = {
     "AttributeError": lambda: AttributeError("secret text"),
     f"{__name__}.UnprintableError": UnprintableError,
 }
-"""What is raised, by its name in ``error.type``."""
+"""Exceptions by their value of ``error.type``."""
 
 if group := getattr(builtins, "ExceptionGroup", None):  # Python 3.11 or newer
     FAULTS["ExceptionGroup"] = partial(group, "secret text", [ValueError("secret text")])

@@ -20,13 +20,13 @@ CANARIES = [
     "C4NARY_3/" + "x" * 503,
     "канарейка 4 " + "🐤" * 100,
 ]
-"""ASCII and not, of 8 to 512 characters."""
+"""ASCII and other characters, 8 to 512 of them."""
 
 PLACES = ("header", "query", "body", "cookie", "basic", "nothing")
-"""Where a request shows its canary."""
+"""The place of a canary in its request."""
 
 WAYS = ("create", "denied", "fails", "subject", "refused")
-"""What the application does with it."""
+"""The ways in which the application uses a canary."""
 
 
 def requests() -> Iterator[tuple[str, str, str]]:

@@ -22,7 +22,7 @@ TOKENS = [
     "{", "}", "[", "]", ":", ",", '"a"', '"request_api_key"', '"api_key"', r'"\u0061pi_key"', '"api_key_unverified"',
     "\ufeff", "\x00", " ", "\n", '"', "\\", '{"a":1', '{"request_api_key":', ',"api_key":', *ODD_VALUES,
 ]  # fmt: skip
-"""What JSON texts, and almost JSON texts, are made of."""
+"""Parts of valid and invalid JSON texts."""
 
 Pairs = list[tuple[str, Any]]
 

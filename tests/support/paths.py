@@ -8,7 +8,7 @@ from otel_keyaudit.targets.expressions.expression import Expression, Path, parse
 
 
 def read(text: str, base: Any = None, **roots: Any) -> Any:
-    """Return what an expression leads to.
+    """Return the value of an expression.
 
     Args:
         text: The expression.

@@ -51,7 +51,7 @@ def serving() -> Iterator[PostgreSQL]:
         try:
             yield PostgreSQL(port)
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once: what it holds is not needed any more
+            process.send_signal(signal.SIGQUIT)  # at once, because its data are not needed any more
             process.wait(SECONDS)
     finally:
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
 """A service that authenticates API keys and writes audit rows in every usual way, without importing the library.
 
-A request names its own nonce, which stands in each row and in the path, so that a test can join rows and spans with
-what was sent.
+A request names its own nonce, which appears in each row and in the path, so that a test can join rows and spans with
+requests.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class Shape:
 
     Args:
         form: How it is bound, one of ``FORMS``.
-        kind: What it is, one of ``KINDS``.
+        kind: One of ``KINDS``.
         of: Its parameters.
     """
 

@@ -9,7 +9,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 Step = tuple[str, Any]
-"""``send``, ``throw`` or ``close``, and what with."""
+"""``send``, ``throw`` or ``close``, with the argument."""
 
 
 def call(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], steps: Sequence[Step]) -> list[Any]:

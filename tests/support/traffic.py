@@ -22,7 +22,7 @@ class Sent:
     """A request, by its nonce.
 
     Attributes:
-        key: What it shows; empty for nothing, ``wrong`` for what is refused.
+        key: The presented key; empty for none, ``wrong`` for a key that is refused.
     """
 
     nonce: str

@@ -21,7 +21,7 @@ KEYS = {
     )
     for number in (1, 2)
 }
-"""By what is presented."""
+"""The keys by presented credential."""
 
 URL = os.environ.get("KEYAUDIT_TESTS_REDIS", "memory://")
 celery = Celery("keyaudit_tests", broker=URL, backend=URL if URL.startswith("redis") else "cache+memory://")

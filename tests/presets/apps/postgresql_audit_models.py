@@ -17,7 +17,7 @@ class Notes:
 
     Args:
         url: Where the database is.
-        manager: What follows them.
+        manager: The manager that follows them.
     """
 
     def __init__(self, url: str, manager: Any) -> None:

@@ -19,7 +19,7 @@ class TenantKey(AbstractTenantAPIKey):
 
 
 class Note(models.Model):
-    """What is logged by django-auditlog."""
+    """A model that django-auditlog logs."""
 
     title = models.CharField(max_length=100)
 
@@ -59,7 +59,7 @@ class FieldAuditNote(models.Model):
 
 @pghistory.track()
 class TrackedNote(models.Model):
-    """What triggers of PostgreSQL keep the history of."""
+    """A model whose history PostgreSQL triggers record."""
 
     title = models.CharField(max_length=100)
 

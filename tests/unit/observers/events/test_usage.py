@@ -17,7 +17,7 @@ Sent = list[tuple[str, Mapping[str, Any]]]
 
 @pytest.fixture
 def sent() -> Sent:
-    """What was sent: keys and attributes."""
+    """The sent events: keys and attributes."""
     return []
 
 

@@ -519,7 +519,7 @@ def test_every_form_of_a_field_is_read_of_every_key_of_a_class(app: Application)
     ]
 
 
-# Costs, and what must not be left behind.
+# Costs and leaks.
 
 
 class Ordinary:

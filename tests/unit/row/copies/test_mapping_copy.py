@@ -369,12 +369,12 @@ def _multidict(kind: str, pairs: list[tuple[str, str]] = PAIRS) -> Any:
 
 def _django(kind: str, *, mutable: bool = False) -> Any:
     pytest.importorskip("django")
-    from django.conf import settings  # noqa: PLC0415 - only where it is installed
-    from django.http import QueryDict  # noqa: PLC0415
+    from django.http import QueryDict  # noqa: PLC0415 - only where it is installed
     from django.utils.datastructures import MultiValueDict  # noqa: PLC0415
 
-    if not settings.configured:
-        settings.configure()
+    from support.django_service import set_up  # noqa: PLC0415
+
+    set_up()
     if kind == "QueryDict":
         return QueryDict(QUERY, mutable=mutable, encoding="utf-8")
     return MultiValueDict({REQUEST: ["root", "admin"], "x": ["1", "2"]})

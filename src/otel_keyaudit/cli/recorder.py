@@ -37,6 +37,7 @@ class Recorder:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._last = ""
+        self._handler: Any = None
         self._start_file()
 
     def totals(self) -> Any:
@@ -52,8 +53,8 @@ class Recorder:
         atexit.register(self.write)
         os.register_at_fork(after_in_child=self._begin_in_child)
         # servers that restore this handler and send themselves the signal again skip atexit
-        if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._terminated)
+        if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            self._handler = signal.signal(signal.SIGTERM, self._terminated)
         self._start_thread()
 
     def write(self) -> None:
@@ -78,11 +79,14 @@ class Recorder:
         while not never.wait(INTERVAL):
             quietly(self.write)  # the application may change the totals meanwhile; the next write has them
 
-    def _terminated(self, number: int, _: FrameType | None) -> None:
-        """Write the totals, and end the process as the signal does by default."""
-        self.write()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        """Write the totals, and end the process as the signal does without this handler."""
+        quietly(self.write)
+        if callable(self._handler):
+            self._handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _begin_in_child(self) -> None:
         self.forked()

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from otel_keyaudit.cli.recorder import DIRECTORY
+
 SHOP = """
 class Key:
     def __init__(self, id, **more):
@@ -194,17 +196,29 @@ def test_all_processes_are_added_up(folder: Path) -> None:
     assert findings(document) == [("outside", "shop:verify"), ("silent", "shop:unused")]
 
 
-@pytest.mark.parametrize(("number", "delay"), [("SIGTERM", 0), ("SIGKILL", 1.5)])
-def test_a_killed_process_is_counted(folder: Path, number: str, delay: float) -> None:
-    """A signal that ends the process without ``atexit`` loses no calls, and ends it as without the doctor."""
+RECORDED = f"""
+import glob, os, time
+def wait_until_recorded(count):
+    names = os.path.join(os.environ["{DIRECTORY}"], "*.jsonl")
+    while not any(f'"calls": {{count}}' in open(name).read() for name in glob.glob(names)):
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
+def test_a_killed_process_is_counted(folder: Path, number: str) -> None:
+    """SIGTERM loses no calls, and SIGKILL none that were recorded; both end the process as without the doctor."""
     program = f"""
 import os, shop, signal, time
+from recorded import wait_until_recorded
 for _ in range(7):
     shop.record("create", {{}})
-time.sleep({delay})
+if "{number}" == "SIGKILL":
+    wait_until_recorded(7)
 os.kill(os.getpid(), signal.{number})
 time.sleep(60)
 """
+    (folder / "recorded.py").write_text(RECORDED, encoding="utf-8")
     (folder / "killed.py").write_text(program, encoding="utf-8")
     parent = "import os; child = os.fork(); child or __import__('killed'); print('status', os.waitpid(child, 0)[1])"
     _, document, error = doctor(folder, "--", sys.executable, "-c", parent, audit_targets="shop:record")
@@ -303,11 +317,14 @@ def test_the_third_signal_kills_a_command_that_ignores_it(folder: Path) -> None:
     """The observations until then are printed."""
     program = """
 import shop, signal, time
+from recorded import wait_until_recorded
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 shop.record("create", {})
+wait_until_recorded(1)
 print("ready", flush=True)
 time.sleep(100)
 """
+    (folder / "recorded.py").write_text(RECORDED, encoding="utf-8")
     (folder / "stubborn.py").write_text(program, encoding="utf-8")
     command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", "--", sys.executable, "stubborn.py"]
     with subprocess.Popen(
@@ -317,8 +334,7 @@ time.sleep(100)
         assert process.stderr is not None
         while process.stderr.readline() != "ready\n":
             assert process.poll() is None
-        time.sleep(1)
-        for _ in range(3):
+        while process.poll() is None:  # two signals that arrive at once count as one
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
         output, _ = process.communicate(timeout=60)

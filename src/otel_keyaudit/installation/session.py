@@ -115,8 +115,8 @@ class Session:
                 raise ConfigurationError(f"target {status.target!r} is wrong: {status.reason}")
             target.report()
         schedule_preparation(self._first_request)
-        if any(target.is_pending for target in self.targets):
-            self._hooks.add_start_points(self._look_again, START_POINTS)
+        if self._components.events is not None or any(target.is_pending for target in self.targets):
+            self._hooks.add_start_points(self._before_serving, START_POINTS)
         self._log_start()
 
     def stop(self) -> None:
@@ -136,8 +136,10 @@ class Session:
         for target in self.targets:
             target.first_request()
 
-    def _look_again(self) -> None:
+    def _before_serving(self) -> None:
         """Look in the program that was started, because a server without our requests never has a first one."""
+        if self._components.events is not None:
+            self._components.events.before_serving()
         for target in self.targets:
             if target.is_pending:
                 target.look_again()

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from processes import HOST, eventually, free_ports
+from support.installed import need_package
 from support.undisturbed import unmeasured_environment
 
 pytest.importorskip("opentelemetry.exporter.otlp.json.file", reason="opentelemetry-exporter-otlp-json-file is missing")
@@ -140,6 +141,12 @@ def uvicorn_with_workers(port: int) -> list[str]:
     return [str(SCRIPTS / "uvicorn"), f"{SERVICE}:app", *options, "--timeout-worker-healthcheck", "60"]
 
 
+def gunicorn_with_workers(port: int) -> list[str]:
+    """Return the command for gunicorn with two forked workers."""
+    workers = ["--workers", str(WORKERS), "--worker-class", "uvicorn_worker.UvicornWorker"]
+    return [str(SCRIPTS / "gunicorn"), f"{SERVICE}:app", *workers, "--bind", f"{HOST}:{port}", "--log-level", "error"]
+
+
 def forking_server(port: int) -> list[str]:
     """Return the command for a server that forks a process for the requests."""
     return [sys.executable, str(HERE / "forking.py"), str(port)]
@@ -242,6 +249,18 @@ def test_usage_is_sent_at_exit_to_a_provider_configured_later() -> None:
 def test_sigterm_loses_no_event_of_two_workers(tmp_path: Path) -> None:
     """Each request that two uvicorn workers answered is in the events once, after SIGTERM."""
     with serving(tmp_path, uvicorn_with_workers) as server:
+        sent = send(server, WORKERS)
+        found = server.terminate()
+
+    check(found, sent)
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]])
+def test_sigterm_loses_no_event_of_gunicorn(tmp_path: Path, preload: list[str]) -> None:
+    """Each request that two forked workers answered is in the events once, wherever the application was imported."""
+    for package in ("gunicorn", "uvicorn_worker"):
+        need_package(package)
+    with serving(tmp_path, lambda port: [*gunicorn_with_workers(port), *preload]) as server:
         sent = send(server, WORKERS)
         found = server.terminate()
 

@@ -90,6 +90,10 @@ class Events:
         self._usage = Usage(self._used) if "usage" in kinds else None
         self._termination = Termination(self._flush)
 
+    def before_serving(self) -> None:
+        """Prepare for SIGTERM in this process, which a server may have forked."""
+        self._termination.watch()
+
     def close(self) -> None:
         """Send the remaining usage, and stop."""
         self._termination.close()

@@ -26,6 +26,10 @@ class Termination:
 
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
+        self.watch()
+
+    def watch(self) -> None:
+        """Install the handler, also after a server has restored the default handler in a worker."""
         if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._handle)
 

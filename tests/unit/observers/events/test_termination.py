@@ -165,3 +165,32 @@ def test_other_threads_install_nothing() -> None:
     created[0].close()
 
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_worker_whose_server_restored_the_default_handler_sends_events() -> None:
+    """The handler is installed again when a forked worker begins to serve, as gunicorn's worker for uvicorn needs."""
+    done = run("""
+termination = Termination(flush)
+child = os.fork()
+if not child:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    termination.watch()
+    terminate()
+_, status = os.waitpid(child, 0)
+print("child", os.WTERMSIG(status))
+""")
+
+    assert (done.returncode, flushes(done), done.stderr) == (0, 1, "")
+    assert f"child {int(signal.SIGTERM)}" in done.stdout
+    assert "alive" not in done.stdout
+
+
+def test_handler_of_the_application_is_never_replaced() -> None:
+    """Neither at first nor when the process begins to serve."""
+    done = run("""
+signal.signal(signal.SIGTERM, lambda *_: print("own", flush=True))
+Termination(flush).watch()
+terminate()
+""")
+
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["own", "alive"], "")

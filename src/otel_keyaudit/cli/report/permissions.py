@@ -40,13 +40,13 @@ def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tu
 
 
 def _covers(key: KeyTally, digest: str | None, permission: str, catalog: ScopeCatalog | None) -> bool:
-    """Check whether the key's scopes cover a permission: those of the digest, or else the granted ones."""
+    """Return whether scopes of the key cover a permission: the scopes of the digest, else the granted scopes."""
     snapshot = key.snapshots.resolve(digest) or key.granted
     return snapshot is not None and covering_scope(snapshot.scopes, permission, catalog) is not None
 
 
 def needed_permissions(key: KeyTally, used: Iterable[str], catalog: ScopeCatalog | None) -> set[str]:
-    """Return the permissions that a key needed: used ones, those of refused or failed decisions, and earlier ones."""
+    """Return the permissions that a key used, that decisions required, or that it needed before the period."""
     needed = key.earlier_needs.union(used, (permission for permission, _ in key.usage))
     needed.update(permission for kind in key.decisions for permission in kind.required)
     needed.update(permission for digest, permission in key.earlier_actions if _covers(key, digest, permission, catalog))

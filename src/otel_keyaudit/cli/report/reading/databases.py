@@ -56,7 +56,7 @@ def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
 
 
 def _sqlite_rows(connection: sqlite3.Connection, query: str, place: str) -> Iterator[Row]:
-    """Read the rows of a query. From the first string on that is not UTF-8, strings are decoded with escapes."""
+    """Read the rows of a query. After the first string that is not UTF-8, strings are decoded with escapes."""
     connection.execute("BEGIN")  # both queries see the same rows
     number = 0
     with closing(connection.cursor()) as cursor:

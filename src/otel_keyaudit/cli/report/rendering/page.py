@@ -228,6 +228,6 @@ def _page(jaeger: str, path: str, query: str) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    """Return a time to the minute, as people read it; all times of the page are in UTC."""
+    """Format a time to the minute. All times of the page are in UTC."""
     found = rfc_3339(seconds)
     return "unknown" if found is None else found[:16].replace("T", " ")

@@ -64,8 +64,8 @@ class KeyTally:
         refused: Denied authentications by reason.
         days: Number of rows by day, counted from 1970, if requested.
         has_usage: Whether the key has usage events.
-        is_deleted: Whether the latest row about the key says that it was deleted.
-        last_change: Time and number of that row.
+        is_deleted: Whether the latest row about the key records its deletion.
+        last_change: Time and number of the latest row about the key.
         earlier_needs: Permissions that decisions required before the period.
         earlier_actions: Digest and permission ``resource_type:action`` of rows without decisions before the period.
     """

@@ -85,11 +85,6 @@ class Rules:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
 
-    @property
-    def has_on_change(self) -> bool:
-        """Whether a rule depends on earlier full rows."""
-        return any(rule.detail == ON_CHANGE for rule in self.rules)
-
     def choose(self, event: AuditEvent) -> str:
         """Return the detail of a row. Rows about an API key and rows without a matching rule are full."""
         return self.explain(event).detail

@@ -31,11 +31,9 @@ class Sampler:
 
     Attributes:
         constant: The detail of every row; ``None`` if it depends on the event.
-        takes_note: Whether the sampler depends on earlier full rows.
     """
 
     constant: Detail | None = None
-    takes_note = False
 
     def __init__(self, choose: Callable[[AuditEvent], object]) -> None:
         self._choose = choose
@@ -73,13 +71,11 @@ class PolicySampler(Sampler):
 
     Args:
         policy: Returns ``full``, ``minimal`` or ``on_change`` for a write.
-        takes_note: Whether the policy can return ``on_change``.
     """
 
-    def __init__(self, policy: Callable[[AuditEvent], str], *, takes_note: bool) -> None:
+    def __init__(self, policy: Callable[[AuditEvent], str]) -> None:
         super().__init__(self._by_policy)
         self._policy = policy
-        self.takes_note = takes_note
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def _by_policy(self, event: AuditEvent) -> Detail:
@@ -124,7 +120,7 @@ def _actions(patterns: Sequence[str]) -> Sampler:
     def policy(event: AuditEvent) -> str:
         return FULL if _always_full(event) or event.action is None or matches(event.actions) else MINIMAL
 
-    return PolicySampler(policy, takes_note=False)
+    return PolicySampler(policy)
 
 
 def _on_change(patterns: Sequence[str]) -> Sampler:
@@ -133,7 +129,7 @@ def _on_change(patterns: Sequence[str]) -> Sampler:
     def policy(event: AuditEvent) -> str:
         return FULL if _always_full(event) or matches(event.actions) else ON_CHANGE
 
-    return PolicySampler(policy, takes_note=True)
+    return PolicySampler(policy)
 
 
 SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "rules", "module:name")
@@ -207,7 +203,7 @@ def _rules(sampler_arg: ArgumentOption | None) -> Sampler:
         rules = load_rules(path)
     except RulesError as error:
         raise ConfigurationError(f"option 'sampler_arg' has the value {shown(str(path))}: {error}") from None
-    return PolicySampler(rules.choose, takes_note=rules.has_on_change)
+    return PolicySampler(rules.choose)
 
 
 def _wrong_argument(sampler_arg: object, allowed: str) -> ConfigurationError:

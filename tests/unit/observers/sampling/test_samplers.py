@@ -310,7 +310,6 @@ def test_rules_choose_the_detail(tmp_path: Path) -> None:
     assert [sampler.choose(event(action)) for action in ("create", "read", None)] == [FULL, MINIMAL, MINIMAL]
     assert sampler.choose(event("read", outcome="failed", decisions=(DENIED,))) is MINIMAL
     assert sampler.choose(event("read", subject_key=ApiKey("k_2"))) is FULL
-    assert not sampler.takes_note
 
 
 def test_rules_share_one_memory(tmp_path: Path) -> None:

@@ -131,7 +131,6 @@ def test_rules_of_a_file(tmp_path: Path) -> None:
         ("rules[0]", "ci", "minimal"),
         ("rules[1]", None, "on_change"),
     ]
-    assert loaded.has_on_change
     assert [loaded.choose(EVENT), loaded.choose(AuditEvent())] == ["minimal", "on_change"]
 
 

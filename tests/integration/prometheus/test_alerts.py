@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fetch_promtool import promtool
 from otel_keyaudit import names
 from otel_keyaudit.testing import Recorder
-from support.installed import need_package, need_program
+from support.installed import need_package
 from support.modules import LoadModule
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "prometheus"
@@ -25,11 +28,27 @@ def verify(raw):
 def record(action, additional_fields=None): return additional_fields
 """
 
+APT = """
+from pathlib import Path
+Path("prometheus_1_amd64.deb").touch()
+"""
+DPKG = """
+import sys
+from pathlib import Path
+program = Path(sys.argv[3], "usr", "bin", "promtool")
+program.parent.mkdir(parents=True)
+program.write_text("promtool")
+program.chmod(0o755)
+"""
+
 
 @pytest.mark.parametrize("arguments", [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]])
 def test_promtool_accepts_the_alerts(arguments: list[str]) -> None:
     """The tool accepts their syntax and finds that each alert fires when it should."""
-    command = [need_program("promtool"), *arguments]
+    program = promtool()
+    if program is None:
+        pytest.skip("promtool is missing: make promtool, or install the package prometheus")
+    command = [program, *arguments]
     done = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
@@ -93,3 +112,26 @@ def test_alerts_name_no_other_metrics() -> None:
     named = {*re.findall(r"\bkeyaudit_\w+_total\b", ALERTS)}
     metrics = (names.METRIC_WRITES, names.METRIC_DECISIONS, names.METRIC_DEGRADED, names.METRIC_AUTHENTICATIONS)
     assert named == {metric.replace(".", "_") + "_total" for metric in metrics}
+
+
+def test_promtool_is_unpacked_once_into_the_cache(tmp_path: Path) -> None:
+    """The script behind `make promtool`, with stand-ins for apt and dpkg, because a download needs a network."""
+    (tmp_path / "bin").mkdir()
+    for name, program in (("apt-get", APT), ("dpkg-deb", DPKG)):
+        stand_in = tmp_path / "bin" / name
+        stand_in.write_text(f"#!{sys.executable}\n{program}")
+        stand_in.chmod(0o755)
+    environment = {**os.environ, "PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, str(EXAMPLE / "fetch_promtool.py")]
+    path = tmp_path
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        path = Path(done.stdout.strip())
+        assert (done.returncode, path.read_text()) == (0, "promtool")
+        assert [found.name for found in path.parent.iterdir()] == ["promtool"]
+        (tmp_path / "bin" / "apt-get").unlink(missing_ok=True)
+    path.unlink()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "https://prometheus.io/download/" in line

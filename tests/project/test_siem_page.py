@@ -7,13 +7,13 @@ from pathlib import Path
 
 from otel_keyaudit import names
 
-PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "siem.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "siem.md").read_text()
 
 
 def attributes_on_the_page() -> set[str]:
     """Return the names in the second column of the last table; a name that begins with a dot repeats the prefix."""
     found: set[str] = set()
-    for row in re.findall(r"^\| .* \|$", PAGE.split("## Where each value goes")[1], re.MULTILINE):
+    for row in re.findall(r"^\| .* \|$", PAGE.split("## Fields")[1], re.MULTILINE):
         prefix = ""
         for name in re.findall(r"`([^`]+)`", row.split("|")[2]):
             full = prefix + name if name.startswith(".") else name

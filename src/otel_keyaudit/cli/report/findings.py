@@ -41,6 +41,7 @@ def findings_of_key(key: KeyTally, use: KeyUse, end: float | None, min_age: floa
         end: End of the period, in seconds since 1970.
         min_age: Seconds for which a key must have been known before it can be unused.
     """
+    yield from _owners(key)
     yield from _refusals(key)
     yield from _snapshots(key)
     if _is_old(key, end, min_age) and not key.is_deleted:
@@ -62,6 +63,15 @@ def _unused(key: KeyTally, use: KeyUse) -> Iterator[Finding]:
     for scope in use.scopes:
         if scope.unused and not scope.used and not scope.not_observable:
             yield Finding("unused_scope", key.id, None, f"scope {scope.scope!r} was not used: {_named(scope.unused)}")
+
+
+def _owners(key: KeyTally) -> Iterator[Finding]:
+    """Find an id that stands for several keys, such as the number of a row in the tables of two tenants."""
+    owners = key.sharing_owners
+    if owners and key.mentions:
+        place = min((mention.place for mention in key.mentions.values()), key=lambda place: place.row or 0)
+        detail = f"keys of {len(owners):,} owners have this id ({_named(owners)}), so their scopes are not compared"
+        yield Finding("ambiguous_rows", key.id, place.row, detail, place.trace_id)
 
 
 def _refusals(key: KeyTally) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ FINDINGS: Final = {
     "altered": "snapshots that do not have the digest beside them",
     "beyond_scopes": "actions that no scope of the key explains",
     "denied": "refused requests",
-    "ambiguous_rows": "rows of requests with several keys",
+    "ambiguous_rows": "rows of requests with several keys, or with an id of several keys",
     "unverifiable": "snapshots whose digest cannot be checked",
     "unresolved": "digests without a full row",
     "unused_key": "keys that were not used",

@@ -106,6 +106,17 @@ def test_rows_without_a_key() -> None:
     assert "k_1, k_2" in result.json["findings"][0]["detail"]
 
 
+def test_keys_of_two_tenants_with_the_same_id_are_not_mixed() -> None:
+    """Nothing is proposed, because the scopes of one key would be granted to the other."""
+    ours = ApiKey("1", "alice", ["workspace:read"], owner="tenant-A")
+    theirs = ApiKey("1", "bob", ["workspace:*"], owner="tenant-B")
+    result = report([row(full(CI)), row(full(ours)), row(full(theirs)), row(minimal(ours))])
+    assert result.findings("ambiguous_rows") == [("1", 2)]
+    assert "tenant-A, tenant-B" in result.json["findings"][0]["detail"]
+    found = result.key("1")
+    assert (found["owner"], found["scopes"], found["proposal"], found["rows"]) == (None, [], [], 3)
+
+
 @pytest.mark.parametrize("name", ["request_api_key_unverified", "api_key_unverified"])
 def test_forged_member(name: str) -> None:
     """The finding names the row's own key and nothing of the forged member."""

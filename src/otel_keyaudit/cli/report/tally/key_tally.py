@@ -119,10 +119,21 @@ class KeyTally:
         return bool(self.rows or self.decisions or self.has_usage)
 
     @property
+    def sharing_owners(self) -> list[str]:
+        """The owners who have different keys with this id.
+
+        Only an id of digits is unique in no more than its table. Another id belongs to one key, whose owner can change.
+        """
+        owners = {snapshot.owner for snapshot in self._genuine() if snapshot.owner is not None}
+        return sorted(owners) if len(owners) > 1 and self.id.isdecimal() else []
+
+    @property
     def granted(self) -> Snapshot | None:
-        """The last full snapshot whose content is not altered."""
-        found = [snapshot for snapshot in self.snapshots if snapshot.state != ALTERED]
-        return max(found, key=lambda snapshot: snapshot.last, default=None)
+        """The last full snapshot whose content is not altered, unless keys share the id."""
+        return None if self.sharing_owners else max(self._genuine(), key=lambda found: found.last, default=None)
+
+    def _genuine(self) -> list[Snapshot]:
+        return [snapshot for snapshot in self.snapshots if snapshot.state != ALTERED]
 
     @property
     def denials(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_keyaudit.cli.report.reading.fields import serialize
-from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen
+from otel_keyaudit.cli.report.tally.occurrences import SHOWN_ROWS, Occurrences, Seen
 from otel_keyaudit.key.api_key import ApiKey, digest
 
 CUT = ("scopes_count", "allow_list_count")
@@ -40,10 +40,14 @@ class Snapshot:
 
     def see(self, place: Seen) -> None:
         """Note a row that has the snapshot."""
-        self.seen.add(place)
-        number, time = place[:2]
+        seen = self.seen
+        if seen.count < SHOWN_ROWS:
+            seen.add(place)
+        else:
+            seen.count += 1
+        time = place[1]
         if time is not None and time >= self.last[0]:
-            self.last = time, number or 0
+            self.last = time, place[0] or 0
 
     @property
     def scopes(self) -> tuple[str, ...]:

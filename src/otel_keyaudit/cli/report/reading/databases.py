@@ -72,7 +72,8 @@ def _sqlite_rows(connection: sqlite3.Connection, query: str, place: str) -> Iter
 
 
 def _ordered(cursor: sqlite3.Cursor, place: str) -> Iterator[Row]:
-    return map(_order([column[0] for column in cursor.description or ()], place), cursor)
+    order = _order([column[0] for column in cursor.description or ()], place)
+    return cursor if order is tuple else map(order, cursor)
 
 
 def read_postgresql(url: str, query: str | None) -> Iterator[Row]:

@@ -11,8 +11,8 @@ import click
 
 from otel_keyaudit.cli.child import check_command, records, run_instrumented
 from otel_keyaudit.cli.discover.candidates import fitting_presets, preset_paths, rank
+from otel_keyaudit.cli.discover.functions.packages import PACKAGES, named_packages
 from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
-from otel_keyaudit.cli.discover.watching.packages import PACKAGES, named_packages
 from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.recorder import read_records

@@ -8,17 +8,8 @@ from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
-from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
-from otel_keyaudit.cli.discover.watching.functions import Function
-from otel_keyaudit.cli.discover.watching.values import (
-    DECLARED,
-    attributes,
-    content,
-    is_infrastructure,
-    is_plain,
-    type_name,
-)
-from otel_keyaudit.cli.discover.watching.words import (
+from otel_keyaudit.cli.discover.functions.function import Function
+from otel_keyaudit.cli.discover.functions.words import (
     IDS,
     KEY_MEMBERS,
     NO_KEYS,
@@ -26,6 +17,15 @@ from otel_keyaudit.cli.discover.watching.words import (
     OTHER_KEY_MEMBERS,
     auth_weight,
     first_of,
+)
+from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
+from otel_keyaudit.cli.discover.watching.values import (
+    DECLARED,
+    attributes,
+    content,
+    is_infrastructure,
+    is_plain,
+    type_name,
 )
 from otel_keyaudit.targets.expressions.secret_names import is_secret
 

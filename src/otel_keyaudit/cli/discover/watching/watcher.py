@@ -10,6 +10,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from otel_keyaudit.cli.discover.functions.function import SCOPES, Function
+from otel_keyaudit.cli.discover.functions.packages import is_ignored
 from otel_keyaudit.cli.discover.watching.credentials import (
     DIRECT,
     INDIRECT,
@@ -21,9 +23,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
     strength,
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
-from otel_keyaudit.cli.discover.watching.functions import SCOPES, Function
 from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, places
-from otel_keyaudit.cli.discover.watching.packages import is_ignored
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from otel_keyaudit.cli.discover.watching.functions import Function
-from otel_keyaudit.cli.discover.watching.values import declared, is_plain, is_standard, members, type_name
-from otel_keyaudit.cli.discover.watching.words import (
+from otel_keyaudit.cli.discover.functions.function import Function
+from otel_keyaudit.cli.discover.functions.words import (
     EVENT_PARAMETERS,
     NO_KEYS,
     NO_WRITERS,
@@ -17,6 +16,7 @@ from otel_keyaudit.cli.discover.watching.words import (
     first_of,
     words,
 )
+from otel_keyaudit.cli.discover.watching.values import declared, is_plain, is_standard, members, type_name
 
 _THRESHOLD: Final = 6
 """Lowest score of an audit writer: additional fields plus an action, or a name that suggests an audit log."""

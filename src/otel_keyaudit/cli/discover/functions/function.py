@@ -6,9 +6,9 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from types import FrameType
 from typing import Any, Final
 
-from otel_keyaudit.cli.discover.watching.naming import target_path
-from otel_keyaudit.cli.discover.watching.packages import is_library
-from otel_keyaudit.cli.discover.watching.words import audit_weight, auth_weight, is_container, is_parser
+from otel_keyaudit.cli.discover.functions.naming import target_path
+from otel_keyaudit.cli.discover.functions.packages import is_library
+from otel_keyaudit.cli.discover.functions.words import audit_weight, auth_weight, is_container, is_parser
 
 SCOPES: Final = ("scope", "environ", "request")
 """Parameter names of ASGI and WSGI applications, and of handlers of other servers."""

@@ -190,7 +190,8 @@ def jaeger(session: nox.Session) -> None:
 @nox.session(python=False)
 def promtool(session: nox.Session) -> None:
     """Unpack promtool into the user's cache folder, once (needs apt)."""
-    session.run("python", "examples/prometheus/fetch_promtool.py", external=True)
+    # where it cannot be fetched, its tests name the reason why they are skipped
+    session.run("python", "examples/prometheus/fetch_promtool.py", external=True, success_codes=[0, 1])
 
 
 @nox.session(python=MAIN)

@@ -30,7 +30,7 @@ IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
 PARTLY = dict.fromkeys(
     ("3.10", "3.11", "3.12"), ("tests/promises", "tests/unit/guard", "tests/unit/patching", "tests/unit/request")
 )
-"""Pythons that run only the tests that depend on the interpreter: newer ones run all tests, as 3.10 does in ``oldest``."""
+"""Pythons that run only the tests of what depends on the interpreter; 3.10 runs all of them in ``oldest``."""
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1580601600"}
 """2020-02-02, the default of hatchling, so that two builds have the same bytes."""

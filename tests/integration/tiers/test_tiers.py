@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -188,8 +189,10 @@ def test_killed_ingester_is_repaired_from_kafka(tiers: Tiers) -> None:
 def test_run_prints_addresses_and_stops_everything(tiers: Tiers, tmp_path: Path) -> None:
     """The command prints where to send spans and where to look, and Ctrl-C leaves no process behind."""
     command = [sys.executable, str(EXAMPLE / "run.py"), "--data", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        printed = list(iter(process.stdout.readline, "tiers: ready; Ctrl-C stops everything\n"))  # type: ignore[union-attr]
+    ready = "tiers: ready; Ctrl-C stops everything\n"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        printed = [*takewhile(lambda line: line != ready, process.stdout)]  # type: ignore[arg-type]
+        assert process.poll() is None, "".join(printed)
         urls = re.findall(r"http://\S+", "".join(printed))
         pids = re.findall(r"pid (\d+)", "".join(printed))
         services = json.loads(get(f"{urls[2]}/api/services"))

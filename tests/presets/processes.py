@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from support.eventually import eventually
 
 COMMANDS = {
     "uvicorn": "uvicorn {app} --host 127.0.0.1 --port {port}",
@@ -67,14 +68,6 @@ class Served:
         return "".join(path.read_text() for path in self.folder.iterdir() if path.is_file())
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that must soon hold."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @contextmanager
 def serving(server: str, app: str, folder: Path, variables: Mapping[str, str]) -> Iterator[Served]:
     """Serve an application; afterwards all processes have ended.
@@ -98,7 +91,7 @@ def serving(server: str, app: str, folder: Path, variables: Mapping[str, str]) -
             start_new_session=True,
         )
         try:
-            wait_until(lambda: _listens(port) or process.poll() is not None)
+            assert eventually(lambda: _listens(port) or process.poll() is not None, SECONDS)
             assert process.poll() is None, (folder / "log").read_text()
             yield Served(f"http://127.0.0.1:{port}", folder)
         finally:

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from presets.processes import Served, serving, wait_until
+from presets.processes import SECONDS, Served, serving
+from support.eventually import eventually
 
 PROCESSES = {"gunicorn": 2, "gunicorn-threads": 2, "gunicorn-uvicorn": 2, "granian": 2, "granian-wsgi": 2}
 MOST_ROUNDS = 50
@@ -80,8 +81,8 @@ def _send(served: Served, application: Application, keys: Keys) -> None:
 
 
 def _wait_for(served: Served, rows: int, spans: int) -> None:
-    wait_until(lambda: min(len(served.rows()), len(served.writes())) >= rows)
-    wait_until(lambda: len(served.server_spans()) >= spans)
+    assert eventually(lambda: min(len(served.rows()), len(served.writes())) >= rows, SECONDS)
+    assert eventually(lambda: len(served.server_spans()) >= spans, SECONDS)
 
 
 def _processes(served: Served) -> int:

@@ -85,7 +85,7 @@ class Session:
         self.targets: list[InstalledTarget] = []
         for target, name in targets:
             self.targets.append(InstalledTarget(components, target, self._watch, self.targets, name))
-        self._carriers = presets.handover_points(chosen)
+        self._handover_points = presets.handover_points(chosen)
         always_full = components.sampler.is_constant_full
         self._boundaries = Boundaries(ServerSpans(components.snapshots, always_full=always_full, faults=faults))
 
@@ -105,7 +105,7 @@ class Session:
         watch_collections()
         self._watch.start()
         self._hooks.add_entry_points(self._boundaries, ENTRY_POINTS)
-        self._hooks.add_handover_points(KeyHandover(self._components.faults), self._carriers)
+        self._hooks.add_handover_points(KeyHandover(self._components.faults), self._handover_points)
         with one_sweep():
             for target in self.targets:
                 target.install()

@@ -177,7 +177,7 @@ class AuthenticationCall(ObservedCall):
             self._end()
 
     def _end(self) -> None:
-        """Release everything of the call, because a context that was copied inside it keeps this object alive."""
+        """Release everything of the call, because an exception or an open generator may keep this object alive."""
         self._has_ended = True
         if self.target.reads_key_early and self._request is not None:
             self._request.unwatch(self)

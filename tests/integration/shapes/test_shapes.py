@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from integration.shapes.apps.common import SECRET
-from presets.processes import COMMANDS, Served, serving, wait_until
+from presets.processes import COMMANDS, SECONDS, Served, serving
+from support.eventually import eventually
 from support.installed import need_package
 
 APPS = "integration.shapes.apps"
@@ -122,7 +123,9 @@ def test_row_server_span_and_counters(name: str, server: str, tmp_path: Path, mo
         headers: list[dict[str, str]] = [{"X-API-Key": SECRET}, {"X-API-Key": wrong}, {}]
         answers = [httpx.post(f"{served.address}/{shape.path}", headers=one, timeout=60) for one in headers * ROUNDS]
         assert [answer.status_code for answer in answers] == [200, 403, 200] * ROUNDS, served.output()
-        wait_until(lambda: len(served.server_spans()) >= 3 * ROUNDS and _counters(served).total() >= 4 * ROUNDS)
+        assert eventually(
+            lambda: len(served.server_spans()) >= 3 * ROUNDS and _counters(served).total() >= 4 * ROUNDS, SECONDS
+        )
         _check(served, shape)
     assert SECRET not in served.output()
     assert wrong not in served.output()

@@ -249,6 +249,19 @@ def test_an_unknown_finding_is_wrong_use(folder: Path) -> None:
 
 
 @contextmanager
+def doctor_at(folder: Path, line: str, *arguments: str, **targets: str) -> Iterator[subprocess.Popen[str]]:
+    """Start doctor, and wait until a line on its standard error tells how far it is."""
+    command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", *arguments]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(**targets), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != f"{line}\n":
+            assert process.poll() is None
+        yield process
+
+
+@contextmanager
 def served(folder: Path, *command: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Run a server under the doctor; yield its port and the process of the doctor."""
     with socket.socket() as free:
@@ -326,14 +339,7 @@ time.sleep(100)
 """
     (folder / "recorded.py").write_text(RECORDED, encoding="utf-8")
     (folder / "stubborn.py").write_text(program, encoding="utf-8")
-    command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json", "--", sys.executable, "stubborn.py"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(audit_targets="shop:record"), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        while process.stderr.readline() != "ready\n":
-            assert process.poll() is None
+    with doctor_at(folder, "ready", "--", sys.executable, "stubborn.py", audit_targets="shop:record") as process:
         while process.poll() is None:  # two signals that arrive at once count as one
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
@@ -346,14 +352,7 @@ def test_an_import_is_interrupted_without_a_traceback(folder: Path) -> None:
     (folder / "shop.py").write_text(
         "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(100)"
     )
-    command = [sys.executable, "-m", "otel_keyaudit", "doctor", "--json"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(auth_targets="shop:verify"), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        while process.stderr.readline() != "importing\n":
-            assert process.poll() is None
+    with doctor_at(folder, "importing", auth_targets="shop:verify") as process:
         process.send_signal(signal.SIGINT)
         output, error = process.communicate(timeout=60)
     assert "Traceback" not in error

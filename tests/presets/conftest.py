@@ -19,6 +19,7 @@ if find_spec("rest_framework_api_key") is None and "KEYAUDIT_PRESETS" not in os.
         "test_audit_logs.py",
         "test_decisions.py",
         "test_django_*.py",
+        "test_documented_configurations.py",
         "test_fastapi.py",
         "test_fastmcp.py",
         "test_flask.py",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -18,8 +18,8 @@ import otel_keyaudit
 from otel_keyaudit import ApiKey, environment_variables, names
 from otel_keyaudit.key.permissions.scope_catalog import load_catalog
 from otel_keyaudit.observers.sampling.rules import load_rules
-from otel_keyaudit.presets._registry import presets
-from otel_keyaudit.settings import EVENTS, Settings
+from otel_keyaudit.presets._registry import preset, presets
+from otel_keyaudit.settings import EVENTS, Settings, resolve
 from otel_keyaudit.targets.expressions.filters import _FILTERS
 from otel_keyaudit.targets.expressions.secret_names import SECRET_NAMES
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
@@ -71,6 +71,17 @@ def exported() -> list[tuple[str, str, str]]:
         for word in shlex.split(line)[1:]
     ]
     return [(name, *word[len(PREFIX) :].split("=", 1)) for name, word in words if word.startswith(PREFIX)]  # type: ignore[misc]
+
+
+def presets_examples() -> list[tuple[set[str], str]]:
+    """Return each configuration on the page of presets, with the presets that its section describes."""
+    sections = PAGES["presets.md"].split("\n## ")[1:]
+    assert all(fenced("sh", section) for section in sections)
+    return [
+        (set(re.findall(r"^### `(.*)`$", section, re.MULTILINE)), block)
+        for section in sections
+        for block in fenced("sh", section)
+    ]
 
 
 @pytest.mark.parametrize(("page", "program"), programs())
@@ -127,15 +138,24 @@ def test_reference_lists_the_secret_names() -> None:
     assert set(block.split()) == SECRET_NAMES
 
 
-def test_presets_page_is_current() -> None:
-    """The page of presets is the output of its generator."""
-    spec = importlib.util.spec_from_file_location("_presets", DOCS / "_presets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
+def test_presets_page_is_current_and_complete() -> None:
+    """The page of presets is the output of its generator, and each preset has one description."""
+    generator = runpy.run_path(str(DOCS / "_presets.py"))
 
-    assert PAGES["presets.md"] == generator.page(), "run: python docs/_presets.py"
+    assert PAGES["presets.md"] == generator["page"](), "run: python docs/_presets.py"
+    assert sorted(re.findall(r"^### `(.*)`$", PAGES["presets.md"], re.MULTILINE)) == list(presets())
+
+
+@pytest.mark.parametrize(("described", "block"), presets_examples())
+def test_presets_page_shows_complete_configurations(described: set[str], block: str) -> None:
+    """Each configuration is valid, uses a preset of its section, and names an authentication and an audit write."""
+    variables = dict(word.split("=", 1) for word in shlex.split(block) if "=" in word)
+    settings = resolve({}, variables, deferred=True)
+    chosen = [preset(name) for name in settings.presets]
+    targets = sum((one.targets for one in chosen), settings.targets)
+
+    assert described & {*settings.presets}
+    assert {"auth", "audit"} <= {target.kind for target in targets}
 
 
 @pytest.mark.parametrize("page", [*PAGES, "../README.md", "../CONTRIBUTING.md"])

@@ -192,6 +192,8 @@ authentication beside it, and the other way round.
 `otel-keyaudit presets` lists all presets and shows which fit your installed packages. If a library is missing or too
 old, its preset is skipped with one warning. With `strict`, this is an error.
 
+Under *Recorded*, `id`: `prefix` means that the library's `prefix` is recorded as the `id` of the key.
+
 The fields of a library's key objects are known even without its preset. So if a function of your own returns such a
 key, its target needs no fields.
 """

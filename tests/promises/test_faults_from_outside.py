@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sqlite3
 import time
@@ -19,6 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, ConfigurationError, KeyAuditInstrumentor, current_key, use_key
 from otel_keyaudit.testing import Recorder
+from support.garbage import garbage_after
 from support.modules import LoadModule, Modules
 
 SHOP = """
@@ -348,16 +348,7 @@ def test_requests_by_span_leave_no_cycle(recorder: Recorder, shop: Any) -> None:
         recorder.clear()
 
     for kind in (SpanKind.SERVER, SpanKind.CONSUMER):
-        serve(kind)
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(50):
-                serve(kind)
-            left = gc.collect()
-        finally:
-            gc.enable()
-        assert left < 50
+        assert garbage_after(partial(serve, kind), rounds=20) == []
 
 
 # Status and messages.

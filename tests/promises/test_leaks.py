@@ -88,7 +88,7 @@ def test_many_calls_leave_nothing_behind(
         assert tracemalloc.get_traced_memory()[0] - held < 64 * 1024
     finally:
         tracemalloc.stop()
-    assert threading.enumerate() == threads
+    assert set(threading.enumerate()) <= {*threads}  # threads of earlier tests may end meanwhile
     assert recorder.writes()["none"] > CALLS // 4
 
 

@@ -94,31 +94,17 @@ def _key(
 ) -> dict[str, Any] | None:
     source, value, less = place
     kind = type(value)
-    weight = auth_weight(kind.__name__) if kind is not dict else 0
     if kind.__name__.endswith(NO_KEYS) or is_infrastructure(kind):
         return None
     stored = content(value)
-    if "status_code" in stored or "headers" in stored:
-        return None  # a response
     usable = {name: one for name, one in stored.items() if not _is_secret(name, one, kind, credentials)}
-    key_id = first_of(IDS, (name for name, one in usable.items() if _can_be_id(one)))
-    likeness = 1 + (key_id is not None)
-    if key_id is None:
-        key_id = first_of(OTHER_IDS, (name for name, one in usable.items() if _can_be_id(one)))
-    if key_id is None:
+    key_id, id_points = _id_member(usable)
+    if key_id is None or _is_response(stored):
         return None
-    fields = {"id": _id_expression(key_id, usable[key_id])}
-    for field, names in KEY_MEMBERS.items():
-        # an empty member with another name is too weak a hint
-        named = (name for name, one in usable.items() if name != key_id and (one is not None or name == field))
-        name = first_of(names, named)
-        if name is not None:
-            fields[field] = name if field == "name" else _list_expression(name, usable[name])
-    likeness += len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
-    evidence = likeness + max(weight, 0) + (max(function.auth_weight, 0) if strength == LOCAL else 0)
-    if strength < DIRECT and evidence < _MIN_EVIDENCE:
-        return None
-    if likeness < 2 and weight + function.auth_weight < 3:
+    fields = {"id": _id_expression(key_id, usable[key_id]), **_other_fields(key_id, usable)}
+    likeness = id_points + len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
+    weight = auth_weight(kind.__name__) if kind is not dict else 0
+    if not _is_likely(function, likeness, weight, strength):
         return None
     penalty = _penalty(function, kind) + discount + less
     return {
@@ -130,6 +116,37 @@ def _key(
         "classes": [f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],
         "members": {name: type_name(one) for name, one in stored.items()},
     }
+
+
+def _is_response(stored: Mapping[str, Any]) -> bool:
+    return "status_code" in stored or "headers" in stored
+
+
+def _id_member(usable: Mapping[str, Any]) -> tuple[str | None, int]:
+    """Return the name of the member that is the id, and its points. The usual names have more points."""
+    names = [name for name, one in usable.items() if _can_be_id(one)]
+    usual = first_of(IDS, names)
+    return (usual, 2) if usual is not None else (first_of(OTHER_IDS, names), 1)
+
+
+def _other_fields(key_id: str, usable: Mapping[str, Any]) -> dict[str, str]:
+    """Return the expressions of the fields beside the id."""
+    fields = {}
+    for field, names in KEY_MEMBERS.items():
+        # an empty member with another name is too weak a hint
+        named = (name for name, one in usable.items() if name != key_id and (one is not None or name == field))
+        name = first_of(names, named)
+        if name is not None:
+            fields[field] = name if field == "name" else _list_expression(name, usable[name])
+    return fields
+
+
+def _is_likely(function: Function, likeness: int, weight: int, strength: int) -> bool:
+    """Return whether enough speaks for a key: its members, the name of its class, and the name of the function."""
+    evidence = likeness + max(weight, 0) + (max(function.auth_weight, 0) if strength == LOCAL else 0)
+    if strength < DIRECT and evidence < _MIN_EVIDENCE:
+        return False
+    return likeness >= 2 or weight + function.auth_weight >= 3
 
 
 def _penalty(function: Function, kind: type) -> int:

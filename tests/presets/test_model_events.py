@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.patch import WrongTargetError, resolve
+from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.patching.resolve import resolve
 from support.observers import observed
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries

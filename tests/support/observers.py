@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from otel_keyaudit.patching.patch import Patch, resolve, wrap
+from otel_keyaudit.patching.patch import Patch, wrap
+from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.patching.wrappers import Observation
 
 

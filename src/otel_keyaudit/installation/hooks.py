@@ -8,8 +8,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.import_hook import ModuleWatch
-from otel_keyaudit.patching.patch import HandlerPatch, resolve
+from otel_keyaudit.patching.handlers import HandlerPatch
+from otel_keyaudit.patching.modules.import_hook import ModuleWatch
+from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import start_reporting, stop_reporting

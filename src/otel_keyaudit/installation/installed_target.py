@@ -19,9 +19,9 @@ from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
-from otel_keyaudit.patching.import_hook import ModuleWatch
-from otel_keyaudit.patching.module_search import explain_missing
-from otel_keyaudit.patching.modules import MISSING, is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.import_hook import ModuleWatch
+from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.presets._override import OverrideTarget

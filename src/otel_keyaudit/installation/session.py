@@ -21,7 +21,7 @@ from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.events.log_events import EventLogger, Events
 from otel_keyaudit.observers.sampling.samplers import Sampler
-from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.patching.modules.import_hook import ModuleWatch
 from otel_keyaudit.patching.patch import one_sweep
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, START_POINTS

@@ -29,7 +29,7 @@ from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_de
 from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
 from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
 from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
-from otel_keyaudit.patching.modules import MISSING, loads_names, namespace
+from otel_keyaudit.patching.modules.lookup import MISSING, loads_names, namespace
 
 
 class NotLoadedError(WrongTargetError):

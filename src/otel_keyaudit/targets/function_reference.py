@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
-from otel_keyaudit.patching.module_search import explain_missing
-from otel_keyaudit.patching.modules import is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.lookup import is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.targets.expressions.steps import apply, member
 
 _FUNCTIONS = (

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.patch import Patch, resolve, wrap
+from otel_keyaudit.patching.patch import Patch, wrap
+from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expressions.expression import Expression

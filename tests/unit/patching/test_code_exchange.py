@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.code_exchange import duplicate, kind_of
-from otel_keyaudit.patching.patch import HandlerPatch
 from support.observers import observed
 
 
@@ -144,44 +143,6 @@ def test_recursion_is_seen_at_every_level() -> None:
     with observed(module, "f") as observer:
         assert down(5) == 5
     assert [call.positional for call in observer.calls] == [(5,), (4,), (3,), (2,), (1,), (0,)]
-
-
-def _exchanges(count: int) -> list[HandlerPatch]:
-    def handler(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda args, kwargs: f"{number}{original(*args, **kwargs)}"
-
-    assert isinstance(plain, FunctionType)
-    return [HandlerPatch(plain, partial(handler, number)) for number in range(count)]
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
-def test_exchanges_are_undone_in_any_order(order: tuple[int, ...]) -> None:
-    """Each exchange is removed without the others, and the identical code is there at the end."""
-    code = plain.__code__
-    exchanges = _exchanges(3)
-    assert plain("create", "!") == "210!"
-    left = "210"
-    for number in order:
-        exchanges[number].undo()
-        left = left.replace(str(number), "")
-        assert plain("create", "!") == f"{left}!"
-    assert plain.__code__ is code
-
-
-def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
-    """Code that another tool has put on top stays."""
-
-    def function() -> int:
-        return 1
-
-    def other() -> int:
-        return 2
-
-    assert isinstance(function, FunctionType)
-    exchange = HandlerPatch(function, lambda original: lambda args, kwargs: original(*args, **kwargs))
-    function.__code__ = other.__code__
-    exchange.undo()
-    assert function() == 2
 
 
 def by_position(first: Any, second: Any = 2, /, third: Any = 3) -> Any:

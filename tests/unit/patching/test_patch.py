@@ -11,14 +11,13 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from functools import partial
-from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any, cast
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.patch import HandlerPatch, NotLoadedError, Patch, one_sweep, resolve, when_loaded, wrap
+from otel_keyaudit.patching.patch import Patch, one_sweep, when_loaded, wrap
+from otel_keyaudit.patching.resolve import NotLoadedError, resolve
 from support.modules import Modules
 from support.observers import Observer
 
@@ -130,35 +129,6 @@ def test_the_value_of_a_generator_concludes_those_that_do_not_last() -> None:
         patch.undo()
     assert (lasting.calls[0].results, lasting.calls[0].pauses, lasting.calls[0].depth) == (["end"], 2, 0)
     assert (first.calls[0].results, first.calls[0].pauses, first.calls[0].depth) == ([1], 0, 0)
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_handlers_and_observers_are_undone_in_any_order(order: tuple[int, ...]) -> None:
-    """At the end the function has its identical code again."""
-    function = cast("FunctionType", plain)
-    code = function.__code__
-    observers = [Observer(), Observer()]
-
-    def handler(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda args, kwargs: f"{name}{original(*args, **kwargs)}"
-
-    module = SimpleNamespace(f=plain)
-    undo: list[Callable[[], None]] = [
-        HandlerPatch(function, partial(handler, "a")).undo,
-        observers[0].put_on(module, "f").undo,
-        HandlerPatch(function, partial(handler, "b")).undo,
-        observers[1].put_on(module, "f").undo,
-    ]
-    on = set(range(4))
-    for number in (None, *order):
-        if number is not None:
-            undo[number]()
-            on.remove(number)
-        assert plain("create", "!") == "b" * (2 in on) + "a" * (0 in on) + "!"
-        assert [len(observer.calls) for observer in observers] == [1 in on, 3 in on]
-        for observer in observers:
-            observer.calls.clear()
-    assert function.__code__ is code
 
 
 def test_code_that_somebody_else_exchanged_stays_theirs() -> None:
@@ -315,7 +285,8 @@ def make():
 module.make, early = make, make()
 held = [module.f]
 gc.freeze()
-from otel_keyaudit.patching.patch import resolve, wrap
+from otel_keyaudit.patching.patch import wrap
+from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.patching.wrappers import Observation
 calls = []
 class Seen(Observation):

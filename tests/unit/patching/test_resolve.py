@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import pytest
 import wrapt
 
-from otel_keyaudit.patching.patch import WrongTargetError, resolve
+from otel_keyaudit.errors import WrongTargetError
+from otel_keyaudit.patching.resolve import resolve
 from support.modules import Modules
 from support.observers import Observer, observed
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.patch import resolve, wrap
+from otel_keyaudit.patching.patch import wrap
+from otel_keyaudit.patching.resolve import resolve
 from support.observers import Observer, Seen, observed
 
 

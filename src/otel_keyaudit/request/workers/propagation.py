@@ -18,7 +18,8 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.names import STAGE_AUTHENTICATION
-from otel_keyaudit.patching.patch import HandlerPatch, resolve
+from otel_keyaudit.patching.handlers import HandlerPatch
+from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
 from otel_keyaudit.request.first_request import prepare_first_request
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.patching.patch import locals_form, resolve
+from otel_keyaudit.patching.kinds.definitions import locals_form
+from otel_keyaudit.patching.resolve import resolve
 from support.observers import Observer, observed
 
 SHOP = """

@@ -16,7 +16,7 @@ import pytest
 import wrapt
 
 from otel_keyaudit.patching.kinds.references import Place, references_to
-from otel_keyaudit.patching.patch import resolve
+from otel_keyaudit.patching.resolve import resolve
 from support.observers import Observer, observed
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from otel_keyaudit.patching.module_search import explain_missing
+from otel_keyaudit.patching.modules.search import explain_missing
 from support.modules import Modules
 
 BROKEN = "raise RuntimeError('imported early')"

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from otel_keyaudit import ConfigurationError
-from otel_keyaudit.patching.modules import MISSING, is_initializing, lookup, package_exists, runs_as_main
+from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, lookup, package_exists, runs_as_main
 from otel_keyaudit.targets.function_reference import LazyFunction
 from support.modules import Modules
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.patching.import_hook import ModuleWatch
+from otel_keyaudit.patching.modules.import_hook import ModuleWatch
 from support.modules import Modules
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import wrapt
 
-from otel_keyaudit.patching.modules import is_initializing
+from otel_keyaudit.patching.modules.lookup import is_initializing
 
 Executed = Callable[[ModuleType], object]
 """Called with a module whose code has just run; must not raise."""

@@ -270,7 +270,7 @@ class AuthenticationCall(ObservedCall):
         """Remember the class of the key object, to recognize audit rows about keys."""
         target = self.target
         classes = target.components.key_classes
-        if classes.get(kind) is None and not is_generic_class(kind):
+        if classes.get(kind) is None and not is_generic_class(kind, target.target_string.partition(".")[0]):
             classes.keep(kind, target.key_source)
         target.known_class = ref(kind)
 

@@ -6,9 +6,10 @@ A copy has the class of the original. A mapping that is read-only, or has no ind
 from __future__ import annotations
 
 import copy
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections import ChainMap, OrderedDict, UserDict, deque
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from itertools import chain
+from types import MemberDescriptorType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
@@ -16,6 +17,9 @@ from otel_keyaudit.row.reserved_names import free_name
 
 _READERS = ("getall", "getlist", "get_list")
 """Methods that return all values of a name: multidict, aiohttp, webob; werkzeug, Django, starlette; httpx."""
+
+_CONTAINERS = (list, dict, set, deque)
+"""Containers in which a mapping may keep its items or an index of them."""
 
 
 def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
@@ -97,8 +101,19 @@ def _chain_copy(mapping: Any) -> Any:
 
 def _dict_copy(mapping: Any) -> Any:
     """Copy a dict whose class does not define ``__copy__``."""
-    is_plain = isinstance(mapping, dict) and not hasattr(type(mapping), "__copy__")
-    return copy.copy(mapping) if is_plain and values_reader(mapping) is None else None
+    kind: Any = type(mapping)
+    if not isinstance(mapping, dict) or hasattr(kind, "__copy__") or values_reader(mapping) is not None:
+        return None
+    if kind.__setitem__ is dict.__setitem__ or not _containers(mapping):
+        return copy.copy(mapping)
+    # ``copy`` would set the items by the method of the class, which may change an index that the original shares.
+    plain: Any = OrderedDict if isinstance(mapping, OrderedDict) else dict
+    copied: Any = kind.__new__(kind)
+    for name, value in plain.items(mapping):
+        plain.__setitem__(copied, name, value)
+    for name, held in _attributes(mapping).items():
+        object.__setattr__(copied, name, held)
+    return _separated(copied, mapping)
 
 
 def _own_copy(mapping: Any) -> Any:
@@ -106,23 +121,37 @@ def _own_copy(mapping: Any) -> Any:
     if hasattr(type(mapping), "__copy__"):
         copied = copy.copy(mapping)
         if copied is not mapping:
-            return copied
+            return _separated(copied, mapping) if isinstance(mapping, UserDict) else copied
     copied = mapping.copy() if hasattr(type(mapping), "copy") else None
     return _chain_copy(copied) or copied  # ``ChainMap.copy`` copies only the first map, also in a MappingProxyType
 
 
 def _store_copy(mapping: Any) -> Any:
     """Copy an object that holds its items in a dict, which a shallow copy would share."""
-    stores = [name for name, held in _attributes(mapping) if type(held) is dict and held.keys() == mapping.keys()]
+    stores = [held for held in _containers(mapping).values() if type(held) is dict and held.keys() == mapping.keys()]
     if len(stores) != 1 or not isinstance(mapping, MutableMapping) or hasattr(type(mapping), "__copy__"):
         return None
-    copied = copy.copy(mapping)
-    setattr(copied, stores[0], getattr(mapping, stores[0]).copy())
+    return _separated(copy.copy(mapping), mapping)
+
+
+def _separated(copied: Any, mapping: Any) -> Any:
+    """Copy the containers that a copy shares with its original, such as an index; ``None`` if one cannot be copied."""
+    for name, held in _containers(mapping).items():
+        if getattr(copied, name) is held:
+            if type(held) not in _CONTAINERS:
+                return None
+            object.__setattr__(copied, name, copy.copy(held))
     return copied
 
 
-def _attributes(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    return iter(getattr(mapping, "__dict__", {}).items())
+def _containers(mapping: Any) -> dict[str, Any]:
+    return {name: held for name, held in _attributes(mapping).items() if isinstance(held, _CONTAINERS)}
+
+
+def _attributes(mapping: Any) -> dict[str, Any]:
+    members = [(name, one) for base in type(mapping).__mro__ for name, one in vars(base).items()]
+    slots = [name for name, one in members if isinstance(one, MemberDescriptorType) and hasattr(mapping, name)]
+    return {name: getattr(mapping, name) for name in slots} | getattr(mapping, "__dict__", {})
 
 
 def _rebuilt(mapping: Any) -> Any:

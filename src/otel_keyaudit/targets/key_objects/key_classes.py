@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import repeat
+from pathlib import Path
 from types import MemberDescriptorType
 from typing import Any
 
@@ -30,18 +31,32 @@ _ROW_LIBRARIES = frozenset({
 })  # fmt: skip
 """Packages whose classes are generic rows, mappings or proxies."""
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages."""
+
 _LIBRARIES = frozenset({"django", "msgspec", "pydantic", "sqlalchemy", "sqlmodel", "peewee", "tortoise", "piccolo"})
 """Packages whose base classes have public members that are not fields of a key."""
 
 
-def is_generic_class(kind: type) -> bool:
+def is_generic_class(kind: type, own_package: str = "") -> bool:
     """Return whether a class is generic: if one of its objects is a key, others need not be keys.
 
     Generic are builtin types, classes of the standard library, and rows and mappings of database drivers and other
     libraries. A class of the application that inherits from one of them is not generic.
+
+    Args:
+        kind: The class.
+        own_package: The package of the application, which may be installed like a library.
     """
     package = kind.__module__.partition(".")[0]
-    return package in sys.stdlib_module_names or package in _ROW_LIBRARIES
+    if package in sys.stdlib_module_names or package in _ROW_LIBRARIES:
+        return True
+    return package != own_package and _is_installed(kind) and (is_mapping_class(kind) or hasattr(kind, "keys"))
+
+
+def _is_installed(kind: type) -> bool:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
+    return not _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def class_names(kind: type) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The merge copies mappings of other classes as their kind or as a plain dict, and keeps every value of a name."""
 
 import copy
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Iterator, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -48,7 +48,7 @@ class Sharing(Holding):
 
 
 class Slotted(MutableMapping[str, Any]):
-    """Shares its items with a copy, in a way that cannot be seen."""
+    """Keeps its items in a slot, so that a plain copy shares them."""
 
     __slots__ = ("held",)
 
@@ -116,8 +116,85 @@ def _default_dict(items: Mapping[str, Any]) -> "defaultdict[str, Any]":
     return defaultdict(list, items)
 
 
-CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Upper, Counter, ChainMap]
-BECOME_DICTS = [MappingProxyType, Frozen, Locked, Sharing, Slotted, CopyOfAnotherKind, Itself]
+class Index:
+    """Keeps the order of the names in a list, and the changes in a deque."""
+
+    __slots__ = ()
+    order: list[str]
+    changes: "deque[str]"
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.order, self.changes = [], deque()  # type: ignore[misc]
+        for name, value in items.items():
+            self[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self.order:
+            self.order.append(name)
+        self.changes.append(name)
+        super().__setitem__(name, value)  # type: ignore[misc]
+
+    def __delitem__(self, name: str) -> None:
+        self.order.remove(name)
+        super().__delitem__(name)  # type: ignore[misc]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.order)
+
+
+class IndexedDict(Index, dict[str, Any]):
+    pass
+
+
+class IndexedInSlots(Index, dict[str, Any]):
+    __slots__ = ("changes", "order")
+
+
+class IndexedOrderedDict(Index, OrderedDict[str, Any]):
+    pass
+
+
+class IndexedUserDict(Index, UserDict[str, Any]):
+    pass
+
+
+class EmptyHolding(Holding):
+    def __init__(self) -> None:
+        super().__init__({})
+
+
+class IndexedHolding(Index, EmptyHolding):
+    pass
+
+
+class LinkedIndex(dict[str, Any]):
+    """A dict whose index is a mapping of its own class, so that it cannot be copied."""
+
+    def __init__(self, items: Mapping[str, Any], inverse: Any = None) -> None:
+        super().__init__(items)
+        self.inverse = LinkedIndex({str(value): name for name, value in items.items()}, self) if inverse is None else {}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        dict.__setitem__(self.inverse, str(value), name)
+
+
+INDEXED = [IndexedDict, IndexedInSlots, IndexedOrderedDict, IndexedUserDict, IndexedHolding]
+CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Slotted, Upper, Counter, ChainMap, *INDEXED]
+BECOME_DICTS = [MappingProxyType, Frozen, Locked, Sharing, CopyOfAnotherKind, Itself, LinkedIndex]
+
+
+@pytest.mark.parametrize("kind", [*INDEXED, LinkedIndex], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("member", [None, MEMBER], ids=["nothing", "member"])
+def test_an_index_of_the_original_is_not_changed(kind: Any, member: Any) -> None:
+    """Attributes in which a mapping keeps an index of its items are copied, too."""
+    fields = kind({REQUEST: "root", "a": 1})
+    names = ("order", "changes", "inverse")
+    before = [repr(getattr(fields, name, None)) for name in names]
+    merge_of(member).into(fields)
+    assert [repr(getattr(fields, name, None)) for name in names] == before
+    assert dict(fields) == {REQUEST: "root", "a": 1}
 
 
 @pytest.mark.parametrize("kind", CHANGEABLE, ids=lambda kind: kind.__name__)

@@ -6,11 +6,14 @@ import collections
 import datetime
 import decimal
 import enum
+import importlib
 import sqlite3
+import sys
 import types
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import attrs
@@ -103,6 +106,11 @@ class OwnModel(pydantic.BaseModel):
         return name
 
 
+class HasKeys:
+    def keys(self) -> list[str]:
+        return ["id"]
+
+
 class Pair(NamedTuple):
     id: str
 
@@ -137,6 +145,23 @@ def test_generic_classes(kind: type) -> None:
 def test_rows_of_drivers_are_generic(module: str) -> None:
     """The package of their class shows that rows are generic."""
     assert is_generic_class(type("Record", (tuple,), {"__module__": module}))
+
+
+@pytest.mark.parametrize(
+    "base", [dict, collections.UserDict, collections.abc.Mapping, HasKeys], ids=lambda base: base.__name__
+)
+def test_a_mapping_of_an_installed_library_is_generic(
+    base: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapping class of a library is generic, unless the library is the application itself."""
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "bunch.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    monkeypatch.setitem(sys.modules, "bunch", importlib.import_module("bunch"))
+    kind = type("Bunch", (base,), {"__module__": "bunch"})
+    assert is_generic_class(kind)
+    assert not is_generic_class(kind, "bunch")
+    assert not is_generic_class(type("Record", (), {"__module__": "bunch"}))
 
 
 @pytest.mark.parametrize("kind", [Plain, Row, Claims, Model, Pair, Data, Attrs, Computed])

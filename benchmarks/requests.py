@@ -1,4 +1,4 @@
-"""Make one request, as a server does. Every measured call has a request of its own.
+"""Make one request, as a server does. Every measured call is a separate request.
 
 A request is an ASGI call that passes a framework's entry point, opens a SERVER span as tracing middleware does, and
 runs the endpoint. The whole request is measured, and the plain request is subtracted. So the cost of the library

@@ -63,7 +63,7 @@ class ForeignContextError(UnreadableError):
 
 
 class CollisionError(UnreadableError):
-    """Reports a foreign member with a reserved name, which was renamed."""
+    """Reports that a member with a reserved name, which the library did not write, was renamed."""
 
 
 class NoRequestError(UnreadableError):

@@ -159,7 +159,7 @@ def test_cycles_leave_no_reference_to_a_cached_function(recorder: Recorder, app:
         for _ in range(4):
             recorder.instrument(auth_targets=[f"{app.__name__}:cached"])
             (status,) = KeyAuditInstrumentor().status()
-            assert status.reason == "every call of it is observed"
+            assert status.reason == "all of its calls are observed"
             recorder.uninstrument()
     finally:
         gc.enable()

@@ -158,10 +158,10 @@ def isolated(work: Callable[..., Value]) -> Callable[..., Value]:
 
 
 def outside_collection(work: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-    """Call a function that may wait for a lock: during a collection, in a thread of its own.
+    """Call a function that may wait for a lock. During a collection, call it in a new thread.
 
-    The interrupted code may hold the lock, such as that of an exporter, and goes on only after the collection. A
-    failure in the thread is not reported; the SDK logs those of its exporters.
+    The interrupted code may hold the lock of an exporter, for example, and continues only after the collection. A
+    failure in the thread is not reported; the SDK logs failures of its exporters.
     """
     if current_collection() is None:
         work(*args, **kwargs)

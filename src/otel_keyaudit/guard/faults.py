@@ -10,7 +10,7 @@ from otel_keyaudit.guard.metrics import Metrics
 
 MAX_WARNINGS = 1_000
 """Maximum number of distinct warnings. They are distinguished by exception class, and an application may create
-classes without end."""
+any number of them."""
 
 
 class Faults:
@@ -39,7 +39,7 @@ class Faults:
         self.warn_once((target, stage, kind), "%s: %s failed with %s%s", target, stage, kind, explanation)
 
     def warn_once(self, occasion: tuple[str, ...], message: str, *args: object, level: int = WARNING) -> None:
-        """Log a line the first time an occasion arises."""
+        """Log a line the first time that an occasion arises."""
         if occasion not in self._logged and len(self._logged) < MAX_WARNINGS:
             self._logged.add(occasion)
             log(level, message, *args)

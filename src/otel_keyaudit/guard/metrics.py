@@ -121,7 +121,7 @@ class Metrics:
 
 _GLOBAL = Metrics()
 _registered: list[tuple[weakref.ref[MeterProvider], Metrics]] = []
-"""Metrics by provider. Providers are compared by identity, because Logfire's are equal to others and have no hash."""
+"""Metrics by provider. Providers are compared by identity, because Logfire's equal others and have no hash."""
 
 
 def metrics_for(provider: MeterProvider | None) -> Metrics:

@@ -27,7 +27,7 @@ from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, res
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
 
-_OBSERVED = "every call of it is observed"
+_OBSERVED = "all of its calls are observed"
 
 _MAX_TARGETS = 1_000_000
 
@@ -44,7 +44,7 @@ class InstalledTarget:
         target: The target.
         watch: Reports when the target's module has been executed.
         others: All targets of the session, in order. An earlier one observes the calls of a function that both name.
-        preset: The preset that the target belongs to, ``None`` for a target of the user's own.
+        preset: The preset that the target belongs to, ``None`` for a target of the user.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class InstalledTarget:
         earlier = self._earlier()
         if earlier is not None:
             parts.append(f"{earlier.target.target_string}, which names the same function, comes first")
-        passed = sum(one.excluded.value for one in self.compiled)
-        if passed:
-            parts.append(f"its 'when' passed {passed} call{'s' if passed > 1 else ''} on")
+        excluded = sum(one.excluded.value for one in self.compiled)
+        if excluded:
+            parts.append(f"its 'when' excluded {excluded} call{'s' if excluded > 1 else ''}")
         return "; ".join(parts)
 
     def _earlier(self) -> InstalledTarget | None:

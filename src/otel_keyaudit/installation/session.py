@@ -137,7 +137,7 @@ class Session:
             target.first_request()
 
     def _before_serving(self) -> None:
-        """Look in the program that was started, because a server without our requests never has a first one."""
+        """Look for pending targets in the started program, because the library may recognize no first request."""
         if self._components.events is not None:
             self._components.events.before_serving()
         for target in self.targets:

@@ -18,7 +18,7 @@ class TargetStatus(NamedTuple):
         state: ``active``, ``pending`` (its module is not imported yet) or ``wrong`` (it can never match).
         reason: A sentence that explains the state.
         calls: Number of observed calls.
-        preset: Name of the preset that it belongs to, ``None`` for a target of the user's own.
+        preset: Name of the preset that it belongs to, ``None`` for a target of the user.
     """
 
     target: str

@@ -25,7 +25,7 @@ class ApiKey:
 
     Attributes:
         id: Public id. A string, an integer, a UUID or an enum member; stored as a string.
-        name: Name for people.
+        name: Human-readable name.
         scopes: Granted scopes as presented, in the given order without duplicates. A set is sorted.
         allow_list: Resources to which the key is restricted, in the same form.
         owner: Id of the user or the tenant to whom the key belongs.

@@ -62,7 +62,7 @@ class Cache(dict[Content, Value]):
 
 
 class Memo(Cache[Content, Value], Generic[Content, Value]):
-    """A cache that makes the values that it does not have.
+    """A cache that makes missing values.
 
     Args:
         make: Makes the value for some content.

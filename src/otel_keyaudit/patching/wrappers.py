@@ -111,7 +111,7 @@ class CombinedObservation(Observation):
                 entered.append(one)
             self._entered, entered = entered, []
         finally:
-            _leave(entered, None, None, None)  # those before one that an interrupt kept from being entered
+            _leave(entered, None, None, None)  # if an interrupt kept a later one from being entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -125,7 +125,7 @@ def _leave(
     error: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    """Leave observations, innermost first, each also if an interrupt ends another.
+    """Leave observations, innermost first. If an interrupt ends one of these steps, the others still run.
 
     An ``ExitStack`` would read and set attributes of the application's exception, whose class may forbid that.
     """

@@ -15,7 +15,7 @@ RECORDS = (
 
 
 class Claims(dict[str, Any]):
-    """The claims of a token, in a class of their own because other mappings have no key type."""
+    """The claims of a token. The class has a key type, which plain mappings do not have."""
 
 
 KEY_TYPES = {

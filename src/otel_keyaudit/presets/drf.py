@@ -79,7 +79,7 @@ PRESET = Preset(
     library="djangorestframework",
     oldest="3.15",
     records="`request.auth`, or the user if an authentication class of your own returns `(key, None)` and the key "
-    "is no Django user. The fields are those of the key's library, else `id`, `name`, `scopes`, `allow_list`. "
+    "is not a Django user. The fields are those of the key's library, else `id`, `name`, `scopes`, `allow_list`. "
     "Decisions of `check_permissions` and `check_object_permissions`, with type and id of a model's object; with "
     "`oauth-toolkit` or `drf-scoped-permissions`, also the required permissions",
     never="a `request.auth` that is a string; the id of an object whose primary key is a secret",

@@ -1,4 +1,4 @@
-"""KeyHandover of thread pools: ``submit``, which ``map`` and ``run_in_executor`` call, and ``asyncio.to_thread``."""
+"""Jobs of thread pools: ``submit``, which ``map`` and ``run_in_executor`` call, and ``asyncio.to_thread``."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ PRESET = Preset(
     library="django-rest-knox",
     oldest="5.0",
     records="`id`: 16 hex digits of the SHA-256 of `digest`; `owner`: `user_id`; `expires_at`: `expiry`",
-    never="`digest`, `pk`, `str()`, with which the token is compared; `token_key`, the beginning of the token",
+    never="`digest`, `pk`, `str()`, which contain the hash of the token; `token_key`, the beginning of the token",
     targets=(REQUEST_AUTHENTICATION,),
     key_types={
         "knox.models:AbstractAuthToken": KeyType(

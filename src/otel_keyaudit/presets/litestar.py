@@ -16,7 +16,7 @@ _NO_OVERRIDES = frozenset(
         "litestar.security.session_auth.middleware:SessionAuthMiddleware",
     }
 )
-"""The JWT middleware has a target of its own, which recognizes anonymous requests. A session is not a key."""
+"""Middleware that has a separate target, which recognizes anonymous requests, or whose session is not a key."""
 
 
 def _is_own_middleware(call: Call) -> bool:

@@ -28,7 +28,7 @@ _VALID = "return|if:,valid"  # a refusal returns a response
 PRESET = Preset(
     library="django-ninja",
     oldest="1.3",
-    records="`request.auth`, if it is an object and no user. The fields are those of the key's library, else `id`, "
+    records="`request.auth`, if it is an object but not a user. The fields are those of the key's library, else `id`, "
     "`name`, `scopes`, `allow_list`",
     never="a `request.auth` that is a string or a user",
     targets=tuple(

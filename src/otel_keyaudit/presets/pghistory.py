@@ -42,8 +42,8 @@ PRESET = Preset(
     library="django-pghistory",
     oldest="3.6",
     records="`Context.metadata`, beside the application's members, of every event that a statement causes inside "
-    "`pghistory.context`, such as its middleware opens. Each such statement that may write counts as a write, with the "
-    "action `create`, `update` or `delete`",
+    "`pghistory.context`, which its middleware also opens. Each such statement that may write counts as a write, with "
+    "the action `create`, `update` or `delete`",
     never="the events, which contain the changed values; statements outside of `pghistory.context`",
     targets=(
         PlacedTarget("pghistory.runtime:_inject_history_context", _into_metadata, action=_action, when=_may_write),

@@ -1,6 +1,6 @@
 """django-simple-history: historical records, if their model has a JSON field named ``additional_fields``.
 
-The models of historical records are generated and have no methods of their own that write. So the targets are Django's
+The models of historical records are generated and define no method that writes. So the targets are Django's
 methods that save one record and create records in bulk.
 """
 

@@ -77,7 +77,7 @@ class Request(RequestState):
         return self.flow == task_or_thread() or is_run_by_framework()
 
     def end(self) -> None:
-        """Close the request, except in a forked child, where a thread of the parent may hold the lock for ever."""
+        """Close the request, except in a forked child, where a thread of the parent may hold the lock forever."""
         if self.process is _process:
             self.close()
 

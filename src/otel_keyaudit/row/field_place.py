@@ -91,7 +91,7 @@ class FieldPlace(Place):
         binding: The parameters of the function.
         fields_as: The kind that ``None`` becomes: ``text``, ``bytes`` or ``dict``; ``None`` if the target has no such
             field.
-        later: As of a :class:`Place`.
+        later: See :class:`Place`.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ def _attempt_quietly(work: Callable[..., Any], *args: Any, otherwise: Any) -> An
 
 
 def quiet_attempt() -> Attempt:
-    """Return an attempt whose failures nobody needs to know."""
+    """Return an attempt that does not report failures."""
     return _attempt_quietly
 
 

@@ -1,4 +1,7 @@
-"""Rename foreign members with a reserved name, and insert members at the end of a JSON object."""
+"""Rename foreign members with a reserved name, and insert members at the end of a JSON object.
+
+A member is foreign if the library did not write it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
 
 _MAX_NAMES = 100
-"""Maximum number of duplicates that get a name of their own. Names for all of them would outgrow the string."""
+"""Maximum number of duplicates that get separate names. Names for all of them would outgrow the string."""
 
 
 def spliced(text: str, added: str, has_members: bool) -> str:

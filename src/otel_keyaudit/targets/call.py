@@ -104,7 +104,7 @@ def reader(source: Source, *, deferred: bool, binding: Binding | None = None) ->
     Args:
         source: An expression, a reference to an object, or a function.
         deferred: The package of a referenced object need not be importable yet.
-        binding: The binding that all calls have, if it is the same one. With it, a parameter is read faster.
+        binding: The binding of all calls, if they share one. With it, a parameter is read faster.
     """
     if isinstance(source, ObjectReference):
         value = LazyValue(source.text, deferred=deferred)

@@ -21,4 +21,4 @@ def test_a_framework_without_its_usual_entry_point_is_left_alone(
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
     assert importlib.import_module(framework).Application
     (status,) = KeyAuditInstrumentor().status()
-    assert (status.state, status.reason) == ("active", "every call of it is observed")
+    assert (status.state, status.reason) == ("active", "all of its calls are observed")

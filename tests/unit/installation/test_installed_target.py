@@ -99,7 +99,7 @@ def test_wrong_targets(
 def test_active_targets(recorder: Recorder, modules: Modules, name: str) -> None:
     """A function that exists is observed at once."""
     recorder.instrument(auth_targets=[f"{modules.load(SECURITY).__name__}:{name}"], strict=True)
-    assert only_status() == ("active", "every call of it is observed")
+    assert only_status() == ("active", "all of its calls are observed")
 
 
 @pytest.mark.parametrize("name", ["record", "record?action=args.action", "anything", "anything?action=args.verb"])
@@ -509,8 +509,8 @@ def test_targets_of_an_inherited_method_are_earlier_only_for_the_same_objects(
     names = ("Audit", "Journal", "Archive", "Model")
     recorder.instrument(audit_targets=[f"{shop.__name__}:{name}.save" for name in names])
     reasons = [status.reason for status in KeyAuditInstrumentor().status()]
-    earlier = f"every call of it is observed; {shop.__name__}:Audit.save, which names the same function, comes first"
-    assert reasons == ["every call of it is observed"] * 2 + [earlier] * 2
+    earlier = f"all of its calls are observed; {shop.__name__}:Audit.save, which names the same function, comes first"
+    assert reasons == ["all of its calls are observed"] * 2 + [earlier] * 2
     for name in names:
         getattr(shop, name)().save()
     assert [status.calls for status in KeyAuditInstrumentor().status()] == [2, 1, 0, 1]

@@ -48,7 +48,7 @@ def test_existing_function_is_instrumented_at_once(recorder: Recorder, start: St
     """A function of the started module is instrumented at once, by either name."""
     main = start(SECURITY)
     recorder.instrument(auth_targets=[f"{name}:verify?id=id"], skip_dep_check=True)
-    assert status() == ("active", "every call of it is observed")
+    assert status() == ("active", "all of its calls are observed")
     main.verify("k_1")
     assert recorder.count("keyaudit.authentications") == 1
 

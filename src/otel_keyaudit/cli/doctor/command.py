@@ -96,7 +96,7 @@ def _import_modules() -> tuple[Observations, list[Finding]]:
     wrong = {target.target.partition(":")[0] for target in observations.targets if target.state == "wrong"}
     for module, error in (failed or {}).items():
         if module in wrong:
-            continue  # the target says it already
+            continue  # the target reports it already
         remedy = f"run `python -c 'import {module}'` to see why"
         findings.append(Finding(PENDING, None, f"the import of {module} raised {error}", remedy))
     return observations, findings

@@ -103,7 +103,7 @@ class Expansions:
 
 
 def _explained(key: KeyTally) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Return scopes with the permissions for which granted decisions name them, as the service's catalog defined it."""
+    """Yield each scope that granted decisions name, with the permissions that it explains by the service's catalog."""
     for kind in key.decisions:
         if len(kind.required) == 1 or len(kind.scopes) == 1:
             yield from ((scope, kind.required) for scope in kind.scopes)

@@ -162,7 +162,7 @@ def _changed(
 
 
 def _with_children(code: CodeType, new_of: dict[int, CodeType]) -> CodeType:
-    """Return code with some constants replaced; the very original code if that restores all of its constants."""
+    """Return code with some constants replaced; the original object if that restores all of its constants."""
     is_mark = [type(constant) is tuple and constant[:1] == (_PRISTINE,) for constant in code.co_consts]
     constants = [new_of.get(id(one), one) for one, mark in zip(code.co_consts, is_mark, strict=True) if not mark]
     pristine = code.co_consts[is_mark.index(True)][1] if any(is_mark) else code

@@ -148,7 +148,7 @@ def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Ite
 
 
 def count_instance_overrides(cls: type, name: str) -> int:
-    """Return the number of instances of a class that have an attribute of their own in place of the class's."""
+    """Count the instances of a class that override one of its attributes."""
     classes, position = [cls], 0
     while position < len(classes):
         classes += type.__subclasses__(classes[position])

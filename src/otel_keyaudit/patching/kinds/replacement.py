@@ -59,7 +59,7 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         return self if bound is original else self._self_descriptor_callable(bound, instance)
 
     def _self_descriptor_callable(self, bound: Any, instance: object) -> Any:
-        """Return a proxy for the callable that a descriptor returns. Observers get the instance as first argument."""
+        """Return a proxy for a callable from a descriptor. Observers get the instance as the first argument."""
         if not callable(bound):
             return bound
         if self._self_code is None:
@@ -131,7 +131,7 @@ def _any_arguments(*_: Any, **__: Any) -> None: ...
 
 
 class _Pair(tuple[Any, Any], IgnoredHolder):
-    """An object and its replacement. A class of its own, so that pairs that wait for collection are ignored, too."""
+    """An object and its replacement. By its class, a search also ignores pairs that wait for collection."""
 
     __slots__ = ()
 

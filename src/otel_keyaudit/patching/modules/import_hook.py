@@ -1,6 +1,6 @@
 """Report each execution of a module: import, second import or reload.
 
-wrapt's post-import hooks do not serve, because they fire once, cannot be removed, and make an import fail if they
+wrapt's post-import hooks are not suitable, because they fire once, cannot be removed, and make an import fail if they
 raise.
 """
 

@@ -44,7 +44,7 @@ def namespace(module: Any) -> dict[str, Any]:
 
 
 def loads_names(module: object) -> bool:
-    """Return whether a module may load names on first use (PEP 562, or a module class of its own)."""
+    """Return whether a module may load names on first use (PEP 562, or a custom module class)."""
     return "__getattr__" in namespace(module) or any(
         name in vars(cls) for cls in type(module).__mro__[:-2] for name in ("__getattr__", "__getattribute__")
     )

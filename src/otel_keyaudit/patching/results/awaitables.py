@@ -76,7 +76,7 @@ def _awaitable_class(kind: type) -> type[_Awaitable]:
 
 
 def _is_made_inside(original: Callable[..., Any] | None, generator: Any) -> bool:
-    """Return whether a generator is of the called function, or of the function that it decorates.
+    """Return whether the called function, or the function that it decorates, created a generator.
 
     Any other generator is an ordinary result.
     """
@@ -144,8 +144,8 @@ async def _awaited(observation: Observed, result: Any) -> Any:
 class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
     """A proxy for an awaitable that concludes the call when it is first awaited, or by one of its methods.
 
-    A method that returns the awaitable itself builds it further. The result of any other method is the result of the
-    call, and is followed in turn.
+    A method that returns the awaitable itself only changes it, as a builder does. The result of any other method is
+    the result of the call, and is followed in turn.
     """
 
     def __init__(self, result: Any, observation: Observed) -> None:
@@ -178,7 +178,7 @@ class _Awaitable(wrapt.BaseObjectProxy):  # type: ignore[type-arg]
 
 
 class _Coroutine(_Awaitable):
-    """A proxy for a coroutine that concludes the call when it ends. Until it is started, it is only the original."""
+    """A proxy for a coroutine that concludes the call when it ends. A coroutine that never starts concludes nothing."""
 
     def __init__(self, result: Any, observation: Observed) -> None:
         super().__init__(result, observation)

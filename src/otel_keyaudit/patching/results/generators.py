@@ -32,7 +32,8 @@ class Observed(Protocol):
 class _Iteration:
     """Passes sent values and thrown exceptions between a generator and its caller.
 
-    As a context manager around a ``yield``, it catches an exception that is thrown there, for the next step.
+    As a context manager around a ``yield``, it catches an exception that is thrown there, and the next step passes it
+    on.
     """
 
     def __init__(self, generator: Any, observation: Observed) -> None:
@@ -111,7 +112,7 @@ class AsyncRelay(_Iteration):
         return True
 
     def _send(self) -> Any:
-        """Resume the generator without registering it with the event loop, as ``first_step`` in ``code_exchange``."""
+        """Resume the generator without registering it with the event loop; see ``code_exchange.first_step``."""
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:

@@ -67,7 +67,7 @@ class CallBoundaries:
             return handler(args, kwargs) if used is None or used.request is None else unrelated(args, kwargs)
 
         async def unrelated(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            """Serve a request in the context of a previous request, without a key that was set in the previous one."""
+            """Serve a request in the context of a previous request, without the key that was set there."""
             used = USED_KEY.get()
             try:
                 USED_KEY.set(None)

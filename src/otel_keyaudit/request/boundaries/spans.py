@@ -59,7 +59,7 @@ class SpanBoundaries:
         return handler
 
     def _opened(self, span: Span, kind: SpanKind) -> None:
-        if not (span.is_recording() or _is_of_its_own(span)):
+        if not (span.is_recording() or _was_started(span)):
             return
         call, used = current_call(), used_key()
         key = attribution_of(used) if used is not None and used.is_in_force() else None
@@ -96,7 +96,7 @@ def _end(request: Request) -> None:
     request.end()
 
 
-def _is_of_its_own(span: Span) -> bool:
+def _was_started(span: Span) -> bool:
     """Return whether a span was started. A disabled tracer returns the parent span."""
     context = span.get_span_context()
     return context.is_valid and not context.is_remote

@@ -73,7 +73,7 @@ class EmptyFields:
         return found
 
     def _kind_in_rows_of(self, receiver: Any, name: str) -> str | None:
-        """Return the kind of a column of the rows that a mapped class, or a manager of Django's, takes."""
+        """Return the kind of a column in the rows that a mapped class or a Django manager takes."""
         model = getattr(receiver, "model", None)
         return self._kind_of(model if isinstance(model, type) else _class_of(receiver), name, kind_of_column)
 

@@ -140,7 +140,7 @@ def _sorted(values: list[Any]) -> list[Any]:
 
 
 def rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
-    """Return a value that can be read repeatedly: the value itself, or the elements of an iterator of our own.
+    """Return a value that can be read repeatedly: the value itself, or the elements of a newly created iterator.
 
     Args:
         value: The value.

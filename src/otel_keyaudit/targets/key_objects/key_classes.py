@@ -41,8 +41,8 @@ _LIBRARIES = frozenset({"django", "msgspec", "pydantic", "sqlalchemy", "sqlmodel
 def is_generic_class(kind: type, own_package: str = "") -> bool:
     """Return whether a class is generic: if one of its objects is a key, others need not be keys.
 
-    Generic are builtin types, classes of the standard library, and rows and mappings of database drivers and other
-    libraries. A class of the application that inherits from one of them is not generic.
+    Builtin types, classes of the standard library, and rows and mappings of database drivers and other libraries are
+    generic. A class of the application that inherits from one of them is not generic.
 
     Args:
         kind: The class.

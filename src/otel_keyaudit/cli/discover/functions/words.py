@@ -54,7 +54,7 @@ OTHER_IDS: Final = (
     "public_id", "uid", "guid", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id", "account_id",
     "username", "login", "identity", "subject", "client_name", "display_name", "name",
 )  # fmt: skip
-"""Members that may be the id of a key without one of the usual members, the most likely first."""
+"""Less usual members that may be the id of a key, the most likely first."""
 
 NO_KEYS: Final = (
     "Request", "WebSocket", "Session", "Connection", "Engine", "Task", "Future", "Logger", "Span",

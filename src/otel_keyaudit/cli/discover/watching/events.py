@@ -22,7 +22,7 @@ class Observer(Protocol):
         """Return whether to report the calls of a function. If the answer changes, call ``refresh()``."""
 
     def called(self, frame: FrameType) -> None:
-        """Handle the begin of a call."""
+        """Handle the beginning of a call."""
 
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
         """Handle a returned value, or a yielded one if it is not the end of the call."""

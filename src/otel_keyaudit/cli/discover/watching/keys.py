@@ -142,7 +142,7 @@ def _other_fields(key_id: str, usable: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_likely(function: Function, likeness: int, weight: int, strength: int) -> bool:
-    """Return whether enough speaks for a key: its members, the name of its class, and the name of the function."""
+    """Return whether the members, the name of the class and the name of the function are enough evidence for a key."""
     evidence = likeness + max(weight, 0) + (max(function.auth_weight, 0) if strength == LOCAL else 0)
     if strength < DIRECT and evidence < _MIN_EVIDENCE:
         return False

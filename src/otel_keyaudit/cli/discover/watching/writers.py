@@ -80,7 +80,7 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
 
 
 def _members_of_entry(value: object) -> dict[str, str]:
-    """Return the members of an object that can be an audit entry; a request, a response or a date is none."""
+    """Return the members of an object that can be an audit entry, unlike a request, a response or a date."""
     if (
         is_plain(value)
         or (is_standard(type(value)) and type(value) is not dict)

@@ -17,7 +17,7 @@ from otel_keyaudit.errors import hint, shown
 _FIELDS: Final = COLUMNS[-1]
 _NEEDED: Final = ("at", _FIELDS)
 _AS_STRINGS: Final = ("json", "jsonb", "timestamptz", "timestamp", "date")
-"""Types of PostgreSQL that are read as strings: a time such as ``infinity`` is no ``datetime``."""
+"""Types of PostgreSQL that are read as strings, because a time such as ``infinity`` cannot be a ``datetime``."""
 
 _BATCH: Final = 2_000
 _SQLITE_TABLES: Final = """

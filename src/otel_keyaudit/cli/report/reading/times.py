@@ -91,5 +91,5 @@ def later(first: float | None, second: float | None) -> float | None:
 
 
 def known(value: float) -> float | None:
-    """Return a time, but ``None`` for an infinite one."""
+    """Return a time, ``None`` if it is infinite."""
     return value if math.isfinite(value) else None

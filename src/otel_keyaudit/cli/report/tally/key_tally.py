@@ -122,7 +122,7 @@ class KeyTally:
     def sharing_owners(self) -> list[str]:
         """The owners who have different keys with this id.
 
-        Only an id of digits is unique in no more than its table. Another id belongs to one key, whose owner can change.
+        An id of digits is unique only within its table. Any other id belongs to one key, whose owner can change.
         """
         owners = {snapshot.owner for snapshot in self._genuine() if snapshot.owner is not None}
         return sorted(owners) if len(owners) > 1 and self.id.isdecimal() else []

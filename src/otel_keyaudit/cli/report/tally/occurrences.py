@@ -22,7 +22,7 @@ def trace_of(seen: Seen) -> str | None:
 
 
 class Place(NamedTuple):
-    """The data with which a person finds a row again.
+    """The data by which a person finds a row again.
 
     Attributes:
         row: Number of the row, counted from 1 over all sources; ``None`` for an event.

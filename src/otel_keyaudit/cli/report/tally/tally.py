@@ -26,7 +26,7 @@ class Tally:
     Args:
         request_field: Member that names the key of the request.
         subject_field: Member for a key that the row is about.
-        since: Start of the period, in seconds since 1970. Of earlier rows, only the age of keys and snapshots count.
+        since: Start of the period, in seconds since 1970. Earlier rows count only for the age of keys and snapshots.
         until: End of the period. Later rows are skipped.
         counts_days: Whether the rows of each key are counted by day.
 
@@ -122,7 +122,7 @@ class Tally:
             self._add_forged(place, fields, key)
 
     def _extend(self, time: float | None) -> None:
-        """Extend the period that the input covers by the time of an entry that no key counts."""
+        """Extend the period that the input covers by the time of an entry that belongs to no key."""
         if time is not None:
             self._first = min(self._first, time)
             self._last = max(self._last, time)

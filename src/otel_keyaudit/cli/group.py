@@ -46,7 +46,7 @@ class _Group(OneLineGroup):
 def group(context: click.Context) -> None:
     """Set up otel-keyaudit, check it, and evaluate the audit rows.
 
-    Exit status: 0; 1 for findings; 2 for wrong use. Options come from the environment (OTEL_PYTHON_KEYAUDIT_...).
+    Exit status: 0, 1 for findings, or 2 for wrong use. Options come from the environment (OTEL_PYTHON_KEYAUDIT_...).
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -34,10 +34,10 @@ _ENDED_BY_USER = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 +
 @click.option("--allow", metavar="FINDING,...", default="", help="Ignore these findings.")
 @click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 def doctor(is_json: bool, allow: str, command: tuple[str, ...]) -> None:
-    """Check the options of the environment, and observe a command that runs with them.
+    """Check the options, and observe a command that runs with them.
 
-    Without a command, the modules of the targets are imported. With a command, it runs under opentelemetry-instrument
-    until it ends or you press Ctrl-C; send requests meanwhile. Findings: pending, wrong, silent (never called), outside
+    Without a command, import the modules of the targets. With a command, run it under opentelemetry-instrument until it
+    ends or you press Ctrl-C; send requests meanwhile. Findings: pending, wrong, silent (never called), outside
     (a key outside of every request), ambiguous, failed, degraded.
     """
     allowed = _allowed(allow)

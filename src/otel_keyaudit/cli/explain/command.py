@@ -18,15 +18,15 @@ from otel_keyaudit.observers.sampling.rules import Rules, RulesError, load_rules
 @click.command(
     cls=OneLineCommand,
     advice="The rows come from standard input: otel-keyaudit explain < rows.jsonl",
-    epilog="Example: otel-keyaudit explain --rules rules.json --catalog scopes.json < rows.jsonl",
+    epilog="Example: otel-keyaudit explain --rules rules.json < rows.jsonl",
 )
 @click.option("--rules", "rules_path", metavar="PATH", help="File of the rules; default: from the environment.")
 @click.option("--catalog", "catalog_path", metavar="PATH", help="The scope catalog; default: from the environment.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")
 def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> None:
-    """Explain audit rows: the rule that chose their detail and why, the key's permissions, the covering scopes.
+    """Explain the detail, the permissions and the scopes of audit rows.
 
-    Reads rows as JSON lines from standard input: objects with action, resource_type, resource_id, outcome and
+    Read rows as JSON lines from standard input: objects with action, resource_type, resource_id, outcome and
     additional_fields.
     """
     explainer = Explainer(

@@ -13,7 +13,7 @@ from otel_keyaudit.presets import _registry
 
 @click.command(
     cls=OneLineCommand,
-    epilog="Example: otel-keyaudit presets drf-api-key, then: export OTEL_PYTHON_KEYAUDIT_PRESETS=drf-api-key",
+    epilog="Example: otel-keyaudit presets drf-api-key",
 )
 @click.argument("name", required=False)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")

@@ -42,7 +42,7 @@ def report(**given: Any) -> None:
     """Compare the granted and the used permissions of API keys.
 
     A SOURCE is an SQLite file, a postgresql:// URL, JSON lines of audit rows or log events (also .gz), or - for
-    standard input. Several sources are read as one. Nothing is written to them.
+    standard input. Several sources are read as one, and all are opened read-only.
     """
     options = Options.read(given)
     names = options.request_field, options.subject_field

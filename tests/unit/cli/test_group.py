@@ -22,7 +22,7 @@ def test_without_a_command_the_help_is_printed() -> None:
     """The help lists every command in one line, and the exit statuses."""
     result = CliRunner().invoke(group, [])
     assert result.exit_code == 0
-    assert "Exit status: 0; 1 for findings; 2 for wrong use." in result.output
+    assert "Exit status: 0, 1 for findings, or 2 for wrong use." in result.output
     assert [name for name in commands() if f"\n  {name} " not in result.output] == []
 
 

@@ -208,7 +208,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"{text!r} is no http:// or https:// address, such as {LOCAL_JAEGER}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an http:// or https:// address, such as {LOCAL_JAEGER}")
     return text
 
 

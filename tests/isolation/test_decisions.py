@@ -88,7 +88,7 @@ def record(nonce: str, place: str, additional_fields: dict[str, Any]) -> None:
 
 
 def require(permission: str, *, refuses: bool, inside: Callable[[], object] | None = None) -> None:
-    """Check, and write a row meanwhile."""
+    """Check, and write a row inside the check."""
     if inside is not None:
         inside()
     if refuses:
@@ -96,7 +96,7 @@ def require(permission: str, *, refuses: bool, inside: Callable[[], object] | No
 
 
 async def arequire(permission: str, *, refuses: bool) -> None:
-    """Check; a part of it is a check of its own, which is no decision."""
+    """Check with a nested check, which is not a decision."""
     await asyncio.sleep(0)
     require(permission, refuses=False)
     await asyncio.sleep(0)
@@ -110,7 +110,7 @@ def _sampled_event(query: str) -> tuple[str, str, int, int]:
 
 
 async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
-    """Check in the request's task, in a thread, and in a task of its own."""
+    """Check in the request's task, in a thread, and in a separate task."""
     nonce, key, refused, covered = _sampled_event(scope["query_string"].decode())
     verify(key, nonce, covered)
     await asyncio.sleep(0)

@@ -34,6 +34,6 @@ def authorization(scheme: str, key: str, wrong: str) -> tuple[dict[str, str], di
 
 
 def bearer(token: str, snapshot: dict[str, Any], reason: str) -> Credential:
-    """Return a JSON Web Token as a credential: denied with another signature, which nobody may see by itself either."""
+    """Return a JSON Web Token as a credential. Its signature alone is a secret, too; a wrong one is denied."""
     headers = authorization("Bearer", token, f"{token[:-8]}AAAAAAAA")
     return Credential(*headers, snapshot, [token, token.split(".")[2]], reason)

@@ -104,7 +104,7 @@ def test_drf_permission_classes_are_one_decision(recorder: Recorder) -> None:
 
 
 def test_drf_outage_is_an_error(recorder: Recorder) -> None:
-    """An exception that is no refusal denies nothing."""
+    """An exception that is not a refusal denies nothing."""
     recorder.instrument(presets="drf")
 
     error, decision = decide(recorder, _view(_permission(_outage)))
@@ -160,7 +160,7 @@ def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
 
 
 def test_drf_question_about_another_method_is_no_decision(recorder: Recorder) -> None:
-    """The browsable API asks which forms to show, which is no decision."""
+    """The browsable API asks which forms to show, which is not a decision."""
     from rest_framework.request import Request, clone_request  # noqa: PLC0415 - not everywhere
     from rest_framework.test import APIRequestFactory  # noqa: PLC0415
     from rest_framework.views import APIView  # noqa: PLC0415
@@ -484,7 +484,7 @@ def test_keyshield_requires_the_scopes_of_the_verification(keyaudit_recorder: Re
 def test_mcp_refusal_for_a_missing_scope_is_a_denied_decision(
     preset: str, path: str, keyaudit_recorder: Recorder
 ) -> None:
-    """A server that requires a scope refuses a token without it; a missing token is no decision."""
+    """A server that requires a scope refuses a token without it; a missing token is not a decision."""
     import asyncio  # noqa: PLC0415
     from importlib import import_module  # noqa: PLC0415
 

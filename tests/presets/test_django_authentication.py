@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_key_is_on_the_row_and_on_the_span(name: str, recorder: Recorder) -> None:
-    """An allowed request's row and span name the key, a denied one's only the reason, an anonymous one's nothing."""
+    """Row and span of an allowed request name the key; a denied request has the reason, an anonymous one nothing."""
     from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415 - not everywhere
 
     credential = CREDENTIALS[name]()

@@ -68,7 +68,7 @@ CREDENTIALS: dict[str, Callable[[Any], Credential]] = {
 
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Recorder) -> None:
-    """An allowed request's row and span name the key, a denied one's only the reason, an anonymous one's nothing."""
+    """Row and span of an allowed request name the key; a denied request has the reason, an anonymous one nothing."""
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 
     credential = CREDENTIALS[name](litestar_app)

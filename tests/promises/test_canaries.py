@@ -11,7 +11,7 @@ SERVICE = Path(canaries.__file__).with_name("canary_service.py")
 
 
 def served(folder: Path, mode: str) -> canaries.Found:
-    """Serve all requests in a process of its own; return where canaries were put out."""
+    """Serve all requests in a separate process; return the places of canaries in its output."""
     folder.mkdir()
     command = [sys.executable, "-W", "default", str(SERVICE), str(folder), mode]
     with (folder / "stderr").open("wb") as stderr, subprocess.Popen(
@@ -38,7 +38,7 @@ def test_library_adds_no_canary_to_any_output(tmp_path: Path) -> None:
 
 
 def _check_what_others_put_out(off: canaries.Found) -> None:
-    """Check that others put out only the canaries that the README lists: the query string and the application's own."""
+    """Check that other output has only canaries that the README lists: the query string and the application's own."""
     assert off["spans"].keys() <= {"SpanKind.SERVER http.url", "SpanKind.SERVER url.query"}
     assert not off["metrics"]
     assert not off["texts"]

@@ -1,4 +1,4 @@
-"""Nothing that fails in our own work shows in the application: every hook point fails in every way."""
+"""No failure of the library shows in the application: every hook fails in every way."""
 
 import asyncio
 import logging

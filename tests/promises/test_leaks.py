@@ -97,7 +97,7 @@ def test_many_calls_leave_nothing_behind(
     reason="coverage keeps each code alive that has run, also one that has been exchanged",
 )
 def test_nothing_is_left_after_uninstrument(recorder: Recorder, load_module: LoadModule) -> None:
-    """Everything of one session goes with it, except the counters, which belong to the meter provider."""
+    """Everything of a session ends with it, except the counters, which belong to the meter provider."""
     app = load_module(APP)
     provider = TracerProvider(shutdown_on_exit=False)
 

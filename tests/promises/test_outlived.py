@@ -1,4 +1,4 @@
-"""After its end, the key of a request is given to nothing new."""
+"""After its end, the key of a request is not used again."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def storm(work: Callable[[], None], alarm: Alarm) -> list[str]:
     return lost
 
 
-@pytest.mark.unmutated  # os.environ, which mutmut reads in each call, makes another KeyError of that of a handler
+@pytest.mark.unmutated  # mutmut reads os.environ in each call, which replaces a handler's KeyError
 @pytest.mark.parametrize("alarm", KINDS, indirect=True)
 def test_no_exception_of_a_handler_is_lost_in_a_request(recorder: Recorder, app: Any, alarm: Alarm) -> None:
     """Each signal raises once, for every class of exception, and the context is as before."""

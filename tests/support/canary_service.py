@@ -1,4 +1,4 @@
-"""A service that handles secrets badly: ``python canary_service.py FOLDER on|off``; all that it puts out is kept there.
+"""A service that handles secrets badly: ``python canary_service.py FOLDER on|off``. All of its output is in the folder.
 
 Instrumented by contrib, logging at DEBUG, with and without this library.
 """

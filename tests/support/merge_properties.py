@@ -61,7 +61,7 @@ def _check_untouched(fields: str | bytes, merge: CountedMerge) -> None:
         merge.into(fields)
     except UnchangeableError:
         return
-    raise AssertionError("what is no object was merged into")
+    raise AssertionError("a member was merged into a string that is not an object")
 
 
 def _check_content(before: Pairs, after: Pairs, merge: CountedMerge, added: Pairs) -> None:

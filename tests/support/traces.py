@@ -58,7 +58,7 @@ def _raised(error: BaseException) -> tuple[Any, ...]:
 
 
 def _text(error: BaseException) -> str:
-    return str(error).replace("f() ", "C.f() ")  # the name in front differs where a decorator stands around
+    return str(error).replace("f() ", "C.f() ")  # the first name differs with a decorator
 
 
 def _comparable(value: Any) -> Any:

@@ -106,7 +106,7 @@ def test_commas_in_lists() -> None:
 
 
 def test_a_comma_that_splits_a_target_is_explained() -> None:
-    """The second half is no target, and the error says how to write the comma."""
+    """The second half is not a target, and the error says how to write the comma."""
     with pytest.raises(ConfigurationError, match="write %2C for the comma"):
         from_variables(auth_targets="m:f?id=a|if:x,y")
     for alone in ({"auth_targets": "y"}, {"auth_targets": ["m:f", "y"]}, {"auth_targets": "m:f,m:g?nope=a"}):

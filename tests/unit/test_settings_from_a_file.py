@@ -109,7 +109,7 @@ def test_options_of_a_file_are_forgotten_with_it(configure: Any, load_module: Lo
 
 
 def test_a_disabled_entry_is_not_instrumented(configure: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """``enabled: false`` belongs to the SDK and is no option of the library."""
+    """``enabled: false`` belongs to the SDK and is not an option of the library."""
     configure({"enabled": False, "audit_targets": "nowhere:record"})
     assert KeyAuditInstrumentor().status() == []
     assert not caplog.records

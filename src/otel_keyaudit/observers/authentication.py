@@ -159,7 +159,7 @@ class AuthenticationCall(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Restore the outer authentication, and conclude with an exception. A cancellation or exit is no outcome."""
+        """Restore the outer authentication, and conclude with an exception, unless it is a cancellation or exit."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None:

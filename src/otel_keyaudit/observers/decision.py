@@ -52,7 +52,7 @@ class Authorization(CompiledTarget):
     """An authorization target, compiled for its function.
 
     Attributes:
-        supplies_requirement: The function returns the requirement of the outer check, and is no check itself.
+        supplies_requirement: The function returns the requirement of the outer check, and is not a check itself.
         has_requirement: The target has its own requirement, so it does not adopt the requirements of inner checks.
     """
 
@@ -149,7 +149,7 @@ class Check(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Restore the outer check, and conclude with an exception. A cancellation is no outcome."""
+        """Restore the outer check, and conclude with an exception, unless it is a cancellation."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None and not self.has_ended:

@@ -1,4 +1,4 @@
-"""Rows of Piccolo in real databases: each column receives its kind, whatever way the row takes there."""
+"""Rows of Piccolo in real databases: each column receives its kind on every path to the database."""
 
 from __future__ import annotations
 

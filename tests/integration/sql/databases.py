@@ -172,7 +172,7 @@ class Partitioned(Postgresql):
             connection.execute(b"CALL keyaudit_add_month(%s)", [month])
 
     def plan(self, sql: str) -> str:
-        """Return the query plan, with the indexes of the table in place of those of its partitions."""
+        """Return the query plan, in which the indexes of the table replace those of its partitions."""
         plan = super().plan(sql)
         parents = self.query(
             "SELECT i.relname AS index, p.relname AS parent FROM pg_inherits JOIN pg_class AS i ON i.oid = inhrelid "

@@ -23,7 +23,7 @@ class AuditLog(Base):
 
 
 class Other(Base):
-    """Has such columns, too, and is no audit log."""
+    """Has such columns, too, and is not an audit log."""
 
     __tablename__ = "other"
     id: Mapped[int] = mapped_column(primary_key=True)

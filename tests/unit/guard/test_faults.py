@@ -1,4 +1,4 @@
-"""Failures of our own work: each is counted, and each kind is logged once per target."""
+"""Failures of the library: each is counted, and each kind is logged once per target."""
 
 import logging
 from typing import Any

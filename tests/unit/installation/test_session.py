@@ -85,7 +85,7 @@ SEEN: list[str] = []
 def test_a_function_defined_later_is_active_when_the_program_serves(
     recorder: Recorder, start: Start, caplog: pytest.LogCaptureFixture, serve: Callable[[], None]
 ) -> None:
-    """Its server need not be known. A loop that ran before it was defined is no reason to warn."""
+    """Its server need not be known, and a loop that ran before it was defined causes no warning."""
     SEEN.clear()
     codes = [function.__code__ for function in SERVING]
     main = start("")

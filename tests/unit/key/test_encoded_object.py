@@ -39,7 +39,7 @@ def test_rows_share_no_list_and_no_dict() -> None:
 
 
 def test_long_lists_are_cut() -> None:
-    """The first elements are kept, and the full length stands beside them if some are left out."""
+    """The first elements are kept, and if some are left out, the full length is beside them."""
     members: dict[str, Any] = {}
     cut(members, "fits", ("a", "b"), 2)
     cut(members, "long", ["a", "b", "c"], 2)

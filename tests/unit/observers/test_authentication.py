@@ -86,7 +86,7 @@ def test_an_object_is_accepted(recorder: Recorder, app: Any) -> None:
 
 
 def test_none_is_anonymous(recorder: Recorder, app: Any) -> None:
-    """A key object of ``None`` is no outcome."""
+    """A key object of ``None`` is not an outcome."""
     instrument(recorder, app, "verify")
     with recorder.request():
         app.verify(None)
@@ -321,7 +321,7 @@ def test_when_function_can_decide_by_the_arguments(recorder: Recorder, app: Any,
 
 
 def test_a_when_function_that_needs_the_result_counts_as_truthy(recorder: Recorder, app: Any) -> None:
-    """A function that fails without a result counts as true, which is no failure."""
+    """A function that fails without a result counts as true, which is not a failure."""
     target = AuthTarget(f"{app.__name__}:verify", when=lambda call: call.result.kind == "api")
     recorder.instrument(auth_targets=[target])
     with recorder.request(), pytest.raises(LookupError):

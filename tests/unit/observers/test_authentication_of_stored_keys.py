@@ -98,7 +98,7 @@ def test_key_without_a_use_is_accepted_at_the_end(recorder: Recorder, app: Any) 
 
 
 def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> None:
-    """``None`` and a missing attribute are no outcomes, and nothing is degraded."""
+    """``None`` and a missing attribute are not outcomes, and nothing is degraded."""
     instrument(
         recorder,
         app,

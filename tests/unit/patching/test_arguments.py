@@ -326,7 +326,7 @@ def test_wrapper_without_closure_is_trusted() -> None:
 
 
 def test_wrapper_with_an_empty_cell() -> None:
-    """An empty cell of the closure is no error."""
+    """An empty cell of the closure is not an error."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -339,7 +339,7 @@ def test_wrapper_with_an_empty_cell() -> None:
 
 
 def test_invalid_signature_is_skipped() -> None:
-    """If ``__signature__`` is no signature, the function's own code is read."""
+    """If ``__signature__`` is not a signature, the function's own code is read."""
     wrapper = passing_on(write)
     wrapper.__signature__ = "(action)"  # type: ignore[attr-defined]
     binding = Binding(wrapper)

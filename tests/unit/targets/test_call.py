@@ -90,7 +90,7 @@ def test_absent_values_are_unreadable(text: str) -> None:
 
 
 def test_a_missing_object_gives_none() -> None:
-    """``None`` on the path is no error."""
+    """``None`` on the path is not an error."""
     assert read("id", call_of(Checker(), "secret")) is None
 
 

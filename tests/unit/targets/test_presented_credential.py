@@ -99,7 +99,7 @@ def test_an_id_that_is_the_presented_credential_is_no_id(app: ModuleType, record
 
 
 def test_short_id_may_equal_the_presented_credential(app: ModuleType, recorder: Recorder) -> None:
-    """A string that short is no credential, so an example whose key is its own id still works."""
+    """A string that short is not a credential, so an example whose key is its own id still works."""
     public = "k" * (MIN_LENGTH - 1)
     with recorder.request():
         app.verify(public, id=public)
@@ -222,7 +222,7 @@ def test_other_headers_hold_no_credential(app: ModuleType, recorder: Recorder, h
 
 
 def test_a_key_that_has_been_checked_is_as_it_was() -> None:
-    """The cached strings of a key are no part of it."""
+    """The cached strings of a key do not belong to it."""
     key, other = ApiKey("k_1", "n", ["a"], ["b"], "o"), ApiKey("k_1", "n", ["a"], ["b"], "o")
     assert key.emitted == "k_1\nn\no\na\nb"
     assert (key, repr(key), hash(key), key.digest) == (other, repr(other), hash(other), other.digest)
@@ -294,7 +294,7 @@ def test_an_argument_that_is_named_like_a_secret(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_an_argument_that_is_named_otherwise(name: str) -> None:
-    """Public descriptions of a credential, and names that only resemble one, are no credentials."""
+    """Public descriptions of a credential, and names that only resemble one, are not credentials."""
     assert presented(**{name: SECRET}) == ()
 
 

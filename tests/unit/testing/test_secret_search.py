@@ -86,7 +86,7 @@ def test_a_secret_that_is_escaped(written: Callable[[str], str]) -> None:
 @pytest.mark.parametrize("before", range(4))
 @pytest.mark.parametrize("after", range(4))
 def test_a_secret_inside_of_base64(encode: Any, before: int, after: int) -> None:
-    """The secret is found with any bytes around it, in either alphabet, and one changed bit is no match."""
+    """The secret is found with any bytes around it, in either alphabet, and one changed bit is not a match."""
     find = finder(RAW)
     assert find(encode(BESIDE[:before] + RAW + BESIDE[:after]).decode()) == "in base64"
     assert find(encode(BESIDE[:before] + RAW[:-1] + b"!" + BESIDE[:after]).decode()) is None

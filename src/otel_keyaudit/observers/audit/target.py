@@ -112,7 +112,7 @@ class CompiledAuditTarget(CompiledTarget):
         writes.close(counters.values())
 
     def needs_end(self, source: Source | None) -> bool:
-        """Return whether a source must be read after the call. A function must only if the result is the row."""
+        """Return whether a source must be read after the call; for a function, only if the result is the row."""
         if source is None or isinstance(source, Expression):
             return super().needs_end(source)
         return self.builds_fields

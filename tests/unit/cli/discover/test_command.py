@@ -456,12 +456,12 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
     ],
 )
 def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, expected: list[str]) -> None:
-    """The function that takes the fields comes before the one that takes a row, and before events that are no audit."""
+    """The function that takes the fields comes before a function that takes a row, and before other events."""
     assert kinds[kind]["audit"] == expected
 
 
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:
-    """Functions that did not receive the credential or have no place for fields are no candidates."""
+    """Functions without the credential, or without a place for fields, are not candidates."""
     assert targets(tmp_path, PLAIN) == {"auth": ["shop:verify"], "audit": ["shop:record"]}
 
 

@@ -33,7 +33,7 @@ def test_granted_decision_uses_its_permissions() -> None:
 
 
 def test_row_without_decisions_uses_its_action_if_covered() -> None:
-    """An action that no scope covers is no use of a permission."""
+    """An action that no scope covers does not use a permission."""
     result = report([row(full(CI)), row(full(CI), "workspace:delete")])
     assert result.scope("k_ci", "workspace:create")["used"] == ["workspace:create"]
     assert [scope["used"] for scope in result.key("k_ci")["scopes"]] == [["workspace:create"], []]
@@ -49,7 +49,7 @@ def test_action_is_judged_by_the_snapshot_of_its_row() -> None:
 
 
 def test_row_with_decisions_does_not_use_its_action() -> None:
-    """The decisions tell the permissions; the action's own name may be no permission at all."""
+    """The decisions have the permissions; the action's name need not be a permission."""
     result = report([row(full(CI, decisions=[granted("workspace:read")]))])
     assert result.scope("k_ci", "workspace:create")["used"] == []
 

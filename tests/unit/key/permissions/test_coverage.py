@@ -80,7 +80,7 @@ def test_covering_with_a_catalog(scopes: list[str], permission: str, scope: str 
     ],
 )  # fmt: skip
 def test_allowed_resources(allow_list: list[str] | None, resource: str | None, is_allowed: bool) -> None:
-    """An unknown list or resource is no obstacle; an empty list allows nothing."""
+    """An unknown list or resource counts as allowed; an empty list allows nothing."""
     assert allows_resource(ApiKey("k", allow_list=allow_list), resource) is is_allowed
 
 

@@ -79,7 +79,7 @@ def test_an_outcome_function_sees_how_the_write_ended(recorder: Recorder, app: A
 
 
 def test_an_outcome_function_may_need_the_result(recorder: Recorder, app: Any) -> None:
-    """A function that needs the result is no failure before the write."""
+    """A function that needs the result is not a failure before the write."""
     target = AuditTarget(f"{app.__name__}:record", outcome=lambda call: call.result.status)
     recorder.instrument(audit_targets=[target])
     app.record("create", {}, app.Answer(204))
@@ -278,7 +278,7 @@ def test_an_excluded_audit_call_is_untouched(recorder: Recorder, app: Any) -> No
 
 
 def test_an_audit_when_that_cannot_be_read_is_counted(recorder: Recorder, app: Any) -> None:
-    """The call passes through as if it were no target, and is counted as degraded."""
+    """The call passes through as if it were not a target, and is counted as degraded."""
     recorder.instrument(audit_targets=[f"{app.__name__}:record?when=args.action.kind"])
     app.record("create", {})
     assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}

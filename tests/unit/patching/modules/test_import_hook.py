@@ -108,7 +108,7 @@ def test_a_finder_that_imports_is_watched_too(
 def test_object_that_is_no_finder_is_skipped(
     watch: ModuleWatch, modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python skips an object that is no finder, and the hook does too."""
+    """Python skips an object that is not a finder, and the hook does too."""
     name = modules.write("")
     behind(watch, object(), monkeypatch)
     told: list[ModuleType] = []

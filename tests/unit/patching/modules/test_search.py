@@ -68,5 +68,5 @@ def test_modules_of_the_standard_library_exist(module: str) -> None:
 
 
 def test_a_module_of_a_plain_module_does_not_exist() -> None:
-    """A plain module is no package, so it has no submodules."""
+    """A plain module is not a package, so it has no submodules."""
     assert explain_missing("keyword.kwlist") == "package 'keyword' has no module 'kwlist'"

@@ -165,7 +165,7 @@ def test_the_exception_of_an_awaitable_is_the_exception_of_the_call(kind: str) -
 
 @pytest.mark.parametrize("kind", ["task", "future", "coroutine", "own"])
 def test_a_cancelled_awaitable_is_seen_as_cancelled(kind: str) -> None:
-    """A cancellation reaches the application and is no result."""
+    """A cancellation reaches the application and is not a result."""
     module = SimpleNamespace(verify=plain(KINDS[kind]))
 
     async def main() -> None:

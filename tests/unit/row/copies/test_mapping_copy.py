@@ -359,7 +359,7 @@ class HasEverything(dict[str, Any]):
 
 
 class StringsOnly(UserDict[str, Any]):
-    """Refuses values that are no strings, as the headers of HTTP libraries do."""
+    """Refuses values that are not strings, as the headers of HTTP libraries do."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value.lower())

@@ -77,7 +77,7 @@ def test_objects(annotation: Any, kind: str | None) -> None:
     ],
 )  # fmt: skip
 def test_strings(annotation: str, kind: str | None) -> None:
-    """Annotations that are strings are parsed, and unknown names are no obstacle."""
+    """Annotations that are strings are parsed, and unknown names do not matter."""
     assert kind_of_annotation(annotation, NAMESPACE) == kind
 
 

@@ -17,7 +17,7 @@ from support.paths import read
 
 
 class Named:
-    """Something with ``keys()`` and items that is no mapping, such as a row of a database."""
+    """Something with ``keys()`` and items that is not a mapping, such as a row of a database."""
 
     def keys(self) -> list[str]:
         return ["id"]
@@ -247,7 +247,7 @@ def test_a_wrong_expression_is_explained(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["X_key", "XX_XX_token", "Xkey"])
 def test_only_underscores_before_a_name_are_overlooked(name: str) -> None:
-    """Another name that ends like a secret is no secret."""
+    """Another name that ends like a secret is not a secret."""
     assert isinstance(parse(name, emitted=True), Expression)
 
 
@@ -308,7 +308,7 @@ def test_a_set_without_an_order_is_read_all_the_same() -> None:
 
 
 class Keyed:
-    """Has keys and items, and is no mapping."""
+    """Has keys and items, and is not a mapping."""
 
     def keys(self) -> list[str]:
         return ["verb"]

@@ -210,7 +210,7 @@ def test_ts_is_exact(moment: datetime) -> None:
 
 
 class Keyed:
-    """Has keys and items, and is no mapping."""
+    """Has keys and items, and is not a mapping."""
 
     def keys(self) -> list[str]:
         return ["a", "b"]

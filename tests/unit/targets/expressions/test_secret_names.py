@@ -69,7 +69,7 @@ def test_refused(path: str) -> None:
     ],
 )  # fmt: skip
 def test_allowed(path: str) -> None:
-    """Members of such an object, longer names, and hashed or cut values are no secrets."""
+    """Members of such an object, longer names, and hashed or cut values are not secrets."""
     assert [name for name in SECRETS if is_refused(path.format(name))] == []
 
 

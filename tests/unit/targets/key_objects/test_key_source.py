@@ -184,7 +184,7 @@ def test_defaults_that_are_not_found_are_named_once(caplog: pytest.LogCaptureFix
 
 
 def test_defaults_of_a_mapping_are_named_by_its_items(caplog: pytest.LogCaptureFixture) -> None:
-    """Item names that are no identifiers may be values and are left out."""
+    """Item names that are not identifiers may be values and are left out."""
     (line,) = notices(caplog, {"id": "k_1", "scope": "a", "alice@example.com": 1, "_hidden": 1, 5: 1})
     assert "dict has no name, scopes, allow_list" in line
     assert line.endswith("dict has id, scope")
@@ -240,7 +240,7 @@ def test_both_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("scopes", ["a:read", [], ["a b", "c"], None])
 def test_a_single_scope_needs_no_filter(caplog: pytest.LogCaptureFixture, scopes: Any) -> None:
-    """A single scope in a string is no list."""
+    """A single scope in a string is not a list."""
     assert notices(caplog, Custom(name="n", allow_list=[], scopes=scopes)) == []
 
 

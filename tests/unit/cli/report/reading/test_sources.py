@@ -101,7 +101,7 @@ def test_empty_lines_are_no_rows() -> None:
 
 
 def test_log_line_is_its_own_fields() -> None:
-    """The member stands beside the message in a line of a logging library."""
+    """The member is beside the message in a line of a logging library."""
     result = report([{"event": "created", "at": LATE, "request_api_key": full(CI)}])
     assert (result.key("k_ci")["rows"], result.key("k_ci")["last_used"]) == (1, LATE)
 
@@ -230,7 +230,7 @@ def test_password_of_a_database_is_never_shown() -> None:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    """A truncated compressed file and a file that is no database are reported."""
+    """A truncated compressed file and a file that is not a database are reported."""
     (tmp_path / "cut.gz").write_bytes(gzip.compress(lines(ROWS).encode())[:-9])
     (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"x" * 200)
     assert "cut.gz" in wrong(tmp_path / "cut.gz")

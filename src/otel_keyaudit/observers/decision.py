@@ -23,6 +23,7 @@ from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, 
 from otel_keyaudit.observers.refusals import is_refusal
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_attribution, current_request
+from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets import presented_credential
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expressions.expression import Expression, parse
@@ -125,6 +126,7 @@ class Check(ObservedCall):
     _reason: str | None = None
     _decision: Decision | None = None
     _key: ApiKey | None = None
+    _request: RequestState | None = None
     _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     def __enter__(self) -> None:
@@ -182,7 +184,7 @@ class Check(ObservedCall):
 
     def _end(self) -> None:
         self.has_ended = True
-        self._outer = self._outermost = self.refused_key = self._key = None
+        self._outer = self._outermost = self.refused_key = self._key = self._request = None
         self.forget()
 
     # The steps of the conclusion
@@ -214,7 +216,8 @@ class Check(ObservedCall):
             outer.add_inner(self.required, outcome)
             return
         target = self.target
-        key = current_attribution(current_request()).key
+        self._request = current_request()
+        key = current_attribution(self._request).key
         self._key = key = key if key is not None else self.refused_key
         required = self.required
         any_of = target.any_of is not None and self.holds(STAGE_DECISION, target.any_of)
@@ -227,7 +230,7 @@ class Check(ObservedCall):
         decision = self._decision
         if decision is None or decision.outcome is None:
             return
-        components, request = self.target.components, current_request()
+        components, request = self.target.components, self._request
         self.target.count(decision.outcome, decision.cause)
         if components.events is not None:
             components.events.decided(decision, self._key)
@@ -262,16 +265,21 @@ class Check(ObservedCall):
         else:
             kind, action = (_string(read, self) for read in (target.resource_type, target.action))
             required = () if kind is None or action is None else (f"{kind}:{action}",)
-        presented_credential.check("\n".join(required), _presented())
+        presented_credential.check("\n".join(required), self.presented)
         return required
+
+    @property
+    def presented(self) -> presented_credential.Credentials:
+        """The credentials that the request presented; they must not appear in any output."""
+        request = self._request or current_request()
+        return () if request is None else request.presented
 
     @property
     def resource(self) -> str | None:
         """The resource as ``type:id``, ``None`` if it is unknown."""
         target = self.target
-        kind, identity = (
-            self.guarded(STAGE_DECISION, _string, read, self) for read in (target.resource_type, target.resource_id)
-        )
+        kind = self.guarded(STAGE_DECISION, _string, target.resource_type, self)
+        identity = self.guarded(STAGE_DECISION, _string, target.resource_id, self)
         return None if kind is None or identity is None else f"{kind}:{identity}"
 
     def so_far(self, *, has_failed: bool) -> Decision:
@@ -303,14 +311,8 @@ def _string(read: Reader | None, call: Check) -> str | None:
     if value is None:
         return None
     string = canonical.as_string(value)
-    presented_credential.check(string, _presented())
+    presented_credential.check(string, call.presented)
     return string
-
-
-def _presented() -> presented_credential.Credentials:
-    """Return the credentials that the request presented; they must not appear in any output."""
-    request = current_request()
-    return () if request is None else request.presented
 
 
 _CONCLUSION = (

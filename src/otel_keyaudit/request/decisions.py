@@ -7,6 +7,7 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.key.permissions.decision import Decision
+from otel_keyaudit.key.snapshot import ListAttribute
 
 MAX_DECISIONS = 8
 """Maximum number of decisions in a row."""
@@ -17,16 +18,16 @@ class DecisionLog:
 
     Attributes:
         count: Number of all decisions, including repeated ones.
-        shown: Attributes of the decision on the server span.
+        shown: Span attributes of the last denial or error; without any, of the last grant.
     """
 
+    count = 0
     shown: Mapping[str, Any] = {}
+    _shown_decision: Decision | None = None
+    _has_refusal = False
 
     def __init__(self) -> None:
-        self.count = 0
         self._distinct: dict[Decision, None] = {}
-        self._last: Decision | None = None
-        self._last_refused: Decision | None = None
 
     def add(self, decision: Decision, max_items: int) -> None:
         """Add a decision; when the list is full, a new denial or error replaces the oldest grant.
@@ -36,18 +37,16 @@ class DecisionLog:
             max_items: Maximum length of a list on the span.
         """
         self.count += 1
-        before = self.outstanding
-        self._last = decision
-        if decision.outcome != names.GRANTED:
-            self._last_refused = decision
-        if self.outstanding != before and self.outstanding is not None:
-            self.shown = decision_attributes(self.outstanding, max_items)
+        is_refusal = decision.outcome != names.GRANTED
+        if (is_refusal or not self._has_refusal) and decision != self._shown_decision:
+            self._shown_decision, self._has_refusal = decision, is_refusal
+            self.shown = decision_attributes(decision, max_items)
         distinct = self._distinct
         if decision in distinct:
             return
         if len(distinct) < MAX_DECISIONS:
             distinct[decision] = None
-        elif decision.outcome != names.GRANTED:
+        elif is_refusal:
             grant = next((one for one in distinct if one.outcome == names.GRANTED), None)
             if grant is not None:
                 del distinct[grant]
@@ -58,26 +57,23 @@ class DecisionLog:
         """The decisions for a row, in order."""
         return [*self._distinct]
 
-    @property
-    def outstanding(self) -> Decision | None:
-        """The decision for spans: the last denial or error, else the last grant."""
-        return self._last_refused or self._last
-
-    @property
-    def has_refusal(self) -> bool:
-        """Whether any decision was a denial or an error."""
-        return self._last_refused is not None
-
 
 def decision_attributes(decision: Decision, max_items: int) -> dict[str, Any]:
     """Return the known span attributes of a decision, with lists cut at ``max_items``."""
-    attributes = {
-        names.DECISION_OUTCOME: decision.outcome,
-        names.DECISION_CAUSE: decision.cause,
-        names.DECISION_REASON: decision.reason,
-        names.DECISION_RESOURCE: decision.resource,
-        names.DECISION_REQUIRED: decision.required[:max_items],
-        names.DECISION_SCOPES: decision.scopes[:max_items],
-        names.DECISION_MISSING: decision.missing[:max_items],
-    }
-    return {name: value for name, value in attributes.items() if value is not None and value != ()}
+    attributes: dict[str, Any] = {}
+    for name, value in zip(_ATTRIBUTES, decision, strict=True):
+        if value:
+            attributes[name] = value if isinstance(value, str) else ListAttribute(value[:max_items])
+    return attributes
+
+
+_ATTRIBUTES = (
+    names.DECISION_REQUIRED,
+    names.DECISION_OUTCOME,
+    names.DECISION_CAUSE,
+    names.DECISION_SCOPES,
+    names.DECISION_MISSING,
+    names.DECISION_RESOURCE,
+    names.DECISION_REASON,
+)
+"""The span attributes of a decision, in the order of its fields."""

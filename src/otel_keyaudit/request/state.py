@@ -245,7 +245,9 @@ class RequestState:
             self.decisions.add(decision, max_items)
             if decision.outcome != names.GRANTED and self.attribution.key is not None:
                 self._full_key_id = self.attribution.key.id
-            self._show()
+                self._show()
+            else:
+                self._show_part(DECISION, self.decisions.shown)
 
     # Stored keys that the request changes
 
@@ -285,9 +287,8 @@ class RequestState:
                 if shown is not None and shown.id == full_key.id:
                     self._full_key_id = full_key.id
                 self._show()
-            elif self._shown is not None:
-                self._shown.put(WRITE, last_write)
-                self._shown.show()
+            else:
+                self._show_part(WRITE, last_write)
 
     # The server span, and the end
 
@@ -329,6 +330,11 @@ class RequestState:
             if self.decisions is not None:
                 shown.put(DECISION, self.decisions.shown)
             shown.show()
+
+    def _show_part(self, part: int, attributes: Mapping[str, Any]) -> None:
+        if self._shown is not None:
+            self._shown.put(part, attributes)
+            self._shown.show()
 
     def _put_key(self, shown: ServerSpan) -> None:
         attribution = self.attribution

@@ -26,7 +26,7 @@ def normalize(allow_list: Iterable[str]) -> tuple[str, ...]:
 
 
 def allows(allow_list: Iterable[str], resource: str) -> bool:
-    """Check whether a list in normal form covers a resource ``type:id``, or an entry of another list in normal form."""
+    """Check whether a list covers a resource ``type:id``, or an entry of another list. The entries are trimmed."""
     resource_type = _type(resource)
     covering = {resource, ANYTHING, f"{resource_type}*"} if resource_type else {resource, ANYTHING}
     return not covering.isdisjoint(allow_list)

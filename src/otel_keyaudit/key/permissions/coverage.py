@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.permissions.allow_list import allows, normalize
+from otel_keyaudit.key.permissions.allow_list import allows
 from otel_keyaudit.key.permissions.decision import BY_ALLOW_LIST, BY_OTHER, BY_SCOPE, DENIED, ERROR, GRANTED, UNKNOWN
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog, wildcard_of
 
@@ -52,12 +52,13 @@ def explain(
     if key is None or key.scopes is None or not required:
         return Explanation(UNKNOWN)
     deciding = {permission: covering_scope(key.scopes, permission, catalog) for permission in required}
-    missing = tuple(permission for permission, scope in deciding.items() if scope is None)
+    missing = tuple([permission for permission, scope in deciding.items() if scope is None])
     is_covered = len(missing) < len(deciding) if any_of else not missing
     if is_covered:
         cause = _COVERED[outcome, allows_resource(key, resource)]
-        scopes = {*deciding.values()} if (outcome, cause) == (GRANTED, BY_SCOPE) else set()
-        return Explanation(cause, scopes=tuple(scope for scope in key.scopes if scope in scopes))
+        if cause != BY_SCOPE:
+            return Explanation(cause)
+        return Explanation(cause, scopes=tuple(filter({*deciding.values()}.__contains__, key.scopes)))
     if outcome == DENIED:
         return Explanation(BY_SCOPE, missing=missing)
     return Explanation(BY_OTHER, missing=missing) if _knows_all(catalog, key.scopes, required) else Explanation(UNKNOWN)
@@ -74,8 +75,7 @@ _COVERED: Final = {
 
 def covering_scope(scopes: Iterable[str], permission: str, catalog: ScopeCatalog | None) -> str | None:
     """Return the first scope that covers a permission; ``None`` if no scope does."""
-    covering = covering_scopes(permission, catalog)
-    return next((scope for scope in scopes if scope in covering), None)
+    return next(filter(covering_scopes(permission, catalog).__contains__, scopes), None)
 
 
 def covering_scopes(permission: str, catalog: ScopeCatalog | None) -> Collection[str]:
@@ -90,7 +90,7 @@ def covering_scopes(permission: str, catalog: ScopeCatalog | None) -> Collection
 
 def allows_resource(key: ApiKey, resource: str | None) -> bool:
     """Check whether the allow list of a key allows a resource. An unknown list or resource counts as allowed."""
-    return resource is None or key.allow_list is None or allows(normalize(key.allow_list), resource)
+    return resource is None or key.allow_list is None or allows(map(str.strip, key.allow_list), resource)
 
 
 def _knows_all(catalog: ScopeCatalog | None, scopes: Iterable[str], permissions: Iterable[str]) -> bool:

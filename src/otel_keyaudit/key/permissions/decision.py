@@ -52,10 +52,9 @@ class Decision(NamedTuple):
     def members(self, max_items: int) -> dict[str, Any]:
         """Return one element of a row's ``decisions``: unknown members are absent, and long lists are cut tuples."""
         members: dict[str, Any] = {}
-        for name, value in self._asdict().items():
-            if isinstance(value, tuple):
-                if value:
-                    cut(members, name, value, max_items)
-            elif value is not None:
+        for name, value in zip(self._fields, self, strict=True):
+            if isinstance(value, str):
                 members[name] = value
+            elif value:
+                cut(members, name, value, max_items)
         return members

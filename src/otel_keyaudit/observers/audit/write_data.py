@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from otel_keyaudit import names
@@ -74,20 +75,18 @@ class WriteData(ObservedCall):
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:
             attributes[names.SUBJECT_ID] = self._subject.id
-        attributes |= self._decision_attributes()
+        attributes.update(self._decision_attributes())
         return attributes if self._changes is None else attributes | self._change_attributes(self._changes)
 
-    def _decision_attributes(self) -> Attributes:
+    def _decision_attributes(self) -> Mapping[str, Any]:
         check = self._check
         log = None if self._request is None else self._request.decisions
-        if log is None and check is None:
-            return {}
-        decision = None if log is None else log.outstanding
         if check is not None and self._attribution.kind != names.NO_KEY:
-            open_check = check.so_far(has_failed=self._has_failed())
-            decision = open_check if decision is None or open_check.outcome is not None else decision
-        max_items = self.target.components.settings.max_items
-        return {} if decision is None else decision_attributes(decision, max_items)
+            has_failed = self._has_failed()
+            if log is None or has_failed:
+                open_check = check.so_far(has_failed=has_failed)
+                return decision_attributes(open_check, self.target.components.settings.max_items)
+        return NO_ATTRIBUTES if log is None else log.shown
 
     def _change_attributes(self, found: Changes) -> Attributes:
         if self._detail is not _FULL:

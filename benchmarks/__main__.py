@@ -15,6 +15,7 @@ from benchmarks import (
     compiled_targets,
     cpu,
     day,
+    decisions,
     keys_and_scopes,
     memory,
     peers,
@@ -26,6 +27,7 @@ from benchmarks.figure import Figure, table
 
 MEASURES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "bytecodes": bytecodes.figures,
+    "decisions": decisions.figures,
     "cpu": cpu.figures,
     "growth": keys_and_scopes.figures,
     "memory": memory.figures,
@@ -56,7 +58,7 @@ def main(arguments: Iterable[str]) -> int:
     if options.command == "run":
         show(options.only or MEASURES, quick=options.quick)
         return 0
-    counts = {figure.name: figure.value for figure in show(["bytecodes"], quick=options.quick)}
+    counts = {figure.name: figure.value for figure in show(["bytecodes", "decisions"], quick=options.quick)}
     return write(counts, options.baseline) if options.command == "baseline" else check(counts, options.baseline)
 
 

@@ -59,6 +59,10 @@ def verify(api_key: str) -> Key | None:
     return _KEYS["current"] if api_key else None
 
 
+def require(permission: str, resource_type: str, resource_id: str) -> None:
+    """Grant a permission for a resource: the authorization target."""
+
+
 def record(action: str, resource_type: str, resource_id: str, additional_fields: Any = None) -> Any:
     """Write an audit row: the audit target. It returns the additional fields instead of storing them."""
     return additional_fields

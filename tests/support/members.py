@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import KeysView
 from itertools import count
 from typing import Any
 
@@ -78,7 +79,13 @@ def merge_of(
     """
     written = WrittenMembers() if after is None else after.written
     number = in_request if in_request is not None else next(requests) if after is None else after.request
-    return CountedMerge({REQUEST: request, SUBJECT: subject}, written, number)
+    members = {name: member for name, member in ((REQUEST, request), (SUBJECT, subject)) if member is not None}
+    return CountedMerge(members, reserved(REQUEST, SUBJECT), written, number)
+
+
+def reserved(*names: str) -> KeysView[str]:
+    """Return reserved names, the one for the request's key first."""
+    return dict.fromkeys(names).keys()
 
 
 def merged(fields: Any, request: SnapshotMember | None = None, subject: SnapshotMember | None = None) -> Any:

@@ -42,8 +42,8 @@ def check(fields: str | bytes, merge: CountedMerge) -> str:
         return "other"
     after, moved = merge.into(fields)
     assert type(after) is type(fields)
-    added = [(name, member.as_object()) for name, member in merge.members.items() if member is not None]
-    reserved = [name for name, _ in before or () if name in merge.members]
+    added = [(name, member.as_object()) for name, member in merge.members.items()]
+    reserved = [name for name, _ in before or () if name in merge.reserved]
     assert moved == len(reserved)
     if not added and not reserved:
         assert after is fields
@@ -68,21 +68,21 @@ def _check_content(before: Pairs, after: Pairs, merge: CountedMerge, added: Pair
     kept = after[: len(after) - len(added)]
     assert [value for _, value in kept] == [value for _, value in before]
     for (old, _), (new, _) in zip(before, kept, strict=True):
-        if old in merge.members:
+        if old in merge.reserved:
             assert new.startswith(old + UNVERIFIED)
             assert not new[len(old) :].replace(UNVERIFIED, "")
         else:
             assert new == old
-    assert not {name for name, _ in kept} & set(merge.members)
+    assert not {name for name, _ in kept} & merge.reserved
     names = [name for name, _ in before]
-    moved_to = [new for (old, _), (new, _) in zip(before, kept, strict=True) if old in merge.members]
+    moved_to = [new for (old, _), (new, _) in zip(before, kept, strict=True) if old in merge.reserved]
     assert not set(moved_to) & set(names)
     assert [(name, _plain(value)) for name, value in after[len(kept) :]] == added
 
 
 def _check_bytes(fields: str | bytes, after: str | bytes, merge: CountedMerge) -> None:
     """Without a reserved name there is one insertion, directly before the last brace."""
-    inserted = ",".join(f'"{name}":{member.as_json()}' for name, member in merge.members.items() if member is not None)
+    inserted = ",".join(f'"{name}":{member.as_json()}' for name, member in merge.members.items())
     text, result = _text(fields), _text(after)
     brace = text.rfind("}")
     if brace >= 0:
@@ -102,7 +102,7 @@ def _check_again(after: str | bytes, merge: CountedMerge, added: int) -> None:
     again = changed if isinstance(after, str) else changed.encode()
     replaced, moved = merge.into(again)
     assert (_pairs(replaced), moved) == ([*kept, ("behind", "0"), *(_pairs(after) or [])[len(kept) :]], 0)
-    emptied, moved = CountedMerge(dict.fromkeys(merge.members), merge.written, merge.request).into(again)
+    emptied, moved = CountedMerge({}, merge.reserved, merge.written, merge.request).into(again)
     assert (_pairs(emptied), moved) == ([*kept, ("behind", "0")], 0)
 
 

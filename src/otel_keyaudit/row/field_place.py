@@ -131,21 +131,20 @@ class FieldPlace(Place):
             fields = self._argument(call)
         if fields is None and self._is_further_keyword and (row := self._row_of_columns(call)) is not None:
             return self._put_into_row(call, *row, self._edit(call, merge, attempt))
-        owner = call.self if fields is None else None
-        merged = self._merged(merge, None, fields, owner, None)
+        merged = self._merged(merge, None, fields, call.self if fields is None else None, None)
         if merged is fields:
             return None
         self._write(call, merged)
         if type(fields) is not dict and (type(fields) is str or not isinstance(fields, MutableMapping)):
             return None
-        return partial(copy_back, fields, merged, contents(merged), merge.members)
+        return partial(copy_back, fields, merged, contents(merged), merge.reserved)
 
     def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
         """Return a copy of the result of a call, with the members merged into its additional fields."""
         return self._change_result(call, self._edit(call, merge, attempt))
 
     def _edit(self, call: Call, merge: Merge, attempt: Attempt) -> PathEdit:
-        return PathEdit(partial(self._merged, merge, call.self), merge.has_members, attempt, merge, self._later)
+        return PathEdit(partial(self._merged, merge, call.self), bool(merge.members), attempt, merge, self._later)
 
     def _row_of_columns(self, call: Call) -> tuple[str, Any] | None:
         """Return the parameter and the row if a mapper's method got the column in a mapping, not as a keyword."""

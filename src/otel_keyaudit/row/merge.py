@@ -8,7 +8,8 @@ inserted before the last brace. If the object has reserved names, or orjson refu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Mapping, MutableMapping
+from collections.abc import Callable, Container, KeysView, Mapping, MutableMapping
+from itertools import repeat
 from typing import Any, Literal
 
 import orjson
@@ -43,8 +44,9 @@ class Merge:
     """Merges the members of one write into its rows, and counts the rows.
 
     Args:
-        members: The member for each reserved name, the request key's first; ``None`` for a reserved name that has no
-            member in this write.
+        members: The members by name.
+        reserved: The names that only the library may write, first the name for the request's key. Not all of them need
+            have a member in this write.
         written: Recognizes the members that the library wrote.
         request: Number of the request, unique in the process; ``None`` outside of every request.
 
@@ -54,7 +56,6 @@ class Merge:
         failed: Number of elements of a list or iterator that could not be changed.
         moved: Number of foreign members with a reserved name that were renamed.
         is_lazy: Whether the rows are elements of an iterator, so that the numbers are final only after the call.
-        has_members: Whether there is a member to write.
     """
 
     rows = kept = failed = moved = 0
@@ -62,21 +63,20 @@ class Merge:
     _json_cache: str | None = None
     _contents: dict[str, dict[str, Any]] | None = None
 
-    def __init__(self, members: Mapping[str, SnapshotMember | None], written: WrittenMembers, request: Any) -> None:
+    def __init__(
+        self, members: Mapping[str, SnapshotMember], reserved: KeysView[str], written: WrittenMembers, request: Any
+    ) -> None:
         self.members = members
+        self.reserved = reserved
         self._written = written
         self._request = by = object() if request is None else request
-        self._authors: dict[str, Any] = {}
-        for name, member in members.items():
-            if member is not None:
-                self._authors[name] = by
-                written.recent.append((by, member))
-        self.has_members = bool(self._authors)
+        self._authors = dict.fromkeys(members, by)
+        written.recent.extend(zip(repeat(by), members.values()))
 
     @property
     def names_every_row(self) -> bool:
         """Return whether every row has received, or keeps, a member for the request's key."""
-        is_written = next(iter(self.members.values()), None) is not None
+        is_written = next(iter(self.reserved)) in self.members
         return not self.failed and (is_written or 0 < self.kept == self.rows)
 
     def into(self, fields: Any, kind: Callable[[], Kind] | None = None) -> Any:
@@ -97,7 +97,7 @@ class Merge:
         if type(fields) is str:
             return self._into_text(fields, fields)
         if fields is None:
-            return self._into_none("dict" if kind is None or not self.has_members else kind())
+            return self._into_none("dict" if kind is None or not self.members else kind())
         if isinstance(fields, str):
             text = str.__str__(fields)  # the plain string, because a subclass may override its methods
             merged = self._into_text(text, fields)
@@ -115,13 +115,13 @@ class Merge:
     def _objects(self, without: Container[str] = _NONE) -> dict[str, Any]:
         objects: dict[str, Any] = {}
         for name, member in self.members.items():
-            if member is not None and name not in without:
+            if name not in without:
                 objects[name] = added = member.as_object()
                 self._written.note(added, self._request)
         return objects
 
     def _into_none(self, kind: Kind) -> Any:
-        if not self.has_members:
+        if not self.members:
             return None
         if kind == "dict":
             return self._objects()
@@ -131,17 +131,17 @@ class Merge:
         return after
 
     def _into_dict(self, fields: dict[Any, Any]) -> dict[Any, Any]:
-        if not self.members.keys().isdisjoint(fields):
+        if not self.reserved.isdisjoint(fields):
             return self._into_dict_with_reserved_names(fields)
-        return {**fields, **self._objects()} if self.has_members else fields
+        return {**fields, **self._objects()} if self.members else fields
 
     def _into_dict_with_reserved_names(self, fields: dict[Any, Any]) -> dict[Any, Any]:
         after: dict[Any, Any] = {}
         kept: set[str] = set()
         for name, value in fields.items():
-            author = self._author(value) if name in self.members else None
+            author = self._author(value) if name in self.reserved else None
             if author == "client":
-                after[free_name(name, fields, after, self.members)] = value
+                after[free_name(name, fields, after, self.reserved)] = value
                 self.moved += 1
             elif author != "this request":
                 after[name] = value
@@ -149,12 +149,12 @@ class Merge:
                     kept.add(name)
         self._count_kept(kept)
         added = self._objects(kept)
-        is_same = not added and kept.issuperset(self.members.keys() & fields.keys())
+        is_same = not added and kept.issuperset(self.reserved & fields.keys())
         return fields if is_same else {**after, **added}
 
     def _into_mapping(self, fields: Mapping[Any, Any]) -> Mapping[Any, Any]:
-        reserved = [name for name in self.members if name in fields]
-        if not reserved and not self.has_members:
+        reserved = [name for name in self.reserved if name in fields]
+        if not reserved and not self.members:
             return fields
         copied = changeable_copy(fields)
         moved = self.moved
@@ -186,7 +186,7 @@ class Merge:
             authors = [self._author(value) for value in values]
             foreign = [value for value, author in zip(values, authors, strict=True) if author == "client"]
             if foreign:
-                put_values(layer, free_name(name, copied, self.members), foreign)
+                put_values(layer, free_name(name, copied, self.reserved), foreign)
                 self.moved += len(foreign)
             if not stays and "another request" in authors:
                 layer[name] = values[authors.index("another request")]
@@ -209,18 +209,18 @@ class Merge:
         return type(key) is str and self._contents.get(key) == value
 
     def _count_kept(self, kept: Container[str]) -> None:
-        self.kept += next(iter(self.members)) in kept
+        self.kept += next(iter(self.reserved)) in kept
 
     # JSON
 
     def _into_text(self, text: str, held: Any) -> str:
-        mark = BOM if text.startswith(BOM) else ""
-        body = text[1:] if mark else text
-        merged, authors = self._text_with_members(body, held)
-        if merged is body:
-            return text
-        after = mark + merged if mark else merged
-        if authors:
+        if text.startswith(BOM):
+            body = text[1:]
+            merged, authors = self._text_with_members(body, held)
+            after = text if merged is body else BOM + merged
+        else:
+            after, authors = self._text_with_members(text, held)
+        if after is not text and authors:
             self._written.note(after, authors, len(after))
         return after
 
@@ -245,21 +245,23 @@ class Merge:
             content = orjson.loads(text)
         except orjson.JSONDecodeError:
             content = None
-        if type(content) is dict and self.members.keys().isdisjoint(content):
-            return spliced(text, self._json(), bool(content)) if self.has_members else text, self._authors
+        if type(content) is dict and self.reserved.isdisjoint(content):
+            return spliced(text, self._json(), bool(content)) if self.members else text, self._authors
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
-            merged = f"{before}{{{self._json()}}}{after}" if self.has_members else text
+            merged = f"{before}{{{self._json()}}}{after}" if self.members else text
             return merged, self._authors
         return self._rewritten_text(text, self._written.request_of(held) or {})
 
     def _rewritten_text(self, text: str, authors: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Merge into a string that has reserved names or that orjson refuses."""
         found = members_of(text)
-        kept = {name: request for name, request in authors.items() if request != self._request and name in self.members}
+        kept = {
+            name: request for name, request in authors.items() if request != self._request and name in self.reserved
+        }
         self._count_kept(kept)
         has_members = bool(found)
-        if any(one.name in self.members and one.name not in kept for one in found):
+        if any(one.name in self.reserved and one.name not in kept for one in found):
             text, has_members = self._without_reserved_names(text, found, authors)
         return self._spliced(text, has_members, kept), {**self._authors, **authors, **kept}
 
@@ -267,13 +269,13 @@ class Merge:
         self, text: str, found: list[MemberPosition], authors: dict[str, Any]
     ) -> tuple[str, bool]:
         """Rename foreign members with a reserved name, and remove members that this request wrote."""
-        aside = FreeNames({one.name for one in found}.union(self.members))
+        aside = FreeNames({one.name for one in found}.union(self.reserved))
         position = found[0].start
         parts = [text[:position]]
         has_members = False
         for one in found:
             gap, position = text[position : one.start], one.end
-            author = self._author_in_text(text, one, authors) if one.name in self.members else None
+            author = self._author_in_text(text, one, authors) if one.name in self.reserved else None
             is_removed = author == "this request"
             parts.append(gap if has_members and not is_removed else gap.replace(",", ""))
             if not is_removed:
@@ -303,15 +305,10 @@ class Merge:
 
     def _json(self, without: Container[str] = _NONE) -> str:
         """Return the added members as JSON, without the braces of an object."""
-        if without is not _NONE:
-            return self._joined(without)
-        if self._json_cache is None:
-            self._json_cache = self._joined(_NONE)
-        return self._json_cache
-
-    def _joined(self, without: Container[str]) -> str:
-        return ",".join([
-            f"{quoted(name)}:{member.as_json()}"
-            for name, member in self.members.items()
-            if member is not None and name not in without
-        ])  # fmt: skip
+        if without is _NONE and self._json_cache is not None:
+            return self._json_cache
+        added = [f"{quoted(name)}:{member.as_json()}" for name, member in self.members.items() if name not in without]
+        joined = ",".join(added)
+        if without is _NONE:
+            self._json_cache = joined
+        return joined

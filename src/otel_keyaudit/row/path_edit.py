@@ -122,7 +122,7 @@ class PathEdit:
         if not steps:
             new = self._replace(value, owner, name)
             if new is not value and isinstance(value, MutableMapping) and isinstance(new, Mapping):
-                self._note_copy(value, new, self._merge.members if self._merge is not None else ())
+                self._note_copy(value, new, self._merge.reserved if self._merge is not None else ())
             return new
         step, rest = steps[0], steps[1:]
         if value is None:

@@ -24,6 +24,7 @@ from support.members import (
     key_member,
     merge_of,
     merged,
+    reserved,
 )
 
 NO_OBJECT = "the additional fields are not a JSON object"
@@ -133,8 +134,8 @@ def test_dicts_are_never_changed_and_lose_nothing(
     before = copy.deepcopy(fields)
     after, moved = merge.into(fields)
     assert fields == before
-    ours = {name: member.as_object() for name, member in merge.members.items() if member is not None}
-    assert {name: after[name] for name in merge.members if name in after} == ours
+    ours = {name: member.as_object() for name, member in merge.members.items()}
+    assert {name: after[name] for name in merge.reserved if name in after} == ours
     assert [value for name, value in after.items() if name not in ours] == list(before.values())
     assert moved == len({REQUEST, SUBJECT} & before.keys())
     assert merge.into(after) == (after, 0)
@@ -172,14 +173,14 @@ def test_an_ambiguous_request_names_its_keys() -> None:
 
 def test_only_the_reserved_names_are_reserved() -> None:
     """A target without a subject reserves one name."""
-    merge = CountedMerge({REQUEST: key_member()}, merge_of().written, 1)
+    merge = CountedMerge({REQUEST: key_member()}, reserved(REQUEST), merge_of().written, 1)
     assert merge.into({SUBJECT: 1})[0][SUBJECT] == 1
     assert merge.into('{"api_key":1}')[0].startswith('{"api_key":1,')
 
 
 def test_other_names_can_be_reserved() -> None:
     """Options change the reserved names, and the default names are free then."""
-    merge = CountedMerge({"actor": key_member()}, merge_of().written, 1)
+    merge = CountedMerge({"actor": key_member()}, reserved("actor"), merge_of().written, 1)
     after, moved = merge.into({"actor": 1, REQUEST: 2})
     assert (after["actor_unverified"], after[REQUEST], moved) == (1, 2, 1)
 
@@ -188,7 +189,8 @@ def test_other_names_can_be_reserved() -> None:
 def test_a_foreign_member_never_takes_a_reserved_name(as_fields: Any) -> None:
     """If the new name is reserved too, the next one is used."""
     member = key_member()
-    merge = CountedMerge(dict.fromkeys(["key", "key_unverified"], member), merge_of().written, 1)
+    names = reserved("key", "key_unverified")
+    merge = CountedMerge(dict.fromkeys(names, member), names, merge_of().written, 1)
     after, moved = merge.into(as_fields({"key": "forged"}))
     content = json.loads(after) if isinstance(after, str) else dict(after)
     ours = dict.fromkeys(["key", "key_unverified"], member.as_object())

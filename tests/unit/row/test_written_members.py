@@ -14,7 +14,7 @@ from otel_keyaudit import Detail
 from otel_keyaudit.row import written_members
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.written_members import WrittenMembers
-from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, location, merge_of, merged
+from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, location, merge_of, merged, reserved
 
 FORGED = '{"id": "root", "detail":"full"}'
 NEW = key_member("k_2", span=2)
@@ -82,8 +82,8 @@ def test_forged_members_of_a_dict_are_kept_in_their_position() -> None:
 def test_no_moved_member_takes_the_other_reserved_name() -> None:
     """No value is lost if one reserved name is the other followed by ``_unverified``."""
     merge = merge_of()
-    names = dict.fromkeys(["key", "key_unverified"], NEW)
-    merge = type(merge)(names, merge.written, merge.request)
+    names = reserved("key", "key_unverified")
+    merge = type(merge)(dict.fromkeys(names, NEW), names, merge.written, merge.request)
     forged = {"key": 1, "key_unverified": 2}
     kept = {"key_unverified_unverified": 1, "key_unverified_unverified_unverified": 2}
     ours = {name: NEW.as_object() for name in names}
@@ -200,9 +200,9 @@ def test_equal_content_in_another_request_is_foreign(as_fields: Any, between: An
 
 def test_content_without_a_request_is_foreign() -> None:
     """Outside of every request no member is of the same request."""
-    first = type(merge_of())({REQUEST: key_member()}, WrittenMembers(), None)
+    first = type(merge_of())({REQUEST: key_member()}, reserved(REQUEST), WrittenMembers(), None)
     row = first.into({})[0]
-    second = type(first)({REQUEST: NEW}, first.written, None)
+    second = type(first)({REQUEST: NEW}, first.reserved, first.written, None)
     assert second.into(row) == (row, 0)
     assert second.into(copy.deepcopy(row))[1] == 1
 

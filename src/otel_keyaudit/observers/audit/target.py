@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from enum import Enum
 from operator import itemgetter
 from typing import Any
@@ -53,7 +53,7 @@ class CompiledAuditTarget(CompiledTarget):
         read_subject: Reads the object that the row is about; ``None`` without a subject.
         late: Readers of the event fields that need the end of the call.
         has_span: Each write has its own span.
-        reserved: The names of members that only the library may write.
+        reserved: The names of members that only the library may write, the request key's first.
         counters: Counters of calls by attribution and detail.
     """
 
@@ -83,7 +83,7 @@ class CompiledAuditTarget(CompiledTarget):
         reserved = [settings.request_field] if self.read_subject is None else [
             settings.request_field, settings.subject_field
         ]  # fmt: skip
-        self.reserved: Mapping[str, None] = dict.fromkeys(reserved)
+        self.reserved: KeysView[str] = dict.fromkeys(reserved).keys()
         writes = components.metrics.writes
         self.counters = _counters(writes.counter)
         self._early: dict[str, Reader] = {}

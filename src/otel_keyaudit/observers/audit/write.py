@@ -171,7 +171,8 @@ class AuditWrite(WriteData):
         target, location, request = self.target, self.location(), self._request
         if target.place is not None:
             number = None if request is None else request.number
-            merge = self._merge = Merge(self.members(location), target.components.written_members, number)
+            written = target.components.written_members
+            merge = self._merge = Merge(self.members(location), target.reserved, written, number)
             if target.builds_fields:
                 self.result = self._attempt(target.place.put_result, self, merge, self._attempt, otherwise=self.result)
             else:

@@ -104,10 +104,10 @@ class WriteData(ObservedCall):
             return self._span.location
         return None if self._request is None else self._request.location
 
-    def members(self, location: Location | None) -> dict[str, SnapshotMember | None]:
-        """Return the members of the row by reserved name, ``None`` for a name without a member."""
+    def members(self, location: Location | None) -> dict[str, SnapshotMember]:
+        """Return the members of the row by name."""
         components = self.target.components
-        members: dict[str, SnapshotMember | None] = {**self.target.reserved}
+        members: dict[str, SnapshotMember] = {}
         settings = components.settings
         if self._snapshot is not None:
             encoded = self._snapshot.encoded(self._detail)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
+from inspect import getattr_static
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -30,6 +31,9 @@ from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_e
 from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
 from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
 from otel_keyaudit.patching.modules.lookup import MISSING, loads_names, namespace
+
+_OF_CACHES = ("cache_info", "cache_clear", "cache_key", "cache_parameters")
+"""Attributes of a function, or of a callable object, that caches its results."""
 
 
 class NotLoadedError(WrongTargetError):
@@ -85,8 +89,9 @@ class ResolvedCallable(IgnoredHolder):
     @property
     def is_memoized(self) -> bool:
         """Whether it caches results by its arguments, which must be hashable (``lru_cache``, ``cachetools``)."""
+        called = self._called()
         return any(
-            hasattr(self.function, name) for name in ("cache_info", "cache_clear", "cache_key", "cache_parameters")
+            getattr_static(one, name, None) is not None for one in (called, self.described) for name in _OF_CACHES
         )
 
     @property
@@ -103,6 +108,10 @@ class ResolvedCallable(IgnoredHolder):
 
     def binding(self) -> Binding:
         """Return the binding for the arguments that an observer gets."""
+        return Binding(self._called(), has_self=self.has_self, described=self.described)
+
+    def _called(self) -> Any:
+        """Return the innermost function that its calls reach."""
         function = self.function
         if type(function) is ModelEvent:
             function = BEFORE_INSERT
@@ -113,7 +122,7 @@ class ResolvedCallable(IgnoredHolder):
         if not callable(function) and self.place is not None:
             function = function.__get__(None, self.place.holder)
         called, *_ = flattened(function)
-        return Binding(called, has_self=self.has_self, described=self.described)
+        return called
 
 
 def _found(

@@ -34,6 +34,29 @@ class Descriptor:
         return self.function(*args)
 
 
+class Cache:
+    """A decorator that caches results, as ``async_lru`` and ``cachetools`` do."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def cache_clear(self) -> None:
+        """Forget the results."""
+
+
+class CacheOfObject:
+    """A decorator for methods that returns a cache for each object, as ``methodtools`` does."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return Cache(functools.partial(self.function, instance))
+
+
 class Base:
     id_of = operator.itemgetter("id")
     number = 1
@@ -53,6 +76,11 @@ class Base:
 
     @staticmethod
     def static(key: str) -> str:
+        """Return the arguments."""
+        return key
+
+    @CacheOfObject
+    def cached_by_object(self, key: str) -> str:
         """Return the arguments."""
         return key
 
@@ -84,7 +112,16 @@ class More(Checker): ...
 class Other(Base): ...
 
 
-MODULE = SimpleNamespace(Base=Base, Checker=Checker, bound=Checker().check)
+@Cache
+def cached(key: str) -> str:
+    """Return the arguments."""
+    return key
+
+
+MODULE = SimpleNamespace(
+    Base=Base, Checker=Checker, bound=Checker().check, cached=cached,
+    partly_cached=functools.partial(functools.cache(Base.static), "k_1"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -434,7 +471,19 @@ def test_annotations_are_never_evaluated(modules: Modules, name: str) -> None:
     assert len(observer.calls) == 1
 
 
-@pytest.mark.parametrize(("name", "is_memoized"), [("Base.cached", True), ("Base.check", False), ("Base.id_of", False)])
+@pytest.mark.parametrize(
+    ("name", "is_memoized"),
+    [
+        ("Base.cached", True),
+        ("Base.cached_by_object", True),
+        ("cached", True),
+        ("partly_cached", True),
+        ("Base.check", False),
+        ("Base.described", False),
+        ("Base.id_of", False),
+        ("bound", False),
+    ],
+)
 def test_a_memoized_function_is_known(name: str, is_memoized: bool) -> None:
     """A memoized function is recognized, because its arguments must stay hashable."""
     found = resolve(MODULE, name)

@@ -7,6 +7,7 @@ annotations are read as strings, because evaluation would fail for names importe
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
 import sys
 import types
@@ -16,6 +17,7 @@ from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import expected
+from otel_keyaudit.row.types.column_types import UNKNOWN
 
 KINDS_BY_NAME = {
     "str": "text",
@@ -33,6 +35,8 @@ WRAPPERS = frozenset({
 """Generic names whose first argument is the type."""
 
 _ARE_LAZY: bool = sys.version_info >= (3, 14)
+
+_MAY_BE_DICT = (typing.Any, types.NoneType)
 
 MAX_DEPTH = 20
 """Maximum depth of aliases and brackets, because an alias can refer to itself."""
@@ -83,8 +87,16 @@ def annotations_of(owner: Any) -> Mapping[str, Any]:
 
 
 def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
-    """Return the kind of an annotation; ``None`` if it cannot be determined, or allows both a dict and a string."""
+    """Return the kind of an annotation.
+
+    Returns:
+        ``text``, ``bytes`` or ``dict``; ``UNKNOWN`` if it allows none of them; ``None`` if it cannot be determined, or
+        allows both a dict and a string.
+    """
     kinds = set(_kinds(annotation, namespace, MAX_DEPTH))
+    if kinds == {UNKNOWN}:
+        return UNKNOWN
+    kinds.discard(UNKNOWN)
     if not kinds or {"text", "dict"} <= kinds or {"bytes", "dict"} <= kinds:
         return None
     return "text" if "text" in kinds else kinds.pop()
@@ -113,6 +125,8 @@ def _kinds_of_class(kind: type) -> Iterator[str]:
         yield "bytes"
     elif issubclass(kind, Mapping):
         yield "dict"
+    elif kind not in _MAY_BE_DICT and quietly(issubclass, dict, kind) is False and "json" not in kind.__name__.lower():
+        yield UNKNOWN
 
 
 def _kinds_of_generic(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -176,7 +190,7 @@ def looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Attribute):
         owner = looked_up(node.value, namespace)
         return vars(owner).get(node.attr) if isinstance(owner, (types.ModuleType, type)) else None
-    return namespace.get(node.id) if isinstance(node, ast.Name) else None
+    return namespace.get(node.id, vars(builtins).get(node.id)) if isinstance(node, ast.Name) else None
 
 
 def parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from otel_keyaudit.guard.signals import expected
 
 UNKNOWN: Final = "unknown"
-"""The kind of a column whose type does not determine it, so that it may be a string."""
+"""The kind of a place whose type is known but is neither a string, bytes nor a mapping."""
 
 
 def kind_of_column(owner: type, name: str) -> str | None:
@@ -105,7 +105,7 @@ def _of_sqlalchemy(column: Any) -> str:
 def _of_sqlalchemy_type(column: Any) -> str:
     if _is_one_of(column, "JSON", "PickleType"):
         return "dict"
-    if _is_one_of(column, "Enum"):
+    if _is_one_of(column, "Enum", "HSTORE"):
         return UNKNOWN
     with expected(NotImplementedError):
         found = _of_type(column.python_type)

@@ -46,17 +46,17 @@ class EmptyFields:
             receiver: The object or class whose method is called: a mapped class takes rows as mappings.
 
         Raises:
-            UnchangeableError: The place is a column that may take a string.
+            UnchangeableError: The annotation or column allows none of these.
         """
-        if self._known is not None:
-            return self._known
-        found = self._kind_in_class(owner, name, receiver)
+        found = self._known
+        if found is None or found == UNKNOWN:
+            found = self._kind_in_class(owner, name, receiver) or found
         if found is not None and found != UNKNOWN:
             return found
         if self._last is None and found == UNKNOWN:
             raise UnchangeableError(
-                f"the additional fields are None, and the type of the column {name or self._parameter!r} does not "
-                "determine their kind; add fields_as=text or fields_as=dict to the target"
+                f"the additional fields are None, and the type of {name or self._parameter!r} does not determine their "
+                "kind; add fields_as=text or fields_as=dict to the target"
             )
         return self._last or "dict"
 
@@ -89,7 +89,7 @@ def _of_attribute(kind: type, name: str) -> str | None:
     annotated, stored = kind_of_attribute(kind, name), kind_of_column(kind, name)
     if annotated == "dict" and stored in ("text", "bytes"):
         return UNKNOWN  # the column would get a dict that it cannot store
-    return annotated or stored
+    return stored or annotated if annotated == UNKNOWN else annotated or stored
 
 
 def _class_of(value: Any) -> type:

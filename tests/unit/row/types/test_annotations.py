@@ -32,6 +32,16 @@ class Own(str):
     __slots__ = ()
 
 
+class JsonObject:
+    """A type that stands for any JSON value."""
+
+
+class Closed(typing.Protocol):
+    """A protocol with which ``issubclass`` raises."""
+
+    a: int
+
+
 NAMESPACE = {
     **vars(typing),
     "types": types,
@@ -54,8 +64,9 @@ NAMESPACE = {
         (str | int, "text"), (typing.Dict[str, Any], "dict"), (typing.Final[str], "text"),  # noqa: UP006
         (TypeVar("T", bound=str), "text"), (TypeVar("T", bytes, bytearray), "bytes"), (TypeVar("T", str, dict), None),
         (TypeVar("T"), None), (TypeVar("T", bound="str | None"), "text"),
-        (str | dict | None, None), (bytes | Mapping, None), (Any, None), (object, None), (int, None), (None, None),
-        (list[str], None), (Literal["a"], None), (Unset, None), (typing.Callable[[str], str], None), ([], None),
+        (str | dict | None, None), (bytes | Mapping, None), (Any, None), (object, None), (int, "unknown"), (None, None),
+        (list[str], "unknown"), (Literal["a"], None), (Unset, None), ([], None), (int | dict | None, "dict"),
+        (typing.Callable[[str], str], "unknown"), (typing.Sized | None, None), (JsonObject, None), (Closed, None),
     ],
 )  # fmt: skip
 def test_objects(annotation: Any, kind: str | None) -> None:
@@ -71,9 +82,10 @@ def test_objects(annotation: Any, kind: str | None) -> None:
         ("Annotated[str, Field(max_length=3)]", "text"), ("dict[str, Any] | None", "dict"), ("t.Mapping", "dict"),
         ("Union[str, None]", "text"), ("Union[Hidden, bytes]", "bytes"), ("Hidden | str", "text"), ("Json", "text"),
         ("Alias", "text"), ("Fields | None", "dict"), ("Own", "text"), ("'str'", "text"),
-        ("str | dict[str, Any]", None), ("Hidden", None), ("Hidden[str]", None), ("list[str]", None), ("Any", None),
-        ("None", None), ("", None), ("1 +", None), ("boom()", None), ("x.y.z", None), ("Literal['str']", None),
-        ("\x00", None), ("LiteralString | None", "text"), ("types.ModuleType", None), ("typing.Text", "text"),
+        ("str | dict[str, Any]", None), ("Hidden", None), ("Hidden[str]", None), ("list[str]", "unknown"),
+        ("Any", None), ("None", None), ("", None), ("1 +", None), ("boom()", None), ("x.y.z", None),
+        ("Literal['str']", None),
+        ("\x00", None), ("LiteralString | None", "text"), ("types.ModuleType", "unknown"), ("typing.Text", "text"),
     ],
 )  # fmt: skip
 def test_strings(annotation: str, kind: str | None) -> None:

@@ -80,6 +80,15 @@ class PropertyEvent:
     def details(self, value):
         self._details = value
 
+class Details:
+    pass
+
+def model(extra: Details | None = None): _save(extra)
+def numbers(extra: Optional[list[int]] = None): _save(extra)
+
+class ModelEvent:
+    details: Details | None = None
+
 class DictEvent:
     details: dict[str, Any] | None = None
 """
@@ -109,6 +118,24 @@ def test_none_becomes_the_annotated_kind(app: Application, function: str, expect
         getattr(app.module, function)(*arguments)
         assert app.module.ROWS[-1] is None
     assert app.recorder.errors() == {}
+
+
+@pytest.mark.parametrize("function", ["model", "numbers"])
+def test_none_stays_if_the_annotated_class_is_no_mapping(app: Application, function: str) -> None:
+    """A function that takes a model or a list cannot take a dict, so the write counts as failed."""
+    app.audit(f"{function}?fields=args.extra")
+    assert app.row(function) is None
+    assert app.recorder.writes()["failed"] == 1
+    assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
+    assert type(app.row(function, {})) is dict
+    assert type(app.row(function)) is dict  # the kind that it received last
+
+
+def test_none_in_an_attribute_stays_if_its_annotated_class_is_no_mapping(app: Application) -> None:
+    """An attribute that holds a model cannot take a dict."""
+    app.audit("write?fields=args.event.details")
+    assert app.row("write", app.module.ModelEvent()).details is None
+    assert app.recorder.writes()["failed"] == 1
 
 
 @pytest.mark.parametrize("word", ["text", "bytes", "dict"])

@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,7 @@ from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
+from support import shop as shop_module
 from support.modules import LoadModule, Modules
 
 # No example is judged by its time. The full form is chosen with --hypothesis-profile=full.
@@ -46,6 +48,14 @@ def recorder(_nothing_left_behind: None) -> Iterator[Recorder]:
     """A recorder that accepts wrong and pending targets and keeps no rows; it uninstruments at the end."""
     with Recorder(strict=False, keep_rows=False) as made:
         yield made
+
+
+@pytest.fixture
+def shop() -> ModuleType:
+    """The application of most tests, without rows and keys."""
+    shop_module.ROWS.clear()
+    shop_module.KEYS.clear()
+    return shop_module
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import gc
 import json
 from collections import Counter
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,19 +19,7 @@ from otel_keyaudit.observers.sampling.samplers import MAX_SNAPSHOTS
 from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.instructions import count_calls
-from support.modules import LoadModule
 
-APP = """
-from types import SimpleNamespace
-
-ROWS = []
-
-def verify(key):
-    return key
-
-def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None):
-    ROWS.append(additional_fields)
-"""
 HUGE = "x" * 10_000_000
 MANY = [f"workspace:{number}" for number in range(10_000)]
 KEY: dict[str, Any] = {
@@ -41,21 +30,17 @@ REFUSED = "otel_keyaudit.errors.UnreadableError"
 
 
 class Application:
-    """The application, instrumented, with all fields of a key configured."""
+    """The shop, instrumented, with all fields of a key configured."""
 
     def __init__(self, recorder: Recorder, module: Any) -> None:
         self.recorder = recorder
         self.module = module
-        name = module.__name__
-        recorder.instrument(
-            auth_targets=[f"{name}:verify?owner=owner&expires_at=expires_at"],
-            audit_targets=[f"{name}:record?subject=args.subject&subject_owner=owner"],
-        )
+        module.instrument(recorder, "?owner=owner&expires_at=expires_at", "?subject=args.subject&subject_owner=owner")
 
     def row(self, key: dict[str, Any], action: str = "create", **arguments: Any) -> Any:
         """Make a request with a key, and return the row that it writes."""
         with self.recorder.request():
-            self.module.verify(self.module.SimpleNamespace(**key))
+            self.module.verify(SimpleNamespace(**key))
             self.module.record(action, **arguments)
         return self.module.ROWS[-1]
 
@@ -65,9 +50,9 @@ class Application:
 
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Application:
-    """The application, instrumented."""
-    return Application(recorder, load_module(APP))
+def app(recorder: Recorder, shop: Any) -> Application:
+    """The shop, instrumented."""
+    return Application(recorder, shop)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +95,7 @@ def test_overlong_event_field_is_unknown(app: Application, field: str) -> None:
 @pytest.mark.parametrize("field", ["name", "scopes", "allow_list", "owner"])
 def test_overlong_field_of_a_subject_is_unknown(app: Application, field: str) -> None:
     """The limits for the request's key hold for the key of the subject too."""
-    subject = app.module.SimpleNamespace(**{**KEY, "id": "k_2", field: [HUGE]})
+    subject = SimpleNamespace(**{**KEY, "id": "k_2", field: [HUGE]})
     row = app.row(KEY, subject=subject)
     assert row["api_key"]["id"] == "k_2"
     assert field not in row["api_key"]
@@ -149,19 +134,16 @@ def test_additional_fields_of_any_size_get_the_identity(app: Application, fields
     assert content["request_api_key"]["id"] == "k_1"
 
 
-def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: LoadModule) -> None:
+def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, shop: Any) -> None:
     """The caches keep the newest keys and do not grow with the number of keys."""
-    app = load_module(APP)
-    recorder.instrument(
-        auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"], sampler="on_change"
-    )
+    shop.instrument(recorder, sampler="on_change")
     before = _live()
     for number in range(2 * MAX_ENTRIES):
         with recorder.request():
-            app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": [f"a:{number}"]}))
-            app.record("create", additional_fields={})
+            shop.verify(SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": [f"a:{number}"]}))
+            shop.record("create", additional_fields={})
     assert recorder.writes()["attributed"] == 2 * MAX_ENTRIES
-    app.ROWS.clear()
+    shop.ROWS.clear()
     recorder.clear()
     more = _live() - before  # other tests of the same process may have left some
     limit = MAX_ENTRIES * 9 // 8
@@ -170,17 +152,16 @@ def test_thousands_of_new_keys_are_not_kept(recorder: Recorder, load_module: Loa
     assert max(MAX_HELD, MAX_RECENT, MAX_SNAPSHOTS) <= 20_000
 
 
-def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(recorder: Recorder, load_module: LoadModule) -> None:
+def test_keys_with_thousands_of_scopes_are_bounded_by_their_length(recorder: Recorder, shop: Any) -> None:
     """The caches keep few keys of that length, and every row is complete."""
-    app = load_module(APP)
-    recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
+    shop.instrument(recorder)
     before = _live()
     count = 3 * MAX_CHARACTERS // len("".join(MANY)) // 2
     for number in range(count):
         with recorder.request():
-            app.verify(app.SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": MANY}))
-            app.record("create", additional_fields={})
-    assert [row["request_api_key"]["scopes_count"] for row in app.ROWS] == [len(MANY)] * count
+            shop.verify(SimpleNamespace(**{**KEY, "id": f"k_{number}", "scopes": MANY}))
+            shop.record("create", additional_fields={})
+    assert [row["request_api_key"]["scopes_count"] for row in shop.ROWS] == [len(MANY)] * count
     more = _live() - before
     assert more[Snapshot] <= MAX_CHARACTERS // len("".join(MANY)) < count
 
@@ -208,7 +189,7 @@ def test_several_keys_are_named_up_to_the_limit(app: Application) -> None:
     """A request that shows 1,000 keys is ambiguous, and its row and spans name the first ones and their number."""
     with app.recorder.request():
         for number in range(1_000):
-            app.module.verify(app.module.SimpleNamespace(**{**KEY, "id": f"k_{number}"}))
+            app.module.verify(SimpleNamespace(**{**KEY, "id": f"k_{number}"}))
         assert current_key() is None
         app.module.record("create")
     member = app.module.ROWS[-1]["request_api_key"]
@@ -224,15 +205,12 @@ def test_a_key_of_many_scopes_set_by_hand_is_cut_as_well(app: Application) -> No
     assert (member["id"], len(member["scopes"]), member["allow_list_count"]) == ("k_1", 128, 10_000)
 
 
-def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(
-    recorder: Recorder, load_module: LoadModule
-) -> None:
+def test_exceptions_of_ever_new_classes_are_counted_and_not_remembered(recorder: Recorder, shop: Any) -> None:
     """Exception classes can be made at run time, so after a number of them they count as others and are not logged."""
-    app = load_module("def verify(error):\n    raise error\n")
-    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
+    shop.instrument(recorder)
     for number in range(MAX_COMBINATIONS + 20):
         with suppress(Exception):
-            app.verify(type(f"Refused{number}", (Exception,), {})())
+            shop.verify(None, type(f"Refused{number}", (Exception,), {})())
     counted = {dict(key[1])["error.type"]: value for key, value in recorder.counters().items()}
     assert len(counted) <= MAX_COMBINATIONS + 1
     assert counted["_OTHER"] >= 20

@@ -12,20 +12,7 @@ from hypothesis import strategies as st
 
 from otel_keyaudit.testing import Recorder
 from support.effort import examples
-from support.modules import LoadModule
 
-APP = """
-ROWS = []
-
-def verify(key):
-    return key
-
-def record(action, additional_fields=None):
-    ROWS.append(additional_fields)
-
-def record_all(records):
-    ROWS.extend(records)
-"""
 TARGETS = ("record", "record_all?fields=args.records[]")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
@@ -47,16 +34,15 @@ KINDS = st.sampled_from([dict, OrderedDict, json.dumps, lambda fields: json.dump
 
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Any:
-    """An instrumented application that keeps its arguments."""
-    module = load_module(APP)
-    name = module.__name__
+def app(recorder: Recorder, shop: Any) -> Any:
+    """The shop, with two ways to write rows, instrumented."""
+    name = shop.__name__
     recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{target}" for target in TARGETS])
-    return module
+    return shop
 
 
 def content(row: Any) -> dict[str, Any]:
-    """Return a row as a dict of its own."""
+    """Return a row as a new dict."""
     return json.loads(row) if isinstance(row, (str, bytes)) else copy.deepcopy(dict(row or {}))
 
 

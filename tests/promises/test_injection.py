@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
 from support.effort import examples
-from support.modules import LoadModule
 
-APP = """
-ROWS = []
-
-def record(action, resource_type=None, resource_id=None, outcome=None, additional_fields=None, subject=None):
-    ROWS.append(additional_fields)
-"""
 AWKWARD = [
     "a\r\nb", "a\x00b", "\x1b[31mred", "a\u2028b", "a\u2029b", "a\x85b", "\u202ea", "\u2066a\u2069", "a\u200fb",
     "a\ufeffb", "a\ud800b", "\udfff\ud800", "%s %d", "{x}", "{0.__class__}", "'\"\\", "a\x7f", "e\u0301", "${jndi:x}",
@@ -33,11 +26,10 @@ HOSTILE = st.text(
 
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Any:
-    """An application that writes rows of every kind, instrumented."""
-    module = load_module(APP)
-    recorder.instrument(audit_targets=[f"{module.__name__}:record?subject=args.subject"])
-    return module
+def app(recorder: Recorder, shop: Any) -> Any:
+    """The shop, which writes rows of every kind, instrumented."""
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record?subject=args.subject"])
+    return shop
 
 
 def write(recorder: Recorder, app: Any, text: str) -> list[Any]:
@@ -48,7 +40,7 @@ def write(recorder: Recorder, app: Any, text: str) -> list[Any]:
     with recorder.request(), use_key(key):
         rows: tuple[Any, ...] = ("{}", b"{}", {}, f"no json {text}")
         for fields in rows:
-            app.record(text, text, text, text, fields, key)
+            app.record(text, fields, key, resource_type=text, resource_id=text, outcome=text)
     return list(app.ROWS)
 
 
@@ -91,17 +83,13 @@ def test_known_attacks(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFi
     assert all(is_plain(record.getMessage()) for record in caplog.records)
 
 
-def test_ids_of_an_ambiguous_request(recorder: Recorder, load_module: LoadModule) -> None:
+def test_ids_of_an_ambiguous_request(recorder: Recorder, shop: Any) -> None:
     """The ids are in a row of one line too."""
-    module = load_module(
-        "def verify(key):\n    return key\n\ndef record(additional_fields):\n    return additional_fields\n"
-    )
-    name = module.__name__
-    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:record"])
+    shop.instrument(recorder)
     with recorder.request():
         for text in AWKWARD:
-            module.verify(ApiKey(text))
-        row = module.record("{}")
+            shop.verify(ApiKey(text))
+        row = shop.record("create", "{}")
     assert is_plain(row)
     expected = [text.encode("utf-8", "backslashreplace").decode() for text in AWKWARD]
     assert json.loads(row)["request_api_key"]["ids"] == expected

@@ -199,30 +199,27 @@ def test_the_finder_finds(app: Any) -> None:
     assert held(b"a S3cr3t canary b".hex())
 
 
-ODD_APP = """
 class Inventing:
-    def __init__(self, known):
+    """A key object with some members, which invents all others."""
+
+    def __init__(self, known: dict[str, Any]) -> None:
         vars(self).update(known)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> str:
         if name.startswith("__"):
             raise AttributeError(name)
         return f"invented {name}"
 
+
 class Tripping:
+    """A key object whose members raise, except the id."""
+
     id = "k_1"
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         raise LookupError(name)
 
-ROWS = []
 
-def verify(key):
-    return key
-
-def record(action, additional_fields=None):
-    ROWS.append(additional_fields)
-"""
 DECLARED = {"id", "name", "digest", "detail", "scopes", "allow_list", "trace_id", "span_id"}
 DECLARED_ATTRIBUTES = {value for name, value in vars(names).items() if name.isupper() and str(value).startswith("key")}
 SCRUBBED = re.compile(
@@ -235,31 +232,20 @@ SCRUBBED = re.compile(
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.binary() | st.floats()
 
 
-@pytest.fixture
-def odd(load_module: LoadModule) -> Any:
-    """An application whose key objects answer anything."""
-    return load_module(ODD_APP)
-
-
-def instrument_odd(recorder: Recorder, odd: Any) -> None:
-    """Instrument the application by the defaults."""
-    recorder.instrument(auth_targets=[f"{odd.__name__}:verify"], audit_targets=[f"{odd.__name__}:record"])
-
-
 @settings(
     max_examples=examples(2_000, quick=300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(known=st.dictionaries(st.sampled_from(["id", "name", "scopes", "allow_list", "owner", "email", "key"]), VALUES))
-def test_only_declared_members_leave(recorder: Recorder, odd: Any, known: dict[str, Any]) -> None:
+def test_only_declared_members_leave(recorder: Recorder, shop: Any, known: dict[str, Any]) -> None:
     """Whatever a key object has or invents, rows and spans have the declared names and plain values."""
     if not recorder.status():
-        instrument_odd(recorder, odd)
+        shop.instrument(recorder)
     recorder.clear()
-    odd.ROWS.clear()
+    shop.ROWS.clear()
     with recorder.request():
-        odd.verify(odd.Inventing(known))
-        odd.record("create", {})
-    member = odd.ROWS[0].get("request_api_key", {})
+        shop.verify(Inventing(known))
+        shop.record("create", {})
+    member = shop.ROWS[0].get("request_api_key", {})
     assert member.keys() <= DECLARED
     for span in recorder.spans:
         shown = keyaudit_attributes(span)
@@ -268,13 +254,13 @@ def test_only_declared_members_leave(recorder: Recorder, odd: Any, known: dict[s
         assert all(isinstance(one, (str, int)) for one in elements)
 
 
-def test_a_key_whose_members_raise(recorder: Recorder, odd: Any) -> None:
+def test_a_key_whose_members_raise(recorder: Recorder, shop: Any) -> None:
     """Only the id of the key is known."""
-    instrument_odd(recorder, odd)
+    shop.instrument(recorder)
     with recorder.request():
-        odd.verify(odd.Tripping())
-        odd.record("create", {})
-    assert odd.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail", "trace_id", "span_id"}
+        shop.verify(Tripping())
+        shop.record("create", {})
+    assert shop.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail", "trace_id", "span_id"}
 
 
 def test_names_survive_scrubbers() -> None:

@@ -10,16 +10,6 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.modules import LoadModule
 
-APP = """
-def verify(claims):
-    return claims
-
-def gateway(claims):
-    return claims
-
-def record(action, additional_fields=None):
-    return additional_fields
-"""
 TOKEN = {
     "id": "k_1",
     "sub": "u_alice",
@@ -27,24 +17,18 @@ TOKEN = {
 }
 
 
-@pytest.fixture
-def app(load_module: LoadModule) -> Any:
-    """An application with tokens and a gateway."""
-    return load_module(APP)
-
-
-def instrument(recorder: Recorder, app: Any, *auth: str, **options: Any) -> None:
+def instrument(recorder: Recorder, shop: Any, *auth: str, **options: Any) -> None:
     """Instrument the application."""
-    name = app.__name__
+    name = shop.__name__
     recorder.instrument(auth_targets=[f"{name}:{one}" for one in auth], audit_targets=[f"{name}:record"], **options)
 
 
-def test_row_and_spans_name_principal_and_actors(recorder: Recorder, app: Any) -> None:
+def test_row_and_spans_name_principal_and_actors(recorder: Recorder, shop: Any) -> None:
     """``act`` claims are followed outwards, from the current actor on."""
-    instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
+    instrument(recorder, shop, "verify?on_behalf_of=sub&actors=act|acts")
     with recorder.request():
-        app.verify(TOKEN)
-        member = app.record("create")["request_api_key"]
+        shop.verify(TOKEN)
+        member = shop.record("create")["request_api_key"]
     assert member["on_behalf_of"] == "u_alice"
     assert member["actors"] == ["svc_ci", "svc_cron", "c_root"]
     assert list(member)[-4:] == ["on_behalf_of", "actors", "trace_id", "span_id"]
@@ -53,74 +37,74 @@ def test_row_and_spans_name_principal_and_actors(recorder: Recorder, app: Any) -
         assert shown["keyaudit.actors"] == ("svc_ci", "svc_cron", "c_root")
 
 
-def test_digest_does_not_depend_on_the_delegation(recorder: Recorder, app: Any) -> None:
+def test_digest_does_not_depend_on_the_delegation(recorder: Recorder, shop: Any) -> None:
     """Delegation belongs to the request, not to the key."""
-    instrument(recorder, app, "verify?on_behalf_of=sub")
+    instrument(recorder, shop, "verify?on_behalf_of=sub")
     digests = []
     for subject in ("u_1", "u_2"):
         with recorder.request():
-            app.verify({**TOKEN, "sub": subject})
-            digests.append(app.record("create")["request_api_key"]["digest"])
+            shop.verify({**TOKEN, "sub": subject})
+            digests.append(shop.record("create")["request_api_key"]["digest"])
     assert digests[0] == digests[1]
 
 
-def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, app: Any) -> None:
+def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, shop: Any) -> None:
     """The gateway's key is an actor of the user's token, in either order."""
-    instrument(recorder, app, "verify?actors=act|acts", "gateway?role=actor")
+    instrument(recorder, shop, "verify?actors=act|acts", "gateway?role=actor")
     rows = []
-    for first, second in ((app.gateway, app.verify), (app.verify, app.gateway)):
+    for first, second in ((shop.gateway, shop.verify), (shop.verify, shop.gateway)):
         with recorder.request():
-            first({"id": "k_gateway"} if first is app.gateway else TOKEN)
-            second({"id": "k_gateway"} if second is app.gateway else TOKEN)
-            rows.append(app.record("create")["request_api_key"])
+            first({"id": "k_gateway"} if first is shop.gateway else TOKEN)
+            second({"id": "k_gateway"} if second is shop.gateway else TOKEN)
+            rows.append(shop.record("create")["request_api_key"])
     assert [(row["id"], row["actors"][:2]) for row in rows] == [("k_1", ["k_gateway", "svc_ci"])] * 2
     assert recorder.writes()["ambiguous"] == 0
 
 
-def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, app: Any) -> None:
+def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, shop: Any) -> None:
     """The actor's key is the request's while no other key is accepted."""
-    instrument(recorder, app, "gateway?role=actor")
+    instrument(recorder, shop, "gateway?role=actor")
     with recorder.request():
-        app.gateway({"id": "k_gateway"})
-        member = app.record("create")["request_api_key"]
+        shop.gateway({"id": "k_gateway"})
+        member = shop.record("create")["request_api_key"]
     assert member["id"] == "k_gateway"
     assert "actors" not in member
 
 
-def test_long_list_of_actors_is_cut(recorder: Recorder, app: Any) -> None:
+def test_long_list_of_actors_is_cut(recorder: Recorder, shop: Any) -> None:
     """``actors_count`` has the full number."""
-    instrument(recorder, app, "verify?actors=through", max_items=2)
+    instrument(recorder, shop, "verify?actors=through", max_items=2)
     with recorder.request():
-        app.verify({"id": "k_1", "through": ["a", "b", "c"]})
-        member = app.record("create")["request_api_key"]
+        shop.verify({"id": "k_1", "through": ["a", "b", "c"]})
+        member = shop.record("create")["request_api_key"]
     assert (member["actors"], member["actors_count"]) == (["a", "b"], 3)
 
 
-def test_ambiguous_row_has_no_delegation(recorder: Recorder, app: Any) -> None:
+def test_ambiguous_row_has_no_delegation(recorder: Recorder, shop: Any) -> None:
     """Two keys do not tell for whom they act."""
-    instrument(recorder, app, "verify?on_behalf_of=sub")
+    instrument(recorder, shop, "verify?on_behalf_of=sub")
     with recorder.request():
-        app.verify(TOKEN)
-        app.verify({**TOKEN, "id": "k_2"})
-        assert list(app.record("create")["request_api_key"]) == ["ambiguous", "ids", "trace_id", "span_id"]
+        shop.verify(TOKEN)
+        shop.verify({**TOKEN, "id": "k_2"})
+        assert list(shop.record("create")["request_api_key"]) == ["ambiguous", "ids", "trace_id", "span_id"]
     assert recorder.server_span()["keyaudit.on_behalf_of"] == ""
 
 
-def test_delegation_set_by_hand(recorder: Recorder, app: Any) -> None:
+def test_delegation_set_by_hand(recorder: Recorder, shop: Any) -> None:
     """``use_key`` takes principal and actors, and shows them on the surrounding server span."""
-    instrument(recorder, app, "verify")
+    instrument(recorder, shop, "verify")
     with recorder.request(), use_key(ApiKey("k_1"), on_behalf_of="u_1", actors=["svc"]):
-        member = app.record("create")["request_api_key"]
+        member = shop.record("create")["request_api_key"]
     assert (member["on_behalf_of"], member["actors"]) == ("u_1", ["svc"])
     assert recorder.server_span()["keyaudit.on_behalf_of"] == "u_1"
 
 
-def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: Any) -> None:
+def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, shop: Any) -> None:
     """The key is named, and the failure is counted."""
-    instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
+    instrument(recorder, shop, "verify?on_behalf_of=sub&actors=act|acts")
     with recorder.request():
-        app.verify({"id": "k_1", "sub": 1.5, "act": {"nobody": 1}})
-        member = app.record("create")["request_api_key"]
+        shop.verify({"id": "k_1", "sub": 1.5, "act": {"nobody": 1}})
+        member = shop.record("create")["request_api_key"]
     assert member["id"] == "k_1"
     assert not {"on_behalf_of", "actors"} & member.keys()
     assert sum(recorder.errors().values()) == 1
@@ -129,7 +113,15 @@ def test_unreadable_delegation_is_counted_and_unknown(recorder: Recorder, app: A
 @pytest.mark.parametrize("field", ["sub", "act"])
 def test_credential_is_no_principal_and_no_actor(recorder: Recorder, load_module: LoadModule, field: str) -> None:
     """A value that contains the presented credential is unknown and counted."""
-    app = load_module(APP.replace("def verify(claims)", "def verify(token, claims)"))
+    app = load_module(
+        """
+        def verify(token, claims):
+            return claims
+
+        def record(action, additional_fields=None):
+            return additional_fields
+        """
+    )
     instrument(recorder, app, "verify?on_behalf_of=sub&actors=act|acts")
     secret = "s3cret-0123456789"
     claims = {**TOKEN, field: {"sub": f"via {secret}"} if field == "act" else secret}

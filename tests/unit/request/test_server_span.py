@@ -8,19 +8,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.modules import LoadModule
 
-APP = """
-from types import SimpleNamespace
-
-ROWS = []
-
-def verify(key_id):
-    return SimpleNamespace(id=key_id, name="ci-bot", scopes=["a:read"], allow_list=["a:1"])
-
-def record(action, additional_fields=None):
-    ROWS.append(additional_fields)
-"""
 LIMIT = 40
 
 
@@ -32,15 +20,13 @@ class Application:
         self.module = module
         self.tracer = provider.get_tracer("tests")
         provider.add_span_processor(SimpleSpanProcessor(recorder.span_exporter))
-        name = module.__name__
-        targets = {"auth_targets": [f"{name}:verify"], "audit_targets": [f"{name}:record"]}
-        recorder.instrument(**targets, tracer_provider=provider, audit_spans=audit_spans)
+        module.instrument(recorder, tracer_provider=provider, audit_spans=audit_spans)
 
     def serve(self, own: dict[str, int], *key_ids: str) -> dict[str, Any]:
         """Return the application's attributes of the server span after a request with these keys and a row."""
         with self.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own) as span:
             for key_id in key_ids:
-                self.module.verify(key_id)
+                self.module.verify(self.module.ci_bot(key_id))
             self.module.record("create")
             assert not getattr(span, "dropped_attributes")  # noqa: B009 - of the SDK's span only
         return {name: value for name, value in dict(self.span().attributes or {}).items() if name in own}
@@ -51,10 +37,10 @@ class Application:
 
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Application:
+def app(recorder: Recorder, shop: Any) -> Application:
     """The application, with a provider that limits spans to 40 attributes."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
-    return Application(recorder, load_module(APP), provider)
+    return Application(recorder, shop, provider)
 
 
 @pytest.mark.parametrize("free", range(12))
@@ -65,7 +51,7 @@ def test_the_attributes_of_the_application_stay(app: Application, free: int) -> 
     shown = keyaudit_attributes(app.span())
     assert len(shown) == min(free, 7)
     assert shown.get("keyaudit.key.id") == ("k_1" if free else None)
-    assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a:read"]
+    assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a:read", "a:write"]
     degraded = app.recorder.errors()
     assert bool(degraded) == (free < 7)
     assert {stage for stage, _ in degraded} <= {"telemetry"}
@@ -89,13 +75,13 @@ def test_a_full_span_names_no_wrong_key(app: Application, free: int) -> None:
     assert not keyaudit_attributes(app.span()).get("keyaudit.key.id")
 
 
-def test_attributes_of_a_full_span_can_change(recorder: Recorder, load_module: LoadModule) -> None:
+def test_attributes_of_a_full_span_can_change(recorder: Recorder, shop: Any) -> None:
     """The next write overwrites the attributes of the last one, so nothing is lost or counted."""
     provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=LIMIT), shutdown_on_exit=False)
-    app = Application(recorder, load_module(APP), provider, audit_spans=False)
+    app = Application(recorder, shop, provider, audit_spans=False)
     own = {f"own.{number}": number for number in range(LIMIT - 8)}
     with app.tracer.start_as_current_span("GET /", kind=SpanKind.SERVER, attributes=own):
-        app.module.verify("k_1")
+        app.module.verify(app.module.ci_bot("k_1"))
         app.module.record("create")
         app.module.record("delete")
     shown = dict(app.span().attributes or {})
@@ -103,17 +89,14 @@ def test_attributes_of_a_full_span_can_change(recorder: Recorder, load_module: L
     assert recorder.errors() == {}
 
 
-def test_the_limit_of_the_environment(
-    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limit_of_the_environment(recorder: Recorder, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit comes from OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and is 128 by default."""
-    module = load_module(APP)
     for limit in (10, 128):
         if limit != 128:
             monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", str(limit))
         else:
             monkeypatch.delenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
-        app = Application(recorder, module, TracerProvider(shutdown_on_exit=False))
+        app = Application(recorder, shop, TracerProvider(shutdown_on_exit=False))
         own = {f"own.{number}": number for number in range(limit - 1)}
         assert app.serve(own, "k_1") == own
         assert list(keyaudit_attributes(app.span())) == ["keyaudit.key.id"]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
 
 DOCUMENTED: dict[str, Any] = {
     "version": "2026-11",
@@ -200,20 +199,8 @@ SERVICE_CATALOG = {
     "aliases": {"all": "ops:all"},
     "all": ["ops:all"],
 }
-APP = """
-ROWS = []
-
-def record(action, additional_fields=None):
-    ROWS.append(additional_fields)
-"""
 KEY = ApiKey("k_1", scopes=["template:use", "ops:workspaces.operate", "mars:read"], allow_list=["workspace:3f1c"])
 PERMISSIONS = ["template:use", "workspace:read", "workspace:update"]
-
-
-@pytest.fixture
-def app(load_module: LoadModule) -> Any:
-    """An application that writes rows."""
-    return load_module(APP)
 
 
 @pytest.fixture
@@ -224,17 +211,17 @@ def catalog_path(tmp_path: Path) -> str:
     return str(path)
 
 
-def row(app: Any) -> Any:
+def row(shop: Any) -> Any:
     """Write a row with the key, and return its member."""
     with use_key(KEY):
-        app.record("create", {})
-    return app.ROWS[-1]["request_api_key"]
+        shop.record("create", {})
+    return shop.ROWS[-1]["request_api_key"]
 
 
-def test_a_row_has_the_effective_scope(recorder: Recorder, app: Any, catalog_path: str) -> None:
+def test_a_row_has_the_effective_scope(recorder: Recorder, shop: Any, catalog_path: str) -> None:
     """It has single permissions, the allow list, the version and the unknown scopes."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
-    assert row(app)["effective_scope"] == {
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"], scope_catalog=catalog_path)
+    assert row(shop)["effective_scope"] == {
         "permissions": PERMISSIONS,
         "allow_list": ["workspace:3f1c"],
         "catalog": "2026-11",
@@ -242,35 +229,35 @@ def test_a_row_has_the_effective_scope(recorder: Recorder, app: Any, catalog_pat
     }
 
 
-def test_the_server_span_has_the_permissions(recorder: Recorder, app: Any, catalog_path: str) -> None:
+def test_the_server_span_has_the_permissions(recorder: Recorder, shop: Any, catalog_path: str) -> None:
     """They are a list beside the scopes, cut like them, with the full length."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path, max_items=2)
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"], scope_catalog=catalog_path, max_items=2)
     with recorder.request():
-        row(app)
+        row(shop)
     shown = recorder.server_span()
     assert shown["keyaudit.key.permissions"] == tuple(PERMISSIONS[:2])
     assert shown["keyaudit.key.permissions_count"] == 3
-    assert shown["keyaudit.key.digest"] == app.ROWS[0]["request_api_key"]["digest"]
+    assert shown["keyaudit.key.digest"] == shop.ROWS[0]["request_api_key"]["digest"]
 
 
-def test_the_version_is_part_of_the_digest(recorder: Recorder, app: Any, catalog_path: str) -> None:
+def test_the_version_is_part_of_the_digest(recorder: Recorder, shop: Any, catalog_path: str) -> None:
     """The digest has the version as long as the catalog is in force, because scopes can change their meaning."""
     before = KEY.digest
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"], scope_catalog=catalog_path)
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"], scope_catalog=catalog_path)
     content = {
         "allow_list": ["workspace:3f1c"], "catalog": "2026-11", "id": "k_1",
         "scopes": ["mars:read", "ops:workspaces.operate", "template:use"],
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:16]
     assert digest != before
-    assert (row(app)["digest"], KEY.digest) == (digest, digest)
+    assert (row(shop)["digest"], KEY.digest) == (digest, digest)
     recorder.uninstrument()
     assert KEY.digest == before
 
 
-def test_without_a_catalog_there_are_no_permissions(recorder: Recorder, app: Any) -> None:
+def test_without_a_catalog_there_are_no_permissions(recorder: Recorder, shop: Any) -> None:
     """Neither rows nor spans have them."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
     with recorder.request():
-        assert "effective_scope" not in row(app)
+        assert "effective_scope" not in row(shop)
     assert "keyaudit.key.permissions" not in recorder.server_span()

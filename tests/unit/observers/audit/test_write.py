@@ -10,55 +10,27 @@ from opentelemetry.trace import NoOpTracerProvider
 
 from otel_keyaudit import ApiKey, AuditTarget, current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
 
-APP = """
-class Key:
-    def __init__(self, id):
-        self.id = id
-    name = "ci-bot"
-    scopes = ["a:read", "a:write"]
-    allow_list = ["a:1"]
-
-ROWS = []
-
-def verify(key_id):
-    return None if key_id is None else Key(key_id)
-
-def record(action, additional_fields=None, *, resource_type=None, resource_id=None, outcome=None):
-    ROWS.append(additional_fields)
-    return len(ROWS)
 
 class Event:
-    def __init__(self, verb):
+    def __init__(self, verb: str) -> None:
         self.verb = verb
 
-def write(event, fields):
-    ROWS.append(fields)
-"""
+
+def write(event: Event, fields: Any) -> Any:
+    """Write an audit row about an event."""
+    return fields
 
 
-@pytest.fixture
-def app(load_module: LoadModule) -> Any:
-    """An application with an audit log."""
-    return load_module(APP)
-
-
-def instrument(recorder: Recorder, app: Any, audit: str = "record", **options: Any) -> None:
-    """Instrument the application."""
-    name = app.__name__
-    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[f"{name}:{audit}"], **options)
-
-
-def test_a_row_has_the_whole_snapshot(recorder: Recorder, app: Any) -> None:
+def test_a_row_has_the_whole_snapshot(recorder: Recorder, shop: Any) -> None:
     """With the default sampler a row has every member of the key, and the ids of its span."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     with recorder.request():
-        app.verify("k_1")
-        assert app.record("create", {"a": 1}) == 1
+        shop.verify(shop.ci_bot("k_1"))
+        assert shop.record("create", {"a": 1}) is shop.ROWS[0]
     (span,) = recorder.audit_spans()
     key = ApiKey("k_1", "ci-bot", ["a:read", "a:write"], ["a:1"])
-    rows: list[object] = app.ROWS
+    rows: list[object] = shop.ROWS
     assert rows == [
         {
             "a": 1,
@@ -76,63 +48,63 @@ def test_a_row_has_the_whole_snapshot(recorder: Recorder, app: Any) -> None:
     ]
 
 
-def test_a_minimal_row_has_six_members(recorder: Recorder, app: Any) -> None:
+def test_a_minimal_row_has_six_members(recorder: Recorder, shop: Any) -> None:
     """A minimal row refers to the whole snapshot by its digest."""
-    instrument(recorder, app, sampler="always_minimal")
+    shop.instrument(recorder, sampler="always_minimal")
     with recorder.request():
-        app.verify("k_1")
-        app.record("create", {})
-    assert list(app.ROWS[0]["request_api_key"]) == ["id", "name", "digest", "detail", "trace_id", "span_id"]
-    assert app.ROWS[0]["request_api_key"]["detail"] == "minimal"
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create", {})
+    assert list(shop.ROWS[0]["request_api_key"]) == ["id", "name", "digest", "detail", "trace_id", "span_id"]
+    assert shop.ROWS[0]["request_api_key"]["detail"] == "minimal"
 
 
-def test_without_a_key_nothing_is_added(recorder: Recorder, app: Any) -> None:
+def test_without_a_key_nothing_is_added(recorder: Recorder, shop: Any) -> None:
     """The writer gets the caller's own object."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     fields = {"a": 1}
     with recorder.request():
-        app.verify(None)
-        app.record("create", fields)
-    assert app.ROWS[0] is fields
+        shop.verify(None)
+        shop.record("create", fields)
+    assert shop.ROWS[0] is fields
     assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 1, "failed": 0}
 
 
-def test_outside_of_a_request_nothing_is_attributed(recorder: Recorder, app: Any) -> None:
+def test_outside_of_a_request_nothing_is_attributed(recorder: Recorder, shop: Any) -> None:
     """Without a request only a key that is set by hand is attributed."""
-    instrument(recorder, app)
-    app.verify("k_1")
-    app.record("create", {})
+    shop.instrument(recorder)
+    shop.verify(shop.ci_bot("k_1"))
+    shop.record("create", {})
     with use_key(ApiKey("k_2")):
-        app.record("create", {})
-    assert app.ROWS[0] == {}
-    assert app.ROWS[1]["request_api_key"]["id"] == "k_2"
+        shop.record("create", {})
+    assert shop.ROWS[0] == {}
+    assert shop.ROWS[1]["request_api_key"]["id"] == "k_2"
 
 
-def test_two_keys_are_ambiguous(recorder: Recorder, app: Any) -> None:
+def test_two_keys_are_ambiguous(recorder: Recorder, shop: Any) -> None:
     """The row has both ids and chooses neither."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     with recorder.request():
-        app.verify("k_1")
-        app.verify("k_2")
-        app.record("create", {})
-    member = app.ROWS[0]["request_api_key"]
+        shop.verify(shop.ci_bot("k_1"))
+        shop.verify(shop.ci_bot("k_2"))
+        shop.record("create", {})
+    member = shop.ROWS[0]["request_api_key"]
     assert list(member) == ["ambiguous", "ids", "trace_id", "span_id"]
     assert member["ids"] == ["k_1", "k_2"]
     assert recorder.writes()["ambiguous"] == 1
 
 
 def test_fields_that_cannot_be_changed_are_untouched(
-    recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Anything but an object stays as it is, is counted and logged once, and is written."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     fields = ["not", "an", "object"]
     with recorder.request():
-        app.verify("k_1")
-        app.record("create", fields)
-        app.record("create", fields)
-    assert len(app.ROWS) == 2
-    assert app.ROWS[0] is app.ROWS[1] is fields
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create", fields)
+        shop.record("create", fields)
+    assert len(shop.ROWS) == 2
+    assert shop.ROWS[0] is shop.ROWS[1] is fields
     assert fields == ["not", "an", "object"]
     assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 2}
     assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 2}
@@ -140,99 +112,101 @@ def test_fields_that_cannot_be_changed_are_untouched(
     assert caplog.records[0].levelname == "WARNING"
 
 
-def test_a_forged_member_is_kept_aside(recorder: Recorder, app: Any) -> None:
+def test_a_forged_member_is_kept_aside(recorder: Recorder, shop: Any) -> None:
     """A client's own member of the reserved name keeps its value under another name and is counted."""
-    instrument(recorder, app)
-    app.record("create", {"request_api_key": {"id": "forged"}})
-    assert app.ROWS == [{"request_api_key_unverified": {"id": "forged"}}]
+    shop.instrument(recorder)
+    shop.record("create", {"request_api_key": {"id": "forged"}})
+    assert shop.ROWS == [{"request_api_key_unverified": {"id": "forged"}}]
     assert recorder.errors() == {("collision", "otel_keyaudit.errors.CollisionError"): 1}
 
 
-def test_an_unreadable_audit_field_is_counted_once(recorder: Recorder, app: Any) -> None:
+def test_an_unreadable_audit_field_is_counted_once(recorder: Recorder, shop: Any) -> None:
     """Two unreadable fields are one degraded call, and the row has its key."""
-    instrument(recorder, app, "write?fields=args.fields&action=args.event.action&resource_id=args.event.target")
+    audit = f"{__name__}:write?fields=args.fields&action=args.event.action&resource_id=args.event.target"
+    shop.instrument(recorder, audit_targets=[audit])
     with recorder.request():
-        app.verify("k_1")
-        app.write(app.Event("create"), {})
+        shop.verify(shop.ci_bot("k_1"))
+        row = write(Event("create"), {})
     assert recorder.errors() == {("audit", "otel_keyaudit.errors.MissingError"): 1}
-    assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
+    assert row["request_api_key"]["id"] == "k_1"
     assert recorder.audit_spans()[0].name == "audit"
 
 
-def test_a_field_may_be_a_function(recorder: Recorder, app: Any) -> None:
+def test_a_field_may_be_a_function(recorder: Recorder) -> None:
     """A typed target takes functions, which receive the call."""
-    name = app.__name__
-    target = AuditTarget(f"{name}:write", fields="args.fields", action=lambda call: f"event.{call.args['event'].verb}")
+    target = AuditTarget(
+        f"{__name__}:write", fields="args.fields", action=lambda call: f"event.{call.args['event'].verb}"
+    )
     recorder.instrument(audit_targets=[target])
-    app.write(app.Event("create"), {})
+    write(Event("create"), {})
     assert recorder.audit_spans()[0].name == "audit event.create"
 
 
-def test_an_action_that_is_no_text_is_refused(recorder: Recorder, app: Any) -> None:
+def test_an_action_that_is_no_text_is_refused(recorder: Recorder, shop: Any) -> None:
     """An object as the action is never converted to a string."""
-    instrument(recorder, app)
-    app.record(object(), {})
+    shop.instrument(recorder)
+    shop.record(object(), {})
     assert recorder.audit_spans()[0].name == "audit"
     assert recorder.errors() == {("audit", "otel_keyaudit.errors.UnreadableError"): 1}
 
 
-def test_a_write_after_the_end_of_its_request(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_write_after_the_end_of_its_request(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The row gets no key, counts as failed, and is logged once with the remedy."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     with recorder.request():
-        app.verify("k_1")
+        shop.verify(shop.ci_bot("k_1"))
         context = copy_context()
         key = current_key()
     for _ in range(2):
-        context.run(app.record, "late", {})
-    assert app.ROWS == [{}, {}]
+        context.run(shop.record, "late", {})
+    assert shop.ROWS == [{}, {}]
     assert recorder.writes()["failed"] == 2
     (record,) = caplog.records
     assert "use_key(current_key())" in record.getMessage()
     with use_key(key):
-        context.run(app.record, "late", {})
-        app.record("late", {})
-    assert app.ROWS[3]["request_api_key"]["id"] == "k_1"
+        context.run(shop.record, "late", {})
+        shop.record("late", {})
+    assert shop.ROWS[3]["request_api_key"]["id"] == "k_1"
 
 
-def test_a_thread_that_inherits_the_context_writes_for_its_request(recorder: Recorder, app: Any) -> None:
+def test_a_thread_that_inherits_the_context_writes_for_its_request(recorder: Recorder, shop: Any) -> None:
     """A worker thread in a copy of the context writes rows of its request."""
-    instrument(recorder, app)
+    shop.instrument(recorder)
     with recorder.request():
-        app.verify("k_1")
-        thread = threading.Thread(target=copy_context().run, args=(app.record, "create", {}))
+        shop.verify(shop.ci_bot("k_1"))
+        thread = threading.Thread(target=copy_context().run, args=(shop.record, "create", {}))
         thread.start()
         thread.join()
-    assert app.ROWS[0]["request_api_key"]["id"] == "k_1"
+    assert shop.ROWS[0]["request_api_key"]["id"] == "k_1"
 
 
-def test_a_row_does_not_depend_on_trace_sampling(app: Any) -> None:
+def test_a_row_does_not_depend_on_trace_sampling(shop: Any) -> None:
     """A dropped trace has ids, which the row names, and nothing is exported."""
     recorder = Recorder(strict=False, keep_rows=False, trace_sampler=ALWAYS_OFF)
-    instrument(recorder, app)
+    shop.instrument(recorder)
     with recorder.request():
-        app.verify("k_1")
-        app.record("create", {})
-    member = app.ROWS[0]["request_api_key"]
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create", {})
+    member = shop.ROWS[0]["request_api_key"]
     assert member["detail"] == "full"
     assert len(member["trace_id"]) == 32
     assert len(member["span_id"]) == 16
     assert recorder.spans == []
 
 
-def test_a_row_without_any_span_has_no_location(recorder: Recorder, app: Any) -> None:
+def test_a_row_without_any_span_has_no_location(recorder: Recorder, shop: Any) -> None:
     """Without a span the row has no trace ids."""
-    instrument(recorder, app, tracer_provider=NoOpTracerProvider())
+    shop.instrument(recorder, tracer_provider=NoOpTracerProvider())
     with use_key(ApiKey("k_1")):
-        app.record("create", {})
-    assert app.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail"}
+        shop.record("create", {})
+    assert shop.ROWS[0]["request_api_key"].keys() == {"id", "digest", "detail"}
 
 
-def test_without_audit_spans_a_row_names_the_server_span(recorder: Recorder, app: Any) -> None:
+def test_without_audit_spans_a_row_names_the_server_span(recorder: Recorder, shop: Any) -> None:
     """The row has the ids of the server span."""
-    instrument(recorder, app, audit_spans=False)
+    shop.instrument(recorder, audit_spans=False)
     with recorder.request() as span:
-        app.verify("k_1")
-        app.record("create", {})
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create", {})
     assert recorder.audit_spans() == []
-    assert app.ROWS[0]["request_api_key"]["span_id"] == f"{span.get_span_context().span_id:016x}"
+    assert shop.ROWS[0]["request_api_key"]["span_id"] == f"{span.get_span_context().span_id:016x}"

@@ -10,54 +10,22 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
 
 try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 except ImportError:  # its name before SDK 1.43
     from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
 
-APP = """
-class Key:
-    id, name, scopes, allow_list = "k_1", "ci", ["a:read"], []
-
-def verify(key):
-    if key is None:
-        raise PermissionError
-    return key
-
-def require(permission, error=None):
-    if error is not None:
-        raise error
-
-def record(action, additional_fields=None, error=None):
-    if error is not None:
-        raise error
-    return additional_fields
-"""
-
-
-@pytest.fixture
-def app(load_module: LoadModule) -> Any:
-    """An application with checks and an audit log."""
-    return load_module(APP)
-
 
 class Events:
     """Instruments with a logger provider, and returns the records."""
 
-    def __init__(self, recorder: Recorder, app: Any, **options: Any) -> None:
+    def __init__(self, recorder: Recorder, shop: Any, **options: Any) -> None:
         self.exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
-        name = app.__name__
-        recorder.instrument(
-            auth_targets=[f"{name}:verify"],
-            audit_targets=[f"{name}:record"],
-            authz_targets=[f"{name}:require"],
-            logger_provider=provider,
-            **options,
-        )
+        authz = [f"{shop.__name__}:require"]
+        shop.instrument(recorder, authz_targets=authz, logger_provider=provider, **options)
 
     @property
     def records(self) -> list[Any]:
@@ -65,11 +33,11 @@ class Events:
         return [one.log_record for one in self.exporter.get_finished_logs()]
 
 
-def test_denied_authentication(recorder: Recorder, app: Any) -> None:
+def test_denied_authentication(recorder: Recorder, shop: Any) -> None:
     """A warning in the trace of the request, with the reason and no body."""
-    events = Events(recorder, app, events="denials")
+    events = Events(recorder, shop, events="denials")
     with recorder.request() as span, pytest.raises(PermissionError):
-        app.verify(None)
+        shop.verify(None, PermissionError())
     (record,) = events.records
     assert (record.event_name, record.severity_number, record.body) == ("keyaudit.denial", SeverityNumber.WARN, None)
     assert dict(record.attributes) == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "PermissionError"}
@@ -77,45 +45,45 @@ def test_denied_authentication(recorder: Recorder, app: Any) -> None:
 
 
 @pytest.mark.parametrize(("error", "severity"), [(PermissionError(), "WARN"), (RuntimeError(), "ERROR")])
-def test_refused_decision(recorder: Recorder, app: Any, error: Exception, severity: str) -> None:
+def test_refused_decision(recorder: Recorder, shop: Any, error: Exception, severity: str) -> None:
     """A denial is a warning, a failed check an error; both name the key and the decision."""
-    events = Events(recorder, app, events=["denials"])
+    events = Events(recorder, shop, events=["denials"])
     with recorder.request():
-        app.verify(app.Key())
-        app.require("a:read")
+        shop.verify(shop.ci_bot("k_1"))
+        shop.require("a:read")
         with pytest.raises(type(error)):
-            app.require("a:delete", error)
+            shop.require("a:delete", error)
     (record,) = events.records
     assert record.severity_number is SeverityNumber[severity]
     assert record.attributes["keyaudit.key.id"] == "k_1"
     assert tuple(record.attributes["keyaudit.decision.required"]) == ("a:delete",)
 
 
-def test_audit_write(recorder: Recorder, app: Any) -> None:
+def test_audit_write(recorder: Recorder, shop: Any) -> None:
     """The attributes of the audit span, with the lists of a full row; a write that raises is an error."""
-    events = Events(recorder, app, events="audits")
+    events = Events(recorder, shop, events="audits")
     with recorder.request():
-        app.verify(app.Key())
-        app.record("create")
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create")
         with pytest.raises(LookupError):
-            app.record("delete", None, LookupError())
+            shop.record("delete", error=LookupError())
     first, second = events.records
     assert (first.event_name, first.severity_number) == ("keyaudit.audit", SeverityNumber.INFO)
     assert first.attributes["keyaudit.action"] == "create"
-    assert tuple(first.attributes["keyaudit.key.scopes"]) == ("a:read",)
+    assert tuple(first.attributes["keyaudit.key.scopes"]) == ("a:read", "a:write")
     assert (second.severity_number, second.attributes["error.type"]) == (SeverityNumber.ERROR, "LookupError")
     assert first.span_id == recorder.audit_spans()[0].context.span_id
 
 
-def test_usage_is_sent_when_the_library_is_removed(recorder: Recorder, app: Any) -> None:
+def test_usage_is_sent_when_the_library_is_removed(recorder: Recorder, shop: Any) -> None:
     """Per key: requests, and decisions by permission and outcome in parallel lists."""
-    events = Events(recorder, app, events="usage")
+    events = Events(recorder, shop, events="usage")
     for _ in range(3):
         with recorder.request():
-            app.verify(app.Key())
-            app.require("a:read")
+            shop.verify(shop.ci_bot("k_1"))
+            shop.require("a:read")
             with pytest.raises(PermissionError):
-                app.require("a:delete", PermissionError())
+                shop.require("a:delete", PermissionError())
     assert events.records == []
     recorder.uninstrument()
     (record,) = events.records
@@ -127,13 +95,12 @@ def test_usage_is_sent_when_the_library_is_removed(recorder: Recorder, app: Any)
     assert attributes["keyaudit.usage.from"].endswith("Z")
 
 
-def test_missing_provider_is_logged_once(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_provider_is_logged_once(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Without a logger provider nothing is sent, and one line says so."""
-    name = app.__name__
-    recorder.instrument(auth_targets=[f"{name}:verify"], events="denials")
+    shop.instrument(recorder, events="denials")
     for _ in range(2):
         with recorder.request(), pytest.raises(PermissionError):
-            app.verify(None)
+            shop.verify(None, PermissionError())
     assert [one for one in caplog.messages if "logger provider" in one] == [
         "keyaudit: no logger provider is configured, so no event is sent"
     ]

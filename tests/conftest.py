@@ -51,11 +51,11 @@ def recorder(_nothing_left_behind: None) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def shop() -> ModuleType:
-    """The application of most tests, without rows and keys."""
+def shop() -> Iterator[ModuleType]:
+    """The application of most tests; its rows and keys last for one test."""
+    yield shop_module
     shop_module.ROWS.clear()
     shop_module.KEYS.clear()
-    return shop_module
 
 
 @pytest.fixture

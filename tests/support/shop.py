@@ -1,6 +1,6 @@
 """The shop: the application of most tests. It authenticates API keys, checks permissions, and writes an audit log.
 
-It knows nothing of telemetry. The fixture ``shop`` provides it without rows and keys.
+The fixture ``shop`` provides it.
 """
 
 from __future__ import annotations

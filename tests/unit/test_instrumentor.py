@@ -9,27 +9,14 @@ import pytest
 import otel_keyaudit
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, ConfigurationError, KeyAuditInstrumentor, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule, Modules
+from support.modules import Modules
 
-APP = """
-def verify(key):
-    return key
-
-def record(action, additional_fields=None):
-    return additional_fields
-"""
 KEY = ApiKey("k_1")
 
 
-@pytest.fixture
-def app(load_module: LoadModule) -> Any:
-    """An application with one target of each kind."""
-    return load_module(APP)
-
-
-def codes(app: Any) -> list[object]:
-    """Return the code of each function of the application."""
-    return [value.__code__ for value in vars(app).values() if isinstance(value, FunctionType)]
+def codes(shop: Any) -> list[object]:
+    """Return the code of each function of the shop."""
+    return [value.__code__ for value in vars(shop).values() if isinstance(value, FunctionType)]
 
 
 def test_the_public_names_are_those_of_the_interface() -> None:
@@ -57,29 +44,29 @@ def test_the_public_names_are_those_of_the_interface() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_error(
-    recorder: Recorder, app: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, options: dict[str, object], named: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error names the option, the value and the allowed values; nothing is wrapped or logged."""
-    before = codes(app)
+    before = codes(shop)
     with pytest.raises(ConfigurationError) as caught:
-        recorder.instrument(**{"auth_targets": [f"{app.__name__}:verify"], **options})
+        recorder.instrument(**{"auth_targets": [f"{shop.__name__}:verify"], **options})
     assert [part for part in named if part not in str(caught.value)] == []
-    assert codes(app) == before
+    assert codes(shop) == before
     assert KeyAuditInstrumentor().status() == []
     assert not caplog.records
 
 
-def test_instrument_works_after_a_wrong_option(recorder: Recorder, app: Any) -> None:
+def test_instrument_works_after_a_wrong_option(recorder: Recorder, shop: Any) -> None:
     """The next ``instrument()`` after an error works."""
     with pytest.raises(ConfigurationError):
         recorder.instrument(auth_targets="nonsense")
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
-    assert recorder.status()[f"{app.__name__}:record"].state == "active"
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
+    assert recorder.status()[f"{shop.__name__}:record"].state == "active"
 
 
-def test_typed_targets_are_the_strings(recorder: Recorder, app: Any) -> None:
+def test_typed_targets_are_the_strings(recorder: Recorder, shop: Any) -> None:
     """A typed target equals its target string, and is shown in the same form."""
-    name = app.__name__
+    name = shop.__name__
     recorder.instrument(
         auth_targets=[AuthTarget(f"{name}:verify", id="return.number")],
         audit_targets=AuditTarget(f"{name}:record"),
@@ -87,9 +74,9 @@ def test_typed_targets_are_the_strings(recorder: Recorder, app: Any) -> None:
     assert list(recorder.status()) == [f"{name}:verify?id=return.number", f"{name}:record"]
 
 
-def test_status_has_one_entry_per_target(recorder: Recorder, app: Any) -> None:
+def test_status_has_one_entry_per_target(recorder: Recorder, shop: Any) -> None:
     """The reason of each status is a sentence."""
-    name = app.__name__
+    name = shop.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify", f"{name}:missing"], audit_targets=[f"{name}:record", "email.mime.audio:nothing"]
     )
@@ -104,42 +91,42 @@ def test_status_has_one_entry_per_target(recorder: Recorder, app: Any) -> None:
     assert all(status.reason for status in KeyAuditInstrumentor().status())
 
 
-def test_uninstrument_restores_every_function(recorder: Recorder, app: Any) -> None:
+def test_uninstrument_restores_every_function(recorder: Recorder, shop: Any) -> None:
     """Afterwards the functions have their own code, and no key is looked for."""
-    before = codes(app)
+    before = codes(shop)
     for _ in range(3):
-        recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
-        assert codes(app) != before
+        recorder.instrument(auth_targets=[f"{shop.__name__}:verify"], audit_targets=[f"{shop.__name__}:record"])
+        assert codes(shop) != before
         recorder.uninstrument()
-        assert codes(app) == before
+        assert codes(shop) == before
     with use_key(KEY):
         fields: dict[str, object] = {}
-        assert app.record("create", fields) is fields
+        assert shop.record("create", fields) is fields
     assert KeyAuditInstrumentor().status() == []
 
 
-def test_a_second_instrument_changes_nothing(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_instrument_changes_nothing(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The second call logs what to do first."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
-    KeyAuditInstrumentor().instrument(audit_targets=[f"{app.__name__}:record"], request_field="other")
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
+    KeyAuditInstrumentor().instrument(audit_targets=[f"{shop.__name__}:record"], request_field="other")
     with use_key(KEY):
-        assert app.record("create", {}).keys() == {"request_api_key"}
+        assert shop.record("create", {}).keys() == {"request_api_key"}
     (record,) = caplog.records
     assert "instrumented already" in record.getMessage()
 
 
-def test_second_uninstrument_is_a_warning(recorder: Recorder, app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_second_uninstrument_is_a_warning(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing to restore, which is a warning."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
     recorder.uninstrument()
     assert not caplog.records
     KeyAuditInstrumentor().uninstrument()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_constructor_forgets_nothing(recorder: Recorder, app: Any) -> None:
+def test_a_constructor_forgets_nothing(recorder: Recorder, shop: Any) -> None:
     """The instrumentor is a singleton."""
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
     KeyAuditInstrumentor()
     assert len(KeyAuditInstrumentor().status()) == 1
     assert KeyAuditInstrumentor().is_instrumented_by_opentelemetry
@@ -154,23 +141,23 @@ def test_empty_configuration_is_logged_once(recorder: Recorder, caplog: pytest.L
     assert not KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_is_an_error_from_code(recorder: Recorder, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """``instrument()`` from code also raises for wrong variables."""
     monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_MAX_ITEMS", "-1")
     with pytest.raises(ConfigurationError, match="max_items"):
-        recorder.instrument(audit_targets=[f"{app.__name__}:record"])
-    recorder.instrument(audit_targets=[f"{app.__name__}:record"], max_items=1)
+        recorder.instrument(audit_targets=[f"{shop.__name__}:record"])
+    recorder.instrument(audit_targets=[f"{shop.__name__}:record"], max_items=1)
 
 
 def test_keyword_overrides_options_of_the_environment(
-    recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    recorder: Recorder, shop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After opentelemetry-instrument, keywords start again with its targets; a call without any is a second call."""
-    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{shop.__name__}:record")
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
     KeyAuditInstrumentor().instrument(request_field="by_code")
     with use_key(KEY):
-        assert app.record("create", {}).keys() == {"by_code"}
+        assert shop.record("create", {}).keys() == {"by_code"}
     assert not caplog.records
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
     assert not caplog.records
@@ -179,10 +166,10 @@ def test_keyword_overrides_options_of_the_environment(
 
 
 def test_wrong_keyword_keeps_the_session_of_the_environment(
-    recorder: Recorder, app: Any, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error in the application's call does not remove the library."""
-    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{app.__name__}:record")
+    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS", f"{shop.__name__}:record")
     KeyAuditInstrumentor().instrument(skip_dep_check=True, raise_exception_on_conflict=True)
     with pytest.raises(ConfigurationError):
         KeyAuditInstrumentor().instrument(max_items="many")
@@ -199,24 +186,24 @@ def test_a_wrong_variable_is_logged_for_the_loader(
     assert "'nonsense'" in caplog.text
 
 
-def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, app: Any) -> None:
+def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, shop: Any) -> None:
     """The function is wrapped once and restored once."""
-    before = codes(app)
-    options = {"audit_targets": [f"{app.__name__}:record"], "meter_provider": recorder.meter_provider}
+    before = codes(shop)
+    options = {"audit_targets": [f"{shop.__name__}:record"], "meter_provider": recorder.meter_provider}
     threads = [threading.Thread(target=KeyAuditInstrumentor().instrument, kwargs=options) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    app.record("create", {})
+    shop.record("create", {})
     assert recorder.writes()["none"] == 1
     recorder.uninstrument()
-    assert codes(app) == before
+    assert codes(shop) == before
 
 
 def test_a_module_imported_later_is_instrumented(recorder: Recorder, modules: Modules) -> None:
     """The target is active after the import of its module, and restored like any other."""
-    name = modules.write(APP)
+    name = modules.write("def record(action, additional_fields=None):\n    return additional_fields\n")
     recorder.instrument(audit_targets=[f"{name}:record"])
     assert recorder.status()[f"{name}:record"].state == "pending"
     app = __import__(name)

@@ -269,19 +269,6 @@ def test_only_so_many_names_are_listed() -> None:
     assert len(public_names({f"name_{number}": 1 for number in range(500)})) == MAX_NAMES
 
 
-APP = """
-import sqlite3
-ROWS = []
-
-def verify(key):
-    return key
-
-def record(action, additional_fields=None, subject=None):
-    ROWS.append(additional_fields)
-    return additional_fields
-"""
-
-
 def make_row(**columns: Any) -> Any:
     """Return a row of sqlite3."""
     connection = sqlite3.connect(":memory:")
@@ -293,30 +280,22 @@ def make_row(**columns: Any) -> Any:
 
 
 @pytest.mark.parametrize("make", [make_row, types.SimpleNamespace, dict, collections.OrderedDict, collections.UserDict])
-def test_a_generic_object_is_no_key_because_another_one_was(
-    recorder: Recorder, load_module: LoadModule, make: Any
-) -> None:
+def test_a_generic_object_is_no_key_because_another_one_was(recorder: Recorder, shop: Any, make: Any) -> None:
     """A row about a workspace must not say that it is about a key."""
-    app = load_module(APP)
-    recorder.instrument(
-        auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
-    )
+    shop.instrument(recorder, audit="?subject=args.subject")
     with recorder.request():
-        app.verify(make(id="k_1", name="ci", scopes="a"))
-        row = app.record("delete", subject=make(id="ws_9", name="search"))
+        shop.verify(make(id="k_1", name="ci", scopes="a"))
+        row = shop.record("delete", subject=make(id="ws_9", name="search"))
     assert row["request_api_key"]["id"] == "k_1"
     assert "api_key" not in row
 
 
-def test_an_object_of_the_applications_own_class_is_a_key(recorder: Recorder, load_module: LoadModule) -> None:
+def test_an_object_of_the_applications_own_class_is_a_key(recorder: Recorder, shop: Any) -> None:
     """Objects of the class are keys after an authentication has returned one."""
-    app = load_module(APP)
-    recorder.instrument(
-        auth_targets=f"{app.__name__}:verify", audit_targets=f"{app.__name__}:record?subject=args.subject"
-    )
+    shop.instrument(recorder, audit="?subject=args.subject")
     with recorder.request():
-        app.verify(Plain(id="k_1"))
-        assert app.record("delete", subject=Plain(id="k_2"))["api_key"]["id"] == "k_2"
+        shop.verify(Plain(id="k_1"))
+        assert shop.record("delete", subject=Plain(id="k_2"))["api_key"]["id"] == "k_2"
 
 
 def test_a_key_of_a_class_without_hash_is_read(recorder: Recorder, load_module: LoadModule) -> None:

@@ -21,8 +21,7 @@ from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
 from otel_keyaudit.testing import Recorder
 from support.garbage import garbage_after
 from support.instructions import count_instructions
-from support.modules import LoadModule
-from support.reading import APP, Application, not_expected
+from support.reading import Application, not_expected
 
 FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
 
@@ -50,9 +49,9 @@ ERRORS: list[Callable[[], Exception]] = [
 
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Application:
-    """The application, not instrumented yet."""
-    return Application(recorder, load_module(APP))
+def app(recorder: Recorder, shop: Any) -> Application:
+    """The shop, not instrumented yet."""
+    return Application(recorder, shop)
 
 
 def recorder(**fields: Any) -> Any:
@@ -116,8 +115,8 @@ def test_a_subject_is_read_like_a_key(app: Application) -> None:
     """The declared fields of a subject are read once."""
     app.instrument(audit="?subject=args.subject&subject_id=uid")
     subject = recorder(uid="k_9", name="new", scopes=["a"], allow_list=None)
-    app.module.record("key.create", subject=subject)
-    assert app.module.ROWS[-1]["api_key"]["id"] == "k_9"
+    app.shop.record("key.create", subject=subject)
+    assert app.shop.ROWS[-1]["api_key"]["id"] == "k_9"
     assert sorted(type(subject).asked) == ["allow_list", "name", "scopes", "uid"]
 
 
@@ -426,12 +425,12 @@ def test_the_snapshot_does_not_change_with_the_key(app: Application) -> None:
         id = "k_1"
         scopes: ClassVar[list[str]] = ["a"]
 
-    app.module.KEYS["key"] = Key()
+    app.shop.KEYS["key"] = Key()
     with app.recorder.request():
-        app.module.verify("key")
+        app.shop.load("key")
         Key.scopes.append("b")
-        app.module.record("create")
-    assert app.module.ROWS[-1]["request_api_key"]["scopes"] == ["a"]
+        app.shop.record("create")
+    assert app.shop.ROWS[-1]["request_api_key"]["scopes"] == ["a"]
 
 
 def test_blocking_key_delays_no_other_request(app: Application) -> None:
@@ -449,25 +448,25 @@ def test_blocking_key_delays_no_other_request(app: Application) -> None:
             return ["a"]
 
     rows: list[Any] = []
-    app.module.KEYS.update(slow=Slow(), fast=ApiKey("k_fast"))
+    app.shop.KEYS.update(slow=Slow(), fast=ApiKey("k_fast"))
 
     def request(name: str) -> None:
         with app.recorder.request():
-            app.module.verify(name)
+            app.shop.load(name)
             fields: dict[str, Any] = {"for": name}
-            app.module.record("create", fields)
+            app.shop.record("create", fields)
 
     slow = threading.Thread(target=request, args=("slow",))
     slow.start()
     try:
         assert entered.wait(30)
         request("fast")
-        rows.extend(app.module.ROWS)
+        rows.extend(app.shop.ROWS)
     finally:
         go_on.set()
         slow.join(30)
     assert [row["request_api_key"]["id"] for row in rows] == ["k_fast"]
-    assert {row["for"]: row["request_api_key"]["id"] for row in app.module.ROWS} == {"fast": "k_fast", "slow": "k_slow"}
+    assert {row["for"]: row["request_api_key"]["id"] for row in app.shop.ROWS} == {"fast": "k_fast", "slow": "k_slow"}
 
 
 def test_an_api_key_is_taken_as_it_is(app: Application) -> None:
@@ -490,12 +489,12 @@ def test_a_proxy_of_an_api_key_is_read_at_once(app: Application) -> None:
             return getattr(now[0], name)
 
     proxy = Proxy()
-    app.module.KEYS["key"] = proxy
+    app.shop.KEYS["key"] = proxy
     with app.recorder.request():
-        assert app.module.verify("key") is proxy
+        assert app.shop.load("key") is proxy
         now[0] = ApiKey("k_2")
-        app.module.record("create")
-    assert app.module.ROWS[-1]["request_api_key"]["id"] == "k_1"
+        app.shop.record("create")
+    assert app.shop.ROWS[-1]["request_api_key"]["id"] == "k_1"
 
 
 def test_every_form_of_a_field_is_read_of_every_key_of_a_class(app: Application) -> None:

@@ -11,33 +11,17 @@ from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.testing import Recorder
 from support.effort import IS_FULL
 from support.instructions import interrupt
-from support.modules import LoadModule
 from support.unseen import unseen_request
 
 STEP = 1 if IS_FULL else 5
 MODULES = ("otel_keyaudit.observers.authentication", "otel_keyaudit.observers.decision")
 
-APP = """
-def verify(raw):
-    return {"id": raw}
-
-def require(permission):
-    return True
-
-def record(action, additional_fields=None):
-    return additional_fields
-"""
-
 
 @pytest.fixture
-def app(recorder: Recorder, load_module: LoadModule) -> Any:
-    """An instrumented application."""
-    app = load_module(APP)
-    name = app.__name__
-    recorder.instrument(
-        auth_targets=[f"{name}:verify"], authz_targets=[f"{name}:require"], audit_targets=[f"{name}:record"]
-    )
-    return app
+def app(recorder: Recorder, shop: Any) -> Any:
+    """The shop, instrumented."""
+    shop.instrument(recorder, authz_targets=[f"{shop.__name__}:require"])
+    return shop
 
 
 def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> None:
@@ -45,7 +29,7 @@ def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> 
 
     def work() -> None:
         with unseen_request():
-            app.verify("k_1")
+            app.verify({"id": "k_1"})
             app.require("a:read")
 
     total = interrupt(-1, work, MODULES)
@@ -55,7 +39,7 @@ def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> 
         open_call = authentication._CURRENT.get()
         assert (at, current_check(), open_call and open_call()) == (at, None, None)
         with unseen_request():
-            app.verify("k_2")
+            app.verify({"id": "k_2"})
             app.require("a:write")
             member = app.record("a", {})["request_api_key"]
         assert (member["id"], [one["required"] for one in member["decisions"]]) == ("k_2", [["a:write"]])

@@ -27,9 +27,13 @@ class Delegation(NamedTuple):
         actors = later if later.actors else self
         return Delegation(later.on_behalf_of or self.on_behalf_of, actors.actors, actors.actors_count)
 
-    def through(self, ids: list[str]) -> Delegation:
-        """Return the delegation with more actors before its own."""
-        return Delegation(self.on_behalf_of, (*ids, *self.actors), len(ids) + self.actors_count) if ids else self
+    def through(self, ids: list[str], count: int) -> Delegation:
+        """Return the delegation with more actors before its own; ``count`` is the number of all ids."""
+        return Delegation(self.on_behalf_of, (*ids, *self.actors), count + self.actors_count) if ids else self
+
+    def cut(self, max_items: int) -> Delegation:
+        """Return the delegation with at most this many actors."""
+        return self if len(self.actors) <= max_items else self._replace(actors=self.actors[:max_items])
 
 
 NO_DELEGATION = Delegation()
@@ -212,7 +216,9 @@ class AcceptedKeys:
         if self._count > 1 or self._unnamed:
             return Attribution(names.AMBIGUOUS_REQUEST, None, self._ids(), len(self._by_id))
         ((accepted,),) = self._by_id.values()
-        delegation = accepted.delegation if actors is None else accepted.delegation.through(actors._latest_first())
+        delegation = accepted.delegation
+        if actors is not None:
+            delegation = delegation.through(actors._latest_first(), len(actors._by_id))
         return Attribution(names.ATTRIBUTED, accepted.key, (), 0, delegation)
 
     def _ids(self) -> tuple[str, ...]:

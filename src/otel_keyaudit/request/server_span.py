@@ -65,7 +65,8 @@ class ServerSpans:
             return ambiguous_attributes(attribution) if is_ambiguous else NO_ATTRIBUTES
         snapshot = self._snapshots.of(key)
         is_full = self._always_full or key.id == full_key_id
-        return with_delegation(snapshot.shown_full if is_full else snapshot.shown_minimal, attribution.delegation)
+        attributes = snapshot.shown_full if is_full else snapshot.shown_minimal
+        return with_delegation(attributes, attribution.delegation.cut(self.max_items))
 
     def guarded(self, show: Callable[[], None]) -> None:
         """Update a server span outside of calls of targets; a failure is counted."""

@@ -80,6 +80,37 @@ def test_long_list_of_actors_is_cut(recorder: Recorder, shop: Any) -> None:
     assert (member["actors"], member["actors_count"]) == (["a", "b"], 3)
 
 
+def test_list_with_ids_of_actor_keys_is_cut(recorder: Recorder, shop: Any) -> None:
+    """``max_items`` limits the whole list, and ``actors_count`` has the number of all actors."""
+    instrument(recorder, shop, "verify?actors=through", "gateway?role=actor", max_items=2)
+    with recorder.request():
+        for number in range(4):
+            shop.gateway({"id": f"k_{number}"})
+        shop.verify({"id": "k_1", "through": ["a"]})
+        member = shop.record("create")["request_api_key"]
+    assert (member["actors"], member["actors_count"]) == (["k_3", "k_2"], 5)
+    for shown in (recorder.server_span(), keyaudit_attributes(recorder.audit_spans()[0])):
+        assert (shown["keyaudit.actors"], shown["keyaudit.actors_count"]) == (("k_3", "k_2"), 5)
+
+
+def test_long_list_of_actors_set_by_hand_is_cut(recorder: Recorder, shop: Any) -> None:
+    """``max_items`` limits the row and both spans, without duplicates."""
+    instrument(recorder, shop, "verify", max_items=2)
+    with recorder.request(), use_key(ApiKey("k_1"), actors=["a", "b", "a", "c"]):
+        member = shop.record("create")["request_api_key"]
+    assert (member["actors"], member["actors_count"]) == (["a", "b"], 3)
+    for shown in (recorder.server_span(), keyaudit_attributes(recorder.audit_spans()[0])):
+        assert (shown["keyaudit.actors"], shown["keyaudit.actors_count"]) == (("a", "b"), 3)
+
+
+def test_unencodable_delegation_set_by_hand_is_escaped(recorder: Recorder, shop: Any) -> None:
+    """A lone surrogate becomes an escape, as in the fields of a key."""
+    instrument(recorder, shop, "verify")
+    with use_key(ApiKey("k_1"), on_behalf_of="u\ud800", actors=["s\ud800"]):
+        member = shop.record("create")["request_api_key"]
+    assert (member["on_behalf_of"], member["actors"]) == ("u\\ud800", ["s\\ud800"])
+
+
 def test_ambiguous_row_has_no_delegation(recorder: Recorder, shop: Any) -> None:
     """Two keys do not tell for whom they act."""
     instrument(recorder, shop, "verify?on_behalf_of=sub")

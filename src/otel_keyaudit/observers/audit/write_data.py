@@ -70,7 +70,8 @@ class WriteData(ObservedCall):
                 key_attributes = snapshot.shown_without_lists
             else:
                 key_attributes = snapshot.shown_full
-            attributes |= with_delegation(key_attributes, attribution.delegation)
+            max_items = self.target.components.settings.max_items
+            attributes |= with_delegation(key_attributes, attribution.delegation.cut(max_items))
         elif attribution.kind == names.AMBIGUOUS_REQUEST:
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:
@@ -134,6 +135,7 @@ class WriteData(ObservedCall):
             return None
         members: dict[str, Any] = {}
         max_items = self.target.components.settings.max_items
+        delegation = delegation.cut(max_items)
         decisions = self.decisions()
         if decisions:
             members["decisions"] = [decision.members(max_items) for decision in decisions]

@@ -15,7 +15,7 @@ from otel_keyaudit.request.context import UsedKey
 MAX_BYTES = 32_768
 """Maximum length of the header in bytes. A broker may limit all headers of a message to 128 KiB."""
 
-_DELEGATION = ("on_behalf_of", "actors")
+_DELEGATION = Delegation._fields
 
 
 def encode_key(used: UsedKey, names: Iterable[str] = READERS) -> str:
@@ -25,7 +25,9 @@ def encode_key(used: UsedKey, names: Iterable[str] = READERS) -> str:
         UnreadableError: The string is too long.
     """
     known: dict[str, Any] = {name: value for name in names if (value := getattr(used.key, name)) is not None}
-    known |= {name: value for name in _DELEGATION if (value := getattr(used.delegation, name))}
+    known |= {name: value for name, value in used.delegation._asdict().items() if value}
+    if known.get("actors_count") == len(used.delegation.actors):
+        del known["actors_count"]
     text = orjson.dumps(known)
     if len(text) > MAX_BYTES:
         raise UnreadableError(f"a key of more than {MAX_BYTES:,} bytes is too large for a message header")
@@ -46,8 +48,9 @@ def decode_key(text: object) -> UsedKey:
     on_behalf_of, actors = members.pop("on_behalf_of", None), members.pop("actors", [])
     if not _is_string(on_behalf_of, None) or not isinstance(actors, list) or not all(map(_is_string, actors)):
         raise UnreadableError("on_behalf_of must be a string, and actors a list of strings")
-    used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), len(actors)), is_job=True)
-    if encode_key(used) != text:
+    count = members.pop("actors_count", len(actors))
+    used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), count), is_job=True)
+    if not isinstance(count, int) or count < len(actors) or encode_key(used) != text:
         raise UnreadableError("the header of the key is not in the form in which the library writes it")
     return used
 

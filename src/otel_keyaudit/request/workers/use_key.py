@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.request.attribution import Delegation
 from otel_keyaudit.request.context import USED_KEY, Request, UsedKey, attribution_of, current_request, used_key
@@ -27,6 +28,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
 
     Raises:
         TypeError: An argument has the wrong type.
+        ValueError: A string is longer than 16,384 characters.
 
     Example:
         ``with use_key(current_key()):`` around work that outlives the request.
@@ -41,7 +43,8 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
             raise TypeError(f"on_behalf_of takes a string or None, not {type(on_behalf_of).__name__}")
         self._key = key
         through = _checked(actors)
-        self._delegation = Delegation(on_behalf_of, through, len(through))
+        party = None if on_behalf_of is None else canonical.as_string(on_behalf_of)
+        self._delegation = Delegation(party, through, len(through))
         self._entered: list[tuple[UsedKey, UsedKey | None, Any]] = []
 
     def __enter__(self) -> ApiKey | None:
@@ -80,6 +83,7 @@ def _checked(actors: Sequence[str] | None) -> tuple[str, ...]:
 
     Raises:
         TypeError: The actors are not a list of strings.
+        ValueError: An actor is longer than 16,384 characters.
     """
     if actors is None:
         return ()
@@ -88,4 +92,4 @@ def _checked(actors: Sequence[str] | None) -> tuple[str, ...]:
     for actor in actors:
         if not isinstance(actor, str):
             raise TypeError(f"actors takes a list of strings, not of {type(actor).__name__}")
-    return tuple(actors)
+    return canonical.as_strings(actors)

@@ -34,6 +34,14 @@ def test_delegation_arrives_with_the_key() -> None:
     assert (arrived.key, arrived.delegation) == (ApiKey("k_1"), Delegation("user:7", ("gateway", "job"), 2))
 
 
+def test_number_of_all_actors_arrives_if_the_list_was_cut() -> None:
+    """A row of the job does not claim that the list is complete."""
+    delegation = Delegation(None, ("gateway", "job"), 5)
+    text = encode_key(UsedKey(ApiKey("k_1"), delegation))
+    assert text == '{"id":"k_1","actors":["gateway","job"],"actors_count":5}'
+    assert decode_key(text).delegation == delegation
+
+
 def test_some_fields_can_be_left_out() -> None:
     """Only the named fields are left out."""
     assert encode_key(UsedKey(FULL), ("id", "name")) == '{"id":"k_1","name":"Zoë"}'
@@ -57,6 +65,14 @@ def test_overlong_key_is_an_error() -> None:
         ("{}", "the header of the key is not a JSON object with the fields of a key"),
         ('{"name":"n"}', "the header of the key is not a JSON object with the fields of a key"),
         ('{"id":"k_1","secret":"s"}', "the header of the key is not a JSON object with the fields of a key"),
+        (
+            '{"id":"k_1","actors":["a"],"actors_count":0}',
+            "the header of the key is not in the form in which the library writes it",
+        ),
+        (
+            '{"id":"k_1","actors":["a"],"actors_count":"5"}',
+            "the header of the key is not in the form in which the library writes it",
+        ),
         ('{"id": "k_1"}', "the header of the key is not in the form in which the library writes it"),
         ('{"id":1}', "the header of the key is not in the form in which the library writes it"),
         ('{"name":"n","id":"k_1"}', "the header of the key is not in the form in which the library writes it"),

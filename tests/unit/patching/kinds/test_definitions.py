@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import time
+from operator import itemgetter
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -222,9 +223,9 @@ def test_three_hundred_functions_are_found_in_one_pass(shop: ModuleType) -> None
     """In a heap of 300,000 objects, 300 functions cost about as much as three."""
     heap = [[number] for number in range(300_000)]
     made = [shop.require_scope(number) for number in range(3)]
-    took_three, _ = _found(shop, made)
+    took_three = min(_found(shop, made)[0] for _ in range(3))
     made += [shop.require_scope(number) for number in range(297)]
-    took_all, codes = _found(shop, made)
+    took_all, codes = min((_found(shop, made) for _ in range(3)), key=itemgetter(0))
     assert len(codes) == 1
     assert {one.__code__ for one in made}.isdisjoint(codes)
     assert took_all < 5 * took_three

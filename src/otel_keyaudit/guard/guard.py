@@ -17,23 +17,18 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 logger: Logger = getLogger("otel_keyaudit")
 Result = TypeVar("Result")
 
-Step = tuple[str, Callable[..., object]]
-"""A stage (``keyaudit.stage``) and the function that runs in it."""
+Step = tuple[str, Callable[[Any], object]]
+"""A stage (``keyaudit.stage``) and the method of the guard's class that runs in it."""
 
 
 class Guard:
     """Runs the library's own functions. Subclasses override ``report`` to handle an error."""
 
-    def run(self, steps: Iterable[Step], *args: Any) -> None:
-        """Run steps in order. A step that fails is reported under its stage, and the next ones still run.
-
-        Args:
-            steps: The steps.
-            *args: The arguments of every step.
-        """
+    def run(self, steps: Iterable[Step]) -> None:
+        """Run steps in order. A step that fails is reported under its stage, and the next ones still run."""
         for stage, work in steps:
             try:
-                work(*args)
+                work(self)
             except Exception as error:  # noqa: PERF203 - the guard
                 if is_raised_by_signal_handler(error):
                     raise

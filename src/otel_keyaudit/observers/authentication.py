@@ -171,7 +171,7 @@ class AuthenticationCall(ObservedCall):
     def _conclude(self) -> None:
         if not self._has_ended:
             if self._verdict is None:
-                self.run(_CONCLUSION, self)
+                self.run(_CONCLUSION)
             elif self.exc is None:  # the key was used before the end; since then the call may have stored another key
                 self.read_early()
             self._end()
@@ -196,7 +196,7 @@ class AuthenticationCall(ObservedCall):
         is_new = found is not None and found is not False and found is not self._key_object
         if is_new and quietly(self._is_early_key, found):
             self._key_object = found
-            self.run(_CONCLUSION if self._verdict is None else _CHANGE, self)
+            self.run(_CONCLUSION if self._verdict is None else _CHANGE)
         self._is_reading = False
 
     def _is_early_key(self, key: Any) -> bool:

@@ -169,7 +169,7 @@ class Check(ObservedCall):
         if target.supplies_requirement:
             self._supply()
         else:
-            self.run(_CONCLUSION, self)
+            self.run(_CONCLUSION)
 
     def _matches_when(self, when: Reader) -> bool:
         if self.exc is not None:

@@ -111,22 +111,20 @@ class ServerSpan:
         self._changed: dict[str, Any] = {}
         self._has_ample_room = False
 
-    def put(self, part: int, attributes: Mapping[str, Any]) -> None:
-        """Replace the attributes of a group. Outdated attributes become empty, because the API cannot remove them."""
-        before = self._parts[part]
-        if attributes is not before:
-            self._parts[part] = attributes
-            self._changed |= _difference(attributes, before) if before else attributes
+    def show(self, *parts: tuple[int, Mapping[str, Any]]) -> None:
+        """Replace the attributes of groups, and set the changed ones in one call.
 
-    def show(self) -> None:
-        """Set the changed attributes in one call.
-
-        During a garbage collection the interrupted code may hold the lock of the span, so the attributes are set with
-        the next change.
+        Outdated attributes become empty, because the API cannot remove them. During a garbage collection the
+        interrupted code may hold the lock of the span, so the attributes are set with the next change.
 
         Raises:
             FullSpanError: The span had no room for all attributes.
         """
+        for part, attributes in parts:
+            before = self._parts[part]
+            if attributes is not before:
+                self._parts[part] = attributes
+                self._changed |= _difference(attributes, before) if before else attributes
         changed, span = self._changed, self._span
         if not changed or current_collection() is not None or not span.is_recording():
             return

@@ -131,11 +131,8 @@ class RequestState:
                 self._settle(authentication)
                 self._attribute()
             self._outcome = _ACCEPTED
-            shown = self._shown
-            if shown is not None:
-                self._put_key(shown)
-                shown.put(OUTCOME, _ACCEPTED)
-                shown.show()
+            if self._shown is not None:
+                self._shown.show((KEY, self._key_attributes()), (OUTCOME, _ACCEPTED))
 
     def _is_first(self, key: ApiKey | None, authentication: OpenAuthentication) -> bool:
         """Return whether a key is the first of the request, and its authentication is not nested."""
@@ -246,8 +243,8 @@ class RequestState:
             if decision.outcome != names.GRANTED and self.attribution.key is not None:
                 self._full_key_id = self.attribution.key.id
                 self._show()
-            else:
-                self._show_part(DECISION, self.decisions.shown)
+            elif self._shown is not None:
+                self._shown.show((DECISION, self.decisions.shown))
 
     # Stored keys that the request changes
 
@@ -287,8 +284,8 @@ class RequestState:
                 if shown is not None and shown.id == full_key.id:
                     self._full_key_id = full_key.id
                 self._show()
-            else:
-                self._show_part(WRITE, last_write)
+            elif self._shown is not None:
+                self._shown.show((WRITE, last_write))
 
     # The server span, and the end
 
@@ -322,26 +319,20 @@ class RequestState:
 
     def _show(self) -> None:
         """Show the current key, outcome, write and decision on the server span."""
-        shown = self._shown
-        if shown is not None:
-            self._put_key(shown)
-            shown.put(OUTCOME, self._outcome)
-            shown.put(WRITE, self._last_write)
-            if self.decisions is not None:
-                shown.put(DECISION, self.decisions.shown)
-            shown.show()
-
-    def _show_part(self, part: int, attributes: Mapping[str, Any]) -> None:
         if self._shown is not None:
-            self._shown.put(part, attributes)
-            self._shown.show()
+            decision = NO_ATTRIBUTES if self.decisions is None else self.decisions.shown
+            self._shown.show(
+                (KEY, self._key_attributes()),
+                (OUTCOME, self._outcome),
+                (WRITE, self._last_write),
+                (DECISION, decision),
+            )
 
-    def _put_key(self, shown: ServerSpan) -> None:
+    def _key_attributes(self) -> Mapping[str, Any]:
         attribution = self.attribution
         if attribution is NOTHING and self.used_key is not None:
             attribution = self.used_key
-        if self._spans is not None:
-            shown.put(KEY, self._spans.of_key(attribution, self._full_key_id))
+        return NO_ATTRIBUTES if self._spans is None else self._spans.of_key(attribution, self._full_key_id)
 
     def close(self) -> None:
         """End the request: later rows do not receive its key, and its objects are released."""

@@ -42,12 +42,9 @@ def test_failed_work_returns_none_and_is_reported_under_its_stage() -> None:
 def test_steps_after_a_failed_step_still_run() -> None:
     """Each failure is reported under its own stage, in order."""
     guard = Reporting()
-    done: list[str] = []
-    guard.run(
-        (("audit", done.append), ("sampling", lambda _: fail(KeyError())), ("merge", done.append)),
-        "write",
-    )
-    assert done == ["write", "write"]
+    done: list[Guard] = []
+    guard.run((("audit", done.append), ("sampling", lambda _: fail(KeyError())), ("merge", done.append)))
+    assert done == [guard, guard]
     assert guard.reported == [("sampling", KeyError)]
 
 
@@ -64,7 +61,7 @@ def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> Non
     with pytest.raises(kind):
         guard.guarded("merge", fail, kind())
     with pytest.raises(kind):
-        guard.run((("merge", fail),), kind())
+        guard.run((("merge", lambda _: fail(kind())),))
     with pytest.raises(kind):
         quietly(fail, kind())
     assert guard.reported == []

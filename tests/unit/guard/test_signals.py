@@ -152,7 +152,7 @@ def test_the_exception_of_a_handler_reaches_the_application(name: str, depth: in
     with pytest.raises(SoftLimitError):
         guard.guarded("authentication", slow_scopes, depth)
     with pytest.raises(SoftLimitError):
-        guard.run((("authentication", slow_scopes),), depth)
+        guard.run((("authentication", lambda _: slow_scopes(depth)),))
     assert guard.count == 0
 
 

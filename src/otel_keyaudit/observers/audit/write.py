@@ -47,7 +47,7 @@ class Audit(CompiledAuditTarget):
             if when is not None and not write.holds(STAGE_AUDIT, when):
                 self.excluded.increment()
                 return None
-            write.run(steps, write)
+            write.run(steps)
             return write
 
         return observe
@@ -81,9 +81,9 @@ class AuditWrite(WriteData):
             if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
                 target.excluded.increment()
                 return result
-            self.run(_BUILT, self)
+            self.run(_BUILT)
         if target.result_values:
-            self.run(_RESULT, self)
+            self.run(_RESULT)
         self._has_returned = True
         return self.result
 
@@ -95,13 +95,13 @@ class AuditWrite(WriteData):
             self.guarded(STAGE_TELEMETRY, self._span.leave)
         if error is None:
             if self._has_returned:  # otherwise, a generator goes on
-                self.run(_END, self)
+                self.run(_END)
             return
         self.exc = error
         if self._has_returned or not self._is_excluded():
             if not self._has_returned and self.target.builds_fields:
-                self.run(_NOT_BUILT, self)
-            self.run(_END, self)
+                self.run(_NOT_BUILT)
+            self.run(_END)
         # The traceback of the exception keeps this object alive, so it releases everything else.
         self._copy_back = self._span = self._request = self._check = self._merge = None
         self.forget()

@@ -25,6 +25,18 @@ class Family:
     configuration: str
 
 
+def _authentication(preset: str) -> str:
+    """Return the configuration of a preset that observes authentication."""
+    return f"""
+These presets observe authentication. Name the function that writes your audit rows, too:
+
+```sh
+export OTEL_PYTHON_KEYAUDIT_PRESETS='{preset}'
+export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.audit:record'
+```
+"""
+
+
 FAMILIES = {
     "Django": Family(
         presets="auditlog django-admin easy-audit field-audit pghistory simple-history wagtail drf drf-api-key"
@@ -49,14 +61,8 @@ export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.models:AuditLog._save_table?fiel
     ),
     "FastAPI and Starlette": Family(
         presets="apikeyauth authx fastapi-users keygate keyshield starlette",
-        configuration="""
-These presets observe authentication. Name the function that writes your audit rows, too:
-
-```sh
-export OTEL_PYTHON_KEYAUDIT_PRESETS='keyshield'
-export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.audit:record'
-```
-
+        configuration=_authentication("keyshield")
+        + """
 If your audit log is a model of SQLAlchemy or SQLModel, name its event:
 
 ```sh
@@ -70,25 +76,12 @@ credential before it is checked. Name [your own dependency](how-to/find-your-fun
     ),
     "Flask": Family(
         presets="flask-httpauth flask-jwt-extended",
-        configuration="""
-These presets observe authentication. Name the function that writes your audit rows, too:
-
-```sh
-export OTEL_PYTHON_KEYAUDIT_PRESETS='flask-jwt-extended'
-export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.audit:record'
-```
-""",
+        configuration=_authentication("flask-jwt-extended"),
     ),
     "Litestar": Family(
         presets="litestar litestar-api-auth litestar-jwt",
-        configuration="""
-These presets observe authentication. Name the function that writes your audit rows, too:
-
-```sh
-export OTEL_PYTHON_KEYAUDIT_PRESETS='litestar'
-export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS='shop.audit:record'
-```
-
+        configuration=_authentication("litestar")
+        + """
 `litestar` is for middleware of your own, and includes `litestar-jwt`. For server spans, add the instrumentation of ASGI
 [as middleware](how-to/frameworks.md).
 """,

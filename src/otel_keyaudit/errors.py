@@ -59,7 +59,7 @@ class FullSpanError(UnreadableError):
 
 
 class ForeignContextError(UnreadableError):
-    """Raised if a ``use_key`` block is left in another context than the one in which it was entered."""
+    """Raised if a ``use_key`` block is entered in one context and left in another."""
 
 
 class CollisionError(UnreadableError):

@@ -25,7 +25,7 @@ def report_left_elsewhere() -> None:
     """Report a ``use_key`` block that was entered in one context and left in another."""
     for faults in _active:
         error = ForeignContextError(
-            "it was left in another context than it was entered in, so rows in between may name its key; an async "
+            "it was entered in one context and left in another, so rows in between may name its key; an async "
             "generator that is not exhausted needs contextlib.aclosing()"
         )
         faults.count("use_key", STAGE_AUTHENTICATION, error)

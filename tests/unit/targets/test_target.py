@@ -79,9 +79,9 @@ def test_percent_encoding_in_names() -> None:
 )
 def test_wrong_percent_encoding(written: str) -> None:
     """Any other ``%`` is an error that says how to write one."""
-    with pytest.raises(ConfigurationError, match=r"write %25 for it|is not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"write %25 instead|is not UTF-8"):
         parse_target(AuthTarget, f"m:f?id={written}")
-    with pytest.raises(ConfigurationError, match=r"write %25 for it|is not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"write %25 instead|is not UTF-8"):
         AuthTarget("m:f", id=written)
 
 

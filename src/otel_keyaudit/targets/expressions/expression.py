@@ -156,7 +156,7 @@ def parse(text: str, *, emitted: bool, is_default: bool = False) -> Expression |
         return _reference(text.strip(), emitted=emitted)
     if _WRONG_ESCAPE.search(text):
         raise ConfigurationError(
-            f"expression {shown(text)} has a '%' without two hex digits after it; write %25 for it"
+            f"expression {shown(text)} has a '%' without two hex digits after it; write %25 instead"
         )
     paths, position = [], 0
     while True:
@@ -218,7 +218,7 @@ def decode(text: str, part: str) -> str:
         ConfigurationError: The bytes are not UTF-8, or a ``%`` is not followed by two hex digits.
     """
     if _WRONG_ESCAPE.search(part):
-        raise ConfigurationError(f"{shown(text)} has a '%' without two hex digits after it; write %25 for it")
+        raise ConfigurationError(f"{shown(text)} has a '%' without two hex digits after it; write %25 instead")
     try:
         return unquote_to_bytes(part).decode() if "%" in part else part
     except UnicodeDecodeError:
@@ -230,7 +230,7 @@ def _reference(text: str, *, emitted: bool) -> ObjectReference:
     secret = Path(None, None, tuple(Step("name", name) for name in names)).secret
     if emitted and secret is not None:
         raise ConfigurationError(
-            f"expression {shown(text)} would write out {secret!r}, which holds a secret; name a function that returns "
+            f"expression {shown(text)} would record {secret!r}, which holds a secret; name a function that returns "
             "a public value"
         )
     return ObjectReference(text)
@@ -244,7 +244,7 @@ def _protected(text: str, path: Path) -> Path:
     hidden = path.filters and path.filters[0].for_secret()
     if not hidden or (hidden.name == "tail" and any(step.kind == "each" for step in path.steps)):
         raise ConfigurationError(
-            f"expression {shown(text)} would write out {secret!r}, which holds a secret; "
+            f"expression {shown(text)} would record {secret!r}, which holds a secret; "
             "allowed is only its hash (|sha256:16) or the last four characters of a string (|tail:4) at once"
         )
     return path._replace(filters=(hidden, *path.filters[1:]))

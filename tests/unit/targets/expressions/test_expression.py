@@ -234,7 +234,7 @@ class Unordered:
         ("a ?? -b", "expression 'a ?? -b' has no path at ' -b'; a path starts with a name"),
         ("['a'] ?? !", "expression \"['a'] ?? !\" has no path at ' !'; a path starts with a name"),
         ("a | upper", "expression 'a | upper' has an unknown filter 'upper'"),
-        ("owner.Token", f"expression 'owner.Token' would write out 'Token', which holds a secret; {SECRET}"),
+        ("owner.Token", f"expression 'owner.Token' would record 'Token', which holds a secret; {SECRET}"),
     ],
 )
 def test_a_wrong_expression_is_explained(text: str, message: str) -> None:

@@ -37,7 +37,6 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _session: Session | None = None
     _declared: Mapping[str, Any] | None = None
     _is_from_code = False
-    _has_reported_nothing = False
 
     def instrument(self, **options: Any) -> None:
         """Instrument the targets.
@@ -66,7 +65,6 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """Restore everything that was instrumented."""
         with _LOCK:
             self._declared = None
-            self._has_reported_nothing = False
             if self._session is None:
                 log(WARNING, "it is not instrumented, so there is nothing to restore")
                 return
@@ -101,22 +99,17 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             log(WARNING, "%s", unknown)
         sampler = build_sampler(settings.sampler, settings.sampler_arg, deferred=deferred)
         if not (settings.targets or settings.presets):
-            self._report_nothing()
-            return
-        session = Session(settings, sampler, deferred=deferred, **providers)
-        if self._session is not None:
-            super().uninstrument()  # keywords override the file and the environment, which were applied first
-        super().instrument(skip_dep_check=True, session=session)
-
-    def _report_nothing(self) -> None:
-        if not self._has_reported_nothing:
-            self._has_reported_nothing = True
             log(
                 WARNING,
                 "nothing is instrumented, because no targets are configured; name your functions in "
                 "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS and OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS, "
                 "or libraries in OTEL_PYTHON_KEYAUDIT_PRESETS",
             )
+            return
+        session = Session(settings, sampler, deferred=deferred, **providers)
+        if self._session is not None:
+            super().uninstrument()  # keywords override the file and the environment, which were applied first
+        super().instrument(skip_dep_check=True, session=session)
 
     def _instrument(self, **kwargs: Any) -> None:
         session: Session = kwargs["session"]

@@ -132,12 +132,13 @@ def test_a_constructor_forgets_nothing(recorder: Recorder, shop: Any) -> None:
     assert KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_empty_configuration_is_logged_once(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """Without targets ``instrument()`` does nothing and logs it the first time."""
-    recorder.instrument()
-    recorder.instrument(sampler="always_minimal")
-    assert len(caplog.records) == 1
-    assert "nothing is instrumented" in caplog.text
+def test_each_empty_configuration_is_one_line(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """Without targets each ``instrument()`` does nothing and logs one line."""
+    for options in ({}, {"sampler": "always_minimal"}):
+        caplog.clear()
+        recorder.instrument(**options)
+        assert len(caplog.records) == 1
+        assert "nothing is instrumented" in caplog.text
     assert not KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 

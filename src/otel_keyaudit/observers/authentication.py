@@ -57,6 +57,7 @@ class Authentication(CompiledTarget):
         self.key = self.reader(key)
         self.key_reads_exception = isinstance(key, Expression) and "exc" in key.roots
         self.when_needs_key = isinstance(when, Expression) and None in when.roots
+        self.when_needs_result = self.when_needs_end or (self.when_needs_key and _is_result(key))
         self.when_comes_first = when is not None and not (self.when_needs_end or self.when_needs_key)
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
@@ -114,6 +115,13 @@ def _is_stored(key: object) -> bool:
     if isinstance(key, Expression):
         return all(path.root not in (None, "return", "exc") and bool(path.steps) for path in key.paths)
     return isinstance(key, ObjectReference)
+
+
+def _is_result(key: object) -> bool:
+    """Return whether the key object is the result or a part of it, so that a call that raises has none."""
+    if isinstance(key, Expression):
+        return "return" in key.roots and "exc" not in key.roots
+    return key is None
 
 
 class AuthenticationCall(ObservedCall):
@@ -305,7 +313,7 @@ class AuthenticationCall(ObservedCall):
         target = self.target
         if self.exc is not None and target.when_is_function:
             return self.may_hold(when)
-        if self.exc is not None and target.when_needs_end:
+        if self.exc is not None and target.when_needs_result:
             return True
         key = self._read_key_object() if target.when_needs_key else None
         return key is not _UNREADABLE and self.holds(STAGE_AUTHENTICATION, when, key)

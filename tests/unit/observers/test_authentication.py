@@ -294,9 +294,10 @@ def test_a_when_that_cannot_be_read_passes_through_and_is_counted(recorder: Reco
     assert recorder.errors() == {("authentication", "otel_keyaudit.errors.MissingError"): 1}
 
 
-def test_when_of_the_result_is_true_after_an_exception(recorder: Recorder, app: Any) -> None:
+@pytest.mark.parametrize("fields", ["when=return.kind|is:api", "when=kind|is:api", "key=return.inner&when=kind|is:api"])
+def test_when_of_the_result_is_true_after_an_exception(recorder: Recorder, app: Any, fields: str) -> None:
     """A ``when`` that needs the result counts as true after an exception, so the denial is counted."""
-    recorder.instrument(auth_targets=[f"{app.__name__}:verify?when=return.kind|is:api"])
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify?{fields}"])
     with recorder.request(), pytest.raises(LookupError):
         app.verify(LookupError())
     assert outcomes(recorder)["denied"] == 1

@@ -25,8 +25,9 @@ def report_left_elsewhere() -> None:
     """Report a ``use_key`` block that was entered in one context and left in another."""
     for faults in _active:
         error = ForeignContextError(
-            "it was entered in one context and left in another, so rows in between may name its key; an async "
-            "generator that is not exhausted needs contextlib.aclosing()"
+            "it was entered in one context and left in another, so rows in between may name its key or miss it; "
+            "make a function that yields inside the block async, and close an async generator with "
+            "contextlib.aclosing()"
         )
         faults.count("use_key", STAGE_AUTHENTICATION, error)
 

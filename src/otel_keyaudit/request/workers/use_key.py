@@ -45,7 +45,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         through = _checked(actors)
         party = None if on_behalf_of is None else canonical.as_string(on_behalf_of)
         self._delegation = Delegation(party, through, len(through))
-        self._entered: list[tuple[UsedKey, UsedKey | None, Any]] = []
+        self._entered: list[tuple[UsedKey, UsedKey | None, UsedKey | None, Any]] = []
 
     def __enter__(self) -> ApiKey | None:
         """Set the key, and show it on the server span around the block."""
@@ -53,7 +53,7 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         if self._key is not None:
             request = current_request()
             used = self._used(self._key, request)
-            self._entered.append((used, used_key(), USED_KEY.set(used)))
+            self._entered.append((used, used_key(), USED_KEY.get(), USED_KEY.set(used)))
             if request is not None and request.is_open:
                 request.use(attribution_of(used))
         return self._key
@@ -68,8 +68,11 @@ class use_key:  # noqa: N801 - a context manager, named like those of contextlib
         """Restore the previous key."""
         if not self._entered:
             return
-        used, outer, setting = self._entered.pop()
-        if USED_KEY.get() is not used:  # an inner block is still open, or this is another context
+        used, outer, before, setting = self._entered.pop()
+        current = USED_KEY.get()
+        if current is not used:  # an inner block is still open, or this is another context
+            if current is before and not used.has_ended_with_request():
+                report_left_elsewhere()
             used.leave(outer)
             return
         USED_KEY.reset(setting)

@@ -213,6 +213,34 @@ def test_abandoned_generator() -> None:
     assert current_key() is None
 
 
+def _in_a_copied_context(work: Callable[..., Any], *args: Any) -> Any:
+    return contextvars.copy_context().run(work, *args)
+
+
+def test_block_of_a_synchronous_dependency_is_reported(recorder: Recorder) -> None:
+    """A framework enters and leaves it in copies of the context, so the rows of the endpoint miss the key."""
+    with recorder.request():
+        block = use_key(HAND)
+        _in_a_copied_context(block.__enter__)
+        assert current_key() is None
+        _in_a_copied_context(block.__exit__, None, None, None)
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.ForeignContextError"): 1}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_blocks_left_in_their_own_context_are_not_reported(recorder: Recorder, order: tuple[int, int]) -> None:
+    """Neither the order nor the end of the request makes a block foreign."""
+    with recorder.request():
+        blocks = [use_key(HAND), use_key(ApiKey("second"))]
+        left_later = use_key(ApiKey("third"))
+        for block in (*blocks, left_later):
+            block.__enter__()
+        for number in order:
+            blocks[number].__exit__(None, None, None)
+    left_later.__exit__(None, None, None)
+    assert recorder.errors() == {}
+
+
 def _not_left() -> None:
     use_key(HAND).__enter__()
 

@@ -23,6 +23,8 @@ COMMANDS = {
     "gunicorn-uvicorn": "gunicorn {app} -w 2 --worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
     "granian": "granian {app} --interface asgi --workers 2 --host 127.0.0.1 --port {port}",
     "granian-wsgi": "granian {app} --interface wsgi --workers 2 --host 127.0.0.1 --port {port}",
+    "cheroot": "cheroot {app} --bind 127.0.0.1:{port}",
+    "daphne": "daphne {app} --bind 127.0.0.1 --port {port}",
     # Its workers would be processes that do not inherit what opentelemetry-instrument does.
     "hypercorn": "hypercorn {app} --workers 0 --bind 127.0.0.1:{port}",
     "hypercorn-wsgi": "hypercorn wsgi:{app} --workers 0 --bind 127.0.0.1:{port}",

@@ -16,8 +16,8 @@ FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
 SECRET = "long enough for HMAC with SHA-256, and made up"
 EXPIRY = 4071006245  # in 2099
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
-ASGI = ("uvicorn", "gunicorn-uvicorn", "granian", "hypercorn")
-WSGI = ("gunicorn", "gunicorn-threads", "granian-wsgi", "hypercorn-wsgi")
+ASGI = ("uvicorn", "gunicorn-uvicorn", "granian", "hypercorn", "daphne")
+WSGI = ("gunicorn", "gunicorn-threads", "granian-wsgi", "hypercorn-wsgi", "cheroot")
 
 
 def json_web_tokens() -> Keys:
@@ -49,6 +49,7 @@ def _with_preset(app: str, path: str, name: str, body: Any = None) -> Applicatio
 RECORD = {"OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "presets.apps.audit_log:record"}
 VERIFY = {"OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS": "presets.apps.bare_app:verify"}
 BARE = Application("presets.apps.bare_app:wsgi", "", {**VERIFY, **RECORD}, is_traced=False)
+BARE_ASGI = Application("presets.apps.bare_app:asgi", "", {**VERIFY, **RECORD}, is_traced=False)
 APPLICATIONS: dict[str, tuple[Application, Callable[[], Keys]]] = {
     "fastapi": (_with_preset("fastapi_app:app", "pyjwt", "pyjwt"), json_web_tokens),
     "starlette": (_with_preset("starlette_app:traced", "starlette", "starlette"), x_api_key),
@@ -57,6 +58,7 @@ APPLICATIONS: dict[str, tuple[Application, Callable[[], Keys]]] = {
     "fastmcp": (_with_preset("fastmcp_app:traced", "mcp", "fastmcp", CALL), bearer),
     "flask": (_with_preset("flask_app:traced", "flask-jwt-extended", "flask-jwt-extended"), json_web_tokens),
     "bare": (BARE, x_api_key),
+    "bare-asgi": (BARE_ASGI, x_api_key),
 }
 USUAL = [
     ("fastapi", "gunicorn-uvicorn"),
@@ -67,6 +69,9 @@ USUAL = [
     ("flask", "gunicorn"),
     ("bare", "gunicorn"),
     ("bare", "granian-wsgi"),
+    ("bare", "cheroot"),
+    ("bare-asgi", "granian"),
+    ("bare-asgi", "daphne"),
 ]
 ALL = [(name, server) for name in APPLICATIONS for server in (WSGI if name in ("flask", "bare") else ASGI)]
 

@@ -1,4 +1,4 @@
-"""An application without any framework, for WSGI, which nothing traces."""
+"""Applications without any framework, for WSGI and ASGI, which nothing traces."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def _body(*, is_allowed: bool) -> Iterator[bytes]:
     if is_allowed:
         record("note.create", {"by": "application"})
     yield b"done"
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Write the row between the beginning of the response and its body."""
+    if scope["type"] == "lifespan":
+        while True:
+            event = (await receive())["type"]
+            await send({"type": f"{event}.complete"})
+            if event == "lifespan.shutdown":
+                return
+    key = dict(scope["headers"]).get(b"x-api-key")
+    status = _status(None if key is None else key.decode())
+    await send({"type": "http.response.start", "status": int(status[:3]), "headers": []})
+    await send({"type": "http.response.body", "body": b"".join(_body(is_allowed=status == "200 OK"))})

@@ -28,14 +28,15 @@ class CallBoundaries:
         self._request_spans = spans
         self.handlers: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
             "asgi": self._asgi,
+            "asgi_application": partial(self._with_application, self.delimited_asgi),
             "asgi_call": self._asgi_call,
             "asgi_client": partial(self._client, self.delimited_asgi),
             "asgi_server": self._asgi_server,
             "bridge": self._bridge,
             "call": self._call,
             "wsgi": self._wsgi,
+            "wsgi_application": partial(self._with_application, self.delimited_wsgi),
             "wsgi_client": partial(self._client, self.delimited_wsgi),
-            "wsgi_server": self._wsgi_server,
         }
 
     def begin(self, scope: Any) -> Request | None:
@@ -125,6 +126,18 @@ class CallBoundaries:
         return handler
 
     @staticmethod
+    def _with_application(delimit: Callable[[Any], Any], entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        """Create a handler for a function that receives the application: it receives the delimited application."""
+        position = entry.position
+
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            if callable(args[position]):
+                args = (*args[:position], delimit(args[position]), *args[position + 1 :])
+            return original(*args, **kwargs)
+
+        return handler
+
+    @staticmethod
     def _bridge(_: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
             environ = original(*args, **kwargs)
@@ -149,17 +162,6 @@ class CallBoundaries:
             if request is None:
                 return original(*args, **kwargs)
             return run_inside(request, answer, request, environ, args, kwargs)
-
-        return handler
-
-    def _wsgi_server(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
-        position = entry.position
-
-        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            application = args[position]
-            if callable(application):
-                args = (*args[:position], self.delimited_wsgi(application), *args[position + 1 :])
-            return original(*args, **kwargs)
 
         return handler
 

@@ -25,13 +25,13 @@ class EntryPoint:
             * ``asgi_call``: an ASGI application that returns its response;
             * ``asgi_server``: runs an ASGI application, possibly in the context of a previous request;
             * ``asgi_client``, ``wsgi_client``: a method that calls the application in the attribute ``app``;
-            * ``wsgi_server``: a function with the application as an argument;
+            * ``asgi_application``, ``wsgi_application``: a function with the application as an argument;
             * ``call``: handles a whole request;
             * ``bridge``: derives an environ from the current scope;
             * ``span``, ``span_end``: open and end a span;
             * ``put``, ``take``: put an item into a queue, or take one; ``_later`` marks coroutine functions.
         subject: Returns the ASGI scope, the WSGI environ, or the object that identifies the queue, from the arguments.
-        position: Position of the application among the arguments, for ``wsgi_server``.
+        position: Position of the application among the arguments, for ``asgi_application`` and ``wsgi_application``.
     """
 
     path: str
@@ -42,6 +42,10 @@ class EntryPoint:
 
 def _own_scope(args: Arguments) -> Any:
     return args[0].scope
+
+
+def _own_environ(args: Arguments) -> Any:
+    return args[0].environ
 
 
 def _stream(args: Arguments) -> Any:
@@ -77,16 +81,23 @@ ENTRY_POINTS = (
     *(EntryPoint(f"uvicorn.protocols.{name}.run_asgi", "asgi_server", _own_scope) for name in _UVICORN),
     EntryPoint("hypercorn.app_wrappers:ASGIWrapper.__call__", "asgi_server"),
     EntryPoint("hypercorn.app_wrappers:WSGIWrapper.run_app", "call"),
-    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_server", position=1),
+    EntryPoint("wsgiref.handlers:BaseHandler.run", "wsgi_application", position=1),
     *(EntryPoint(f"gunicorn.workers.{name}", "call", itemgetter(position)) for name, position in _GUNICORN),
     EntryPoint("gunicorn.http.wsgi:default_environ", "bridge"),
-    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_server"),
-    EntryPoint("waitress.server:create_server", "wsgi_server"),
+    EntryPoint("granian.asgi:_callback_wrapper", "asgi_application"),
+    EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_application"),
+    EntryPoint("daphne.server:Server.__init__", "asgi_application", position=1),
+    EntryPoint("waitress.server:create_server", "wsgi_application"),
+    EntryPoint("cheroot.wsgi:Gateway.respond", "call", lambda args: args[0].env),
+    EntryPoint("eventlet.wsgi:HttpProtocol.handle_one_response", "call", _own_environ),
+    EntryPoint("gevent.pywsgi:WSGIHandler.run_application", "call", _own_environ),
+    EntryPoint("werkzeug.serving:WSGIRequestHandler.run_wsgi", "call", itemgetter(0)),
+    EntryPoint("werkzeug.serving:WSGIRequestHandler.make_environ", "bridge"),
     # In-process clients: the only entry points of an application without a framework.
     *(EntryPoint(f"{name}._transports.asgi:ASGITransport.handle_async_request", "asgi_client") for name in _HTTPX),
     *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
     EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
-    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_server"),
+    EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_application"),
     EntryPoint("django.test.client:ClientHandler.__call__", "call"),
     EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi_call"),
     # Frameworks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, EntryPoint
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 
-SERVERS = [entry for entry in ENTRY_POINTS if entry.protocol == "wsgi_server"]
+SERVERS = [entry for entry in ENTRY_POINTS if entry.protocol in ("asgi_application", "wsgi_application")]
 
 
 def _boundaries() -> Boundaries:
@@ -25,17 +26,29 @@ def _application(environ: Any, start_response: Any) -> list[bytes]:
     return [b"ok"]
 
 
+async def _asgi_application(scope: Any, receive: Any, send: Any) -> list[bytes]:
+    return [b"ok"]
+
+
+def _answer(entry: EntryPoint, application: Any) -> Any:
+    """Return what an application answers that an entry point passed on."""
+    if entry.protocol == "wsgi_application":
+        return application({"PATH_INFO": "/"}, None)
+    return asyncio.run(application({"type": "http"}, None, None))
+
+
 @pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
 def test_only_the_application_is_replaced(entry: EntryPoint) -> None:
     """Other arguments that are the same object or ``None`` are not replaced."""
-    given: list[Any] = [None, None, _application, _application]
-    given[entry.position] = _application
-    args, kwargs = _passed(entry, *given, other=_application, empty=None)
-    assert kwargs == {"other": _application, "empty": None}
+    application = _application if entry.protocol == "wsgi_application" else _asgi_application
+    given: list[Any] = [None, None, application, application]
+    given[entry.position] = application
+    args, kwargs = _passed(entry, *given, other=application, empty=None)
+    assert kwargs == {"other": application, "empty": None}
     assert [one is other for one, other in zip(args, given, strict=True)] == [
         number != entry.position for number in range(4)
     ]
-    assert args[entry.position]({"PATH_INFO": "/"}, None) == [b"ok"]
+    assert _answer(entry, args[entry.position]) == [b"ok"]
 
 
 @pytest.mark.parametrize("application", [None, "shop:app", 7])

@@ -55,7 +55,7 @@ SABOTAGES = (
         name="skip the copy of the dict",
         breaks="The caller's own additional fields are changed in place.",
         folder="row",
-        found=r"^( +)return \{\*\*fields, \*\*self\._objects\(\)\} if self\.has_members else fields",
+        found=r"^( +)return \{\*\*fields, \*\*self\._objects\(\)\} if self\.members else fields",
         replaced=r"\1fields.update(self._objects())\n\1return fields",
         tests=("unit/row",),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import textwrap
 from collections.abc import Callable
@@ -45,3 +46,15 @@ class Modules:
 
 
 LoadModule = Callable[..., ModuleType]
+
+
+def import_lazily(name: str) -> ModuleType:
+    """Import a module whose code runs on first use, as the documentation of ``importlib`` shows it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -20,7 +20,7 @@ from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
-from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, is_unloaded, lookup, runs_as_main
 from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
@@ -148,7 +148,7 @@ class InstalledTarget:
     def _candidates(self) -> list[object]:
         """Return the target's module, and ``__main__`` if it was started from the same file."""
         module, main = sys.modules.get(self.target.module), sys.modules.get("__main__")
-        found: list[object] = [] if module is None else [module]
+        found: list[object] = [] if module is None or is_unloaded(module) else [module]
         if main is not module and runs_as_main(main, self.target.module):
             found.append(main)
         return found

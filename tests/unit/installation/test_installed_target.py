@@ -13,7 +13,7 @@ import pytest
 
 from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule, Modules
+from support.modules import LoadModule, Modules, import_lazily
 
 SECURITY = """
 def verify(key):
@@ -514,3 +514,16 @@ def test_targets_of_an_inherited_method_are_earlier_only_for_the_same_objects(
     for name in names:
         getattr(shop, name)().save()
     assert [status.calls for status in KeyAuditInstrumentor().status()] == [2, 1, 0, 1]
+
+
+def test_a_target_in_a_module_that_is_executed_on_first_use(recorder: Recorder, modules: Modules) -> None:
+    """The target is pending, the module is not executed, and the first use makes the target active."""
+    name = modules.write(SECURITY)
+    module = import_lazily(name)
+    recorder.instrument(auth_targets=[f"{name}:verify"])
+    assert only_status() == ("pending", f"module {name!r} is not imported yet")
+    assert type(module) is not ModuleType
+    with recorder.request():
+        module.verify("k_1")
+    assert only_status()[0] == "active"
+    assert recorder.authentications()["accepted"] == 1

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import wrapt
 
-from otel_keyaudit.patching.modules.lookup import is_initializing
+from otel_keyaudit.patching.modules.lookup import is_initializing, is_unloaded, namespace
 
 Executed = Callable[[ModuleType], object]
 """Called with a module whose code has just run; must not raise."""
@@ -30,12 +30,15 @@ class ModuleWatch:
     def add(self, name: str, executed: Executed) -> None:
         """Report a module each time that it is executed from now on."""
         self._watchers.setdefault(name, []).append(executed)
+        module = sys.modules.get(name)
+        if is_unloaded(module):
+            self._wrap_loader(namespace(module)["__spec__"])
 
     def tell(self, name: str, executed: Executed) -> None:
         """Report a module now if it has been executed already, and each time that it is executed from now on."""
         self.add(name, executed)
         module = sys.modules.get(name)
-        if module is not None and not is_initializing(module):
+        if module is not None and not is_unloaded(module) and not is_initializing(module):
             executed(module)
 
     def start(self) -> None:
@@ -58,8 +61,12 @@ class ModuleWatch:
         finally:
             self._searches.discard(search)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, self._executed)  # type: ignore[assignment]
+            self._wrap_loader(spec)
         return spec
+
+    def _wrap_loader(self, spec: ModuleSpec) -> None:
+        if not isinstance(spec.loader, _Loader):
+            spec.loader = _Loader(spec.loader, self._executed)  # type: ignore[assignment]
 
     def _found_by_others(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):

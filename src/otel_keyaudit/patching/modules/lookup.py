@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ def package_exists(module: str) -> bool:
     """Return whether the top-level package of a module can be found, without importing anything."""
     package = module.partition(".")[0]
     with expected(ValueError):  # an empty name
-        return package in sys.modules or find_spec(package) is not None
+        return package in sys.modules or util.find_spec(package) is not None
     return False
 
 
@@ -33,6 +33,11 @@ def runs_as_main(main: object, module: str) -> bool:
 def is_initializing(module: object) -> bool:
     """Return whether the code of a module is still running, so that a missing name may be defined later."""
     return bool(getattr(namespace(module).get("__spec__"), "_initializing", False))
+
+
+def is_unloaded(module: object) -> bool:
+    """Return whether the code of a module runs on first use (``importlib.util.LazyLoader``), which has not happened."""
+    return type(module) is util._LazyModule  # type: ignore[attr-defined]
 
 
 def namespace(module: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
-from support.modules import Modules
+from support.modules import Modules, import_lazily
 
 
 @pytest.fixture
@@ -181,3 +181,22 @@ def test_imported_module_is_reported_at_once_and_incomplete_one_at_its_end(
     importlib.import_module(outer)
     watch.tell(inner, tell)
     assert told == [(outer, True), (inner, True)]
+
+
+@pytest.mark.parametrize("is_earlier", [True, False])
+def test_a_module_that_is_executed_on_first_use_is_reported_then(
+    watch: ModuleWatch, modules: Modules, is_earlier: bool
+) -> None:
+    """Watching a module does not execute it, whether it was imported before or afterwards."""
+    name = modules.write("DONE = True\n")
+    told: list[bool] = []
+    module = import_lazily(name) if is_earlier else None
+    for _ in range(2):
+        watch.tell(name, lambda module: told.append("DONE" in module.__dict__))
+    module = module or import_lazily(name)
+    assert type(module) is not ModuleType
+    assert told == []
+    assert module.DONE
+    assert told == [True, True]
+    assert type(module.__spec__.loader).__name__ == "SourceFileLoader"  # type: ignore[union-attr]
+    assert type(module) is ModuleType

@@ -231,7 +231,7 @@ class AuthenticationCall(ObservedCall):
         reason = self._denial(key)
         if reason is not None:
             self._verdict, self._reason = names.DENIED, reason
-        elif key is not None and self.exc is None and not self._is_factory():
+        elif key is not None and not self._is_factory():
             self._verdict = names.ACCEPTED
 
     def read_key(self) -> None:
@@ -336,8 +336,8 @@ class AuthenticationCall(ObservedCall):
     def _denial(self, key: Any) -> str | None:
         """Return the reason of a denial, ``None`` if the call did not deny."""
         target = self.target
-        if self.exc is not None:
-            return None if self._is_application_error() else class_name(self.exc)
+        if self.exc is not None and not self._is_application_error():
+            return class_name(self.exc)
         if self.result is False or key is False:
             return "false"
         if target.valid is None or (key is None and target.valid_needs_key):

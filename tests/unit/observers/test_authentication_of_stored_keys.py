@@ -129,6 +129,21 @@ def test_exception_of_the_endpoint_denies_nothing(recorder: Recorder, app: Any) 
     assert recorder.server_span()["keyaudit.outcome"] == "accepted"
 
 
+@pytest.mark.parametrize("active", [True, False])
+def test_key_of_an_endpoint_that_raises_is_judged(recorder: Recorder, app: Any, active: bool) -> None:
+    """If nothing was written before the exception, the stored key is still accepted or denied at the end."""
+    instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key&valid=active")
+
+    async def endpoint(request: Any) -> None:
+        raise LookupError
+
+    with recorder.request(), pytest.raises(LookupError):
+        asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1", active)), endpoint))
+    shown = recorder.server_span()
+    outcome, key = ("accepted", "keyaudit.key.id") if active else ("denied", "keyaudit.denied.key.id")
+    assert (shown["keyaudit.outcome"], shown[key]) == (outcome, "k_1")
+
+
 def test_refusal_of_a_middleware_is_a_denial(recorder: Recorder, app: Any) -> None:
     """Status 401 before any key was used is a denial."""
     instrument(recorder, app, "Middleware.__call__?key=args.request.api_key")

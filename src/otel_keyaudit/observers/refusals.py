@@ -26,9 +26,9 @@ def _is_of_refusing_class(error: BaseException) -> bool:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """Return the HTTP status of an exception, ``None`` without one."""
+    """Return the HTTP status of an exception, ``None`` without one. Other numbers are codes of the application."""
     for name in ("status_code", "code", "status"):
         status = getattr(error, name, None)
-        if isinstance(status, int) and not isinstance(status, bool):
+        if isinstance(status, int) and 100 <= status <= 599:
             return int(status)
     return None

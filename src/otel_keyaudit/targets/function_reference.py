@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
-from otel_keyaudit.patching.modules.lookup import is_initializing, lookup, runs_as_main
+from otel_keyaudit.patching.modules.lookup import is_initializing, runs_as_main
 from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.targets.expressions.steps import apply, member
 
@@ -103,7 +103,8 @@ class LazyFunction(LazyObject):
 
     def _check(self, module: object) -> None:
         super()._check(module)
-        self._callable(lookup(module, ".".join((self._first, *self._rest))))
+        if not self._rest:
+            self._callable(getattr(module, self._first))
 
     def _callable(self, found: Any) -> Callable[..., Any]:
         if not callable(found):

@@ -25,9 +25,19 @@ def test_found_at_first_call(modules: Modules) -> None:
 def test_missing_function_of_a_late_module(modules: Modules) -> None:
     """A name that the module lacks is an error of the call."""
     name = modules.write("text = 'no function'")
-    for missing in ("nothing", "text", "text.nothing"):
+    for missing in ("nothing", "text"):
         with pytest.raises(ConfigurationError, match="has no function"):
             LazyFunction(f"{name}:{missing}", deferred=False)("x")
+
+
+def test_rest_of_a_path_is_found_at_first_call(load_module: LoadModule) -> None:
+    """Only the first name of an imported module must exist at once, because the application may set the rest later."""
+    module = load_module("class Policies: pass")
+    function = LazyFunction(f"{module.__name__}:Policies.current", deferred=False)
+    with pytest.raises(MissingError, match="no 'current'"):
+        function(4)
+    module.Policies.current = abs
+    assert function(-4) == 4
 
 
 def test_function_of_a_module_that_still_runs(load_module: LoadModule) -> None:

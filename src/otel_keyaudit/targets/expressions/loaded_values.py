@@ -1,4 +1,4 @@
-"""Read only loaded values of mapped objects (SQLAlchemy, SQLModel, Django), because loading a value runs SQL.
+"""Read only loaded values of mapped objects (SQLAlchemy, SQLModel, Django, Peewee), because loading runs SQL.
 
 A view stands in for the object. Properties and methods run with the view as ``self``, so they load nothing either.
 """
@@ -87,6 +87,8 @@ def _loaded_value(kind: type) -> LoadedValue | None:
         return _of_sqlalchemy
     if hasattr(type(getattr(kind, "_meta", None)), "concrete_fields"):
         return _of_django
+    if hasattr(type(getattr(kind, "_meta", None)), "add_ref"):
+        return _of_peewee
     return None
 
 
@@ -119,6 +121,17 @@ def _of_django(target: Any, name: str) -> Any:
         return fetched[name]
     prefetched = held.get("_prefetched_objects_cache", {})
     return [*elements(prefetched[name])] if name in prefetched else _MISSING
+
+
+def _of_peewee(target: Any, name: str) -> Any:
+    """Return the value of a column, or a related object that was fetched."""
+    held, related = target.__dict__, target.__rel__
+    if name in held or name in related:
+        return held.get(name, related.get(name))
+    field = type(target)._meta.combined.get(name)
+    is_reference = hasattr(field, "rel_model") and name == field.name
+    value = _MISSING if field is None else target.__data__.get(field.name)
+    return _MISSING if is_reference and value is not None else value
 
 
 class _Prefetched(list[Any]):

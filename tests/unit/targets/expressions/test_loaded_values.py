@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,11 +13,13 @@ import pytest
 import sqlalchemy
 from django.db import models
 from sqlalchemy import orm
+from sqlalchemy.ext.hybrid import hybrid_property
 
 from otel_keyaudit.errors import MissingError, NotLoadedError
 from otel_keyaudit.targets.expressions.loaded_values import is_mapped, readable
 from otel_keyaudit.testing import Recorder
 from support.django_service import set_up
+from support.installed import need_package
 from support.modules import LoadModule
 from support.paths import read
 
@@ -58,6 +61,11 @@ class Key(Base):
     @property
     def owner_name(self) -> Any:
         return self.owner.name
+
+    @hybrid_property
+    def grant_names(self) -> list[str]:
+        """As an attribute of the class, it raises."""
+        return [grant.name for grant in self.grants]
 
     @cached_property
     def shout(self) -> str:
@@ -134,7 +142,9 @@ def test_loaded_attributes_are_read(session: Any, statements: list[str], text: s
     assert statements == []
 
 
-@pytest.mark.parametrize("text", ["notes", "owner.name", "owner", "owner_name", "grants[].name", "scopes()", "counted"])
+@pytest.mark.parametrize(
+    "text", ["notes", "owner.name", "owner", "owner_name", "grants[].name", "scopes()", "counted", "grant_names"]
+)
 def test_attributes_that_are_not_loaded_are_unreadable(session: Any, statements: list[str], text: str) -> None:
     """Deferred columns, lazy relationships, and members that would load them are unreadable."""
     key = loaded(session)
@@ -272,6 +282,20 @@ def test_reading_a_key_leaves_the_session_alone(
     assert recorder.errors()[NOT_LOADED] == 1
 
 
+def test_a_hybrid_property_that_is_not_loaded_leaves_the_other_fields(
+    app: Any, recorder: Recorder, session: Any
+) -> None:
+    """It is not run as an attribute of its class, and the key has its id."""
+    recorder.instrument(
+        auth_targets=f"{app.__name__}:same?scopes=grant_names",
+        audit_targets=f"{app.__name__}:record?subject=args.subject&subject_scopes=grant_names",
+    )
+    with recorder.request():
+        row = app.record("create", subject=app.same(loaded(session)))
+    assert [(row[name]["id"], row[name]["name"]) for name in ("request_api_key", "api_key")] == [("k_1", "ci")] * 2
+    assert recorder.errors() == {NOT_LOADED: 1, ("audit", "otel_keyaudit.errors.NotLoadedError"): 1}
+
+
 def test_the_remedy_is_logged(app: Any, recorder: Recorder, session: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The line has the attribute and no value."""
     recorder.instrument(auth_targets=f"{app.__name__}:verify")
@@ -377,3 +401,70 @@ def test_a_query_of_django_is_not_run(models_of_django: SimpleNamespace) -> None
         read("query[].login", {"query": query})
     query._result_cache = [models_of_django.Account(login="ada")]
     assert read("query[].login", {"query": query}) == ["ada"]
+
+
+@pytest.fixture
+def models_of_peewee(statements: list[str]) -> Iterator[SimpleNamespace]:
+    """A key with an owner, in a database that records its statements."""
+    need_package("peewee")
+    peewee = importlib.import_module("peewee")
+    database = peewee.SqliteDatabase(":memory:")
+    execute = database.execute_sql
+
+    def recorded(text: str, *args: Any) -> Any:
+        statements.append(text)
+        return execute(text, *args)
+
+    database.execute_sql = recorded
+    base: Any = type("Base", (peewee.Model,), {"Meta": type("Meta", (), {"database": database})})
+    owner_class: Any = type("Owner", (base,), {"name": peewee.TextField()})
+    fields = {
+        "name": peewee.TextField(),
+        "label": "of the class",
+        "owner": peewee.ForeignKeyField(owner_class, backref="keys", null=True),
+        "owner_name": property(lambda self: self.owner.name),
+    }
+    key_class: Any = type("Key", (base,), fields)
+    database.create_tables([owner_class, key_class])
+    key_class.create(name="ci", owner=owner_class.create(name="ada"))
+    yield SimpleNamespace(Key=key_class, Owner=owner_class)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("id", 1), ("name", "ci"), ("owner_id", 1), ("label", "of the class"), ("missing", None)]
+)
+def test_columns_of_peewee_are_read(
+    models_of_peewee: SimpleNamespace, statements: list[str], text: str, expected: Any
+) -> None:
+    """The id of a related object is a column of the key."""
+    key = models_of_peewee.Key.get()
+    statements.clear()
+    if text == "missing":
+        with pytest.raises(MissingError):
+            read(text, key)
+    else:
+        assert read(text, key) == expected
+    assert statements == []
+
+
+@pytest.mark.parametrize("text", ["owner", "owner.name", "owner_name", "owner.keys[].name"])
+def test_related_objects_of_peewee_are_read_only_if_they_are_loaded(
+    models_of_peewee: SimpleNamespace, statements: list[str], text: str
+) -> None:
+    """The attribute of a related object would run a query."""
+    key = models_of_peewee.Key.get()
+    statements.clear()
+    with pytest.raises(NotLoadedError):
+        read(text, key)
+    assert statements == []
+    assert key.owner.name == "ada"
+    statements.clear()
+    if text in ("owner.name", "owner_name"):
+        assert read(text, key) == "ada"
+    assert statements == []
+
+
+def test_a_related_object_of_peewee_may_be_absent(models_of_peewee: SimpleNamespace) -> None:
+    """Without a related object there is nothing to load."""
+    assert read("owner.name", models_of_peewee.Key(name="ci")) is None

@@ -9,7 +9,7 @@ import pytest
 from otel_keyaudit.observers.refusals import is_denied_access, is_refusal
 
 
-class Failure(Exception):
+class ApplicationError(Exception):
     """An exception with attributes."""
 
     def __init__(self, **attributes: Any) -> None:
@@ -35,10 +35,10 @@ class Failure(Exception):
 )
 def test_http_status(attributes: dict[str, Any], refuses: bool) -> None:
     """The first attribute with an HTTP status counts."""
-    assert is_refusal(Failure(**attributes)) is refuses
+    assert is_refusal(ApplicationError(**attributes)) is refuses
 
 
 @pytest.mark.parametrize(("status", "denies"), [(401, True), (403, True), (400, False), (404, False)])
 def test_status_that_denies_access(status: int, denies: bool) -> None:
     """Access is denied by 401 and 403 only."""
-    assert is_denied_access(Failure(status_code=status)) is denies
+    assert is_denied_access(ApplicationError(status_code=status)) is denies

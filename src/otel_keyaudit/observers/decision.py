@@ -126,6 +126,7 @@ class Check(ObservedCall):
     _reason: str | None = None
     _decision: Decision | None = None
     _key: ApiKey | None = None
+    _is_refused = False
     _request: RequestState | None = None
     _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
 
@@ -218,7 +219,9 @@ class Check(ObservedCall):
         target = self.target
         self._request = current_request()
         key = current_attribution(self._request).key
-        self._key = key = key if key is not None else self.refused_key
+        if key is None:
+            key, self._is_refused = self.refused_key, True
+        self._key = key
         required = self.required
         any_of = target.any_of is not None and self.holds(STAGE_DECISION, target.any_of)
         resource = self.resource
@@ -233,7 +236,7 @@ class Check(ObservedCall):
         components, request = self.target.components, self._request
         self.target.count(decision.outcome, decision.cause)
         if components.events is not None:
-            components.events.decided(decision, self._key)
+            components.events.decided(decision, self._key, is_refused=self._is_refused)
         if request is not None and request.is_open:
             attribution = request.attribution
             has_key = self._key is not None or attribution.kind != names.NO_KEY or request.used_key is not None

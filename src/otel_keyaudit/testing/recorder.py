@@ -22,7 +22,8 @@ from otel_keyaudit import names
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.installation.status import TargetStatus
 from otel_keyaudit.instrumentor import KeyAuditInstrumentor
-from otel_keyaudit.settings import resolve
+from otel_keyaudit.settings import PROVIDERS, resolve
+from otel_keyaudit.targets.target import AuditTarget
 from otel_keyaudit.testing import secret_search
 from otel_keyaudit.testing.row_observer import RowObserver
 
@@ -122,8 +123,7 @@ class Recorder:
         instrumentor = KeyAuditInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             raise RuntimeError("keyaudit is instrumented already, so nothing would be recorded here")
-        targets = resolve(options, os.environ).audit_targets if self._keep_rows else ()
-        observers = [RowObserver(target, self.rows) for target in targets]
+        observers = [RowObserver(target, self.rows) for target in self._audit_targets(options)]
         self._install([observer for observer in observers if not observer.is_outside])
         providers = {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
         instrumentor.instrument(**{"strict": self._strict, **providers, **options})
@@ -135,6 +135,12 @@ class Recorder:
         instrumentor = KeyAuditInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
+
+    def _audit_targets(self, options: Mapping[str, Any]) -> Iterable[AuditTarget]:
+        if not self._keep_rows:
+            return ()
+        without_providers = {name: value for name, value in options.items() if name not in PROVIDERS}
+        return resolve(without_providers, os.environ).audit_targets
 
     def _install(self, observers: Iterable[RowObserver]) -> None:
         for observer in observers:

@@ -188,6 +188,16 @@ def test_rows_that_are_passed_by_name(recorder: Recorder, load_module: LoadModul
     assert recorder.rows == [{"a": 1}]
 
 
+def test_providers_can_be_replaced(recorder: Recorder, load_module: LoadModule) -> None:
+    """``instrument()`` takes the providers of ``KeyAuditInstrumentor().instrument()``, too."""
+    app = load_module(APPLICATION)
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], logger_provider=None, tracer_provider=None)
+    with use_key(ApiKey("k_1")):
+        app.record()
+    assert recorder.audit_spans() == []
+    assert_names(recorder.rows[0], "k_1")
+
+
 def test_rows_that_are_built(recorder: Recorder, load_module: LoadModule) -> None:
     """With ``fields=return`` the row is the result that the caller gets."""
     module = load_module(APPLICATION)

@@ -118,12 +118,18 @@ class Events:
                 attributes[names.DENIED_KEY_ID] = refused.id
             self._logger.emit(names.EVENT_DENIAL, SeverityNumber.WARN, attributes)
 
-    def decided(self, decision: Decision, key: ApiKey | None) -> None:
-        """Count a decision, and send it if it is a denial or an error."""
+    def decided(self, decision: Decision, key: ApiKey | None, *, is_refused: bool) -> None:
+        """Count a decision, and send it if it is a denial or an error.
+
+        Args:
+            decision: The decision.
+            key: The key that explains it.
+            is_refused: An authentication inside the check refused or withdrew the key.
+        """
         if self._usage is not None and key is not None:
             self._usage.decided(key, decision)
         if self._has_denials and decision.outcome != names.GRANTED:
-            attributes = {} if key is None else _identity(key)
+            attributes = {} if key is None else {names.DENIED_KEY_ID: key.id} if is_refused else _identity(key)
             attributes |= decision_attributes(decision, self._max_items)
             severity = SeverityNumber.ERROR if decision.outcome == names.ERROR else SeverityNumber.WARN
             self._logger.emit(names.EVENT_DENIAL, severity, attributes)

@@ -20,12 +20,11 @@ except ImportError:  # its name before SDK 1.43
 class Events:
     """Instruments with a logger provider, and returns the records."""
 
-    def __init__(self, recorder: Recorder, shop: Any, **options: Any) -> None:
+    def __init__(self, recorder: Recorder, shop: Any, authz: str = "require", **options: Any) -> None:
         self.exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
-        authz = [f"{shop.__name__}:require"]
-        shop.instrument(recorder, authz_targets=authz, logger_provider=provider, **options)
+        shop.instrument(recorder, authz_targets=[f"{shop.__name__}:{authz}"], logger_provider=provider, **options)
 
     @property
     def records(self) -> list[Any]:
@@ -57,6 +56,16 @@ def test_refused_decision(recorder: Recorder, shop: Any, error: Exception, sever
     assert record.severity_number is SeverityNumber[severity]
     assert record.attributes["keyaudit.key.id"] == "k_1"
     assert tuple(record.attributes["keyaudit.decision.required"]) == ("a:delete",)
+
+
+def test_decision_about_a_refused_key(recorder: Recorder, shop: Any) -> None:
+    """The function also authenticates and refused the key, so both events name it as refused."""
+    events = Events(recorder, shop, authz="verify?granted=return.active", auth="?valid=active", events="denials")
+    with recorder.request():
+        shop.verify(shop.Key("k_1", active=False))
+    for record in events.records:
+        assert "keyaudit.key.id" not in record.attributes
+    assert [record.attributes["keyaudit.denied.key.id"] for record in events.records] == ["k_1", "k_1"]
 
 
 def test_audit_write(recorder: Recorder, shop: Any) -> None:

@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl
@@ -56,7 +57,7 @@ class CredentialSource:
             value = read(call)
             text = value if type(value) is str else _string(value)
             if len(text) >= MIN_LENGTH:
-                found.append(text)
+                found += _presented(text) if " " in text else (text,)
         if scope is not None and (type(scope) is dict or isinstance(scope, Mapping)):
             headers = scope.get("headers")
             if headers is None:
@@ -170,14 +171,14 @@ def _is_holder(name: str) -> bool:
 
 
 def _presented(value: str) -> list[str]:
-    """Return the credentials in a header: the part after a scheme, both halves of ``Basic``, each ``name=value`` part.
+    """Return the credentials in a value: the part after a scheme, both halves of ``Basic``, each ``name=value`` part.
 
     The whole value is left out if it contains another one, because a search for that one finds it, too.
     """
-    words = value.split(None, 1)
-    rest = words[-1].rstrip() if words else ""
+    scheme, *others = value.split(None, 1) or [""]
+    rest = others[0].rstrip() if others and len(scheme) < MIN_LENGTH else value.strip()
     found = [rest if len(rest) >= MIN_LENGTH else value]
-    if _SEPARATOR.search(rest) is not None:
+    if _SEPARATOR.search(found[0]) is not None:
         found += _parts(found[0])
     if value[:5].lower() == "basic":
         found += _halves(rest)
@@ -195,7 +196,7 @@ def _cookies(value: str) -> list[str]:
     """Return the values of cookies whose names contain a secret name, and the whole header."""
     pairs = [pair.partition("=") for pair in value.split(";")]
     values = [text.strip().strip('"') for name, _, text in pairs if holds_credential(name.strip())]
-    return [*(text for text in values if len(text) >= MIN_LENGTH), value]
+    return [*chain.from_iterable(_presented(text) for text in values if len(text) >= MIN_LENGTH), value]
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -223,4 +224,5 @@ def _add_query(query: str | bytes, found: list[str]) -> None:
     raw = query if isinstance(query, bytes) else query.encode("latin-1", "replace")
     if _LIKELY.search(raw):
         pairs = parse_qsl(raw.decode("latin-1"))
-        found.extend(value for name, value in pairs if len(value) >= MIN_LENGTH and holds_credential(name))
+        values = [value for name, value in pairs if len(value) >= MIN_LENGTH and holds_credential(name)]
+        found.extend(chain.from_iterable(map(_presented, values)))

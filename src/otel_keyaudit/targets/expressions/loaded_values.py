@@ -89,7 +89,7 @@ def _loaded_value(kind: type) -> LoadedValue | None:
         return _of_django
     if hasattr(type(getattr(kind, "_meta", None)), "add_ref"):
         return _of_peewee
-    return None
+    return _of_lazy_object if hasattr(kind, "_setup") and hasattr(kind, "_wrapped") else None
 
 
 def _readable_elements(values: Iterable[Any]) -> Iterable[Any]:
@@ -132,6 +132,13 @@ def _of_peewee(target: Any, name: str) -> Any:
     is_reference = hasattr(field, "rel_model") and name == field.name
     value = _MISSING if field is None else target.__data__.get(field.name)
     return _MISSING if is_reference and value is not None else value
+
+
+def _of_lazy_object(target: Any, name: str) -> Any:
+    """Return a loaded attribute of the object inside Django's ``SimpleLazyObject``, such as ``request.user``."""
+    wrapped = target.__dict__["_wrapped"]
+    is_created = type(wrapped) is not object  # before that, it is a marker
+    return getattr(readable(wrapped) if is_created else target, name)
 
 
 class _Prefetched(list[Any]):

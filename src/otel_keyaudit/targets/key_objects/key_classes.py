@@ -49,9 +49,14 @@ def is_generic_class(kind: type, own_package: str = "") -> bool:
         own_package: The package of the application, which may be installed like a library.
     """
     package = kind.__module__.partition(".")[0]
-    if package in sys.stdlib_module_names or package in _ROW_LIBRARIES:
+    if package in sys.stdlib_module_names or package in _ROW_LIBRARIES or _is_proxy(kind):
         return True
     return package != own_package and _is_installed(kind) and (is_mapping_class(kind) or hasattr(kind, "keys"))
+
+
+def _is_proxy(kind: type) -> bool:
+    """Return whether the objects of a class claim to have another class."""
+    return any("__class__" in vars(base) for base in kind.__mro__[:-1])
 
 
 def _is_installed(kind: type) -> bool:
@@ -74,7 +79,7 @@ def plain_members(kind: type, names: Collection[str]) -> list[str]:
     if _is_plain_dict(kind):
         return [name for name in names if not _defines(kind, name)]
     has_items = is_mapping_class(kind) or hasattr(kind, "keys")
-    if has_items or any("__class__" in vars(base) for base in kind.__mro__[:-1]):
+    if has_items or _is_proxy(kind):
         return []
     if loaded_values.is_mapped(kind):
         return [name for name in names if loaded_values.is_column(kind, name) or not _defines(kind, name)]

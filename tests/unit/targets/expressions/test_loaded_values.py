@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from django.db import models
+from django.utils.functional import SimpleLazyObject
 from sqlalchemy import orm
 from sqlalchemy.ext.hybrid import hybrid_property
 
@@ -392,6 +393,18 @@ def test_related_objects_of_django_that_are_loaded_are_read(models_of_django: Si
     token._prefetched_objects_cache = {"grants": [account]}
     assert (read("account.login", token), read("login()", token)) == ("ada", "ada")
     assert read("grants.all()[].login", token) == read("grants[].login", token) == ["ada"]
+
+
+def test_an_object_inside_a_lazy_object_of_django_is_mapped(token: Any) -> None:
+    """``request.user`` is a proxy; only loaded fields of its object are read."""
+    lazy = SimpleLazyObject(lambda: token)
+    assert read("get_deferred_fields()|strs", lazy) == ["secret_notes"]  # which creates the object
+    assert (read("name", lazy), read("title", lazy)) == ("ci", "token ci")
+    for text in ("secret_notes", "account.login", "login()"):
+        with pytest.raises(NotLoadedError):
+            read(text, lazy)
+    with pytest.raises(MissingError):
+        read("missing", lazy)
 
 
 def test_a_query_of_django_is_not_run(models_of_django: SimpleNamespace) -> None:

@@ -22,6 +22,7 @@ import pytest
 import sqlalchemy.engine
 import starlette.datastructures
 import werkzeug.datastructures
+from django.utils.functional import SimpleLazyObject
 from werkzeug.local import LocalProxy
 
 from otel_keyaudit.targets.key_objects.key_classes import (
@@ -131,7 +132,7 @@ class Attrs:
         dict, str, int, object, tuple, type(None), types.SimpleNamespace, collections.OrderedDict, collections.UserDict,
         collections.ChainMap, collections.Counter, types.MappingProxyType, sqlite3.Row, uuid.UUID, datetime.datetime,
         decimal.Decimal, enum.Enum, sqlalchemy.engine.Row, sqlalchemy.engine.RowMapping,
-        werkzeug.datastructures.ImmutableMultiDict, starlette.datastructures.QueryParams, LocalProxy,
+        werkzeug.datastructures.ImmutableMultiDict, starlette.datastructures.QueryParams, LocalProxy, SimpleLazyObject,
     ],
 )  # fmt: skip
 def test_generic_classes(kind: type) -> None:

@@ -27,10 +27,15 @@ class UnreadableError(ValueError):
 
 
 class MissingError(UnreadableError):
-    """Raised if an object lacks an attribute, an element or a parameter."""
+    """Raised if an object lacks an attribute, an element or a parameter.
+
+    Attributes:
+        name: The missing name.
+    """
 
     def __init__(self, name: str, owner: object) -> None:
         super().__init__(f"{type(owner).__name__} has no {name!r}")
+        self.name = name
 
 
 class NotLoadedError(UnreadableError):

@@ -62,6 +62,7 @@ class Authentication(CompiledTarget):
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
         self.reads_key_early = _is_stored(key) and not (self.needs_end(valid) or self.when_needs_end)
+        self.stored_names = _last_names(key) if self.reads_key_early else None
         self.key_source = self.source_of_keys(target.key_sources())
         self.delegation = DelegationReader.of(self)
         self.is_actor = target.is_actor
@@ -115,6 +116,13 @@ def _is_stored(key: object) -> bool:
     if isinstance(key, Expression):
         return all(path.root not in (None, "return", "exc") and bool(path.steps) for path in key.paths)
     return isinstance(key, ObjectReference)
+
+
+def _last_names(key: object) -> frozenset[str]:
+    """Return the last name of each path at which the application stores the key."""
+    if isinstance(key, Expression):
+        return frozenset(str(path.steps[-1].operand) for path in key.paths)
+    return frozenset({key.text.rpartition(".")[2].rpartition(":")[2]} if isinstance(key, ObjectReference) else ())
 
 
 def _is_result(key: object) -> bool:
@@ -359,10 +367,17 @@ class AuthenticationCall(ObservedCall):
 
 
 def _if_present(read: Reader, call: AuthenticationCall) -> Any:
-    """Return a value, ``None`` if a step of its path is missing: not every exception or request has a key."""
+    """Return a value, ``None`` if it is missing: not every request has stored a key, and not every exception has one.
+
+    Raises:
+        MissingError: A step before the place where the application stores the key is missing.
+    """
+    names = call.target.stored_names
     try:
         return read(call, None)
-    except MissingError:
+    except MissingError as error:
+        if names is not None and error.name not in names:
+            raise
         return None
 
 

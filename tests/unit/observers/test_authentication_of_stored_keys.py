@@ -116,6 +116,22 @@ def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> Non
     assert recorder.writes()["none"] == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "counted"),
+    [("args.request.sate.api_key", 1), ("{app}:STORE.shop.api_key", 1), ("{app}:STORE.api_key", 0)],
+)
+def test_only_the_last_attribute_may_be_missing(recorder: Recorder, app: Any, place: str, counted: int) -> None:
+    """A step before it that is missing is a wrong target, which is counted at the end of the call."""
+    instrument(recorder, app, f"Middleware.dispatch?key={place}")
+
+    async def endpoint(request: Any) -> Any:
+        return app.record("create")
+
+    with recorder.request():
+        assert asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1")), endpoint)) is None
+    assert sum(recorder.errors().values()) == counted
+
+
 def test_exception_of_the_endpoint_denies_nothing(recorder: Recorder, app: Any) -> None:
     """The exception is the application's own, and the key stays accepted."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")

@@ -196,10 +196,10 @@ class AcceptedKeys:
         """Forget the keys inside an authentication that denied, and return the last of these keys."""
         last = None
         for accepted in authentication.accepted_inside or ():
-            last = accepted.key
-            if not accepted.withdraw(authentication):
-                self._remove(accepted)
-        authentication.accepted_inside = None
+            if accepted in self._by_id.get(accepted.id, ()):
+                last = accepted.key
+                if not accepted.withdraw(authentication):
+                    self._remove(accepted)
         self._unnamed = [within for within in self._unnamed if within is not authentication]
         return last
 

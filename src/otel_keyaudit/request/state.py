@@ -178,6 +178,7 @@ class RequestState:
         for keys in (self._keys, self._actor_keys):
             if keys is not None:
                 withdrawn = keys.withdraw(authentication) or withdrawn
+        authentication.accepted_inside = None
         return withdrawn
 
     def _settle(self, authentication: OpenAuthentication) -> None:

@@ -111,6 +111,39 @@ def test_unencodable_delegation_set_by_hand_is_escaped(recorder: Recorder, shop:
     assert (member["on_behalf_of"], member["actors"]) == ("u\\ud800", ["s\\ud800"])
 
 
+def test_denial_withdraws_an_actor(recorder: Recorder, load_module: LoadModule) -> None:
+    """A gateway whose key was accepted inside a check that then denies is no actor, before or after another key."""
+    app = load_module(
+        """
+        def verify(claims):
+            return claims
+
+        def gateway(claims):
+            return claims
+
+        def check(claims):
+            gateway(claims)
+            return False
+
+        def record(action, additional_fields=None):
+            return additional_fields
+        """
+    )
+    name = app.__name__
+    recorder.instrument(
+        auth_targets=[f"{name}:verify", f"{name}:gateway?role=actor", f"{name}:check"],
+        audit_targets=[f"{name}:record"],
+    )
+    for first, second in ((app.check, app.verify), (app.verify, app.check)):
+        with recorder.request():
+            first({"id": "k_1"})
+            second({"id": "k_1"})
+            member = app.record("create")["request_api_key"]
+        assert member["id"] == "k_1"
+        assert "actors" not in member
+    assert recorder.errors() == {}
+
+
 def test_ambiguous_row_has_no_delegation(recorder: Recorder, shop: Any) -> None:
     """Two keys do not tell for whom they act."""
     instrument(recorder, shop, "verify?on_behalf_of=sub")

@@ -30,6 +30,10 @@ class Seen(Observation):
             self.results.append(result)
         return result
 
+    def raised(self, error: BaseException) -> None:
+        if self.keeps:
+            self.errors.append(error)
+
     def pause(self) -> None:
         self.pauses += 1
 
@@ -40,8 +44,8 @@ class Seen(Observation):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.depth -= 1
-        if error is not None and self.keeps:
-            self.errors.append(error)
+        if error is not None:
+            self.raised(error)
 
 
 class Observer:

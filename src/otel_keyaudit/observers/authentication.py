@@ -158,6 +158,8 @@ class AuthenticationCall(ObservedCall):
         """Become the innermost authentication."""
         reference = _CURRENT.get()
         outer = None if reference is None else reference()
+        if outer is self:  # a Future concludes the call in a copy of the context inside it
+            outer = self.within
         self.within = outer if outer is not None and not outer._has_ended else None
         self._before = _CURRENT.set(ref(self))
         if self.target.reads_key_early:
@@ -175,14 +177,18 @@ class AuthenticationCall(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Restore the outer authentication, and conclude with an exception, unless it is a cancellation or exit."""
+        """Restore the outer authentication, and conclude with an exception."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None:
-            if isinstance(error, Exception):
-                self.exc = error
-                self._conclude()
-            self._end()
+            self.raised(error)
+
+    def raised(self, error: BaseException) -> None:
+        """Conclude with an exception, unless it is a cancellation or exit."""
+        if isinstance(error, Exception):
+            self.exc = error
+            self._conclude()
+        self._end()
 
     def _conclude(self) -> None:
         if not self._has_ended:

@@ -132,7 +132,10 @@ class Check(ObservedCall):
 
     def __enter__(self) -> None:
         """Become the innermost check."""
-        self._outer = outer = _innermost_check()
+        outer = _innermost_check()
+        if outer is self:  # a Future concludes the call in a copy of the context inside it
+            outer = None if self._outer is None or self._outer.has_ended else self._outer
+        self._outer = outer
         self._outermost = None if outer is None else outer.outermost
         self._before = _CURRENT.set(ref(self))
 
@@ -152,14 +155,18 @@ class Check(ObservedCall):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Restore the outer check, and conclude with an exception, unless it is a cancellation."""
+        """Restore the outer check, and conclude with an exception."""
         _CURRENT.reset(self._before)
         self._before = None
         if error is not None and not self.has_ended:
-            if isinstance(error, Exception):
-                self.exc = error
-                self._conclude()
-            self._end()
+            self.raised(error)
+
+    def raised(self, error: BaseException) -> None:
+        """Conclude with an exception, unless it is a cancellation."""
+        if isinstance(error, Exception):
+            self.exc = error
+            self._conclude()
+        self._end()
 
     def _conclude(self) -> None:
         target = self.target

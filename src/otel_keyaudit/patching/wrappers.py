@@ -46,6 +46,9 @@ class Observation:
         """Conclude the call; return the result for the caller."""
         return result
 
+    def raised(self, error: BaseException) -> None:
+        """Conclude the call with an exception that its caller gets later, from the Future that the call returns."""
+
     def pause(self) -> None:
         """Leave the call without concluding it, because it resumes later."""
 
@@ -97,6 +100,11 @@ class CombinedObservation(Observation):
             value = one.yielded(value)
         self._observations = [one for one in self._observations if one.lasts]
         return value
+
+    def raised(self, error: BaseException) -> None:
+        """Conclude the call with an exception, innermost observation first."""
+        for one in reversed(self._observations):
+            one.raised(error)
 
     def pause(self) -> None:
         """Leave the call without concluding it."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from support.modules import LoadModule
 
 APP = """
 import asyncio
+import functools
 import gc
 import importlib
 import weakref
@@ -44,6 +46,18 @@ async def averify(value):
 
 def yverify(value):
     yield answer(value)
+
+def fverify(value, is_done, inside=None):
+    if inside is not None:
+        answer_inside(inside)
+    future = asyncio.get_running_loop().create_future()
+    failed = isinstance(value, Exception)
+    conclude = functools.partial(future.set_exception if failed else future.set_result, value)
+    conclude() if is_done else asyncio.get_running_loop().call_soon(conclude)
+    return future
+
+def answer_inside(value):
+    return value
 
 async def ayverify(value):
     yield answer(value)
@@ -270,6 +284,35 @@ def test_every_kind_of_function_authenticates(recorder: Recorder, app: Any, call
         key = current_key()
     assert key is not None
     assert key.id == "k_1"
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("outcome", [False, PermissionError()], ids=["false", "error"])
+def test_denial_by_a_future_withdraws_the_key(recorder: Recorder, app: Any, is_done: bool, outcome: Any) -> None:
+    """A key that was accepted inside is withdrawn, also if the Future is done when it is returned."""
+    instrument(recorder, app, "fverify", "answer_inside")
+
+    async def use() -> None:
+        with suppress(PermissionError):
+            await app.fverify(outcome, is_done, app.Key("k_1"))
+
+    with recorder.request():
+        asyncio.run(use())
+        assert current_key() is None
+    assert recorder.server_span()["keyaudit.denied.key.id"] == "k_1"
+
+
+def test_numbers_of_two_tables_by_a_future_are_two_keys(recorder: Recorder, app: Any) -> None:
+    """The call that the Future ends is not inside itself, so its key needs the same class to be the same."""
+    instrument(recorder, app, "fverify", "verify")
+
+    async def use() -> None:
+        await app.fverify({"id": "7"}, is_done=False)
+
+    with recorder.request():
+        app.verify(app.Key("7"))
+        asyncio.run(use())
+    assert recorder.server_span()["keyaudit.ambiguous"] is True
 
 
 def test_an_excluded_call_is_no_authentication(recorder: Recorder, app: Any) -> None:

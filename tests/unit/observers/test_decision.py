@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,16 @@ async def require_later(permission, error=None):
     if error is not None:
         raise error
 
+def require_in_future(permission, error, is_done):
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    conclude = partial(future.set_result, None) if error is None else partial(future.set_exception, error)
+    conclude() if is_done else loop.call_soon(conclude)
+    return future
+
+def outer_in_future(require):
+    return require()
+
 def check_and_write(permission, outcome):
     record("check", outcome=outcome)
 
@@ -72,6 +84,7 @@ def record(action, additional_fields=None, outcome=None):
     return additional_fields
 
 import asyncio
+from functools import partial
 """
 
 
@@ -176,6 +189,28 @@ def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None
         (decision,) = decisions(app.record("read"))
     assert decision["outcome"] == outcome
     assert ("cause" in decision) is (outcome == "denied")
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize(("error", "outcome"), [(None, "granted"), (PermissionError(), "denied")])
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_check_that_returns_a_future(
+    recorder: Recorder, app: Any, is_done: bool, error: Exception | None, outcome: str, is_nested: bool
+) -> None:
+    """The Future decides, alone and inside a check that passes it on, also if it is done when it is returned."""
+    instrument(recorder, app, "require_in_future", "outer_in_future")
+
+    async def check() -> Any:
+        app.verify(app.Key("k_1"))
+        require = partial(app.require_in_future, "workspace:read", error, is_done)
+        with suppress(PermissionError):
+            await (app.outer_in_future(require) if is_nested else require())
+        return app.record("read")
+
+    with recorder.request():
+        (decision,) = decisions(asyncio.run(check()))
+    assert (decision["required"], decision["outcome"]) == (["workspace:read"], outcome)
+    assert recorder.count("keyaudit.decisions") == 1
 
 
 class StatusError(Exception):

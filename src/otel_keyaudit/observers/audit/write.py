@@ -91,12 +91,20 @@ class AuditWrite(WriteData):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Restore the outer span, and end the write if the call has returned or raised."""
+        if error is not None:
+            self.raised(error)
+            return
+        self._leave_span()
+        if self._has_returned:  # otherwise, a generator goes on
+            self.run(_END)
+
+    def _leave_span(self) -> None:
         if self._span is not None:
             self.guarded(STAGE_TELEMETRY, self._span.leave)
-        if error is None:
-            if self._has_returned:  # otherwise, a generator goes on
-                self.run(_END)
-            return
+
+    def raised(self, error: BaseException) -> None:
+        """Restore the outer span, and end the write with an exception."""
+        self._leave_span()
         self.exc = error
         if self._has_returned or not self._is_excluded():
             if not self._has_returned and self.target.builds_fields:

@@ -6,7 +6,6 @@ generator, or an object with ``__await__`` such as an ORM query, which may also 
 
 from __future__ import annotations
 
-import copy
 import inspect
 from asyncio import CancelledError, isfuture
 from collections.abc import Callable
@@ -98,10 +97,8 @@ def _follow_future(observation: Observed, future: Any) -> Any:
     if outcome is None or outcome[1] is None:
         observation.returned(future if outcome is None else outcome[0])  # an unreadable Future is an ordinary result
         return future
-    # The caller gets the exception from the Future, so this observation will see none. A copy of it concludes the call.
-    failed = copy.copy(observation)
     observation.pause()
-    _conclude(failed, *outcome)
+    observation.raised(outcome[1])  # the caller gets the exception from the Future, so the observation will see none
     return future
 
 

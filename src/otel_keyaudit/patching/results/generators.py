@@ -19,6 +19,9 @@ class Observed(Protocol):
     def yielded(self, value: Any) -> Any:
         """Conclude the call with the first yielded value, or pause until it continues."""
 
+    def raised(self, error: BaseException) -> None:
+        """Conclude the call with an exception that its caller gets later."""
+
     def pause(self) -> None:
         """Leave the call without concluding it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -142,18 +143,39 @@ def _django_user() -> Any:
     return User(pk=1, username="alice")
 
 
+def _user_of_a_session(*, is_used: bool) -> Any:
+    """Return a user as ``AuthenticationMiddleware`` sets it: a lazy object."""
+    from django.utils.functional import SimpleLazyObject  # noqa: PLC0415 - not everywhere
+
+    user = SimpleLazyObject(_django_user)
+    assert not is_used or user.username == "alice"
+    return user
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "outcome", "key_id"),
     [
         (lambda: (_django_user(), ServiceKey()), 200, "accepted", "k_service"),
         (lambda: (ServiceKey(), None), 200, "accepted", "k_service"),
         (lambda: (_django_user(), None), 200, None, None),
+        (lambda: (_user_of_a_session(is_used=True), None), 200, None, None),
+        (lambda: (_user_of_a_session(is_used=False), None), 200, None, None),
         (lambda: (_django_user(), "own-s3cret-of-16-letters"), 200, None, None),
         (lambda: (ServiceKey(), "own-s3cret-of-16-letters"), 200, None, None),
         (lambda: None, 401, None, None),
         (_refuse, 401, "denied", None),
     ],
-    ids=["auth", "user", "django user", "secret", "secret of a key", "anonymous", "refused"],
+    ids=[
+        "auth",
+        "user",
+        "django user",
+        "user of a session",
+        "unused user",
+        "secret",
+        "secret of a key",
+        "anonymous",
+        "refused",
+    ],
 )
 def test_authentication_class_of_the_application(
     answer: Callable[[], Any], status: int, outcome: str | None, key_id: str | None, recorder: Recorder
@@ -175,3 +197,56 @@ def test_authentication_class_of_the_application(
     assert recorder.count("keyaudit.decisions") == (outcome != "denied")
     assert recorder.degraded() == {}
     recorder.assert_no_secret("own-s3cret-of-16-letters")
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("is_used", [False, True], ids=["unused", "used"])
+def test_user_of_a_session_is_no_key_of_ninja(is_async: bool, is_used: bool, recorder: Recorder) -> None:
+    """``django_auth`` returns ``request.user``, which is a lazy object."""
+    from django.test import AsyncRequestFactory, RequestFactory  # noqa: PLC0415 - not everywhere
+    from ninja.operation import AsyncOperation, Operation  # noqa: PLC0415
+
+    async def answer_later(request: Any) -> Any:
+        return _user_of_a_session(is_used=is_used)
+
+    recorder.instrument(presets="ninja")
+    callbacks = [answer_later if is_async else lambda request: _user_of_a_session(is_used=is_used)]
+    with recorder.request():
+        if is_async:
+            operation = AsyncOperation("/", ["GET"], answer_later, auth=callbacks)
+            asyncio.run(operation._run_authentication(AsyncRequestFactory().get("/")))
+        else:
+            Operation("/", ["GET"], print, auth=callbacks)._run_authentication(RequestFactory().get("/"))
+
+    assert recorder.server_span() == {}
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
+
+
+class _Request:
+    """A request with a lazily found key, as middleware often stores it."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        from django.utils.functional import SimpleLazyObject  # noqa: PLC0415 - not everywhere
+
+        self.api_key = SimpleLazyObject(find)
+
+
+def _own_middleware(request: Any, view: Callable[[Any], None]) -> None:
+    view(request)
+
+
+@pytest.mark.parametrize("view", ["uses the key", "finds no key", "uses none"])
+def test_lazy_key_is_recorded_once_it_is_used(view: str, recorder: Recorder) -> None:
+    """A key inside a lazy object is known by its class, and the library does not create it."""
+    from rest_framework_api_key.models import APIKey  # noqa: PLC0415 - not everywhere
+
+    row, key = APIKey.objects.create_key(name="loader")
+    recorder.instrument(auth_targets=[f"{__name__}:_own_middleware?key=args.request.api_key"])
+    request = _Request(lambda: None if view == "finds no key" else row)
+    with recorder.request():
+        _own_middleware(request, lambda request: None if view == "uses none" else request.api_key == 1)
+
+    assert recorder.server_span().get("keyaudit.key.id") == (row.prefix if view == "uses the key" else None)
+    assert recorder.authentications() == {"accepted": int(view == "uses the key"), "denied": 0}
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret(key, row.id, row.hashed_key)

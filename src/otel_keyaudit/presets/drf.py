@@ -10,6 +10,7 @@ from typing import Any
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
@@ -29,7 +30,7 @@ def _key(call: Call) -> Any:
     request = call.self
     if request._auth is not None:
         return request._auth
-    user = getattr(request, "_user", None)
+    user = behind(getattr(request, "_user", None))  # a session's user is a lazy object
     return user if _USERS.isdisjoint(class_names(type(user))) else None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget
 
@@ -16,7 +17,7 @@ _NO_KEYS = frozenset(
 
 
 def _auth(call: Call) -> Any:
-    return getattr(call.args["request"], "auth", None)
+    return behind(getattr(call.args["request"], "auth", None))  # a session's user is a lazy object
 
 
 def _is_key(call: Call) -> bool:

@@ -89,7 +89,23 @@ def _loaded_value(kind: type) -> LoadedValue | None:
         return _of_django
     if hasattr(type(getattr(kind, "_meta", None)), "add_ref"):
         return _of_peewee
-    return _of_lazy_object if hasattr(kind, "_setup") and hasattr(kind, "_wrapped") else None
+    return _of_lazy_object if _is_lazy(kind) else None
+
+
+def _is_lazy(kind: type) -> bool:
+    return hasattr(kind, "_setup") and hasattr(kind, "_wrapped")
+
+
+def behind(value: Any) -> Any:
+    """Return the object behind Django's ``SimpleLazyObject`` or Werkzeug's ``LocalProxy``, any other value as it is.
+
+    The object behind a lazy object is ``None`` until the application uses it, because creating it may run SQL.
+    """
+    kind = type(value)
+    if _is_lazy(kind):
+        wrapped = value.__dict__["_wrapped"]
+        return None if type(wrapped) is object else wrapped  # a marker, until the object is created
+    return value._get_current_object() if hasattr(kind, "_get_current_object") else value
 
 
 def _readable_elements(values: Iterable[Any]) -> Iterable[Any]:
@@ -136,9 +152,10 @@ def _of_peewee(target: Any, name: str) -> Any:
 
 def _of_lazy_object(target: Any, name: str) -> Any:
     """Return a loaded attribute of the object inside Django's ``SimpleLazyObject``, such as ``request.user``."""
-    wrapped = target.__dict__["_wrapped"]
-    is_created = type(wrapped) is not object  # before that, it is a marker
-    return getattr(readable(wrapped) if is_created else target, name)
+    wrapped = behind(target)
+    if wrapped is None:
+        raise NotLoadedError(name, type(target))
+    return getattr(readable(wrapped), name)
 
 
 class _Prefetched(list[Any]):

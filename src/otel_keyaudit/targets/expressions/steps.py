@@ -32,10 +32,14 @@ class Step(NamedTuple):
 def follow(value: Any, steps: tuple[Step, ...]) -> Any:
     """Return the value at the end of the steps, ``None`` if a value along the path is ``None``.
 
+    In place of a proxy, the path continues with the object behind it.
+
     Raises:
         MissingError: An object along the path lacks an attribute or an element.
         UnreadableError: The value is an iterator or an awaitable.
     """
+    if steps:
+        value = loaded_values.behind(value)
     for position, step in enumerate(steps):
         if value is None:
             return None
@@ -44,6 +48,7 @@ def follow(value: Any, steps: tuple[Step, ...]) -> Any:
         value = _READ[step.kind](value, step.operand)
         if type(value) not in _REREADABLE:
             is_used = position + 1 == len(steps) or steps[position + 1].kind == "each"
+            value = loaded_values.behind(value)
             value = rereadable(value, is_created=step.kind in _CREATES, is_used=is_used)
     return value
 

@@ -199,7 +199,10 @@ def test_a_memoised_audit_target_with_unchanged_arguments_is_active(
     with recorder.request():
         app.verify("k_1")
         assert ("request_api_key" in app.build("a")) is (fields == "return")
-    assert recorder.writes()["attributed"] == 1
+        assert ("request_api_key" in app.build(action="b")) is (fields == "return")
+    assert recorder.writes()["attributed"] == 2
+    assert [span.name for span in recorder.audit_spans()] == ["audit a", "audit b"]
+    assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize("kind", ["future", "task", "own"])

@@ -25,6 +25,7 @@ if sys.version_info >= (3, 14):
     _NO_EVALUATION["annotation_format"] = Format.STRING
 
 _ANY = (Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD))
+_OBJECT_NAMES = ("self", "cls")
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BY_KEYWORD = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
@@ -49,12 +50,20 @@ class Binding:
         function: The function that receives the arguments.
         has_self: The first argument is the object or class of the method.
         described: The object whose signature names the arguments in ``*args`` and ``**kwargs``, if not the function.
+        parameters: The parameters, if they are not those of the function.
     """
 
-    def __init__(self, function: Callable[..., Any], *, has_self: bool = False, described: object = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        has_self: bool = False,
+        described: object = None,
+        parameters: Parameters | None = None,
+    ) -> None:
         self.has_self = has_self
         self._function = _reference(function)
-        own = _own_parameters(function)
+        own = _own_parameters(function) if parameters is None else parameters
         self.variadic = _named(own, Parameter.VAR_POSITIONAL)
         self.keywords = _named(own, Parameter.VAR_KEYWORD)
         declared, guessed = (
@@ -68,6 +77,7 @@ class Binding:
         self._own = {one.name: one for one in own}
         self._parameters = {**{one.name: one for one in wrapped}, **self._own}
         self._own_count = len(names)
+        self._fixed_count = len(names) if parameters is None and type(function) is FunctionType else 0
         self._is_aligned = bool(wrapped) and wrapped_names[: len(names)] == names
         self._has_more = _named(wrapped, Parameter.VAR_POSITIONAL) is not None
         self._names = wrapped_names if self._is_aligned else names
@@ -112,7 +122,7 @@ class Binding:
     def position(self, name: str) -> int | None:
         """Return the position that a parameter has in every call, ``None`` if the position differs between calls."""
         position = self._positions.get(name, self._own_count)
-        return position if position < self._own_count else None
+        return position if position < self._fixed_count else None
 
     def reader(self, name: str) -> Callable[..., Any]:
         """Return a function that reads an argument of a call as :meth:`read` does, by position where that is fixed."""
@@ -219,6 +229,23 @@ def _own_parameters(function: Callable[..., Any]) -> Parameters:
         return _parameters_of(bare)
     parameters = _parameters_of(function, unknown=_ANY)
     return _ANY if hasattr(function, "__code__") and not parameters else parameters  # functions of mypyc declare none
+
+
+def takes_object(returned: Any) -> bool:
+    """Return whether a callable that a descriptor returns for its class takes the object first, as a function does."""
+    return next((one.name in _OBJECT_NAMES for one in _parameters_of(returned)), False)
+
+
+def parameters_with_object(returned: Any) -> Parameters | None:
+    """Return the parameters of a callable that a descriptor returns for its class, with the object as the first one.
+
+    Returns:
+        The parameters; ``None`` if the code of the callable has them all.
+    """
+    if not takes_object(returned):
+        return (Parameter("self", Parameter.POSITIONAL_ONLY), *_parameters_of(returned, unknown=_ANY))
+    is_partial = hasattr(returned, "__partialmethod__") or hasattr(returned, "_partialmethod")
+    return _parameters_of(returned) if is_partial else None
 
 
 def _parameters_of(function: Any, *, unknown: Parameters = ()) -> Parameters:

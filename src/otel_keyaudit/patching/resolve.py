@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from inspect import getattr_static
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
-    CodeType,
     FunctionType,
     MethodDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
     WrapperDescriptorType,
 )
@@ -24,8 +24,9 @@ import wrapt
 
 from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.patching.arguments import Binding, parameters_with_object, takes_object
 from otel_keyaudit.patching.code_exchange import original_code
+from otel_keyaudit.patching.kinds.abstract_methods import refuse_abstract
 from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_definition
 from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
 from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
@@ -108,21 +109,41 @@ class ResolvedCallable(IgnoredHolder):
 
     def binding(self) -> Binding:
         """Return the binding for the arguments that an observer gets."""
-        return Binding(self._called(), has_self=self.has_self, described=self.described)
+        returned = self._returned
+        if returned is None:
+            return Binding(self._called(), has_self=self.has_self, described=self.described)
+        return Binding(
+            self._called(),
+            has_self=self.has_self,
+            described=_method_inside(self._observed),
+            parameters=parameters_with_object(returned),
+        )
 
     def _called(self) -> Any:
         """Return the innermost function that its calls reach."""
+        called, *_ = flattened(self._observed if self._returned is None else self._returned)
+        return called
+
+    @property
+    def _observed(self) -> Any:
         function = self.function
         if type(function) is ModelEvent:
-            function = BEFORE_INSERT
+            return BEFORE_INSERT
         if type(function) is Definition:
-            function = function.function
-        if type(function) is Replacement:
-            function = function.__wrapped__
-        if not callable(function) and self.place is not None:
-            function = function.__get__(None, self.place.holder)
-        called, *_ = flattened(function)
-        return called
+            return function.function
+        return function.__wrapped__ if type(function) is Replacement else function
+
+    @property
+    def _returned(self) -> Any:
+        """The callable that a descriptor, which cannot be called itself, returns for its class."""
+        function = self._observed
+        return None if callable(function) or self.place is None else function.__get__(None, self.place.holder)
+
+
+def _method_inside(descriptor: Any) -> Any:
+    """Return the only function that a descriptor holds, without its first parameter; ``None`` without such a one."""
+    held = [one for one in getattr(descriptor, "__dict__", {}).values() if type(one) is FunctionType]
+    return partial(held[0], None) if len(held) == 1 and takes_object(held[0]) else None
 
 
 def _found(
@@ -170,13 +191,28 @@ def _step(owner: Any, name: str) -> Any:
 
     Raises:
         NotLoadedError: The module may load the name later.
+        WrongTargetError: An object has the value under that name for one use only.
     """
     if not issubclass(type(owner), ModuleType):
-        return getattr(owner, name, MISSING)
+        value = getattr(owner, name, MISSING)
+        if not (issubclass(type(owner), type) or _is_same(value, getattr(owner, name, MISSING))):
+            raise WrongTargetError(
+                f"{name!r} of a {type(owner).__name__} is a new object at each use; name the method of its class"
+            )
+        return value
     names = namespace(owner)
     if name not in names and loads_names(owner):
         raise NotLoadedError(f"module {names.get('__name__', '')!r} has not loaded {name!r} so far")
     return names.get(name, MISSING)
+
+
+def _is_same(value: Any, again: Any) -> bool:
+    """Return whether two values of an attribute are the same object, or the same method of the same object."""
+    value, again = _without_proxies(value, None)[0], _without_proxies(again, None)[0]
+    if value is again:
+        return True
+    is_method = type(value) is type(again) and isinstance(value, (MethodType, BuiltinFunctionType, MethodWrapperType))
+    return is_method and value.__self__ is again.__self__ and value == again
 
 
 def _missing(module: Any, qualified_name: str) -> str:
@@ -210,7 +246,7 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
     raw, place = _without_proxies(vars(definer)[name], Place("class", definer, name))
     receiver = None if definer is owner else owner
-    _refuse_abstract(owner, definer, name, raw)
+    refuse_abstract(owner, definer, name, raw)
     if is_method_object(raw):
         has_self = issubclass(type(raw), classmethod)
         inner, inner_place = _without_proxies(raw.__func__, None)
@@ -235,25 +271,6 @@ def _binds(value: Any, owner: type) -> bool:
 
 
 _VALUES = (property, cached_property)
-
-
-def _refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
-    """Refuse an abstract method, because its implementations do not call it."""
-    code = getattr(raw, "__code__", None)
-    is_stub = type(code) is CodeType and original_code(code).co_names == ("NotImplementedError",)
-    is_protocol = bool(vars(definer).get("_is_protocol")) and type(raw) is FunctionType
-    if not (is_stub or is_protocol or getattr(raw, "__isabstractmethod__", False) is True):
-        return
-    found = next((cls for cls in _subclasses(owner) if name in vars(cls)), None)
-    example = "" if found is None else f", as in {found.__module__}:{found.__qualname__}.{name}"
-    raise WrongTargetError(f"{owner.__qualname__}.{name} is abstract; name the method that implements it{example}")
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    subclasses: list[type] = type.__subclasses__(cls)
-    for subclass in subclasses:
-        yield subclass
-        yield from _subclasses(subclass)
 
 
 def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:

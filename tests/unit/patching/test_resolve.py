@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import abc
 import functools
 import operator
 import sys
+import textwrap
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import wrapt
@@ -333,53 +333,6 @@ def test_a_second_target_on_an_object_finds_its_parameters_where_they_are() -> N
         assert [binding.read(call, name) for name in ("action", "additional_fields")] == ["create", KEY]
 
 
-class Sink(abc.ABC):
-    """Something to implement."""
-
-    @abc.abstractmethod
-    def record(self, action: str) -> None:
-        """Record."""
-
-    @classmethod
-    @abc.abstractmethod
-    def open(cls) -> None:
-        """Open."""
-
-    def close(self) -> None:
-        """Close."""
-        raise NotImplementedError("close")
-
-
-class DbSink(Sink):
-    """An implementation."""
-
-    def record(self, action: str) -> None:
-        """Record."""
-
-    @classmethod
-    def open(cls) -> None:
-        """Open."""
-
-    def close(self) -> None:
-        """Close."""
-
-
-class Recorder(Protocol):
-    """Something of that form."""
-
-    def record(self, action: str) -> None:
-        """Record."""
-
-
-@pytest.mark.parametrize("name", ["Sink.record", "Sink.open", "Sink.close", "Recorder.record"])
-def test_an_abstract_method_is_wrong(name: str) -> None:
-    """Implementations do not call the abstract method, so the reason names one of them."""
-    with pytest.raises(WrongTargetError) as caught:
-        resolve(SimpleNamespace(Sink=Sink, Recorder=Recorder), name)
-    example = f", as in {__name__}:DbSink.{name.split('.')[1]}" if name.startswith("Sink") else ""
-    assert str(caught.value) == f"{name} is abstract; name the method that implements it{example}"
-
-
 class Keeping:
     """A decorator for methods that keeps the callable that it hands out in the object."""
 
@@ -435,6 +388,133 @@ def test_callable_that_a_descriptor_returns_is_observed(name: str) -> None:
     assert vars(Store)[name] is raw
     assert getattr(store, name)("k_2") == ("k_2", 1)
     assert len(observer.calls) == 3
+
+
+OF_DESCRIPTORS = """
+import functools, types
+
+class Returning:
+    \"\"\"Returns a callable for the object, or for the class.\"\"\"
+    def __init__(self, function): self.function = function
+    def __get__(self, instance, owner=None):
+        return self.returned(self.function, owner if instance is None else instance)
+
+class PartOf(Returning):
+    returned = staticmethod(functools.partial)
+
+class PartWithKeyword(Returning):
+    returned = staticmethod(lambda function, used: functools.partial(function, used, more=1))
+
+class Method(Returning):
+    returned = staticmethod(types.MethodType)
+
+class Plain(Returning):
+    @staticmethod
+    def returned(function, used):
+        return lambda action, extra=None: function(used, action, extra)
+
+class AnyArguments(Returning):
+    @staticmethod
+    def returned(function, used):
+        return lambda *args, **kwargs: function(used, *args, **kwargs)
+
+class Itself(Returning):
+    @staticmethod
+    def returned(function, used):
+        return function
+
+class Computed(Returning):
+    @staticmethod
+    def returned(function, used):
+        return function(used)
+
+class Log:
+    @PartOf
+    def part(self, action, extra=None): return extra
+    @PartWithKeyword
+    def part_with_keyword(self, action, extra=None, more=0): return extra
+    @Method
+    def method(self, action, extra=None): return extra
+    @Plain
+    def plain(self, action, extra=None): return extra
+    @AnyArguments
+    def any_arguments(self, action, extra=None): return extra
+    @Itself
+    def itself(action, extra=None): return extra
+    @Computed
+    def computed(self): return functools.partial(self.general, "more")
+    @Computed
+    def computed_method(self): return self.other
+    @classmethod
+    def general(cls, more, action, extra=None): return extra
+    @classmethod
+    def other(cls, action, extra=None): return extra
+    partly = functools.partialmethod(lambda self, more, action, extra=None: extra, "more")
+
+log = Log()
+"""
+
+CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "positional": (("create", {}), {}),
+    "keywords": ((), {"action": "create", "extra": {}}),
+    "omitted": (("create",), {}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("on_class", [False, True], ids=["object", "class"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "part", "part_with_keyword", "method", "plain", "any_arguments", "itself", "computed", "computed_method",
+        "partly",
+    ],
+)  # fmt: skip
+def test_arguments_of_a_callable_that_a_descriptor_returns(
+    modules: Modules, name: str, on_class: bool, call: str
+) -> None:
+    """They are read and replaced by the names of its parameters, and the object is ``self``."""
+    module = modules.load(OF_DESCRIPTORS)
+    binding = resolve(module, f"Log.{name}").binding()
+    with observed(module, f"Log.{name}") as observer:
+        owner = module.Log if on_class else module.Log()
+        args, kwargs = CALLS[call]
+        if name == "partly" and on_class:
+            args = (owner, *args)
+        assert getattr(owner, name)(*args, **kwargs) == ({} if call != "omitted" else None)
+    (seen,) = observer.calls
+    assert binding.read(seen, "action") == "create"
+    assert seen.positional[0] is owner
+    binding.write(seen, "extra", {"a": 1})
+    assert binding.read(seen, "extra") == {"a": 1}
+    assert getattr(owner, name)(*seen.positional[name != "partly" or not on_class :], **seen.keywords) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["plain", "partly", "computed", "made", "maker.check"])
+def test_attribute_that_is_new_at_each_use_is_wrong(modules: Modules, name: str) -> None:
+    """The object that is found is never called, so the target must name the method of the class."""
+    source = """
+    class Making:
+        def __getattr__(self, name):
+            if name == "maker":
+                return Making()
+            if name not in ("made", "check"):
+                raise AttributeError(name)
+            return lambda action, extra=None: extra
+
+    making = Making()
+    """
+    module = modules.load(OF_DESCRIPTORS + textwrap.dedent(source))
+    owner = "log" if hasattr(module.Log, name) else "making"
+    with pytest.raises(WrongTargetError, match="is a new object at each use; name the method of its class"):
+        resolve(module, f"{owner}.{name}")
+
+
+@pytest.mark.parametrize("name", ["check", "of_class", "static", "id_of", "count", "__str__"])
+def test_attribute_that_is_the_same_at_each_use(name: str) -> None:
+    """Methods, functions and builtin methods of an object are found."""
+    module = SimpleNamespace(base=Base(), listed=[1])
+    assert resolve(module, f"{'listed' if name == 'count' else 'base'}.{name}").value is not None
 
 
 ANNOTATED = """

@@ -14,6 +14,7 @@ from typing import Any
 import wrapt
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.arguments import takes_object
 from otel_keyaudit.patching.code_exchange import Hook, calling_code, hook_of, kind_of
 from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place, references_to
 
@@ -48,6 +49,7 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         self._self_function = _passing_function(called, shape, code)
         self._self_call = partial(self._self_function, *positional, **keywords)
         self._self_code: CodeType | None = None
+        self._self_takes_object: bool | None = None
         self._self_replaced: Any = None
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -56,7 +58,13 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         bound = original.__get__(instance, owner) if hasattr(type(original), "__get__") else original
         if type(bound) is MethodType and bound.__func__ is original:
             return MethodType(self, bound.__self__)
-        return self if bound is original else self._self_descriptor_callable(bound, instance)
+        if bound is original:
+            return self
+        if instance is None and owner is not None and not callable(original):
+            if self._self_takes_object is None:
+                self._self_takes_object = takes_object(bound)
+            return self._self_descriptor_callable(bound, None if self._self_takes_object else owner)
+        return self._self_descriptor_callable(bound, instance)
 
     def _self_descriptor_callable(self, bound: Any, instance: object) -> Any:
         """Return a proxy for a callable from a descriptor. Observers get the instance as the first argument."""

@@ -46,8 +46,12 @@ class Observation:
         """Conclude the call; return the result for the caller."""
         return result
 
+    def resolved(self, result: Any) -> Any:
+        """Conclude the call with the result of the Future that its caller has."""
+        return self.returned(result)
+
     def raised(self, error: BaseException) -> None:
-        """Conclude the call with an exception that its caller gets later, from the Future that the call returns."""
+        """Conclude the call with the exception of the Future that its caller has."""
 
     def pause(self) -> None:
         """Leave the call without concluding it, because it resumes later."""
@@ -100,6 +104,12 @@ class CombinedObservation(Observation):
             value = one.yielded(value)
         self._observations = [one for one in self._observations if one.lasts]
         return value
+
+    def resolved(self, result: Any) -> Any:
+        """Conclude the call with the result of a Future, innermost observation first."""
+        for one in reversed(self._observations):
+            result = one.resolved(result)
+        return result
 
     def raised(self, error: BaseException) -> None:
         """Conclude the call with an exception, innermost observation first."""

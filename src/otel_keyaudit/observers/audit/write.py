@@ -11,7 +11,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from otel_keyaudit import names
-from otel_keyaudit.errors import CollisionError
+from otel_keyaudit.errors import CollisionError, UnchangeableError
 from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.guard import boxed
 from otel_keyaudit.key.api_key import ApiKey
@@ -65,6 +65,9 @@ class AuditWrite(WriteData):
     _is_complete = False
     """All members and values have been written into the row."""
     _has_returned = False
+    _has_yielded = False
+    _is_passed_on = False
+    """The caller already has the result, so no changed copy can replace it."""
 
     # Around the application's call
 
@@ -77,6 +80,8 @@ class AuditWrite(WriteData):
         """Record the result. If it holds the additional fields, return it with the members."""
         target = self.target
         self.result = result
+        if self._has_yielded and result is None:
+            self._is_passed_on = True
         if target.builds_fields:
             if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
                 target.excluded.increment()
@@ -86,6 +91,16 @@ class AuditWrite(WriteData):
             self.run(_RESULT)
         self._has_returned = True
         return self.result
+
+    def resolved(self, result: Any) -> Any:
+        """Record the result of a Future."""
+        self._is_passed_on = True
+        return self.returned(result)
+
+    def yielded(self, value: Any) -> Any:
+        """Pause until the generator goes on."""
+        self._has_yielded = True
+        return value
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -182,7 +197,7 @@ class AuditWrite(WriteData):
             written = target.components.written_members
             merge = self._merge = Merge(self.members(location), target.reserved, written, number)
             if target.builds_fields:
-                self.result = self._attempt(target.place.put_result, self, merge, self._attempt, otherwise=self.result)
+                self._replace_result(target.place.put_result, merge)
             else:
                 self._copy_back = self.guarded(STAGE_MERGE, target.place.put, self, merge, self._attempt)
         for field, place in target.argument_values:
@@ -196,7 +211,7 @@ class AuditWrite(WriteData):
         location = self.location()
         for field, place in self.target.result_values:
             value = self.single_value(field, location)
-            self.result = self._attempt(place.set_result, self, value, self._attempt, otherwise=self.result)
+            self._replace_result(place.set_result, value)
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def end(self) -> None:
@@ -248,6 +263,14 @@ class AuditWrite(WriteData):
         """Return the result of one part of the merge, ``otherwise`` if it fails. The other parts still run."""
         done = self.guarded(STAGE_MERGE, boxed, work, *args)
         return otherwise if done is None else done[0]
+
+    def _replace_result(self, work: Callable[..., Any], value: Any) -> None:
+        """Replace the result by a changed copy."""
+        changed = self._attempt(work, self, value, self._attempt, otherwise=self.result)
+        if self._is_passed_on and changed is not self.result:
+            self.report(STAGE_MERGE, UnchangeableError("cannot replace a result in a Future or from a generator"))
+        else:
+            self.result = changed
 
     def _read_subject(self, credentials: tuple[str, ...]) -> None:
         """Read the subject if it is a key, and compare it with its earlier snapshot."""

@@ -94,11 +94,14 @@ def _follow_future(observation: Observed, future: Any) -> Any:
         _call_when_done(future, observation, copy_context())
         return future
     outcome = quietly(_outcome, future) if is_done else None
-    if outcome is None or outcome[1] is None:
-        observation.returned(future if outcome is None else outcome[0])  # an unreadable Future is an ordinary result
-        return future
-    observation.pause()
-    observation.raised(outcome[1])  # the caller gets the exception from the Future, so the observation will see none
+    if outcome is None:
+        return observation.returned(future)  # an unreadable Future is an ordinary result
+    result, error = outcome
+    if error is None:
+        observation.resolved(result)
+    else:
+        observation.pause()
+        observation.raised(error)
     return future
 
 
@@ -115,7 +118,7 @@ def _call_when_done(future: Any, observation: Observed, context: Context) -> Non
 def _conclude(observation: Observed, result: Any, error: BaseException | None) -> None:
     if error is None:
         with observation:
-            observation.returned(result)
+            observation.resolved(result)
     else:
         observation.__enter__()
         observation.__exit__(type(error), error, None)

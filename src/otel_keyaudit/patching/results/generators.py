@@ -19,8 +19,11 @@ class Observed(Protocol):
     def yielded(self, value: Any) -> Any:
         """Conclude the call with the first yielded value, or pause until it continues."""
 
+    def resolved(self, result: Any) -> Any:
+        """Conclude the call with the result of the Future that its caller has."""
+
     def raised(self, error: BaseException) -> None:
-        """Conclude the call with an exception that its caller gets later."""
+        """Conclude the call with the exception of the Future that its caller has."""
 
     def pause(self) -> None:
         """Leave the call without concluding it."""

@@ -10,6 +10,9 @@ from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.modules import LoadModule
 
 APP = """
+import asyncio
+from concurrent.futures import Future
+
 ROWS = []
 
 class Answer:
@@ -30,6 +33,35 @@ def build(action, status=200):
 
 async def abuild(action):
     return {"action": action}
+
+async def as_task(action):
+    return await asyncio.ensure_future(abuild_later(action))
+
+def abuild_later(action):
+    return asyncio.get_running_loop().create_task(later(action))
+
+async def later(action):
+    return {"action": action}
+
+async def as_generator(action):
+    return list(generate(action))[0]
+
+def generate(action):
+    yield {"action": action}
+
+async def as_async_generator(action):
+    return [row async for row in agenerate(action)][0]
+
+async def agenerate(action):
+    yield {"action": action}
+
+async def as_done(action):
+    return done(action).result()
+
+def done(action):
+    future = Future()
+    future.set_result({"action": action})
+    return future
 
 def typed(action):
     return Answer(200)
@@ -146,6 +178,25 @@ def test_a_coroutine_builds_fields(recorder: Recorder, app: Any) -> None:
     with use_key(KEY):
         row = asyncio.run(app.abuild("create"))
     assert row["request_api_key"]["id"] == "k_1"
+
+
+@pytest.mark.parametrize(
+    ("use", "target"),
+    [
+        ("as_task", "abuild_later"),
+        ("as_done", "done"),
+        ("as_generator", "generate"),
+        ("as_async_generator", "agenerate"),
+    ],
+)
+@pytest.mark.parametrize("place", ["fields=return", "fields=none&id_to=return.key_id"])
+def test_result_that_the_caller_already_has(recorder: Recorder, app: Any, use: str, target: str, place: str) -> None:
+    """A result in a Future or from a generator cannot be replaced, so the write counts as failed."""
+    recorder.instrument(audit_targets=[f"{app.__name__}:{target}?{place}"])
+    with use_key(KEY):
+        assert asyncio.run(getattr(app, use)("create")) == {"action": "create"}
+    assert recorder.writes()["failed"] == sum(recorder.writes().values()) == 1
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
 
 
 def test_the_result_of_a_builder_chooses_its_detail(recorder: Recorder, app: Any) -> None:

@@ -163,7 +163,7 @@ class RequestState:
             The key that was refused or withdrawn, if there was one.
         """
         with self._lock:
-            if authentication.accepted_inside or authentication.accepted_id is not None:
+            if self._keys is not None or self._actor_keys is not None:
                 withdrawn = self._withdraw(authentication)
                 refused = refused or withdrawn
                 self._attribute()

@@ -132,6 +132,45 @@ def test_unnamed_key_inside_a_denial_is_withdrawn() -> None:
     assert keys.attribution() is NOTHING
 
 
+def test_keys_move_outwards_with_each_authentication_that_settles() -> None:
+    """A denial withdraws the keys of all settled authentications inside it, and of no other."""
+    keys, top, elsewhere = AcceptedKeys(MAX_IDS), Authentication(), Authentication()
+    outer = Authentication(top)
+    inner = Authentication(outer)
+    for key in (ONE, None):
+        keys.add(key, NO_DELEGATION, Authentication(inner))
+    keys.add(None, NO_DELEGATION, Authentication(elsewhere))
+    for authentication in (inner, outer):
+        keys.settle(authentication)
+        assert authentication.accepted_inside is None
+        assert keys.withdraw(authentication) is None
+    assert keys.attribution() == Attribution("ambiguous", None, ("k_1",), 1)
+    assert keys.withdraw(top) == ONE
+    assert keys.attribution() is UNNAMED
+    keys.withdraw(elsewhere)
+    assert keys.attribution() is NOTHING
+
+
+def test_a_key_that_is_also_accepted_elsewhere_survives_a_denial() -> None:
+    """The denied authentication is named its key, and the request keeps it."""
+    keys, denied = accepted(ONE), Authentication()
+    accept(keys, ApiKey("k_1", scopes=["a"]), Authentication(denied))
+    assert keys.withdraw(denied) == ApiKey("k_1", name="one", scopes=["a"])
+    assert keys.attribution() == Attribution("attributed", ONE)
+
+
+def test_a_key_inside_an_authentication_of_the_same_id_is_the_same() -> None:
+    """At any depth, and whatever its source: a look-up of an account confirms the key that is being checked."""
+    keys, top = AcceptedKeys(MAX_IDS), Authentication()
+    top.accepted_id = "1"
+    accept(keys, ApiKey("1"), Authentication(top, "User"))
+    assert keys.attribution().key == ApiKey("1")
+    accept(keys, ApiKey("1"), Authentication(Authentication(top), "Team"))
+    assert keys.attribution().key == ApiKey("1")
+    accept(keys, ApiKey("1"), Authentication(Authentication(), "Team"))
+    assert keys.attribution().kind == "ambiguous"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_same"),
     [
@@ -158,6 +197,35 @@ def test_actor_is_put_in_front_of_the_actors() -> None:
     keys = AcceptedKeys(MAX_IDS)
     keys.add(ONE, Delegation("user:7", ("job",), 1), Authentication())
     assert keys.attribution(actors) == Attribution("attributed", ONE, (), 0, Delegation("user:7", ("k_2", "job"), 2))
+
+
+def test_latest_actors_come_first() -> None:
+    """Their list is bounded, and their number is exact."""
+    actors = accepted(*(ApiKey(f"actor_{number}") for number in range(MAX_IDS + 2)))
+    found = accepted(ONE).attribution(actors).delegation
+    assert found == Delegation(None, ("actor_4", "actor_3", "actor_2"), MAX_IDS + 2)
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        (Delegation(), Delegation("user:1", ("a",), 9)),
+        (Delegation("user:2"), Delegation("user:2", ("a",), 9)),
+        (Delegation(None, ("b", "c"), 2), Delegation("user:1", ("b", "c"), 2)),
+        (Delegation("user:2", ("b",), 3), Delegation("user:2", ("b",), 3)),
+    ],
+)
+def test_later_delegation_keeps_what_it_lacks(later: Delegation, expected: Delegation) -> None:
+    """Actors and their number belong together."""
+    assert Delegation("user:1", ("a",), 9).updated_by(later) == expected
+
+
+def test_delegation_without_more_actors_is_the_same_object() -> None:
+    """A request without actors pays nothing for them."""
+    one = Delegation("user:1", ("a",), 1)
+    assert one.through([], 0) is one
+    assert one.cut(1) is one
+    assert one.cut(0) == Delegation("user:1", (), 1)
 
 
 def test_ended_request_is_told_apart() -> None:

@@ -16,8 +16,10 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key
-from otel_keyaudit.request.state import MAX_CREDENTIALS, RequestState
+from otel_keyaudit.request.attribution import NOTHING
+from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS, RequestState
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support import bare
 from support.modules import LoadModule
 from support.unseen import unseen_state
 
@@ -282,6 +284,104 @@ def test_authentications_in_parallel_keep_their_look_ups_apart() -> None:
     state.accept(ApiKey("k2"), second)
     assert state.deny(second, "ValueError", None) is None
     assert state.attribution.key == ApiKey("k2")
+
+
+@pytest.mark.parametrize("key", [ApiKey("k1"), None])
+def test_denial_withdraws_the_only_key_inside_it(key: ApiKey | None) -> None:
+    """A key with an unreadable id is withdrawn, too."""
+    state, outer = unseen_state(), Authentication()
+    state.accept(key, Authentication(outer))
+    assert state.deny(outer, "ValueError", None) == key
+    assert state.attribution is NOTHING
+
+
+def test_the_source_of_the_first_key_counts() -> None:
+    """Ids of digits are unique within a source only, also for the first key of a request."""
+    for second, kind in (("Key", "attributed"), ("User", "ambiguous")):
+        state, other = unseen_state(), Authentication()
+        other.source = second
+        for authentication in (Authentication(), other, Authentication()):
+            state.accept(ApiKey("1"), authentication)
+        assert state.attribution.kind == kind
+
+
+def test_open_authentications_are_read_until_they_end() -> None:
+    """A row in the middle of several calls reads the keys that they have stored so far."""
+
+    class Open:
+        def __init__(self, key_id: str) -> None:
+            self.key_id = key_id
+
+        def read_early(self) -> None:
+            state.accept(ApiKey(self.key_id), Authentication())
+
+    state, first, second = unseen_state(), Open("k1"), Open("k2")
+    for authentication in (first, second):
+        state.watch(authentication)
+    state.unwatch(first)
+    state.read_open_keys()
+    assert state.attribution.key == ApiKey("k2")
+    state.watch(first)
+    state.read_open_keys()
+    assert state.attribution.ids_count == 2
+    for authentication in (first, second):
+        state.unwatch(authentication)
+    assert state.open_authentications == ()
+
+
+def test_latest_subjects_are_remembered() -> None:
+    """A request that changes many stored keys remembers the last 1,024, each as it was first read or last written."""
+    state = unseen_state()
+    for number in range(MAX_SUBJECTS + 1):
+        state.remember_subject(ApiKey(f"k{number}"), replaces=False)
+    assert state.earlier_subject("k0") is None
+    assert state.earlier_subject("k1") == ApiKey("k1")
+    for replaces, name in ((False, None), (True, "new")):
+        state.remember_subject(ApiKey("k1", name="new"), replaces=replaces)
+        assert state.earlier_subject("k1") == ApiKey("k1", name=name)
+
+
+@pytest.mark.parametrize(("error", "is_full"), [(None, False), (PermissionError(), True)])
+def test_denied_check_shows_the_lists_of_the_key(
+    recorder: Recorder, shop: ModuleType, error: BaseException | None, is_full: bool
+) -> None:
+    """With the sampler `on_change` a server span has the lists of a key whose check was not granted, cut if long."""
+    recorder.instrument(
+        auth_targets=["support.shop:verify"], authz_targets=["support.shop:require"], sampler="on_change", max_items=1
+    )
+    with recorder.request(), suppress(PermissionError):
+        shop.verify(shop.ci_bot("k1"))
+        shop.require(["b:read", "c:read"], error)
+    shown = recorder.server_span()
+    assert shown["keyaudit.decision.required"] == ("b:read",)
+    assert (shown["keyaudit.detail"], shown.get("keyaudit.key.scopes")) == (
+        ("full", ("a:read",)) if is_full else ("minimal", None)
+    )
+
+
+def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: ModuleType) -> None:
+    """Middleware may write its row before the tracing middleware opens the span."""
+    recorder.instrument(audit_targets=["support.shop:record"], audit_spans=False)
+
+    async def service(scope: Any, receive: Any, send: Any) -> None:
+        shop.record("early")
+        with recorder.tracer.start_as_current_span("server", kind=SpanKind.SERVER):
+            await bare.answer(send)
+
+    async def run() -> None:
+        async with AsyncClient(transport=ASGITransport(service)) as client:
+            await client.get("http://test/")
+
+    asyncio.run(run())
+    assert recorder.server_span()["keyaudit.action"] == "early"
+
+
+def test_request_shows_only_whether_it_is_open() -> None:
+    """Its contents appear in no log line of an application."""
+    state = unseen_state()
+    assert repr(state) == "<RequestState open>"
+    state.close()
+    assert repr(state) == "<RequestState ended>"
 
 
 def test_threads_change_one_request_at_once(app: ModuleType, recorder: Recorder) -> None:

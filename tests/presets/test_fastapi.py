@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -111,3 +112,44 @@ def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> No
 
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
     assert_requests_are_recorded(server, "own", keyaudit_recorder, credential)
+
+
+@pytest.mark.parametrize("name", ["tokens", "api-tokens", "2fa tokens"])
+def test_backend_of_any_name_is_observed(name: str, keyaudit_recorder: Recorder) -> None:
+    """fastapi-users derives the name of a parameter from the name of a backend."""
+    from fastapi import Depends, FastAPI  # noqa: PLC0415 - not everywhere
+    from fastapi_users import FastAPIUsers  # noqa: PLC0415
+    from fastapi_users.authentication import AuthenticationBackend, BearerTransport, CookieTransport  # noqa: PLC0415
+
+    from presets.apps import fastapi_app  # noqa: PLC0415
+
+    backends = [
+        AuthenticationBackend("cookie", CookieTransport(cookie_name="session"), fastapi_app.tokens),
+        AuthenticationBackend(name, BearerTransport("login"), fastapi_app.tokens),
+    ]
+    users = FastAPIUsers[Any, uuid.UUID](fastapi_app.user_manager, backends)
+    app = FastAPI()
+    app.post("/fastapi-users", dependencies=[Depends(users.current_user())])(fastapi_app.create)
+    keyaudit_recorder.instrument(presets="fastapi-users", audit_targets=["presets.apps.fastapi_app:record"])
+
+    server = serving_asgi(app, keyaudit_recorder)
+    assert_requests_are_recorded(server, "fastapi-users", keyaudit_recorder, _fastapi_users(fastapi_app))
+
+
+@pytest.mark.parametrize("options", [{"verify_signature": False}, {"verify_signature": True}, None])
+def test_claims_of_an_unverified_token_are_no_key(options: Any, keyaudit_recorder: Recorder) -> None:
+    """A service may look at the claims before it verifies the token, and a client can forge them."""
+    import jwt  # noqa: PLC0415 - not everywhere
+
+    secret = "long enough for HMAC with SHA-256, and made up"
+    forged = jwt.encode({"jti": "k_forged"}, f"{secret} by a client", algorithm="HS256")
+    keyaudit_recorder.instrument(presets="pyjwt")
+    with keyaudit_recorder.request():
+        with suppress(jwt.InvalidSignatureError):
+            jwt.decode(forged, secret, algorithms=["HS256"], options=options)
+        with suppress(jwt.InvalidSignatureError):
+            jwt.decode_complete(forged, secret, ["HS256"], options)
+
+    is_verified = options != {"verify_signature": False}
+    assert keyaudit_recorder.server_span().get("keyaudit.outcome") == ("denied" if is_verified else None)
+    assert keyaudit_recorder.authentications() == {"accepted": 0, "denied": 2 * is_verified}

@@ -33,7 +33,8 @@ class Preset:
         records: The recorded values, for the documentation.
         never: The values that are never read, for the documentation.
         targets: The library's functions that authenticate, decide or write audit rows.
-        optional_targets: Targets that need another distribution too, by its name. Without it they are left out.
+        optional_targets: Targets that need another distribution or a newer release, such as ``Flask`` or
+            ``structlog 25.1``. Without it they are left out.
         key_types: The key types of the library by ``module:Class``. They apply to all targets, even without the preset.
         handover_points: Hooks that carry keys into jobs.
     """
@@ -58,9 +59,16 @@ class Preset:
         return None
 
     def installed_targets(self) -> tuple[Target, ...]:
-        """Return the targets whose distributions are installed."""
-        optional = (targets for library, targets in self.optional_targets.items() if _installed(library) is not None)
+        """Return the targets whose requirements are met."""
+        optional = (targets for requirement, targets in self.optional_targets.items() if _is_met(requirement))
         return sum(optional, self.targets)
+
+
+def _is_met(requirement: str) -> bool:
+    """Return whether a distribution is installed, in a release that is new enough."""
+    library, _, oldest = requirement.partition(" ")
+    found = _installed(library)
+    return found is not None and _release(found) >= _release(oldest)
 
 
 def _installed(*names: str) -> str | None:

@@ -1,3 +1,5 @@
+import sys
+
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_source import KeyType
@@ -6,8 +8,8 @@ from otel_keyaudit.targets.target import AuthTarget
 
 def _is_presented(call: Call) -> bool:
     """Return whether one of the backends received a token."""
-    names = [backend.name.replace("-", "_") for backend in call.self.backends]
-    return any(call.args.get(name) is not None for name in names)
+    parameter_of = sys.modules["fastapi_users.authentication.authenticator"].name_to_variable_name
+    return any(call.args.get(parameter_of(backend.name)) is not None for backend in call.self.backends)
 
 
 PRESET = Preset(

@@ -33,6 +33,10 @@ def _is_audit(call: Call) -> bool:
     return any(map(is_audit_log, names))
 
 
+def _target(renderer: str) -> AuditTarget:
+    return AuditTarget(f"structlog.{renderer}", fields="args.event_dict", when=_is_audit, **event_fields(_event))
+
+
 PRESET = Preset(
     library="structlog",
     oldest="24.1",
@@ -40,8 +44,6 @@ PRESET = Preset(
     f"library's logger, or in the event's `logger` or `logger_name`; {RECORDS}. Supported renderers: JSON, key "
     "and value, logfmt, console, and the standard library's `extra`",
     never="the message of the event",
-    targets=tuple(
-        AuditTarget(f"structlog.{renderer}", fields="args.event_dict", when=_is_audit, **event_fields(_event))
-        for renderer in _RENDERERS
-    ),
+    targets=tuple(map(_target, _RENDERERS)),
+    optional_targets={"structlog 25.1": (_target("stdlib:render_to_log_args_and_kwargs"),)},
 )

@@ -74,8 +74,9 @@ def fitting_presets(
 
 
 def _auth(found: dict[str, Any]) -> Candidate:
-    is_known = any(_registry.key_type(name) is not None for name in found["classes"])  # a preset knows the fields
-    fields = {} if is_known else found["fields"]
+    fields = found["fields"]
+    if any(_registry.key_type(name) is not None for name in found["classes"]):  # a preset knows the fields of the key
+        fields = {field: source for field, source in fields.items() if source.startswith("return")}
     if found["key"] != "return":
         fields = {"key": found["key"], **fields}
     return Candidate("auth", _target(found["path"], fields), found["score"], found["members"], found["returns"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
@@ -19,6 +18,8 @@ from otel_keyaudit.cli.recorder import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
 
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+"""Environment variable of ``opentelemetry-instrument``. All instrumentations are disabled, because no span is needed,
+and they may not be configured yet: this library has no targets, and the instrumentation of Django no settings."""
 
 
 @click.command(
@@ -39,7 +40,7 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
         paths = preset_paths()
         (directory / PRESET_PATHS).write_text(json.dumps(list(paths)), encoding="utf-8")
         click.echo("keyaudit: send a request with an API key that writes an audit row, and press Ctrl-C", err=True)
-        variables = {PACKAGES: ",".join(named_packages(command)), _DISABLED: _without_library()}
+        variables = {PACKAGES: ",".join(named_packages(command)), _DISABLED: "*"}
         status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", variables)
         seen = list(read_records(directory))
     candidates = rank(seen)
@@ -49,11 +50,6 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     else:
         print_discovery(found)
     sys.exit(0 if found.candidates or found.presets else 1)
-
-
-def _without_library() -> str:
-    """Return the disabled instrumentations with this library, whose targets may not be configured yet."""
-    return ",".join(filter(None, (os.environ.get(_DISABLED), "keyaudit")))
 
 
 def _remark(seen: list[dict[str, Any]], status: int) -> str | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import click
 
@@ -73,12 +74,21 @@ def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:
         observations = read_observations(directory)
     if status not in _ENDED_BY_USER:
         click.echo(f"keyaudit: the command ended with status {status}; its own output says why", err=True)
-    findings = list(find(observations.targets, has_run=True, version=version("opentelemetry-instrumentation")))
+    instrumentation = version("opentelemetry-instrumentation")
+    findings = list(
+        find(observations.targets, has_run=True, version=instrumentation, needs_settings=_needs_django_settings())
+    )
     if not observations.targets:
         detail = f"the command ended with status {status}, and none of its processes loaded the library"
         remedy = "run it in the environment in which otel-keyaudit is installed, and read its output"
         findings.append(Finding(WRONG, None, detail, remedy))
     return observations, findings
+
+
+def _needs_django_settings() -> bool:
+    """Return whether Django is instrumented, but its settings are not in the environment."""
+    is_instrumented = all(find_spec(name) for name in ("django", "opentelemetry.instrumentation.django"))
+    return is_instrumented and not os.environ.get("DJANGO_SETTINGS_MODULE")
 
 
 def _import_modules() -> tuple[Observations, list[Finding]]:

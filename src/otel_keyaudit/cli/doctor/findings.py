@@ -46,6 +46,11 @@ NEW_PROCESSES: Final = (
     "--workers, --reload): upgrade it to 0.63b1, or call KeyAuditInstrumentor().instrument() in the application"
 )
 
+NO_SETTINGS: Final = (
+    "; for a Django project, export DJANGO_SETTINGS_MODULE, because its instrumentation reads the settings before the "
+    "application starts"
+)
+
 
 class Finding(NamedTuple):
     """One finding.
@@ -63,19 +68,24 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def find(targets: Iterable[TargetReport], *, has_run: bool, version: str = "") -> Iterator[Finding]:
+def find(
+    targets: Iterable[TargetReport], *, has_run: bool, version: str = "", needs_settings: bool = False
+) -> Iterator[Finding]:
     """Return the findings of all targets.
 
     Args:
         targets: The targets.
         has_run: Whether a command has run, so that targets can have been called.
         version: Version of the ``opentelemetry-instrumentation`` under which the command ran.
+        needs_settings: Whether Django is instrumented without ``DJANGO_SETTINGS_MODULE`` in the environment.
     """
     targets = list(targets)
     used_presets = {target.preset for target in targets if target.calls}
     remedies = dict(REMEDIES)
     if version.startswith(OLD_INSTRUMENTATION):
         remedies[PENDING] += NEW_PROCESSES.format(version)
+    if needs_settings:
+        remedies[PENDING] += NO_SETTINGS
     for target in targets:
         is_not_loaded = NOT_LOADED in target.unreadable
         for name, detail in _of(target):

@@ -37,7 +37,7 @@ def print_report(observations: Observations, findings: Sequence[Finding], *, has
         if has_run:
             _print_calls(target, console)
     if has_run:
-        console.print(line(counted(observations.processes, "process")))
+        console.print(line(f"{counted(observations.processes, 'process')} with active targets"))
     if not findings:
         console.print(line(("no findings", "green")))
     for finding in findings:

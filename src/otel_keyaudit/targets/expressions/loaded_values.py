@@ -30,7 +30,9 @@ def readable(value: Any) -> Any:
 
 
 def original(value: Any) -> Any:
-    """Return the mapped object of a view, and any other value as it is."""
+    """Return the mapped object of a view, the objects of a list of views, and any other value as it is."""
+    if type(value) is Prefetched:
+        return [*map(original, value)]
     return value._keyaudit_target if type(value) is LoadedView else value
 
 
@@ -111,7 +113,7 @@ def behind(value: Any) -> Any:
 def _readable_elements(values: Iterable[Any]) -> Iterable[Any]:
     """Return related objects as views, because a property or method of the object may read them."""
     views = map(readable, values)
-    return {*views} if isinstance(values, set) else _Prefetched(views)
+    return {*views} if isinstance(values, set) else Prefetched(views)
 
 
 def _of_sqlalchemy(target: Any, name: str) -> Any:
@@ -158,10 +160,10 @@ def _of_lazy_object(target: Any, name: str) -> Any:
     return getattr(readable(wrapped), name)
 
 
-class _Prefetched(list[Any]):
+class Prefetched(list[Any]):
     """Prefetched related objects. ``all()`` returns them, as with Django's related manager."""
 
-    def all(self) -> _Prefetched:
+    def all(self) -> Prefetched:
         """Return the list itself."""
         return self
 

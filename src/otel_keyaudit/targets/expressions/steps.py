@@ -156,7 +156,7 @@ def rereadable(value: Any, *, is_created: bool, is_used: bool) -> Any:
         UnreadableError: Reading would consume an iterator or require awaiting.
     """
     kind = type(value)
-    if kind is loaded_values.LoadedView:
+    if kind is loaded_values.LoadedView or (is_used and kind is loaded_values.Prefetched):
         return loaded_values.original(value)
     if is_used and issubclass(kind, Iterator):
         if is_created and sys.getrefcount(value) <= _our_references:

@@ -312,9 +312,83 @@ async def handle(scope):
     AuditStore().insert({"verb": "create", "object_id": "w_1"})
 """
 )
+OTHER_NAMES = (
+    KEY
+    + """
+from dataclasses import dataclass
+from typing import NamedTuple
+@dataclass(frozen=True)
+class Caller:
+    credential_id: str
+    label: str
+    grants: frozenset
+class Client(NamedTuple):
+    ident: str
+    owner: str
+@dataclass
+class AuditMessage:
+    type: str
+    data: dict
+@dataclass
+class Entry:
+    operation: str
+    attrs: dict
+class Guard:
+    def __call__(self, raw): return self.identify(raw)
+    def identify(self, raw): return Caller("c_1", "canary-value", frozenset(["a:read"])) if raw else None
+class Clients:
+    def load(self, raw): return Client("k_1", "ann") if raw else None
+class Outbox:
+    def publish(self, message): return None
+class Journal:
+    def append(self, entry): return None
+class AuditMiddleware:
+    async def send(self, message): return None
+def write_log(who, what, doc): return None
+def add_audit_entry(request, event, diff): return None
+async def handle(scope):
+    Guard()(header(scope))
+    Clients().load(header(scope))
+    Outbox().publish(AuditMessage("created", {"a": 1}))
+    Journal().append(Entry("create", {"a": 1}))
+    await AuditMiddleware().send({"type": "http.response.start", "status": 200, "headers": [], "extra": {}})
+    write_log("ann", "created", {"a": 1})
+    add_audit_entry(scope, "created", {"a": [None, 1]})
+"""
+)
+FETCHED = (
+    KEY
+    + """
+class Grant:
+    def __init__(self, code): self.code = code
+class QuerySet:
+    def __init__(self, fetched): self._result_cache = fetched
+class ServiceKey:
+    def __init__(self):
+        self.id, self.name, self._prefetched_objects_cache = 1, "canary-value", {"scopes": QuerySet([Grant("a:read")])}
+    @property
+    def scopes(self): raise RuntimeError("this would run SQL")
+def authenticate(raw): return ServiceKey() if raw else None
+async def handle(scope):
+    authenticate(header(scope))
+"""
+)
+KNOWN_CLASS = (
+    KEY
+    + """
+from starlette.authentication import AuthCredentials, BaseUser
+class ApiClient(BaseUser):
+    def __init__(self): self.ident = "c_1"
+class KeyBackend:
+    async def authenticate(self, raw): return (AuthCredentials(["a:read"]), ApiClient()) if raw else None
+async def handle(scope):
+    await KeyBackend().authenticate(header(scope))
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
+    "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -424,6 +498,9 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("secret_id", "verify?id=user_id.hex()&name=label&scopes=scopes[].value"),
         ("basic", "authenticate?scopes=roles"),
         ("stream", "current_key?scopes=scopes|true_keys"),
+        ("other_names", "Guard.identify?id=credential_id&name=label&scopes=grants"),
+        ("fetched", "authenticate?scopes=scopes[].code"),
+        ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
     ],
 )
 def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: str, expected: str) -> None:
@@ -453,11 +530,34 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
                 "AuditStore.append?fields=args.event.extra&action=args.event.action",
             ],
         ),
+        (
+            "other_names",
+            [
+                "add_audit_entry?fields=args.diff&action=args.event",
+                "Journal.append?fields=args.entry.attrs&action=args.entry.operation",
+                "Outbox.publish?fields=args.message.data&action=args.message.type",
+                "write_log?fields=args.doc&action=args.what",
+            ],
+        ),
     ],
 )
 def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, expected: list[str]) -> None:
     """The function that takes the fields comes before a function that takes a row, and before other events."""
     assert kinds[kind]["audit"] == expected
+
+
+def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
+    """Its members have names, and ``ident`` is an id."""
+    assert kinds["other_names"]["auth"][1:] == ["Clients.load?id=ident"]
+
+
+def test_the_instrumentations_are_off(tmp_path: Path) -> None:
+    """No span is needed, and the instrumentation of Django, for example, fails if its settings are missing."""
+    source = PLAIN.replace(
+        "async def handle", "import os\nprint(os.environ['OTEL_PYTHON_DISABLED_INSTRUMENTATIONS'])\nasync def handle"
+    )
+    _, _, error = discovered(tmp_path, source)
+    assert "*" in error.splitlines()
 
 
 def test_only_likely_functions_are_listed(tmp_path: Path) -> None:

@@ -378,3 +378,17 @@ def test_lines_for_people(folder: Path) -> None:
     assert any(line.startswith("outside shop:verify: accepted outside of every request: 1 key") for line in lines)
     assert lines[-1].startswith("  remedy: ")
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(("settings", "is_named"), [("shop.settings", False), ("", True)])
+def test_missing_settings_of_django_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str, is_named: bool
+) -> None:
+    """Where Django is instrumented, the remedy of a pending target names the variable unless it is set."""
+    for name in ("django", "opentelemetry.instrumentation.django"):
+        pytest.importorskip(name)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", settings)
+    _, document, error = doctor(folder, "--", sys.executable, "-c", "pass", auth_targets="shop:verify")
+    (finding,) = document["findings"]
+    assert finding["finding"] == "pending", error
+    assert ("export DJANGO_SETTINGS_MODULE" in finding["remedy"]) == is_named

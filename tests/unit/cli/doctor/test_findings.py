@@ -64,3 +64,10 @@ def test_an_instrumentation_that_skips_new_processes_is_named(version: str, is_n
     (finding,) = find([report(state="pending", calls=0)], has_run=True, version=version)
     assert (f"opentelemetry-instrumentation {version} does not instrument" in finding.remedy) == is_named
     assert ("upgrade it to 0.63b1" in finding.remedy) == is_named
+
+
+@pytest.mark.parametrize("needs_settings", [True, False])
+def test_missing_settings_of_django_are_named(needs_settings: bool) -> None:
+    """Without them, Django's instrumentation configures empty settings, and the application imports nothing."""
+    (finding,) = find([report(state="pending", calls=0)], has_run=True, needs_settings=needs_settings)
+    assert ("export DJANGO_SETTINGS_MODULE" in finding.remedy) == needs_settings

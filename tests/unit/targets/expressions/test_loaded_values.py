@@ -170,6 +170,7 @@ def test_the_object_itself_is_the_value_of_a_path(session: Any) -> None:
     key = loaded(session, orm.joinedload(Key.owner), orm.selectinload(Key.grants))
     assert type(read("owner", key)) is Owner
     assert type(read("grants[0]", key)) is Scope
+    assert [type(grant) for grant in read("grants", key)] == [Scope, Scope]  # a refusal names this class
 
 
 def test_a_method_cannot_load_through_related_objects(session: Any, statements: list[str]) -> None:
@@ -394,6 +395,7 @@ def test_related_objects_of_django_that_are_loaded_are_read(models_of_django: Si
     token._prefetched_objects_cache = {"grants": [account]}
     assert (read("account.login", token), read("login()", token)) == ("ada", "ada")
     assert read("grants.all()[].login", token) == read("grants[].login", token) == ["ada"]
+    assert read("grants", token) == read("grants.all()", token) == [account]
 
 
 def test_an_object_inside_a_lazy_object_of_django_is_mapped(token: Any) -> None:

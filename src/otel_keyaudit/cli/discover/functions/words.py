@@ -10,10 +10,13 @@ IDS: Final = ("id", "key_id", "api_key_id", "token_id", "client_id", "jti", "uui
 """Members that may be the id of a key, the most likely first."""
 
 KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "name": ("name", "token_name", "label", "title", "display_name", "description"),
-    "scopes": ("scopes", "scope", "permissions", "grants", "abilities", "roles", "scp"),
+    "name": ("name", "token_name", "key_name", "label", "title", "display_name", "description"),
+    "scopes": (
+        "scopes", "scope", "permissions", "grants", "abilities", "roles", "scp", "granted", "granted_scopes",
+        "capabilities", "privileges", "entitlements",
+    ),
     "allow_list": ("allow_list", "allowlist", "allowed", "allowed_resources", "resources", "workspaces", "projects"),
-}
+}  # fmt: skip
 """Members of a key by field, the default first."""
 
 OTHER_KEY_MEMBERS: Final = frozenset(
@@ -24,12 +27,13 @@ OTHER_KEY_MEMBERS: Final = frozenset(
 PLACES: Final = (
     "additional_fields", "extra", "details", "detail", "metadata", "meta", "additional_data", "additional_info",
     "attributes", "context", "properties", "payload", "data", "fields", "changes", "info", "extras", "event_data",
+    "attrs", "diff", "params", "document", "doc",
 )  # fmt: skip
 """Parameters and members that may be the additional fields, the most likely first."""
 
 PLACE_WORDS: Final = frozenset({
     "details", "detail", "extra", "extras", "metadata", "meta", "fields", "attributes", "context", "properties",
-    "payload", "data", "changes", "info", "json",
+    "payload", "data", "changes", "info", "json", "attrs", "diff", "params",
 })  # fmt: skip
 """Last words of other names that may be the additional fields, as in ``request_details``."""
 
@@ -43,16 +47,19 @@ NO_WRITERS: Final = frozenset({
 """First words in the names of functions that do not write."""
 
 EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "action": ("action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity"),
+    "action": (
+        "action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity", "what", "type",
+        "kind",
+    ),
     "resource_type": ("resource_type", "object_type", "entity_type", "target_type", "entity"),
     "resource_id": ("resource_id", "object_id", "entity_id", "target_id"),
     "outcome": ("outcome", "status", "result", "success"),
-}
+}  # fmt: skip
 """Parameters of an audit writer by field, the default first."""
 
 OTHER_IDS: Final = (
-    "public_id", "uid", "guid", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id", "account_id",
-    "username", "login", "identity", "subject", "client_name", "display_name", "name",
+    "public_id", "uid", "guid", "ident", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id",
+    "account_id", "username", "login", "identity", "subject", "client_name", "display_name", "name",
 )  # fmt: skip
 """Less usual members that may be the id of a key, the most likely first."""
 
@@ -65,7 +72,8 @@ NO_KEYS: Final = (
 
 _AUTH_WORDS = {
     "apikey": 4, "authenticate": 4, "authentication": 4, "auth": 3, "verify": 3, "credential": 3, "credentials": 3,
-    "authenticator": 3, "authorize": 2, "authorization": 2, "bearer": 3, "token": 3, "tokens": 2, "key": 3, "keys": 2,
+    "authenticator": 3, "introspect": 3, "identify": 2, "authorize": 2, "authorization": 2, "bearer": 3,
+    "token": 3, "tokens": 2, "key": 3, "keys": 2,
     "jwt": 2, "principal": 2, "identity": 2, "claims": 3, "pat": 2, "secret": 1, "validate": 1, "check": 1,
     "login": 1, "user": 1, "account": 1, "service": 0, "client": 1, "subject": 1, "security": 1, "permission": -1,
     "request": -2, "session": -2, "limit": -3, "limiter": -3, "throttle": -3, "rate": -3, "log": -3,
@@ -101,6 +109,11 @@ def auth_weight(name: str) -> int:
     found = {_AUTH_WORDS.get(word, 0) for word in words(name.rpartition(":")[2])}
     lowest, highest = min(found, default=0), max(found, default=0)
     return lowest if lowest < -2 or highest <= 0 else highest
+
+
+def is_key_id(name: str) -> bool:
+    """Check whether a member such as ``credential_id`` or ``apiKeyId`` is the id of a key by its name."""
+    return words(name)[-1:] == ["id"] and auth_weight(name) >= _AUTH_WORDS["tokens"]
 
 
 def is_parser(path: str) -> bool:

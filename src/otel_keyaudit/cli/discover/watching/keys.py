@@ -17,6 +17,7 @@ from otel_keyaudit.cli.discover.functions.words import (
     OTHER_KEY_MEMBERS,
     auth_weight,
     first_of,
+    is_key_id,
 )
 from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
 from otel_keyaudit.cli.discover.watching.values import (
@@ -125,7 +126,7 @@ def _is_response(stored: Mapping[str, Any]) -> bool:
 def _id_member(usable: Mapping[str, Any]) -> tuple[str | None, int]:
     """Return the name of the member that is the id, and its points. The usual names have more points."""
     names = [name for name, one in usable.items() if _can_be_id(one)]
-    usual = first_of(IDS, names)
+    usual = first_of(IDS, names) or next(filter(is_key_id, names), None)
     return (usual, 2) if usual is not None else (first_of(OTHER_IDS, names), 1)
 
 

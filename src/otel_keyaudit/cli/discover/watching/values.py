@@ -67,9 +67,17 @@ def content(value: object) -> dict[str, Any]:
         found = {}
     else:
         found = attributes(value)
+        found |= _prefetched(found)
         for name in declared(kind):
             found.setdefault(name, DECLARED)
     return dict([item for item in found.items() if _is_public(item[0])][:_MAX_MEMBERS])
+
+
+def _prefetched(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the related objects that Django has fetched for an object with these attributes."""
+    queries = stored.get("_prefetched_objects_cache")
+    fetched = {name: attributes(query).get("_result_cache") for name, query in (queries or {}).items()}
+    return {name: objects for name, objects in fetched.items() if type(objects) is list}
 
 
 def members(value: object) -> dict[str, str]:

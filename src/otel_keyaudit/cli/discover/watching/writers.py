@@ -24,6 +24,8 @@ _THRESHOLD: Final = 6
 _DEFAULT: Final = 4
 _LIKELY: Final = 2
 _IN_OBJECT: Final = 2
+_ASGI_MESSAGES: Final = ("http.", "websocket.", "lifespan.")
+"""Prefixes of the types of ASGI messages."""
 
 
 def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -38,8 +40,9 @@ def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, 
         root = place if type(holder) is dict and place.count(".") == 1 else place.rpartition(".")[0]
         events = {**_events(members(holder), root), **events}
     events = {field: source for field, source in events.items() if source != place}
-    score = function.audit_weight + likeness + 2 * ("action" in events) + len(events.keys() - {"action"})
-    if score < _THRESHOLD or not (function.audit_weight or likeness > _LIKELY):
+    weight = _weight(function, holder)
+    score = weight + likeness + 2 * ("action" in events) + len(events.keys() - {"action"})
+    if score < _THRESHOLD or not (weight or likeness > _LIKELY):
         return None
     return {
         "path": function.path,
@@ -68,21 +71,28 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
         name = place_of([function.keywords])  # as in ``record(action, **details)``
     if name is not None:
         return f"args.{name}", _DEFAULT if name == PLACES[0] else _LIKELY, None
-    if function.audit_weight > _LIKELY:
-        for parameter in function.parameters:
-            holder = values[parameter]
-            member = place_of(_members_of_entry(holder))
+    for parameter in function.parameters:
+        holder = values[parameter]
+        if _weight(function, holder) > _LIKELY:
+            found = _members_of_entry(holder)
+            member = place_of(found)
             if member is not None:
                 return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
-            if type(holder) is dict and "action" in _events(holder, parameter):
+            if type(holder) is dict and "action" in _events(found, parameter):
                 return f"args.{parameter}", _IN_OBJECT, holder  # the row itself
     return None, 0, None
+
+
+def _weight(function: Function, holder: object) -> int:
+    """Rate how strongly the name of a function, or of the class of its argument, suggests an audit log."""
+    return max(function.audit_weight, audit_weight(type(holder).__name__))
 
 
 def _members_of_entry(value: object) -> dict[str, str]:
     """Return the members of an object that can be an audit entry, unlike a request, a response or a date."""
     if (
         is_plain(value)
+        or (type(value) is dict and str(value.get("type")).startswith(_ASGI_MESSAGES))
         or (is_standard(type(value)) and type(value) is not dict)
         or type(value).__name__.endswith(NO_KEYS)
     ):

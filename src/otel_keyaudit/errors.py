@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 MAX_SHOWN_LENGTH = 200
@@ -12,11 +13,14 @@ class ConfigurationError(ValueError):
     """Raised by ``instrument()`` for a wrong option. The message names the option, the value and the allowed values."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(" ".join(message.splitlines())))  # the repr of a value may have several lines
+        super().__init__(one_line(" ".join(message.splitlines())))  # the repr of a value may have several lines
 
 
 class WrongTargetError(Exception):
     """Raised if a target can never match. The message is the reason."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class UnreadableError(ValueError):
@@ -94,6 +98,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+_LONG_WORD = re.compile(rf"(\S{{{MAX_SHOWN_LENGTH}}})\S{{10,}}")
+
+
+def one_line(message: str) -> str:
+    """Return a message for one line, in which a name or value without spaces has at most about 200 characters."""
+    return _LONG_WORD.sub(r"\1…", printable(message))
 
 
 def shown(value: object) -> str:

@@ -487,6 +487,22 @@ def test_a_wrong_target_has_the_nearest_name(recorder: Recorder, shop: Any, targ
     assert hint in status.reason
 
 
+@pytest.mark.parametrize(
+    "target", ["{long}:x", "{shop}:{long}", "{shop}:verify?id=args.{long}", "{shop}:verify?id={long}"]
+)
+def test_a_long_target_is_cut_in_messages(
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture, target: str
+) -> None:
+    """A message shows at most 200 characters of a name, each time that it names it."""
+    caplog.set_level("INFO", "otel_keyaudit")
+    recorder.instrument(auth_targets=[target.format(shop=shop.__name__, long="x" * 100_000)])
+    with recorder.request():
+        shop.verify("k_1")
+    (status,) = KeyAuditInstrumentor().status()
+    messages = [status.reason, *(record.getMessage() for record in caplog.records)]
+    assert max(len(word) for message in messages for word in message.split()) < 212
+
+
 @pytest.mark.parametrize("variable", ["AUTH_TARGET", "AUDIT_TARGETS_", "SAMPLERS"])
 def test_an_unknown_variable_is_named_with_the_nearest_one(
     recorder: Recorder,

@@ -13,8 +13,10 @@ from otel_keyaudit.errors import (
     MissingError,
     NotLoadedError,
     UnreadableError,
+    WrongTargetError,
     class_name,
     hint,
+    one_line,
     printable,
     shown,
 )
@@ -94,6 +96,15 @@ def test_messages_are_printable(error: Exception) -> None:
 def test_characters_that_are_not_printable_are_escaped(text: str, expected: str) -> None:
     """The escapes are those of a Python string."""
     assert printable(text) == expected
+
+
+@pytest.mark.parametrize("kind", [ConfigurationError, WrongTargetError])
+def test_a_long_name_in_a_message_is_cut(kind: type[Exception]) -> None:
+    """A name without spaces has at most 200 characters; a long sentence stays whole."""
+    sentence = "allowed are " + ", ".join(map(str, range(100)))
+    error = kind(f"target {'x' * 100_000} is wrong; {sentence}")
+    assert str(error) == f"target {'x' * 200}… is wrong; {sentence}"
+    assert one_line(f"{'x' * 200}: wrong") == f"{'x' * 200}: wrong"
 
 
 def test_a_long_value_is_cut() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from logging import Logger, getLogger
 from typing import Any, TypeVar
 
-from otel_keyaudit.errors import printable
+from otel_keyaudit.errors import one_line
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 
 logger: Logger = getLogger("otel_keyaudit")
@@ -73,4 +73,4 @@ def log(level: int, message: str, *args: object) -> None:
 
 def _log(level: int, message: str, args: tuple[object, ...]) -> None:
     if logger.isEnabledFor(level):
-        logger.log(level, "keyaudit: %s", printable(message % args if args else message))
+        logger.log(level, "keyaudit: %s", one_line(message % args if args else message))

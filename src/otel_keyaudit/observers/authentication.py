@@ -258,7 +258,7 @@ class AuthenticationCall(ObservedCall):
         kind = type(key)
         reader = target.key_source.reader_for(kind)
         self.source = target if reader.is_generic else kind
-        snapshot = reader.read(self, key, self.report_unreadable)
+        snapshot = reader.read(self, key, self.report_field)
         if snapshot is not None and presented:
             snapshot = without_credentials(snapshot, presented, self.report_unreadable)
         self._key = snapshot

@@ -142,15 +142,18 @@ class ObservedCall(Call, Observation, GuardedCall):
         target_string: str = self.target.target_string
         return target_string
 
-    def report(self, stage: str, error: BaseException) -> None:
-        """Count and log a failure, in total and for this target."""
+    def report(self, stage: str, error: BaseException, field: str = "") -> None:
+        """Count and log a failure, in total and for this target, there by the field if it is known."""
         super().report(stage, error)
-        name = getattr(error, "field", None) or type(error).__name__
-        self.target.unreadable[name] += 1
+        self.target.unreadable[field or type(error).__name__] += 1
 
     def report_unreadable(self, error: BaseException) -> None:
-        """Report an unreadable field of a key."""
+        """Report unreadable fields of a key."""
         self.report(self.stage, error)
+
+    def report_field(self, field: str, error: BaseException) -> None:
+        """Report an unreadable field of a key."""
+        self.report(self.stage, error, field)
 
     def holds(self, stage: str, read: Reader, base: Any = None) -> bool:
         """Return whether a value is truthy. An unreadable value is not, and is counted.

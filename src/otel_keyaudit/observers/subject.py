@@ -66,7 +66,7 @@ class Lookup(ObservedCall):
         found = self.result if target.key is None else target.key(self, None)
         if found is None or request is None or not request.is_open:
             return
-        key = target.key_source.reader_for(type(found)).read(self, found, self.report_unreadable)
+        key = target.key_source.reader_for(type(found)).read(self, found, self.report_field)
         if key is not None and request.presented:
             key = without_credentials(key, request.presented, self.report_unreadable)
         if key is not None:

@@ -17,11 +17,6 @@ FAILED: Final = "failed"
 DEGRADED: Final = "degraded"
 FINDINGS: Final = (PENDING, WRONG, SILENT, OUTSIDE, AMBIGUOUS, FAILED, DEGRADED)
 
-NOT_LOADED: Final = "NotLoadedError"
-"""Name under which a value that its database session has not loaded is counted."""
-
-LOAD: Final = "load it before the target returns: eager loading, or expire_on_commit=False; "
-
 NO_REQUEST: Final = "NoRequestError"
 """Name in ``unreadable`` of keys that were accepted outside of every request."""
 
@@ -35,7 +30,8 @@ REMEDIES: Final = {
     "the caller",
     FAILED: "read the first warning of this target in the log: if the place cannot take the fields, name another with "
     "fields=; put `with use_key(current_key()):` around work that outlives its request",
-    DEGRADED: "name the place of the value, as in id=key_id, or omit the field",
+    DEGRADED: "read the first warning of this target in the log: name the place of the value, as in id=key_id, or omit "
+    "the field; load a value of a database before the target returns (eager loading, or expire_on_commit=False)",
 }
 
 OLD_INSTRUMENTATION: Final = "0.62b"
@@ -87,10 +83,8 @@ def find(
     if needs_settings:
         remedies[PENDING] += NO_SETTINGS
     for target in targets:
-        is_not_loaded = NOT_LOADED in target.unreadable
         for name, detail in _of(target):
-            remedy = LOAD if name == DEGRADED and is_not_loaded else ""
-            yield Finding(name, target.target, detail, remedy + remedies[name])
+            yield Finding(name, target.target, detail, remedies[name])
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
             yield Finding(SILENT, target.target, "it was never called", REMEDIES[SILENT])
@@ -113,5 +107,5 @@ def _of(target: TargetReport) -> Iterator[tuple[str, str]]:
     if unreadable:
         yield (
             DEGRADED,
-            "unreadable: " + ", ".join(f"{name} {count} times" for name, count in sorted(unreadable.items())),
+            "unreadable: " + ", ".join(f"{name} {counted(n, 'time')}" for name, n in sorted(unreadable.items())),
         )

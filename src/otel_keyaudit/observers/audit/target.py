@@ -10,7 +10,7 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.faults import GuardedCall
-from otel_keyaudit.guard.guard import boxed, quietly
+from otel_keyaudit.guard.guard import Guard, boxed, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
@@ -150,8 +150,9 @@ class CompiledAuditTarget(CompiledTarget):
 
     def _read(self, readers: Mapping[str, Reader], call: ObservedCall, credentials: tuple[str, ...]) -> Event:
         event: Event = {}
+        guard = _EventFields(call)
         for name, read in readers.items():
-            value = call.guarded(STAGE_AUDIT, _event_value, name, read, call, credentials)
+            value = guard.guarded(EVENT_FIELDS[name], _event_value, name, read, call, credentials)
             if value is not None:
                 event[name] = value
         return event
@@ -219,6 +220,21 @@ class CompiledAuditTarget(CompiledTarget):
             "`with use_key(current_key()):` around work that outlives its request",
             self.target_string,
         )
+
+
+class _EventFields(Guard):
+    """Guards the reading of the fields of an event.
+
+    Args:
+        call: The call.
+    """
+
+    def __init__(self, call: ObservedCall) -> None:
+        self._call = call
+
+    def report(self, field: str, error: BaseException) -> None:
+        """Report an unreadable field."""
+        self._call.report(STAGE_AUDIT, error, field)
 
 
 def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:

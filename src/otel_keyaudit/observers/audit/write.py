@@ -294,7 +294,7 @@ class AuditWrite(WriteData):
         reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
         if reader is None:
             return None
-        key = reader.read(self, subject, self.report_unreadable)
+        key = reader.read(self, subject, self.report_field)
         if key is not None and credentials:
             key = without_credentials(key, credentials, self.report_unreadable)
         return key

@@ -28,8 +28,8 @@ from otel_keyaudit.targets.key_objects.key_classes import (
 )
 from otel_keyaudit.targets.target import Source
 
-Report = Callable[[BaseException], object]
-"""Called with the error of each field that cannot be read, in order to count it."""
+Report = Callable[[str, BaseException], object]
+"""Called with the name and the error of each field that cannot be read, in order to count it."""
 
 
 class Field(NamedTuple):
@@ -77,7 +77,7 @@ class KeyReader:
         required = {one for name in self._plain if not _is_default(fields[name].source) for one in members[name]}
         defaults = tuple(ABSENT if name in required else None for name in self._names)
         self._read_members = member_reader(kind, self._names, defaults)
-        self._others = [field.read for name, field in fields.items() if name not in self._plain]
+        self._others = [(name, field.read) for name, field in fields.items() if name not in self._plain]
 
     def read(self, call: Call, key: Any, report: Report) -> ApiKey | None:
         """Return the snapshot of a key object.
@@ -85,7 +85,7 @@ class KeyReader:
         Args:
             call: The call, for fields whose paths start from it.
             key: The key object.
-            report: Called with the error of each field that cannot be read.
+            report: Called with the name and the error of each field that cannot be read.
 
         Returns:
             The snapshot, in which unreadable fields are unknown; ``None`` if the id cannot be read.
@@ -95,7 +95,7 @@ class KeyReader:
         values = self._read_members(key)
         if self._others:
             guard = _Reporting(report)
-            values += [guard.attempt(read, call, key) for read in self._others]
+            values += [guard.attempt(name, read, call, key) for name, read in self._others]
         content = _serialized(values)
         return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
 
@@ -107,15 +107,15 @@ class KeyReader:
         fields = {}
         for name, field in self._fields.items():
             is_plain = name in self._plain
-            value = guard.attempt(self._value, field, members, call, key) if is_plain else next(others)
+            value = guard.attempt(name, self._value, field, members, call, key) if is_plain else next(others)
             if value is not None and value is not UNKNOWN:
-                value = guard.attempt(_converted, name, value)
-            if value is not None and value is not UNKNOWN:
+                value = guard.attempt(name, _converted, name, value)
+            if value is None and name == "id":
+                report("id", UnreadableError("the key has no id"))
+            elif value is not None and value is not UNKNOWN:
                 fields[name] = value
         snapshot = ApiKey(**fields) if "id" in fields else None
-        if snapshot is None:
-            report(UnreadableError("the key has no id"))
-        elif content is not None and not guard.has_failed and _serialized(values) == content:
+        if snapshot is not None and content is not None and not guard.has_failed and _serialized(values) == content:
             # Serialized twice, because another thread may have changed a list. Copied, because orjson may have
             # allocated a buffer of 8 kB.
             self._known.keep(bytes(bytearray(content)), snapshot)
@@ -134,7 +134,7 @@ class _Reporting(Guard):
     """Guards the reading of each field.
 
     Args:
-        report: Called with the error of each field that cannot be read.
+        report: Called with the name and the error of each field that cannot be read.
     """
 
     has_failed = False
@@ -142,15 +142,15 @@ class _Reporting(Guard):
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def attempt(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Call a function and return its result, ``UNKNOWN`` if it fails."""
-        done = self.guarded("", boxed, work, *args)
+    def attempt(self, field: str, work: Callable[..., Any], *args: Any) -> Any:
+        """Call the function that reads a field and return its result, ``UNKNOWN`` if it fails."""
+        done = self.guarded(field, boxed, work, *args)
         return UNKNOWN if done is None else done[0]
 
-    def report(self, _: str, error: BaseException) -> None:
+    def report(self, field: str, error: BaseException) -> None:
         """Report a failure."""
         self.has_failed = True
-        self._report(error)
+        self._report(field, error)
 
 
 def _members(source: Source) -> Sequence[str]:

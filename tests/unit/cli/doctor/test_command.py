@@ -205,6 +205,19 @@ def wait_until_recorded(count):
 """
 
 
+def test_unreadable_fields_are_counted_by_name(folder: Path) -> None:
+    """The names are those of the target's fields, for keys and for events."""
+    calls = "import shop; shop.verify('k_1'); shop.verify('k_2'); shop.record('create')"
+    targets = {
+        "auth_targets": "shop:verify?owner=tenant",
+        "audit_targets": "shop:record?resource_id=args.action.id&subject=args.action&subject_id=key_id",
+    }
+    _, document, _ = doctor(folder, "--", sys.executable, "-c", calls, **targets)
+    verify, record = document["targets"]
+    assert verify["unreadable"] == {"owner": 2, "NoRequestError": 2}
+    assert record["unreadable"] == {"resource_id": 1, "id": 1}
+
+
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
 def test_a_killed_process_is_counted(folder: Path, number: str) -> None:
     """SIGTERM loses no calls, and SIGKILL none that were recorded; both end the process as without the doctor."""

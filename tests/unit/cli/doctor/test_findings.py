@@ -44,11 +44,10 @@ def test_a_preset_is_silent_as_a_whole() -> None:
     assert names(first, report(target="a:g", preset="x", calls=1)) == []
 
 
-@pytest.mark.parametrize(("name", "is_named"), [("NotLoadedError", True), ("SecretError", False)])
-def test_a_value_that_is_not_loaded_has_its_own_remedy(name: str, is_named: bool) -> None:
-    """The library runs no SQL, so the application has to load it."""
-    (finding,) = find([report(unreadable={name: 2})], has_run=True)
-    assert finding.remedy.startswith("load it before the target returns") == is_named
+def test_unreadable_fields_are_named() -> None:
+    """The finding names each field and how often it could not be read."""
+    (finding,) = find([report(unreadable={"scopes": 1, "name": 2})], has_run=True)
+    assert finding.detail == "unreadable: name 2 times, scopes 1 time"
 
 
 def test_every_finding_has_a_remedy() -> None:

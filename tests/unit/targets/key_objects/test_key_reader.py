@@ -557,7 +557,7 @@ def read_with(reader: KeyReader, key: Any) -> tuple[ApiKey | None, list[str]]:
     """Return the snapshot and the classes of the errors that were reported."""
     errors: list[str] = []
     call = Call(Binding(len), ("x",), {})
-    return reader.read(call, key, lambda error: errors.append(type(error).__name__)), errors
+    return reader.read(call, key, lambda _, error: errors.append(type(error).__name__)), errors
 
 
 @pytest.mark.parametrize(
@@ -730,7 +730,7 @@ def test_reading_leaves_nothing_for_the_garbage_collector(fields: dict[str, str]
     def read() -> None:
         key = Failing("k_1")
         alive.append(weakref.ref(key))
-        reader.read(call, key, lambda error: None)
+        reader.read(call, key, lambda *_: None)
 
     assert garbage_after(read, rounds=20) == []
     assert [one for one in alive if one() is not None] == []

@@ -170,7 +170,7 @@ def notices(caplog: pytest.LogCaptureFixture, key: Any, times: int = 2, **writte
     source = KeySource(target.key_sources(), target.sources, KeyTypes(), deferred=False, target="shop:verify")
     with caplog.at_level("INFO", NOTICES):
         for _ in range(times):
-            source.reader_for(type(key)).read(call(), key, lambda error: None)
+            source.reader_for(type(key)).read(call(), key, lambda *_: None)
     assert {record.levelname for record in caplog.records} <= {"INFO"}
     return [record.getMessage() for record in caplog.records]
 
@@ -250,14 +250,14 @@ def test_the_line_waits_for_a_key_that_needs_it(caplog: pytest.LogCaptureFixture
     with caplog.at_level("INFO", NOTICES):
         for scopes in ("a", "a b", "c d"):
             key = Custom(name="n", allow_list=[], scopes=scopes)
-            source.reader_for(Custom).read(call(), key, lambda error: None)
+            source.reader_for(Custom).read(call(), key, lambda *_: None)
     assert len(caplog.records) == 1
 
 
 def test_the_key_types_of_presets_are_no_defaults(caplog: pytest.LogCaptureFixture) -> None:
     """A preset knows the fields of its keys."""
     with caplog.at_level("INFO", NOTICES):
-        fields().reader_for(Mine).read(call(), Mine(), lambda error: None)
+        fields().reader_for(Mine).read(call(), Mine(), lambda *_: None)
     assert not caplog.records
 
 

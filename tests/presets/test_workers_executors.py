@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import random
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -324,3 +325,14 @@ def test_delegation_goes_with_the_job(pool: ThreadPoolExecutor) -> None:
         used = pool.submit(used_key).result()
     assert used is not None
     assert encode_key(used) == '{"id":"k1","on_behalf_of":"user:7","actors":["gateway"]}'
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+def test_jobs_in_other_interpreters_are_passed_on_as_they_are(lenient_recorder: Recorder) -> None:
+    """Their functions are pickled, so they cannot carry a key."""
+    futures: Any = importlib.import_module("concurrent.futures")
+    with lenient_recorder.request(), futures.InterpreterPoolExecutor(1) as pool:
+        bare.verify("k_1")
+        assert pool.submit(abs, -1).result() == 1
+        assert list(pool.map(abs, [-2])) == [2]
+    assert lenient_recorder.errors() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
@@ -208,3 +209,13 @@ def test_with_the_instrumentation_of_threads(comes_first: bool, lenient_recorder
     assert bare.named() == {"job": "k1", "thread": "k1", "inner": "k1", "outside": None}
     named = [row["request_api_key"]["trace_id"] for row in bare.rows if "request_api_key" in row]
     assert set(named) == {trace.format_trace_id(server_span.get_span_context().trace_id)}
+
+
+def test_threads_that_manage_a_pool_are_no_shared_workers(lenient_recorder: Recorder) -> None:
+    """A request may use a pool of ``multiprocessing``, whose threads pass items on, and still has its key."""
+    with lenient_recorder.request():
+        bare.verify("k_1")
+        with ThreadPool(1) as pool:
+            pool.apply(bare.record, ("pooled",))
+        asyncio.run(asyncio.to_thread(bare.record, "later"))
+    assert bare.named() == {"pooled": None, "later": "k_1"}

@@ -17,6 +17,8 @@ POOL_AT_WORK: ContextVar[bool] = ContextVar("otel_keyaudit_pool_at_work", defaul
 def _pools(module: ModuleType, handover: KeyHandover) -> Undo:
     def submit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         executor, work, *others = args
+        if _shares_no_objects(executor):
+            return original(*args, **kwargs)
         token = POOL_AT_WORK.set(True)
         try:
             return original(executor, handover.with_key(work), *others, **kwargs)
@@ -24,6 +26,11 @@ def _pools(module: ModuleType, handover: KeyHandover) -> Undo:
             POOL_AT_WORK.reset(token)
 
     return wrap(module, "ThreadPoolExecutor.submit", submit)
+
+
+def _shares_no_objects(executor: object) -> bool:
+    """Return whether the jobs of a pool run in other interpreters, which get them pickled (since Python 3.14)."""
+    return any(base.__module__ == "concurrent.futures.interpreter" for base in type(executor).__mro__)
 
 
 def _to_thread(module: ModuleType, handover: KeyHandover) -> Undo:
@@ -51,7 +58,8 @@ PRESET = Preset(
     oldest="3.10",
     records="the key of the request, in the rows of the jobs that it submits by `submit` or `map` of a "
     "`ThreadPoolExecutor`, by `run_in_executor` or by `asyncio.to_thread`; also if a job ends after its request",
-    never="rows that a pool's thread writes between jobs; jobs in other processes (`ProcessPoolExecutor`)",
+    never="rows that a pool's thread writes between jobs; jobs in other processes or interpreters "
+    "(`ProcessPoolExecutor`, `InterpreterPoolExecutor`)",
     targets=(),
     handover_points=(
         HandoverPoint("concurrent.futures.thread", _pools),

@@ -12,7 +12,7 @@ from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, Undo, begin_job, wrap
 
 _POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
-"""Packages with thread classes that serve several requests."""
+"""Packages whose threads serve several requests."""
 
 _JOB = "_otel_keyaudit_job"
 """Attribute of a thread that was started with a key."""
@@ -20,10 +20,15 @@ _JOB = "_otel_keyaudit_job"
 
 def _prepare(thread: Thread) -> None:
     vars(thread).pop(_JOB, None)
-    is_of_pool = executors.POOL_AT_WORK.get() or type(thread).__module__.partition(".")[0] in _POOLS
+    is_of_pool = executors.POOL_AT_WORK.get() or any(map(_is_of_pool, (type(thread), getattr(thread, "_target", None))))
     job = None if is_of_pool else begin_job()
     if job is not None:
         setattr(thread, _JOB, job)
+
+
+def _is_of_pool(part: Any) -> bool:
+    """Return whether the class of a thread, or the function that it runs, belongs to a pool."""
+    return str(getattr(part, "__module__", "")).partition(".")[0] in _POOLS
 
 
 def _threads(module: ModuleType, handover: KeyHandover) -> Undo:

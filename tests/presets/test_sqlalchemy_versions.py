@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from importlib import import_module
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, assert_names
 from presets.requests import assert_rows_name_the_key, requests
 from presets.serving import serving_wsgi
 from support.postgresql import PostgreSQL
@@ -51,6 +52,24 @@ def test_metadata_of_the_reserved_name_stays(tmp_path: Path, keyaudit_recorder: 
         assert notes.rows() == [{"request_api_key": "mine"}]
 
     assert keyaudit_recorder.writes()["failed"] == 1
+
+
+def test_session_continues_after_a_rollback(tmp_path: Path, keyaudit_recorder: Recorder) -> None:
+    """The transaction that was rolled back does not stay in the session, so its id can be used again."""
+    from presets.apps.audit_app import CREDENTIAL, application  # noqa: PLC0415 - not everywhere
+    from presets.apps.continuum_models import versioned  # noqa: PLC0415
+
+    keyaudit_recorder.instrument(presets=["flask-httpauth", "continuum"])
+    gc.disable()
+    try:
+        with versioned(f"sqlite:///{tmp_path}/db.sqlite3") as notes:
+            serving = serving_wsgi(application(notes.write_after_rollback), keyaudit_recorder)
+            assert requests(serving, "open", CREDENTIAL.allowed) == [201]
+            (row,) = notes.rows()
+    finally:
+        gc.enable()
+
+    assert_names({"request_api_key": json.loads(row["request_api_key"])}, CREDENTIAL.snapshot["id"])
 
 
 MANAGERS = {

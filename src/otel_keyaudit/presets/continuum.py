@@ -22,7 +22,8 @@ _WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 def _into_meta(call: Call, change: Change) -> None:
     """Write rows of metadata for the transaction that is about to be flushed."""
     transaction = call.argument("uow").current_transaction
-    taken = set(transaction.meta)  # loaded before the library adds its row
+    # Loaded before the library adds its row. The proxy `meta` would keep the transaction alive in a reference cycle.
+    taken = set(transaction.meta_relation)
     written = _WRITTEN.setdefault(transaction, {})
     for name, member in (change(None) or {}).items():
         if name in written or name not in taken:

@@ -57,6 +57,15 @@ class Notes:
             session.add(note()(title="tea"))
             session.commit()
 
+    def write_after_rollback(self) -> None:
+        """Write a note after a rollback. SQLite gives the new transaction the id of the one rolled back."""
+        with Session(self._engine) as session:
+            session.add(note()(title="tea"))
+            session.flush()
+            session.rollback()
+            session.add(note()(title="coffee"))
+            session.commit()
+
     def rows(self) -> list[dict[str, str]]:
         """Return the metadata of each transaction."""
         transactions = versioning_manager.transaction_cls

@@ -23,7 +23,7 @@ MAX_PERMISSIONS = 128
 """Number of permissions at which the usage of a key is sent early."""
 
 MAX_KEYS = 16_384
-"""Number of keys above which all usage is sent early."""
+"""Number of keys at which all usage is sent early."""
 
 
 class KeyUsage:
@@ -106,7 +106,7 @@ class Usage:
 
     def _take_full(self, key: ApiKey) -> Collection[KeyUsage]:
         """Remove and return the usage that must be sent early."""
-        if len(self._keys) > MAX_KEYS:
+        if len(self._keys) >= MAX_KEYS:
             taken, self._keys = self._keys, {}
             return taken.values()
         return (self._keys.pop(key.id),) if len(self._keys[key.id].counts) >= MAX_PERMISSIONS else ()

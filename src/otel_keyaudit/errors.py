@@ -109,9 +109,11 @@ def one_line(message: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the ``repr`` of a configured value, cut to 200 characters."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "…"
+    """Return the ``repr`` of a configured value, cut to 200 characters; of a string, its first 200 characters."""
+    is_string = isinstance(value, str)
+    text = str(value) if is_string else repr(value)
+    cut = text[:MAX_SHOWN_LENGTH]
+    return (repr(cut) if is_string else cut) + ("…" if len(text) > MAX_SHOWN_LENGTH else "")
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -110,7 +110,8 @@ def test_a_long_name_in_a_message_is_cut(kind: type[Exception]) -> None:
 def test_a_long_value_is_cut() -> None:
     """A shorter value is shown as it is."""
     assert shown("a" * 100) == repr("a" * 100)
-    assert shown("a" * 100_000) == "'" + "a" * (MAX_SHOWN_LENGTH - 1) + "…"
+    assert shown("a" * MAX_SHOWN_LENGTH) == repr("a" * MAX_SHOWN_LENGTH)
+    assert shown("a" * 100_000) == repr("a" * MAX_SHOWN_LENGTH) + "…"
     assert len(shown(["x"] * 100_000)) == MAX_SHOWN_LENGTH + 1
 
 

@@ -212,7 +212,7 @@ class Unnamed:
         ("sometimes", None, f"option 'sampler' has the value 'sometimes'; {NAMES}"),
         ("action", "create", f"option 'sampler' has the value 'action'; {NAMES}; did you mean 'actions'?"),
         ("Always_full", None, f"option 'sampler' has the value 'Always_full'; {NAMES}; did you mean 'always_full'?"),
-        ("x" * 300, None, f"option 'sampler' has the value '{'x' * 199}…; {NAMES}"),
+        ("x" * 300, None, f"option 'sampler' has the value '{'x' * 200}'…; {NAMES}"),
         ("m:", None, f"option 'sampler' has the value 'm:'; {NAMES}"),
         (":f", None, f"option 'sampler' has the value ':f'; {NAMES}"),
         ("a-b:f", None, f"option 'sampler' has the value 'a-b:f'; {NAMES}"),

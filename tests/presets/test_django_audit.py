@@ -188,3 +188,26 @@ def test_members_that_the_application_adds_to_the_context_of_pghistory_stay(reco
     assert context.metadata == row
     assert recorder_on_postgresql.writes() == {"attributed": 2, "ambiguous": 0, "none": 0, "failed": 0}
     assert recorder_on_postgresql.degraded() == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "calls"),
+    [
+        ("UPDATE django_project_trackednote SET title = 'tea'", 1),
+        ("  /* traceparent='00' */\n-- by the loader\nUPDATE django_project_trackednote SET title = 'tea'", 1),
+        ("/* update */ SELECT title FROM django_project_trackednote", 0),
+    ],
+)
+def test_statement_of_pghistory_may_begin_with_a_comment(
+    statement: str, calls: int, recorder_on_postgresql: Recorder
+) -> None:
+    """Some libraries write the trace or the place in the code into a comment in front of each statement."""
+    import pghistory  # noqa: PLC0415 - not everywhere
+    from django.db import connection  # noqa: PLC0415 - not everywhere
+
+    recorder_on_postgresql.instrument(presets="pghistory")
+    with recorder_on_postgresql.request(), pghistory.context(), use_key(ApiKey("key-1")), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+    assert recorder_on_postgresql.writes()["attributed"] == calls
+    assert len([span for span in recorder_on_postgresql.spans if span.name == "audit update"]) == calls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ from otel_keyaudit.row.field_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _ACTIONS = {"insert": "create", "update": "update", "delete": "delete"}
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w*)", re.DOTALL)  # after comments
 _WRITES = frozenset({*_ACTIONS, "merge", "with", "truncate", "copy", "call", "do"})
 
 
@@ -17,7 +19,8 @@ def _verb(call: Call) -> str:
     """Return the first word of a statement."""
     statement = call.args["sql"]
     string = statement.decode(errors="replace") if isinstance(statement, bytes) else statement
-    return next(iter(string.split(None, 1)), "").lower()
+    found = _FIRST_WORD.match(string)
+    return found[1].lower() if found else ""
 
 
 def _may_write(call: Call) -> bool:

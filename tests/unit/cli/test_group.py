@@ -43,7 +43,7 @@ def test_the_version_is_printed() -> None:
     ("arguments", "message"),
     [
         (["explian"], "keyaudit: there is no command 'explian'; allowed are "),
-        (["x" * 300], f"keyaudit: there is no command '{'x' * 199}…; allowed are "),
+        (["x" * 300], f"keyaudit: there is no command '{'x' * 200}'…; allowed are "),
         (["presets", "a", "b"], "keyaudit: Got unexpected extra argument (b). Try: otel-keyaudit presets --help"),
         (["--jsn"], "keyaudit: No such option '--jsn'. Try: otel-keyaudit --help"),
         (["explain", "rows.jsonl"], "keyaudit: Got unexpected extra argument (rows.jsonl). The rows come"),

@@ -24,7 +24,7 @@ CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
         (["--fail-on", "denied,,altered"], "--fail-on has ''; allowed are"),
         (["--since", "last week"], "--since is 'last week'; allowed is a date"),
         (["--since", "2026-13-01"], "--since is '2026-13-01'"),
-        (["--until", "x" * 500], "--until is 'x{199}…; allowed"),
+        (["--until", "x" * 500], "--until is 'x{200}'…; allowed"),
         (["--since", "2026-11-02", "--until", "2026-10-01"], "--since '2026-11-02' is not before --until"),
         (["--min-age", "30"], "--min-age is '30'; allowed is a number with m, h, d or w"),
         (["--jaeger", "javascript:alert(1)"], "--jaeger is 'javascript:alert(1)'; allowed is an address"),

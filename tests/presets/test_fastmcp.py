@@ -62,6 +62,27 @@ def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(service: Any, keyaudit_
     assert_key_is_recorded(keyaudit_recorder, credential, answers)
 
 
+def test_client_of_one_of_several_verifiers_has_its_own_name(service: Any, keyaudit_recorder: Recorder) -> None:
+    """``MultiAuth`` replaces the id of a client, because two verifiers may know clients of the same id."""
+    from fastmcp import FastMCP  # noqa: PLC0415 - not everywhere
+    from fastmcp.server.auth import AccessToken, MultiAuth  # noqa: PLC0415
+    from fastmcp.server.auth.providers.jwt import StaticTokenVerifier  # noqa: PLC0415
+
+    if "original_client_id" not in AccessToken.model_fields:
+        pytest.skip("this release of fastmcp does not replace the id")
+    credential = _credential(service, 1)
+    server = FastMCP("depot", auth=MultiAuth(verifiers=[StaticTokenVerifier(service.TOKENS)]))
+    server.tool(service.create)
+    keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
+    app = server.http_app(json_response=True, stateless_http=True)
+    with serving_asgi(app, keyaudit_recorder, lifespan="on") as address:
+        httpx.post(f"{address}/mcp", json=CALL, headers={**ACCEPT, **credential.allowed}).raise_for_status()
+
+    key = keyaudit_recorder.rows[0]["request_api_key"]
+    assert key["name"] == "loader-1"
+    assert '"loader-1"' in key["id"]
+
+
 def test_each_session_keeps_to_its_client(service: Any, keyaudit_recorder: Recorder) -> None:
     """Long sessions that take turns keep the keys of their own clients."""
     keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])

@@ -29,8 +29,8 @@ def _applies(check: Any, component: Any) -> bool:
 PRESET = Preset(
     library="fastmcp",
     oldest="4.0",
-    records=f"{mcp.PRESET.records}. The decisions of `AuthMiddleware` about a tool, resource or prompt, which require "
-    "the scopes of its checks",
+    records=f"{mcp.PRESET.records}. `name`: `original_client_id`, which the tokens of `MultiAuth` have. The decisions "
+    "of `AuthMiddleware` about a tool, resource or prompt, which require the scopes of its checks",
     never=mcp.PRESET.never,
     targets=(
         *mcp.PRESET.targets,

@@ -12,6 +12,7 @@ from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _TOKEN = {
     "id": "client_id",
+    "name": "original_client_id",  # of fastmcp, whose `MultiAuth` makes the client_id unique among its sources
     "owner": "subject",
     "scopes": "scopes",
     "allow_list": "resource",

@@ -14,6 +14,7 @@ from weakref import ref
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.code_exchange import bare_function, closure_values
+from otel_keyaudit.patching.forwarding import forwards_arguments
 
 _NO_EVALUATION: dict[str, Any] = {}
 """Options of ``inspect.signature`` that keep annotations as strings, because their names may exist only for type
@@ -43,8 +44,8 @@ class Binding:
     """Finds arguments by parameter name, and never returns the argument of another parameter.
 
     A wrapper that takes ``*args`` and ``**kwargs`` passes them on to a wrapped function, whose parameters give the
-    names of the arguments. These names are used only if both functions begin with the same parameters and the wrapped
-    function could be called with the arguments.
+    names of the arguments. These names are used only if both functions begin with the same parameters, the wrapper adds
+    no argument, and the wrapped function could be called with the arguments.
 
     Args:
         function: The function that receives the arguments.
@@ -78,7 +79,11 @@ class Binding:
         self._parameters = {**{one.name: one for one in wrapped}, **self._own}
         self._own_count = len(names)
         self._fixed_count = len(names) if parameters is None and type(function) is FunctionType else 0
-        self._is_aligned = bool(wrapped) and wrapped_names[: len(names)] == names
+        self._is_aligned = (
+            bool(wrapped)
+            and wrapped_names[: len(names)] == names
+            and forwards_arguments(function, len(names) - (described is not None), self.variadic or "")
+        )
         self._has_more = _named(wrapped, Parameter.VAR_POSITIONAL) is not None
         self._names = wrapped_names if self._is_aligned else names
         self._positions = {name: position for position, name in enumerate(self._names)}
@@ -194,7 +199,7 @@ class Binding:
         if self.keywords is None or self._fits_wrapped_function(call, is_named=name in self._positions):
             return position if position < count else None
         raise UnreadableError(
-            f"parameter {name!r} may be anywhere in *{self.variadic}; a decorator should use functools.wraps"
+            f"parameter {name!r} may be anywhere in *{self.variadic}; a decorator should use functools.wraps and add no argument"
         )
 
     def _fits_wrapped_function(self, call: Arguments, *, is_named: bool) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
@@ -145,6 +145,9 @@ def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"option {name!r} has the value {shown(value)}; allowed is {allowed}")
 
 
+_COMMA: Final = "; a comma separates targets: inside a target, write %2C for the comma"
+
+
 def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
     """Return the elements of a list or of a comma-separated string; refuse empty elements."""
     if isinstance(value, str):
@@ -154,7 +157,8 @@ def _items(name: str, value: object, allowed: str) -> tuple[object, ...]:
     else:
         raise _wrong(name, value, allowed)
     if "" in elements:
-        raise _wrong(name, value, f"{allowed}, without empty elements")
+        advice = _COMMA if isinstance(value, str) and "?" in value else ""
+        raise _wrong(name, value, f"{allowed}, without empty elements{advice}")
     return elements
 
 
@@ -179,7 +183,7 @@ def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
 
     def read(name: str, value: object) -> tuple[Target, ...]:
         elements = _items(name, (value,) if isinstance(value, kind) else value, allowed)
-        is_split = isinstance(value, str) and len(elements) > 1
+        is_split = isinstance(value, str) and not all(_is_target(str(element)) for element in elements[1:])
         targets = []
         for element in elements:
             target = _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
@@ -195,10 +199,12 @@ def _parsed(name: str, kind: type[Target], string: str, *, is_split: bool) -> Ta
     try:
         return parse_target(kind, string)
     except ConfigurationError as error:
-        path = string.partition("?")[0].strip()
-        is_rest = is_split and not target_string.is_path(path)
-        advice = "; if it belongs to the target before it, write %2C for the comma between them" if is_rest else ""
-        raise ConfigurationError(f"option {name!r}: {error}{advice}") from None
+        raise ConfigurationError(f"option {name!r}: {error}{_COMMA if is_split else ''}") from None
+
+
+def _is_target(string: str) -> bool:
+    """Return whether a string begins like a target. Otherwise it may be the rest of a target with a comma in it."""
+    return target_string.is_path(string.partition("?")[0].strip())
 
 
 def _string(name: str, value: object) -> str:

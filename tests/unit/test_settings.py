@@ -106,10 +106,14 @@ def test_commas_in_lists() -> None:
 
 
 def test_a_comma_that_splits_a_target_is_explained() -> None:
-    """The second half is not a target, and the error says how to write the comma."""
-    with pytest.raises(ConfigurationError, match="write %2C for the comma"):
-        from_variables(auth_targets="m:f?id=a|if:x,y")
-    for alone in ({"auth_targets": "y"}, {"auth_targets": ["m:f", "y"]}, {"auth_targets": "m:f,m:g?nope=a"}):
+    """The second half is not a target, and the error says how to write the comma, also if it names the first half."""
+    for split in ("m:f?id=a|if:x,y", "m:f?scopes=a|split:,&id=b", "m:f?scopes=a|split:,", "m:f?name=a|if:,y"):
+        with pytest.raises(ConfigurationError, match="write %2C for the comma"):
+            from_variables(auth_targets=split)
+    for alone in (
+        {"auth_targets": "y"}, {"auth_targets": ["m:f", "y"]}, {"auth_targets": "m:f,m:g?nope=a"},
+        {"auth_targets": "m:f,,m:g"}, {"auth_targets": ["m:f?id=a", ""]},
+    ):  # fmt: skip
         with pytest.raises(ConfigurationError) as wrong:
             resolve(alone, {})
         assert "%2C" not in str(wrong.value)

@@ -1,4 +1,4 @@
-"""Send the last events before SIGTERM ends the process."""
+"""Send the last events before SIGTERM, or the end of a worker of ``multiprocessing``, ends the process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
 
@@ -14,11 +16,12 @@ SECONDS = 5.0
 
 
 class Termination:
-    """Runs a function before SIGTERM ends the process.
+    """Runs a function before SIGTERM ends the process, and when a worker of ``multiprocessing`` ends.
 
     SIGTERM skips ``atexit``, even under a server that shuts down gracefully and then raises the signal again, such as
     uvicorn. The handler is installed only if the default handler is in place, so it replaces no handler of the
-    application. A handler that the application installs later replaces this one.
+    application. A handler that the application installs later replaces this one. Forked workers of ``multiprocessing``,
+    such as granian's, skip ``atexit`` too.
 
     Args:
         flush: Sends the events. It runs in its own thread, because the main thread may hold a lock that it needs.
@@ -26,6 +29,11 @@ class Termination:
 
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
+        self._workers: Any = import_module("multiprocessing.util")  # imported with events only, because it costs time
+        self._workers.register_after_fork(self, Termination._watch_worker)
+        self._at_end_of_worker: Any = None
+        if import_module("multiprocessing").parent_process() is not None:
+            self._watch_worker()
         self.watch()
 
     def watch(self) -> None:
@@ -34,14 +42,23 @@ class Termination:
             signal.signal(signal.SIGTERM, self._handle)
 
     def close(self) -> None:
-        """Restore the default handler, unless the application has installed its own."""
+        """Do nothing at the end. The default handler returns, unless the application has installed its own."""
+        if self._at_end_of_worker is not None:
+            self._at_end_of_worker.cancel()
         if _is_main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _handle(self, *_: object) -> None:
+    def _watch_worker(self) -> None:
+        """Send the events when this process, a worker of ``multiprocessing``, ends."""
+        self._at_end_of_worker = self._workers.Finalize(None, self._send, exitpriority=0)
+
+    def _send(self) -> None:
         thread = threading.Thread(target=quietly, args=(self._flush,), name="otel-keyaudit last events", daemon=True)
         thread.start()
         thread.join(SECONDS)
+
+    def _handle(self, *_: object) -> None:
+        self._send()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
         # The first process of a container lives on, because the kernel ignores the signal there by default.

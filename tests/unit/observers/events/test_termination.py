@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,3 +195,51 @@ terminate()
 """)
 
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["own", "alive"], "")
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("place", ["parent", "worker"])
+def test_worker_of_multiprocessing_sends_its_events_when_it_ends(tmp_path: Path, method: str, place: str) -> None:
+    """A forked worker skips `atexit`, as granian's workers do, and sends its events all the same."""
+    program = f"""
+import multiprocessing
+def work():
+    if {place == "worker"}: globals()["termination"] = Termination(flush)
+if __name__ == "__main__":
+    if {place == "parent"}: termination = Termination(flush)
+    worker = multiprocessing.get_context({method!r}).Process(target=work)
+    worker.start()
+    worker.join()
+    print("worker", worker.pid, worker.exitcode)
+"""
+    file = tmp_path / "program.py"
+    file.write_text(BEGIN + program, encoding="utf-8")
+    command = [sys.executable, str(file)]
+    done = subprocess.run(
+        command, env=unmeasured_environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+
+    *flushed, last = done.stdout.splitlines()
+    pid = last.split()[1]
+    is_watched = place == "worker" or method == "fork"
+    assert (flushed, last, done.stderr) == ([f"flushed {pid}"] if is_watched else [], f"worker {pid} 0", "")
+
+
+@pytest.mark.parametrize("place", ["parent", "worker"])
+def test_closed_termination_sends_nothing_at_the_end_of_a_worker(place: str) -> None:
+    """After `uninstrument()` in the parent or in the worker, nothing is sent."""
+    done = run(f"""
+import multiprocessing
+termination = Termination(flush)
+def close():
+    global termination
+    termination.close()
+    termination = None
+if {place == "parent"}: close()
+worker = multiprocessing.get_context("fork").Process(target=close if {place == "worker"} else print)
+worker.start()
+worker.join()
+print("worker", worker.exitcode)
+""")
+
+    assert (done.stdout.split(), done.stderr) == (["worker", "0"], "")

@@ -32,7 +32,7 @@ def printable(value: object) -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun, as in ``1 line`` and ``2 lines``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def line(*parts: str | tuple[str, str]) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from otel_keyaudit.cli.report.findings import findings_of_input, findings_of_key, order
 from otel_keyaudit.cli.report.model import KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.options import Options
@@ -53,20 +55,23 @@ def _verify(tally: Tally, catalog: ScopeCatalog | None) -> None:
     versions = {snapshot.catalog for key in tally.keys.values() for snapshot in key.snapshots} - {None}
     if catalog is not None:
         versions.add(catalog.version)
+    known_versions = sorted(version for version in versions if version)
     for key in tally.keys.values():
-        key.snapshots.verify(sorted(version for version in versions if version))
+        for snapshot in key.snapshots:
+            snapshot.verify(known_versions)
 
 
-def _ended_before(key: KeyTally, since: float | None) -> bool:
+def _ended_before(key: KeyTally, since: datetime | None) -> bool:
     """Check whether a key was deleted before the period and not used in it."""
     return since is not None and key.is_deleted and key.last_change[0] < since and not key.is_used
 
 
 def _key_use(key: KeyTally, scopes: tuple[ScopeUse, ...]) -> KeyUse:
+    granted = key.granted
     return KeyUse(
         id=key.id,
         name=key.name,
-        owner=None if key.granted is None else key.granted.owner,
+        owner=None if granted is None else granted.owner,
         first_used=known(key.first_used),
         last_used=known(key.last_used),
         rows=key.rows,

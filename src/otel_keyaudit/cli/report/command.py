@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from otel_keyaudit.cli.report.analysis import analyze
 from otel_keyaudit.cli.report.model import Report
@@ -47,40 +50,85 @@ def report(**given: Any) -> None:
     options = Options.read(given)
     names = options.request_field, options.subject_field
     tally = Tally(*names, options.since, options.until, counts_days=options.format == "html")
-    with _progress() as progress:
-        entries = (read_source(source, options.query, options.request_field) for source in options.sources)
-        try:
-            tally.add(chain.from_iterable(entries), progress)
-        except SourceError as error:
-            raise WrongUseError(str(error)) from None
-    found = analyze(tally, options)
+    entries = (read_source(source, options.query, options.request_field) for source in options.sources)
+    with _no_garbage_collection():
+        with _progress(tally):
+            try:
+                tally.add(chain.from_iterable(entries))
+            except SourceError as error:
+                raise WrongUseError(str(error)) from None
+        found = analyze(tally, options)
+    _warn(found)
     _write(found, options)
     if any(finding.finding in options.fail_on for finding in found.findings):
         sys.exit(1)
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would visit all keys again and again and find no cycle to free."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _progress(tally: Tally) -> Iterator[None]:
     """Show the number of rows on standard error if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda rows: None
+        yield
         return
-    with Status("reading", console=console) as status:
-        yield lambda rows: status.update(f"reading: {rows:,} rows")
+    with Status(_RowCount(tally), console=console):
+        yield
+
+
+class _RowCount:
+    """Shows the number of rows at the time when the terminal is updated."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def __rich__(self) -> Text:
+        return Text(f"reading: {self._tally.number:,} rows")
+
+
+def _warn(found: Report) -> None:
+    """Print a line if the input is probably not what the user meant."""
+    if found.rows and found.rows == found.rows_unreadable:
+        expected = "expected a database, or one JSON object on each line"
+        click.echo(f"keyaudit: none of the {found.rows:,} rows could be read; {expected}", err=True)
 
 
 def _write(found: Report, options: Options) -> None:
     """Write the report to the file or to standard output."""
-    if options.output is None:
-        _render(found, options, sys.stdout)
-        return
     try:
-        with Path(options.output).open("w", encoding="utf-8", newline="\n") as file:
-            _render(found, options, file)
+        if options.output is None:
+            _prepare_stdout(options.format)
+            _render(found, options, sys.stdout)
+            sys.stdout.flush()
+        else:
+            with Path(options.output).open("w", encoding="utf-8", newline="\n") as file:
+                _render(found, options, file)
+    except BrokenPipeError:  # the reader, such as ``head``, has seen enough
+        raise
     except (OSError, ValueError) as error:
+        place = "the report" if options.output is None else shown(options.output)
         reason = error.strerror if isinstance(error, OSError) else error
-        raise WrongUseError(f"cannot write {shown(options.output)}: {reason}") from None
+        raise WrongUseError(f"cannot write {place}: {reason}") from None
+
+
+def _prepare_stdout(output_format: str) -> None:
+    """Write a page in the encoding that it declares, and escape characters that a terminal cannot show."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        if output_format == "html":
+            sys.stdout.reconfigure(encoding="utf-8")
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _render(found: Report, options: Options, file: Any) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
+from otel_keyaudit.cli.output import counted
 from otel_keyaudit.cli.report.model import Finding, KeyUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.cli.report.tally.decisions import DecisionKind
@@ -25,21 +27,21 @@ def findings_of_input(tally: Tally) -> Iterator[Finding]:
         detail = f"{_rows(tally.ambiguous)} of requests with several keys ({_named(tally.ambiguous_ids)})"
         yield _found("ambiguous_rows", None, detail, tally.ambiguous)
     for reason, refused in tally.refused.items():
-        detail = f"{_times(refused.count, 'request')} without a known key denied{_because(reason)}"
+        detail = f"{counted(refused.count, 'request')} without a known key denied{_because(reason)}"
         yield _found("denied", None, detail, refused)
     for (key_id, name), forged in tally.forged.items():
         detail = f"{_rows(forged)} in which a client sent the reserved member; its value is in {name!r}"
         yield _found("forged", key_id, detail, forged)
 
 
-def findings_of_key(key: KeyTally, use: KeyUse, end: float | None, min_age: float) -> Iterator[Finding]:
+def findings_of_key(key: KeyTally, use: KeyUse, end: datetime | None, min_age: timedelta) -> Iterator[Finding]:
     """Return the findings about one key.
 
     Args:
         key: The tally of the key.
         use: The use of the same key.
-        end: End of the period, in seconds since 1970.
-        min_age: Seconds for which a key must have been known before it can be unused.
+        end: End of the period.
+        min_age: Age from which a key can be unused.
     """
     yield from _owners(key)
     yield from _refusals(key)
@@ -48,7 +50,7 @@ def findings_of_key(key: KeyTally, use: KeyUse, end: float | None, min_age: floa
         yield from _unused(key, use)
 
 
-def _is_old(key: KeyTally, end: float | None, min_age: float) -> bool:
+def _is_old(key: KeyTally, end: datetime | None, min_age: timedelta) -> bool:
     return end is not None and end - key.first_seen >= min_age
 
 
@@ -111,7 +113,7 @@ def _found(finding: str, key_id: str | None, detail: str, seen: Occurrences) -> 
     return Finding(finding, key_id, seen.first.row, detail, seen.first.trace_id)
 
 
-def _at(time: float | None, about: str) -> str:
+def _at(time: datetime | None, about: str) -> str:
     """Return time and action of the first row in parentheses."""
     known = [part for part in (rfc_3339(time), about) if part]
     return f" (first {' '.join(known)})" if known else ""
@@ -143,12 +145,8 @@ def _often(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def _times(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _rows(seen: Occurrences) -> str:
-    return _times(seen.count, "row")
+    return counted(seen.count, "row")
 
 
 def _named(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 FINDINGS: Final = {
@@ -49,19 +50,19 @@ class ScopeUse:
         used: Permissions that the key used.
         unused: Permissions that the key did not use, although the input would show their use.
         not_observable: Permissions whose use the input cannot show.
-        last_used: Last use of any of the permissions, in seconds since 1970.
+        last_used: Last use of any of the permissions.
     """
 
     scope: str
     used: tuple[str, ...]
     unused: tuple[str, ...]
     not_observable: tuple[str, ...]
-    last_used: float | None
+    last_used: datetime | None
 
 
 @dataclass(frozen=True)
 class KeyUse:
-    """The granted and used permissions of one key. Times are seconds since 1970.
+    """The granted and used permissions of one key.
 
     Attributes:
         id: The id of the key.
@@ -74,14 +75,14 @@ class KeyUse:
         denials: Number of denied authentications and decisions.
         scopes: The scopes, sorted.
         proposal: Scopes and permissions that would be enough, sorted.
-        days: Number of rows on each day, counted from 1970.
+        days: Number of rows by day, which is a proleptic Gregorian ordinal.
     """
 
     id: str
     name: str | None
     owner: str | None
-    first_used: float | None
-    last_used: float | None
+    first_used: datetime | None
+    last_used: datetime | None
     rows: int
     snapshots: int
     denials: int
@@ -99,7 +100,7 @@ class Report:
     """The whole report. Keys are sorted by id, findings by kind, key and row.
 
     Attributes:
-        start: Start of the period, in seconds since 1970.
+        start: Start of the period.
         end: End of the period.
         rows: Number of rows in the period, including unreadable rows.
         rows_without_key: Number of rows that name no key, without ambiguous rows.
@@ -109,8 +110,8 @@ class Report:
         findings: The findings.
     """
 
-    start: float | None
-    end: float | None
+    start: datetime | None
+    end: datetime | None
     rows: int
     rows_without_key: int
     rows_unreadable: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,27 +13,27 @@ from urllib.parse import urlsplit
 from otel_keyaudit.cli.report.model import FINDINGS
 from otel_keyaudit.cli.report.reading.entries import SourceError
 from otel_keyaudit.cli.report.reading.sources import is_database
-from otel_keyaudit.cli.report.reading.times import seconds
+from otel_keyaudit.cli.report.reading.times import EARLIEST, LATEST, UTC, read_time
 from otel_keyaudit.cli.usage import WrongUseError, from_environment
 from otel_keyaudit.errors import hint, shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 
-_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _DURATION: Final = re.compile(r"([0-9]{1,6})([mhdw])")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DAY: Final = 86_400
+_DAY: Final = timedelta(days=1)
 _FORMATS: Final = ("table", "json", "html")
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command. Times are seconds since 1970.
+    """The options of the command.
 
     Attributes:
         sources: The sources.
         since: Start of the period.
         until: End of the period.
-        min_age: Seconds for which a key must have been known before it can be unused.
+        min_age: Age from which a key can be unused.
         key: Glob pattern for key ids.
         catalog: The scope catalog.
         query: Query that selects the columns of a database.
@@ -46,9 +46,9 @@ class Options:
     """
 
     sources: tuple[str, ...] = ()
-    since: float | None = None
-    until: float | None = None
-    min_age: float = 30 * _DAY
+    since: datetime | None = None
+    until: datetime | None = None
+    min_age: timedelta = 30 * _DAY
     key: str | None = None
     catalog: ScopeCatalog | None = None
     query: str | None = None
@@ -66,7 +66,9 @@ class Options:
         Raises:
             WrongUseError: An option has a wrong value.
         """
-        until = None if given["until"] is None else read_moment("--until", given["until"], time.time(), whole_day=True)
+        until = given["until"]
+        if until is not None:
+            until = read_moment("--until", until, datetime.now(UTC), whole_day=True)
         options = cls(
             sources=given["sources"],
             since=_since(given["since"], until),
@@ -97,10 +99,10 @@ def _format(text: str) -> str:
     return text
 
 
-def _since(text: str | None, until: float | None) -> float | None:
+def _since(text: str | None, until: datetime | None) -> datetime | None:
     if text is None:
         return None
-    since = read_moment("--since", text, time.time() if until is None else until)
+    since = read_moment("--since", text, datetime.now(UTC) if until is None else until)
     if until is not None and since >= until:
         raise WrongUseError(f"--since {shown(text)} is not before --until")
     return since
@@ -125,30 +127,34 @@ def _check_query(sources: Collection[str]) -> None:
             raise WrongUseError(f"--query is for SQLite and PostgreSQL; {shown(source)} has no columns to select")
 
 
-def read_duration(option: str, text: str) -> float:
-    """Read a duration such as ``30d`` in seconds."""
+def read_duration(option: str, text: str) -> timedelta:
+    """Read a duration such as ``30d``."""
     if match := _DURATION.fullmatch(text.strip()):
-        return float(match[1]) * _SECONDS[match[2]]
+        return _duration(match)
     raise WrongUseError(f"{option} is {shown(text)}; allowed is a number with m, h, d or w, such as 30d")
 
 
-def read_moment(option: str, text: str, end: float, *, whole_day: bool = False) -> float:
-    """Read a point in time as seconds since 1970.
+def _duration(match: re.Match[str]) -> timedelta:
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def read_moment(option: str, text: str, end: datetime, *, whole_day: bool = False) -> datetime:
+    """Read a point in time.
 
     Args:
         option: The option, for the message.
         text: A date, a time, or a duration before the end.
-        end: The end, in seconds since 1970.
+        end: The end.
         whole_day: Whether a date means the end of that day, not its start.
     """
     text = text.strip()
     if match := _DURATION.fullmatch(text):
-        return end - float(match[1]) * _SECONDS[match[2]]
-    found = seconds(text) if _DATE.match(text) else None
+        return end - min(_duration(match), end - EARLIEST)
+    found = read_time(text) if _DATE.match(text) else None
     if found is None:
         allowed = "a date such as 2026-11-23, a time such as 2026-11-23T16:00:00Z, or a duration such as 90d"
         raise WrongUseError(f"{option} is {shown(text)}; allowed is {allowed}")
-    return found + _DAY if whole_day and _DATE.fullmatch(text) else found
+    return found + min(_DAY, LATEST - found) if whole_day and _DATE.fullmatch(text) else found
 
 
 def read_names(option: str, text: str, allowed: Collection[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 
 from otel_keyaudit.cli.report.model import ScopeUse
 from otel_keyaudit.cli.report.reading.times import known, later
@@ -12,14 +13,14 @@ from otel_keyaudit.key.permissions.coverage import covering_scope, covering_scop
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 
-def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, float | None]:
-    """Return the permissions that a key used, with the time of the last use in seconds since 1970.
+def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, datetime | None]:
+    """Return the permissions that a key used, with the time of the last use.
 
     These are the permissions in granted decisions, in usage events, and ``resource_type:action`` of rows without
     decisions if the key's scopes cover it. The decision of an open check, which has no outcome yet, counts as granted,
     because the application went on to write the row.
     """
-    used: dict[str, float | None] = {}
+    used: dict[str, datetime | None] = {}
     for kind, use in key.decisions.items():
         if kind.outcome in ("granted", None):
             for permission in kind.required:
@@ -32,7 +33,7 @@ def used_permissions(key: KeyTally, catalog: ScopeCatalog | None) -> dict[str, f
     return used
 
 
-def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tuple[str, float | None]]:
+def _covered_actions(key: KeyTally, catalog: ScopeCatalog | None) -> Iterator[tuple[str, datetime | None]]:
     for digest, mention in key.mentions.items():
         for permission, last in mention.actions.items():
             if _covers(key, digest, permission, catalog):
@@ -71,7 +72,8 @@ class Expansions:
         candidates = set(known)
         if catalog is None:
             for key in keys:
-                candidates.update(() if key.granted is None else key.granted.permissions)
+                granted = key.granted
+                candidates.update(() if granted is None else granted.permissions)
                 for scope, permissions in _explained(key):
                     self._covered[scope].update(permissions)
         for permission in candidates:
@@ -110,7 +112,7 @@ def _explained(key: KeyTally) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def scope_uses(
-    key: KeyTally, expansions: Expansions, used: Mapping[str, float | None], observable: set[str]
+    key: KeyTally, expansions: Expansions, used: Mapping[str, datetime | None], observable: set[str]
 ) -> tuple[ScopeUse, ...]:
     """Sort the permissions of each scope of a key into used, unused and not observable.
 
@@ -120,14 +122,15 @@ def scope_uses(
         used: Permissions that the key used, with the last time.
         observable: Permissions that any key of the input was seen to need.
     """
-    scopes = () if key.granted is None else sorted(key.granted.scopes)
+    granted = key.granted
     return tuple(
-        _scope_use(scope, expansions.of(scope, used), used, None if key.has_usage else observable) for scope in scopes
+        _scope_use(scope, expansions.of(scope, used), used, None if key.has_usage else observable)
+        for scope in sorted(() if granted is None else granted.scopes)
     )
 
 
 def _scope_use(
-    scope: str, permissions: set[str], used: Mapping[str, float | None], observable: set[str] | None
+    scope: str, permissions: set[str], used: Mapping[str, datetime | None], observable: set[str] | None
 ) -> ScopeUse:
     """Sort the permissions of one scope. If ``observable`` is ``None``, all permissions are observable."""
     in_use = {permission: found for permission in permissions if (found := _use(permission, used)) is not None}
@@ -139,7 +142,7 @@ def _scope_use(
     return ScopeUse(scope, tuple(sorted(in_use)), tuple(sorted(rest - hidden)), tuple(sorted(hidden)), last)
 
 
-def _use(permission: str, used: Mapping[str, float | None]) -> str | None:
+def _use(permission: str, used: Mapping[str, datetime | None]) -> str | None:
     """Return the used permission that includes a permission: the permission itself, or its ``resource:*``."""
     if permission in used:
         return permission

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Final
 
 from otel_keyaudit.cli.report.model import ScopeUse
 
 _EXACT: Final = 14
-"""Maximum number of scopes for which every combination is tried. With more scopes, a greedy choice is made."""
+"""Maximum number of scopes that overlap for which every combination is tried. Of more, a greedy choice is made."""
 
 
 def propose(scopes: tuple[ScopeUse, ...]) -> tuple[str, ...]:
@@ -30,16 +31,21 @@ def propose(scopes: tuple[ScopeUse, ...]) -> tuple[str, ...]:
 
 
 def _fewest(scopes: Mapping[str, set[str]]) -> tuple[str, ...]:
-    """Return the fewest scopes that together have all permissions."""
-    wanted = set[str]().union(*scopes.values())
+    """Return the fewest scopes that together have all permissions. A scope that alone has one of them is needed."""
     candidates = _without_dominated(scopes)
-    if len(candidates) > _EXACT:
-        return _greedy(candidates, wanted)
-    for size in range(len(candidates) + 1):
-        for chosen in combinations(sorted(candidates), size):
-            if wanted == set[str]().union(*(candidates[scope] for scope in chosen)):
+    counts = Counter(chain.from_iterable(candidates.values()))
+    needed = [scope for scope in candidates if any(counts[permission] == 1 for permission in candidates[scope])]
+    missing = counts.keys() - set().union(*(candidates[scope] for scope in needed))
+    others = {scope: permissions & missing for scope, permissions in candidates.items() if permissions & missing}
+    return (*needed, *(_exact(others, missing) if len(others) <= _EXACT else _greedy(others, missing)))
+
+
+def _exact(scopes: Mapping[str, set[str]], wanted: set[str]) -> tuple[str, ...]:
+    for size in range(len(scopes)):
+        for chosen in combinations(sorted(scopes), size):
+            if wanted == set[str]().union(*(scopes[scope] for scope in chosen)):
                 return chosen
-    return tuple(candidates)
+    return tuple(scopes)
 
 
 def _without_dominated(scopes: Mapping[str, set[str]]) -> dict[str, set[str]]:
@@ -51,14 +57,14 @@ def _without_dominated(scopes: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return kept
 
 
-def _greedy(scopes: Mapping[str, set[str]], wanted: set[str]) -> tuple[str, ...]:
+def _greedy(scopes: Mapping[str, set[str]], wanted: set[str]) -> list[str]:
     chosen: list[str] = []
     missing = set(wanted)
     while missing:
         best = max(sorted(scopes), key=lambda scope: len(scopes[scope] & missing))
         chosen.append(best)
         missing -= scopes[best]
-    return tuple(chosen)
+    return chosen
 
 
 def _without_included(permissions: set[str]) -> set[str]:

@@ -66,6 +66,13 @@ def test_since_counts_back_from_now(period: str, days: int) -> None:
     assert report(rows, "--since", "30d", "--until", "2026-06-10").json["rows"] == 1
 
 
+def test_period_can_be_longer_than_the_calendar() -> None:
+    """The start is at the earliest in the year 1, and the end at the latest in the year 9999."""
+    content = report([row(full(CI))], "--since", "999999w", "--until", "9999-12-31", "--min-age", "999999w").json
+    assert (content["from"], content["to"]) == ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
+    assert content["rows"] == 1
+
+
 def test_period_of_an_empty_input() -> None:
     """The period of an empty input is unknown."""
     content = report([]).json

@@ -67,3 +67,10 @@ def test_many_scopes_are_still_covered() -> None:
     """The proposal covers every permission, although there are too many combinations to compare."""
     scopes = tuple(scope(f"s{number:02}", f"p{number} p{number + 1} x{number}") for number in range(30))
     assert len(propose(scopes)) == 30
+
+
+def test_fewest_of_many_scopes() -> None:
+    """A scope that alone has a permission is needed, so that only the few others are combined."""
+    needed = [scope(f"own{number}", f"p{number} p{number + 1} q{number}") for number in range(30)]
+    overlapping = [scope("1", "p q"), scope("2", "q r"), scope("3", "r s"), scope("4", "s p0"), scope("5", "p5 p6")]
+    assert propose((*needed, *overlapping)) == tuple(sorted([*(one.scope for one in needed), "1", "3"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 COLUMNS: Final = ("at", "action", "resource_type", "resource_id", "outcome", "additional_fields")
@@ -28,7 +29,7 @@ class Refusal:
     """One ``keyaudit.denial`` event: a denied authentication, or a decision that was denied or failed.
 
     Attributes:
-        time: Seconds since 1970.
+        time: Time of the event.
         key_id: The id of the key, if it is known.
         name: The name of the key.
         decision: The decision in the form of a row; ``None`` for an authentication.
@@ -36,7 +37,7 @@ class Refusal:
         trace_id: The trace.
     """
 
-    time: float | None
+    time: datetime | None
     key_id: str | None
     name: str | None
     decision: Mapping[str, Any] | None
@@ -52,7 +53,7 @@ class Usage:
         key_id: The id of the key.
         name: The name of the key.
         digest: The digest of its snapshot.
-        start: Start of the interval, in seconds since 1970.
+        start: Start of the interval.
         end: End of the interval.
         requests: Number of accepted authentications.
         decisions: Permission, outcome, number and last time of decisions.
@@ -61,10 +62,10 @@ class Usage:
     key_id: str
     name: str | None
     digest: str | None
-    start: float | None
-    end: float | None
+    start: datetime | None
+    end: datetime | None
     requests: int
-    decisions: tuple[tuple[str, str, int, float | None], ...]
+    decisions: tuple[tuple[str, str, int, datetime | None], ...]
 
 
 Entry = Row | Unreadable | Refusal | Usage

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Usage
-from otel_keyaudit.cli.report.reading.times import seconds
+from otel_keyaudit.cli.report.reading.times import read_time
 
 OTLP = ("resourceLogs", "resourceSpans", "resourceMetrics")
 """Members that distinguish a line of OTLP JSON from a row."""
@@ -56,11 +57,11 @@ def _list(value: object) -> list[Any]:
     return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list) else []
 
 
-def _at(record: Mapping[str, Any]) -> float | None:
+def _at(record: Mapping[str, Any]) -> datetime | None:
     for name in ("timeUnixNano", "observedTimeUnixNano"):
         digits = str(record.get(name) or "0")
         if digits.isdecimal() and int(digits):
-            return int(digits) / 1e9
+            return read_time(int(digits))
     return None
 
 
@@ -119,11 +120,11 @@ def _usage(record: Mapping[str, Any], attributes: Mapping[str, Any], _: str) -> 
         key_id=key_id,
         name=_string(attributes.get(names.KEY_NAME)),
         digest=_string(attributes.get(names.KEY_DIGEST)),
-        start=seconds(attributes.get(_USAGE + "from")),
-        end=seconds(attributes.get(_USAGE + "to")) or _at(record),
+        start=read_time(attributes.get(_USAGE + "from")),
+        end=read_time(attributes.get(_USAGE + "to")) or _at(record),
         requests=requests if isinstance(requests, int) else 0,
         decisions=tuple(
-            (permission, outcome, count, seconds(last))
+            (permission, outcome, count, read_time(last))
             for permission, outcome, count, last in zip(*columns, strict=False)
             if isinstance(permission, str) and isinstance(count, int)
         ),

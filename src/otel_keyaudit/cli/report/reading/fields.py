@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+_TEXT = (str, bytes, bytearray, memoryview)
+
 
 def parse(fields: Any) -> dict[str, Any] | None:
     """Parse additional fields.
@@ -17,9 +19,7 @@ def parse(fields: Any) -> dict[str, Any] | None:
     Returns:
         The fields as a dict, which is empty if they are empty or not an object; ``None`` if they are not JSON.
     """
-    if not fields:
-        return {}
-    if isinstance(fields, (str, bytes, bytearray, memoryview)):
+    if isinstance(fields, _TEXT):
         try:
             fields = orjson.loads(fields)
         except orjson.JSONDecodeError:

@@ -40,14 +40,12 @@ def read_source(source: str, query: str | None, request_field: str) -> Iterator[
         if scheme not in _POSTGRESQL:
             allowed = "allowed are files, - and postgresql://"
             raise SourceError(f"{shown(f'{scheme}://')} is not a source; {allowed}{hint(scheme, _POSTGRESQL)}")
-        yield from read_postgresql(source, query)
-    elif source == STDIN:
-        yield from _read_file(sys.stdin.buffer, "standard input", request_field)
-    elif is_sqlite(source):
-        yield from read_sqlite(Path(source), query)
-    else:
-        with _open(Path(source)) as file:
-            yield from _read_file(file, source, request_field)
+        return read_postgresql(source, query)
+    if source == STDIN:
+        return _read_file(sys.stdin.buffer, "standard input", request_field)
+    if is_sqlite(source):
+        return read_sqlite(Path(source), query)
+    return _read_path(Path(source), request_field)
 
 
 def is_database(source: str) -> bool:
@@ -73,6 +71,11 @@ def _open(path: Path) -> BinaryIO:
         raise SourceError(f"cannot read {shown(str(path))}: {error.strerror}{likely}") from None
     except ValueError:
         raise SourceError(f"cannot read {shown(str(path))}: the path is not valid") from None
+
+
+def _read_path(path: Path, request_field: str) -> Iterator[Entry]:
+    with _open(path) as file:
+        yield from _read_file(file, str(path), request_field)
 
 
 def _read_file(file: BinaryIO, name: str, request_field: str) -> Iterator[Entry]:

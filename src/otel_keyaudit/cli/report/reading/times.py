@@ -1,24 +1,37 @@
-"""Convert points in time into seconds since 1970 and into RFC 3339."""
+"""Read points in time as datetimes in UTC, and format them as RFC 3339."""
 
 from __future__ import annotations
 
-import math
 import sys
-from datetime import date, datetime, time, timezone
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from otel_keyaudit.key.canonical import as_time, as_utc
 
-_READS_Z: Final = sys.version_info >= (3, 11)
-_YEARS: Final = (-62_135_596_800, 253_402_300_800)
-"""Start of the year 1 and of the year 10000, in seconds since 1970."""
+UTC: Final = timezone.utc
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+"""Stands for the last of no times."""
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+"""Stands for the first of no times."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """Minimum of a number in nanoseconds, microseconds and milliseconds, and the units per second."""
 
+_DATE_DIGITS: Final = 8
+"""Length of a date without hyphens, which is no number."""
 
-def seconds(value: object) -> float | None:
+
+def _from_iso_3_10(value: str) -> datetime:
+    return datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+_from_iso: Final[Callable[[Any], datetime]] = datetime.fromisoformat if sys.version_info >= (3, 11) else _from_iso_3_10
+
+
+def read_time(value: object) -> datetime | None:
     """Read a point in time. Without a zone, it is in UTC.
 
     Args:
@@ -26,70 +39,62 @@ def seconds(value: object) -> float | None:
             or nanoseconds since 1970. The magnitude of the number determines its unit.
 
     Returns:
-        Seconds since 1970, ``None`` if the value is not a point in time.
+        The time in UTC, ``None`` if the value is not a point in time.
     """
-    if isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value if _READS_Z else value.replace("Z", "+00:00"))
-            return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
-        except (OverflowError, ValueError):
-            return _from_unusual_string(value)
-    if isinstance(value, datetime):
-        return _from_datetime(value)
-    if isinstance(value, date):
-        return _from_datetime(datetime.combine(value, time()))
-    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        return _from_number(value)
+    try:
+        found = _from_iso(value)
+    except (AttributeError, TypeError, ValueError):
+        return _from_unusual(value)
+    return found if found.tzinfo is UTC else _from_unusual(value)
+
+
+def _from_unusual(value: object) -> datetime | None:
+    """Read any value but a string in UTC."""
+    try:
+        if isinstance(value, str):
+            return _from_unusual_string(value.strip())
+        if isinstance(value, datetime):
+            return _in_utc(value)
+        if isinstance(value, date):
+            return datetime.combine(value, time(), UTC)
+        if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            return _from_number(float(value))
+    except (OverflowError, ValueError):
+        pass
     return None
 
 
-def _from_unusual_string(value: str) -> float | None:
-    """Read a number, or a time with a fraction or a zone (``+00``) that Python 3.10 does not parse."""
-    if value[-3:-2] in ("+", "-"):
-        value += ":00"
+def _from_unusual_string(value: str) -> datetime:
+    """Read a number, a time in another zone, or a time that Python 3.10 does not parse."""
+    if value.replace(".", "", 1).isdecimal() and len(value) != _DATE_DIGITS:
+        return _from_number(float(value))
     try:
-        if value.strip().replace(".", "", 1).isdecimal():
-            return _from_number(float(value))
-        return _from_datetime(as_time(value))
+        return _in_utc(_from_iso(value))
     except ValueError:
-        return None
+        return _in_utc(as_time(f"{value}:00" if value[-3:-2] in ("+", "-") else value))
 
 
-def _from_datetime(value: datetime) -> float | None:
-    try:
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
-    except (OverflowError, ValueError):
-        return None
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _from_number(value: float | Decimal) -> float | None:
-    try:
-        number = float(value)
-    except (OverflowError, ValueError):
-        return None
+def _from_number(number: float) -> datetime:
     size = abs(number)
     if size >= _UNITS[-1][0]:
         number /= next(units for least, units in _UNITS if size >= least)
-    return number if _YEARS[0] <= number < _YEARS[1] else None
+    return _EPOCH + timedelta(seconds=number)
 
 
-def rfc_3339(value: float | None) -> str | None:
-    """Format seconds since 1970 as RFC 3339 in UTC, with six digits of fraction if there is one.
-
-    Returns:
-        ``None`` for ``None`` and for a time outside of the years 1 to 9999.
-    """
-    try:
-        return None if value is None else as_utc(datetime.fromtimestamp(value, timezone.utc))
-    except (OverflowError, ValueError, OSError):
-        return None
+def rfc_3339(value: datetime | None) -> str | None:
+    """Format a time as RFC 3339 in UTC, with six digits of fraction if there is one."""
+    return None if value is None else as_utc(value)
 
 
-def later(first: float | None, second: float | None) -> float | None:
+def later(first: datetime | None, second: datetime | None) -> datetime | None:
     """Return the later of two times; either may be unknown."""
     return second if first is None or (second is not None and second > first) else first
 
 
-def known(value: float) -> float | None:
-    """Return a time, ``None`` if it is infinite."""
-    return value if math.isfinite(value) else None
+def known(value: datetime) -> datetime | None:
+    """Return a time, ``None`` for :data:`EARLIEST` and :data:`LATEST`."""
+    return None if value in (EARLIEST, LATEST) else value

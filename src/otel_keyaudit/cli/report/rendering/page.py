@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from importlib import resources
 from itertools import groupby
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 from xml.etree.ElementTree import Element
 
+from otel_keyaudit.cli.output import counted
 from otel_keyaudit.cli.report.model import FINDINGS, Finding, KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.cli.report.rendering.markup import document, tag
@@ -138,7 +140,7 @@ def _key(key: KeyUse, report: Report, jaeger: str | None) -> Element:
 
 def _concerns(key: KeyUse, report: Report) -> str:
     number = sum(finding.key_id == key.id for finding in report.findings)
-    return f"{number:,} finding{'' if number == 1 else 's'}" if number else ""
+    return counted(number, "finding") if number else ""
 
 
 def _bar(key: KeyUse) -> Element:
@@ -227,7 +229,7 @@ def _page(jaeger: str, path: str, query: str) -> str:
     return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + path, queries, ""))
 
 
-def _time(seconds: float | None) -> str:
+def _time(time: datetime | None) -> str:
     """Format a time to the minute. All times of the page are in UTC."""
-    found = rfc_3339(seconds)
+    found = rfc_3339(time)
     return "unknown" if found is None else found[:16].replace("T", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import IO, Final
 
 from rich.box import SIMPLE_HEAD
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otel_keyaudit.cli.output import counted
 from otel_keyaudit.cli.report.model import FINDINGS, KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.errors import printable
@@ -37,8 +39,13 @@ def _summary(report: Report) -> Text:
         "without a key": report.rows_without_key,
         "unreadable": report.rows_unreadable,
     }
-    rows = ", ".join([f"{report.rows:,} rows", *(f"{count:,} {name}" for name, count in counts.items() if count)])
-    return Text(f"{period}\n{rows}, {len(report.keys):,} keys, {len(report.findings):,} findings\n")
+    parts = [
+        counted(report.rows, "row"),
+        *(f"{count:,} {name}" for name, count in counts.items() if count),
+        counted(len(report.keys), "key"),
+        counted(len(report.findings), "finding"),
+    ]
+    return Text(f"{period}\n{', '.join(parts)}\n")
 
 
 def _print_findings(console: Console, report: Report) -> None:
@@ -61,7 +68,8 @@ def _print_key(console: Console, key: KeyUse) -> None:
     title.append(f"  owner {printable(key.owner)}" if key.owner else "", style="not bold dim")
     console.print(title)
     use = f"used {_time(key.first_used)} to {_time(key.last_used)}" if key.last_used is not None else "never used"
-    console.print(Text(f"{use}, {key.rows:,} rows, {key.snapshots:,} snapshots, {key.denials:,} denials"))
+    counts = {"row": key.rows, "snapshot": key.snapshots, "denial": key.denials}
+    console.print(Text(", ".join([use, *(counted(count, noun) for noun, count in counts.items())])))
     if key.scopes:
         table = Table("scope", "used", "unused", "not observable", "last used", box=SIMPLE_HEAD, pad_edge=False)
         for scope in key.scopes:
@@ -89,5 +97,5 @@ def _text(value: str | None) -> Text:
     return Text(printable(value or ""))
 
 
-def _time(seconds: float | None) -> str:
-    return rfc_3339(seconds) or "-"
+def _time(time: datetime | None) -> str:
+    return rfc_3339(time) or "-"

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from otel_keyaudit.cli.output import counted
 from otel_keyaudit.cli.report.rendering.markup import tag
-from otel_keyaudit.cli.report.tally.key_tally import DAY
 
 _BARS: Final = 60
 _HEIGHT: Final = 36
 _WIDTH: Final = 10
 
 
-def timeline(days: Mapping[int, int], start: float | None, end: float | None) -> Element | None:
+def timeline(days: Mapping[int, int], start: datetime | None, end: datetime | None) -> Element | None:
     """Return the timeline, which has at most 60 bars of an equal number of days.
 
     Args:
-        days: Number of rows by day, counted from 1970.
-        start: Start of the period, in seconds since 1970.
+        days: Number of rows by day, which is a proleptic Gregorian ordinal.
+        start: Start of the period.
         end: End of the period.
     """
     if not days or start is None or end is None:
         return None
-    first, last = int(start // DAY), int(end // DAY)
+    first, last = start.toordinal(), end.toordinal()
     first, last = min(first, *days), max(last, *days)
     width = -(-(last - first + 1) // _BARS)
     counts = [0] * -(-(last - first + 1) // width)
@@ -33,10 +33,10 @@ def timeline(days: Mapping[int, int], start: float | None, end: float | None) ->
         counts[(day - first) // width] += count
     highest = max(counts)
     bars = [_bar(place, count, highest, first + place * width, width) for place, count in enumerate(counts)]
-    label = f"{_rows(sum(counts))} from {_date(first)} to {_date(last)}"
+    label = f"{counted(sum(counts), 'row')} from {_date(first)} to {_date(last)}"
     size = f"0 0 {len(counts) * _WIDTH} {_HEIGHT}"
     picture = tag("svg", *bars, viewBox=size, preserveAspectRatio="none", role="img", aria_label=label)
-    captions = (_date(first), f"at most {_rows(highest)} in {_days(width)}", _date(last))
+    captions = (_date(first), f"at most {counted(highest, 'row')} in {_days(width)}", _date(last))
     scale = tag("figcaption", *(tag("span", caption) for caption in captions))
     return tag("figure", picture, scale, class_="timeline")
 
@@ -46,7 +46,7 @@ def _bar(place: int, count: int, highest: int, day: int, width: int) -> Element:
     period = _date(day) if width == 1 else f"{_date(day)} and {_days(width - 1)} more"
     return tag(
         "rect",
-        tag("title", f"{period}: {_rows(count)}"),
+        tag("title", f"{period}: {counted(count, 'row')}"),
         x=place * _WIDTH + 1,
         y=_HEIGHT - height,
         width=_WIDTH - 2,
@@ -55,13 +55,9 @@ def _bar(place: int, count: int, highest: int, day: int, width: int) -> Element:
     )
 
 
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
-
-
 def _days(number: int) -> str:
     return "a day" if number == 1 else f"{number} days"
 
 
 def _date(day: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(days=day)).date().isoformat()
+    return date.fromordinal(day).isoformat()

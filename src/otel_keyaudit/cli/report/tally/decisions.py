@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from otel_keyaudit.cli.report.reading.times import EARLIEST
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences
 from otel_keyaudit.key.permissions.decision import BY_OTHER, DENIED, GRANTED
 
@@ -42,13 +43,22 @@ class DecisionUse:
 
     Attributes:
         is_remarkable: Whether they are a finding.
-        last: Time of the last decision, in seconds since 1970; minus infinite if unknown.
+        last: Time of the last decision; :data:`EARLIEST` if unknown.
         occurrences: The rows or events if they are a finding, each decision once per request.
     """
 
     is_remarkable: bool
-    last: float = -math.inf
+    last: datetime = EARLIEST
     occurrences: Occurrences = field(default_factory=Occurrences)
+
+
+class DecisionUses(dict[DecisionKind, DecisionUse]):
+    """The decisions of one key by kind."""
+
+    def __missing__(self, kind: DecisionKind) -> DecisionUse:
+        """Return the use of a kind that the key did not have before."""
+        use = self[kind] = DecisionUse(kind.is_remarkable)
+        return use
 
 
 class DecisionKinds(dict[bytes, DecisionKind]):

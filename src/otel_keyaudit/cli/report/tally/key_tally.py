@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from otel_keyaudit.cli.report.reading.entries import Usage
-from otel_keyaudit.cli.report.reading.times import later
-from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionUse
+from otel_keyaudit.cli.report.reading.times import EARLIEST, LATEST, later
+from otel_keyaudit.cli.report.tally.decisions import DecisionUses
 from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Place, Seen
 from otel_keyaudit.cli.report.tally.snapshots import ALTERED, Snapshot, Snapshots
 from otel_keyaudit.key.permissions.decision import DENIED
 
-DAY: Final = 86_400
-"""Number of seconds in a day."""
+
+def digest_of(member: dict[str, Any]) -> str | None:
+    """Return the digest in a member, ``None`` without one."""
+    digest = member.get("digest")
+    return digest if isinstance(digest, str) else None
 
 
 @dataclass(slots=True)
@@ -23,37 +26,39 @@ class UsageTotal:
 
     Attributes:
         count: Number of decisions.
-        last: Time of the last decision, in seconds since 1970.
+        last: Time of the last decision.
     """
 
     count: int = 0
-    last: float | None = None
+    last: datetime | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mention:
     """The mentions of one digest of a key in the period.
 
     Attributes:
+        key: The key.
         place: The first row.
         name: Name of the key.
         rows: Number of rows that name the key as the request's.
-        first: Time of the first of these rows in seconds since 1970; infinite without one.
-        last: Time of the last of these rows; minus infinite without one.
+        first: Time of the first of these rows; :data:`LATEST` without one.
+        last: Time of the last of these rows; :data:`EARLIEST` without one.
         actions: Last time of each permission ``resource_type:action`` in rows without decisions.
     """
 
+    key: KeyTally
     place: Place
     name: str | None
     rows: int = 0
-    first: float = math.inf
-    last: float = -math.inf
-    actions: dict[str, float | None] = field(default_factory=dict)
+    first: datetime = LATEST
+    last: datetime = EARLIEST
+    actions: dict[str, datetime | None] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KeyTally:
-    """The tally of one key. Times are seconds since 1970.
+    """The tally of one key.
 
     Attributes:
         id: The id of the key.
@@ -62,7 +67,7 @@ class KeyTally:
         decisions: Decisions by kind.
         usage: Totals of the usage events by permission and outcome.
         refused: Denied authentications by reason.
-        days: Number of rows by day, counted from 1970, if requested.
+        days: Number of rows by day, which is a proleptic Gregorian ordinal, if requested.
         has_usage: Whether the key has usage events.
         is_deleted: Whether the latest row about the key records its deletion.
         last_change: Time and number of the latest row about the key.
@@ -73,19 +78,19 @@ class KeyTally:
     id: str
     mentions: dict[str | None, Mention] = field(default_factory=dict)
     snapshots: Snapshots = field(default_factory=Snapshots)
-    decisions: dict[DecisionKind, DecisionUse] = field(default_factory=dict)
+    decisions: DecisionUses = field(default_factory=DecisionUses)
     usage: dict[tuple[str, str], UsageTotal] = field(default_factory=dict)
     refused: dict[str | None, Occurrences] = field(default_factory=dict)
     days: dict[int, int] = field(default_factory=dict)
     has_usage: bool = False
     is_deleted: bool = False
-    last_change: tuple[float, int] = (-math.inf, 0)
+    last_change: tuple[datetime, int] = (EARLIEST, 0)
     earlier_needs: set[str] = field(default_factory=set)
     earlier_actions: set[tuple[str | None, str]] = field(default_factory=set)
-    _seen: tuple[float, str | None] = (-math.inf, None)
-    _first_seen: float = math.inf
-    _first_event: float = math.inf
-    _last_event: float = -math.inf
+    _seen: tuple[datetime, str | None] = (EARLIEST, None)
+    _first_seen: datetime = LATEST
+    _first_event: datetime = LATEST
+    _last_event: datetime = EARLIEST
 
     @property
     def rows(self) -> int:
@@ -99,18 +104,18 @@ class KeyTally:
         return max([self._seen, *names], key=lambda known: (known[1] is not None, known[0]))[1]
 
     @property
-    def first_used(self) -> float:
-        """First use in the period; infinite without one."""
+    def first_used(self) -> datetime:
+        """First use in the period; :data:`LATEST` without one."""
         return min([self._first_event, *(mention.first for mention in self.mentions.values())])
 
     @property
-    def last_used(self) -> float:
-        """Last use in the period; minus infinite without one."""
+    def last_used(self) -> datetime:
+        """Last use in the period; :data:`EARLIEST` without one."""
         return max([self._last_event, *(mention.last for mention in self.mentions.values())])
 
     @property
-    def first_seen(self) -> float:
-        """First mention, including mentions before the period and as a subject; infinite if no time is known."""
+    def first_seen(self) -> datetime:
+        """First mention, including mentions before the period and as a subject; :data:`LATEST` if none has a time."""
         return min(self._first_seen, self.first_used)
 
     @property
@@ -142,20 +147,25 @@ class KeyTally:
         counted = sum(total.count for (_, outcome), total in self.usage.items() if outcome == DENIED)
         return max(shown, counted) + sum(refused.count for refused in self.refused.values())
 
-    def see(self, time: float | None, name: object) -> None:
+    def see(self, time: datetime | None, name: object) -> None:
         """Note a mention outside of the rows of the period."""
         if time is not None:
             self._first_seen = min(self._first_seen, time)
         if isinstance(name, str) and (time is None or time >= self._seen[0]):
             self._seen = (self._seen[0] if time is None else time), name
 
-    def change(self, time: float | None, number: int, *, deletes: bool) -> None:
+    def change(self, time: datetime | None, number: int, *, deletes: bool) -> None:
         """Note a row about the key; rows can come in any order."""
-        order = (-math.inf if time is None else time, number)
+        order = (EARLIEST if time is None else time, number)
         if order >= self.last_change:
             self.last_change, self.is_deleted = order, deletes
 
-    def use(self, first: float | None, last: float | None) -> None:
+    def count_day(self, time: datetime) -> None:
+        """Count a row for the timeline."""
+        day = time.toordinal()
+        self.days[day] = self.days.get(day, 0) + 1
+
+    def use(self, first: datetime | None, last: datetime | None) -> None:
         """Note a use from an event."""
         if first is not None:
             self._first_event = min(self._first_event, first)
@@ -163,14 +173,12 @@ class KeyTally:
             self._last_event = max(self._last_event, last)
 
     def mention(self, member: dict[str, Any], place: Seen) -> Mention:
-        """Add the digest of a member, and its snapshot if it is full. Return the mentions of the digest."""
-        digest = member.get("digest")
-        if not isinstance(digest, str):
-            digest = None
+        """Return the mentions of the digest of a member."""
+        digest = digest_of(member)
         found = self.mentions.get(digest)
         if found is None:
             name = member.get("name")
-            found = self.mentions[digest] = Mention(Place.of(place), name if isinstance(name, str) else None)
+            found = self.mentions[digest] = Mention(self, Place.of(place), name if isinstance(name, str) else None)
         return found
 
     def add_usage(self, usage: Usage) -> None:

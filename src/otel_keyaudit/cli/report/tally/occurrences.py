@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 SHOWN_ROWS: Final = 5
 """Maximum number of rows that a finding names. All rows are counted."""
 
 
-Seen = tuple[int | None, float | None, Any, Any, Any, Any]
-"""The members of a :class:`Place` with the library's member of the row in place of the trace id. It is a plain tuple,
-because there is one for each row."""
-
-
-def trace_of(seen: Seen) -> str | None:
-    """Return the trace id of a row."""
-    member = seen[-1]
-    trace_id = member.get("trace_id") if isinstance(member, dict) else None
-    return trace_id if isinstance(trace_id, str) else None
+Seen = tuple[int | None, datetime | None, Any, Any, Any, Any]
+"""The members of a :class:`Place`. It is a plain tuple, because there is one for each row."""
 
 
 class Place(NamedTuple):
@@ -26,7 +19,7 @@ class Place(NamedTuple):
 
     Attributes:
         row: Number of the row, counted from 1 over all sources; ``None`` for an event.
-        time: Time of the write, in seconds since 1970.
+        time: Time of the write.
         action: The action.
         resource_type: Type of the resource.
         resource_id: Id of the resource.
@@ -34,7 +27,7 @@ class Place(NamedTuple):
     """
 
     row: int | None = None
-    time: float | None = None
+    time: datetime | None = None
     action: Any = None
     resource_type: Any = None
     resource_id: Any = None
@@ -48,8 +41,9 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, seen: Seen) -> Place:
-        """Return the place of a row."""
-        return cls(*seen[:-1], trace_of(seen))
+        """Return the place of a row. A trace id that is not a string is dropped."""
+        place = cls(*seen)
+        return place if isinstance(place.trace_id, str) else place._replace(trace_id=None)
 
 
 _NOWHERE: Final = Place()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Row, Unreadable, Usage
 from otel_keyaudit.cli.report.reading.fields import parse, serialize
-from otel_keyaudit.cli.report.reading.times import seconds
+from otel_keyaudit.cli.report.reading.times import read_time
 from otel_keyaudit.cli.report.tally.decisions import DecisionKind, DecisionKinds, DecisionUse, strings
-from otel_keyaudit.cli.report.tally.key_tally import DAY, KeyTally
-from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen, trace_of
+from otel_keyaudit.cli.report.tally.key_tally import KeyTally, Mention, digest_of
+from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Seen
+from otel_keyaudit.cli.report.tally.period import Period
 from otel_keyaudit.key.permissions.decision import DENIED
 from otel_keyaudit.names import UNVERIFIED
 
@@ -26,13 +27,13 @@ class Tally:
     Args:
         request_field: Member that names the key of the request.
         subject_field: Member for a key that the row is about.
-        since: Start of the period, in seconds since 1970. Earlier rows count only for the age of keys and snapshots.
+        since: Start of the period. Earlier rows count only for the age of keys and snapshots.
         until: End of the period. Later rows are skipped.
         counts_days: Whether the rows of each key are counted by day.
 
     Attributes:
         keys: The tally of each key by id.
-        rows: Number of rows in the period.
+        number: Number of rows so far, including rows outside of the period.
         unreadable: Number of rows or lines that could not be read.
         keyless: Rows without a key.
         ambiguous: Rows of requests with several keys.
@@ -45,16 +46,14 @@ class Tally:
         self,
         request_field: str = "request_api_key",
         subject_field: str = "api_key",
-        since: float | None = None,
-        until: float | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         *,
         counts_days: bool = False,
     ) -> None:
         self.keys: dict[str, KeyTally] = {}
-        self.rows = 0
+        self.number = 0
         self.unreadable = 0
-        self._first = math.inf
-        self._last = -math.inf
         self.keyless = Occurrences()
         self.ambiguous = Occurrences()
         self.ambiguous_ids: set[str] = set()
@@ -62,98 +61,88 @@ class Tally:
         self.refused: dict[str | None, Occurrences] = {}
         self._request_field = request_field
         self._subject_field = subject_field
-        self._moved_request = request_field + UNVERIFIED
-        self._moved_subject = subject_field + UNVERIFIED
-        self._since = -math.inf if since is None else since
-        self._until = math.inf if until is None else until
+        self._moved_fields = (request_field + UNVERIFIED, subject_field + UNVERIFIED)
+        self._other_fields = frozenset((subject_field, *self._moved_fields))
+        self._period = Period(since, until)
         self._counts_days = counts_days
+        self._mentions: dict[tuple[str, str | None], Mention] = {}
         self._kinds = DecisionKinds()
         self._refusals: set[int] = set()
-        self._number = 0
+        self._outside = 0
 
-    def add(self, entries: Iterable[Entry], progress: Callable[[int], None]) -> None:
-        """Add entries.
-
-        Args:
-            entries: The entries.
-            progress: Called repeatedly with the number of rows so far.
-        """
-        add_row = self._add_row
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Add entries."""
+        adders: dict[type, Callable[[Any], None]] = {
+            tuple: self._add_row,
+            Unreadable: self._add_unreadable,
+            Usage: self._add_usage,
+            Refusal: self._add_refusal,
+        }
         for entry in entries:
-            if isinstance(entry, tuple):
-                add_row(entry)
-                if not self._number % 10_000:
-                    progress(self._number)
-            elif isinstance(entry, Unreadable):
-                self._number += 1
-                self.rows += 1
-                self.unreadable += 1
-            elif isinstance(entry, Usage):
-                self._add_usage(entry)
-            else:
-                self._add_refusal(entry)
+            adders[type(entry)](entry)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the period."""
+        return self.number - self._outside
 
     def _add_row(self, row: Row) -> None:
         at, action, resource_type, resource_id, outcome, additional_fields = row
-        self._number = number = self._number + 1
-        time = seconds(at)
-        if time is not None and time >= self._until:
-            return
+        self.number += 1
+        time = read_time(at)
         fields = parse(additional_fields)
-        member: Any = fields.get(self._request_field) if fields else None
-        place = (number, time, action, resource_type, resource_id, member)
-        if time is not None and time < self._since:
-            self._add_earlier(place, fields or {})
-            return
-        self.rows += 1
         if fields is None:
-            self.unreadable += 1
-            self._extend(time)
+            self._count_unreadable(time)
             return
-        key = self._key(member)
-        if key is None:
+        member: Any = fields.get(self._request_field)
+        trace_id = member.pop("trace_id", None) if isinstance(member, dict) else None
+        place = (self.number, time, action, resource_type, resource_id, trace_id)
+        if self._period.is_limited and not self._period.includes(time):
+            self._add_outside(place, fields, member)
+            return
+        mention: Mention | None
+        try:
+            mention = self._mentions[member["id"], member["digest"]]
+        except (KeyError, TypeError):  # a new digest, or not a member of the library
+            mention = self._mention(member, place)
+        if mention is None:
             self._add_nameless(place, member)
-            self._extend(time)
         else:
-            self._add_request(key, place, member, outcome)
-        if self._subject_field in fields:
-            self._add_subject(place, fields[self._subject_field])
-        if self._moved_request in fields or self._moved_subject in fields:
-            self._add_forged(place, fields, key)
-
-    def _extend(self, time: float | None) -> None:
-        """Extend the period that the input covers by the time of an entry that belongs to no key."""
-        if time is not None:
-            self._first = min(self._first, time)
-            self._last = max(self._last, time)
+            self._add_use(mention, place, member, outcome)
+        if not self._other_fields.isdisjoint(fields):
+            self._add_subject(place, fields.get(self._subject_field))
+            self._add_forged(place, fields, mention)
 
     @property
-    def first(self) -> float:
-        """Time of the first row or event in the period, infinite without one."""
-        return min([self._first, *(key.first_used for key in self.keys.values())])
+    def first(self) -> datetime:
+        """Time of the first row or event in the period, :data:`LATEST` without one."""
+        return min([self._period.first, *(key.first_used for key in self.keys.values())])
 
     @property
-    def last(self) -> float:
-        """Time of the last row or event in the period, minus infinite without one."""
-        return max([self._last, *(key.last_used for key in self.keys.values())])
+    def last(self) -> datetime:
+        """Time of the last row or event in the period, :data:`EARLIEST` without one."""
+        return max([self._period.last, *(key.last_used for key in self.keys.values())])
 
     def _key(self, member: Any) -> KeyTally | None:
         """Return the tally of the key that a member names."""
-        try:
-            return self.keys[member["id"]]
-        except (KeyError, TypeError):  # a new key, or not a member of the library
-            key_id = member.get("id") if isinstance(member, dict) else None
+        key_id = member.get("id") if isinstance(member, dict) else None
         if not key_id or not isinstance(key_id, str):
             return None
-        return self.keys.setdefault(key_id, KeyTally(key_id))
+        if key_id not in self.keys:
+            self.keys[key_id] = KeyTally(key_id)
+        return self.keys[key_id]
 
-    def _add_request(self, key: KeyTally, place: Seen, member: dict[str, Any], outcome: Any) -> None:
-        """Add the key of the request."""
-        _, time, action, resource_type, resource_id, _ = place
-        digest = member.get("digest")
-        mention = key.mentions.get(digest) if isinstance(digest, str) else None
-        if mention is None:
-            mention = key.mention(member, place)
+    def _mention(self, member: Any, place: Seen) -> Mention | None:
+        """Return the mentions of the key and the digest in a member."""
+        key = self._key(member)
+        if key is None:
+            return None
+        mention = self._mentions[key.id, digest_of(member)] = key.mention(member, place)
+        return mention
+
+    def _add_use(self, mention: Mention, place: Seen, member: dict[str, Any], outcome: Any) -> None:
+        """Add the row of a request with a key."""
+        time, key = place[1], mention.key
         mention.rows += 1
         if time is not None:
             if time > mention.last:  # noqa: PLR1730 - faster than max()
@@ -161,20 +150,25 @@ class Tally:
             if time < mention.first:  # noqa: PLR1730
                 mention.first = time
             if self._counts_days:
-                day = int(time // DAY)
-                key.days[day] = key.days.get(day, 0) + 1
-        if member.get("detail") == "full":
-            key.snapshots.add(member, place)
-        decisions = member.get("decisions")
+                key.count_day(time)
+        decisions = member.pop("decisions", None)
         if decisions and isinstance(decisions, list):
             self._add_decisions(key, decisions, place)
         else:
-            permission = f"{resource_type}:{action}"
-            last = mention.actions.get(permission)
-            if last is None or (time is not None and time > last):
-                mention.actions[permission] = time
-            if isinstance(outcome, str) and outcome.lower() == DENIED:
-                self._add_decisions(key, [{"outcome": DENIED, "resource": f"{resource_type}:{resource_id}"}], place)
+            self._add_action(mention, place, outcome)
+        if member.get("detail") == "full":
+            key.snapshots.add(member, place)
+
+    def _add_action(self, mention: Mention, place: Seen, outcome: Any) -> None:
+        """Add the action of a row without decisions."""
+        _, time, action, resource_type, resource_id, _ = place
+        permission = f"{resource_type}:{action}"
+        last = mention.actions.get(permission)
+        if last is None or (time is not None and time > last):
+            mention.actions[permission] = time
+        if isinstance(outcome, str) and outcome.lower() == DENIED:
+            decision = {"outcome": DENIED, "resource": f"{resource_type}:{resource_id}"}
+            self._add_decisions(mention.key, [decision], place)
 
     def _add_decisions(self, key: KeyTally, decisions: list[Any], place: Seen) -> None:
         """Add decisions, but skip malformed ones."""
@@ -184,39 +178,50 @@ class Tally:
                 continue
             resource = decision.pop("resource", None)
             kind = self._kinds[serialize(decision)]
-            use = key.decisions.get(kind)
-            if use is None:
-                use = key.decisions[kind] = DecisionUse(kind.is_remarkable)
+            use = key.decisions[kind]
             if time is not None and time > use.last:
                 use.last = time
             if use.is_remarkable:
                 self._count(use, kind, key, resource, place)
 
-    def _add_earlier(self, place: Seen, fields: dict[str, Any]) -> None:
-        """Add a row before the period."""
-        _, time, action, resource_type, _, member = place
+    def _add_outside(self, place: Seen, fields: dict[str, Any], member: Any) -> None:
+        """Add a row outside of the period. Only a row before the period counts."""
+        self._outside += 1
+        _, time, action, resource_type, _, _ = place
+        if time is None or self._period.is_after_start(time):
+            return
         key = self._key(member)
         if key is not None:
             key.see(time, member.get("name"))
-            key.snapshots.add(member, place)
-            decisions = member.get("decisions")
+            decisions = member.pop("decisions", None)
             if decisions and isinstance(decisions, list):
                 for decision in decisions:
                     key.earlier_needs.update(strings(decision.get("required")) if isinstance(decision, dict) else ())
             else:
-                digest = member.get("digest")
-                key.earlier_actions.add((digest if isinstance(digest, str) else None, f"{resource_type}:{action}"))
-        if self._subject_field in fields:
-            self._add_subject(place, fields[self._subject_field])
+                key.earlier_actions.add((digest_of(member), f"{resource_type}:{action}"))
+            key.snapshots.add(member, place)
+        self._add_subject(place, fields.get(self._subject_field))
+
+    def _count_unreadable(self, time: datetime | None) -> None:
+        """Count a row whose fields are not JSON."""
+        if self._period.extend(time):
+            self.unreadable += 1
+        else:
+            self._outside += 1
+
+    def _add_unreadable(self, _: Unreadable) -> None:
+        """Add a line that is not JSON."""
+        self.number += 1
+        self.unreadable += 1
 
     def _add_nameless(self, place: Seen, member: Any) -> None:
         """Add a row that names no key or several."""
         if isinstance(member, dict) and member.get("ambiguous") is True:
             self.ambiguous.add(place)
-            ids = member.get("ids")
-            self.ambiguous_ids.update(key_id for key_id in ids or () if isinstance(key_id, str))
+            self.ambiguous_ids.update(strings(member.get("ids")))
         else:
             self.keyless.add(place)
+        self._period.extend(place[1])
 
     def _add_subject(self, place: Seen, member: Any) -> None:
         """Add a key that the row is about.
@@ -231,26 +236,26 @@ class Tally:
         key.see(time, member.get("name"))
         key.snapshots.add(member, place)
         key.change(time, number or 0, deletes=bool(_DELETED.search(str(action))))
-        if time is None or time >= self._since:
+        if self._period.is_after_start(time):
             key.mention(member, place)
 
-    def _add_forged(self, place: Seen, fields: dict[str, Any], key: KeyTally | None) -> None:
-        for name in (self._moved_request, self._moved_subject):
+    def _add_forged(self, place: Seen, fields: dict[str, Any], mention: Mention | None) -> None:
+        for name in self._moved_fields:
             if name in fields:
-                self.forged.setdefault((None if key is None else key.id, name), Occurrences()).add(place)
+                self.forged.setdefault((None if mention is None else mention.key.id, name), Occurrences()).add(place)
 
     def _count(self, use: DecisionUse, kind: DecisionKind, key: KeyTally, resource: Any, place: Seen) -> None:
         """Count a decision once per request, because each row has all decisions of its request so far."""
-        trace_id = trace_of(place)
-        identity = hash((key.id, trace_id, kind.outcome, kind.required, str(resource)))
+        trace_id = place[-1]
+        identity = hash((key.id, str(trace_id), kind.outcome, kind.required, str(resource)))
         if trace_id is None or identity not in self._refusals:
             self._refusals.add(identity)
             use.occurrences.add(place)
 
     def _add_refusal(self, refusal: Refusal) -> None:
-        if not self._covers(refusal.time):
+        if not self._period.extend(refusal.time):
             return
-        place = (None, refusal.time, None, None, None, {"trace_id": refusal.trace_id})
+        place = (None, refusal.time, None, None, None, refusal.trace_id)
         key = self._key({"id": refusal.key_id})
         if key is not None:
             key.see(refusal.time, refusal.name)
@@ -262,16 +267,9 @@ class Tally:
             refused.setdefault(refusal.reason, Occurrences()).add(place)
 
     def _add_usage(self, usage: Usage) -> None:
-        key = self._key({"id": usage.key_id}) if self._covers(usage.end) else None
+        key = self._key({"id": usage.key_id}) if self._period.extend(usage.end) else None
         if key is not None:
             key.add_usage(usage)
-
-    def _covers(self, time: float | None) -> bool:
-        """Check whether a time is in the period, and note that the input covers it."""
-        is_covered = time is None or self._since <= time < self._until
-        if is_covered:
-            self._extend(time)
-        return is_covered
 
 
 def _is_about_key(resource_type: Any, resource_id: Any, member: Any) -> bool:

@@ -121,11 +121,17 @@ def test_names_of_members_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     "at",
     [LATE, "2026-11-23 16:00:00", "2026-11-23 16:00:00+00", "2026-11-23 17:30:00.0+01:30",
      "2026-11-23T17:00:00+01:00", "2026-11-23T16:00:00.000000000Z", 1795449600,
-     1795449600.0, 1795449600000, 1795449600000000, 1795449600000000000, "1795449600"],
+     1795449600.0, 1795449600000, 1795449600000000, 1795449600000000000, "1795449600", "1795449600000.0",
+     "2026-11-23T16:00:00.000"],
 )  # fmt: skip
 def test_forms_of_time(at: Any) -> None:
     """Times are RFC 3339, in UTC if they have no zone, or numbers since 1970 in the usual units."""
     assert report([row(full(CI), at=at)]).json["to"] == LATE
+
+
+def test_digits_that_look_like_a_date_are_a_number() -> None:
+    """Milliseconds since 1970 as a string can begin like a date of the year 1712."""
+    assert report([row(full(CI), at="1712121200123")]).json["to"] == "2024-04-03T05:13:20.123000Z"
 
 
 @pytest.mark.parametrize("at", [None, "", "yesterday", True, [], "2026-02-30T00:00:00Z", 1e300, 10**400, "infinity"])

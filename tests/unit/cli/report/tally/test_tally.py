@@ -29,12 +29,10 @@ def peak(number: int) -> int:
     """Return the memory at the end, in bytes."""
     tracemalloc.start()
     tally = Tally()
-    seen: list[int] = []
-    tally.add(rows(number), seen.append)
+    tally.add(rows(number))
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert (tally.rows, len(tally.keys)) == (number, 20)
-    assert seen == list(range(10_000, number + 1, 10_000))
     return used
 
 
@@ -48,8 +46,8 @@ def instructions(number: int, keys: int) -> int:
     """Return the number of bytecode instructions for some rows, as a database gives them."""
     texts = [(*one[:5], json.dumps(one[5])) for one in rows(number, keys)]
     tally = Tally()
-    tally.add(texts, print)  # the snapshots are known from now on, and Python 3.12 traces every instruction
-    return count_instructions(lambda: tally.add(texts, print))
+    tally.add(texts)  # the snapshots are known from now on, and Python 3.12 traces every instruction
+    return count_instructions(lambda: tally.add(texts))
 
 
 @pytest.mark.parametrize("keys", [1, 500])
@@ -57,7 +55,7 @@ def test_row_costs_few_instructions(keys: int) -> None:
     """A full row with a decision costs the same whether there are few keys or many."""
     count_instructions(lambda: None)
     cost = (instructions(1_500, keys) - instructions(500, keys)) / 1_000
-    assert 100 < cost < 560, cost
+    assert 100 < cost < 490, cost
 
 
 def test_altered_snapshots_of_one_digest_cost_linear_time() -> None:
@@ -66,7 +64,19 @@ def test_altered_snapshots_of_one_digest_cost_linear_time() -> None:
     def cost(number: int) -> int:
         members = [full(KEYS[0]) | {"name": f"{count}"} for count in range(number)]
         altered = [(LATE, "x", "a", "1", "ok", {"request_api_key": member}) for member in members]
-        return count_instructions(lambda: Tally().add(altered, print))
+        return count_instructions(lambda: Tally().add(altered))
 
     cost(1)
     assert cost(1_200) < 5 * cost(300)
+
+
+@pytest.mark.parametrize("odd", [5, {"a": 1}, ["b"], True])
+def test_members_of_other_types_are_skipped(odd: Any) -> None:
+    """Rows of another writer can have any value in a member."""
+    member = full(KEYS[0], decisions=[denied("a:x", resource=odd)], trace_id=odd)
+    names = [{"ambiguous": True, "ids": odd}, {"id": odd, "digest": odd}, {"id": "k", "digest": odd}, odd]
+    tally = Tally()
+    tally.add((LATE, "x", "a", "1", "ok", {"request_api_key": one, "api_key": odd}) for one in (member, *names))
+    (use,) = tally.keys["k_0"].decisions.values()
+    assert (tally.rows, tally.ambiguous.count, tally.keyless.count, [*tally.keys]) == (5, 1, 2, ["k_0", "k"])
+    assert (use.occurrences.count, use.occurrences.first.trace_id) == (1, None)

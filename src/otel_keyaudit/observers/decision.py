@@ -216,11 +216,11 @@ class Check(ObservedCall):
             self._outcome = names.DENIED
 
     def explain(self) -> None:
-        """Find the scopes that explain the outcome. An inner check only reports its requirement to the outer check."""
+        """Find the scopes that explain the outcome. An inner check reports its requirement to the outer check."""
         outcome, outer = self._outcome, self._outer
         if outcome is None:
             return
-        if outer is not None:
+        if outer is not None and not outer.has_ended:
             outer.add_inner(self.required, outcome)
             return
         target = self.target

@@ -64,6 +64,10 @@ def require_in_future(permission, error, is_done):
     conclude() if is_done else loop.call_soon(conclude)
     return future
 
+async def outer_later(start):
+    start()
+    await asyncio.sleep(0)  # the task begins its check
+
 def outer_in_future(require):
     return require()
 
@@ -189,6 +193,27 @@ def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None
         (decision,) = decisions(app.record("read"))
     assert decision["outcome"] == outcome
     assert ("cause" in decision) is (outcome == "denied")
+
+
+def test_check_that_outlives_the_outer_check(recorder: Recorder, app: Any) -> None:
+    """A check in a task that the outer check started and did not await is a decision of its own."""
+    instrument(recorder, app, "require_later", "outer_later")
+
+    async def check() -> Any:
+        app.verify(app.Key("k_1"))
+        tasks: list[asyncio.Task[None]] = []
+        await app.outer_later(
+            lambda: tasks.append(asyncio.ensure_future(app.require_later("workspace:delete", PermissionError())))
+        )
+        with suppress(PermissionError):
+            await tasks[0]
+        return app.record("delete")
+
+    with recorder.request():
+        outer, inner = decisions(asyncio.run(check()))
+    assert outer["outcome"] == "granted"
+    assert (inner["outcome"], inner["missing"]) == ("denied", ["workspace:delete"])
+    assert recorder.count("keyaudit.decisions") == 2
 
 
 @pytest.mark.parametrize("is_done", [False, True])

@@ -119,7 +119,6 @@ class Check(ObservedCall):
     has_ended = False
     refused_key: ApiKey | None = None
     _outer: Check | None = None
-    _outermost: Check | None = None
     _before: ResetToken = None
     _required: tuple[str, ...] | None = None
     _outcome: str | None = None
@@ -133,16 +132,17 @@ class Check(ObservedCall):
     def __enter__(self) -> None:
         """Become the innermost check."""
         outer = _innermost_check()
-        if outer is self:  # a Future concludes the call in a copy of the context inside it
-            outer = None if self._outer is None or self._outer.has_ended else self._outer
-        self._outer = outer
-        self._outermost = None if outer is None else outer.outermost
+        if outer is not self:  # a Future concludes the call in a copy of the context inside it
+            self._outer = outer
         self._before = _CURRENT.set(ref(self))
 
     @property
     def outermost(self) -> Check:
-        """The outermost check around this one."""
-        return self._outermost or self
+        """The outermost open check around this one."""
+        check = self
+        while check._outer is not None and not check._outer.has_ended:
+            check = check._outer
+        return check
 
     def returned(self, result: Any) -> Any:
         """Conclude with a result, and return it unchanged."""
@@ -192,7 +192,7 @@ class Check(ObservedCall):
 
     def _end(self) -> None:
         self.has_ended = True
-        self._outer = self._outermost = self.refused_key = self._key = self._request = None
+        self._outer = self.refused_key = self._key = self._request = None
         self.forget()
 
     # The steps of the conclusion

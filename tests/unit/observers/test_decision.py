@@ -52,8 +52,9 @@ def outer_with(permission, inner):
 def needed():
     return ["workspace:update"]
 
-async def require_later(permission, error=None):
+async def require_later(permission, error=None, work=bool):
     await asyncio.sleep(0)
+    work()
     if error is not None:
         raise error
 
@@ -198,19 +199,20 @@ def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None
 def test_check_that_outlives_the_outer_check(recorder: Recorder, app: Any) -> None:
     """A check in a task that the outer check started and did not await is a decision of its own."""
     instrument(recorder, app, "require_later", "outer_later")
+    rows: list[Any] = []
 
     async def check() -> Any:
         app.verify(app.Key("k_1"))
         tasks: list[asyncio.Task[None]] = []
-        await app.outer_later(
-            lambda: tasks.append(asyncio.ensure_future(app.require_later("workspace:delete", PermissionError())))
-        )
+        inner = partial(app.require_later, "workspace:delete", PermissionError(), lambda: rows.append(app.record("in")))
+        await app.outer_later(lambda: tasks.append(asyncio.ensure_future(inner())))
         with suppress(PermissionError):
             await tasks[0]
         return app.record("delete")
 
     with recorder.request():
         outer, inner = decisions(asyncio.run(check()))
+    assert decisions(rows[0]) == [outer, {"required": ["workspace:delete"]}]
     assert outer["outcome"] == "granted"
     assert (inner["outcome"], inner["missing"]) == ("denied", ["workspace:delete"])
     assert recorder.count("keyaudit.decisions") == 2

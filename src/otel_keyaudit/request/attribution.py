@@ -29,7 +29,11 @@ class Delegation(NamedTuple):
 
     def through(self, ids: list[str], count: int) -> Delegation:
         """Return the delegation with more actors before its own; ``count`` is the number of all ids."""
-        return Delegation(self.on_behalf_of, (*ids, *self.actors), count + self.actors_count) if ids else self
+        if not ids:
+            return self
+        others = [actor for actor in self.actors if actor not in ids]
+        count += self.actors_count - len(self.actors) + len(others)
+        return Delegation(self.on_behalf_of, (*ids, *others), count)
 
     def cut(self, max_items: int) -> Delegation:
         """Return the delegation with at most this many actors."""

@@ -61,6 +61,16 @@ def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, shop: Any) 
     assert recorder.writes()["ambiguous"] == 0
 
 
+def test_key_of_an_actor_that_the_claims_name_is_listed_once(recorder: Recorder, shop: Any) -> None:
+    """A gateway that authenticates with the id of its own ``act`` claim comes first, and only once."""
+    instrument(recorder, shop, "verify?actors=act|acts", "gateway?role=actor", max_items=2)
+    with recorder.request():
+        shop.gateway({"id": "svc_cron"})
+        shop.verify(TOKEN)
+        row = shop.record("create")["request_api_key"]
+    assert (row["actors"], row["actors_count"]) == (["svc_cron", "svc_ci"], 3)
+
+
 def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, shop: Any) -> None:
     """The actor's key is the request's while no other key is accepted."""
     instrument(recorder, shop, "gateway?role=actor")

@@ -11,9 +11,10 @@ from fnmatch import translate
 from functools import partial
 from typing import Any
 
-from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
+from otel_keyaudit.errors import ConfigurationError, MissingError, UnreadableError, hint, shown
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.key.canonical import as_string, as_time, is_list
+from otel_keyaudit.targets.expressions.steps import member
 
 MAX_KEPT = 1_000_000
 """Maximum number of characters or elements that ``head`` and ``tail`` keep."""
@@ -224,21 +225,29 @@ class Actors(list[str]):
 
 
 def _actors(value: Any) -> Actors:
-    """Return the subjects of an ``act`` claim and of the nested claims, outermost first (RFC 8693, section 4.1)."""
-    actors = Actors()
-    while value is not None:
-        if not isinstance(value, Mapping):
-            raise UnreadableError(f"filter acts takes a mapping, not {type(value).__name__}")
-        names = [name for name in (value.get("sub"), value.get("client_id")) if isinstance(name, str)]
+    """Return the subjects of an ``act`` claim and of the nested claims, outermost first (RFC 8693, section 4.1).
+
+    A claim is a mapping, or an object such as a model of pydantic.
+    """
+    actors, distinct = Actors(), set()
+    for _ in range(MAX_KEPT):
+        if value is None:
+            actors.total = len(distinct)
+            return actors
+        names = [one for one in (_in_claim(value, "sub"), _in_claim(value, "client_id")) if isinstance(one, str)]
         if not names:
             raise UnreadableError("filter acts found an actor without a string 'sub' or 'client_id'")
-        actors.total += 1
-        if actors.total <= MAX_ACTORS:
+        if names[0] not in distinct and len(distinct) < MAX_ACTORS:
             actors.append(names[0])
-        if actors.total > MAX_KEPT:
-            raise UnreadableError("filter acts found an endless chain of actors")
-        value = value.get("act")
-    return actors
+        distinct.add(names[0])
+        value = _in_claim(value, "act")
+    raise UnreadableError("filter acts found an endless chain of actors")
+
+
+def _in_claim(claim: Any, name: str) -> Any:
+    with expected(MissingError):
+        return member(claim, name)
+    return None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

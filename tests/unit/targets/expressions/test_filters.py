@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -347,6 +348,20 @@ def test_acts_are_listed_from_the_outermost() -> None:
     assert filtered("acts", act("gateway", "agent", "job")) == ["gateway", "agent", "job"]
     assert filtered("acts", None) is None
     assert filtered("acts", {"client_id": "c_1", "act": {"sub": "a_1", "client_id": "other"}}) == ["c_1", "a_1"]
+
+
+def test_acts_may_be_objects() -> None:
+    """An application may parse a claim into a model, whose missing members have other names or are ``None``."""
+    inner = SimpleNamespace(sub=None, client_id="job", act=None)
+    assert filtered("acts", SimpleNamespace(sub="gateway", act={"sub": "agent", "act": inner})) == [
+        "gateway", "agent", "job",
+    ]  # fmt: skip
+
+
+def test_each_act_is_listed_once() -> None:
+    """An actor may act again further inside, and the count is about distinct actors."""
+    actors = filtered("acts", act("gateway", "agent", "gateway"))
+    assert (actors, actors.total) == (["gateway", "agent"], 2)
 
 
 @pytest.mark.parametrize(("depth", "kept"), [(10, 10), (11, 10), (5_000, 10)])

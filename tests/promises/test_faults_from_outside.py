@@ -385,6 +385,36 @@ def test_other_results_of_a_factory(recorder: Recorder, load_module: LoadModule,
     assert current_key() is None
 
 
+@pytest.mark.parametrize(
+    "decorator",
+    ["functools.lru_cache", "wrapt.decorator(lambda call, self, args, kwargs: None)", "sync_to_async", "Own"],
+)
+def test_a_factory_whose_function_is_decorated(recorder: Recorder, load_module: LoadModule, decorator: str) -> None:
+    """An object of a decorator is no key, if it has the names of its function."""
+    app = load_module(
+        f"""
+import functools
+import wrapt
+from asgiref.sync import sync_to_async
+
+class Own:
+    def __init__(self, function): functools.update_wrapper(self, function)
+    def __call__(self, key): return self.__wrapped__(key)
+
+def require(scope):
+    @{decorator}
+    def check(key): return {{"id": key}}
+    return check
+"""
+    )
+    recorder.instrument(auth_targets=[f"{app.__name__}:require"], authz_targets=[f"{app.__name__}:require"])
+    with recorder.request():
+        app.require("a:read")
+    assert [status.state for status in KeyAuditInstrumentor().status()] == ["wrong", "wrong"]
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
+    assert recorder.errors() == {}
+
+
 def test_without_an_action_rows_are_full_and_one_warning_says_so(
     recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,7 +22,7 @@ def is_factory_call(call: ObservedCall, result: Any) -> bool:
     The reason of the target then names the remedy.
     """
     is_manager = _is_context_manager(result)
-    if not is_manager and not issubclass(type(result), _CALLABLES):  # isinstance would ask the result for its class
+    if not (is_manager or (callable(result) and _is_function(result))):
         return False
     target = call.target
     if target.problem is None:
@@ -34,6 +34,11 @@ def is_factory_call(call: ObservedCall, result: Any) -> bool:
             (call.target_string, "factory"), "target %s is wrong: %s", call.target_string, target.problem
         )
     return True
+
+
+def _is_function(result: Any) -> bool:
+    """Return whether a callable is a function, a class, or an object of a decorator, which has a function's names."""
+    return issubclass(type(result), _CALLABLES) or hasattr(result, "__qualname__")
 
 
 def _is_context_manager(result: Any) -> bool:

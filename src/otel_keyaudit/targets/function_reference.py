@@ -10,6 +10,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
@@ -119,7 +120,7 @@ def is_function(found: object) -> bool:
 
 
 class LazyValue(LazyObject):
-    """The value of ``module:name.path`` for a call: the result of a function, or the object itself."""
+    """The value of ``module:name.path`` for a call: of a function, of a ``ContextVar``, or the object itself."""
 
     def read(self, call: Any) -> Any:
         """Return the value.
@@ -132,7 +133,12 @@ class LazyValue(LazyObject):
             UnreadableError: The value would have to be awaited, or can be read only once.
         """
         found = self.find()
-        return apply(found, call) if is_function(found) else apply(_identity, found)
+        if type(found) is ContextVar:
+            found = found.get(None)
+        if not is_function(found):
+            return apply(_identity, found)
+        value = apply(found, call)
+        return None if value is call else value  # the ``get`` of an unset ``ContextVar`` returns its argument
 
 
 def _identity(found: Any) -> Any:

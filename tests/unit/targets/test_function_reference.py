@@ -82,6 +82,7 @@ print(later(2))
 
 
 VALUES = """
+import contextvars
 import functools
 from types import SimpleNamespace
 
@@ -110,6 +111,7 @@ async def later(call):
 def rows(call):
     return iter([call])
 ITER = iter(["a"])
+current = contextvars.ContextVar("current")
 """
 
 
@@ -158,6 +160,17 @@ def test_a_value_is_looked_up_each_time(values: str) -> None:
     del sys.modules[values].store.key
     with pytest.raises(MissingError):
         value.read(None)
+
+
+@pytest.mark.parametrize("path", ["current", "current.get"])
+def test_a_context_variable_has_its_current_value(values: str, path: str) -> None:
+    """An unset variable is ``None``, although ``get`` returns its argument."""
+    value = LazyValue(f"{values}:{path}", deferred=False)
+    variable = sys.modules[values].current
+    assert value.read(object()) is None
+    token = variable.set("k_1")
+    assert value.read(object()) == "k_1"
+    variable.reset(token)
 
 
 def test_the_object_of_a_framework_is_read_in_its_context() -> None:

@@ -15,7 +15,7 @@ from otel_keyaudit.guard.collection import current_collection
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.snapshot import Attributes, Snapshots
-from otel_keyaudit.request.attribution import Attribution, Delegation
+from otel_keyaudit.request.attribution import NO_DELEGATION, Attribution, Delegation
 
 NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -66,7 +66,8 @@ class ServerSpans:
         snapshot = self._snapshots.of(key)
         is_full = self._always_full or key.id == full_key_id
         attributes = snapshot.shown_full if is_full else snapshot.shown_minimal
-        return with_delegation(attributes, attribution.delegation.cut(self.max_items))
+        delegation = attribution.delegation
+        return attributes if delegation is NO_DELEGATION else with_delegation(attributes, delegation, self.max_items)
 
     def guarded(self, show: Callable[[], None]) -> None:
         """Update a server span outside of calls of targets; a failure is counted."""
@@ -78,10 +79,9 @@ def ambiguous_attributes(attribution: Attribution) -> Attributes:
     return {names.AMBIGUOUS: True, names.KEY_IDS: attribution.ids}
 
 
-def with_delegation(attributes: Mapping[str, Any], delegation: Delegation) -> Mapping[str, Any]:
-    """Return the attributes of a key and of its delegation."""
-    if delegation.on_behalf_of is None and not delegation.actors:
-        return attributes
+def with_delegation(attributes: Mapping[str, Any], delegation: Delegation, max_items: int) -> Mapping[str, Any]:
+    """Return the attributes of a key and of its delegation, with at most ``max_items`` actors."""
+    delegation = delegation.cut(max_items)
     added: dict[str, Any] = {}
     if delegation.on_behalf_of is not None:
         added[names.ON_BEHALF_OF] = delegation.on_behalf_of
@@ -89,7 +89,7 @@ def with_delegation(attributes: Mapping[str, Any], delegation: Delegation) -> Ma
         added[names.ACTORS] = delegation.actors
         if delegation.actors_count > len(delegation.actors):
             added[names.ACTORS_COUNT] = delegation.actors_count
-    return {**attributes, **added}
+    return {**attributes, **added} if added else attributes
 
 
 KEY, OUTCOME, WRITE, DECISION = range(4)

@@ -70,8 +70,10 @@ class WriteData(ObservedCall):
                 key_attributes = snapshot.shown_without_lists
             else:
                 key_attributes = snapshot.shown_full
-            max_items = self.target.components.settings.max_items
-            attributes |= with_delegation(key_attributes, attribution.delegation.cut(max_items))
+            attributes |= key_attributes
+            if attribution.delegation is not NO_DELEGATION:
+                max_items = self.target.components.settings.max_items
+                attributes |= with_delegation(NO_ATTRIBUTES, attribution.delegation, max_items)
         elif attribution.kind == names.AMBIGUOUS_REQUEST:
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:

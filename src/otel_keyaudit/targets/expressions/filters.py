@@ -229,7 +229,7 @@ def _actors(value: Any) -> Actors:
 
     A claim is a mapping, or an object such as a model of pydantic.
     """
-    actors, distinct = Actors(), set()
+    actors, distinct = Actors(), set[str]()
     for _ in range(MAX_KEPT):
         if value is None:
             actors.total = len(distinct)

@@ -250,3 +250,36 @@ def test_lazy_key_is_recorded_once_it_is_used(view: str, recorder: Recorder) -> 
     assert recorder.authentications() == {"accepted": int(view == "uses the key"), "denied": 0}
     assert recorder.degraded() == {}
     recorder.assert_no_secret(key, row.id, row.hashed_key)
+
+
+def test_key_from_the_cache_of_a_manager_is_recorded(recorder: Recorder) -> None:
+    """A manager of the application may override the method that finds a key, and not call the library's."""
+    from rest_framework.test import APIRequestFactory  # noqa: PLC0415 - not everywhere
+    from rest_framework_api_key.models import APIKey, APIKeyManager  # noqa: PLC0415
+    from rest_framework_api_key.permissions import HasAPIKey  # noqa: PLC0415
+
+    row, key = APIKey.objects.create_key(name="loader")
+
+    class CachingManager(APIKeyManager):
+        def get_from_key(self, key: str) -> Any:
+            return cached[key]
+
+    class Proxy(APIKey):
+        objects = CachingManager()
+
+        class Meta:
+            app_label = "presets"
+            proxy = True
+
+    class HasProxyKey(HasAPIKey):
+        model = Proxy
+
+    cached = {key: Proxy(id=row.id, prefix=row.prefix, name=row.name)}
+    recorder.instrument(presets="drf-api-key")
+    with recorder.request():
+        sent = APIRequestFactory().get("/", headers={"Authorization": f"Api-Key {key}"})
+        assert HasProxyKey().has_permission(sent, None)
+
+    assert recorder.server_span()["keyaudit.key.id"] == row.prefix
+    assert recorder.authentications() == {"accepted": 1, "denied": 0}
+    recorder.assert_no_secret(key, row.id, row.hashed_key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, bearer, fingerprint
 from presets.requests import assert_requests_are_recorded
 from presets.serving import serving_asgi
@@ -112,6 +112,27 @@ def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> No
 
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
     assert_requests_are_recorded(server, "own", keyaudit_recorder, credential)
+
+
+def test_token_of_a_websocket_is_the_key(keyaudit_recorder: Recorder) -> None:
+    """The library checks the tokens of WebSockets in a method of its own."""
+    from websockets.exceptions import InvalidHandshake  # noqa: PLC0415 - not everywhere
+    from websockets.sync.client import connect  # noqa: PLC0415
+
+    from presets.apps import fastapi_app  # noqa: PLC0415
+
+    credential = _authx(fastapi_app)
+    keyaudit_recorder.instrument(presets="authx", audit_targets=["presets.apps.fastapi_app:record"])
+    with serving_asgi(fastapi_app.app, keyaudit_recorder, ws="websockets-sansio") as address:
+        url = f"ws{address.removeprefix('http')}/authx-websocket"
+        for headers in (credential.allowed, credential.denied, {}):
+            with suppress(InvalidHandshake), connect(url, additional_headers=headers) as websocket:
+                assert websocket.recv() == "done"
+
+    assert_names(keyaudit_recorder.rows[0], credential.snapshot["id"])
+    assert len(keyaudit_recorder.rows) == 1
+    assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 1}
+    keyaudit_recorder.assert_no_secret(*credential.secrets)
 
 
 @pytest.mark.parametrize("name", ["tokens", "api-tokens", "2fa tokens"])

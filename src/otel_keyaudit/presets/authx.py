@@ -10,7 +10,10 @@ PRESET = Preset(
     "`has_scopes` and policies, which require their scopes",
     never="the token; `csrf`; your own claims",
     targets=(
-        AuthTarget("authx.main:AuthX._auth_required", when=unless_raised("MissingTokenError")),
+        *(
+            AuthTarget(f"authx.main:AuthX.{method}", when=unless_raised("MissingTokenError"))
+            for method in ("_auth_required", "_ws_auth_required")  # of HTTP and of WebSockets
+        ),
         AuthzTarget(
             "authx._internal._scopes:has_required_scopes",
             required="args.required",

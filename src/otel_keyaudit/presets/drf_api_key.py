@@ -1,9 +1,13 @@
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 HIDDEN = ("pk", "id")
 """Both contain the hash after the prefix."""
+
+_MANAGER = "rest_framework_api_key.models:BaseAPIKeyManager"
+_VALID = "has_expired|if:,valid"  # `get_from_key` also returns expired keys, which its caller refuses
 
 PRESET = Preset(
     library="djangorestframework-api-key",
@@ -11,10 +15,8 @@ PRESET = Preset(
     records="`id`: `prefix`; `name`; `expires_at`: `expiry_date`; `scopes` and `allow_list` if the model has them",
     never="`id`, `pk`, `hashed_key`, which contain the hash; the presented key",
     targets=(
-        AuthTarget(
-            "rest_framework_api_key.models:BaseAPIKeyManager.get_from_key",
-            valid="has_expired|if:,valid",  # it also returns expired keys, which its caller refuses
-        ),
+        AuthTarget(f"{_MANAGER}.get_from_key", valid=_VALID),
+        AuthOverrideTarget(f"{_MANAGER}.is_valid", method="get_from_key", valid=_VALID),
     ),
     key_types={
         "rest_framework_api_key.models:AbstractAPIKey": KeyType(

@@ -30,7 +30,7 @@ PRESET = Preset(
     library="django-ninja",
     oldest="1.3",
     records="`request.auth`, if it is an object but not a user. The fields are those of the key's library, else `id`, "
-    "`name`, `scopes`, `allow_list`",
+    "`name`, `scopes`, `allow_list`. A request without a key is denied if the operation needs one",
     never="a `request.auth` that is a string or a user",
     targets=tuple(
         AuthTarget(f"ninja.operation:{operation}._run_authentication", key=_auth, valid=_VALID, when=_is_key)

@@ -12,7 +12,7 @@ import jwt
 from apikeyauth.middleware import APIKeyAuth
 from apikeyauth.store import MemoryKeyStore
 from authx import AuthX, AuthXConfig
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, WebSocket
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_users import FastAPIUsers
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport, Strategy
@@ -109,3 +109,11 @@ DEPENDENCIES = {
 }
 for name, dependency in DEPENDENCIES.items():
     app.post(f"/{name}", dependencies=[Depends(dependency)])(create)
+
+
+@app.websocket("/authx-websocket")
+async def create_by_websocket(websocket: WebSocket, _: Any = authx.WS_AUTH_REQUIRED) -> None:
+    await websocket.accept()
+    create()
+    await websocket.send_text("done")
+    await websocket.close()

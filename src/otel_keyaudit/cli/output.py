@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otel_keyaudit.errors import printable
+
 
 def stdout_console() -> Console:
     """Return a console on standard output that does not interpret markup in values."""
@@ -22,12 +24,6 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
-
-
-def printable(value: object) -> str:
-    """Convert a value into a string that cannot control a terminal."""
-    text = str(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def counted(count: int, noun: str) -> str:

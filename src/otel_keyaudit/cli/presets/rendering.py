@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.padding import Padding
 
-from otel_keyaudit.cli.output import line, printable, stdout_console, table
+from otel_keyaudit.cli.output import line, stdout_console, table
+from otel_keyaudit.errors import printable
 from otel_keyaudit.presets._definition import Preset
 
 

@@ -64,7 +64,8 @@ def _unused(key: KeyTally, use: KeyUse) -> Iterator[Finding]:
         return
     for scope in use.scopes:
         if scope.unused and not scope.used and not scope.not_observable:
-            yield Finding("unused_scope", key.id, None, f"scope {scope.scope!r} was not used: {_named(scope.unused)}")
+            permissions = "" if scope.unused == (scope.scope,) else f": {_named(scope.unused)}"
+            yield Finding("unused_scope", key.id, None, f"scope {scope.scope!r} was not used{permissions}")
 
 
 def _owners(key: KeyTally) -> Iterator[Finding]:
@@ -94,7 +95,7 @@ def _snapshots(key: KeyTally) -> Iterator[Finding]:
     for digest, snapshots in key.snapshots.by_digest.items():
         for snapshot in snapshots.values():
             if snapshot.state == ALTERED:
-                wrong = f"{_rows(snapshot.seen)} in which the snapshot does not have its digest {digest!r}"
+                wrong = f"{_rows(snapshot.seen)} whose snapshot does not match the digest {digest!r} beside it"
                 yield _found("altered", key.id, wrong, snapshot.seen)
             elif snapshot.state == UNVERIFIABLE:
                 doubtful = f"digest {digest!r} cannot be checked in {_rows(snapshot.seen)} because {snapshot.reason}"
@@ -108,7 +109,7 @@ def _snapshots(key: KeyTally) -> Iterator[Finding]:
 
 def _found(finding: str, key_id: str | None, detail: str, seen: Occurrences) -> Finding:
     others = ", ".join(map(str, seen.rows[1:])) + (", …" if seen.count > len(seen.rows) else "")
-    also = f"; also rows {others}" if len(seen.rows) > 1 else ""
+    also = f"; also row{'s' if len(seen.rows) > 2 else ''} {others}" if len(seen.rows) > 1 else ""
     detail += f"{_at(seen.first.time, seen.first.about)}{also}"
     return Finding(finding, key_id, seen.first.row, detail, seen.first.trace_id)
 

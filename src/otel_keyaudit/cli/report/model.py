@@ -9,7 +9,7 @@ from typing import Final
 
 FINDINGS: Final = {
     "forged": "members that a client sent under a reserved name",
-    "altered": "snapshots that do not have the digest beside them",
+    "altered": "snapshots that do not match the digest beside them",
     "beyond_scopes": "actions that no scope of the key explains",
     "denied": "refused requests",
     "ambiguous_rows": "rows of requests with several keys, or with an id of several keys",

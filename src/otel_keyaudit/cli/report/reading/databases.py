@@ -19,7 +19,7 @@ _NEEDED: Final = ("at", _FIELDS)
 _AS_STRINGS: Final = ("json", "jsonb", "timestamptz", "timestamp", "date")
 """Types of PostgreSQL that are read as strings, because a time such as ``infinity`` cannot be a ``datetime``."""
 
-_BATCH: Final = 2_000
+_BATCH: Final = 500
 _SQLITE_TABLES: Final = """
     SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
     WHERE t.type = 'table' ORDER BY t.name, c.cid
@@ -49,8 +49,8 @@ def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
             connection.execute("PRAGMA query_only = ON")
             if query is None:
                 tables = _grouped(connection.execute(_SQLITE_TABLES))
-                query = _select(str(path), tables, lambda table: '"' + table.replace('"', '""') + '"')
-            yield from _sqlite_rows(connection, query, str(path))
+                query = _select(shown(str(path)), tables, lambda table: '"' + table.replace('"', '""') + '"')
+            yield from _sqlite_rows(connection, query, shown(str(path)))
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise SourceError(f"cannot read {shown(str(path))}: {error}") from None
 
@@ -101,10 +101,10 @@ def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
                 tables = _grouped(connection.execute(_POSTGRESQL_TABLES))
                 query = _select("the database", tables, str)
             with connection.cursor("keyaudit_report") as cursor:
-                cursor.itersize = _BATCH
                 cursor.execute(query.strip().rstrip(";").encode())
                 order = _order([column.name for column in cursor.description or ()], "the database")
-                yield from map(order, cursor)
+                while rows := cursor.fetchmany(_BATCH):
+                    yield from map(order, rows)
     except psycopg.ProgrammingError as error:
         reason = error.diag.message_primary or "the URL is not valid"
         raise SourceError(f"cannot read from PostgreSQL: {reason}") from None
@@ -126,7 +126,7 @@ def _select(place: str, tables: dict[str, list[str]], quoted: Callable[[str], st
     found = [table for table, columns in tables.items() if _FIELDS in columns]
     if len(found) != 1:
         named = f"several tables with a column {_FIELDS!r} ({', '.join(found)})" if found else _no_table(tables)
-        raise SourceError(f"{shown(place)} has {named}; select the columns {', '.join(COLUMNS)} with --query")
+        raise SourceError(f"{place} has {named}; select the columns {', '.join(COLUMNS)} with --query")
     (table,) = found
     _check_columns(tables[table], place)
     names = [column for column in COLUMNS if column in tables[table]]
@@ -142,7 +142,7 @@ def _check_columns(names: Sequence[str], place: str) -> None:
     for needed in _NEEDED:
         if needed not in names:
             raise SourceError(
-                f"the rows of {shown(place)} have no column {needed!r}{hint(needed, names)}; "
+                f"the rows of {place} have no column {needed!r}{hint(needed, names)}; "
                 f"select it with --query 'SELECT ... AS {needed}, ...'"
             )
 

@@ -125,7 +125,8 @@ def _key(key: KeyUse, report: Report, jaeger: str | None) -> Element:
         tag("span", last, class_="last"),
         _bar(key),
     )
-    link = None if jaeger is None else tag("a", "traces in Jaeger", href=_key_link(jaeger, key.id))
+    address = None if jaeger is None else _key_link(jaeger, key)
+    link = None if address is None else tag("a", "traces in Jaeger", href=address)
     body = tag(
         "div",
         _facts(key, link),
@@ -213,9 +214,14 @@ def _anchor(key_id: str) -> str:
     return "key-" + quote(key_id, safe="", errors="backslashreplace").replace("%", "_")
 
 
-def _key_link(jaeger: str, key_id: str) -> str:
-    tags = quote(json.dumps({KEY_ID: key_id}, separators=(",", ":")), safe="")
-    return _page(jaeger, "/search", f"tags={tags}&lookback=2d&limit=100")
+def _key_link(jaeger: str, key: KeyUse) -> str | None:
+    """Return the search for the traces of a key, from its first use to a minute after its last use."""
+    if key.first_used is None or key.last_used is None:
+        return None
+    tags = quote(json.dumps({KEY_ID: key.id}, separators=(",", ":")), safe="")
+    start, end = int(key.first_used.timestamp()), int(key.last_used.timestamp()) + 60
+    period = f"lookback=custom&start={start}000000&end={end}000000"  # microseconds
+    return _page(jaeger, "/search", f"tags={tags}&{period}&limit=100")
 
 
 def _trace_link(jaeger: str, trace_id: str) -> str:

@@ -7,11 +7,12 @@ from typing import IO, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from otel_keyaudit.cli.output import counted
-from otel_keyaudit.cli.report.model import FINDINGS, KeyUse, Report, ScopeUse
+from otel_keyaudit.cli.output import counted, line
+from otel_keyaudit.cli.report.model import FINDINGS, Finding, KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.errors import printable
 
@@ -20,7 +21,7 @@ _URGENT: Final = ("forged", "altered", "beyond_scopes")
 
 
 def print_table(report: Report, file: IO[str]) -> None:
-    """Print the findings and then every key, with colors only in a terminal."""
+    """Print the findings and then every key, with colors only in a terminal. Times are in UTC."""
     console = Console(file=file, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
@@ -29,12 +30,12 @@ def print_table(report: Report, file: IO[str]) -> None:
     for key in report.keys:
         _print_key(console, key)
     if report.not_observable:
-        console.print(Text("Not observable", style="bold"), Text(printable(", ".join(report.not_observable))))
+        console.print(line(("Not observable: ", "bold"), ", ".join(report.not_observable)))
         console.print("No key was seen to need these permissions, so the input cannot show that they are unused.")
 
 
 def _summary(report: Report) -> Text:
-    period = f"{_time(report.start)} to {_time(report.end)}" if report.end is not None else "no time known"
+    period = f"{_time(report.start)} to {_time(report.end)} UTC" if report.end is not None else "no time known"
     counts = {
         "without a key": report.rows_without_key,
         "unreadable": report.rows_unreadable,
@@ -52,33 +53,38 @@ def _print_findings(console: Console, report: Report) -> None:
     if not report.findings:
         console.print(Text("No findings\n", style="green"))
         return
-    table = Table("finding", "key", "row", "detail", box=SIMPLE_HEAD, pad_edge=False, expand=False)
     order = list(FINDINGS)
     for finding in sorted(report.findings, key=lambda found: order.index(found.finding)):
-        style = "red" if finding.finding in _URGENT else "yellow"
-        row = "" if finding.row is None else str(finding.row)
-        kind = Text(finding.finding, style=style, no_wrap=True)
-        table.add_row(kind, _text(finding.key_id), row, _text(finding.detail))
-    console.print(table)
+        console.print(_title(finding))
+        console.print(Padding(Text(printable(finding.detail)), (0, 0, 0, 4), expand=False))
+    console.print()
+
+
+def _title(finding: Finding) -> Text:
+    style = "red" if finding.finding in _URGENT else "yellow"
+    key = "" if finding.key_id is None else f"  {finding.key_id}"
+    row = "" if finding.row is None else f"  row {finding.row}"
+    return line((finding.finding, style), (key, "bold"), (row, "dim"))
 
 
 def _print_key(console: Console, key: KeyUse) -> None:
-    title = Text(printable(key.id), style="bold")
-    title.append(f"  {printable(key.name)}" if key.name else "", style="not bold")
-    title.append(f"  owner {printable(key.owner)}" if key.owner else "", style="not bold dim")
-    console.print(title)
+    name = f"  {key.name}" if key.name else ""
+    owner = f"  owner {key.owner}" if key.owner else ""
+    console.print(line((key.id, "bold"), name, (owner, "dim")))
     use = f"used {_time(key.first_used)} to {_time(key.last_used)}" if key.last_used is not None else "never used"
     counts = {"row": key.rows, "snapshot": key.snapshots, "denial": key.denials}
     console.print(Text(", ".join([use, *(counted(count, noun) for noun, count in counts.items())])))
     if key.scopes:
-        table = Table("scope", "used", "unused", "not observable", "last used", box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("scope", "used", "unused", "not observable", "last used"):
+            table.add_column(column, overflow="fold")
         for scope in key.scopes:
             table.add_row(*_scope(scope))
         console.print(table)
     else:
         console.print("scopes unknown or none")
     if {scope.scope for scope in key.scopes} != {*key.proposal}:
-        console.print(Text("proposal: ", style="green"), Text(printable(", ".join(key.proposal)) or "no scope"), sep="")
+        console.print(line(("proposal: ", "green"), ", ".join(key.proposal) or "no scope"))
     console.print()
 
 
@@ -89,13 +95,11 @@ def _scope(scope: ScopeUse) -> list[Text]:
         (scope.unused, "yellow"),
         (scope.not_observable, "dim"),
     )
-    shown = [Text(printable(", ".join(name.removeprefix(resource) for name in names)), style) for names, style in lists]
-    return [_text(scope.scope), *shown, Text(_time(scope.last_used)[:10])]
-
-
-def _text(value: str | None) -> Text:
-    return Text(printable(value or ""))
+    shown = [line((", ".join(name.removeprefix(resource) for name in names), style)) for names, style in lists]
+    return [line(scope.scope), *shown, Text(_time(scope.last_used)[:10])]
 
 
 def _time(time: datetime | None) -> str:
-    return rfc_3339(time) or "-"
+    """Format a time to the minute."""
+    found = rfc_3339(time)
+    return "-" if found is None else found[:16].replace("T", " ")

@@ -225,6 +225,16 @@ def test_first_look_up_of_the_request_is_the_earlier_key(recorder: Recorder, sho
     assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.change.lost"] == ("workspace:delete",)
 
 
+def test_order_of_a_list_is_no_change(recorder: Recorder, shop: Any) -> None:
+    """A look-up that read the same scopes in another order is an equal snapshot, as its digest says."""
+    instrument_changes(recorder, shop, "subject=args.subject")
+    with recorder.request():
+        shop.KEYS["k_1"] = ApiKey("k_1", "ci", ["workspace:read", "workspace:delete"], ["workspace:1"])
+        shop.load("k_1")
+        member = shop.record("update", subject=WIDE)["api_key"]
+    assert "changes" not in member
+
+
 def test_row_about_the_key_is_the_earlier_key_of_the_next(recorder: Recorder, shop: Any) -> None:
     """Each row about a key is compared with the row before."""
     instrument_changes(recorder, shop, "subject=args.subject")

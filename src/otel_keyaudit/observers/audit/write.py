@@ -285,7 +285,7 @@ class AuditWrite(WriteData):
             )
         else:
             before = None if self._request is None else self._request.earlier_subject(key.id)
-            before = None if before == key else before
+            before = None if before is None or before.digest == key.digest else before
         if before is not None:
             self._changes = changes(before, key, target.components.catalog)
 

@@ -28,9 +28,11 @@ def missing_instrumentation_hint() -> str:
     # An enabled instrumentation imports its framework even if the application does not use it.
     missing = [(module, package) for module, package in imported if _module(package) not in sys.modules]
     found = [f"{package} ({module} is imported)" for module, package in missing or imported]
-    if not found:
-        return f"{by_hand}, or serve the application by ASGI or WSGI"
-    return f"install and enable {' or '.join(found)}, or {by_hand}"
+    if missing:
+        return f"install and enable {' or '.join(found)}, or {by_hand}"
+    if imported:
+        return f"{by_hand}, because {' or '.join(found)} opened no span of a request around it"
+    return f"{by_hand}, or serve the application by ASGI or WSGI"
 
 
 def _module(package: str) -> str:

@@ -46,10 +46,13 @@ def test_instrumentation_of_an_imported_framework(
 
 
 def test_framework_that_only_its_instrumentation_imported_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless it is the only one, because an instrumentation may be enabled in part."""
+    """Unless it is the only one. Then it is enabled, and the remedy is ``use_key``."""
     for module in ("celery", "opentelemetry.instrumentation.celery"):
         monkeypatch.setitem(sys.modules, module, ModuleType(module))
-    assert "opentelemetry-instrumentation-celery (celery is imported)" in missing_instrumentation_hint()
+    assert missing_instrumentation_hint() == (
+        "put `with use_key(key):` around the work, because opentelemetry-instrumentation-celery (celery is imported) "
+        "opened no span of a request around it"
+    )
     monkeypatch.setitem(sys.modules, "aiohttp.web", ModuleType("aiohttp.web"))
     hint = missing_instrumentation_hint()
     assert hint.startswith(

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
 from otel_keyaudit.guard.collection import outside_collection
-from otel_keyaudit.guard.faults import Faults
+from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.observers.events.termination import Termination
@@ -30,12 +30,12 @@ class EventLogger:
 
     Args:
         provider: The logger provider; ``None`` for the global provider.
-        faults: Warns once about a missing provider.
+        faults: Warns once about a missing provider, and counts failures outside of calls of targets.
     """
 
     def __init__(self, provider: LoggerProvider | None, faults: Faults) -> None:
         self._provider = provider
-        self._faults = faults
+        self.faults = faults
 
     def emit(
         self, event_name: str, severity: SeverityNumber, attributes: Mapping[str, Any], span: Span | None = None
@@ -43,7 +43,7 @@ class EventLogger:
         """Emit an event in the trace context of a span, by default of the server span."""
         provider = self._provider or get_logger_provider()
         if type(provider).__module__.startswith("opentelemetry._logs"):  # the provider of the API does nothing
-            self._faults.warn_once(("events",), "no logger provider is configured, so no event is sent")
+            self.faults.warn_once(("events",), "no logger provider is configured, so no event is sent")
             return
         logger = provider.get_logger("otel_keyaudit", __version__)
         span = span or _server_span()
@@ -150,7 +150,9 @@ class Events:
 
     def _used(self, key: ApiKey, usage: Mapping[str, Any]) -> None:
         attributes = {**_identity(key), names.KEY_DIGEST: key.digest, **usage}
-        self._logger.emit(names.EVENT_USAGE, SeverityNumber.INFO, attributes, trace.INVALID_SPAN)
+        guard = GuardedCall(self._logger.faults, "usage events")
+        event = names.EVENT_USAGE, SeverityNumber.INFO, attributes, trace.INVALID_SPAN
+        guard.guarded(names.STAGE_TELEMETRY, self._logger.emit, *event)
 
 
 def _identity(key: ApiKey) -> dict[str, Any]:

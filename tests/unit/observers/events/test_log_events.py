@@ -104,6 +104,25 @@ def test_usage_is_sent_when_the_library_is_removed(recorder: Recorder, shop: Any
     assert attributes["keyaudit.usage.from"].endswith("Z")
 
 
+class Broken(LoggerProvider):
+    """A provider whose loggers raise."""
+
+    def get_logger(self, *_: Any, **__: Any) -> Any:
+        """Raise an error."""
+        raise RuntimeError("no logger")
+
+
+def test_event_that_cannot_be_sent_is_counted(recorder: Recorder, shop: Any) -> None:
+    """Each stage counts once a call, and the usage once a key."""
+    shop.instrument(recorder, logger_provider=Broken(shutdown_on_exit=False), events="audits,usage")
+    with recorder.request():
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create")
+    assert recorder.errors() == {("telemetry", "RuntimeError"): 1}
+    recorder.uninstrument()
+    assert recorder.errors() == {("telemetry", "RuntimeError"): 2}
+
+
 def test_missing_provider_is_logged_once(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Without a logger provider nothing is sent, and one line says so."""
     shop.instrument(recorder, events="denials")

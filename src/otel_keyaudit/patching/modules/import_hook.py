@@ -97,3 +97,9 @@ class _Loader(wrapt.ObjectProxy):  # type: ignore[type-arg]
             module.__spec__.loader = loader  # type: ignore[union-attr]
         loader.exec_module(module)
         self._self_executed(module)
+
+
+# ``warnings`` finds the importing code by skipping frames whose file has this name.
+_Loader.exec_module.__code__ = _Loader.exec_module.__code__.replace(
+    co_filename="<importlib._bootstrap of otel_keyaudit>"
+)

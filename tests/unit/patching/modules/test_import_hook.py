@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -200,3 +201,17 @@ def test_a_module_that_is_executed_on_first_use_is_reported_then(
     assert told == [True, True]
     assert type(module.__spec__.loader).__name__ == "SourceFileLoader"  # type: ignore[union-attr]
     assert type(module) is ModuleType
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_a_warning_of_a_module_names_the_code_that_imports_it(
+    watch: ModuleWatch, modules: Modules, is_watched: bool
+) -> None:
+    """A deprecated module warns with ``stacklevel=2``; filters compare the module that imports it."""
+    old = modules.write("import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)\n")
+    user = modules.write(f"import {old}\n")
+    if is_watched:
+        watch.add(old, lambda module: None)
+    with pytest.warns(DeprecationWarning, match="old") as caught:
+        importlib.import_module(user)
+    assert [Path(one.filename).stem for one in caught] == [user]

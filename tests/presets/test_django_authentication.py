@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +142,23 @@ def _django_user() -> Any:
     from django.contrib.auth.models import User  # noqa: PLC0415 - not everywhere
 
     return User(pk=1, username="alice")
+
+
+@pytest.mark.parametrize("name", ["UNAUTHENTICATED_USER", "UNAUTHENTICATED_TOKEN"])
+def test_settings_for_anonymous_requests_are_no_key(
+    name: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application may give anonymous requests a user or a token of its own."""
+    from rest_framework.settings import api_settings  # noqa: PLC0415 - not everywhere
+
+    monkeypatch.setattr(api_settings, name, lambda: SimpleNamespace(id="nobody", is_authenticated=False))
+    recorder.instrument(presets="drf")
+    with recorder.request():
+        assert _own_view(lambda: None, lambda: None)().status_code == 401
+
+    assert "keyaudit.key.id" not in recorder.server_span()
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
+    assert recorder.degraded() == {}
 
 
 def _user_of_a_session(*, is_used: bool) -> Any:

@@ -26,8 +26,13 @@ def _has_object(call: Call) -> bool:
 
 
 def _key(call: Call) -> Any:
-    """Return ``request.auth``, or the user if an authentication class returned ``(key, None)``."""
+    """Return ``request.auth``, or the user if an authentication class returned ``(key, None)``.
+
+    A request that no class has authenticated may have a user and a token, too, by the settings of the application.
+    """
     request = call.self
+    if request._authenticator is None:
+        return None
     if request._auth is not None:
         return request._auth
     user = behind(getattr(request, "_user", None))  # a session's user is a lazy object

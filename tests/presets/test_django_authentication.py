@@ -218,17 +218,21 @@ def test_authentication_class_of_the_application(
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("is_used", [False, True], ids=["unused", "used"])
-def test_user_of_a_session_is_no_key_of_ninja(is_async: bool, is_used: bool, recorder: Recorder) -> None:
-    """``django_auth`` returns ``request.user``, which is a lazy object."""
+@pytest.mark.parametrize("user", ["unused", "used", "anonymous"])
+def test_user_is_no_key_of_ninja(is_async: bool, user: str, recorder: Recorder) -> None:
+    """``django_auth`` returns ``request.user``, which is a lazy object; other functions may return any user."""
+    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415 - not everywhere
     from django.test import AsyncRequestFactory, RequestFactory  # noqa: PLC0415 - not everywhere
     from ninja.operation import AsyncOperation, Operation  # noqa: PLC0415
 
+    def answer(request: Any) -> Any:
+        return AnonymousUser() if user == "anonymous" else _user_of_a_session(is_used=user == "used")
+
     async def answer_later(request: Any) -> Any:
-        return _user_of_a_session(is_used=is_used)
+        return answer(request)
 
     recorder.instrument(presets="ninja")
-    callbacks = [answer_later if is_async else lambda request: _user_of_a_session(is_used=is_used)]
+    callbacks = [answer_later if is_async else answer]
     with recorder.request():
         if is_async:
             operation = AsyncOperation("/", ["GET"], answer_later, auth=callbacks)

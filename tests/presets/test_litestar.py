@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def _own(service: Any) -> Credential:
     for number, auth, user in ((1, KEY, "7"), (2, "litestar-s3cret-2", KEY), (3, "litestar-s3cret-3", "7")):
         objects = [service.Key(**one, token="litestar-s3cret") if one is KEY else one for one in (user, auth)]
         service.KEYS[f"litestar-s3cret-{number}"] = service.AuthenticationResult(*objects)
+    nobody = SimpleNamespace(id="nobody", is_authenticated=False)
+    service.KEYS["litestar-s3cret-4"] = service.AuthenticationResult(nobody, None)
     return Credential(_header(1), _header("x"), KEY, ["litestar-s3cret"], NOT_AUTHORIZED)
 
 
@@ -78,9 +81,9 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
     assert_requests_are_recorded(server, name, keyaudit_recorder, credential)
 
 
-@pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None)])
-def test_string_is_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
-    """A string as the user can be the presented credential, so only a user object is read."""
+@pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None), (4, None)])
+def test_string_and_anonymous_user_are_no_key(number: int, key_id: str | None, keyaudit_recorder: Recorder) -> None:
+    """A string as the user can be the presented credential, so only an authenticated user object is read."""
     from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
 
     _own(litestar_app)

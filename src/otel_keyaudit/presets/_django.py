@@ -9,6 +9,9 @@ from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.call import Call
 
+USERS = frozenset({"django.contrib.auth.base_user:AbstractBaseUser", "django.contrib.auth.models:AnonymousUser"})
+"""Base classes of Django's users, which are not API keys."""
+
 
 def type_of(model: Any) -> str:
     """Return the resource type of a model or object: ``app.model``."""

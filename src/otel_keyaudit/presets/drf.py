@@ -14,9 +14,7 @@ from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
-_USERS = frozenset(
-    {"django.contrib.auth.base_user:AbstractBaseUser", "django.contrib.auth.models:AnonymousUser", "builtins:str"}
-)
+_NO_KEYS = _django.USERS | {"builtins:str"}
 _REFUSALS = frozenset({"django.core.exceptions:PermissionDenied", "django.http.response:Http404"})
 
 
@@ -36,7 +34,7 @@ def _key(call: Call) -> Any:
     if request._auth is not None:
         return request._auth
     user = behind(getattr(request, "_user", None))  # a session's user is a lazy object
-    return user if _USERS.isdisjoint(class_names(type(user))) else None
+    return user if _NO_KEYS.isdisjoint(class_names(type(user))) else None
 
 
 REQUEST_AUTHENTICATION = AuthTarget(

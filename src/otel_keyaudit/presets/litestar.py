@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any
 
 from otel_keyaudit.presets import litestar_jwt
@@ -26,7 +27,12 @@ def _is_own_middleware(call: Call) -> bool:
 def _key(call: Call) -> Any:
     """Return ``auth``, else ``user``, if it is an object. A string may be the secret itself."""
     found = () if call.result is None else (call.result.auth, call.result.user)
-    return next((one for one in found if one is not None and not isinstance(one, (str, bytes))), None)
+    return next(filter(_is_key, found), None)
+
+
+def _is_key(found: Any) -> bool:
+    """Return whether an object may be a key. An anonymous user is not authenticated."""
+    return not isinstance(found, (str, bytes, NoneType)) and bool(getattr(found, "is_authenticated", True))
 
 
 PRESET = Preset(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthTarget
 
-_NO_KEYS = frozenset(
-    {"builtins:str", "builtins:bytes", "builtins:bool", "django.contrib.auth.base_user:AbstractBaseUser"}
-)
+_NO_KEYS = _django.USERS | {"builtins:str", "builtins:bytes", "builtins:bool"}
 """Classes that authentication functions often return in place of a key: the secret itself, a bool or the user."""
 
 

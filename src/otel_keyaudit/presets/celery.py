@@ -75,8 +75,8 @@ PRESET = Preset(
     oldest="5.4",
     records="the sender's key (of a request or a task) in the rows of the task, whenever the task runs. The header "
     f"`{HEADER}` of the message carries `id`, `name`, `scopes`, `allow_list`, `owner`, `expires_at`, "
-    f"`on_behalf_of` and `actors`; without `scopes` and `allow_list` if they take more than {MAX_BYTES // 1024} "
-    "KiB",
+    "`on_behalf_of`, `actors` and `actors_count`; without `scopes` and `allow_list` if they take more than "
+    f"{MAX_BYTES // 1024} KiB",
     never="arguments and results of tasks; headers of HTTP requests; baggage",
     targets=(),
     handover_points=(HandoverPoint("celery.signals", _connect), HandoverPoint("celery.app.task", _apply)),

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization, bearer, fingerprint
-from presets.requests import assert_requests_are_recorded
+from presets.requests import assert_requests_are_recorded, server_spans
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -112,6 +113,24 @@ def test_a_dependency_of_the_applications_own(keyaudit_recorder: Recorder) -> No
 
     server = serving_asgi(fastapi_app.app, keyaudit_recorder)
     assert_requests_are_recorded(server, "own", keyaudit_recorder, credential)
+
+
+@pytest.mark.parametrize("place", ["header", "query"])
+def test_each_class_of_apikeyauth_is_observed(place: str, keyaudit_recorder: Recorder) -> None:
+    """The library has a class for keys in headers, and another for keys in the URL."""
+    from presets.apps import fastapi_app  # noqa: PLC0415 - not everywhere
+
+    _apikeyauth(fastapi_app)
+    keyaudit_recorder.instrument(presets="apikeyauth", audit_targets=["presets.apps.fastapi_app:record"])
+    with serving_asgi(fastapi_app.app, keyaudit_recorder) as address:
+        for key in ("store-s3cret-1", "store-s3cret-x", None):
+            sent = {"headers": {"X-API-Key": key}} if place == "header" else {"params": {"api_key": key}}
+            httpx.post(f"{address}/apikeyauth-{place}", **(sent if key else {}))
+
+    (row,) = keyaudit_recorder.rows
+    assert_names(row, "loader")
+    outcomes = [span.get("keyaudit.outcome") for span in server_spans(keyaudit_recorder)]
+    assert outcomes == ["accepted", "denied", None]
 
 
 def test_token_of_a_websocket_is_the_key(keyaudit_recorder: Recorder) -> None:

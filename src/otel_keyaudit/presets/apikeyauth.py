@@ -9,12 +9,20 @@ def _is_presented(call: Call) -> bool:
     return dependency._header in request.headers or dependency._query in request.query_params
 
 
+def _is_presented_in_query(call: Call) -> bool:
+    return call.self._param in call.args["request"].query_params
+
+
 PRESET = Preset(
     library="apikeyauth",
     oldest="0.1",
     records="`id` and `name`: `name`, because there is no id; `scopes`; `owner`",
     never="the presented key; `metadata`",
-    targets=(AuthTarget("apikeyauth.middleware:APIKeyAuth.__call__", when=_is_presented),),
+    targets=(
+        AuthTarget("apikeyauth.middleware:APIKeyAuth.__call__", when=_is_presented),
+        AuthTarget("apikeyauth.middleware:APIKeyHeader.__call__", when="args.api_key"),
+        AuthTarget("apikeyauth.middleware:APIKeyQuery.__call__", when=_is_presented_in_query),
+    ),
     key_types={
         "apikeyauth.store:KeyInfo": KeyType(id="name", name="name", scopes="scopes", owner="owner"),
     },

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 
 import jwt
-from apikeyauth.middleware import APIKeyAuth
+from apikeyauth.middleware import APIKeyAuth, APIKeyQuery
+from apikeyauth.middleware import APIKeyHeader as StoreAPIKeyHeader
 from apikeyauth.store import MemoryKeyStore
 from authx import AuthX, AuthXConfig
 from fastapi import Depends, FastAPI, HTTPException, WebSocket
@@ -102,6 +103,8 @@ DEPENDENCIES = {
     "keyshield": verified_by_keyshield,
     "keygate": gate.require,
     "apikeyauth": APIKeyAuth(store),
+    "apikeyauth-header": StoreAPIKeyHeader(store),
+    "apikeyauth-query": APIKeyQuery(store),
     "authx": authx.access_token_required,
     "fastapi-users": users.current_user(),
     "pyjwt": decoded,

@@ -188,6 +188,8 @@ class CompiledAuditTarget(CompiledTarget):
             if source is None:
                 continue
             read = self.compiled(source)
+            if isinstance(source, Expression) and source.maps:
+                read = _common(read)
             if self.when_needs_end or self.needs_end(source):
                 self.late[name] = read
             elif field == "outcome" and not isinstance(source, Expression):
@@ -261,6 +263,18 @@ _STRINGS = {str}
 
 def _quiet(read: Reader) -> Reader:
     return lambda call, base: quietly(read, call, base)
+
+
+def _common(read: Reader) -> Reader:
+    """Return a reader of the value that all elements of a list have, which is unknown if they differ."""
+
+    def read_common(call: Call, base: Any) -> Any:
+        values = read(call, base)
+        if not isinstance(values, list):
+            return values
+        return values[0] if values and all(value == values[0] for value in values) else None
+
+    return read_common
 
 
 def _event_value(name: str, read: Reader, call: Call, credentials: tuple[str, ...]) -> str | int | float | bool | None:

@@ -101,6 +101,11 @@ class Expression(NamedTuple):
         """The free variables of the target that the expression reads."""
         return frozenset(path.name for path in self.paths if path.root == "closure" and path.name is not None)
 
+    @property
+    def maps(self) -> bool:
+        """Whether it reads the elements of a list (``[]``), so that its value is a list."""
+        return any(step.kind == "each" for path in self.paths for step in path.steps)
+
     def read(self, start: Callable[[Path], Any]) -> Any:
         """Return the first value that is not ``None``.
 

@@ -344,6 +344,10 @@ class Journal:
     def append(self, entry): return None
 class AuditMiddleware:
     async def send(self, message): return None
+class Trail:
+    def record_all(self, records): return None
+def audit_event(verb, **kw): return None
+def on_audit(sender, **kwargs): return None
 def write_log(who, what, doc): return None
 def add_audit_entry(request, event, diff): return None
 async def handle(scope):
@@ -352,8 +356,33 @@ async def handle(scope):
     Outbox().publish(AuditMessage("created", {"a": 1}))
     Journal().append(Entry("create", {"a": 1}))
     await AuditMiddleware().send({"type": "http.response.start", "status": 200, "headers": [], "extra": {}})
+    Trail().record_all([{"action": "create", "details": {"a": 1}}])
+    audit_event("created", a=1)
+    on_audit("sender", signal=1)
     write_log("ann", "created", {"a": 1})
     add_audit_entry(scope, "created", {"a": [None, 1]})
+"""
+)
+CAMEL = (
+    KEY
+    + """
+from collections import UserDict
+class Introspection(UserDict): pass
+def introspect(raw):
+    found = {"keyId": "k_1", "displayName": "canary-value", "allowedScopes": ["a:read"], "allowList": []}
+    return Introspection(found) if raw else None
+async def handle(scope):
+    introspect(header(scope))
+"""
+)
+REFERENCE = (
+    KEY
+    + """
+class Account:
+    def __init__(self): self.account_number, self.title, self.entitlements = "a-1", "canary-value", ["a:read"]
+def verify_token(raw): return Account() if raw else None
+async def handle(scope):
+    verify_token(header(scope))
 """
 )
 FETCHED = (
@@ -389,6 +418,7 @@ KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
+    "camel": CAMEL, "reference": REFERENCE,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -500,6 +530,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("stream", "current_key?scopes=scopes|true_keys"),
         ("other_names", "Guard.identify?id=credential_id&name=label&scopes=grants"),
         ("fetched", "authenticate?scopes=scopes[].code"),
+        ("camel", "introspect?id=keyId&name=displayName&scopes=allowedScopes&allow_list=allowList"),
+        ("reference", "verify_token?id=account_number&name=title&scopes=entitlements"),
         ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
     ],
 )
@@ -536,6 +568,8 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
                 "add_audit_entry?fields=args.diff&action=args.event",
                 "Journal.append?fields=args.entry.attrs&action=args.entry.operation",
                 "Outbox.publish?fields=args.message.data&action=args.message.type",
+                "Trail.record_all?fields=args.records[].details&action=args.records[].action",
+                "audit_event?fields=args.kw&action=args.verb",
                 "write_log?fields=args.doc&action=args.what",
             ],
         ),

@@ -370,3 +370,42 @@ def test_no_span_is_started_late_where_none_is_wanted(recorder: Recorder, app: A
         with pytest.raises(LookupError):
             app.build("create", LookupError())
     assert recorder.audit_spans() == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (["create"], "create"),
+        (["create", "create"], "create"),
+        (["create", "delete"], None),
+        (["create", None], "create"),
+        ([], None),
+        ([None], None),
+    ],
+)
+def test_event_of_a_list_of_rows_is_what_all_have_in_common(
+    recorder: Recorder, shop: Any, actions: list[str | None], expected: str | None
+) -> None:
+    """A list is one write, so a field whose elements differ is unknown. Nothing is counted as unreadable."""
+    name = shop.__name__
+    rows = [{"action": action, "details": {}} for action in actions]
+    target = f"{name}:record_all?fields=args.records[].details&action=args.records[].action"
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[target])
+    with recorder.request():
+        shop.verify({"id": "k_1"})
+        shop.record_all(rows)
+    (span,) = recorder.audit_spans()
+    assert keyaudit_attributes(span).get("keyaudit.action") == expected
+    assert span.name == ("audit" if expected is None else f"audit {expected}")
+    assert recorder.degraded() == {}
+
+
+def test_element_of_another_kind_is_refused(recorder: Recorder, shop: Any) -> None:
+    """The common value must be a string, like the value of a single row."""
+    name = shop.__name__
+    target = f"{name}:record_all?fields=args.records[].details&action=args.records[].action"
+    recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[target])
+    with recorder.request():
+        shop.verify({"id": "k_1"})
+        shop.record_all([{"action": {"a": 1}, "details": {}}])
+    assert recorder.degraded() == {"audit": 1}

@@ -10,10 +10,13 @@ IDS: Final = ("id", "key_id", "api_key_id", "token_id", "client_id", "jti", "uui
 """Members that may be the id of a key, the most likely first."""
 
 KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "name": ("name", "token_name", "key_name", "label", "title", "display_name", "description"),
+    "name": (
+        "name", "token_name", "key_name", "label", "title", "display_name", "client_name", "service_name", "app_name",
+        "description",
+    ),
     "scopes": (
         "scopes", "scope", "permissions", "grants", "abilities", "roles", "scp", "granted", "granted_scopes",
-        "capabilities", "privileges", "entitlements",
+        "allowed_scopes", "token_scopes", "key_scopes", "capabilities", "privileges", "entitlements",
     ),
     "allow_list": ("allow_list", "allowlist", "allowed", "allowed_resources", "resources", "workspaces", "projects"),
 }  # fmt: skip
@@ -27,7 +30,7 @@ OTHER_KEY_MEMBERS: Final = frozenset(
 PLACES: Final = (
     "additional_fields", "extra", "details", "detail", "metadata", "meta", "additional_data", "additional_info",
     "attributes", "context", "properties", "payload", "data", "fields", "changes", "info", "extras", "event_data",
-    "attrs", "diff", "params", "document", "doc",
+    "attrs", "diff", "delta", "params", "snapshot", "document", "doc", "body",
 )  # fmt: skip
 """Parameters and members that may be the additional fields, the most likely first."""
 
@@ -36,6 +39,9 @@ PLACE_WORDS: Final = frozenset({
     "payload", "data", "changes", "info", "json", "attrs", "diff", "params",
 })  # fmt: skip
 """Last words of other names that may be the additional fields, as in ``request_details``."""
+
+KEYWORDS: Final = frozenset({"kw", "kwargs", "kwds", "keywords", "params", "values"})
+"""Usual names of ``**kwargs``, which say nothing about the content."""
 
 NO_WRITERS: Final = frozenset({
     "get", "list", "read", "fetch", "find", "query", "count", "delete", "search", "load", "parse", "format",
@@ -59,7 +65,7 @@ EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 OTHER_IDS: Final = (
     "public_id", "uid", "guid", "ident", "identifier", "key_prefix", "access_key_id", "user_id", "owner_id",
-    "account_id", "username", "login", "identity", "subject", "client_name", "display_name", "name",
+    "account_id", "username", "login", "identity", "subject", "slug", "code", "client_name", "display_name", "name",
 )  # fmt: skip
 """Less usual members that may be the id of a key, the most likely first."""
 
@@ -81,6 +87,7 @@ _AUTH_WORDS = {
     "settings": -3, "query": -1, "response": 0,
 }  # fmt: skip
 
+_ID_WORDS = frozenset({"ref", "reference", "number"})
 _PARSER_WORDS = frozenset({"decode", "parse", "split", "extract", "deserialize", "unpack", "loads"})
 _CONTAINER_WORDS = frozenset(
     {"cache", "cached", "caches", "caching", "lru", "ttl", "memo", "redis", "memcache", "memoize"}
@@ -111,6 +118,11 @@ def auth_weight(name: str) -> int:
     return lowest if lowest < -2 or highest <= 0 else highest
 
 
+def is_reference(name: str) -> bool:
+    """Check whether a member such as ``account_number`` may be an id."""
+    return not _ID_WORDS.isdisjoint(words(name)[-1:])
+
+
 def is_key_id(name: str) -> bool:
     """Check whether a member such as ``credential_id`` or ``apiKeyId`` is the id of a key by its name."""
     return words(name)[-1:] == ["id"] and auth_weight(name) >= _AUTH_WORDS["tokens"]
@@ -127,6 +139,7 @@ def is_container(path: str) -> bool:
 
 
 def first_of(candidates: Iterable[str], names: Iterable[str]) -> str | None:
-    """Return the first candidate that is among the names."""
-    present = set(names)
-    return next((candidate for candidate in candidates if candidate in present), None)
+    """Return the name for the first candidate that is among the names. ``keyId`` counts as ``key_id``."""
+    names = list(names)
+    present = {"_".join(words(name)): name for name in names} | {name: name for name in names}
+    return next((present[candidate] for candidate in candidates if candidate in present), None)

@@ -18,6 +18,7 @@ from otel_keyaudit.cli.discover.functions.words import (
     auth_weight,
     first_of,
     is_key_id,
+    is_reference,
 )
 from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, LOCAL, holds
 from otel_keyaudit.cli.discover.watching.values import (
@@ -127,7 +128,7 @@ def _id_member(usable: Mapping[str, Any]) -> tuple[str | None, int]:
     """Return the name of the member that is the id, and its points. The usual names have more points."""
     names = [name for name, one in usable.items() if _can_be_id(one)]
     usual = first_of(IDS, names) or next(filter(is_key_id, names), None)
-    return (usual, 2) if usual is not None else (first_of(OTHER_IDS, names), 1)
+    return (usual, 2) if usual else (first_of(OTHER_IDS, names) or next(filter(is_reference, names), None), 1)
 
 
 def _other_fields(key_id: str, usable: Mapping[str, Any]) -> dict[str, str]:

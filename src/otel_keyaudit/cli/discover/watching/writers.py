@@ -8,6 +8,7 @@ from typing import Any, Final
 from otel_keyaudit.cli.discover.functions.function import Function
 from otel_keyaudit.cli.discover.functions.words import (
     EVENT_PARAMETERS,
+    KEYWORDS,
     NO_KEYS,
     NO_WRITERS,
     PLACE_WORDS,
@@ -24,6 +25,7 @@ _THRESHOLD: Final = 6
 _DEFAULT: Final = 4
 _LIKELY: Final = 2
 _IN_OBJECT: Final = 2
+_KEYWORDS: Final = 1
 _ASGI_MESSAGES: Final = ("http.", "websocket.", "lifespan.")
 """Prefixes of the types of ASGI messages."""
 
@@ -37,7 +39,8 @@ def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, 
         return None
     events = _events((name for name in function.parameters if is_plain(values[name])), "args")
     if holder is not None:
-        root = place if type(holder) is dict and place.count(".") == 1 else place.rpartition(".")[0]
+        is_row = type(holder) is dict and place.count(".") == 1
+        root = place if is_row else place.rpartition(".")[0]
         events = {**_events(members(holder), root), **events}
     events = {field: source for field, source in events.items() if source != place}
     weight = _weight(function, holder)
@@ -72,14 +75,19 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
     if name is not None:
         return f"args.{name}", _DEFAULT if name == PLACES[0] else _LIKELY, None
     for parameter in function.parameters:
+        root = parameter if parameter == "self" else f"args.{parameter}"
         holder = values[parameter]
+        if type(holder) in (list, tuple) and holder:
+            root, holder = f"{root}[]", holder[0]
         if _weight(function, holder) > _LIKELY:
             found = _members_of_entry(holder)
             member = place_of(found)
             if member is not None:
-                return f"{'self' if parameter == 'self' else f'args.{parameter}'}.{member}", _IN_OBJECT, holder
-            if type(holder) is dict and "action" in _events(found, parameter):
-                return f"args.{parameter}", _IN_OBJECT, holder  # the row itself
+                return f"{root}.{member}", _IN_OBJECT, holder
+            if type(holder) is dict and "action" in _events(found, root):
+                return root, _IN_OBJECT, holder  # the row itself
+    if function.keywords in KEYWORDS and function.audit_weight > _LIKELY:
+        return f"args.{function.keywords}", _KEYWORDS, None
     return None, 0, None
 
 

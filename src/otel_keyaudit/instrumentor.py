@@ -16,7 +16,7 @@ from otel_keyaudit.guard.guard import Guard, log
 from otel_keyaudit.installation.session import Session
 from otel_keyaudit.installation.status import TargetStatus
 from otel_keyaudit.observers.sampling.samplers import build_sampler
-from otel_keyaudit.settings import PROVIDERS, FileOptions, resolve, unknown_variables
+from otel_keyaudit.settings import PROVIDERS, FileOptions, check_provider, resolve, unknown_variables
 
 _LOCK = RLock()
 
@@ -92,7 +92,7 @@ class KeyAuditInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         _LoggedError().guarded("", self._start, {**(declared or {}), **options}, True)
 
     def _start(self, options: dict[str, Any], deferred: bool) -> None:
-        providers = {name: options.pop(name, None) for name in PROVIDERS}
+        providers = {name: check_provider(name, options.pop(name, None)) for name in PROVIDERS}
         settings = resolve(options, os.environ, deferred=deferred)
         unknown = unknown_variables(os.environ)
         if unknown is not None:

@@ -141,6 +141,18 @@ def _check_reference(target: Target, name: str, reference: str, *, deferred: boo
         raise target.wrong(f"field {name!r}: {error}") from None
 
 
+def check_provider(name: str, value: object) -> Any:
+    """Return an OpenTelemetry provider, or ``None`` for the global one.
+
+    Raises:
+        ConfigurationError: The value is not a provider of this kind.
+    """
+    method = f"get_{name.removesuffix('_provider')}"
+    if value is not None and not hasattr(value, method):
+        raise _wrong(name, value, f"an OpenTelemetry provider, which has a method {method}")
+    return value
+
+
 def _wrong(name: str, value: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"option {name!r} has the value {shown(value)}; allowed is {allowed}")
 

@@ -56,6 +56,18 @@ def test_a_wrong_option_is_one_error(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("name", ["tracer_provider", "meter_provider", "logger_provider"])
+@pytest.mark.parametrize("value", [3, "global", object()])
+def test_a_value_that_is_no_provider_is_a_wrong_option(shop: Any, name: str, value: object) -> None:
+    """A typing error there is reported like that of any other option."""
+    before = codes(shop)
+    allowed = f"get_{name.removesuffix('_provider')}"
+    with pytest.raises(ConfigurationError, match=f"option '{name}' has the value .*{allowed}"):
+        KeyAuditInstrumentor().instrument(auth_targets=[f"{shop.__name__}:verify"], **{name: value})
+    assert codes(shop) == before
+    assert KeyAuditInstrumentor().status() == []
+
+
 def test_instrument_works_after_a_wrong_option(recorder: Recorder, shop: Any) -> None:
     """The next ``instrument()`` after an error works."""
     with pytest.raises(ConfigurationError):

@@ -44,18 +44,21 @@ def print_row(row: ExplainedRow, console: Console) -> None:
     event = row.event
     about = " ".join(part for part in (event.action or "unknown action", event.resource or event.resource_type) if part)
     outcome = "" if event.outcome is None else f", outcome {event.outcome}"
-    console.print(line((f"row {row.number}", "bold"), f": {about}{outcome}"))
-    console.print(line("  key: ", _key(row)))
+    console.print(line((f"row {row.number}", "bold"), f": {about}{outcome}"), soft_wrap=True)
+    console.print(line("  key: ", _key(row)), soft_wrap=True)
     if row.choice is not None:
         for sentence in _choice(row.choice, row.event.subject_key is not None):
-            console.print(line(sentence))
+            console.print(line(sentence), soft_wrap=True)
     if row.permissions is not None:
-        console.print(line("  permissions: ", ", ".join(row.permissions) or "none"))
+        console.print(line("  permissions: ", ", ".join(row.permissions) or "none"), soft_wrap=True)
     for permission, scope in row.coverage or ():
         answer = (f"covered by {scope}", "green") if scope is not None else ("no scope covers it", "yellow")
-        console.print(line(f"  {permission}: ", answer))
+        console.print(line(f"  {permission}: ", answer), soft_wrap=True)
     if row.is_cut:
-        console.print(line(("  a list of this snapshot is cut, so permissions and scopes are incomplete", "yellow")))
+        console.print(
+            line(("  a list of this snapshot is cut, so permissions and scopes are incomplete", "yellow")),
+            soft_wrap=True,
+        )
 
 
 def _key(row: ExplainedRow) -> str:

@@ -163,7 +163,10 @@ def test_broken_lines_are_reported(files: tuple[str, str]) -> None:
 
 
 def test_lines_for_people(files: tuple[str, str]) -> None:
-    """Each row has its key, the rules, the permissions and the covering scopes; no value controls the terminal."""
+    """Each row has its key, the rules, the permissions and the covering scopes; no value controls the terminal.
+
+    A sentence stays on one line, so that `grep` finds it.
+    """
     rows = [row({**FULL, "name": "b\x1b[31m"}), row({**FULL, "scopes": []}, outcome="failed")]
     output = run(rows, "--rules", files[0], "--catalog", files[1]).stdout
     assert output.splitlines() == [
@@ -177,8 +180,7 @@ def test_lines_for_people(files: tuple[str, str]) -> None:
         "  key: k_1 (b\\x1b[31m), recorded full".replace("b\\x1b[31m", "bot"),
         "  rules[0] (ci) does not apply: keys does not match",
         "  rules[1] does not apply: outcomes does not match",
-        "  rules[2] decides: full for the first row of a snapshot, else minimal, because ",
-        "it has no conditions",
+        "  rules[2] decides: full for the first row of a snapshot, else minimal, because it has no conditions",
         "  permissions: none",
         "  workspace:create: no scope covers it",
     ]

@@ -19,6 +19,7 @@ from benchmarks import (
     keys_and_scopes,
     memory,
     peers,
+    report,
     server,
     sql,
     startup,
@@ -37,6 +38,7 @@ MEASURES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "startup": startup.figures,
     "peers": peers.figures,
     "sql": sql.figures,
+    "report": report.figures,
 }
 BASELINE: Final = Path(__file__).with_name("baseline.json")
 PYTHON: Final = ".".join(platform.python_version_tuple()[:2])

@@ -1,8 +1,9 @@
 """Run the queries of examples/sql on many audit rows, in SQLite and PostgreSQL, with and without the indexes.
 
-PostgreSQL runs them on one table, and on a table with a partition for each month. The library writes the rows of a day
-(``day.py``) with the sampler ``on_change``. One in ten rows has no key, and about one in a thousand is ambiguous. The
-queries are about the first key that was changed. A query that takes too long is stopped.
+PostgreSQL runs them on one table, and on a table with a partition for each month, of which the oldest is dropped at the
+end. The library writes the rows of a day (``day.py``) with the sampler ``on_change``. One in ten rows has no key, and
+about one in a thousand is ambiguous. The queries are about the first key that was changed. A query that takes too long
+is stopped.
 """
 
 from __future__ import annotations
@@ -81,6 +82,12 @@ def postgresql_figures(sqlite: Sqlite, number: int) -> Iterator[Figure]:
             partitioned = Partitioned(connection, [f"2026-{month:02}-01" for month in MONTHS])
             partitioned.add(over_a_year(sqlite, number))
             yield from answered("partitioned", partitioned, limited, number)
+            partitioned.create_views()
+            started = time.perf_counter()
+            connection.execute(f"CALL keyaudit_drop_month('2026-{MONTHS[0]:02}-01')".encode())
+            dropped = (time.perf_counter() - started) * 1000
+            details = {"rows": number // len(MONTHS)}
+            yield Figure("sql.partitioned.drop", "partitioned: drop the oldest month, ms", dropped, details=details)
 
 
 def over_a_year(sqlite: Sqlite, number: int) -> Iterator[Row]:
@@ -108,7 +115,10 @@ def rows(number: int) -> Iterator[Row]:
 
 def answered(name: str, database: Database, limited: Limited, rows: int) -> Iterator[Figure]:
     """Run every query several times with the indexes, and once without."""
+    started = time.perf_counter()
     database.create_views()
+    created = time.perf_counter() - started
+    yield Figure(f"sql.{name}.indexes", f"{name}: create the indexes, s", created, details={"rows": rows})
     parameters = first_changed(database)
     found = {
         asked: median(seconds(database, query, parameters) for _ in range(5)) for asked, query in QUESTIONS.items()

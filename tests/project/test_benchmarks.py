@@ -29,6 +29,7 @@ from benchmarks import (  # noqa: E402
     keys_and_scopes,
     memory,
     peers,
+    report,
     server,
     sql,
     startup,
@@ -128,8 +129,9 @@ def test_work_with_different_counts_is_an_error() -> None:
         (day.figures, ["day.on_change", "day.actions"]),
         (server.figures, ["server.sqlite"]),
         (startup.figures, ["startup.import", "startup.instrument"]),
+        (report.figures, ["report.minimal", "report.decided", "report.full"]),
     ],
-    ids=["bytecodes", "cpu", "growth", "memory", "compiled", "day", "server", "startup"],
+    ids=["bytecodes", "cpu", "growth", "memory", "compiled", "day", "server", "startup", "report"],
 )  # fmt: skip
 def test_every_figure_is_measured(measure: Callable[..., Any], names: list[str]) -> None:
     """A quick run measures everything."""

@@ -88,6 +88,8 @@ ENTRY_POINTS = (
     EntryPoint("granian.wsgi:_callback_wrapper", "wsgi_application"),
     EntryPoint("daphne.server:Server.__init__", "asgi_application", position=1),
     EntryPoint("waitress.server:create_server", "wsgi_application"),
+    EntryPoint("tornado.wsgi:WSGIContainer.__init__", "wsgi_application", position=1),
+    EntryPoint("twisted.web.wsgi:WSGIResource.__init__", "wsgi_application", position=3),
     EntryPoint("cheroot.wsgi:Gateway.respond", "call", lambda args: args[0].env),
     EntryPoint("eventlet.wsgi:HttpProtocol.handle_one_response", "call", _own_environ),
     EntryPoint("gevent.pywsgi:WSGIHandler.run_application", "call", _own_environ),

@@ -55,8 +55,9 @@ def test_only_the_application_is_replaced(entry: EntryPoint) -> None:
 @pytest.mark.parametrize("entry", SERVERS, ids=lambda entry: entry.path)
 def test_application_that_cannot_be_called_stays(entry: EntryPoint, application: Any) -> None:
     """The server reports the error itself."""
-    args, _ = _passed(entry, application, application, application)
-    assert args == (application,) * 3
+    given = (application,) * 4
+    args, _ = _passed(entry, *given)
+    assert args == given
 
 
 def test_wsgiref_handler_that_runs_none() -> None:

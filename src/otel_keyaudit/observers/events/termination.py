@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -21,7 +22,7 @@ class Termination:
     SIGTERM skips ``atexit``, even under a server that shuts down gracefully and then raises the signal again, such as
     uvicorn. The handler is installed only if the default handler is in place, so it replaces no handler of the
     application. A handler that the application installs later replaces this one. Forked workers of ``multiprocessing``,
-    such as granian's, skip ``atexit`` too.
+    such as granian's and Celery's, skip ``atexit`` too.
 
     Args:
         flush: Sends the events. It runs in its own thread, because the main thread may hold a lock that it needs.
@@ -49,10 +50,16 @@ class Termination:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _watch_worker(self) -> None:
-        """Send the events when this process, a worker of ``multiprocessing``, ends."""
-        self._at_end_of_worker = self._workers.Finalize(None, self._send, exitpriority=0)
+        """Send the events when this process, a worker of ``multiprocessing`` or Celery, ends.
 
-    def _send(self) -> None:
+        Celery's workers skip also the exit functions of ``multiprocessing``, but send a signal.
+        """
+        self._at_end_of_worker = self._workers.Finalize(None, self._send, exitpriority=0)
+        signals: Any = sys.modules.get("celery.signals")
+        if signals is not None:
+            signals.worker_process_shutdown.connect(self._send, weak=False)
+
+    def _send(self, **_: object) -> None:
         thread = threading.Thread(target=quietly, args=(self._flush,), name="otel-keyaudit last events", daemon=True)
         thread.start()
         thread.join(SECONDS)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.observers.events.termination import Termination
+from support.installed import need_package
 from support.undisturbed import unmeasured_environment
 
 BEGIN = """
@@ -223,6 +224,27 @@ if __name__ == "__main__":
     pid = last.split()[1]
     is_watched = place == "worker" or method == "fork"
     assert (flushed, last, done.stderr) == ([f"flushed {pid}"] if is_watched else [], f"worker {pid} 0", "")
+
+
+def test_worker_of_celery_sends_its_events_when_it_ends() -> None:
+    """It ends with `os._exit`, after a signal of Celery."""
+    need_package("celery")
+    done = run("""
+import multiprocessing
+from celery import signals
+termination = Termination(flush)
+def work():
+    signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+    os._exit(0)
+worker = multiprocessing.get_context("fork").Process(target=work)
+worker.start()
+worker.join()
+signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+print("worker", worker.pid)
+""")
+
+    pid = done.stdout.split()[-1]
+    assert (done.stdout, done.stderr) == (f"flushed {pid}\nworker {pid}\n", "")
 
 
 @pytest.mark.parametrize("place", ["parent", "worker"])

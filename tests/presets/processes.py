@@ -20,6 +20,7 @@ COMMANDS = {
     "uvicorn": "uvicorn {app} --host 127.0.0.1 --port {port}",
     "gunicorn": "gunicorn {app} --workers 2 --bind 127.0.0.1:{port}",
     "gunicorn-threads": "gunicorn {app} --workers 2 --threads 2 --bind 127.0.0.1:{port}",
+    "gunicorn-tornado": "gunicorn {app} --worker-class tornado --bind 127.0.0.1:{port}",
     "gunicorn-uvicorn": "gunicorn {app} -w 2 --worker-class uvicorn_worker.UvicornWorker --bind 127.0.0.1:{port}",
     "granian": "granian {app} --interface asgi --workers 2 --host 127.0.0.1 --port {port}",
     "granian-wsgi": "granian {app} --interface wsgi --workers 2 --host 127.0.0.1 --port {port}",

@@ -17,7 +17,7 @@ SECRET = "long enough for HMAC with SHA-256, and made up"
 EXPIRY = 4071006245  # in 2099
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
 ASGI = ("uvicorn", "gunicorn-uvicorn", "granian", "hypercorn", "daphne")
-WSGI = ("gunicorn", "gunicorn-threads", "granian-wsgi", "hypercorn-wsgi", "cheroot")
+WSGI = ("gunicorn", "gunicorn-threads", "granian-wsgi", "gunicorn-tornado", "hypercorn-wsgi", "cheroot")
 
 
 def json_web_tokens() -> Keys:
@@ -70,6 +70,7 @@ USUAL = [
     ("bare", "gunicorn"),
     ("bare", "granian-wsgi"),
     ("bare", "cheroot"),
+    ("bare", "gunicorn-tornado"),
     ("bare-asgi", "granian"),
     ("bare-asgi", "daphne"),
 ]

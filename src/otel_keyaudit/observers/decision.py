@@ -39,7 +39,9 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 
 def current_check() -> Check | None:
     """Return the outermost open check of the current context."""
-    check = None if _CURRENT.get() is None else _innermost_check()
+    if _CURRENT.get() is None:
+        return None
+    check = _innermost_check()
     return None if check is None else check.outermost
 
 

@@ -211,10 +211,10 @@ class AcceptedKeys:
         """Return the attribution to the accepted keys.
 
         Args:
-            actors: The keys of targets with ``role=actor``. Without other keys, they are the keys of the request.
+            actors: The keys of targets with ``role=actor``. Without other keys, the first is the key of the request.
         """
         if not self._count and not self._unnamed:
-            return NOTHING if actors is None else actors.attribution()
+            return NOTHING if actors is None else actors._attribution_of_actors()
         if not self._count:
             return UNNAMED
         if self._count > 1 or self._unnamed:
@@ -223,6 +223,15 @@ class AcceptedKeys:
         delegation = accepted.delegation
         if actors is not None:
             delegation = delegation.through(actors._latest_first(), len(actors._by_id))
+        return Attribution(names.ATTRIBUTED, accepted.key, (), 0, delegation)
+
+    def _attribution_of_actors(self) -> Attribution:
+        """Return the attribution to the first of these actors, which acts through the later ones."""
+        if not self._count:
+            return self.attribution()
+        accepted = next(iter(self._by_id.values()))[0]
+        later = [actor for actor in self._latest_first() if actor != accepted.id]
+        delegation = accepted.delegation.through(later, len(self._by_id) - 1)
         return Attribution(names.ATTRIBUTED, accepted.key, (), 0, delegation)
 
     def _ids(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,26 @@ def test_row_inside_several_checks_has_all_requirements(recorder: Recorder, app:
         ["template:use"],
         ["template:use"],
     ]
+
+
+def test_row_inside_a_check_outside_of_a_request_has_no_decision(recorder: Recorder, app: Any) -> None:
+    """``use_key`` names a key, but a decision outside of a request, or after its end, is in no row."""
+    instrument(recorder, app, "check_and_write")
+
+    def write_with_a_key() -> None:
+        with use_key(ApiKey("k_1")):
+            app.check_and_write("workspace:read", "ok")
+
+    write_with_a_key()
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        later = copy_context()
+        later.run(write_with_a_key)
+    later.run(write_with_a_key)
+    assert "decisions" not in app.ROWS[0]["request_api_key"]
+    inside, after = map(decisions, app.ROWS[1:])
+    assert inside == [{"required": ["workspace:read"]}]
+    assert [one["outcome"] for one in after] == ["granted"]  # of the request's own decision
 
 
 def test_row_inside_a_requirement_function_does_not_ask_for_its_result(recorder: Recorder, app: Any) -> None:

@@ -81,6 +81,30 @@ def test_key_of_an_actor_alone_is_the_requests_key(recorder: Recorder, shop: Any
     assert "actors" not in member
 
 
+def test_keys_of_several_actors_make_nothing_ambiguous(recorder: Recorder, shop: Any) -> None:
+    """Without another key, the first gateway's key is the request's, and later gateways are its actors."""
+    instrument(recorder, shop, "gateway?role=actor")
+    with recorder.request():
+        for key_id in ("k_edge", "k_mesh", "k_sidecar"):
+            shop.gateway({"id": key_id})
+        member = shop.record("create")["request_api_key"]
+    assert (member["id"], member["actors"]) == ("k_edge", ["k_sidecar", "k_mesh"])
+    shown = recorder.server_span()
+    assert (shown["keyaudit.key.id"], shown["keyaudit.actors"]) == ("k_edge", ("k_sidecar", "k_mesh"))
+    assert recorder.writes()["ambiguous"] == 0
+
+
+def test_key_of_an_actor_without_an_id_makes_nothing_ambiguous(recorder: Recorder, shop: Any) -> None:
+    """Alone it cannot be named, and beside another actor's key it is none."""
+    instrument(recorder, shop, "gateway?role=actor")
+    with recorder.request():
+        shop.gateway({"id": None})
+        assert shop.record("create") is None
+        shop.gateway({"id": "k_mesh"})
+        assert shop.record("create")["request_api_key"]["id"] == "k_mesh"
+    assert recorder.writes() == {"attributed": 1, "ambiguous": 0, "none": 0, "failed": 1}
+
+
 def test_long_list_of_actors_is_cut(recorder: Recorder, shop: Any) -> None:
     """``actors_count`` has the full number."""
     instrument(recorder, shop, "verify?actors=through", max_items=2)

@@ -141,7 +141,9 @@ class AuditWrite(WriteData):
         """Find the request, its key, the event and the subject."""
         target = self.target
         request = self._request = current_request()
-        self._check = current_check()
+        check = current_check()
+        if check is not None and request is not None and request.is_open:  # else the decision is in no row
+            self._check = check
         self._attribution = attribution = current_attribution(request)
         credentials = () if request is None else request.presented
         self._event = target.read_event(self, credentials)

@@ -53,3 +53,31 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
 
     server = serving_wsgi(flask_app.app, keyaudit_recorder)
     assert_requests_are_recorded(server, name, keyaudit_recorder, credential)
+
+
+def test_claims_of_a_token_of_authlib_are_the_key(keyaudit_recorder: Recorder) -> None:
+    """A validator of JSON Web Tokens or of introspected tokens returns claims, not a model of a token."""
+    import flask  # noqa: PLC0415 - not everywhere
+    from authlib.integrations.flask_oauth2 import ResourceProtector  # noqa: PLC0415
+    from authlib.oauth2.rfc7662 import IntrospectTokenValidator  # noqa: PLC0415
+
+    from presets.apps import flask_app  # noqa: PLC0415
+
+    class Validator(IntrospectTokenValidator):
+        def introspect_token(self, token_string: str) -> dict[str, Any]:
+            claims = {"jti": "k_4", "client_id": "client-1", "sub": "7", "scope": "note:create", "username": "ann"}
+            expiry = {"exp": flask_app.EXPIRY, "iat": 1_700_000_000}
+            return {"active": token_string == "oauth-s3cret-1", **claims, **expiry}
+
+    require_oauth = ResourceProtector()
+    require_oauth.register_token_validator(Validator())
+    app = flask.Flask("depot")
+    app.post("/authlib", endpoint="authlib")(require_oauth("note:create")(flask_app.create))
+    snapshot = {"id": "k_4", "name": "client-1", "owner": "7", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
+    headers = authorization("Bearer", "oauth-s3cret-1", "oauth-s3cret-x")
+    reason = "authlib.oauth2.rfc6750.errors.InvalidTokenError"
+    keyaudit_recorder.instrument(presets="authlib", audit_targets=["presets.apps.flask_app:record"])
+
+    server = serving_wsgi(app, keyaudit_recorder)
+    credential = Credential(*headers, snapshot, ["oauth-s3cret"], reason)
+    assert_requests_are_recorded(server, "authlib", keyaudit_recorder, credential)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
 
@@ -425,7 +426,7 @@ def test_a_lazy_object_of_django_is_not_created(token: Any) -> None:
 def test_an_object_behind_a_proxy_of_werkzeug_is_read() -> None:
     """Such as ``current_token`` of Authlib. ``None`` behind a proxy is no object."""
     for found in ({"name": "ci"}, SimpleNamespace(name="ci"), None):
-        outer = SimpleNamespace(proxy=LocalProxy(lambda found=found: found))
+        outer = SimpleNamespace(proxy=LocalProxy(partial(next, repeat(found))))
         assert read("proxy", outer) is found
         assert read("proxy.name", outer) == (found and "ci")
 

@@ -123,7 +123,13 @@ class InstalledTarget:
         before = self._state
         self._look(final=True)
         if self._state == PENDING:
-            log(WARNING, "target %s is not active at the first request: %s", self.target.target_string, self._reason)
+            log(
+                WARNING,
+                "target %s is not active at the first request: %s; correct its name, unless the service imports it "
+                "later, as Django imports URLs in the first request",
+                self.target.target_string,
+                self._reason,
+            )
         elif self._state != before:
             self.report()
 

@@ -124,8 +124,9 @@ def test_each_class_of_apikeyauth_is_observed(place: str, keyaudit_recorder: Rec
     keyaudit_recorder.instrument(presets="apikeyauth", audit_targets=["presets.apps.fastapi_app:record"])
     with serving_asgi(fastapi_app.app, keyaudit_recorder) as address:
         for key in ("store-s3cret-1", "store-s3cret-x", None):
-            sent = {"headers": {"X-API-Key": key}} if place == "header" else {"params": {"api_key": key}}
-            httpx.post(f"{address}/apikeyauth-{place}", **(sent if key else {}))
+            headers = {"X-API-Key": key} if key and place == "header" else {}
+            params = {"api_key": key} if key and place == "query" else {}
+            httpx.post(f"{address}/apikeyauth-{place}", headers=headers, params=params)
 
     (row,) = keyaudit_recorder.rows
     assert_names(row, "loader")

@@ -7,7 +7,7 @@ from typing import Any
 from otel_keyaudit.testing import Recorder
 
 
-def not_expected(error: BaseException) -> None:
+def not_expected(name: str, error: BaseException) -> None:
     """Fail where a test expects no failure to be reported."""
     raise error
 

@@ -388,7 +388,7 @@ def test_event_of_a_list_of_rows_is_what_all_have_in_common(
 ) -> None:
     """A list is one write, so a field whose elements differ is unknown. Nothing is counted as unreadable."""
     name = shop.__name__
-    rows = [{"action": action, "details": {}} for action in actions]
+    rows: list[Any] = [{"action": action, "details": {}} for action in actions]
     target = f"{name}:record_all?fields=args.records[].details&action=args.records[].action"
     recorder.instrument(auth_targets=[f"{name}:verify"], audit_targets=[target])
     with recorder.request():

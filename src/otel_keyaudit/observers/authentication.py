@@ -317,7 +317,7 @@ class AuthenticationCall(ObservedCall):
             target.components.metrics.authentications.add(names.DENIED, reason)
             target.denials_by_error[reason] = target.denials_by_error.get(reason, 0) + 1
         refused = self._key if request is None else request.deny(self, reason, self._key)
-        check = current_check()
+        check = current_check(request)
         if check is not None and refused is not None:
             check.refused_key = refused
         if target.components.events is not None:

@@ -37,12 +37,12 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 """Parameters that hold the requirement by default; the first that the function has counts."""
 
 
-def current_check() -> Check | None:
-    """Return the outermost open check of the current context."""
+def current_check(request: RequestState | None) -> Check | None:
+    """Return the outermost check of a request that is open in the current context."""
     if _CURRENT.get() is None:
         return None
     check = _innermost_check()
-    return None if check is None else check.outermost
+    return None if check is None or check.is_outside(request) else check.outermost
 
 
 def _innermost_check() -> Check | None:
@@ -135,7 +135,8 @@ class Check(ObservedCall):
         """Become the innermost check."""
         outer = _innermost_check()
         if outer is not self:  # a Future concludes the call in a copy of the context inside it
-            self._outer = outer
+            request = self._request = current_request()
+            self._outer = None if outer is None or outer.is_outside(request) else outer
         self._before = _CURRENT.set(ref(self))
 
     @property
@@ -145,6 +146,10 @@ class Check(ObservedCall):
         while check._outer is not None and not check._outer.has_ended:
             check = check._outer
         return check
+
+    def is_outside(self, request: RequestState | None) -> bool:
+        """Return whether the check is around a whole request that is open, such as a call of an in-process client."""
+        return request is not None and request.is_open and request is not self._request
 
     def returned(self, result: Any) -> Any:
         """Conclude with a result, and return it unchanged."""

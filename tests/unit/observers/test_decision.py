@@ -400,6 +400,48 @@ def test_row_inside_a_check_outside_of_a_request_has_no_decision(recorder: Recor
     assert [one["outcome"] for one in after] == ["granted"]  # of the request's own decision
 
 
+def test_request_inside_a_check_has_its_own_decisions(recorder: Recorder, app: Any) -> None:
+    """A check that sends a request in the same process decides for its own request only."""
+    instrument(recorder, app, "outer", "outer_with", "require", "check_and_write")
+
+    def send_request() -> None:
+        with recorder.request():
+            app.verify(app.Key("k_inner"))
+            app.record("before")
+            app.outer(partial(app.require, "workspace:read"))
+            app.check_and_write("workspace:delete", "ok")
+
+    with recorder.request():
+        app.verify(app.Key("k_outer"))
+        app.outer_with("workspace:create", send_request)
+        app.record("after")
+    before, inside, after = (row["request_api_key"] for row in app.ROWS)
+    assert "decisions" not in before
+    assert [one["required"] for one in inside["decisions"]] == [["workspace:read"], ["workspace:delete"]]
+    assert [one["required"] for one in after["decisions"]] == [["workspace:create"]]
+    required = [keyaudit_attributes(span)["keyaudit.decision.required"] for span in recorder.server_spans()]
+    assert required == [("workspace:delete",), ("workspace:create",)]
+    assert recorder.count("keyaudit.decisions") == 3
+
+
+def test_key_refused_in_a_request_inside_a_check_explains_nothing(recorder: Recorder, app: Any) -> None:
+    """The key of another request is not named beside the decision."""
+    name = app.__name__
+    recorder.instrument(
+        auth_targets=[f"{name}:authenticate_and_check", f"{name}:verify"], authz_targets=[f"{name}:outer"]
+    )
+
+    def send_request() -> None:
+        with recorder.request():
+            refused(app.authenticate_and_check, app.Key("k_inner"), "workspace:delete")
+
+    with recorder.request():
+        app.outer(send_request)
+    inner, outer = map(keyaudit_attributes, recorder.server_spans())
+    assert inner["keyaudit.denied.key.id"] == "k_inner"
+    assert outer == {}
+
+
 def test_row_inside_a_requirement_function_does_not_ask_for_its_result(recorder: Recorder, app: Any) -> None:
     """The function has no result yet, and nothing is counted as unreadable."""
     instrument(recorder, app, "outer", "check_and_write?required=return")

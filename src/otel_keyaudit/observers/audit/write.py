@@ -141,7 +141,7 @@ class AuditWrite(WriteData):
         """Find the request, its key, the event and the subject."""
         target = self.target
         request = self._request = current_request()
-        check = current_check()
+        check = current_check(request)
         if check is not None and request is not None and request.is_open:  # else the decision is in no row
             self._check = check
         self._attribution = attribution = current_attribution(request)

@@ -354,8 +354,8 @@ def test_a_pending_target_is_logged_at_the_first_request(recorder: Recorder, cap
         pass
     reason = "module 'email.mime.audio' is not imported yet"
     message = (
-        f"keyaudit: target email.mime.audio:verify is not active at the first request: {reason}; correct its name, unless "
-        "the service imports it later, as Django imports URLs in the first request"
+        f"keyaudit: target email.mime.audio:verify is not active at the first request: {reason}; correct its name, "
+        "unless the service imports it later, as Django imports URLs in the first request"
     )
     assert logged(caplog) == [("WARNING", message)]
 

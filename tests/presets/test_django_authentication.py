@@ -305,3 +305,35 @@ def test_key_from_the_cache_of_a_manager_is_recorded(recorder: Recorder) -> None
     assert recorder.server_span()["keyaudit.key.id"] == row.prefix
     assert recorder.authentications() == {"accepted": 1, "denied": 0}
     recorder.assert_no_secret(key, row.id, row.hashed_key)
+
+
+def _returned(key: Any) -> Any:
+    return key
+
+
+def _written(key: Any, additional_fields: Any = None) -> None:
+    pass
+
+
+@pytest.mark.parametrize("is_used", [False, True], ids=["unused", "used"])
+def test_lazy_key_that_is_returned_or_the_subject_hides_its_secret(is_used: bool, recorder: Recorder) -> None:
+    """The class of the key inside the lazy object tells which of its members are secret."""
+    from rest_framework_api_key.models import APIKey  # noqa: PLC0415 - not everywhere
+
+    row, _ = APIKey.objects.create_key(name="loader")
+    lazy = _Request(lambda: row).api_key
+    assert not is_used or lazy.name == "loader"
+    here = __name__
+    recorder.instrument(
+        auth_targets=[f"{here}:_returned"], audit_targets=[f"{here}:_written?subject=args.key&subject_name=name"]
+    )
+    with recorder.request():
+        _returned(lazy)
+        _written(lazy)
+
+    (span,) = recorder.audit_spans()
+    assert recorder.server_span().get("keyaudit.key.id") == (row.prefix if is_used else None)
+    assert (span.attributes or {}).get("keyaudit.subject.id") == (row.prefix if is_used else None)
+    assert recorder.authentications() == {"accepted": int(is_used), "denied": 0}
+    assert recorder.degraded() == {}
+    recorder.assert_no_secret(row.id, row.hashed_key)

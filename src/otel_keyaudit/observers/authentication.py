@@ -29,6 +29,7 @@ from otel_keyaudit.request.context import current_request, used_key
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import is_generic_class
 from otel_keyaudit.targets.key_objects.key_source import is_relative
 from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource, without_credentials
@@ -336,7 +337,7 @@ class AuthenticationCall(ObservedCall):
         """Return the key object; it is read only once."""
         if self._key_object is _UNREAD:
             read = self.target.key
-            self._key_object = self.result if read is None else self._find_key_object(read)
+            self._key_object = behind(self.result if read is None else self._find_key_object(read))
         return self._key_object
 
     def _find_key_object(self, read: Reader) -> Any:

@@ -10,6 +10,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 from otel_keyaudit.targets.target import SubjectTarget
 
@@ -63,7 +64,7 @@ class Lookup(ObservedCall):
         if target.when is not None and not self.holds(STAGE_AUDIT, target.when):
             return
         target.calls.increment()
-        found = self.result if target.key is None else target.key(self, None)
+        found = behind(self.result if target.key is None else target.key(self, None))
         if found is None or request is None or not request.is_open:
             return
         key = target.key_source.reader_for(type(found)).read(self, found, self.report_field)

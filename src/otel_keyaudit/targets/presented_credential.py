@@ -20,6 +20,7 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 MIN_LENGTH = 16
@@ -114,6 +115,7 @@ def _joined(value: str | tuple[str, ...] | None) -> str:
 
 def _string(value: Any) -> str:
     """Convert a credential into a string; return an empty string for any other object."""
+    value = behind(value)  # `isinstance` would create the object of a lazy one
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (bytes, bytearray, memoryview)):

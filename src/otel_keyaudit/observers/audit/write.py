@@ -27,6 +27,7 @@ from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.row.merge import Merge
+from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
@@ -293,6 +294,7 @@ class AuditWrite(WriteData):
 
     def _read_key(self, subject: Any, credentials: tuple[str, ...], *, is_key: bool = False) -> ApiKey | None:
         """Return the snapshot of a subject, ``None`` if it is not a key."""
+        subject = self.guarded(STAGE_AUDIT, behind, subject)
         reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
         if reader is None:
             return None

@@ -48,16 +48,15 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 
 def rows(kind: str, number: int) -> Iterator[Row]:
-    """Return rows that the library has written, in the order of their time."""
+    """Return rows that the library has written, in the order of their time. The rows of a day repeat."""
     with writing("always_full" if kind == "full" else "on_change") as write_row:
-        events = [*day(min(number, KEYS * 100))]
-        for count in range(number):
-            event = events[count % len(events)]
-            at = time.strftime("2026-11-23T%H:%M:%SZ", time.gmtime(count * 86_400 // number))
-            fields = write_row(count, event)
-            if kind != "minimal":
-                fields = with_decision(fields, event.action)
-            yield (at, event.action, event.resource_type, f"{event.resource_type}_{count}", "ok", fields)
+        written = [(event, write_row(count, event)) for count, event in enumerate(day(min(number, KEYS * 100)))]
+    for count in range(number):
+        event, fields = written[count % len(written)]
+        at = time.strftime("2026-11-23T%H:%M:%SZ", time.gmtime(count * 86_400 // number))
+        if kind != "minimal":
+            fields = with_decision(fields, event.action)
+        yield (at, event.action, event.resource_type, f"{event.resource_type}_{count}", "ok", fields)
 
 
 def with_decision(fields: str, action: str) -> str:

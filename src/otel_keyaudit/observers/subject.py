@@ -10,17 +10,25 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
+from otel_keyaudit.targets.expressions.expression import Expression
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 from otel_keyaudit.targets.target import SubjectTarget
 
 
 class StoredKey(CompiledTarget):
-    """A subject target, compiled for its function."""
+    """A subject target, compiled for its function.
+
+    Attributes:
+        late_when: Reads a condition that needs the end of the call or the key object; ``None`` without one.
+    """
 
     def __init__(self, components: Components, target: SubjectTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
         self.key = self.reader(self.source("key"))
+        when = self.source("when")
+        self.when_needs_key = isinstance(when, Expression) and None in when.roots
+        self.late_when = self.when if self.when_needs_end or self.when_needs_key else None
         self.key_source = self.source_of_keys(target.key_sources())
 
     @property
@@ -30,9 +38,16 @@ class StoredKey(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
+        early_when = self.when if self.late_when is None else None
 
         def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Lookup | None:
-            return Lookup(self, positional, keywords, function) if self.is_on else None
+            if not self.is_on:
+                return None
+            lookup = Lookup(self, positional, keywords, function)
+            if early_when is not None and not lookup.holds(STAGE_AUDIT, early_when):
+                self.excluded.increment()
+                return None
+            return lookup
 
         return observe
 
@@ -61,10 +76,13 @@ class Lookup(ObservedCall):
 
     def _remember(self) -> None:
         target, request = self.target, current_request()
-        if target.when is not None and not self.holds(STAGE_AUDIT, target.when):
+        when = target.late_when
+        key_object = self._key_object() if target.when_needs_key else None
+        if when is not None and not self.holds(STAGE_AUDIT, when, key_object):
+            target.excluded.increment()
             return
         target.calls.increment()
-        found = behind(self.result if target.key is None else target.key(self, None))
+        found = self._key_object()
         if found is None or request is None or not request.is_open:
             return
         key = target.key_source.reader_for(type(found)).read(self, found, self.report_field)
@@ -72,3 +90,6 @@ class Lookup(ObservedCall):
             key = without_credentials(key, request.presented, self.report_unreadable)
         if key is not None:
             request.remember_subject(key, replaces=False)
+
+    def _key_object(self) -> Any:
+        return behind(self.result if self.target.key is None else self.target.key(self, None))

@@ -270,6 +270,32 @@ def test_explicit_equal_key_is_unchanged(recorder: Recorder, shop: Any) -> None:
     assert changes == {"from": WIDE.digest, "power": "unchanged"}
 
 
+@pytest.mark.parametrize("when", ["id|is:", "args.name|is:", "return.id|is:"])
+def test_look_up_that_when_excludes_is_forgotten(recorder: Recorder, shop: Any, when: str) -> None:
+    """A condition may read the key object, an argument or the result, and the status has the number of its calls."""
+    load = f"{shop.__name__}:load?when={when}k_1"
+    shop.instrument(recorder, audit="?subject=args.subject", subject_targets=[load])
+    shop.KEYS |= {"k_1": NARROW, "k_2": ApiKey("k_2")}
+    with recorder.request():
+        shop.load("k_1")
+        shop.load("k_2")
+        assert shop.record("update", subject=WIDE)["api_key"]["changes"]["from"] == NARROW.digest
+        assert "changes" not in shop.record("update", subject=ApiKey("k_2", "new"))["api_key"]
+    status = recorder.status()[load]
+    assert (status.calls, status.reason) == (1, "all of its calls are observed; its 'when' excluded 1 call")
+    assert recorder.errors() == {}
+
+
+def test_second_subject_target_observes_a_call_that_the_first_excludes(recorder: Recorder, shop: Any) -> None:
+    """Each call is observed by the first target whose ``when`` holds."""
+    load = f"{shop.__name__}:load?when=args.name|is:"
+    shop.instrument(recorder, audit="?subject=args.subject", subject_targets=[f"{load}other", f"{load}k_*"])
+    shop.KEYS["k_1"] = NARROW
+    with recorder.request():
+        shop.load("k_1")
+        assert "changes" in shop.record("update", subject=WIDE)["api_key"]
+
+
 def test_subject_target_does_not_authenticate(recorder: Recorder, shop: Any) -> None:
     """A stored key that is loaded is not the request's key."""
     instrument_changes(recorder, shop, "subject=args.subject")

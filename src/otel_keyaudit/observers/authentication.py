@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 from weakref import ref
 
@@ -57,7 +57,6 @@ class Authentication(CompiledTarget):
         key, when, valid = (self.source(name) for name in ("key", "when", "valid"))
         self.key = self.reader(key)
         self.key_reads_exception = isinstance(key, Expression) and "exc" in key.roots
-        self.when_needs_key = isinstance(when, Expression) and None in when.roots
         self.when_needs_result = self.when_needs_end or (self.when_needs_key and _is_result(key))
         self.when_comes_first = when is not None and not (self.when_needs_end or self.when_needs_key)
         self.valid = self.reader(valid)
@@ -94,19 +93,7 @@ class Authentication(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-
-        def observe(
-            positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
-        ) -> AuthenticationCall | None:
-            if not self.is_on:
-                return None
-            call = AuthenticationCall(self, positional, keywords, function)
-            if self.when_comes_first and not call.holds(STAGE_AUTHENTICATION, self.when):  # type: ignore[arg-type]
-                self.excluded.increment()
-                return None
-            return call
-
-        return observe
+        return self.observing(AuthenticationCall, self.when if self.when_comes_first else None)
 
 
 def _is_stored(key: object) -> bool:

@@ -5,7 +5,7 @@ Checks nest; only the outermost check is a decision. :data:`_CONCLUSION` lists t
 
 from __future__ import annotations
 
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 from weakref import ref
 
@@ -86,18 +86,7 @@ class Authorization(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        when = None if self.when_needs_end else self.when
-
-        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Check | None:
-            if not self.is_on:
-                return None
-            check = Check(self, positional, keywords, function)
-            if when is not None and not check.holds(STAGE_DECISION, when):
-                self.excluded.increment()
-                return None
-            return check
-
-        return observe
+        return self.observing(Check, None if self.when_needs_end else self.when)
 
     def _requirement(self) -> Source | None:
         given = self.source("required")
@@ -117,6 +106,7 @@ class Check(ObservedCall):
     """
 
     target: Authorization
+    stage = STAGE_DECISION
     lasts = True
     has_ended = False
     refused_key: ApiKey | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
 from otel_keyaudit.guard.faults import Faults, GuardedCall
-from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.guard.guard import Step, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
@@ -34,6 +34,7 @@ class CompiledTarget:
         is_on: Calls are observed.
         when: Reads the condition ``when``; ``None`` without one.
         when_needs_end: The condition needs the result or the exception.
+        when_needs_key: The condition needs the key object.
         calls: Number of observed calls.
         excluded: Number of calls that ``when`` excluded.
         unreadable: Number of failures by field or class of error, for ``doctor``.
@@ -58,6 +59,7 @@ class CompiledTarget:
         self.when = self.reader(source)
         self.when_is_function = source is not None and not isinstance(source, Expression)
         self.when_needs_end = self.needs_end(source)
+        self.when_needs_key = isinstance(source, Expression) and None in source.roots
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -67,6 +69,30 @@ class CompiledTarget:
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
         raise NotImplementedError
+
+    def observing(self, kind: type[ObservedCall], when: Reader | None, steps: Sequence[Step] = ()) -> Observer:
+        """Return the function that starts the observation of a call, unless a condition excludes the call.
+
+        Args:
+            kind: The class of the observed calls.
+            when: Reads the condition; ``None`` without a condition that can be read before the call.
+            steps: The steps before the call.
+        """
+
+        def observe(
+            positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
+        ) -> ObservedCall | None:
+            if not self.is_on:
+                return None
+            call = kind(self, positional, keywords, function)
+            if when is not None and not call.holds(call.stage, when):
+                self.excluded.increment()
+                return None
+            if steps:
+                call.run(steps)
+            return call
+
+        return observe
 
     def close(self) -> None:
         """Stop observing calls. References that could not be restored then call the original function only."""
@@ -110,7 +136,7 @@ class ObservedCall(Call, Observation, GuardedCall):
     """One observed call of a target. Observers may change the arguments that the original function receives.
 
     Attributes:
-        stage: The stage in which the call reads keys.
+        stage: The stage in which the call reads its condition and keys.
     """
 
     stage: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from otel_keyaudit.names import STAGE_AUDIT
@@ -10,7 +10,6 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
-from otel_keyaudit.targets.expressions.expression import Expression
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 from otel_keyaudit.targets.target import SubjectTarget
@@ -26,8 +25,6 @@ class StoredKey(CompiledTarget):
     def __init__(self, components: Components, target: SubjectTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
         self.key = self.reader(self.source("key"))
-        when = self.source("when")
-        self.when_needs_key = isinstance(when, Expression) and None in when.roots
         self.late_when = self.when if self.when_needs_end or self.when_needs_key else None
         self.key_source = self.source_of_keys(target.key_sources())
 
@@ -38,18 +35,7 @@ class StoredKey(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        early_when = self.when if self.late_when is None else None
-
-        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> Lookup | None:
-            if not self.is_on:
-                return None
-            lookup = Lookup(self, positional, keywords, function)
-            if early_when is not None and not lookup.holds(STAGE_AUDIT, early_when):
-                self.excluded.increment()
-                return None
-            return lookup
-
-        return observe
+        return self.observing(Lookup, self.when if self.late_when is None else None)
 
 
 class Lookup(ObservedCall):

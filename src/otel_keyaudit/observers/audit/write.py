@@ -7,7 +7,7 @@ builds the additional fields, :data:`_BUILT` lists the steps after the call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from otel_keyaudit import names
@@ -38,20 +38,8 @@ class Audit(CompiledAuditTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a write."""
-        when = None if self.when_needs_end else self.when
         steps = _WRITE if not self.builds_fields else () if self.when_needs_end else _BEFORE_BUILDING
-
-        def observe(positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType) -> AuditWrite | None:
-            if not self.is_on:
-                return None
-            write = AuditWrite(self, positional, keywords, function)
-            if when is not None and not write.holds(STAGE_AUDIT, when):
-                self.excluded.increment()
-                return None
-            write.run(steps)
-            return write
-
-        return observe
+        return self.observing(AuditWrite, None if self.when_needs_end else self.when, steps)
 
 
 class AuditWrite(WriteData):

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import MissingError, NoRequestError, class_name
-from otel_keyaudit.guard.collection import ResetToken, Variable
+from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
@@ -20,7 +19,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.observers.delegation import DelegationReader
 from otel_keyaudit.observers.factories import is_factory_call
-from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.observers.observed_call import CompiledTarget, NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_denied_access
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
@@ -120,18 +119,17 @@ def _is_result(key: object) -> bool:
     return key is None
 
 
-class AuthenticationCall(ObservedCall):
+class AuthenticationCall(NestedCall):
     """One call of an authentication target."""
 
     target: Authentication
     stage = STAGE_AUTHENTICATION
+    innermost = _CURRENT
     lasts = False
     within: AuthenticationCall | None = None
     accepted_id: str | None = None
     accepted_inside: dict[AcceptedKey, None] | None = None
     source: Any = None
-    _before: ResetToken = None
-    _has_ended = False
     _is_reading = False
     _key_object: Any = _UNREAD
     _verdict: str | None = None
@@ -148,7 +146,7 @@ class AuthenticationCall(ObservedCall):
         outer = None if reference is None else reference()
         if outer is self:  # a Future concludes the call in a copy of the context inside it
             outer = self.within
-        self.within = outer if outer is not None and not outer._has_ended else None
+        self.within = outer if outer is not None and not outer.has_ended else None
         self._before = _CURRENT.set(ref(self))
         if self.target.reads_key_early:
             request = current_request()
@@ -162,24 +160,8 @@ class AuthenticationCall(ObservedCall):
         self._conclude()
         return result
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Restore the outer authentication, and conclude with an exception."""
-        _CURRENT.reset(self._before)
-        self._before = None
-        if error is not None:
-            self.raised(error)
-
-    def raised(self, error: BaseException) -> None:
-        """Conclude with an exception, unless it is a cancellation or exit."""
-        if isinstance(error, Exception):
-            self.exc = error
-            self._conclude()
-        self._end()
-
     def _conclude(self) -> None:
-        if not self._has_ended:
+        if not self.has_ended:
             if self._verdict is None:
                 self.run(_CONCLUSION)
             elif self.exc is None:  # the key was used before the end; since then the call may have stored another key
@@ -188,7 +170,7 @@ class AuthenticationCall(ObservedCall):
 
     def _end(self) -> None:
         """Release everything of the call, because an exception or an open generator may keep this object alive."""
-        self._has_ended = True
+        self.has_ended = True
         if self.target.reads_key_early and self._request is not None:
             self._request.unwatch(self)
         if self.accepted_inside and self._request is not None:
@@ -199,7 +181,7 @@ class AuthenticationCall(ObservedCall):
 
     def read_early(self) -> None:
         """Accept the key that the call has stored so far, because a row or check needs it now."""
-        if self._has_ended or self._is_reading:
+        if self.has_ended or self._is_reading:
             return
         self._is_reading = True
         found = quietly(self.target.key, self, None)  # type: ignore[arg-type]

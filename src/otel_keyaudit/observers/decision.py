@@ -5,13 +5,12 @@ Checks nest; only the outermost check is a decision. :data:`_CONCLUSION` lists t
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 from weakref import ref
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import class_name
-from otel_keyaudit.guard.collection import ResetToken, Variable
+from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.coverage import explain
@@ -19,7 +18,7 @@ from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.factories import is_factory_call
-from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.observers.observed_call import CompiledTarget, NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_refusal
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_attribution, current_request
@@ -98,7 +97,7 @@ class Authorization(CompiledTarget):
         return parse(f"args.{name}", emitted=True) if self.binding.declares(name) else None
 
 
-class Check(ObservedCall):
+class Check(NestedCall):
     """One call of an authorization target.
 
     Attributes:
@@ -107,11 +106,10 @@ class Check(ObservedCall):
 
     target: Authorization
     stage = STAGE_DECISION
+    innermost = _CURRENT
     lasts = True
-    has_ended = False
     refused_key: ApiKey | None = None
     _outer: Check | None = None
-    _before: ResetToken = None
     _required: tuple[str, ...] | None = None
     _outcome: str | None = None
     _reason: str | None = None
@@ -148,22 +146,6 @@ class Check(ObservedCall):
             self._conclude()
         self._end()
         return result
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Restore the outer check, and conclude with an exception."""
-        _CURRENT.reset(self._before)
-        self._before = None
-        if error is not None and not self.has_ended:
-            self.raised(error)
-
-    def raised(self, error: BaseException) -> None:
-        """Conclude with an exception, unless it is a cancellation."""
-        if isinstance(error, Exception):
-            self.exc = error
-            self._conclude()
-        self._end()
 
     def _conclude(self) -> None:
         target = self.target

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any
 
+from otel_keyaudit.guard.collection import ResetToken, Variable
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.guard import Step, quietly
 from otel_keyaudit.guard.metrics import Count
@@ -204,6 +205,44 @@ class ObservedCall(Call, Observation, GuardedCall):
         self.positional = ()
         self.keywords = {}
         self.function = self.result = self.exc = None
+
+
+class NestedCall(ObservedCall):
+    """A call inside which others of its kind may be open. It has an outcome, unless it is cancelled.
+
+    Attributes:
+        innermost: Holds the innermost open call of the kind.
+        has_ended: The call has concluded.
+    """
+
+    innermost: Variable[Any]
+    has_ended = False
+    _before: ResetToken = None
+    """Restores the call that was innermost before this one."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Restore the outer call, and conclude with an exception."""
+        self.innermost.reset(self._before)
+        self._before = None
+        if error is not None and not self.has_ended:
+            self.raised(error)
+
+    def raised(self, error: BaseException) -> None:
+        """Conclude with an exception, unless it is a cancellation or exit."""
+        if isinstance(error, Exception):
+            self.exc = error
+            self._conclude()
+        self._end()
+
+    def _conclude(self) -> None:
+        """Record the outcome."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Release everything of the call."""
+        raise NotImplementedError
 
 
 def _truth(read: Reader, call: Call, base: Any) -> bool:

@@ -24,7 +24,6 @@ class DecisionLog:
     count = 0
     shown: Mapping[str, Any] = {}
     _shown_decision: Decision | None = None
-    _has_refusal = False
 
     def __init__(self) -> None:
         self._distinct: dict[Decision, None] = {}
@@ -37,9 +36,9 @@ class DecisionLog:
             max_items: Maximum length of a list on the span.
         """
         self.count += 1
-        is_refusal = decision.outcome != names.GRANTED
-        if (is_refusal or not self._has_refusal) and decision != self._shown_decision:
-            self._shown_decision, self._has_refusal = decision, is_refusal
+        is_refusal, before = decision.outcome != names.GRANTED, self._shown_decision
+        if decision != before and (is_refusal or before is None or before.outcome == names.GRANTED):
+            self._shown_decision = decision
             self.shown = decision_attributes(decision, max_items)
         distinct = self._distinct
         if decision in distinct:

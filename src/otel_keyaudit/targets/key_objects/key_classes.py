@@ -10,6 +10,7 @@ from types import MemberDescriptorType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.results.class_members import defines
 from otel_keyaudit.targets.expressions import loaded_values
 
 ABSENT = object()
@@ -77,12 +78,12 @@ def is_mapping_class(kind: type) -> bool:
 def plain_members(kind: type, names: Collection[str]) -> list[str]:
     """Return the members that can be read from objects of a class without running code of the class."""
     if _is_plain_dict(kind):
-        return [name for name in names if not _defines(kind, name)]
+        return [name for name in names if not defines(kind, name)]
     has_items = is_mapping_class(kind) or hasattr(kind, "keys")
     if has_items or _is_proxy(kind):
         return []
     if loaded_values.is_mapped(kind):
-        return [name for name in names if loaded_values.is_column(kind, name) or not _defines(kind, name)]
+        return [name for name in names if loaded_values.is_column(kind, name) or not defines(kind, name)]
     if _is_dynamic(kind) and not _is_closed_model(kind):
         return []
     return [name for name in names if not _has_descriptor(kind, name)]
@@ -115,12 +116,7 @@ def has_member(key: Any, name: str) -> bool:
     """Return whether an object has a member, without reading it."""
     if isinstance(key, Mapping) and name in key:
         return True
-    return name in getattr(key, "__dict__", ()) or _defines(type(key), name)
-
-
-def _defines(kind: type, name: str) -> bool:
-    """Return whether a class has an attribute, without running a descriptor, such as a hybrid property."""
-    return any(name in vars(base) for base in kind.__mro__)
+    return name in getattr(key, "__dict__", ()) or defines(type(key), name)
 
 
 def public_names(key: Any) -> list[str]:

@@ -66,8 +66,10 @@ class ServerSpans:
         snapshot = self._snapshots.of(key)
         is_full = self._always_full or key.id == full_key_id
         attributes = snapshot.shown_full if is_full else snapshot.shown_minimal
-        delegation = attribution.delegation
-        return attributes if delegation is NO_DELEGATION else with_delegation(attributes, delegation, self.max_items)
+        if attribution.delegation is NO_DELEGATION:
+            return attributes
+        added = delegation_attributes(attribution.delegation, self.max_items)
+        return {**attributes, **added} if added else attributes
 
     def guarded(self, show: Callable[[], None]) -> None:
         """Update a server span outside of calls of targets; a failure is counted."""
@@ -79,17 +81,17 @@ def ambiguous_attributes(attribution: Attribution) -> Attributes:
     return {names.AMBIGUOUS: True, names.KEY_IDS: attribution.ids}
 
 
-def with_delegation(attributes: Mapping[str, Any], delegation: Delegation, max_items: int) -> Mapping[str, Any]:
-    """Return the attributes of a key and of its delegation, with at most ``max_items`` actors."""
+def delegation_attributes(delegation: Delegation, max_items: int) -> Attributes:
+    """Return the attributes of a delegation, with at most ``max_items`` actors."""
     delegation = delegation.cut(max_items)
-    added: dict[str, Any] = {}
+    attributes: Attributes = {}
     if delegation.on_behalf_of is not None:
-        added[names.ON_BEHALF_OF] = delegation.on_behalf_of
+        attributes[names.ON_BEHALF_OF] = delegation.on_behalf_of
     if delegation.actors:
-        added[names.ACTORS] = delegation.actors
+        attributes[names.ACTORS] = delegation.actors
         if delegation.actors_count > len(delegation.actors):
-            added[names.ACTORS_COUNT] = delegation.actors_count
-    return {**attributes, **added} if added else attributes
+            attributes[names.ACTORS_COUNT] = delegation.actors_count
+    return attributes
 
 
 KEY, OUTCOME, WRITE, DECISION = range(4)

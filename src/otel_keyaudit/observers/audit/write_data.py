@@ -17,7 +17,7 @@ from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
 from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
-from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, with_delegation
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, delegation_attributes
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
 
@@ -73,7 +73,7 @@ class WriteData(ObservedCall):
             attributes |= key_attributes
             if attribution.delegation is not NO_DELEGATION:
                 max_items = self.target.components.settings.max_items
-                attributes |= with_delegation(NO_ATTRIBUTES, attribution.delegation, max_items)
+                attributes |= delegation_attributes(attribution.delegation, max_items)
         elif attribution.kind == names.AMBIGUOUS_REQUEST:
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:

@@ -48,6 +48,27 @@ class Guard:
         """Ignore the error. Subclasses count or log it."""
 
 
+class FieldGuard(Guard):
+    """Guards the reading of fields, whose names take the place of the stages.
+
+    Args:
+        report: Called with the name and the error of each field that cannot be read.
+
+    Attributes:
+        has_failed: A field could not be read.
+    """
+
+    has_failed = False
+
+    def __init__(self, report: Callable[[str, BaseException], object]) -> None:
+        self._report = report
+
+    def report(self, field: str, error: BaseException) -> None:
+        """Report an unreadable field."""
+        self.has_failed = True
+        self._report(field, error)
+
+
 def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
     """Call a function and return its result, ``None`` if it fails. The failure is neither counted nor logged."""
     try:

@@ -137,7 +137,7 @@ class ObservedCall(Call, Observation, GuardedCall):
     """One observed call of a target. Observers may change the arguments that the original function receives.
 
     Attributes:
-        stage: The stage in which the call reads its condition and keys.
+        stage: The stage in which the call reads its condition, its event and keys.
     """
 
     stage: str
@@ -179,7 +179,7 @@ class ObservedCall(Call, Observation, GuardedCall):
         self.report(self.stage, error)
 
     def report_field(self, field: str, error: BaseException) -> None:
-        """Report an unreadable field of a key."""
+        """Report an unreadable field of a key or of the event."""
         self.report(self.stage, error, field)
 
     def holds(self, stage: str, read: Reader, base: Any = None) -> bool:

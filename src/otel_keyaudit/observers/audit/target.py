@@ -10,13 +10,13 @@ from typing import Any
 from otel_keyaudit import names
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.faults import GuardedCall
-from otel_keyaudit.guard.guard import Guard, boxed, quietly
+from otel_keyaudit.guard.guard import FieldGuard, boxed, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Detail
-from otel_keyaudit.names import STAGE_AUDIT, STAGE_MERGE
+from otel_keyaudit.names import STAGE_MERGE
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.patching.arguments import Binding
@@ -150,7 +150,7 @@ class CompiledAuditTarget(CompiledTarget):
 
     def _read(self, readers: Mapping[str, Reader], call: ObservedCall, credentials: tuple[str, ...]) -> Event:
         event: Event = {}
-        guard = _EventFields(call)
+        guard = FieldGuard(call.report_field)
         for name, read in readers.items():
             value = guard.guarded(EVENT_FIELDS[name], _event_value, name, read, call, credentials)
             if value is not None:
@@ -222,21 +222,6 @@ class CompiledAuditTarget(CompiledTarget):
             "`with use_key(current_key()):` around work that outlives its request",
             self.target_string,
         )
-
-
-class _EventFields(Guard):
-    """Guards the reading of the fields of an event.
-
-    Args:
-        call: The call.
-    """
-
-    def __init__(self, call: ObservedCall) -> None:
-        self._call = call
-
-    def report(self, field: str, error: BaseException) -> None:
-        """Report an unreadable field."""
-        self._call.report(STAGE_AUDIT, error, field)
 
 
 def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from otel_keyaudit.errors import MissingError, UnreadableError
-from otel_keyaudit.guard.guard import Guard, boxed, quietly
+from otel_keyaudit.guard.guard import FieldGuard, boxed, quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
@@ -94,14 +94,14 @@ class KeyReader:
             return key  # type: ignore[no-any-return]
         values = self._read_members(key)
         if self._others:
-            guard = _Reporting(report)
+            guard = _KeyFields(report)
             values += [guard.attempt(name, read, call, key) for name, read in self._others]
         content = _serialized(values)
         return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
 
     def _convert(self, call: Call, key: Any, values: list[Any], content: bytes | None, report: Report) -> ApiKey | None:
         """Create a snapshot, and cache it if every field could be read."""
-        guard = _Reporting(report)
+        guard = _KeyFields(report)
         members = dict(zip(self._names, values, strict=False))
         others = iter(values[len(self._names) :])
         fields = {}
@@ -130,27 +130,13 @@ class KeyReader:
         return field.source.first(lambda path: path.filtered(_present(members, path.member or "", key)))
 
 
-class _Reporting(Guard):
-    """Guards the reading of each field.
-
-    Args:
-        report: Called with the name and the error of each field that cannot be read.
-    """
-
-    has_failed = False
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
+class _KeyFields(FieldGuard):
+    """Guards the reading of the fields of a key."""
 
     def attempt(self, field: str, work: Callable[..., Any], *args: Any) -> Any:
         """Call the function that reads a field and return its result, ``UNKNOWN`` if it fails."""
         done = self.guarded(field, boxed, work, *args)
         return UNKNOWN if done is None else done[0]
-
-    def report(self, field: str, error: BaseException) -> None:
-        """Report a failure."""
-        self.has_failed = True
-        self._report(field, error)
 
 
 def _members(source: Source) -> Sequence[str]:

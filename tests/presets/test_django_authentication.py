@@ -148,7 +148,7 @@ def _django_user() -> Any:
 def test_settings_for_anonymous_requests_are_no_key(
     name: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An application may give anonymous requests a user or a token of its own."""
+    """An application may give anonymous requests a custom user or token."""
     from rest_framework.settings import api_settings  # noqa: PLC0415 - not everywhere
 
     monkeypatch.setattr(api_settings, name, lambda: SimpleNamespace(id="nobody", is_authenticated=False))

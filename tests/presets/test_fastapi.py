@@ -135,7 +135,7 @@ def test_each_class_of_apikeyauth_is_observed(place: str, keyaudit_recorder: Rec
 
 
 def test_token_of_a_websocket_is_the_key(keyaudit_recorder: Recorder) -> None:
-    """The library checks the tokens of WebSockets in a method of its own."""
+    """The library checks the tokens of WebSockets in a separate method."""
     from websockets.exceptions import InvalidHandshake  # noqa: PLC0415 - not everywhere
     from websockets.sync.client import connect  # noqa: PLC0415
 

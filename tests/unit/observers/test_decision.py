@@ -198,7 +198,7 @@ def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None
 
 
 def test_check_that_outlives_the_outer_check(recorder: Recorder, app: Any) -> None:
-    """A check in a task that the outer check started and did not await is a decision of its own."""
+    """A check in a task that the outer check started and did not await is a separate decision."""
     instrument(recorder, app, "require_later", "outer_later")
     rows: list[Any] = []
 

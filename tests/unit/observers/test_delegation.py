@@ -62,7 +62,7 @@ def test_key_of_an_actor_makes_nothing_ambiguous(recorder: Recorder, shop: Any) 
 
 
 def test_key_of_an_actor_that_the_claims_name_is_listed_once(recorder: Recorder, shop: Any) -> None:
-    """A gateway that authenticates with the id of its own ``act`` claim comes first, and only once."""
+    """A gateway whose id is also in the ``act`` claim comes first, and only once."""
     instrument(recorder, shop, "verify?actors=act|acts", "gateway?role=actor", max_items=2)
     with recorder.request():
         shop.gateway({"id": "svc_cron"})

@@ -98,7 +98,7 @@ class _RowCount:
 
 
 def _warn(found: Report) -> None:
-    """Print a line if the input is probably not what the user meant."""
+    """Print a hint if none of the rows could be read."""
     if found.rows and found.rows == found.rows_unreadable:
         expected = "expected a database, or one JSON object on each line"
         click.echo(f"keyaudit: none of the {found.rows:,} rows could be read; {expected}", err=True)

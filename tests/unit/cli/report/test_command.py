@@ -79,7 +79,7 @@ def test_interruption_ends_the_command() -> None:
 
 
 def run_outside(*arguments: str, device: str | None = None, encoding: str = "utf-8") -> tuple[int, bytes, bytes]:
-    """Run the command in a process of its own, with a key whose name is not ASCII.
+    """Run the command in a separate process, with a key whose name is not ASCII.
 
     Returns:
         The exit status, standard output, unless it goes to a device, and standard error.

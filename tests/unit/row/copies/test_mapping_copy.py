@@ -169,7 +169,7 @@ class IndexedHolding(Index, EmptyHolding):
 
 
 class LinkedIndex(dict[str, Any]):
-    """A dict whose index is a mapping of its own class, so that it cannot be copied."""
+    """A dict whose index is an instance of the same class, so that it cannot be copied."""
 
     def __init__(self, items: Mapping[str, Any], inverse: Any = None) -> None:
         super().__init__(items)

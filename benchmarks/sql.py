@@ -29,7 +29,7 @@ if (tests := str(Path(__file__).resolve().parent.parent / "tests")) not in sys.p
     sys.path.append(tests)
 
 from integration.sql.databases import QUESTIONS, Database, Partitioned, Postgresql, Row, Sqlite
-from support import postgresql
+from support.servers import postgresql
 
 KEYLESS, AMBIGUOUS = 10, 1000
 """One in this many rows is of that kind."""

@@ -14,8 +14,8 @@ from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
-from support import shop as shop_module
-from support.modules import LoadModule, Modules
+from support.applications import shop as shop_module
+from support.environment.modules import LoadModule, Modules
 
 # No example is judged by its time. The full form is chosen with --hypothesis-profile=full.
 settings.register_profile("quick", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

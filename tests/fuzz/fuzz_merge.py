@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 MODULES = ["otel_keyaudit.row.merge", "otel_keyaudit.row.json_object", "otel_keyaudit.row.text_encoding"]
 
 with atheris.instrument_imports(include=MODULES):
-    from support.members import ambiguous_member, key_member, merge_of
-    from support.merge_properties import TOKENS, check
+    from support.merges.members import ambiguous_member, key_member, merge_of
+    from support.merges.properties import TOKENS, check
 
 DEEP = 300
 """Maximum depth of brackets. Deeper JSON is left to the tests, because Python's recursion limit decides its fate."""

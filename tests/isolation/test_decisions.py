@@ -21,7 +21,7 @@ from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiSp
 from starlette.types import Receive, Scope, Send
 
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.server import serving
+from support.servers.uvicorn_thread import serving
 
 FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
 COUNT = 4_000 if FULL else 400

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
-from support import service, sockets, traffic
-from support.instrumented import INSTRUMENTED, nothing, restore
-from support.server import serving
+from support.clients import sockets, traffic
+from support.servers.uvicorn_thread import serving
+from support.services import service
+from support.services.instrumented import INSTRUMENTED, nothing, restore
 
 FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
 SEEDS = range(20) if FULL else range(2)

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 import pytest
 
 from otel_keyaudit.testing import Recorder, keyaudit_recorder
-from support import postgresql as postgresql_support
-from support.postgresql import PostgreSQL
+from support.servers import postgresql as postgresql_support
+from support.servers.postgresql import PostgreSQL
 
 __all__ = ["keyaudit_recorder"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.eventually import eventually
+from support.environment.eventually import eventually
 
 COMMANDS = {
     "uvicorn": "uvicorn {app} --host 127.0.0.1 --port {port}",

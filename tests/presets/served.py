@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from presets.processes import SECONDS, Served, serving
-from support.eventually import eventually
+from support.environment.eventually import eventually
 
 PROCESSES = {"gunicorn": 2, "gunicorn-threads": 2, "gunicorn-uvicorn": 2, "granian": 2, "granian-wsgi": 2}
 MOST_ROUNDS = 50

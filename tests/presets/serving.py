@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from opentelemetry.instrumentation import asgi, wsgi
 
 from otel_keyaudit.testing import Recorder
-from support import server
+from support.servers import uvicorn_thread as server
 
 
 class Quiet(WSGIRequestHandler):

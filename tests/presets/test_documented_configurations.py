@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 

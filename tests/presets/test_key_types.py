@@ -11,7 +11,7 @@ import pytest
 
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 SECRET = "c4nary-s3cret-of-a-token"
 TOKEN = f"""

@@ -13,7 +13,7 @@ import pytest
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.requests import assert_rows_name_the_key, requests
 from presets.serving import serving_wsgi
-from support.postgresql import PostgreSQL
+from support.servers.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 

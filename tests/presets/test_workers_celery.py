@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from otel_keyaudit.testing import Recorder
 from presets.serving import serving_wsgi
-from support import broker
+from support.servers import broker
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 FIRST, SECOND = ({name: f"celery-s3cret-{number}"} for name, number in (("X-API-Key", 1), ("X-Second-Key", 2)))

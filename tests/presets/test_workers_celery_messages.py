@@ -17,7 +17,7 @@ from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import used_key
 from otel_keyaudit.request.workers.message import encode_key
 from otel_keyaudit.testing import Recorder
-from support import bare
+from support.services import bare
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 HEADER = "keyaudit-key"

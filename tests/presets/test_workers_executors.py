@@ -24,8 +24,8 @@ from otel_keyaudit.request.context import used_key
 from otel_keyaudit.request.workers.message import encode_key
 from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, wrap
 from otel_keyaudit.testing import Recorder
-from support import bare
-from support.modules import Modules
+from support.environment.modules import Modules
+from support.services import bare
 
 NOTE: ContextVar[str] = ContextVar("note", default="")
 

@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from otel_keyaudit import current_key
 from otel_keyaudit.testing import Recorder
-from support import bare
+from support.services import bare
 
 
 @pytest.fixture(autouse=True)

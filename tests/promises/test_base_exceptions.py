@@ -8,7 +8,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 APP = """
 class Key:

@@ -18,7 +18,7 @@ from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.observers.sampling.samplers import MAX_SNAPSHOTS
 from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.instructions import count_calls
+from support.environment.instructions import count_calls
 
 HUGE = "x" * 10_000_000
 MANY = [f"workspace:{number}" for number in range(10_000)]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_keyaudit.testing import Recorder
-from support.effort import examples
+from support.environment.effort import examples
 
 TARGETS = ("record", "record_all?fields=args.records[]")
 VALUES = st.recursive(

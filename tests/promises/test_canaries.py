@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support import canaries
+from support import services
+from support.clients import canaries
 
-SERVICE = Path(canaries.__file__).with_name("canary_service.py")
+SERVICE = Path(services.__file__).with_name("canary_service.py")
 
 
 def served(folder: Path, mode: str) -> canaries.Found:

@@ -8,8 +8,8 @@ import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
-from support.testclient import TestClient
+from support.clients.testclient import TestClient
+from support.environment.modules import Modules
 
 SERVICE = """
 from typing import Any

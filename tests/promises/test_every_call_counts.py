@@ -24,8 +24,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
-from support.writes import APP, instrument
+from support.applications.writers import APP, instrument
+from support.environment.modules import LoadModule
 
 FIELDS = ("{}", b'{"a": 1}', None, ["no object"], "no json", 7)
 KEYS = ((), ("k_1",), ("k_1", "k_2"), (None,))

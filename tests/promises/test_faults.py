@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_keyaudit.testing import Recorder
-from support.broken import APP, FAULTS, POINTS
-from support.modules import LoadModule
+from support.applications.broken import APP, FAULTS, POINTS
+from support.environment.modules import LoadModule
 
 RAW = b"\xff\xfe%ff"
 

@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, ConfigurationError, KeyAuditInstrumentor, current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support.garbage import garbage_after
-from support.modules import LoadModule, Modules
+from support.environment.garbage import garbage_after
+from support.environment.modules import LoadModule, Modules
 
 SHOP = """
 import functools

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
-from support.effort import examples
+from support.environment.effort import examples
 
 AWKWARD = [
     "a\r\nb", "a\x00b", "\x1b[31mred", "a\u2028b", "a\u2029b", "a\x85b", "\u202ea", "\u2066a\u2069", "a\u200fb",

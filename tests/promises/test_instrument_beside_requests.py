@@ -14,9 +14,9 @@ import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.effort import IS_FULL
-from support.modules import LoadModule
-from support.unseen import unseen_request
+from support.environment.effort import IS_FULL
+from support.environment.modules import LoadModule
+from support.environment.unseen import unseen_request
 
 CYCLES = 1_000 if IS_FULL else 12
 THREADS = 8

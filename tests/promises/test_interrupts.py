@@ -9,9 +9,9 @@ import pytest
 from otel_keyaudit.observers import authentication
 from otel_keyaudit.observers.decision import current_check
 from otel_keyaudit.testing import Recorder
-from support.effort import IS_FULL
-from support.instructions import interrupt
-from support.unseen import unseen_request
+from support.environment.effort import IS_FULL
+from support.environment.instructions import interrupt
+from support.environment.unseen import unseen_request
 
 STEP = 1 if IS_FULL else 5
 MODULES = ("otel_keyaudit.observers.authentication", "otel_keyaudit.observers.decision")

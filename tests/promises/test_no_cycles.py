@@ -13,9 +13,9 @@ import pytest
 
 from otel_keyaudit import AuditTarget
 from otel_keyaudit.testing import Recorder
-from support.garbage import garbage_after
-from support.modules import LoadModule
-from support.unseen import unseen_request
+from support.environment.garbage import garbage_after
+from support.environment.modules import LoadModule
+from support.environment.unseen import unseen_request
 
 APP = """
 from asyncio import sleep

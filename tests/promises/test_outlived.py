@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
-from support import bare
+from support.services import bare
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +192,7 @@ def test_authentication_after_the_end(recorder: Recorder) -> None:
 def test_an_unreadable_key_still_counts_after_the_end(recorder: Recorder) -> None:
     """The write counts as failed, because there was a key although it has no name."""
     recorder.uninstrument()
-    recorder.instrument(auth_targets=["support.bare:verify?id=missing"], audit_targets=bare.AUDIT_TARGETS)
+    recorder.instrument(auth_targets=["support.services.bare:verify?id=missing"], audit_targets=bare.AUDIT_TARGETS)
     contexts: list[contextvars.Context] = []
 
     async def handle() -> None:

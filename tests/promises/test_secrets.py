@@ -19,8 +19,8 @@ from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from otel_keyaudit.testing.secret_search import finder
-from support.effort import examples
-from support.modules import LoadModule
+from support.environment.effort import examples
+from support.environment.modules import LoadModule
 
 APP = """
 class Key:

@@ -13,8 +13,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.types import ASGIApp
 
 from otel_keyaudit.testing import Recorder
-from support import instrumented, service, traffic
-from support.instrumented import INSTRUMENTED, Instrumented, contrib_asgi, nothing
+from support.clients import traffic
+from support.services import instrumented, service
+from support.services.instrumented import INSTRUMENTED, Instrumented, contrib_asgi, nothing
 
 
 @pytest.fixture(autouse=True)

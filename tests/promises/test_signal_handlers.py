@@ -18,10 +18,10 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support.effort import IS_FULL
-from support.modules import LoadModule
-from support.undisturbed import undisturbed
-from support.unseen import unseen_request
+from support.environment.effort import IS_FULL
+from support.environment.modules import LoadModule
+from support.environment.undisturbed import undisturbed
+from support.environment.unseen import unseen_request
 
 SIGNALS = 4_000 if IS_FULL else 400
 LONGEST = 0.002

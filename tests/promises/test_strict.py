@@ -7,7 +7,7 @@ import pytest
 
 from otel_keyaudit import ConfigurationError, KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule, Modules
+from support.environment.modules import LoadModule, Modules
 
 APP = """
 class Service:

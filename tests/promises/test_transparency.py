@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support import shapes, traces
-from support.effort import examples
-from support.observers import observed
-from support.shapes import FORMS, KINDS, Shape
+from support.calls import shapes, traces
+from support.calls.observers import observed
+from support.calls.shapes import FORMS, KINDS, Shape
+from support.environment.effort import examples
 
 errors = st.sampled_from([KeyError("key"), ValueError("value"), StopIteration(1), GeneratorExit()])
 steps = st.lists(

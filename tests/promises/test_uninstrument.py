@@ -16,7 +16,7 @@ import wrapt
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
+from support.environment.modules import Modules
 
 SERVICE = """
 import functools

@@ -6,7 +6,7 @@ import pytest
 
 from otel_keyaudit import environment_variables
 from otel_keyaudit.settings import resolve
-from support.programs import Ended, Program
+from support.commands.programs import Ended, Program
 
 TARGETS = {"auth_targets": "shop.security:verify", "audit_targets": "shop.audit:record"}
 

@@ -9,7 +9,7 @@ import pytest
 import otel_keyaudit
 from otel_keyaudit import ApiKey, AuditTarget, AuthTarget, ConfigurationError, KeyAuditInstrumentor, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
+from support.environment.modules import Modules
 
 KEY = ApiKey("k_1")
 

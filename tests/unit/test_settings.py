@@ -20,7 +20,7 @@ from otel_keyaudit import (
 )
 from otel_keyaudit.settings import FileOptions, Settings, resolve, unknown_variables
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
+from support.environment.modules import Modules
 
 PREFIX = "OTEL_PYTHON_KEYAUDIT_"
 OPTIONS = [

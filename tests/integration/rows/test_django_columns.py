@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from integration.rows.conftest import Database
-from support.postgresql import HOST
+from support.servers.postgresql import HOST
 
 PROGRAM = """
 import json

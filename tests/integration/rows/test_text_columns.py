@@ -13,7 +13,7 @@ import pytest
 from integration.rows.conftest import Database
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 KEY = ApiKey("k_1")
 OURS = "request_api_key"

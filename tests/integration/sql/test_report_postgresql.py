@@ -9,8 +9,8 @@ import pytest
 
 from integration.sql.databases import EXAMPLE
 from otel_keyaudit import ApiKey
-from support import postgresql
-from support.report import full, minimal, report, row, run
+from support.commands.report import full, minimal, report, row, run
+from support.servers import postgresql
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"], owner="tenant-A")
 ROWS = [row(full(CI)), row(minimal(CI)), row(None), row(None, additional_fields=None)]

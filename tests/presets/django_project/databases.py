@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connections
 from pghistory.models import Context
 
-from support.postgresql import HOST, PostgreSQL
+from support.servers.postgresql import HOST, PostgreSQL
 
 
 @contextmanager

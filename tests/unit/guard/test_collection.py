@@ -24,11 +24,11 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
 from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
 from otel_keyaudit.testing import Recorder
-from support import abandoned
-from support.eventually import eventually
-from support.modules import LoadModule
-from support.undisturbed import undisturbed
-from support.unseen import unseen_request
+from support.applications import abandoned
+from support.environment.eventually import eventually
+from support.environment.modules import LoadModule
+from support.environment.undisturbed import undisturbed
+from support.environment.unseen import unseen_request
 
 try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
@@ -101,7 +101,7 @@ def test_a_process_survives_abandoned_calls(name: str) -> None:
     """Abandoned calls are cleaned up at any moment, which crashed most of these programs before Python 3.12."""
     tests = str(Path(__file__).parents[2])
     ended = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-m", "support.abandoned", name],
+        [sys.executable, "-X", "faulthandler", "-m", "support.applications.abandoned", name],
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
         capture_output=True,

@@ -11,7 +11,7 @@ from otel_keyaudit.guard import faults as module
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 
 def fail(error: Exception) -> None:

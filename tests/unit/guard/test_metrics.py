@@ -17,8 +17,8 @@ from otel_keyaudit.guard import metrics
 from otel_keyaudit.guard.metrics import Count, Tally, metrics_for
 from otel_keyaudit.testing import Recorder
 from otel_keyaudit.version import __version__
-from support.modules import LoadModule
-from support.writes import APP, instrument
+from support.applications.writers import APP, instrument
+from support.environment.modules import LoadModule
 
 
 def points(tally: Tally) -> dict[tuple[Any, ...], int]:

@@ -6,7 +6,7 @@ import pytest
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
+from support.environment.modules import Modules
 
 
 @pytest.mark.parametrize("comes_first", [True, False])

@@ -13,7 +13,7 @@ import pytest
 
 from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule, Modules, import_lazily
+from support.environment.modules import LoadModule, Modules, import_lazily
 
 SECURITY = """
 def verify(key):

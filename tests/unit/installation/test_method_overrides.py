@@ -10,7 +10,7 @@ from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 SERVICE = """
     class Key:

@@ -17,7 +17,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, KeyAuditInstrumentor, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import Modules
+from support.environment.modules import Modules
 
 SECURITY = "def verify(key):\n    return {'id': key}\n"
 Start = Callable[[str], ModuleType]

@@ -10,7 +10,7 @@ import pytest
 
 from otel_keyaudit import current_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 APP = """
 import functools

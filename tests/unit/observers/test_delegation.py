@@ -8,7 +8,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 TOKEN = {
     "id": "k_1",

@@ -14,8 +14,8 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.errors import UnchangeableError, UnreadableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.testing import Recorder
-from support.arguments import Given, given, passing_on, record, saying_so, write
-from support.modules import LoadModule
+from support.calls.arguments import Given, given, passing_on, record, saying_so, write
+from support.environment.modules import LoadModule
 
 
 def only(action: str, additional_fields: Any, /, name: str = "n") -> None:

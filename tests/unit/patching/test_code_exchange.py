@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.code_exchange import duplicate, kind_of
-from support.observers import observed
+from support.calls.observers import observed
 
 
 class Base:

@@ -10,7 +10,7 @@ import pytest
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.patching.forwarding import forwards_arguments
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 WRAPPERS = {
     "plain": ("*args, **kwargs", "return function(*args, **kwargs)", True),

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from otel_keyaudit.patching.handlers import HandlerPatch
-from support.observers import Observer
+from support.calls.observers import Observer
 
 
 def plain(action: str, extra: object = None) -> object:

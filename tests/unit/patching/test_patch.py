@@ -18,8 +18,8 @@ import pytest
 
 from otel_keyaudit.patching.patch import Patch, one_sweep, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, resolve
-from support.modules import Modules
-from support.observers import Observer
+from support.calls.observers import Observer
+from support.environment.modules import Modules
 
 
 def plain(action: str, extra: object = None) -> object:

@@ -15,8 +15,8 @@ import wrapt
 
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.patching.resolve import resolve
-from support.modules import Modules
-from support.observers import Observer, observed
+from support.calls.observers import Observer, observed
+from support.environment.modules import Modules
 
 KEY = {"id": "k_1"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from otel_keyaudit.patching.patch import wrap
 from otel_keyaudit.patching.resolve import resolve
-from support.observers import Observer, Seen, observed
+from support.calls.observers import Observer, Seen, observed
 
 
 class PassingThrough(Observer):

@@ -11,7 +11,7 @@ from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.target import AuditTarget
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 KNOWN = presets.presets()
 TESTS = Path(__file__).parents[2] / "presets"

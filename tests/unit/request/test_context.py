@@ -17,8 +17,8 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support import bare
-from support.unseen import unseen_request
+from support.environment.unseen import unseen_request
+from support.services import bare
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),

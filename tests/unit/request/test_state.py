@@ -19,9 +19,9 @@ from otel_keyaudit import ApiKey, current_key
 from otel_keyaudit.request.attribution import NOTHING
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS, RequestState
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare
-from support.modules import LoadModule
-from support.unseen import unseen_state
+from support.environment.modules import LoadModule
+from support.environment.unseen import unseen_state
+from support.services import bare
 
 SOURCE = """
 class Key:
@@ -347,7 +347,10 @@ def test_denied_check_shows_the_lists_of_the_key(
 ) -> None:
     """With the sampler `on_change` a server span has the lists of a key whose check was not granted, cut if long."""
     recorder.instrument(
-        auth_targets=["support.shop:verify"], authz_targets=["support.shop:require"], sampler="on_change", max_items=1
+        auth_targets=["support.applications.shop:verify"],
+        authz_targets=["support.applications.shop:require"],
+        sampler="on_change",
+        max_items=1,
     )
     with recorder.request(), suppress(PermissionError):
         shop.verify(shop.ci_bot("k1"))
@@ -361,7 +364,7 @@ def test_denied_check_shows_the_lists_of_the_key(
 
 def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: ModuleType) -> None:
     """Middleware may write its row before the tracing middleware opens the span."""
-    recorder.instrument(audit_targets=["support.shop:record"], audit_spans=False)
+    recorder.instrument(audit_targets=["support.applications.shop:record"], audit_spans=False)
 
     async def service(scope: Any, receive: Any, send: Any) -> None:
         shop.record("early")

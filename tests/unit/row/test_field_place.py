@@ -13,8 +13,8 @@ from otel_keyaudit.row.field_place import Change, PlacedTarget, ValuePlace
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.testing import Recorder
-from support.application import KEY, OURS, Application, names
-from support.modules import LoadModule
+from support.applications.audited import KEY, OURS, Application, names
+from support.environment.modules import LoadModule
 
 APP = """
 from __future__ import annotations

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.row.json_object import members_of
-from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, merge_of, merged
-from support.merge_properties import ODD_VALUES, TOKENS, check
+from support.merges.members import REQUEST, SUBJECT, ambiguous_member, key_member, merge_of, merged
+from support.merges.properties import ODD_VALUES, TOKENS, check
 
 MEMBER = key_member()
 OURS = f'"{REQUEST}":{MEMBER.as_json()}'

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from otel_keyaudit import Detail
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.row.merge import Kind
-from support.members import (
+from support.merges.members import (
     REQUEST,
     SUBJECT,
     CountedMerge,

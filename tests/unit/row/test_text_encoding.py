@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit.errors import UnchangeableError
-from support.members import REQUEST, SUBJECT, becomes, key_member, merge_of, merged
+from support.merges.members import REQUEST, SUBJECT, becomes, key_member, merge_of, merged
 
 MEMBER = key_member("k_é")
 OURS = f'"{REQUEST}":{MEMBER.as_json()}'

@@ -14,7 +14,7 @@ from otel_keyaudit import Detail
 from otel_keyaudit.row import written_members
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.written_members import WrittenMembers
-from support.members import REQUEST, SUBJECT, ambiguous_member, key_member, location, merge_of, merged, reserved
+from support.merges.members import REQUEST, SUBJECT, ambiguous_member, key_member, location, merge_of, merged, reserved
 
 FORGED = '{"id": "root", "detail":"full"}'
 NEW = key_member("k_2", span=2)

@@ -13,7 +13,7 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call, reader
 from otel_keyaudit.targets.expressions.expression import parse
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 
 class Checker:

@@ -11,7 +11,7 @@ import pytest
 from otel_keyaudit import ConfigurationError
 from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.targets.function_reference import LazyFunction, LazyValue
-from support.modules import LoadModule, Modules
+from support.environment.modules import LoadModule, Modules
 
 
 def test_found_at_first_call(modules: Modules) -> None:

@@ -22,8 +22,8 @@ from otel_keyaudit.targets.presented_credential import (
     without_credentials,
 )
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.arguments import given
-from support.modules import LoadModule
+from support.calls.arguments import given
+from support.environment.modules import LoadModule
 
 SECRET = "sk_live_0123456789abcdef"
 TRIPPED = ("otel_keyaudit.errors.CredentialError", 1)

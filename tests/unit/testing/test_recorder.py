@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from otel_keyaudit import ApiKey, ConfigurationError, KeyAuditInstrumentor, use_key
 from otel_keyaudit.testing import Recorder, assert_names, assert_names_no_key
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "testing"
 SECRET = 'pa"ss/wörd+1'

@@ -4,7 +4,7 @@ import pytest
 
 from otel_keyaudit.cli.doctor.findings import FINDINGS, REMEDIES, find
 from otel_keyaudit.cli.doctor.observations import TargetReport
-from support.doctor import report
+from support.commands.doctor import report
 
 
 def names(*targets: TargetReport, has_run: bool = True) -> list[tuple[str, str | None]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.cli.doctor.observations import read_observations
-from support.doctor import observed, report
+from support.commands.doctor import observed, report
 
 
 def write(folder: Path, name: str, *lines: list[dict[str, Any]] | str) -> None:

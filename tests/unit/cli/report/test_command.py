@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.eventually import eventually
-from support.report import full, lines, row, run
+from support.commands.report import full, lines, row, run
+from support.environment.eventually import eventually
 
 ROW = lines([row(full(ApiKey("k_ci", "ci-bot", ["workspace:create"])))]).encode()
 COMMAND = (sys.executable, "-m", "otel_keyaudit", "report", "-", "--format", "json")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.report import EARLY, LATE, denied, full, granted, lines, minimal, report, row, run, subject
+from support.commands.report import EARLY, LATE, denied, full, granted, lines, minimal, report, row, run, subject
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create", "workspace:read"])
 READER = ApiKey("k_reader", "reader", ["workspace:read"])

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.cli.group import group
-from support.report import full, lines, report, row, run
+from support.commands.report import full, lines, report, row, run
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.report import CATALOG, EARLY, LATE, denied, full, granted, minimal, report, row, subject
+from support.commands.report import CATALOG, EARLY, LATE, denied, full, granted, minimal, report, row, subject
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create", "workspace:read"], owner="tenant-A")
 OPS = ApiKey("k_ops", "ops", ["workspace:*"])

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 APP = """
 from enum import Enum

@@ -7,7 +7,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, AuditEvent, AuditTarget, Detail, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 APP = """
 import asyncio

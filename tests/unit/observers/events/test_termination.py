@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.observers.events.termination import Termination
-from support.installed import need_package
-from support.undisturbed import unmeasured_environment
+from support.environment.installed import need_package
+from support.environment.undisturbed import unmeasured_environment
 
 BEGIN = """
 import os, signal, sys, threading, time

@@ -14,7 +14,7 @@ from otel_keyaudit import ApiKey, AuditEvent, ConfigurationError, Detail
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.observers.sampling.samplers import SAMPLERS, Sampler, build_sampler
-from support.modules import LoadModule, Modules
+from support.environment.modules import LoadModule, Modules
 
 KEY = ApiKey("k_1", scopes=["a"])
 GRANTED, DENIED = Decision(("a",), "granted", "scope", ("a",)), Decision(("b",), "denied", "scope", (), ("b",))

@@ -10,7 +10,7 @@ import pytest
 
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.patching.resolve import resolve
-from support.observers import observed
+from support.calls.observers import observed
 
 
 class Sink(abc.ABC):

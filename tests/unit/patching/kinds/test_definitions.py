@@ -15,7 +15,7 @@ import pytest
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.patching.kinds.definitions import locals_form
 from otel_keyaudit.patching.resolve import resolve
-from support.observers import Observer, observed
+from support.calls.observers import Observer, observed
 
 SHOP = """
 import functools

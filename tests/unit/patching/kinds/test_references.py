@@ -17,7 +17,7 @@ import wrapt
 
 from otel_keyaudit.patching.kinds.references import Place, references_to
 from otel_keyaudit.patching.resolve import resolve
-from support.observers import Observer, observed
+from support.calls.observers import Observer, observed
 
 
 class Slotted:

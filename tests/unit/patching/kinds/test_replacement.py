@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.kinds.replacement import Replacement
-from support.observers import observed
+from support.calls.observers import observed
 
 
 class Vault:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
-from support.modules import Modules, import_lazily
+from support.environment.modules import Modules, import_lazily
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from otel_keyaudit import ConfigurationError
 from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, lookup, package_exists, runs_as_main
 from otel_keyaudit.targets.function_reference import LazyFunction
-from support.modules import Modules
+from support.environment.modules import Modules
 
 DOUBLE = "def double(value): return 2 * value\n"
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from otel_keyaudit.patching.modules.search import explain_missing
-from support.modules import Modules
+from support.environment.modules import Modules
 
 BROKEN = "raise RuntimeError('imported early')"
 

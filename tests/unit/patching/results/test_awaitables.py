@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from support.observers import observed
+from support.calls.observers import observed
 
 CURRENT: ContextVar[str] = ContextVar("current", default="outside")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.observers import observed
+from support.calls.observers import observed
 
 LOG: list[str] = []
 

@@ -16,9 +16,9 @@ from starlette.routing import Mount, Router
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support import bare
-from support.server import serving
-from support.testclient import TestClient
+from support.clients.testclient import TestClient
+from support.servers.uvicorn_thread import serving
+from support.services import bare
 
 
 @pytest.fixture(autouse=True)

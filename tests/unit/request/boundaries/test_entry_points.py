@@ -15,8 +15,8 @@ from django.test import AsyncClient, Client
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare, django_service
-from support.server import serving
+from support.servers.uvicorn_thread import serving
+from support.services import bare, django_service
 
 django_service.set_up()
 # Django would rather have bodies of the server's own kind.

@@ -20,8 +20,8 @@ from opentelemetry.trace import SpanKind
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.request.boundaries.response_body import runs_code
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare, service
-from support.testclient import TestClient
+from support.clients.testclient import TestClient
+from support.services import bare, service
 
 
 class Chunks(list[bytes]):

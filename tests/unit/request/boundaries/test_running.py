@@ -17,9 +17,9 @@ from otel_keyaudit.request.boundaries.calls import CallBoundaries
 from otel_keyaudit.request.boundaries.running import AUDIT_SPAN_MARK, run_inside
 from otel_keyaudit.request.context import CALL, USED_KEY
 from otel_keyaudit.testing import Recorder
-from support import bare
-from support.instructions import interrupt
-from support.unseen import unseen_state
+from support.environment.instructions import interrupt
+from support.environment.unseen import unseen_state
+from support.services import bare
 
 
 @pytest.fixture(autouse=True)

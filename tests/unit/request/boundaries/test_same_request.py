@@ -15,8 +15,8 @@ from starlette.routing import Mount
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare, service
-from support.testclient import TestClient
+from support.clients.testclient import TestClient
+from support.services import bare, service
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFl
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare
-from support.garbage import garbage_after
+from support.environment.garbage import garbage_after
+from support.services import bare
 
 REQUESTS = pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
 

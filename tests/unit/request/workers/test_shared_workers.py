@@ -24,10 +24,10 @@ from starlette.routing import Route
 
 from otel_keyaudit import current_key, use_key
 from otel_keyaudit.testing import Recorder
-from support import bare
-from support.modules import LoadModule
-from support.testclient import TestClient
-from support.unseen import unseen_request
+from support.clients.testclient import TestClient
+from support.environment.modules import LoadModule
+from support.environment.unseen import unseen_request
+from support.services import bare
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.context import USED_KEY
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support import bare
+from support.services import bare
 
 HAND = ApiKey("hand", "by hand", ["write"], ["w1"])
 

@@ -10,8 +10,8 @@ import pytest
 
 from otel_keyaudit import use_key
 from otel_keyaudit.testing import Recorder
-from support.application import KEY, OURS, audit
-from support.modules import LoadModule
+from support.applications.audited import KEY, OURS, audit
+from support.environment.modules import LoadModule
 
 APP = """
 DO = None

@@ -11,7 +11,7 @@ import starlette.datastructures as starlette
 import werkzeug.datastructures as werkzeug
 
 from otel_keyaudit.row.copies.mapping_copy import changeable_copy
-from support.members import REQUEST, SUBJECT, key_member, merge_of, merged
+from support.merges.members import REQUEST, SUBJECT, key_member, merge_of, merged
 
 MEMBER = key_member()
 
@@ -449,7 +449,7 @@ def _django(kind: str, *, mutable: bool = False) -> Any:
     from django.http import QueryDict  # noqa: PLC0415 - only where it is installed
     from django.utils.datastructures import MultiValueDict  # noqa: PLC0415
 
-    from support.django_service import set_up  # noqa: PLC0415
+    from support.services.django_service import set_up  # noqa: PLC0415
 
     set_up()
     if kind == "QueryDict":

@@ -9,7 +9,7 @@ import pytest
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 HEAD = """
 from collections import deque

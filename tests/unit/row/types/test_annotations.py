@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, TypedDi
 import pytest
 
 from otel_keyaudit.row.types.annotations import kind_of_annotation, kind_of_attribute, kind_of_parameter
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 Json = NewType("Json", str)
 Alias = Optional[str]

@@ -7,8 +7,8 @@ import pytest
 
 from otel_keyaudit import use_key
 from otel_keyaudit.testing import Recorder
-from support.application import KEY, OURS, Application
-from support.modules import LoadModule
+from support.applications.audited import KEY, OURS, Application
+from support.environment.modules import LoadModule
 
 APP = """
 from __future__ import annotations

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from otel_keyaudit.errors import ConfigurationError, MissingError, UnreadableError
 from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, parse
-from support.paths import read
+from support.calls.paths import read
 
 
 class Named:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from otel_keyaudit.errors import ConfigurationError, UnreadableError
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.expressions.filters import compile_filter
-from support.paths import read
+from support.calls.paths import read
 
 UTC = timezone.utc
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -21,10 +21,10 @@ from werkzeug.local import LocalProxy
 from otel_keyaudit.errors import MissingError, NotLoadedError
 from otel_keyaudit.targets.expressions.loaded_values import is_mapped, readable
 from otel_keyaudit.testing import Recorder
-from support.django_service import set_up
-from support.installed import need_package
-from support.modules import LoadModule
-from support.paths import read
+from support.calls.paths import read
+from support.environment.installed import need_package
+from support.environment.modules import LoadModule
+from support.services.django_service import set_up
 
 NOT_LOADED = ("authentication", "otel_keyaudit.errors.NotLoadedError")
 

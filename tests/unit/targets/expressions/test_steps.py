@@ -16,8 +16,8 @@ import pytest
 
 from otel_keyaudit.errors import MissingError, UnreadableError
 from otel_keyaudit.targets.expressions.steps import MAX_ELEMENTS, Step, apply, follow
-from support.garbage import garbage_after
-from support.paths import read
+from support.calls.paths import read
+from support.environment.garbage import garbage_after
 
 
 class Key:

@@ -34,7 +34,7 @@ from otel_keyaudit.targets.key_objects.key_classes import (
     public_names,
 )
 from otel_keyaudit.testing import Recorder
-from support.modules import LoadModule
+from support.environment.modules import LoadModule
 
 NAMES = ("id", "name", "scopes")
 

@@ -19,9 +19,9 @@ from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
 from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
 from otel_keyaudit.testing import Recorder
-from support.garbage import garbage_after
-from support.instructions import count_instructions
-from support.reading import Application, not_expected
+from support.applications.stored_keys import Application, not_expected
+from support.environment.garbage import garbage_after
+from support.environment.instructions import count_instructions
 
 FIELDS: dict[str, Any] = {"id": "k_1", "name": "ci-bot", "scopes": ["a", "b"], "allow_list": ["w:1"]}
 

@@ -11,8 +11,8 @@ from otel_keyaudit import AuthTarget, ConfigurationError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_source import MAX_CLASSES, KeySource, KeyType, KeyTypes
-from support.arguments import write
-from support.reading import not_expected
+from support.applications.stored_keys import not_expected
+from support.calls.arguments import write
 
 
 class Token:

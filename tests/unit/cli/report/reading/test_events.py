@@ -11,8 +11,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
 from otel_keyaudit import ApiKey
-from support.installed import need_package
-from support.report import LATE, event, full, lines, report, row, run
+from support.commands.report import LATE, event, full, lines, report, row, run
+from support.environment.installed import need_package
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create", "workspace:read"])
 AUDIT = {

@@ -13,7 +13,7 @@ import pytest
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.cli.report.reading.entries import COLUMNS
-from support.report import LATE, full, lines, minimal, report, row, run
+from support.commands.report import LATE, full, lines, minimal, report, row, run
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
 ROWS = [row(full(CI)), row(minimal(CI)), row(None)]

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.report import ODD_ROWS, SCRIPT, TRACE, full, lines, row, run
+from support.commands.report import ODD_ROWS, SCRIPT, TRACE, full, lines, row, run
 
 
 class Page(HTMLParser):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_keyaudit import ApiKey
-from support.report import EARLY, ODD_ROWS, denied, full, lines, row, run
+from support.commands.report import EARLY, ODD_ROWS, denied, full, lines, row, run
 
 
 def test_table_is_at_most_eighty_columns_wide() -> None:

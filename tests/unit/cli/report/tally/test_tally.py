@@ -11,8 +11,8 @@ import pytest
 
 from otel_keyaudit import ApiKey
 from otel_keyaudit.cli.report.tally.tally import Tally
-from support.instructions import count_instructions
-from support.report import LATE, denied, full, granted
+from support.commands.report import LATE, denied, full, granted
+from support.environment.instructions import count_instructions
 
 KEYS = [ApiKey(f"k_{number}", "bot", ["a:x", "a:y"]) for number in range(500)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from support.traffic import Sent
+from support.clients.traffic import Sent
 
 
 def _head(sent: Sent, *, is_last: bool = False) -> bytes:

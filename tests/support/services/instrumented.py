@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from support import service
+from support.services import service
 
 Instrumented = Callable[[TracerProvider], ASGIApp]
 

@@ -19,8 +19,8 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-AUTH_TARGETS = [f"support.service:{name}" for name in ("verify", "averify", "verify_open", "averify_open")]
-AUDIT_TARGETS = ["support.service:record"]
+AUTH_TARGETS = [f"support.services.service:{name}" for name in ("verify", "averify", "verify_open", "averify_open")]
+AUDIT_TARGETS = ["support.services.service:record"]
 
 UNKNOWN_PLACES = ("executor", "thread")
 """Where no context is inherited: a row that is written there cannot know its request."""

@@ -1,4 +1,4 @@
-"""Requests to :mod:`support.service`, and the rows and spans that they must leave."""
+"""Requests to :mod:`support.services.service`, and the rows and spans that they must leave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_trace_id
 
 from otel_keyaudit.testing import Recorder
-from support import service
+from support.services import service
 
 
 @dataclass(frozen=True)

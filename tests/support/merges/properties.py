@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.names import UNVERIFIED
-from support.members import CountedMerge
+from support.merges.members import CountedMerge
 
 ODD_VALUES = [
     "null", "true", "1", "-0", "1e400", "12345678901234567890123", "0.10", "NaN", "Infinity", "-Infinity", r'"\ud800"',

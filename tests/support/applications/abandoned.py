@@ -1,6 +1,6 @@
 """A process in which calls of targets are abandoned and cleaned up by the collector, wherever that interrupts others.
 
-    python -m support.abandoned generator
+    python -m support.applications.abandoned generator
 
 Prints how many writes there were, and how many audit spans have ended.
 """
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from otel_keyaudit.testing import Recorder
-from support.eventually import eventually
+from support.environment.eventually import eventually
 
 APP = """
 from types import coroutine

@@ -8,8 +8,8 @@ from typing import Any
 
 from otel_keyaudit.testing import Recorder
 
-AUTH_TARGETS = ["support.bare:verify"]
-AUDIT_TARGETS = ["support.bare:record"]
+AUTH_TARGETS = ["support.services.bare:verify"]
+AUDIT_TARGETS = ["support.services.bare:record"]
 
 rows: list[dict[str, Any]] = []
 

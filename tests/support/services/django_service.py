@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from support import bare
+from support.services import bare
 
 
 def set_up(middleware: tuple[str, ...] = ()) -> None:
@@ -19,7 +19,7 @@ def set_up(middleware: tuple[str, ...] = ()) -> None:
     if not settings.configured:
         settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", LOGGING_CONFIG=None)
         django.setup()
-    settings.MIDDLEWARE = ["support.django_service.authenticate", *middleware]
+    settings.MIDDLEWARE = ["support.services.django_service.authenticate", *middleware]
 
 
 def authenticate(get_response: Any) -> Any:

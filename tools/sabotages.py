@@ -79,7 +79,7 @@ SABOTAGES = (
         name="take a key that is not valid for accepted",
         breaks="A row names a key that the application refused.",
         folder="observers",
-        found=r'return None if self\.holds\(STAGE_AUTHENTICATION, target\.valid, key\) else "valid"',
+        found=r'return None if self\.holds\("valid", target\.valid, key\) else "valid"',
         replaced=r"return None",
         tests=("unit/observers/test_authentication.py",),
     ),

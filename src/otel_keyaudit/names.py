@@ -86,6 +86,9 @@ STAGE_MERGE: Final = "merge"
 STAGE_COLLISION: Final = "collision"
 STAGE_TELEMETRY: Final = "telemetry"
 STAGE_DECISION: Final = "decision"
+STAGES: Final = frozenset({
+    STAGE_AUTHENTICATION, STAGE_AUDIT, STAGE_SAMPLING, STAGE_MERGE, STAGE_COLLISION, STAGE_TELEMETRY, STAGE_DECISION,
+})  # fmt: skip
 
 # Suffix of a foreign member that had a reserved name.
 UNVERIFIED: Final = "_unverified"

@@ -80,22 +80,27 @@ class InstalledTarget:
         if self._state != ACTIVE:
             return self._reason
         parts = [self._limits or self._reason]
-        earlier = self._earlier()
-        if earlier is not None:
-            parts.append(f"{earlier.target.target_string}, which names the same function, comes first")
-        excluded = sum(one.excluded.value for one in self.compiled)
+        if self.earlier is not None:
+            parts.append(f"{self.earlier}, which names the same function, comes first")
+        excluded = self.excluded
         if excluded:
             parts.append(f"its 'when' excluded {excluded} call{'s' if excluded > 1 else ''}")
         return "; ".join(parts)
 
-    def _earlier(self) -> InstalledTarget | None:
-        """Return the earlier target of this kind that observes the same function, if there is one."""
+    @property
+    def excluded(self) -> int:
+        """Number of calls that ``when`` excluded."""
+        return sum(one.excluded.value for one in self.compiled)
+
+    @property
+    def earlier(self) -> str | None:
+        """The earlier target of this kind that observes the same function, ``None`` without one."""
         functions = [(patch.identity, receiver) for patch, receiver in self._patches]
         for other in self._others:
             if other is self:
                 break
             if other.target.kind == self.target.kind and any(starmap(other.observes, functions)):
-                return other
+                return other.target.target_string
         return None
 
     def install(self) -> None:

@@ -228,12 +228,12 @@ class AuthenticationCall(NestedCall):
         kind = type(key)
         reader = target.key_source.reader_for(kind)
         self.source = target if reader.is_generic else kind
-        snapshot = reader.read(self, key, self.report_field)
+        snapshot = reader.read(self, key, self.report)
         if snapshot is not None and presented:
-            snapshot = without_credentials(snapshot, presented, self.report_unreadable)
+            snapshot = without_credentials(snapshot, presented, self.report)
         self._key = snapshot
         if target.delegation is not None:
-            self._delegation = target.delegation.read(self, STAGE_AUTHENTICATION, key, presented)
+            self._delegation = target.delegation.read(self, key, presented)
         if kind is not target.known_class() and self.exc is None:
             self._remember_class(kind)
 
@@ -300,7 +300,7 @@ class AuthenticationCall(NestedCall):
         if self.exc is not None and target.when_needs_result:
             return True
         key = self._read_key_object() if target.when_needs_key else None
-        return key is not _UNREADABLE and self.holds(STAGE_AUTHENTICATION, when, key)
+        return key is not _UNREADABLE and self.holds("when", when, key)
 
     def _read_key_object(self) -> Any:
         """Return the key object; it is read only once."""
@@ -313,8 +313,8 @@ class AuthenticationCall(NestedCall):
         if self.exc is not None and not (self.target.key_reads_exception or self.target.reads_key_early):
             return None
         if self.exc is not None or self.target.reads_key_early:
-            return self.guarded(STAGE_AUTHENTICATION, _if_present, read, self)
-        found = self.guarded(STAGE_AUTHENTICATION, _boxed, read, self)
+            return self.guarded("key", _if_present, read, self)
+        found = self.guarded("key", _boxed, read, self)
         return _UNREADABLE if found is None else found[0]
 
     def _denial(self, key: Any) -> str | None:
@@ -328,7 +328,7 @@ class AuthenticationCall(NestedCall):
             return None
         if key is _UNREADABLE and target.valid_needs_key:
             return "valid"
-        return None if self.holds(STAGE_AUTHENTICATION, target.valid, key) else "valid"
+        return None if self.holds("valid", target.valid, key) else "valid"
 
     def _is_application_error(self) -> bool:
         """Return whether a middleware or decorator passed on an exception of the wrapped application."""

@@ -161,7 +161,7 @@ class Check(NestedCall):
     def _matches_when(self, when: Reader) -> bool:
         if self.exc is not None:
             return self.may_hold(when) if self.target.when_is_function else True
-        return self.holds(STAGE_DECISION, when)
+        return self.holds("when", when)
 
     def _supply(self) -> None:
         """Pass the requirement to the outer check, unless another function of requirements calls this one."""
@@ -180,9 +180,7 @@ class Check(NestedCall):
         """Determine whether the application granted, denied or failed."""
         target, error = self.target, self.exc
         if error is None:
-            is_granted = (
-                self.result is not False if target.granted is None else self.holds(STAGE_DECISION, target.granted)
-            )
+            is_granted = self.result is not False if target.granted is None else self.holds("granted", target.granted)
             self._outcome = names.GRANTED if is_granted else names.DENIED
             return
         self._outcome = names.ERROR
@@ -190,7 +188,7 @@ class Check(NestedCall):
         if target.denied is None:
             is_denied = bool(self.guarded(STAGE_DECISION, is_refusal, error))
         else:
-            is_denied = self.holds(STAGE_DECISION, target.denied)
+            is_denied = self.holds("denied", target.denied)
         if is_denied:
             self._outcome = names.DENIED
 
@@ -209,7 +207,7 @@ class Check(NestedCall):
             key, self._is_refused = self.refused_key, True
         self._key = key
         required = self.required
-        any_of = target.any_of is not None and self.holds(STAGE_DECISION, target.any_of)
+        any_of = target.any_of is not None and self.holds("any_of", target.any_of)
         resource = self.resource
         found = explain(outcome, required, any_of, resource, key, target.components.catalog)
         self._decision = Decision(required, outcome, found.cause, found.scopes, found.missing, resource, self._reason)
@@ -240,7 +238,7 @@ class Check(NestedCall):
         """The required permissions, by default of the inner checks."""
         if self.target.has_requirement:
             if self._required is None:
-                self._required = self.guarded(STAGE_DECISION, self._read_required) or ()
+                self._required = self.guarded("required", self._read_required) or ()
             return self._required
         granted = self._outcome == names.GRANTED
         taken = (one for one, outcome in self._inner if not (granted and outcome == names.DENIED))
@@ -267,8 +265,8 @@ class Check(NestedCall):
     def resource(self) -> str | None:
         """The resource as ``type:id``, ``None`` if it is unknown."""
         target = self.target
-        kind = self.guarded(STAGE_DECISION, _string, target.resource_type, self)
-        identity = self.guarded(STAGE_DECISION, _string, target.resource_id, self)
+        kind = self.guarded("resource_type", _string, target.resource_type, self)
+        identity = self.guarded("resource_id", _string, target.resource_id, self)
         return None if kind is None or identity is None else f"{kind}:{identity}"
 
     def so_far(self, *, has_failed: bool) -> Decision:

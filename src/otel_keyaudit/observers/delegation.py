@@ -33,20 +33,19 @@ class DelegationReader:
             return None
         return cls(on_behalf_of, actors, target.components.settings.max_items)
 
-    def read(self, call: ObservedCall, stage: str, key: Any, credentials: Credentials) -> Delegation:
+    def read(self, call: ObservedCall, key: Any, credentials: Credentials) -> Delegation:
         """Return the delegation of a key. A field that is unreadable or holds a credential is absent, and counted.
 
         Args:
             call: The call that returned the key.
-            stage: The stage of a failure.
             key: The key object.
             credentials: The credentials that the request has presented.
         """
         on_behalf_of = actors = None
         if self._on_behalf_of is not None:
-            on_behalf_of = call.guarded(stage, _string, self._on_behalf_of, call, key, credentials)
+            on_behalf_of = call.guarded("on_behalf_of", _string, self._on_behalf_of, call, key, credentials)
         if self._actors is not None:
-            actors = call.guarded(stage, _list, self._actors, call, key, credentials)
+            actors = call.guarded("actors", _list, self._actors, call, key, credentials)
         names, count = actors or ((), 0)
         return Delegation(on_behalf_of, names[: self._max_items], count)
 

@@ -11,6 +11,7 @@ from otel_keyaudit.guard.collection import ResetToken, Variable
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.guard import Step, quietly
 from otel_keyaudit.guard.metrics import Count
+from otel_keyaudit.names import STAGES
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.wrappers import Observation
@@ -86,7 +87,7 @@ class CompiledTarget:
             if not self.is_on:
                 return None
             call = kind(self, positional, keywords, function)
-            if when is not None and not call.holds(call.stage, when):
+            if when is not None and not call.holds("when", when):
                 self.excluded.increment()
                 return None
             if steps:
@@ -169,28 +170,26 @@ class ObservedCall(Call, Observation, GuardedCall):
         target_string: str = self.target.target_string
         return target_string
 
-    def report(self, stage: str, error: BaseException, field: str = "") -> None:
-        """Count and log a failure, in total and for this target, there by the field if it is known."""
-        super().report(stage, error)
-        self.target.unreadable[field or type(error).__name__] += 1
-
-    def report_unreadable(self, error: BaseException) -> None:
-        """Report unreadable fields of a key."""
-        self.report(self.stage, error)
-
-    def report_field(self, field: str, error: BaseException) -> None:
-        """Report an unreadable field of a key or of the event."""
-        self.report(self.stage, error, field)
-
-    def holds(self, stage: str, read: Reader, base: Any = None) -> bool:
-        """Return whether a value is truthy. An unreadable value is not, and is counted.
+    def report(self, name: str, error: BaseException) -> None:
+        """Count and log a failure, in total and for this target.
 
         Args:
-            stage: The stage of a failure.
+            name: The stage that failed, or the unreadable field of the target, a key or the event.
+            error: The failure.
+        """
+        is_stage = name in STAGES
+        super().report(name if is_stage else self.stage, error)
+        self.target.unreadable[type(error).__name__ if is_stage else name] += 1
+
+    def holds(self, field: str, read: Reader, base: Any = None) -> bool:
+        """Return whether the value of a field is truthy. An unreadable value is not, and is counted.
+
+        Args:
+            field: The name of the field.
             read: Reads the value.
             base: The object at which relative paths start.
         """
-        return bool(self.guarded(stage, _truth, read, self, base))
+        return bool(self.guarded(field, _truth, read, self, base))
 
     def may_hold(self, read: Reader) -> bool:
         """Return whether a value may be truthy after an exception. A function that needs the missing result may be."""

@@ -63,17 +63,17 @@ class Lookup(ObservedCall):
     def _remember(self) -> None:
         target, request = self.target, current_request()
         when = target.late_when
-        key_object = self._key_object() if target.when_needs_key else None
-        if when is not None and not self.holds(STAGE_AUDIT, when, key_object):
+        key_object = self.guarded("key", self._key_object) if target.when_needs_key else None
+        if when is not None and not self.holds("when", when, key_object):
             target.excluded.increment()
             return
         target.calls.increment()
-        found = self._key_object()
+        found = self.guarded("key", self._key_object)
         if found is None or request is None or not request.is_open:
             return
-        key = target.key_source.reader_for(type(found)).read(self, found, self.report_field)
+        key = target.key_source.reader_for(type(found)).read(self, found, self.report)
         if key is not None and request.presented:
-            key = without_credentials(key, request.presented, self.report_unreadable)
+            key = without_credentials(key, request.presented, self.report)
         if key is not None:
             request.remember_subject(key, replaces=False)
 

@@ -83,22 +83,21 @@ def check(text: str, credentials: Credentials) -> None:
 
 
 def without_credentials(
-    key: ApiKey, credentials: Credentials, report: Callable[[BaseException], object]
+    key: ApiKey, credentials: Credentials, report: Callable[[str, BaseException], object]
 ) -> ApiKey | None:
     """Return a key without the fields that contain a credential, ``None`` if its id contains one.
 
     Args:
         key: The key.
         credentials: The credentials that the request has presented.
-        report: Called with the error, in order to count it.
+        report: Called with the name and the error of each field that contains one, in order to count it.
     """
     if not contains(key.emitted, credentials):
         return key
-    report(CredentialError())
-    if contains(key.id, credentials):
-        return None
     refused = {one.name: None for one in fields(key) if contains(_joined(getattr(key, one.name)), credentials)}
-    return replace(key, **refused)  # type: ignore[arg-type]
+    for name in refused:
+        report(name, CredentialError())
+    return None if "id" in refused else replace(key, **refused)  # type: ignore[arg-type]
 
 
 def contains(text: str, credentials: Credentials) -> bool:

@@ -11,7 +11,8 @@ def observed(target: str = "shop:record", **more: Any) -> dict[str, Any]:
     """Return the totals of a target in one process."""
     return {
         "target": target, "kind": "audit", "state": "active", "reason": "its calls are observed", "preset": None,
-        "calls": 1, "outcomes": {}, "unreadable": {}, "last_member": None, **more,
+        "calls": 1, "outcomes": {}, "unreadable": {}, "last_member": None,
+        "excluded": 0, "earlier": None, **more,
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from otel_keyaudit.cli.doctor.observations import TargetReport
@@ -33,6 +33,9 @@ REMEDIES: Final = {
     DEGRADED: "read the first warning of this target in the log: name the place of the value, as in id=key_id, or omit "
     "the field; load a value of a database before the target returns (eager loading, or expire_on_commit=False)",
 }
+
+WHEN_EXCLUDES: Final = "send a request for which its 'when' holds, or correct the 'when'"
+COMES_SECOND: Final = "name the function once, or put this target first and add a 'when' to it"
 
 OLD_INSTRUMENTATION: Final = "0.62b"
 """Start of the versions of ``opentelemetry-instrument`` that instrument only the process that they start."""
@@ -77,6 +80,7 @@ def find(
     """
     targets = list(targets)
     used_presets = {target.preset for target in targets if target.calls}
+    called = {target.target for target in targets if target.calls}
     remedies = dict(REMEDIES)
     if version.startswith(OLD_INSTRUMENTATION):
         remedies[PENDING] += NEW_PROCESSES.format(version)
@@ -87,11 +91,24 @@ def find(
             yield Finding(name, target.target, detail, remedies[name])
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
-            yield Finding(SILENT, target.target, "it was never called", REMEDIES[SILENT])
+            yield Finding(SILENT, target.target, *_silence(target, called))
     for preset in dict.fromkeys(target.preset for target in targets if target.preset is not None):
         if has_run and preset not in used_presets:
+            own = [target for target in targets if target.preset == preset]
+            excluded = sum(target.excluded for target in own)
             detail = f"no function of preset {preset} was called"
-            yield Finding(SILENT, next(one.target for one in targets if one.preset == preset), detail, REMEDIES[SILENT])
+            if excluded:
+                detail = f"the targets of preset {preset} excluded {counted(excluded, 'call')} and observed none"
+            yield Finding(SILENT, own[0].target, detail, REMEDIES[SILENT])
+
+
+def _silence(target: TargetReport, called: Collection[str]) -> tuple[str, str]:
+    """Return why a target has observed no call, and the remedy."""
+    if target.excluded:
+        return f"its 'when' excluded {counted(target.excluded, 'call')}, and it observed none", WHEN_EXCLUDES
+    if target.earlier in called:
+        return f"{target.earlier}, which names the same function, comes first and observed all calls", COMES_SECOND
+    return "it was never called", REMEDIES[SILENT]
 
 
 def _of(target: TargetReport) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,8 @@ class TargetReport:
         outcomes: Number of calls by outcome.
         unreadable: Number of failures by field or error.
         last_member: The last member that a row received.
+        excluded: Number of calls that ``when`` excluded.
+        earlier: The earlier target that names the same function, ``None`` without one.
     """
 
     target: str
@@ -37,12 +39,16 @@ class TargetReport:
     outcomes: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, int] = field(default_factory=dict)
     last_member: Any = None
+    excluded: int = 0
+    earlier: str | None = None
 
     def add(self, observed: dict[str, Any]) -> None:
         """Add the totals of one process."""
         if _RANK[observed["state"]] < _RANK[self.state]:
             self.state, self.reason = observed["state"], observed["reason"]
         self.calls += observed["calls"]
+        self.excluded += observed["excluded"]
+        self.earlier = self.earlier or observed["earlier"]
         for totals, counts in ((self.outcomes, observed["outcomes"]), (self.unreadable, observed["unreadable"])):
             for name, count in counts.items():
                 if count:

@@ -52,6 +52,7 @@ def observed_targets() -> list[dict[str, Any]]:
 def _totals(installed: Any) -> dict[str, Any]:
     """Return the totals of a target, summed over all functions that it names."""
     totals = {**installed.status._asdict(), "outcomes": {}, "unreadable": {}, "last_member": None}
+    totals |= {"excluded": installed.excluded, "earlier": installed.earlier}
     for compiled in installed.compiled:
         for name in _COUNTS:
             for key, count in dict(getattr(compiled, name)).items():
@@ -67,7 +68,8 @@ def _since(target: dict[str, Any], inherited: list[dict[str, Any]]) -> dict[str,
     identity = target["target"], target["kind"], target["preset"]
     for before in inherited:
         if (before["target"], before["kind"], before["preset"]) == identity:
-            target["calls"] -= before["calls"]
+            for name in ("calls", "excluded"):
+                target[name] -= before[name]
             for name in _COUNTS:
                 target[name] = {key: count - before[name].get(key, 0) for key, count in target[name].items()}
             if target["last_member"] == before["last_member"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +11,9 @@ from rich.console import Console
 from otel_keyaudit.cli.doctor.findings import Finding
 from otel_keyaudit.cli.doctor.observations import Observations, TargetReport
 from otel_keyaudit.cli.output import counted, line, stdout_console
+
+_MEMBERS = ("target", "kind", "state", "reason", "preset", "calls", "outcomes", "unreadable", "last_member")
+"""The members of a target in the JSON document."""
 
 _STYLES = {"active": "green", "pending": "yellow", "wrong": "red"}
 
@@ -21,7 +23,7 @@ def as_document(observations: Observations, findings: Sequence[Finding]) -> dict
     return {
         "format": "keyaudit-doctor/1",
         "processes": observations.processes,
-        "targets": [asdict(target) for target in observations.targets],
+        "targets": [{name: getattr(target, name) for name in _MEMBERS} for target in observations.targets],
         "findings": [finding._asdict() for finding in findings],
     }
 

@@ -150,7 +150,7 @@ class CompiledAuditTarget(CompiledTarget):
 
     def _read(self, readers: Mapping[str, Reader], call: ObservedCall, credentials: tuple[str, ...]) -> Event:
         event: Event = {}
-        guard = FieldGuard(call.report_field)
+        guard = FieldGuard(call.report)
         for name, read in readers.items():
             value = guard.guarded(EVENT_FIELDS[name], _event_value, name, read, call, credentials)
             if value is not None:

@@ -72,7 +72,7 @@ class AuditWrite(WriteData):
         if self._has_yielded and result is None:
             self._is_passed_on = True
         if target.builds_fields:
-            if target.when_needs_end and target.when is not None and not self.holds(STAGE_AUDIT, target.when):
+            if target.when_needs_end and target.when is not None and not self.holds("when", target.when):
                 target.excluded.increment()
                 return result
             self.run(_BUILT)
@@ -266,13 +266,13 @@ class AuditWrite(WriteData):
     def _read_subject(self, credentials: tuple[str, ...]) -> None:
         """Read the subject if it is a key, and compare it with its earlier snapshot."""
         target = self.target
-        subject = self.guarded(STAGE_AUDIT, target.read_subject, self, None)  # type: ignore[arg-type]
+        subject = self.guarded("subject", target.read_subject, self, None)  # type: ignore[arg-type]
         self._subject = key = self._read_key(subject, credentials)
         if key is None:
             return
         if target.read_subject_before is not None:
             before = self._read_key(
-                self.guarded(STAGE_AUDIT, target.read_subject_before, self, None), credentials, is_key=True
+                self.guarded("subject_before", target.read_subject_before, self, None), credentials, is_key=True
             )
         else:
             before = None if self._request is None else self._request.earlier_subject(key.id)
@@ -286,10 +286,14 @@ class AuditWrite(WriteData):
         reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
         if reader is None:
             return None
-        key = reader.read(self, subject, self.report_field)
+        key = reader.read(self, subject, self._report_subject)
         if key is not None and credentials:
-            key = without_credentials(key, credentials, self.report_unreadable)
+            key = without_credentials(key, credentials, self._report_subject)
         return key
+
+    def _report_subject(self, field: str, error: BaseException) -> None:
+        """Report an unreadable field of the subject."""
+        self.report(f"subject_{field}", error)
 
 
 def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:

@@ -215,7 +215,7 @@ def test_unreadable_fields_are_counted_by_name(folder: Path) -> None:
     _, document, _ = doctor(folder, "--", sys.executable, "-c", calls, **targets)
     verify, record = document["targets"]
     assert verify["unreadable"] == {"owner": 2, "NoRequestError": 2}
-    assert record["unreadable"] == {"resource_id": 1, "id": 1}
+    assert record["unreadable"] == {"resource_id": 1, "subject_id": 1}
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])

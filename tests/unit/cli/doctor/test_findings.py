@@ -44,6 +44,29 @@ def test_a_preset_is_silent_as_a_whole() -> None:
     assert names(first, report(target="a:g", preset="x", calls=1)) == []
 
 
+def test_a_target_whose_condition_excluded_every_call_says_so() -> None:
+    """The function was called, so looking for another function would not help."""
+    (finding,) = find([report(calls=0, excluded=2)], has_run=True)
+    assert finding.detail == "its 'when' excluded 2 calls, and it observed none"
+    assert finding.remedy == "send a request for which its 'when' holds, or correct the 'when'"
+
+
+def test_a_preset_whose_conditions_excluded_every_call_says_so() -> None:
+    """The excluded calls of all functions of the preset are added up."""
+    first, second = report(target="a:f", preset="x", calls=0), report(target="a:g", preset="x", calls=0, excluded=3)
+    (finding,) = find([first, second], has_run=True)
+    assert finding[:3] == ("silent", "a:f", "the targets of preset x excluded 3 calls and observed none")
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_target_behind_an_earlier_one_is_named(calls: int) -> None:
+    """The earlier target is the reason only if it observed calls itself."""
+    first, second = report(target="a:f", calls=calls), report(target="b:f", calls=0, earlier="a:f")
+    *_, finding = find([first, second], has_run=True)
+    expected = "a:f, which names the same function, comes first and observed all calls"
+    assert finding[:3] == ("silent", "b:f", expected if calls else "it was never called")
+
+
 def test_unreadable_fields_are_named() -> None:
     """The finding names each field and how often it could not be read."""
     (finding,) = find([report(unreadable={"scopes": 1, "name": 2})], has_run=True)

@@ -23,11 +23,19 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
     )
     write(tmp_path, "2.jsonl", [observed(calls=2, outcomes={"attributed": 2}, last_member={"id": "k"})])
     write(tmp_path, "3.jsonl", "{")
-    write(tmp_path, "4.jsonl", [observed(calls=0, outcomes={"failed": 0}, unreadable={"id": 1})])
+    write(tmp_path, "4.jsonl", [observed(calls=0, outcomes={"failed": 0}, unreadable={"id": 1}, excluded=1)])
+    write(tmp_path, "5.jsonl", [observed(calls=0, excluded=2, earlier="facade:record")])
     observations = read_observations(tmp_path)
-    assert observations.processes == 3
+    assert observations.processes == 4
     assert observations.targets == [
-        report(calls=5, outcomes={"none": 1, "attributed": 4}, unreadable={"id": 1}, last_member={"id": "k"})
+        report(
+            calls=5,
+            outcomes={"none": 1, "attributed": 4},
+            unreadable={"id": 1},
+            last_member={"id": "k"},
+            excluded=3,
+            earlier="facade:record",
+        )
     ]
 
 

@@ -211,7 +211,7 @@ class InstalledTarget:
             guard = partial(GuardedCall, self._components.faults, self.target.target_string)
             stage = STAGE_DECISION if self.target.kind == "authz" else STAGE_AUTHENTICATION
             overrides = MethodOverrides(self.target.method, self._found_override, guard, stage)
-            self._patch_once(found, overrides.observe, group=object())
+            self._patch_once(found, overrides.observe)
         else:
             self._observe(found)
         self._state, self._reason = ACTIVE, _OBSERVED
@@ -227,15 +227,16 @@ class InstalledTarget:
     def _observe(self, found: ResolvedCallable) -> None:
         check(self.target, found)
         compiled = compile_target(self._components, self.target, found.binding())
-        if self._patch_once(found, compiled.observer(), group=self.target.kind):
+        excluded = compiled.observer_of_excluded()
+        if self._patch_once(found, compiled.observer(), observe_excluded=excluded, group=self.target.kind):
             self.compiled.append(compiled)
             self._warn_without_action(compiled)
 
-    def _patch_once(self, found: ResolvedCallable, observe: Callable[..., Any], *, group: object) -> bool:
+    def _patch_once(self, found: ResolvedCallable, observe: Callable[..., Any], **options: Any) -> bool:
         identity = found.identity
         if any(patch.identity is identity and receiver is found.receiver for patch, receiver in self._patches):
             return False
-        self._patches.append((wrap(found, observe, group=group, rank=self._rank), found.receiver))
+        self._patches.append((wrap(found, observe, rank=self._rank, **options), found.receiver))
         return True
 
     @property

@@ -53,11 +53,10 @@ class Authentication(CompiledTarget):
 
     def __init__(self, components: Components, target: AuthTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
-        key, when, valid = (self.source(name) for name in ("key", "when", "valid"))
+        key, valid = self.source("key"), self.source("valid")
         self.key = self.reader(key)
         self.key_reads_exception = isinstance(key, Expression) and "exc" in key.roots
         self.when_needs_result = self.when_needs_end or (self.when_needs_key and _is_result(key))
-        self.when_comes_first = when is not None and not (self.when_needs_end or self.when_needs_key)
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
         self.reads_key_early = _is_stored(key) and not (self.needs_end(valid) or self.when_needs_end)
@@ -92,7 +91,7 @@ class Authentication(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        return self.observing(AuthenticationCall, self.when if self.when_comes_first else None)
+        return self.observing(AuthenticationCall)
 
 
 def _is_stored(key: object) -> bool:
@@ -173,8 +172,10 @@ class AuthenticationCall(NestedCall):
         self.has_ended = True
         if self.target.reads_key_early and self._request is not None:
             self._request.unwatch(self)
-        if self.accepted_inside and self._request is not None:
-            self._request.settle(self)
+        if self.accepted_inside:
+            request = self._request or current_request()
+            if request is not None:
+                request.settle(self)
         self.within = self._request = self._key_object = self.source = None
         self._presented = ()
         self.forget()
@@ -193,7 +194,7 @@ class AuthenticationCall(NestedCall):
 
     def _is_early_key(self, key: Any) -> bool:
         target = self.target
-        matches_when = target.when is None or target.when_comes_first or bool(target.when(self, key))
+        matches_when = target.late_when is None or bool(target.late_when(self, key))
         return matches_when and (target.valid is None or bool(target.valid(self, key)))
 
     # The steps of the conclusion
@@ -201,9 +202,10 @@ class AuthenticationCall(NestedCall):
     def determine_outcome(self) -> None:
         """Apply ``when``, find the request, and determine the outcome."""
         target = self.target
-        if target.when is not None and not (target.when_comes_first or self._matches_when(target.when)):
-            target.excluded.increment()
-            return
+        if target.late_when is not None:
+            if self.is_excluded():
+                return
+            target = self.target
         target.calls.increment()
         key = self._key_object = self._read_key_object()
         if self._request is None:
@@ -293,7 +295,8 @@ class AuthenticationCall(NestedCall):
         if target.components.events is not None:
             target.components.events.denied(reason, refused)
 
-    def _matches_when(self, when: Reader) -> bool:
+    def matches(self, when: Reader) -> bool:
+        """Return whether a condition holds that needs the end or the key object."""
         target = self.target
         if self.exc is not None and target.when_is_function:
             return self.may_hold(when)
@@ -301,6 +304,13 @@ class AuthenticationCall(NestedCall):
             return True
         key = self._read_key_object() if target.when_needs_key else None
         return key is not _UNREADABLE and self.holds("when", when, key)
+
+    def observe_as(self, target: Any) -> None:
+        """Continue as an authentication of another target."""
+        if self.target.reads_key_early and self._request is not None:
+            self._request.unwatch(self)
+        super().observe_as(target)
+        self._key_object = _UNREAD
 
     def _read_key_object(self) -> Any:
         """Return the key object; it is read only once."""

@@ -85,7 +85,7 @@ class Authorization(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        return self.observing(Check, None if self.when_needs_end else self.when)
+        return self.observing(Check)
 
     def _requirement(self) -> Source | None:
         given = self.source("required")
@@ -148,20 +148,21 @@ class Check(NestedCall):
         return result
 
     def _conclude(self) -> None:
-        target = self.target
-        if target.when_needs_end and target.when is not None and not self._matches_when(target.when):
-            target.excluded.increment()
+        if self.target.late_when is not None and self.is_excluded():
+            if self._outer is not None:  # a call that is no check is not between the checks around it and inside it
+                self._outer._inner += self._inner
             return
+        target = self.target
         target.calls.increment()
         if target.supplies_requirement:
             self._supply()
         else:
             self.run(_CONCLUSION)
 
-    def _matches_when(self, when: Reader) -> bool:
-        if self.exc is not None:
-            return self.may_hold(when) if self.target.when_is_function else True
-        return self.holds("when", when)
+    def observe_as(self, target: Any) -> None:
+        """Continue as a check of another target."""
+        super().observe_as(target)
+        self._required = None
 
     def _supply(self) -> None:
         """Pass the requirement to the outer check, unless another function of requirements calls this one."""

@@ -37,6 +37,7 @@ class CompiledTarget:
         when: Reads the condition ``when``; ``None`` without one.
         when_needs_end: The condition needs the result or the exception.
         when_needs_key: The condition needs the key object.
+        late_when: Reads a condition that needs the end of the call or the key object; ``None`` without one.
         calls: Number of observed calls.
         excluded: Number of calls that ``when`` excluded.
         unreadable: Number of failures by field or class of error, for ``doctor``.
@@ -62,6 +63,7 @@ class CompiledTarget:
         self.when_is_function = source is not None and not isinstance(source, Expression)
         self.when_needs_end = self.needs_end(source)
         self.when_needs_key = isinstance(source, Expression) and None in source.roots
+        self.late_when = self.when if self.when_needs_end or self.when_needs_key else None
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -72,14 +74,22 @@ class CompiledTarget:
         """Return the function that starts the observation of a call."""
         raise NotImplementedError
 
-    def observing(self, kind: type[ObservedCall], when: Reader | None, steps: Sequence[Step] = ()) -> Observer:
-        """Return the function that starts the observation of a call, unless a condition excludes the call.
+    def observer_of_excluded(self) -> Observer | None:
+        """Return the function that starts the observation of a call that an earlier target may exclude at the end.
+
+        Returns:
+            The function; ``None`` if the target changes the arguments, which is too late at the end.
+        """
+        return self.observer()
+
+    def observing(self, kind: type[ObservedCall], steps: Sequence[Step] = ()) -> Observer:
+        """Return the function that starts the observation of a call, unless the condition excludes the call.
 
         Args:
             kind: The class of the observed calls.
-            when: Reads the condition; ``None`` without a condition that can be read before the call.
             steps: The steps before the call.
         """
+        when = None if self.late_when is not None else self.when
 
         def observe(
             positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
@@ -139,9 +149,11 @@ class ObservedCall(Call, Observation, GuardedCall):
 
     Attributes:
         stage: The stage in which the call reads its condition, its event and keys.
+        alternatives: The next targets of the kind on the function. They observe the call if this one excludes it.
     """
 
     stage: str
+    alternatives: tuple[Any, ...] = ()
 
     def __init__(
         self, target: Any, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType | None = None
@@ -190,6 +202,39 @@ class ObservedCall(Call, Observation, GuardedCall):
             base: The object at which relative paths start.
         """
         return bool(self.guarded(field, _truth, read, self, base))
+
+    @property
+    def may_exclude(self) -> bool:  # type: ignore[override]
+        """Whether the condition is read only at the end."""
+        return self.target.late_when is not None
+
+    def add_alternative(self, other: Observation) -> None:
+        """Have another target observe the call if the condition of this one excludes it."""
+        if isinstance(other, ObservedCall):
+            self.alternatives += (other.target,)
+
+    def is_excluded(self) -> bool:
+        """Read the conditions that need the end; return whether they exclude the call.
+
+        The first target whose condition holds becomes the target of the call.
+        """
+        while (when := self.target.late_when) is not None and not self.matches(when):
+            self.target.excluded.increment()
+            if not self.alternatives:
+                return True
+            self.observe_as(self.alternatives[0])
+            self.alternatives = self.alternatives[1:]
+        return False
+
+    def matches(self, when: Reader) -> bool:
+        """Return whether a condition that needs the end holds. If the call raised, one that needs the result does."""
+        if self.exc is not None:
+            return self.may_hold(when) if self.target.when_is_function else True
+        return self.holds("when", when)
+
+    def observe_as(self, target: Any) -> None:
+        """Continue as a call of another target of the same function."""
+        self.target = target
 
     def may_hold(self, read: Reader) -> bool:
         """Return whether a value may be truthy after an exception. A function that needs the missing result may be."""

@@ -10,22 +10,18 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
+from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 from otel_keyaudit.targets.target import SubjectTarget
 
 
 class StoredKey(CompiledTarget):
-    """A subject target, compiled for its function.
-
-    Attributes:
-        late_when: Reads a condition that needs the end of the call or the key object; ``None`` without one.
-    """
+    """A subject target, compiled for its function."""
 
     def __init__(self, components: Components, target: SubjectTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
         self.key = self.reader(self.source("key"))
-        self.late_when = self.when if self.when_needs_end or self.when_needs_key else None
         self.key_source = self.source_of_keys(target.key_sources())
 
     @property
@@ -35,7 +31,7 @@ class StoredKey(CompiledTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        return self.observing(Lookup, self.when if self.late_when is None else None)
+        return self.observing(Lookup)
 
 
 class Lookup(ObservedCall):
@@ -61,12 +57,9 @@ class Lookup(ObservedCall):
         """Do nothing after an exception."""
 
     def _remember(self) -> None:
-        target, request = self.target, current_request()
-        when = target.late_when
-        key_object = self.guarded("key", self._key_object) if target.when_needs_key else None
-        if when is not None and not self.holds("when", when, key_object):
-            target.excluded.increment()
+        if self.is_excluded():
             return
+        target, request = self.target, current_request()
         target.calls.increment()
         found = self.guarded("key", self._key_object)
         if found is None or request is None or not request.is_open:
@@ -76,6 +69,11 @@ class Lookup(ObservedCall):
             key = without_credentials(key, request.presented, self.report)
         if key is not None:
             request.remember_subject(key, replaces=False)
+
+    def matches(self, when: Reader) -> bool:
+        """Return whether a condition holds that needs the end or the key object."""
+        key_object = self.guarded("key", self._key_object) if self.target.when_needs_key else None
+        return self.holds("when", when, key_object)
 
     def _key_object(self) -> Any:
         return behind(self.result if self.target.key is None else self.target.key(self, None))

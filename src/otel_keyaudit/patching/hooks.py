@@ -19,11 +19,14 @@ class Observer(NamedTuple):
             higher one.
         group: Of all observers in this group, only the first that returns an observation observes the call.
         observe: Begins the observation of a call.
+        observe_excluded: Begins the observation of a call that an earlier observer of the group may exclude at the end.
+            It has no effect on the call before the end. ``None`` if the observer must act before.
     """
 
     rank: int
     group: object
     observe: Observe
+    observe_excluded: Observe | None = None
 
 
 def observers_of(code: CodeType) -> tuple[Observer, ...]:
@@ -62,12 +65,17 @@ def _hook(observers: Sequence[Observer]) -> Hook:
 def _observe_in_turn(
     observers: Sequence[Observer], args: tuple[Any, ...], kwargs: dict[str, Any], original: FunctionType
 ) -> Observation | None:
-    observations: list[Observation] = []
-    groups: list[object] = []
+    observations: dict[object, Observation] = {}
     for one in observers:
-        observation = None if one.group in groups else one.observe(args, kwargs, original)
-        if observation is not None:
-            groups.append(one.group)
-            observations.append(observation)
-            args, kwargs = observation.positional, observation.keywords
-    return CombinedObservation(observations) if len(observations) > 1 else next(iter(observations), None)
+        first = observations.get(one.group)
+        if first is None:
+            observation = one.observe(args, kwargs, original)
+            if observation is not None:
+                observations[one.group] = observation
+                args, kwargs = observation.positional, observation.keywords
+        elif first.may_exclude and one.observe_excluded is not None:
+            alternative = one.observe_excluded(args, kwargs, original)
+            if alternative is not None:
+                first.add_alternative(alternative)
+    found = [*observations.values()]
+    return CombinedObservation(found) if len(found) > 1 else next(iter(found), None)

@@ -2,7 +2,7 @@
 
 For every kind of target, the code of one Python function is exchanged: of the function itself, of the function through
 which the calls of a replaced object pass, or of the listener of an event. A function has one ordered list of observers.
-In each *group*, only the first observer that returns an observation observes the call. Observers of different groups
+In each *group*, only the first observer whose condition holds observes the call. Observers of different groups
 observe the same call, the lowest rank outermost. So a function that several targets name is observed once in each
 group.
 
@@ -81,18 +81,28 @@ class Patch:
             self._site.release()
 
 
-def wrap(found: ResolvedCallable, observe: Observe, *, group: object = None, rank: int = 0) -> Patch:
+def wrap(
+    found: ResolvedCallable,
+    observe: Observe,
+    *,
+    observe_excluded: Observe | None = None,
+    group: object = None,
+    rank: int = 0,
+) -> Patch:
     """Add an observer to a resolved callable. It sees each call from now on.
 
     Args:
         found: The callable.
         observe: Begins the observation of a call.
+        observe_excluded: Begins the observation of a call that an earlier observer may exclude at the end.
         group: Of all observers in this group, one observes a call. Without a group, this one always does.
         rank: The position among the observers. A lower one is asked earlier, and encloses those with a higher one.
     """
     if found.receiver is not None:
-        observe = _only(_accepts(found.receiver), observe)
-    observer = Observer(rank, object() if group is None else group, observe)
+        accepts = _accepts(found.receiver)
+        observe = _only(accepts, observe)
+        observe_excluded = None if observe_excluded is None else _only(accepts, observe_excluded)
+    observer = Observer(rank, object() if group is None else group, observe, observe_excluded)
     with LOCK:
         site = site_of(found)
         name = "__qualname__" if type(found.function) is FunctionType else "qualified_name"

@@ -21,11 +21,16 @@ class Observation:
         positional: Positional arguments with which the original is called.
         keywords: Keyword arguments with which the original is called.
         lasts: The call lasts until its generator is exhausted. Otherwise the first yielded value concludes it.
+        may_exclude: The condition of the observer is known only at the end, and may exclude the call then.
     """
 
     positional: tuple[Any, ...]
     keywords: dict[str, Any]
     lasts: bool = False
+    may_exclude: bool = False
+
+    def add_alternative(self, other: Observation) -> None:
+        """Have another observer of the group observe the call if the condition of this one excludes it."""
 
     def called(self, result: Any, original: Callable[..., Any] | None = None) -> Any:
         """Conclude the call of a plain function, or follow its result until it ends.

@@ -39,7 +39,11 @@ class Audit(CompiledAuditTarget):
     def observer(self) -> Observer:
         """Return the function that starts the observation of a write."""
         steps = _WRITE if not self.builds_fields else () if self.when_needs_end else _BEFORE_BUILDING
-        return self.observing(AuditWrite, None if self.when_needs_end else self.when, steps)
+        return self.observing(AuditWrite, steps)
+
+    def observer_of_excluded(self) -> Observer | None:
+        """Return the function that starts the observation of a write, without an effect on the call before its end."""
+        return self.observing(AuditWrite) if self.builds_fields else None
 
 
 class AuditWrite(WriteData):
@@ -67,14 +71,15 @@ class AuditWrite(WriteData):
 
     def returned(self, result: Any) -> Any:
         """Record the result. If it holds the additional fields, return it with the members."""
-        target = self.target
         self.result = result
         if self._has_yielded and result is None:
             self._is_passed_on = True
+        target = self.target
         if target.builds_fields:
-            if target.when_needs_end and target.when is not None and not self.holds("when", target.when):
-                target.excluded.increment()
-                return result
+            if target.late_when is not None:
+                if self.is_excluded():
+                    return result
+                target = self.target
             self.run(_BUILT)
         if target.result_values:
             self.run(_RESULT)
@@ -110,19 +115,13 @@ class AuditWrite(WriteData):
         """Restore the outer span, and end the write with an exception."""
         self._leave_span()
         self.exc = error
-        if self._has_returned or not self._is_excluded():
+        if self._has_returned or not (self.may_exclude and self.is_excluded()):
             if not self._has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT)
             self.run(_END)
         # The traceback of the exception keeps this object alive, so it releases everything else.
         self._copy_back = self._span = self._request = self._check = self._merge = None
         self.forget()
-
-    def _is_excluded(self) -> bool:
-        """Return whether a ``when`` that may need the result excludes the call without it."""
-        target = self.target
-        when = target.when if target.when_needs_end and target.when_is_function else None
-        return when is not None and not self.may_hold(when)
 
     # The steps of a write
 

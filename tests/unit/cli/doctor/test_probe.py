@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from support.modules import LoadModule
 
 from otel_keyaudit.cli.doctor.probe import observed_targets
 from otel_keyaudit.testing import Recorder
+from support.environment.modules import LoadModule
 
 SHOP = """
 class Key:

@@ -16,7 +16,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from operator import methodcaller
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -238,11 +238,11 @@ def _trampoline(
     cells = "".join(f"{name} = None\n" for name in free)
     function = f"{prefix}def {k}({parameters}):\n{_indented(inside)}"
     source = f"def enclosing():\n{_indented(cells + function)}"
-    return _with_constants(_compiled(source, old, k), old, o, hook, qualified_name)
+    return _with_constants(_compiled(source, k), old, o, hook, qualified_name)
 
 
 def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualified_name: str) -> CodeType:
-    """Replace the placeholders among the constants, and set the name of the original."""
+    """Replace the placeholders among the constants, and set the name and the location of the original."""
     replaced: dict[Any, Any] = {_HOOK: hook, _FIRST_STEP: _FirstStep(first_step)}
     constants: list[Any] = []
     for constant in new.co_consts:
@@ -256,6 +256,8 @@ def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualif
             constants.append(replaced.get(constant, constant) if type(constant) is str else constant)
     exchanged: dict[str, Any] = {
         "co_consts": tuple(constants),
+        "co_filename": old.co_filename,
+        "co_firstlineno": old.co_firstlineno,
         "co_flags": new.co_flags | old.co_flags & inspect.CO_ITERABLE_COROUTINE,
         "co_name": old.co_name,
     }
@@ -269,18 +271,18 @@ def _unused_names(used: set[str]) -> tuple[str, ...]:
     return tuple(f"_keyaudit_{number}_{letter}" for letter in "okvs")
 
 
-def _compiled(source: str, old: CodeType, name: str) -> CodeType:
-    """Compile source and return the code of the function of that name.
+@lru_cache
+def _compiled(source: str, name: str) -> CodeType:
+    """Compile source and return the code of the function of that name. Functions with equal parameters share it.
 
-    All of it is on the line on which the original begins, without columns, so that a traceback shows that line once and
-    without markers below.
+    All of it is on the first line, without columns, so that a traceback shows the line on which the original begins
+    once and without markers below.
     """
     tree = ast.parse(source)
-    line = old.co_firstlineno
     for node in ast.walk(tree):
         if "lineno" in node._attributes:
-            ast.copy_location(node, ast.Pass(lineno=line, col_offset=-1, end_lineno=line, end_col_offset=-1))
-    code = compile(tree, old.co_filename, "exec", dont_inherit=True)
+            ast.copy_location(node, ast.Pass(lineno=1, col_offset=-1, end_lineno=1, end_col_offset=-1))
+    code = compile(tree, "", "exec", dont_inherit=True)
     while code.co_name != name:
         code = next(constant for constant in code.co_consts if type(constant) is CodeType)
     return code

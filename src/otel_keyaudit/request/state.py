@@ -67,7 +67,6 @@ class RequestState:
         presented: The credentials that the request presented; empty after its end.
         used_key: The key that :class:`use_key` set around or in the request.
         server_span: The server span.
-        location: Trace and span id of the server span.
         decisions: The decisions so far, ``None`` before the first.
         open_authentications: Calls whose key may be stored before they end.
     """
@@ -80,7 +79,6 @@ class RequestState:
     presented: tuple[str, ...] = ()
     used_key: Attribution | None = None
     server_span: trace.Span | None = None
-    location: Location | None = None
     decisions: DecisionLog | None = None
     open_authentications: tuple[Any, ...] = ()
     _shown: ServerSpan | None = None
@@ -301,13 +299,16 @@ class RequestState:
         with self._lock:
             self.server_span = server_span
             self.used_key = used_key
-            if server_span is None:
-                return
-            self.location = location_of(server_span)
-            if server_span.is_recording():
+            if server_span is not None and server_span.is_recording():
                 self._shown = ServerSpan(server_span)
                 if used_key is not None or self._outcome or self._last_write:
                     self._show_guarded()
+
+    @property
+    def location(self) -> Location | None:
+        """Trace and span id of the server span."""
+        server_span = self.server_span
+        return None if server_span is None else location_of(server_span)
 
     def _show_guarded(self) -> None:
         if self._spans is not None:
@@ -341,7 +342,7 @@ class RequestState:
             self.is_open = False
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
-            self.scope = self.server_span = self.location = self._shown = self.used_key = None
+            self.scope = self.server_span = self._shown = self.used_key = None
             self._only = self._keys = self._actor_keys = self._subjects = None
             self.aliases = self.presented = self.open_authentications = ()
 

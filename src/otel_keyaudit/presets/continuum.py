@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.row.field_place import Change, PlacedTarget
+from otel_keyaudit.row.code_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _WRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.row.field_place import Change, PlacedTarget
+from otel_keyaudit.row.code_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _ACTIONS = {"insert": "create", "update": "update", "delete": "delete"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.row.field_place import Change, PlacedTarget
+from otel_keyaudit.row.code_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 
 _COLUMN = "additional_fields"

@@ -11,7 +11,7 @@ from typing import Any
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.row.field_place import Change, PlacedTarget
+from otel_keyaudit.row.code_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.target import AuditTarget
 

@@ -28,10 +28,6 @@ from otel_keyaudit.row.types.empty_fields import EmptyFields
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.expressions.expression import Path
 from otel_keyaudit.targets.expressions.steps import Step
-from otel_keyaudit.targets.target import AuditTarget
-
-Change = Callable[[Any], Any]
-"""Merges members into additional fields and returns them: :meth:`Merge.into`."""
 
 After = Callable[[], None]
 """Copies the function's changes back to the caller's objects."""
@@ -215,49 +211,6 @@ class ValuePlace(Place):
 
     def _argument(self, call: Call) -> Any:
         return self._read(call)
-
-
-class CodePlace:
-    """A place that no path can describe, so that a function of a preset writes into it.
-
-    Args:
-        put: Called with the call and the function that merges the members into additional fields. For a target that
-            builds the fields, it returns the changed result.
-    """
-
-    def __init__(self, put: Callable[[Call, Change], Any]) -> None:
-        self._put = put
-
-    def put(self, call: Call, merge: Merge, _: Attempt) -> After | None:
-        """Merge the members into the additional fields of a call; see :meth:`FieldPlace.put`."""
-        self._put(call, merge.into)
-        return None
-
-    def put_result(self, call: Call, merge: Merge, _: Attempt) -> Any:
-        """Return the result of a call, with the members merged into its additional fields."""
-        return self._put(call, merge.into)
-
-
-class PlacedTarget(AuditTarget):
-    """An audit target whose additional fields are in a :class:`CodePlace`.
-
-    Args:
-        path: ``package.module:Qualified.name``.
-        put: See :class:`CodePlace`. With ``fields="return"`` it returns the changed result.
-        **fields: The fields of an ``AuditTarget``.
-    """
-
-    has_fields = False
-    place: CodePlace
-
-    def __init__(
-        self,
-        path: str,
-        put: Callable[[Call, Change], Any],
-        **fields: str | Callable[[Any], Any],
-    ) -> None:
-        super().__init__(path, **fields)
-        object.__setattr__(self, "place", CodePlace(put))
 
 
 def _unguarded(work: Callable[..., Any], *args: Any, **_: Any) -> Any:

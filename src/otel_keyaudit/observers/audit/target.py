@@ -20,7 +20,8 @@ from otel_keyaudit.names import STAGE_MERGE
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.row.field_place import CodePlace, FieldPlace, PlacedTarget, ValuePlace
+from otel_keyaudit.row.code_place import CodePlace, PlacedTarget
+from otel_keyaudit.row.field_place import FieldPlace, ValuePlace
 from otel_keyaudit.targets.call import Call, Reader, plain_parameter
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader

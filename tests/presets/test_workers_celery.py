@@ -35,6 +35,7 @@ ROWS_OF = {
     "link": ["link", "link inner"],
     "link_error": ["link_error", "link_error inner"],
 }
+ROWS_OF_KILLED = {name: [name, f"{name} error"] for name in ("overrun", "die")}
 SECONDS = 60
 
 
@@ -96,10 +97,11 @@ def _rows(service: Any, way: str) -> dict[str, dict[str, Any]]:
     """Return the rows of tasks that were sent in some way, when all of them are there."""
     found: dict[str, dict[str, Any]] = {}
     end = time.monotonic() + SECONDS
-    while found.keys() < set(ROWS_OF[way]) and time.monotonic() < end:
-        found |= service.written()
+    expected = {**ROWS_OF, **ROWS_OF_KILLED}[way]
+    while found.keys() < set(expected) and time.monotonic() < end:
+        found |= {action: row for action, row in service.written().items() if action.startswith(way)}
         time.sleep(0.01)
-    assert sorted(found) == ROWS_OF[way]
+    assert sorted(found) == expected
     return found
 
 
@@ -127,6 +129,17 @@ def test_however_a_task_is_sent_its_row_names_the_key(pool: str, recorder: Recor
 
     assert recorder.degraded() == {}
     recorder.assert_no_secret(*service.KEYS)
+
+
+def test_a_lost_process_of_the_pool(recorder: Recorder, service: Any) -> None:
+    """The main process handles the failure of a task that was killed, with the key of that task."""
+    with _worker(service, "prefork"):
+        for way in ROWS_OF_KILLED:
+            _send(recorder, service, way, FIRST)
+            for row in _rows(service, way).values():
+                assert SNAPSHOT.items() <= row["request_api_key"].items()
+        _send(recorder, service, "delay", {})
+        assert "request_api_key" not in _rows(service, "delay")["delay"]
 
 
 def test_the_row_is_in_the_trace_of_the_request(recorder: Recorder, service: Any) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from celery import Celery, Task
 from celery.app.trace import build_tracer
-from celery.signals import before_task_publish, task_postrun, task_prerun
+from celery.signals import before_task_publish, task_postrun, task_prerun, task_success
+from celery.worker.request import Request
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from otel_keyaudit import ApiKey, current_key, use_key
@@ -58,6 +60,10 @@ def _run(task: Task, action: str, **headers: Any) -> None:
     """Run a task as a worker does that has received a message with these headers."""
     request = {"id": str(uuid4()), "delivery_info": {}, "ignore_result": True, **headers}
     build_tracer(task.name, task, app=task.app)(request["id"], (action,), {}, request)
+
+
+def _record_signal(name: str, **_: Any) -> None:
+    bare.record(name)
 
 
 def _fail(action: str) -> None:
@@ -196,6 +202,8 @@ def test_a_task_that_runs_at_once(is_traced: bool, celery: Celery, write: Task, 
 
 def test_uninstrument_disconnects_everything(celery: Celery, write: Task, lenient_recorder: Recorder) -> None:
     """After ``uninstrument()`` no signal is connected, and incoming headers are ignored."""
+    functions = [Task.apply, build_tracer, build_tracer(write.name, write, app=celery), Request.on_failure]
+    traced = [function.__code__ for function in functions]
     with use_key(KEY):
         lenient_recorder.uninstrument()
         write.delay("one")
@@ -203,11 +211,39 @@ def test_uninstrument_disconnects_everything(celery: Celery, write: Task, lenien
     _run(write, "two", **{HEADER: WRITTEN})
 
     assert bare.named() == {"two": None}
-    listening = [
-        receiver for signal in (before_task_publish, task_prerun, task_postrun) for receiver in signal.receivers
-    ]
-    assert [receiver for receiver in listening if "otel_keyaudit" in getattr(receiver[1], "__module__", "")] == []
-    assert "otel_keyaudit" not in Task.apply.__code__.co_filename
+    modules = [getattr(receiver[1], "__module__", "") for receiver in before_task_publish.receivers]
+    assert [module for module in modules if "otel_keyaudit" in module] == []
+    assert [function.__code__ is code for function, code in zip(functions, traced, strict=True)] == [False] * 4
+
+
+def test_signals_and_hooks_of_a_task_have_its_key(celery: Celery) -> None:
+    """The key is set in receivers of every signal of the task and in the hooks of its class, whoever came first."""
+
+    class Audited(Task):
+        abstract = True
+
+        def before_start(self, *_: Any) -> None:
+            bare.record("before start")
+
+        def on_success(self, *_: Any) -> None:
+            bare.record("on success")
+
+        def after_return(self, *_: Any) -> None:
+            bare.record("after return")
+
+    task = celery.task(bare.record, name="audited", base=Audited, shared=False)
+    signals = {"prerun": task_prerun, "success": task_success, "postrun": task_postrun}
+    receivers = [partial(_record_signal, name) for name in signals]
+    for signal, receiver in zip(signals.values(), receivers, strict=True):
+        signal.connect(receiver, weak=False)
+    try:
+        _run(task, "body", **{HEADER: WRITTEN})
+    finally:
+        for signal, receiver in zip(signals.values(), receivers, strict=True):
+            signal.disconnect(receiver)
+
+    actions = ("prerun", "before start", "body", "on success", "success", "after return", "postrun")
+    assert bare.named() == dict.fromkeys(actions, "k1")
 
 
 def test_a_key_that_a_task_sets_by_hand_and_does_not_leave(celery: Celery, write: Task) -> None:

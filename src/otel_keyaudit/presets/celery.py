@@ -6,15 +6,14 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from otel_keyaudit.patching.wrappers import Observation
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.request.context import current_request, used_for_job
+from otel_keyaudit.request.context import UsedKey, current_request, used_for_job
 from otel_keyaudit.request.workers.message import MAX_BYTES, decode_key, encode_key
-from otel_keyaudit.request.workers.propagation import HandoverPoint, Job, KeyHandover, Undo, wrap
+from otel_keyaudit.request.workers.propagation import HandoverPoint, Job, KeyHandover, Undo, observe, wrap
 
 HEADER = "keyaudit-key"
 _WITHOUT_LISTS = ("id", "name", "owner", "expires_at")
-_JOB = "_otel_keyaudit_job"
-"""Attribute of ``task.request`` that holds the job while the task runs."""
 
 
 def _write(headers: dict[str, Any]) -> None:
@@ -26,39 +25,41 @@ def _write(headers: dict[str, Any]) -> None:
         headers[HEADER] = encode_key(used)  # raises if the lists are too long; the header without them remains
 
 
-def _begin(request: Any, handover: KeyHandover) -> None:
-    if request.is_eager:
-        return
-    text = request.get(HEADER)
-    job = Job(None if text is None else handover.guarded(decode_key, text))
-    setattr(request, _JOB, job)
-    job.__enter__()
+class _Run(Job, Observation):
+    """A run of a task in a worker, including the signals and hooks of the task."""
+
+    def __init__(self, used: UsedKey | None, positional: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        super().__init__(used)
+        self.positional, self.keywords = positional, keywords
 
 
-def _end(request: Any) -> None:
-    job = vars(request).pop(_JOB, None)
-    if job is not None:
-        job.__exit__(None, None, None)
+def _runs(name: str, headers_of: Callable[[tuple[Any, ...]], Any]) -> Callable[[ModuleType, KeyHandover], Undo]:
+    """Set the key of the message while a function of the worker runs.
+
+    Args:
+        name: The qualified name of the function.
+        headers_of: Returns the headers of the message from the arguments of a call.
+    """
+
+    def begin(handover: KeyHandover, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run | None:
+        headers = headers_of(args) or {}
+        if headers.get("is_eager"):
+            return None
+        text = headers.get(HEADER)
+        return _Run(None if text is None else handover.guarded(decode_key, text), args, kwargs)
+
+    def patch(module: ModuleType, handover: KeyHandover) -> Undo:
+        return observe(module, name, lambda args, kwargs, _: handover.guarded(begin, handover, args, kwargs))
+
+    return patch
 
 
-def _connect(signals: ModuleType, handover: KeyHandover) -> Undo:
+def _publishes(signals: ModuleType, handover: KeyHandover) -> Undo:
     def publish(headers: Any = None, **_: Any) -> None:
         handover.guarded(_write, headers)
 
-    def prerun(task: Any = None, **_: Any) -> None:
-        handover.guarded(lambda: _begin(task.request, handover))
-
-    def postrun(task: Any = None, **_: Any) -> None:
-        handover.guarded(lambda: _end(task.request))
-
-    receivers = (
-        (signals.before_task_publish, publish),
-        (signals.task_prerun, prerun),
-        (signals.task_postrun, postrun),
-    )
-    for signal, receiver in receivers:
-        signal.connect(receiver, weak=False)
-    return lambda: [signal.disconnect(receiver) for signal, receiver in receivers]
+    signals.before_task_publish.connect(publish, weak=False)
+    return lambda: signals.before_task_publish.disconnect(publish)
 
 
 def _apply(module: ModuleType, handover: KeyHandover) -> Undo:
@@ -79,5 +80,14 @@ PRESET = Preset(
     f"{MAX_BYTES // 1024} KiB",
     never="arguments and results of tasks; headers of HTTP requests; baggage",
     targets=(),
-    handover_points=(HandoverPoint("celery.signals", _connect), HandoverPoint("celery.app.task", _apply)),
+    handover_points=(
+        HandoverPoint("celery.signals", _publishes),
+        HandoverPoint("celery.app.task", _apply),
+        HandoverPoint("celery.app.trace", _runs("build_tracer.<locals>.trace_task", lambda args: args[3])),
+        # The main process handles the failure of a task whose process it has killed, or that died.
+        *(
+            HandoverPoint("celery.worker.request", _runs(f"Request.{name}", lambda args: args[0].request_dict))
+            for name in ("on_timeout", "on_failure")
+        ),
+    ),
 )

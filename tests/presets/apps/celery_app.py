@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,6 +86,20 @@ def fail(action: str) -> None:
     raise LookupError
 
 
+@celery.task(time_limit=1)
+def overrun(action: str) -> None:
+    """Run until the worker kills the process."""
+    record(action)
+    time.sleep(60)
+
+
+@celery.task
+def die(action: str) -> None:
+    """End the process."""
+    record(action)
+    os._exit(1)
+
+
 @celery.task
 def collect(results: list[Any], action: str) -> None:
     """Come after a group."""
@@ -102,6 +117,11 @@ WAYS: dict[str, Any] = {
     "link": lambda: write.apply_async(["link"], link=write.si("link inner")),
     "link_error": lambda: fail.apply_async(["link_error"], link_error=write.si("link_error inner")),
 }
+KILLED: dict[str, Any] = {
+    "overrun": lambda: overrun.apply_async(["overrun"], link_error=write.si("overrun error")),
+    "die": lambda: die.apply_async(["die"], link_error=write.si("die error")),
+}
+"""The tasks whose process the worker loses."""
 
 app = flask.Flask(__name__)
 
@@ -114,5 +134,5 @@ def send(way: str) -> Any:
         verify(flask.request.headers.get("X-Second-Key"))
     except PermissionError:
         return {}, 401
-    result = WAYS[way]()
+    result = {**WAYS, **KILLED}[way]()
     return {"id": result.id}

@@ -18,8 +18,10 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.names import STAGE_AUTHENTICATION
+from otel_keyaudit.patching import patch
 from otel_keyaudit.patching.handlers import HandlerPatch
 from otel_keyaudit.patching.resolve import resolve
+from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import USED_KEY, UsedKey, current_request, used_for_job
 from otel_keyaudit.request.first_request import prepare_first_request
 
@@ -117,3 +119,17 @@ def wrap(module: ModuleType, name: str, call: Callable[..., Any]) -> Undo:
         The function that undoes the patch.
     """
     return HandlerPatch(resolve(module, name).value, lambda original: partial(call, original)).undo
+
+
+def observe(module: ModuleType, name: str, begin: Observe) -> Undo:
+    """Observe the calls of a function of a module, also of a function that another function defines.
+
+    Args:
+        module: The module.
+        name: The qualified name of the function.
+        begin: Begins the observation of a call; must not raise.
+
+    Returns:
+        The function that undoes the patch.
+    """
+    return patch.wrap(resolve(module, name), begin).undo

@@ -8,8 +8,8 @@ from otel_keyaudit import use_key
 from otel_keyaudit.row.code_place import Change, PlacedTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.testing import Recorder
-from support.application import KEY
-from support.modules import LoadModule
+from support.applications.audited import KEY
+from support.environment.modules import LoadModule
 
 CODE_APP = """
 ROWS = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from inspect import getattr_static
@@ -196,6 +196,8 @@ def _step(owner: Any, name: str) -> Any:
     if not issubclass(type(owner), ModuleType):
         value = getattr(owner, name, MISSING)
         if not (issubclass(type(owner), type) or _is_same(value, getattr(owner, name, MISSING))):
+            if isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
+                raise WrongTargetError(_OF_COMPILED_CLASS.format(value.__qualname__))
             raise WrongTargetError(
                 f"{name!r} of a {type(owner).__name__} is a new object at each use; name the method of its class"
             )
@@ -207,12 +209,16 @@ def _step(owner: Any, name: str) -> Any:
 
 
 def _is_same(value: Any, again: Any) -> bool:
-    """Return whether two values of an attribute are the same object, or the same method of the same object."""
+    """Return whether two values of an attribute are the same object, or have the same Python function."""
     value, again = _without_proxies(value, None)[0], _without_proxies(again, None)[0]
     if value is again:
         return True
-    is_method = type(value) is type(again) and isinstance(value, (MethodType, BuiltinFunctionType, MethodWrapperType))
-    return is_method and value.__self__ is again.__self__ and value == again
+    is_method = type(value) is type(again) is MethodType and value.__self__ is again.__self__
+    return is_method and type(_function_of(value)) is FunctionType and value == again
+
+
+def _function_of(method: MethodType) -> Any:
+    return _without_proxies(method.__func__, None)[0]
 
 
 def _missing(module: Any, qualified_name: str) -> str:
@@ -241,6 +247,8 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
     definer = next((cls for cls in owner.__mro__ if name in vars(cls)), None)
     if definer is None and has_event(owner, name):
         return _found(ModelEvent(owner))
+    if definer is None and _is_method_of_metaclass(type(owner), name):
+        return replace(_in_class(type(owner), name), receiver=owner)
     if definer is None:
         names = {name for cls in owner.__mro__ for name in vars(cls)}
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
@@ -255,6 +263,12 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
     if type(raw) is FunctionType or _binds(raw, definer):
         return _found(raw, place=place, has_self=True, receiver=receiver)
     return _of_value(raw, place, name)
+
+
+def _is_method_of_metaclass(metaclass: type, name: str) -> bool:
+    """Return whether a metaclass, besides ``type`` itself, defines a method that takes the class as its object."""
+    definers = [cls for cls in metaclass.__mro__[:-2] if name in vars(cls)]
+    return bool(definers) and not is_method_object(vars(definers[0])[name])
 
 
 def is_method_object(value: Any) -> bool:
@@ -276,7 +290,7 @@ _VALUES = (property, cached_property)
 def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
-    if type(value) is MethodType and type(method := _without_proxies(value.__func__, None)[0]) is FunctionType:
+    if type(value) is MethodType and type(method := _function_of(value)) is FunctionType:
         return _found(method, has_self=True, receiver=value.__self__)
     if not callable(value):
         raise WrongTargetError(f"{name!r} is of type {type(value).__name__}, not a function")
@@ -286,13 +300,14 @@ def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     return _found(value, place=place)
 
 
+_OF_COMPILED_CLASS = "it is {}, a method of a compiled class, which cannot be patched"
 _OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, WrapperDescriptorType)
 
 
 def _refuse_shared(function: Any) -> None:
     """Refuse a builtin of Python or a method of a compiled class, because all code of the process shares it."""
     if type(function) in _OF_COMPILED_CLASSES:
-        raise WrongTargetError(f"it is {function.__qualname__}, a method of a compiled class, which cannot be patched")
+        raise WrongTargetError(_OF_COMPILED_CLASS.format(function.__qualname__))
     if type(function) is BuiltinFunctionType and (function.__module__ or "").split(".")[0] in sys.stdlib_module_names:
         own = f"{function.__module__}.{function.__qualname__}"
         raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")

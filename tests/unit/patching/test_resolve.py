@@ -6,7 +6,9 @@ import functools
 import operator
 import sys
 import textwrap
+from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -510,11 +512,68 @@ def test_attribute_that_is_new_at_each_use_is_wrong(modules: Modules, name: str)
         resolve(module, f"{owner}.{name}")
 
 
-@pytest.mark.parametrize("name", ["check", "of_class", "static", "id_of", "count", "__str__"])
+@pytest.mark.parametrize("name", ["check", "of_class", "static", "id_of", "own"])
 def test_attribute_that_is_the_same_at_each_use(name: str) -> None:
-    """Methods, functions and builtin methods of an object are found."""
-    module = SimpleNamespace(base=Base(), listed=[1])
-    assert resolve(module, f"{'listed' if name == 'count' else 'base'}.{name}").value is not None
+    """Methods and functions of an object are found."""
+    base = Base()
+    base.own = {"k_1": 1}.get  # type: ignore[attr-defined]
+    argument: Any = {"id": "k_1"} if name == "id_of" else "k_1"
+    with observed(SimpleNamespace(base=base), f"base.{name}") as observer:
+        getattr(base, name)(argument)
+    assert len(observer.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "qualified_name"),
+    [
+        ({}, "get", "dict.get"),
+        ([], "append", "list.append"),
+        (deque(), "append", "deque.append"),
+        (SimpleQueue(), "put", "SimpleQueue.put"),
+        (Base(), "__str__", "object.__str__"),
+    ],
+)
+def test_builtin_method_of_an_object_is_wrong(value: Any, name: str, qualified_name: str) -> None:
+    """Python creates the method object at each use, and its class cannot be changed."""
+    with pytest.raises(WrongTargetError) as caught:
+        resolve(SimpleNamespace(value=value), f"value.{name}")
+    assert str(caught.value) == f"it is {qualified_name}, a method of a compiled class, which cannot be patched"
+
+
+def test_cached_method_of_an_object_is_named_in_its_class() -> None:
+    """Python creates a method object for the cache at each use, and the cache is in the class."""
+    with pytest.raises(WrongTargetError, match="is a new object at each use; name the method of its class"):
+        resolve(SimpleNamespace(base=Base()), "base.cached")
+
+
+@pytest.mark.parametrize("name", ["check", "cached"])
+def test_method_of_a_metaclass_is_found_through_its_class(name: str) -> None:
+    """Only the calls on this class and its subclasses are observed."""
+
+    class Meta(type):
+        def check(cls, key: str) -> str:
+            return key
+
+        @functools.lru_cache  # noqa: B019 - what is tested
+        def cached(cls, key: str) -> str:
+            return key
+
+    class Verifier(metaclass=Meta): ...
+
+    class Special(Verifier): ...
+
+    class Unrelated(metaclass=Meta): ...
+
+    with observed(SimpleNamespace(Verifier=Verifier), f"Verifier.{name}") as observer:
+        for cls in (Verifier, Special, Unrelated):
+            assert getattr(cls, name)("k_1") == "k_1"
+    assert [call.positional[0] for call in observer.calls] == [Verifier, Special]
+
+
+def test_method_of_type_is_no_method_of_a_class() -> None:
+    """Every class has it, so a target that names it is misspelt."""
+    with pytest.raises(WrongTargetError, match=r"^class 'Base' has no '__call__'"):
+        resolve(MODULE, "Base.__call__")
 
 
 ANNOTATED = """

@@ -69,7 +69,7 @@ def _observe_in_turn(
     for one in observers:
         first = observations.get(one.group)
         if first is None:
-            observation = one.observe(args, kwargs, original)
+            observation = _begin_inside([*observations.values()], one.observe, args, kwargs, original)
             if observation is not None:
                 observations[one.group] = observation
                 args, kwargs = observation.positional, observation.keywords
@@ -79,3 +79,17 @@ def _observe_in_turn(
                 first.add_alternative(alternative)
     found = [*observations.values()]
     return CombinedObservation(found) if len(found) > 1 else next(iter(found), None)
+
+
+def _begin_inside(
+    outer: Sequence[Observation],
+    observe: Observe,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    original: FunctionType,
+) -> Observation | None:
+    """Begin an observation inside those that enclose it: a row shows the check that the same function is."""
+    if not outer:
+        return observe(args, kwargs, original)
+    with CombinedObservation(outer):
+        return observe(args, kwargs, original)

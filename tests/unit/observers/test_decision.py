@@ -89,6 +89,15 @@ def record(action, additional_fields=None, outcome=None):
     ROWS.append(additional_fields)
     return additional_fields
 
+def write_checked(permission, additional_fields=None, outcome=None):
+    return record("write", additional_fields, outcome)
+
+async def write_checked_later(permission, additional_fields=None, outcome=None):
+    return record("write", additional_fields, outcome)
+
+def build_checked(permission, additional_fields=None, outcome=None):
+    return additional_fields
+
 import asyncio
 from functools import partial
 """
@@ -358,6 +367,27 @@ def test_row_inside_a_check_shows_it_without_a_cause(recorder: Recorder, app: An
         {"required": ["workspace:delete"], "outcome": "denied"},
         {"required": ["workspace:read"]},
     ]
+
+
+@pytest.mark.parametrize("name", ["write_checked", "write_checked_later", "build_checked"])
+def test_row_of_a_function_that_is_a_check_shows_it(recorder: Recorder, app: Any, name: str) -> None:
+    """The write is inside the check of the same call, whose outcome is known only at the end."""
+    path = f"{app.__name__}:{name}"
+    fields = "?fields=return" if name == "build_checked" else ""
+    recorder.instrument(auth_targets=f"{app.__name__}:verify", authz_targets=path, audit_targets=f"{path}{fields}")
+
+    def write(permission: str, outcome: str | None) -> Any:
+        made = getattr(app, name)(permission, {}, outcome)
+        return asyncio.run(made) if asyncio.iscoroutine(made) else made
+
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        rows = [write("workspace:read", None), write("workspace:delete", "failed")]
+    first, second = ({"required": ["workspace:read"]}, {"required": ["workspace:delete"], "outcome": "denied"})
+    granted = {"required": ["workspace:read"], "outcome": "granted", "cause": "scope", "scopes": ["workspace:read"]}
+    assert [decisions(row) for row in rows] == [[first], [granted, second]]
+    assert recorder.writes()["attributed"] == 2
+    assert recorder.count("keyaudit.decisions") == 2
 
 
 def test_row_inside_several_checks_has_all_requirements(recorder: Recorder, app: Any) -> None:

@@ -86,17 +86,18 @@ class EndedRequest(Request):
     """A substitute for a request in a forked process or a shared worker, which must not use the open request.
 
     Args:
+        request: The request.
         attribution: The attribution of rows that are written there.
     """
 
-    def __init__(self, attribution: Attribution) -> None:
-        super().__init__(None)
+    def __init__(self, request: Request, attribution: Attribution) -> None:
+        super().__init__(request._spans)
         self.close()
         self.attribution = attribution
         self.process = _process
 
 
-def new_request(spans: ServerSpans | None, scope: Any = None) -> Request:
+def new_request(spans: ServerSpans, scope: Any = None) -> Request:
     """Create the state of a request that begins in this process."""
     request = Request(spans, scope)
     request.process = _process
@@ -210,9 +211,9 @@ def is_open(request: Request) -> bool:
 def _or_ended(request: Request) -> Request:
     """Return the request, in a forked process or a shared worker its substitute."""
     if request.process is not _process:
-        return EndedRequest(NOTHING if request.attribution is NOTHING else ENDED)
+        return EndedRequest(request, NOTHING if request.attribution is NOTHING else ENDED)
     if request.is_open and request.is_served_by_shared_worker():
-        return EndedRequest(SHARED_WORKER)
+        return EndedRequest(request, SHARED_WORKER)
     return request
 
 

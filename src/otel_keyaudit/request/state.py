@@ -55,7 +55,7 @@ class RequestState:
     """The state of one request.
 
     Args:
-        spans: Serializes keys for server spans; ``None`` for a request without a server span.
+        spans: Serializes keys for server spans.
         scope: The ASGI scope or WSGI environ.
 
     Attributes:
@@ -90,7 +90,7 @@ class RequestState:
     _outcome: Mapping[str, Any] = NO_ATTRIBUTES
     _last_write: Mapping[str, Any] = NO_ATTRIBUTES
 
-    def __init__(self, spans: ServerSpans | None, scope: Any = None) -> None:
+    def __init__(self, spans: ServerSpans, scope: Any = None) -> None:
         self._spans = spans
         self.scope = scope
         self.number = next(_numbers)
@@ -137,7 +137,6 @@ class RequestState:
         return (
             key is not None
             and self._keys is None
-            and self._actor_keys is None
             and authentication.within is None
             and authentication.accepted_inside is None
         )
@@ -161,7 +160,7 @@ class RequestState:
             The key that was refused or withdrawn, if there was one.
         """
         with self._lock:
-            if self._keys is not None or self._actor_keys is not None:
+            if self._keys is not None:
                 withdrawn = self._withdraw(authentication)
                 refused = refused or withdrawn
                 self._attribute()
@@ -203,7 +202,7 @@ class RequestState:
 
     @property
     def _max_ids(self) -> int:
-        return 0 if self._spans is None else self._spans.max_items
+        return self._spans.max_items
 
     def present(self, credentials: tuple[str, ...]) -> None:
         """Record credentials. Only the last ones are kept: a websocket may renew its token again and again."""
@@ -311,8 +310,7 @@ class RequestState:
         return None if server_span is None else location_of(server_span)
 
     def _show_guarded(self) -> None:
-        if self._spans is not None:
-            self._spans.guarded(self._show)
+        self._spans.guarded(self._show)
 
     @property
     def shows_lists_of(self) -> str | None:
@@ -334,7 +332,7 @@ class RequestState:
         attribution = self.attribution
         if attribution is NOTHING and self.used_key is not None:
             attribution = self.used_key
-        return NO_ATTRIBUTES if self._spans is None else self._spans.of_key(attribution, self._full_key_id)
+        return self._spans.of_key(attribution, self._full_key_id)
 
     def close(self) -> None:
         """End the request: later rows do not receive its key, and its objects are released."""

@@ -151,6 +151,18 @@ def test_keys_move_outwards_with_each_authentication_that_settles() -> None:
     assert keys.attribution() is NOTHING
 
 
+def test_denial_withdraws_unreadable_ids_of_accepted_authentications_inside_it() -> None:
+    """An authentication without a denial hands them to the outer one, which may still deny."""
+    keys, outer = AcceptedKeys(MAX_IDS), Authentication()
+    inner = Authentication(outer)
+    accept(keys, None, Authentication(inner))
+    keys.settle(inner)
+    keys.withdraw(inner)
+    assert keys.attribution() is UNNAMED
+    keys.withdraw(outer)
+    assert keys.attribution() is NOTHING
+
+
 def test_a_key_that_is_also_accepted_elsewhere_survives_a_denial() -> None:
     """The denied authentication is named its key, and the request keeps it."""
     keys, denied = accepted(ONE), Authentication()
@@ -197,6 +209,22 @@ def test_actor_is_put_in_front_of_the_actors() -> None:
     keys = AcceptedKeys(MAX_IDS)
     keys.add(ONE, Delegation("user:7", ("job",), 1), Authentication())
     assert keys.attribution(actors) == Attribution("attributed", ONE, (), 0, Delegation("user:7", ("k_2", "job"), 2))
+
+
+def test_request_with_actors_only_belongs_to_the_first() -> None:
+    """It acts through the later actors, the current one first, and each counts once."""
+    actors = AcceptedKeys(MAX_IDS)
+    actors.add(ONE, Delegation("user:7", ("job",), 1), Authentication())
+    for key in (OTHER, ApiKey("k_3"), OTHER):
+        accept(actors, key, Authentication())
+    found = AcceptedKeys(MAX_IDS).attribution(actors)
+    assert found == Attribution("attributed", ONE, (), 0, Delegation("user:7", ("k_3", "k_2", "job"), 3))
+
+
+@pytest.mark.parametrize(("actors", "expected"), [((), NOTHING), ((None,), UNNAMED)])
+def test_request_whose_actors_have_no_name_has_no_key(actors: tuple[None, ...], expected: Attribution) -> None:
+    """An actor with an unreadable id counts as such a key; a withdrawn actor as none."""
+    assert AcceptedKeys(MAX_IDS).attribution(accepted(*actors)) == expected
 
 
 def test_latest_actors_come_first() -> None:

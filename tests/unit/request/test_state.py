@@ -7,7 +7,7 @@ import contextvars
 import pickle
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import ModuleType
 from typing import Any
 
@@ -15,9 +15,10 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
-from otel_keyaudit import ApiKey, current_key
+from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.attribution import NOTHING
-from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS, RequestState
+from otel_keyaudit.request.context import current_request
+from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
 from support.environment.unseen import unseen_state
@@ -295,6 +296,60 @@ def test_denial_withdraws_the_only_key_inside_it(key: ApiKey | None) -> None:
     assert state.attribution is NOTHING
 
 
+def test_key_inside_a_call_without_an_outcome_is_kept() -> None:
+    """Only the outer authentication can withdraw it then."""
+    state, outer = unseen_state(), Authentication()
+    inner = Authentication(outer)
+    state.accept(ApiKey("k1"), Authentication(inner))
+    state.settle(inner)
+    assert state.deny(inner, "ValueError", None) is None
+    assert state.attribution.key == ApiKey("k1")
+    assert state.deny(outer, "ValueError", None) == ApiKey("k1")
+    assert state.attribution is NOTHING
+
+
+def test_each_denial_of_a_call_withdraws_the_keys_inside_it() -> None:
+    """A call that goes on after its denial, as a generator does, may find further keys."""
+    state, outer = unseen_state(), Authentication()
+    for key in (ApiKey("k1"), ApiKey("k2")):
+        state.accept(key, Authentication(outer))
+        assert state.attribution.key == key
+        assert state.deny(outer, "ValueError", None) == key
+        assert state.attribution is NOTHING
+
+
+def test_key_acts_through_the_actors_of_its_request() -> None:
+    """In either order; a denial withdraws the actors inside it, too."""
+    key, job, outer = ApiKey("k1"), ApiKey("job"), Authentication()
+    for steps in ((True, False), (False, True)):
+        state = unseen_state()
+        for as_actor in steps:
+            state.accept(job if as_actor else key, Authentication(outer if as_actor else None), as_actor=as_actor)
+        assert (state.attribution.key, state.attribution.delegation.actors_count) == (key, 1)
+        assert state.deny(outer, "ValueError", None) == job
+        assert (state.attribution.key, state.attribution.delegation.actors_count) == (key, 0)
+
+
+def test_ids_of_keys_and_actors_are_bounded(app: ModuleType, recorder: Recorder) -> None:
+    """No row has more of them than ``max_items``, and the numbers are exact."""
+    recorder.uninstrument()
+    name = app.__name__
+    auth_targets = [f"{name}:verify", f"{name}:check?role=actor"]
+    recorder.instrument(auth_targets=auth_targets, audit_targets=[f"{name}:record"], max_items=2)
+    with recorder.request():
+        for number in range(3):
+            app.verify(app.Key(f"k{number}"))
+        app.record("x")
+    with recorder.request():
+        app.verify(app.Key("k"))
+        for number in range(3):
+            app.check(app.Key(f"job{number}"))
+        app.record("x")
+    ambiguous, attributed = [row["request_api_key"] for row in app.rows]
+    assert (ambiguous["ids"], ambiguous["ids_count"]) == (["k0", "k1"], 3)
+    assert (attributed["actors"], attributed["actors_count"]) == (["job2", "job1"], 3)
+
+
 def test_the_source_of_the_first_key_counts() -> None:
     """Ids of digits are unique within a source only, also for the first key of a request."""
     for second, kind in (("Key", "attributed"), ("User", "ambiguous")):
@@ -318,20 +373,20 @@ def test_open_authentications_are_read_until_they_end() -> None:
     state, first, second = unseen_state(), Open("k1"), Open("k2")
     for authentication in (first, second):
         state.watch(authentication)
+    state.read_open_keys()
+    assert state.attribution.ids == ("k1", "k2")
+    first.key_id = "k3"
     state.unwatch(first)
     state.read_open_keys()
-    assert state.attribution.key == ApiKey("k2")
-    state.watch(first)
-    state.read_open_keys()
-    assert state.attribution.ids_count == 2
-    for authentication in (first, second):
-        state.unwatch(authentication)
+    assert state.attribution.ids == ("k1", "k2")
+    state.unwatch(second)
     assert state.open_authentications == ()
 
 
 def test_latest_subjects_are_remembered() -> None:
     """A request that changes many stored keys remembers the last 1,024, each as it was first read or last written."""
     state = unseen_state()
+    assert state.earlier_subject("k0") is None
     for number in range(MAX_SUBJECTS + 1):
         state.remember_subject(ApiKey(f"k{number}"), replaces=False)
     assert state.earlier_subject("k0") is None
@@ -360,6 +415,23 @@ def test_denied_check_shows_the_lists_of_the_key(
     assert (shown["keyaudit.detail"], shown.get("keyaudit.key.scopes")) == (
         ("full", ("a:read",)) if is_full else ("minimal", None)
     )
+
+
+@pytest.mark.parametrize(
+    ("used", "key_id", "shown"),
+    [(ApiKey("k1", scopes=["a"]), "k1", ("a",)), (ApiKey("k1"), "k2", None), (None, "k1", None)],
+)
+def test_full_row_shows_the_lists_of_the_used_key(
+    recorder: Recorder, app: ModuleType, used: ApiKey | None, key_id: str, shown: object
+) -> None:
+    """A row of another key, or of one that was withdrawn meanwhile, shows no lists."""
+    recorder.uninstrument()
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="always_minimal")
+    with nullcontext() if used is None else use_key(used), recorder.request():
+        request = current_request()
+        assert request is not None
+        request.wrote({}, ApiKey(key_id, scopes=["a"]))
+    assert recorder.server_span().get("keyaudit.key.scopes") == shown
 
 
 def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: ModuleType) -> None:
@@ -411,7 +483,7 @@ def test_threads_change_one_request_at_once(app: ModuleType, recorder: Recorder)
 
 def test_last_credentials_of_a_request_are_kept() -> None:
     """A socket that renews its token for days keeps only the last credentials, each once."""
-    request = RequestState(None)
+    request = unseen_state()
     for number in range(3 * MAX_CREDENTIALS):
         request.present((f"token {number}",))
     request.present((f"token {3 * MAX_CREDENTIALS - 1}",))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from integration.sql.databases import EXAMPLE
 from otel_keyaudit import ApiKey
-from support.commands.report import full, minimal, report, row, run
+from support.commands.report import LATE, full, minimal, report, row, run
 from support.servers import postgresql
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"], owner="tenant-A")
@@ -69,6 +70,55 @@ def test_times_that_python_cannot_hold_are_unknown(connection: Any) -> None:
     query = "SELECT at::timestamp AS at, additional_fields FROM audit_log"
     assert run(url(connection), "--query", query).json["to"] == found["to"]
     connection.execute("ALTER DATABASE postgres RESET timezone")
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_times_are_read_whatever_format_the_database_prefers(connection: Any, kind: str) -> None:
+    """The session reads times in ISO 8601, although the database is set to another format and zone."""
+    connection.execute("SET timezone = 'UTC'")
+    connection.execute(f"CREATE TABLE audit_log (at {kind}, additional_fields jsonb)")
+    connection.execute("INSERT INTO audit_log VALUES (TIMESTAMPTZ '2026-11-12 00:00:00Z', '{}')")
+    for style in ("German, DMY", "SQL, MDY", "Postgres, DMY"):
+        connection.execute(f"ALTER DATABASE postgres SET DateStyle = '{style}'")
+        assert run(url(connection)).json["to"] == "2026-11-12T00:00:00Z"
+    connection.execute("ALTER DATABASE postgres RESET DateStyle")
+
+
+def test_encoding_of_the_client_does_not_matter(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and strings are read as UTF-8, whatever the environment asks for."""
+    connection.execute("CREATE TABLE audit_log (at text, action text, additional_fields text)")
+    name = replace(CI, name="caf\u00e9 \u20ac")
+    fields = json.dumps({"request_api_key": full(name)}, ensure_ascii=False)
+    connection.execute("INSERT INTO audit_log VALUES (%s, 'create', %s)", [LATE, fields])
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        monkeypatch.setenv("PGCLIENTENCODING", encoding)
+        result = run(url(connection))
+        assert (result.key("k_ci")["name"], result.json["to"]) == (name.name, LATE)
+        assert result.findings("altered") == []
+
+
+def test_children_of_a_table_are_part_of_it(connection: Any) -> None:
+    """Rows in a table that inherits from the audit table, as in TimescaleDB, are read once."""
+    connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb)")
+    connection.execute("CREATE SCHEMA IF NOT EXISTS chunks")
+    connection.execute("CREATE TABLE chunks.audit_log_1 () INHERITS (audit_log)")
+    connection.execute("INSERT INTO chunks.audit_log_1 VALUES (%s, '{}')", [LATE])
+    assert run(url(connection)).json["rows"] == 1
+    connection.execute("DROP SCHEMA chunks CASCADE")
+
+
+def test_rows_have_the_same_numbers_after_an_interrupted_scan(connection: Any) -> None:
+    """PostgreSQL continues the scan of a big table where another scan stopped, unless the session refuses that."""
+    connection.execute("CREATE TABLE audit_log (at timestamptz, additional_fields jsonb, padding text)")
+    connection.execute("ALTER TABLE audit_log ALTER padding SET STORAGE plain")
+    connection.execute(
+        "INSERT INTO audit_log SELECT now(), '{}', repeat('x', 7000) FROM generate_series(1, 6000)"  # over 40 MB
+    )
+    fields = json.dumps({"request_api_key": {"ambiguous": True, "ids": ["k_1", "k_2"]}})
+    connection.execute("UPDATE audit_log SET additional_fields = %s WHERE ctid = '(5000,1)'", [fields])
+    before = run(url(connection)).findings("ambiguous_rows")
+    connection.execute("SELECT FROM audit_log LIMIT 3000")
+    assert run(url(connection)).findings("ambiguous_rows") == before
 
 
 def test_database_is_not_changed(connection: Any) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -21,12 +21,16 @@ from otel_keyaudit.cli.report.model import Report
 from otel_keyaudit.cli.report.options import Options
 from otel_keyaudit.cli.report.reading.entries import SourceError
 from otel_keyaudit.cli.report.reading.sources import read_source
+from otel_keyaudit.cli.report.reading.times import EARLIEST
 from otel_keyaudit.cli.report.rendering.as_json import render_json
 from otel_keyaudit.cli.report.rendering.page import render_page
 from otel_keyaudit.cli.report.rendering.table import print_table
 from otel_keyaudit.cli.report.tally.tally import Tally
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import shown
+
+_FORMS_OF_ROWS: Final = "expected a database, or one JSON object on each line"
+_FORMS_OF_TIMES: Final = "expected ISO 8601 or a number since 1970"
 
 
 @click.command(cls=OneLineCommand, epilog="Example: otel-keyaudit report audit.db --since 90d --catalog scopes.json")
@@ -58,7 +62,7 @@ def report(**given: Any) -> None:
             except SourceError as error:
                 raise WrongUseError(str(error)) from None
         found = analyze(tally, options)
-    _warn(found)
+    _warn(tally)
     _write(found, options)
     if any(finding.finding in options.fail_on for finding in found.findings):
         sys.exit(1)
@@ -97,11 +101,20 @@ class _RowCount:
         return Text(f"reading: {self._tally.number:,} rows")
 
 
-def _warn(found: Report) -> None:
-    """Print a hint if none of the rows could be read."""
-    if found.rows and found.rows == found.rows_unreadable:
-        expected = "expected a database, or one JSON object on each line"
-        click.echo(f"keyaudit: none of the {found.rows:,} rows could be read; {expected}", err=True)
+def _warn(tally: Tally) -> None:
+    """Print a hint if none of the rows could be read, or none has a time."""
+    if not tally.rows:
+        return
+    if tally.rows == tally.unreadable:
+        click.echo(f"keyaudit: none of {_rows(tally)} could be read; {_FORMS_OF_ROWS}", err=True)
+    elif tally.last == EARLIEST:
+        click.echo(
+            f"keyaudit: none of {_rows(tally)} has a time in 'at' that could be read; {_FORMS_OF_TIMES}", err=True
+        )
+
+
+def _rows(tally: Tally) -> str:
+    return f"the {tally.rows:,} rows"
 
 
 def _write(found: Report, options: Options) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,18 @@ def test_input_without_any_readable_row_gets_a_hint() -> None:
         "keyaudit: none of the 2 rows could be read; expected a database, or one JSON object on each line\n"
     )
     assert run("-", stdin=b"text\n" + ROW).errors == ""
+
+
+@pytest.mark.parametrize("at", [None, "23.11.2026 16:00"])
+def test_rows_without_any_time_get_a_hint(at: Any) -> None:
+    """The report has no period, and one line on standard error names the column and the expected forms."""
+    result = run("-", "--since", "30d", stdin=lines([row(None, at=at), row(None, at=at)]))
+    assert (result.status, result.json["rows"], result.json["to"]) == (0, 2, None)
+    assert result.errors == (
+        "keyaudit: none of the 2 rows has a time in 'at' that could be read; expected ISO 8601 or a number since 1970\n"
+    )
+    assert run("-", stdin=lines([row(None, at=at), row(None)])).errors == ""
+    assert run("-", stdin="").errors == ""
 
 
 def test_garbage_collector_is_on_again() -> None:

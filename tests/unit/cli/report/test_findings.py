@@ -141,6 +141,7 @@ def test_forged_member(name: str) -> None:
         {"name": "other"},
         {"digest": "0" * 16},
         {"effective_scope": {"permissions": [], "catalog": "other"}},
+        {"effective_scope": {"permissions": [], "catalog": "\ud800"}},
     ],
 )
 def test_altered_snapshot(change: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -19,6 +20,17 @@ _NEEDED: Final = ("at", _FIELDS)
 _AS_STRINGS: Final = ("json", "jsonb", "timestamptz", "timestamp", "date")
 """Types of PostgreSQL that are read as strings, because a time such as ``infinity`` cannot be a ``datetime``."""
 
+_SETTINGS: Final = """
+    SET LOCAL TIME ZONE 'UTC';
+    SET LOCAL DateStyle = 'ISO';
+    SET LOCAL synchronize_seqscans = off
+"""
+"""Settings of the transaction: times that can be read, and the same order of rows, hence row numbers, in each run."""
+_HOST: Final = r"(\[[^]@]*\]|[^][@/?:,]*)(:[0-9]*)?"
+_CLEAR_URL: Final = re.compile(rf"\w+://([^@/?]*@)?{_HOST}(,{_HOST})*(/[^@?]*)?(\?[^@]*)?")
+"""A URL in which nothing but the password can be the password. libpq quotes the host, the port and options."""
+_WRONG_URL: Final = "the URL is not valid; in a password, write @ as %40, / as %2F and % as %25"
+
 _BATCH: Final = 500
 _SQLITE_TABLES: Final = """
     SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
@@ -27,7 +39,8 @@ _SQLITE_TABLES: Final = """
 _POSTGRESQL_TABLES: Final = """
     SELECT c.oid::regclass::text, a.attname
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
-    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+        AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid)
         AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')
         AND c.relnamespace::regnamespace::text NOT LIKE 'pg_toast%'
     ORDER BY 1, a.attnum
@@ -51,7 +64,7 @@ def read_sqlite(path: Path, query: str | None) -> Iterator[Row]:
                 tables = _grouped(connection.execute(_SQLITE_TABLES))
                 query = _select(shown(str(path)), tables, lambda table: '"' + table.replace('"', '""') + '"')
             yield from _sqlite_rows(connection, query, shown(str(path)))
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:  # a query that is not UTF-8
         raise SourceError(f"cannot read {shown(str(path))}: {error}") from None
 
 
@@ -92,9 +105,9 @@ def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
     except ImportError:
         raise SourceError("PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from None
     try:
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url, client_encoding="UTF8") as connection:
             connection.read_only = True
-            connection.execute("SET TIME ZONE 'UTC'")
+            connection.execute(_SETTINGS)
             for kind in _AS_STRINGS:
                 connection.adapters.register_loader(kind, TextLoader)
             if query is None:
@@ -105,12 +118,12 @@ def read_postgresql(url: str, query: str | None) -> Iterator[Row]:
                 order = _order([column.name for column in cursor.description or ()], "the database")
                 while rows := cursor.fetchmany(_BATCH):
                     yield from map(order, rows)
-    except psycopg.ProgrammingError as error:
-        reason = error.diag.message_primary or "the URL is not valid"
-        raise SourceError(f"cannot read from PostgreSQL: {reason}") from None
     except psycopg.Error as error:
-        reason = error.diag.message_primary or str(error).splitlines()[0]
+        is_about_url = isinstance(error, psycopg.ProgrammingError) or not _CLEAR_URL.fullmatch(url)
+        reason = error.diag.message_primary or (_WRONG_URL if is_about_url else str(error).splitlines()[0])
         raise SourceError(f"cannot read from PostgreSQL: {reason}") from None
+    except UnicodeError:
+        raise SourceError("cannot read from PostgreSQL: the URL or the query is not UTF-8") from None
 
 
 def _grouped(columns: Any) -> dict[str, list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from otel_keyaudit import names
 from otel_keyaudit.cli.report.reading.entries import Entry, Refusal, Usage
@@ -13,6 +14,7 @@ from otel_keyaudit.cli.report.reading.times import read_time
 OTLP = ("resourceLogs", "resourceSpans", "resourceMetrics")
 """Members that distinguish a line of OTLP JSON from a row."""
 
+_INTEGER = re.compile("-?[0-9]{1,19}")
 _KEY = "keyaudit.key."
 _DECISION = "keyaudit.decision."
 _USAGE = "keyaudit.usage."
@@ -28,7 +30,7 @@ def read_events(line: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
     for resource in _list(line.get("resourceLogs")):
         for scope in _list(resource.get("scopeLogs")):
             for record in _list(scope.get("logRecords")):
-                if read := _READERS.get(record.get("eventName")):
+                if read := _READERS.get(_string(record.get("eventName"))):
                     yield from read(record, _attributes(record), request_field)
 
 
@@ -48,7 +50,7 @@ def _value(value: object) -> Any:
         if kind == "arrayValue":
             return [_value(element) for element in _list(content.get("values"))] if isinstance(content, Mapping) else []
         if kind == "intValue":
-            return int(content) if isinstance(content, int) or str(content).lstrip("-").isdecimal() else None
+            return _integer(content)
         return content
     return None
 
@@ -57,12 +59,15 @@ def _list(value: object) -> list[Any]:
     return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list) else []
 
 
+def _integer(value: object) -> int | None:
+    """Return a number of at most 64 bits, which OTLP JSON writes as a string of digits or as a number."""
+    digits = str(value)
+    return int(digits) if _INTEGER.fullmatch(digits) else None
+
+
 def _at(record: Mapping[str, Any]) -> datetime | None:
-    for name in ("timeUnixNano", "observedTimeUnixNano"):
-        digits = str(record.get(name) or "0")
-        if digits.isdecimal() and int(digits):
-            return read_time(int(digits))
-    return None
+    nanoseconds = _integer(record.get("timeUnixNano")) or _integer(record.get("observedTimeUnixNano"))
+    return read_time(nanoseconds) if nanoseconds else None
 
 
 def _audit(record: Mapping[str, Any], attributes: Mapping[str, Any], request_field: str) -> Iterator[Entry]:
@@ -114,7 +119,8 @@ def _usage(record: Mapping[str, Any], attributes: Mapping[str, Any], _: str) -> 
     key_id = _string(attributes.get(names.KEY_ID))
     if key_id is None:
         return
-    columns = [attributes.get(_USAGE + name) or [] for name in ("permissions", "outcomes", "counts", "last")]
+    columns = [attributes.get(_USAGE + name) for name in ("permissions", "outcomes", "counts", "last")]
+    lists = [column if isinstance(column, list) else [] for column in columns]
     requests = attributes.get(_USAGE + "requests")
     yield Usage(
         key_id=key_id,
@@ -125,8 +131,8 @@ def _usage(record: Mapping[str, Any], attributes: Mapping[str, Any], _: str) -> 
         requests=requests if isinstance(requests, int) else 0,
         decisions=tuple(
             (permission, outcome, count, read_time(last))
-            for permission, outcome, count, last in zip(*columns, strict=False)
-            if isinstance(permission, str) and isinstance(count, int)
+            for permission, outcome, count, last in zip(*lists, strict=False)
+            if isinstance(permission, str) and isinstance(outcome, str) and isinstance(count, int)
         ),
     )
 
@@ -135,4 +141,8 @@ def _string(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-_READERS = {"keyaudit.audit": _audit, "keyaudit.denial": _denial, "keyaudit.usage": _usage}
+_READERS: Final[Mapping[str | None, Callable[[Mapping[str, Any], Mapping[str, Any], str], Iterator[Entry]]]] = {
+    "keyaudit.audit": _audit,
+    "keyaudit.denial": _denial,
+    "keyaudit.usage": _usage,
+}

@@ -22,6 +22,8 @@ _POSTGRESQL: Final = ("postgresql", "postgres")
 _SQLITE_HEADER: Final = b"SQLite format 3\0"
 _GZIP_HEADER: Final = b"\x1f\x8b"
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_CONNECTION: Final = re.compile(r"password|:.*@", re.IGNORECASE | re.DOTALL)
+"""A source that is no URL of a database, but looks like the settings of one, hence may contain a password."""
 
 
 def read_source(source: str, query: str | None, request_field: str) -> Iterator[Entry]:
@@ -63,6 +65,11 @@ def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
+        if _CONNECTION.search(str(path)):
+            allowed = "postgresql://user:password@host/database"
+            raise SourceError(
+                f"cannot read a source that looks like a connection string; write it as {allowed}"
+            ) from None
         try:
             beside = [other.name for other in path.parent.iterdir()]
         except OSError:

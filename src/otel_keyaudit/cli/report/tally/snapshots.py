@@ -78,14 +78,14 @@ class Snapshot:
             return
         if key.scopes is None or ("effective_scope" in member and self.catalog is None):
             self.unverified = key
-        elif digest(key, self.catalog) != self.digest:
+        elif _digest(key, self.catalog) != self.digest:
             self.state = ALTERED
 
     def verify(self, versions: Iterable[str]) -> None:
         """Compare the content with the digest under each catalog version if the row does not name its own."""
         if self.unverified is None:
             return
-        if all(digest(self.unverified, version) != self.digest for version in (None, *versions)):
+        if all(_digest(self.unverified, version) != self.digest for version in (None, *versions)):
             self.state, self.reason = UNVERIFIABLE, "the version of the scope catalog is unknown"
         self.unverified = None
 
@@ -138,6 +138,14 @@ class Snapshots:
 
     def __iter__(self) -> Iterator[Snapshot]:
         return (snapshot for copies in self.by_digest.values() for snapshot in copies.values())
+
+
+def _digest(key: ApiKey, catalog: str | None) -> str | None:
+    """Return the digest of a key, ``None`` if a string has a lone surrogate, which the library never writes."""
+    try:
+        return digest(key, catalog)
+    except TypeError:
+        return None
 
 
 def _string(value: object) -> str | None:

@@ -105,9 +105,14 @@ def test_malformed_events_do_not_stop_the_report() -> None:
         {"keyaudit.key.id": "k", "keyaudit.usage.permissions": [1, "a"], "keyaudit.usage.outcomes": ["x"]},
         {"keyaudit.key.id": "k", "keyaudit.usage.counts": ["a"], "keyaudit.usage.from": "soon"},
     ]
+    broken += [USAGE | {name: wrong} for name in USAGE if name != "keyaudit.key.id" for wrong in (7, "x", [["y"], 7])]
     rows = [event(name, one) for one in broken for name in ("keyaudit.usage", "keyaudit.audit", "keyaudit.denial")]
     odd = event("keyaudit.usage", USAGE)
     odd["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"] += [{}, {"key": "a"}, {"key": 1, "value": 2}]
+    for name in ("eventName", "timeUnixNano", "observedTimeUnixNano"):
+        for value in ([], {}, "--5", "9" * 5000, 10**20, -1):
+            rows.append(event("keyaudit.usage", USAGE))
+            rows[-1]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0][name] = value
     assert [key["id"] for key in report([*rows, odd]).json["keys"]] == ["k", "k_ci"]
 
 

@@ -14,6 +14,7 @@ import pytest
 from otel_keyaudit import ApiKey
 from otel_keyaudit.cli.report.reading.entries import COLUMNS
 from support.commands.report import LATE, full, lines, minimal, report, row, run
+from support.environment.installed import need_package
 
 CI = ApiKey("k_ci", "ci-bot", ["workspace:create"])
 ROWS = [row(full(CI)), row(minimal(CI)), row(None)]
@@ -225,14 +226,34 @@ def test_other_databases_are_refused() -> None:
     assert "'mysql://' is not a source" in wrong("mysql://host/db")
 
 
-def test_password_of_a_database_is_never_shown() -> None:
-    """No error shows the password, whatever is wrong with the URL."""
-    for url in (
-        "postgresql://me:hunter2@127.0.0.1:1/db",
-        "postgresql://me:hunter2@[::1/db",
-        "postgresql://me@h:hunter2/db",
-    ):
-        assert "hunter2" not in wrong(url)
+@pytest.mark.parametrize(
+    "source",
+    ["postgresql://me:hunter2@127.0.0.1:1/db", "postgresql://me:hunter2@[::1/db", "postgresql://me@h:hunter2/db",
+     "postgresql://me:hun%hunter2@127.0.0.1:1/db", "postgresql://me:pass@hunter2@127.0.0.1:1/db",
+     "postgresql://127.0.0.1:hunter2/pass@127.0.0.1:1/db", "postgresql://127.0.0.1:hunter2?pass@127.0.0.1:1/db",
+     "postgresql://127.0.0.1:hunter2", "postgresql://127.0.0.1:1,127.0.0.1:hunter2",
+     "postgresql://me:hunter2@127.0.0.1:1/db\udcff", "mysql://me:hunter2@127.0.0.1:1/db",
+     "postgresql:/me:hunter2@127.0.0.1:1/db", " postgresql://me:hunter2@127.0.0.1:1/db",
+     "host=127.0.0.1 port=1 user=me password=hunter2 dbname=db"],
+)  # fmt: skip
+def test_password_of_a_database_is_never_shown(source: str) -> None:
+    """No error shows the password, even if the URL is written so that libpq takes it for something else."""
+    assert "hunter2" not in wrong(source)
+    assert "hunter2" not in wrong(source, "--query", "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@127.0.0.1:1/db", "postgresql://[::1]:1,127.0.0.1:1/db?connect_timeout=5"]
+)
+def test_unreachable_server_is_named(url: str) -> None:
+    """A URL whose parts cannot be confused gets the reason, with the address."""
+    need_package("psycopg")
+    assert "connection to server at" in wrong(url)
+
+
+def test_query_that_is_not_utf_8(tmp_path: Path) -> None:
+    """It is reported in one line for both databases."""
+    wrong(sqlite(tmp_path / "audit.db", ROWS), "--query", "SELECT '\udcff'")
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from otel_keyaudit.row.json_object import MemberPosition, members_of
 from otel_keyaudit.row.reserved_names import FreeNames, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
-from otel_keyaudit.row.written_members import WrittenMembers
+from otel_keyaudit.row.written_members import WrittenMembers, content
 
 Kind = Literal["text", "bytes", "dict"]
 """The kind that ``None`` becomes: a JSON string, JSON bytes or a dict."""
@@ -61,7 +61,7 @@ class Merge:
     rows = kept = failed = moved = 0
     is_lazy = False
     _json_cache: str | None = None
-    _contents: dict[str, dict[str, Any]] | None = None
+    _contents: dict[bytes | None, dict[str, Any]] | None = None
 
     def __init__(
         self, members: Mapping[str, SnapshotMember], reserved: KeysView[str], written: WrittenMembers, request: Any
@@ -183,13 +183,14 @@ class Merge:
         found = [(layer, one) for layer in layers(copied) for one in spellings(layer, name, ignores_case=ignores_case)]
         for layer, spelled in found:
             values = pop_values(layer, spelled)
-            authors = [self._author(value) for value in values]
-            foreign = [value for value, author in zip(values, authors, strict=True) if author == "client"]
+            authored = [(self._author(value), value) for value in values]
+            foreign = [value for author, value in authored if author == "client"]
             if foreign:
                 put_values(layer, free_name(name, copied, self.reserved), foreign)
                 self.moved += len(foreign)
-            if not stays and "another request" in authors:
-                layer[name] = values[authors.index("another request")]
+            kept = [value for author, value in authored if author == "another request"]
+            if kept and not stays:
+                layer[name] = kept[0]
                 stays = True
         return stays
 
@@ -205,8 +206,7 @@ class Merge:
             return False
         if self._contents is None:
             self._contents = self._written.contents(self._request)
-        key = value.get("span_id") or value.get("digest")
-        return type(key) is str and self._contents.get(key) == value
+        return self._contents.get(quietly(content, value)) == value
 
     def _count_kept(self, kept: Container[str]) -> None:
         self.kept += next(iter(self.reserved)) in kept
@@ -242,11 +242,11 @@ class Merge:
             held: The string or bytes object of the application, by which earlier members are recognized.
         """
         try:
-            content = orjson.loads(text)
+            parsed = orjson.loads(text)
         except orjson.JSONDecodeError:
-            content = None
-        if type(content) is dict and self.reserved.isdisjoint(content):
-            return spliced(text, self._json(), bool(content)) if self.members else text, self._authors
+            parsed = None
+        if type(parsed) is dict and self.reserved.isdisjoint(parsed):
+            return spliced(text, self._json(), bool(parsed)) if self.members else text, self._authors
         if text.strip(_WHITE_SPACE) in ("", "null"):
             before, _, after = text.partition("null")
             merged = f"{before}{{{self._json()}}}{after}" if self.members else text

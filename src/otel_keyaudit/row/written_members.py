@@ -16,6 +16,8 @@ import sys
 from collections import deque
 from typing import Any
 
+import orjson
+
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 
 Request = object
@@ -67,10 +69,10 @@ class WrittenMembers:
         entry = self._held.get(id(passed_on))
         return None if entry is None else entry[1]
 
-    def contents(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Return the latest members of a request, by span id, or by digest if they have none."""
+    def contents(self, request: Request) -> dict[bytes | None, dict[str, Any]]:
+        """Return the latest members of a request by their content."""
         members = [member.as_object() for by, member in tuple(self.recent) if by == request]
-        return {member.get("span_id") or member.get("digest", ""): member for member in members}
+        return {content(member): member for member in members}
 
     def _sweep(self) -> None:
         """Drop entries that nobody else holds, and the oldest entries if there are too many."""
@@ -82,6 +84,15 @@ class WrittenMembers:
             self._held.pop(identity, None)
         self._size = sum(size for _, _, size in tuple(self._held.values()))
         self._next_sweep = 2 * self._size + SWEEP_THRESHOLD
+
+
+def content(member: dict[str, Any]) -> bytes:
+    """Return the same bytes for members that differ only in the order of their names.
+
+    Raises:
+        TypeError: The member cannot be JSON.
+    """
+    return orjson.dumps(member, option=orjson.OPT_SORT_KEYS)
 
 
 def _references(entry: _Entry) -> int:

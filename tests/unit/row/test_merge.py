@@ -3,7 +3,7 @@
 import copy
 import io
 import json
-from collections import OrderedDict
+from collections import OrderedDict, UserDict
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from otel_keyaudit import Detail
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.row.merge import Kind
+from otel_keyaudit.row.snapshot_member import SnapshotMember
 from support.merges.members import (
     REQUEST,
     SUBJECT,
@@ -158,6 +159,56 @@ def test_text_and_dict_get_the_same_member(detail: Detail) -> None:
     """A member is the same as an object and as JSON."""
     member = key_member(detail=detail, extra={"decisions": [{"required": ["a:read"]}], "decisions_count": 9})
     assert json.loads(merged("{}", member)) == merged({}, member)
+
+
+def test_member_becomes_json_once_for_all_rows_of_a_write() -> None:
+    """A bulk write of many strings costs little more than one of them."""
+
+    class Counted(SnapshotMember):
+        __slots__ = ("calls",)
+        calls: int
+
+        def as_json(self) -> str:
+            self.calls += 1
+            return super().as_json()
+
+    member = Counted(key_member().encoded)
+    member.calls = 0
+    merge = merge_of(member)
+    rows = [merge.into(fields)[0] for fields in ('{"a":1}', b"{}", "null")]
+    assert [json.loads(row)[REQUEST] for row in rows] == [member.as_object()] * 3
+    assert member.calls == 1
+
+
+def test_row_of_another_request_among_rows_of_this_one() -> None:
+    """In any order of a bulk write, that row keeps its member and receives the other one."""
+    first, subject = merge_of(key_member()), key_member("k_2", span=None)
+    kept = first.into("{}")[0]
+    for is_first in (True, False):
+        flush = merge_of(key_member(span=2), subject, after=first, in_request=7)
+        rows = [json.loads(flush.into(row)[0]) for row in ((kept, "{}") if is_first else ("{}", kept))]
+        own, other = reversed(rows) if is_first else rows
+        assert own == {REQUEST: key_member(span=2).as_object(), SUBJECT: subject.as_object()}
+        assert other == {REQUEST: key_member().as_object(), SUBJECT: subject.as_object()}
+
+
+def test_mapping_that_refuses_its_own_content_is_returned_itself() -> None:
+    """If it keeps the member of another request, nothing changes."""
+
+    class Sealed(UserDict[str, Any]):
+        is_sealed = False
+
+        def __setitem__(self, name: str, value: Any) -> None:
+            if self.is_sealed:
+                raise TypeError
+            super().__setitem__(name, value)
+
+    first = merge_of(key_member())
+    fields = first.into(Sealed())[0]
+    fields.is_sealed = True
+    flush = merge_of(after=first, in_request=7)
+    assert flush.into(fields)[0] is fields
+    assert (flush.kept, flush.moved) == (1, 0)
 
 
 def test_an_ambiguous_request_names_its_keys() -> None:

@@ -12,9 +12,21 @@ import pytest
 
 from otel_keyaudit import Detail
 from otel_keyaudit.row import written_members
+from otel_keyaudit.row.merge import Kind
 from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.row.text_encoding import BOM
 from otel_keyaudit.row.written_members import WrittenMembers
-from support.merges.members import REQUEST, SUBJECT, ambiguous_member, key_member, location, merge_of, merged, reserved
+from support.merges.members import (
+    REQUEST,
+    SUBJECT,
+    ambiguous_member,
+    becomes,
+    key_member,
+    location,
+    merge_of,
+    merged,
+    reserved,
+)
 
 FORGED = '{"id": "root", "detail":"full"}'
 NEW = key_member("k_2", span=2)
@@ -24,11 +36,14 @@ KINDS: list[Any] = [
     json.dumps,
     lambda fields: json.dumps(fields).encode(),
     lambda fields: bytearray(json.dumps(fields), "utf-8"),
+    lambda fields: BOM + json.dumps(fields),
 ]
 
 
 def content(row: Any) -> dict[str, Any]:
     """Return a row as a dict."""
+    if isinstance(row, str):
+        row = row.removeprefix(BOM)
     return json.loads(row) if isinstance(row, (str, bytes, bytearray)) else dict(row)
 
 
@@ -118,9 +133,9 @@ def _as_text(fields: Any) -> Any:
     [
         key_member(), key_member(detail=Detail.MINIMAL), key_member(span=None), key_member(scopes=()),
         key_member(scopes=tuple(f"s:{number}" for number in range(300))), ambiguous_member("k_1", "k_2"),
-        key_member(extra={"decisions": [{"required": ["a:read"]}]}),
+        key_member(extra={"decisions": [{"required": ["a:read"]}]}), ambiguous_member("k_1", span=None),
     ],
-    ids=["full", "minimal", "no span", "no scopes", "cut", "ambiguous", "decisions"],
+    ids=["full", "minimal", "no span", "no scopes", "cut", "ambiguous", "decisions", "ambiguous without a span"],
 )  # fmt: skip
 def test_a_member_of_the_same_request_is_replaced_or_removed(old: Any, between: Any) -> None:
     """The member is recognized as written, copied, or converted to JSON, sorted and indented."""
@@ -132,6 +147,24 @@ def test_a_member_of_the_same_request_is_replaced_or_removed(old: Any, between: 
         assert (content(replaced), moved) == ({"a": 1, REQUEST: ours}, 0)
         removed, moved = merge_of(after=first).into(fields)
         assert (content(removed), moved) == ({"a": 1}, 0)
+
+
+def test_each_member_of_a_request_is_recognized_by_its_content() -> None:
+    """Without audit spans all rows of a request are in one span, and rows may be flushed after later writes."""
+    members = [key_member(), key_member(detail=Detail.MINIMAL), key_member(extra={"decisions": []}), key_member("k_2")]
+    first = merge_of(members[0])
+    rows = [copy.deepcopy(merge_of(member, after=first).into({})[0]) for member in members]
+    assert [merge_of(NEW, after=first).into(row) for row in rows] == [({REQUEST: NEW.as_object()}, 0)] * 4
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes"])
+def test_json_that_was_none_is_recognized(kind: Kind) -> None:
+    """The new string or bytes object belongs to its request, as one that the application made."""
+    first = merge_of(key_member())
+    row = first.into(None, becomes(kind))[0]
+    flush = merge_of(NEW, after=first, in_request=7)
+    assert flush.into(row) == (row, 0)
+    assert flush.kept == 1
 
 
 @pytest.mark.parametrize("as_fields", KINDS)
@@ -278,6 +311,14 @@ def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
         assert sum(size for _, _, size in held) <= 3 * 1_000_000
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("fields", ['{"a":1}', b'{"a":1}', f"{BOM}{{}}", None])
+def test_size_of_a_string_is_its_length(fields: Any) -> None:
+    """Long strings are dropped as soon as many short ones."""
+    first = merge_of(NEW)
+    rows = [first.into(fields, becomes("text"))[0] for _ in range(3)]
+    assert [size for _, _, size in first.written._held.values()] == [len(row) for row in rows]
 
 
 def test_memory_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import starmap
 from logging import ERROR, WARNING
@@ -30,6 +30,9 @@ from otel_keyaudit.targets.target import Target
 _OBSERVED = "all of its calls are observed"
 
 _MAX_TARGETS = 1_000_000
+
+_MAX_OVERRIDES = 3
+"""Maximum number of overrides in the reason of a target."""
 
 _ORDER = ("authz", "audit", "auth", "subject")
 """Kinds from the outermost observer of a function to the innermost. An authentication ends before the decision around
@@ -65,6 +68,7 @@ class InstalledTarget:
         self._is_on = True
         self._patches: list[tuple[Patch, object]] = []
         self._seen: list[object] = []
+        self._reported = ""
         self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
 
     @property
@@ -137,14 +141,21 @@ class InstalledTarget:
             )
         elif self._state != before:
             self.report()
+        else:
+            self._report_limits()  # classes that were defined since then may override the method
 
     def report(self) -> None:
         """Log a warning about a target that can never match, or about calls that cannot be observed."""
-        if self._limits:
-            log(WARNING, "target %s: %s", self.target.target_string, self._limits)
+        self._report_limits()
         if self._state == WRONG:
             level = ERROR if self._components.settings.strict else WARNING
             log(level, "target %s is wrong: %s", self.target.target_string, self._reason)
+
+    def _report_limits(self) -> None:
+        limits = self._limits
+        if limits and limits != self._reported:
+            log(WARNING, "target %s: %s", self.target.target_string, limits)
+        self._reported = limits
 
     def uninstall(self) -> None:
         """Restore the functions. Calls through references that cannot be restored pass through."""
@@ -242,7 +253,18 @@ class InstalledTarget:
     @property
     def _limits(self) -> str:
         """A description of the calls that cannot be observed; an empty string if all can."""
-        return "; ".join(dict.fromkeys(limit for patch, _ in self._patches for limit in patch.limits))
+        limits = [limit for patch, _ in self._patches for limit in (*patch.limits, *self._overrides(patch))]
+        return "; ".join(dict.fromkeys(limits))
+
+    def _overrides(self, patch: Patch) -> Iterator[str]:
+        """Yield a description of each override that does not call the method and is no target itself.
+
+        Presets name methods of libraries, whose own classes override them.
+        """
+        for cls, function in patch.overrides[:_MAX_OVERRIDES] if self.preset is None else ():
+            if not any(one.target.kind == self.target.kind and one.observes(function, None) for one in self._others):
+                path = f"{cls.__module__}:{cls.__qualname__}.{function.__name__}"
+                yield f"calls of {path}, which overrides it, are not recorded; name that method, too"
 
     def observes(self, identity: object, receiver: object) -> bool:
         """Return whether the target observes the function with this identity in calls on the same receiver."""

@@ -22,6 +22,7 @@ from typing import Any
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.handlers import LOCK
 from otel_keyaudit.patching.hooks import Observer, with_observer, without_observer
+from otel_keyaudit.patching.kinds.overrides import overrides_without_call
 from otel_keyaudit.patching.kinds.replacement import ReferenceSweep
 from otel_keyaudit.patching.modules.lookup import namespace
 from otel_keyaudit.patching.resolve import ResolvedCallable, resolve
@@ -49,6 +50,8 @@ class Patch:
     def __init__(self, found: ResolvedCallable, site: Site, observer: Observer) -> None:
         self._identity = _reference(found.identity)
         self._limits = found.limits
+        cls, self._name = found.method or (None, "")
+        self._class = _reference(cls)
         self._site = site
         self._observer = observer
 
@@ -73,6 +76,12 @@ class Patch:
                 "references older than gc.freeze() could not be searched; calls through them are not recorded"
             )
         return [*limits, *self._limits]
+
+    @property
+    def overrides(self) -> list[tuple[type, FunctionType]]:
+        """The subclasses that override the method without calling it, and the functions of the overrides."""
+        cls = self._class()
+        return [] if cls is None else [*overrides_without_call(cls, self._name)]
 
     def undo(self) -> None:
         """Remove the observer, and leave changes by others in place."""

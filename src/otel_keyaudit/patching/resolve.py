@@ -26,9 +26,9 @@ from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.arguments import Binding, parameters_with_object, takes_object
 from otel_keyaudit.patching.code_exchange import original_code
-from otel_keyaudit.patching.kinds.abstract_methods import refuse_abstract
 from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_definition
 from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
+from otel_keyaudit.patching.kinds.overrides import refuse_abstract
 from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
 from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
 from otel_keyaudit.patching.modules.lookup import MISSING, loads_names, namespace
@@ -52,14 +52,16 @@ class ResolvedCallable(IgnoredHolder):
             share the code of the method.
         described: The object whose signature names the arguments in ``*args`` and ``**kwargs``.
         place: The reference through which the value was found.
+        method: The class and the name by which a method was found.
     """
 
-    __slots__ = ("described", "has_self", "place", "receiver", "value")
+    __slots__ = ("described", "has_self", "method", "place", "receiver", "value")
     value: Any
     has_self: bool
     receiver: Any
     described: Any
     place: Place | None
+    method: tuple[type, str] | None
 
     @property
     def function(self) -> Any:
@@ -149,7 +151,7 @@ def _method_inside(descriptor: Any) -> Any:
 def _found(
     value: Any, *, place: Place | None = None, has_self: bool = False, receiver: Any = None, described: Any = None
 ) -> ResolvedCallable:
-    return ResolvedCallable(value, has_self, receiver, described, place)
+    return ResolvedCallable(value, has_self, receiver, described, place, None)
 
 
 def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> ResolvedCallable:
@@ -176,7 +178,7 @@ def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> Res
         if owner is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
     if issubclass(type(owner), type):
-        found = _in_class(owner, name)
+        found = replace(_in_class(owner, name), method=(owner, name))
     else:
         value = _step(owner, name) if outer or first is MISSING else first
         if value is MISSING:

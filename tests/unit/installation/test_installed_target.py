@@ -249,6 +249,55 @@ def test_a_target_pending_at_the_first_request_is_one_warning(
     assert "not imported yet" in warning
 
 
+OVERRIDDEN = """
+class Log:
+    def write(self, action, additional_fields=None):
+        return additional_fields
+"""
+OVERRIDES = """
+from {base} import Log
+class DbLog(Log):
+    def write(self, action, additional_fields=None):
+        return additional_fields
+class CallingLog(Log):
+    def write(self, action, additional_fields=None):
+        return super().write(action, additional_fields)
+"""
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_an_override_that_does_not_call_the_target_is_reported_once(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, is_early: bool
+) -> None:
+    """Its calls are not observed. Classes that are defined later are known at the first request."""
+    base = modules.write(OVERRIDDEN)
+    name = modules.write(OVERRIDES.format(base=base))
+    importlib.import_module(name if is_early else base)
+    recorder.instrument(audit_targets=f"{base}:Log.write")
+    assert len(warnings(caplog)) == is_early
+    overrides = importlib.import_module(name)
+    for _ in range(2):
+        with recorder.request():
+            overrides.DbLog().write("create")
+            overrides.CallingLog().write("create")
+    (warning,) = warnings(caplog)
+    expected = f"calls of {overrides.__name__}:DbLog.write, which overrides it, are not recorded; name that method, too"
+    assert warning == f"keyaudit: target {base}:Log.write: {expected}"
+    (status,) = recorder.status().values()
+    assert (status.state, status.reason, status.calls) == ("active", expected, 2)
+
+
+def test_an_override_that_is_a_target_itself_is_not_reported(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All calls are observed then."""
+    base = modules.load(OVERRIDDEN).__name__
+    overrides = modules.load(OVERRIDES.format(base=base)).__name__
+    recorder.instrument(audit_targets=[f"{overrides}:DbLog.write", f"{base}:Log.write"])
+    assert warnings(caplog) == []
+    assert {one.reason for one in recorder.status().values()} == {"all of its calls are observed"}
+
+
 @pytest.mark.parametrize("again", ["reload", "import"])
 def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, modules: Modules, again: str) -> None:
     """The functions of a reload are observed, and the old ones stay observed."""

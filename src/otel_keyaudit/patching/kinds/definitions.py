@@ -80,7 +80,7 @@ def find_definition(function: Any, path: str) -> Definition:
         WrongTargetError: The function contains no such definition.
     """
     known: set[str] = set()
-    for factory in _undecorated(function):
+    for factory in undecorated(function):
         definitions = dict(_definitions(factory.__code__))
         if path in definitions:
             if not _is_function(definitions[path]):
@@ -109,8 +109,8 @@ def locals_form(function: FunctionType, result: Any) -> str | None:
     return f"{result.__module__}:{getattr(code, 'co_qualname', result.__qualname__)}"
 
 
-def _undecorated(function: Any) -> Iterator[FunctionType]:
-    """Yield a function and the functions that its decorators wrap."""
+def undecorated(function: Any) -> Iterator[FunctionType]:
+    """Yield a Python function and the functions that its decorators wrap."""
     chain: list[Any] = [function]
     while (inside := getattr(chain[-1], "__wrapped__", None)) is not None and not any(one is inside for one in chain):
         chain.append(inside)

@@ -1,4 +1,7 @@
-"""Refuse abstract methods as targets, because their implementations do not call them."""
+"""Find the methods that override a target without calling it.
+
+A method that only its overrides implement is refused as a target.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.patching.code_exchange import original_code
+from otel_keyaudit.patching.kinds.definitions import undecorated
 
 
 def refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
@@ -25,12 +29,14 @@ def refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
     """
     code = getattr(raw, "__code__", None)
     original = original_code(code) if type(code) is CodeType else None
-    found = next((cls for cls in _subclasses(owner) if name in vars(cls)), None)
+    overriding = [cls for cls in _subclasses(owner) if name in vars(cls)]
+    found = next(iter(overriding), None)
+    is_replaced = found is not None and len(overriding) == len([*overrides_without_call(owner, name)])
     is_protocol = bool(vars(definer).get("_is_protocol")) and type(raw) is FunctionType
     is_abstract = is_protocol or getattr(raw, "__isabstractmethod__", False) is True
     is_stub = original is not None and original.co_names == ("NotImplementedError",)
     is_empty = original is not None and original.co_code in _EMPTY
-    if is_abstract or is_stub or (is_empty and found is not None and not _calls_super(vars(found)[name])):
+    if is_abstract or is_stub or (is_empty and is_replaced):
         example = "" if found is None else f", as in {found.__module__}:{found.__qualname__}.{name}"
         raise WrongTargetError(f"{owner.__qualname__}.{name} is abstract; name the method that implements it{example}")
 
@@ -42,9 +48,28 @@ def _subclasses(cls: type) -> Iterator[type]:
         yield from _subclasses(subclass)
 
 
-def _calls_super(override: Any) -> bool:
-    code = getattr(override, "__code__", None)
-    return type(code) is not CodeType or "super" in original_code(code).co_names
+def overrides_without_call(cls: type, name: str) -> Iterator[tuple[type, FunctionType]]:
+    """Yield each subclass that overrides a method without calling it, and the function of the override."""
+    for subclass in _subclasses(cls):
+        override = vars(subclass).get(name)
+        override = override.__func__ if isinstance(override, (staticmethod, classmethod)) else override
+        if type(override) is FunctionType and not _calls_base(override, cls, name):
+            yield subclass, override
+
+
+def _calls_base(override: FunctionType, cls: type, name: str) -> bool:
+    """Return whether a method, or a function that its decorators wrap, may call the method of a base class."""
+    bases = {base.__name__ for base in cls.__mro__[:-1]}
+    functions = [inner for function in undecorated(override) for inner in undecorated(function)]
+    names = {used for function in functions for used in _names_in(original_code(function.__code__))}
+    return "super" in names or (name in names and not bases.isdisjoint(names))
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from (*code.co_names, *code.co_freevars)
+    for constant in code.co_consts:
+        if type(constant) is CodeType:
+            yield from _names_in(constant)
 
 
 def _pass() -> None: ...

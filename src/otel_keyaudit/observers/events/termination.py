@@ -60,6 +60,9 @@ class Termination:
             signals.worker_process_shutdown.connect(self._send, weak=False)
 
     def _send(self, **_: object) -> None:
+        quietly(self._flush_in_thread)  # Python 3.12 starts no thread at exit
+
+    def _flush_in_thread(self) -> None:
         thread = threading.Thread(target=quietly, args=(self._flush,), name="otel-keyaudit last events", daemon=True)
         thread.start()
         thread.join(SECONDS)

@@ -7,8 +7,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from contextvars import Context
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from otel_keyaudit import names
@@ -42,13 +43,49 @@ class KeyUsage:
         pairs = list(self.counts)
         return {
             names.USAGE_FROM: _rfc_3339(self.since),
-            names.USAGE_TO: _rfc_3339(until),
+            names.USAGE_TO: _rfc_3339(max(self.since, until)),  # the clock can be set back
             names.USAGE_REQUESTS: self.requests,
             names.USAGE_PERMISSIONS: [permission for permission, _ in pairs],
             names.USAGE_OUTCOMES: [outcome for _, outcome in pairs],
             names.USAGE_COUNTS: [count for count, _ in self.counts.values()],
             names.USAGE_LAST: [last for _, last in self.counts.values()],
         }
+
+
+class Counts:
+    """The use of all keys in one process since the last events.
+
+    Attributes:
+        lock: Protects the counts. It is reentrant, because a signal handler or finalizer may use a key.
+        closed: Ends the thread that sends the counts every minute.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.closed = threading.Event()
+        self._keys: dict[tuple[str, str | None], KeyUsage] = {}
+
+    def of(self, key: ApiKey) -> KeyUsage:
+        """Return the use of a key. Keys of two owners can have the same id."""
+        identity = key.id, key.owner
+        used = self._keys.get(identity)
+        if used is None:
+            used = self._keys[identity] = KeyUsage(key, time.time())
+        used.key = key
+        return used
+
+    def take(self) -> Collection[KeyUsage]:
+        """Remove and return the use of all keys."""
+        taken, self._keys = self._keys, {}
+        return taken.values()
+
+    def take_full(self, used: KeyUsage) -> Collection[KeyUsage]:
+        """Remove and return the use that must be sent early, because there is much of it."""
+        if len(self._keys) >= MAX_KEYS:
+            return self.take()
+        if len(used.counts) >= MAX_PERMISSIONS:
+            return (self._keys.pop((used.key.id, used.key.owner)),)
+        return ()
 
 
 class Usage:
@@ -60,92 +97,75 @@ class Usage:
 
     def __init__(self, send: Callable[[ApiKey, Mapping[str, Any]], None]) -> None:
         self._send = send
-        self._closed = threading.Event()
-        self._is_sent_at_exit = False
-        self._keys: dict[str, KeyUsage]
-        self._start()
+        self._by_process: dict[int, Counts] = {}
 
     def close(self) -> None:
         """Send the remaining counts, and stop."""
-        self._closed.set()
+        if counts := self._by_process.get(os.getpid()):
+            counts.closed.set()
         self.flush()
         atexit.unregister(self.flush)
 
     def authenticated(self, key: ApiKey) -> None:
         """Count an accepted authentication."""
-        with self._lock_of_this_process():
-            self._of(key).requests += 1
-            full = self._take_full(key)
+        counts = self._counts()
+        with counts.lock:
+            used = counts.of(key)
+            used.requests += 1
+            full = counts.take_full(used)
         self._emit(full)
 
     def decided(self, key: ApiKey, decision: Decision) -> None:
         """Count a decision for each required permission."""
         now, outcome = int(time.time()), decision.outcome or ""
-        with self._lock_of_this_process():
-            used = self._of(key)
+        counts = self._counts()
+        with counts.lock:
+            used = counts.of(key)
             for permission in decision.required:
                 count = used.counts.setdefault((permission, outcome), [0, now])
                 count[0] += 1
                 count[1] = now
-            full = self._take_full(key)
+            full = counts.take_full(used)
         self._emit(full)
 
     def flush(self) -> None:
         """Send the counts so far."""
-        with self._lock_of_this_process():
-            taken, self._keys = self._keys, {}
-        self._emit(taken.values())
-
-    def _of(self, key: ApiKey) -> KeyUsage:
-        used = self._keys.get(key.id)
-        if used is None:
-            self._send_at_exit()
-            used = self._keys[key.id] = KeyUsage(key, time.time())
-        used.key = key
-        return used
-
-    def _take_full(self, key: ApiKey) -> Collection[KeyUsage]:
-        """Remove and return the usage that must be sent early."""
-        if len(self._keys) >= MAX_KEYS:
-            taken, self._keys = self._keys, {}
-            return taken.values()
-        return (self._keys.pop(key.id),) if len(self._keys[key.id].counts) >= MAX_PERMISSIONS else ()
+        if counts := self._by_process.get(os.getpid()):
+            with counts.lock:
+                taken = counts.take()
+            self._emit(taken)
 
     def _emit(self, taken: Collection[KeyUsage]) -> None:
         """Send usage without the lock, because an exporter of the application may use a key itself."""
         for used in taken:
             quietly(self._send, used.key, used.attributes(time.time()))
 
-    def _send_at_exit(self) -> None:
-        """Send the last usage at exit.
+    def _counts(self) -> Counts:
+        """Return the counts of this process, which begin with the first use of a key in it."""
+        process = os.getpid()
+        counts = self._by_process.get(process)
+        if counts is None:
+            new = Counts()
+            counts = self._by_process.setdefault(process, new)
+            if counts is new:  # no other thread was faster
+                self._start(new)
+        return counts
 
-        Exit functions run in reverse order of registration. This one is registered at the first use of a key, so it
-        runs before the shutdown of the logger provider, even if the provider is configured after ``instrument()``.
+    def _start(self, counts: Counts) -> None:
+        """Send the counts every minute, and at exit.
+
+        Exit functions run in reverse order of registration. This one is registered at the first use of a key in the
+        process, so it runs before the shutdown of the logger provider, even if the provider is configured after
+        ``instrument()`` or in a forked worker.
         """
-        if not self._is_sent_at_exit:
-            self._is_sent_at_exit = True
-            atexit.register(self.flush)
+        atexit.register(self.flush)
+        run = partial(self._flush_regularly, counts.closed)
+        timer = threading.Thread(target=run, name="otel-keyaudit usage", daemon=True)
+        Context().run(timer.start)  # in an empty context, so that it does not keep the one of the request
 
-    def _lock_of_this_process(self) -> AbstractContextManager[Any]:
-        """Return the lock. A forked child first gets its own lock, counts and thread."""
-        if self._process != os.getpid():
-            self._start()
-        return self._lock
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.RLock()  # reentrant: a signal handler or finalizer may use a key
-        self._keys = {}
-        UsageThread(target=self._flush_regularly, name="otel-keyaudit usage", daemon=True).start()
-
-    def _flush_regularly(self) -> None:
-        process = self._process
-        while not self._closed.wait(SECONDS) and self._process == process:
+    def _flush_regularly(self, closed: threading.Event) -> None:
+        while not closed.wait(SECONDS):
             self.flush()
-
-
-class UsageThread(threading.Thread):
-    """The thread that sends usage events. Its class distinguishes it from threads of the application."""
 
 
 def _rfc_3339(seconds: float) -> str:

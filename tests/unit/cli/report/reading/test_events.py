@@ -33,6 +33,8 @@ DENIAL = {
     "keyaudit.decision.missing": ["workspace:delete"],
 }  # fmt: skip
 
+MALFORMED: list[Any] = [[], {}, "--5", "9" * 5000, 10**20, -1]
+
 
 def test_audit_event_is_a_row() -> None:
     """An event of an audit write is read as a row with its snapshot and action."""
@@ -110,7 +112,7 @@ def test_malformed_events_do_not_stop_the_report() -> None:
     odd = event("keyaudit.usage", USAGE)
     odd["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"] += [{}, {"key": "a"}, {"key": 1, "value": 2}]
     for name in ("eventName", "timeUnixNano", "observedTimeUnixNano"):
-        for value in ([], {}, "--5", "9" * 5000, 10**20, -1):
+        for value in MALFORMED:
             rows.append(event("keyaudit.usage", USAGE))
             rows[-1]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0][name] = value
     assert [key["id"] for key in report([*rows, odd]).json["keys"]] == ["k", "k_ci"]

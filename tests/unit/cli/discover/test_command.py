@@ -402,6 +402,17 @@ async def handle(scope):
     authenticate(header(scope))
 """
 )
+DOCUMENT = (
+    KEY
+    + """
+class ObjectId:
+    __slots__ = ("__id",)
+    def __init__(self): self.__id = b"canary-value"
+def find_key(raw): return {"_id": ObjectId(), "label": "ci", "scopes": ["a:read"]} if raw else None
+async def handle(scope):
+    find_key(header(scope))
+"""
+)
 KNOWN_CLASS = (
     KEY
     + """
@@ -418,7 +429,7 @@ KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
-    "camel": CAMEL, "reference": REFERENCE,
+    "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -531,6 +542,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("other_names", "Guard.identify?id=credential_id&name=label&scopes=grants"),
         ("fetched", "authenticate?scopes=scopes[].code"),
         ("camel", "introspect?id=keyId&name=displayName&scopes=allowedScopes&allow_list=allowList"),
+        ("document", "find_key?id=_id|str&name=label"),
         ("reference", "verify_token?id=account_number&name=title&scopes=entitlements"),
         ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
     ],

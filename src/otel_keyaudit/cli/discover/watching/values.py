@@ -27,6 +27,9 @@ _NO_KEY_PACKAGES: Final = frozenset({
 })  # fmt: skip
 
 
+_MONGO_ID: Final = "_id"
+
+
 class _Declared:
     """Marker for a member that the class declares but the object does not store, such as a property."""
 
@@ -51,7 +54,7 @@ def is_infrastructure(kind: type) -> bool:
 
 
 def content(value: object) -> dict[str, Any]:
-    """Return the public members of a mapping or an object.
+    """Return the public members of a mapping or an object, and the id of a MongoDB document.
 
     Only stored values are read, so that no property of the application runs. A member that is not stored is
     ``DECLARED``.
@@ -148,7 +151,8 @@ def _is_method(stored: object) -> bool:
 
 
 def _is_public(name: object) -> bool:
-    return isinstance(name, str) and name.isidentifier() and not name.startswith("_")
+    is_identifier = isinstance(name, str) and name.isidentifier()
+    return is_identifier and (name == _MONGO_ID or not name.startswith("_"))
 
 
 def _is_row(kind: type) -> bool:

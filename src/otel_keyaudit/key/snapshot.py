@@ -185,7 +185,6 @@ class Snapshots:
     """
 
     def __init__(self, catalog: ScopeCatalog | None, max_items: int) -> None:
-        self.catalog = catalog
         self.max_items = max_items
         snapshots: Memo[ApiKey, Snapshot] = Memo(
             lambda key: Snapshot(key, catalog, max_items), lambda snapshot: len(snapshot.key.emitted)

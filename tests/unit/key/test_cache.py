@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,32 @@ def test_limits_hold_after_every_step(lengths: list[int], entries: int, characte
         assert len(cache) <= max(1, entries + entries // 8)
         assert len(cache) == 1 or sum(map(len, cache.values())) <= characters
         assert all(later == earlier + 1 for earlier, later in pairwise(cache))
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "kept"),
+    [
+        (1, 18, range(18)),
+        (1, 19, range(3, 19)),
+        (10, 8, range(8)),
+        (10, 9, range(2, 9)),
+        (9, 9, range(9)[-7:]),
+    ],
+)
+def test_an_eighth_more_than_necessary_is_forgotten(length: int, count: int, kept: range) -> None:
+    """One entry more than the limits allow leaves 16 entries, or 70 characters."""
+    cache: Cache[int, str] = Cache(len, entries=16, characters=80)
+    for number in range(count):
+        cache.keep(number, "x" * length)
+    assert list(cache) == list(kept)
+
+
+def test_length_of_forgotten_entries_does_not_count() -> None:
+    """After one that is too long, the next ones are kept again."""
+    memo: Memo[int, str] = Memo(lambda length: "x" * length, len, characters=80)
+    for length in (81, 40, 39, 1):
+        memo[length]
+    assert list(memo) == [40, 39, 1]
 
 
 def test_content_of_any_length_is_made_once() -> None:

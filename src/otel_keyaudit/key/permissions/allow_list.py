@@ -51,8 +51,7 @@ def _is_network(entry: str) -> bool:
 
 def _type(entry: str) -> str:
     """Return the type of an entry with its colon; an entry without a colon has none."""
-    name, colon, _ = entry.partition(":")
-    return name + colon if colon else ""
+    return entry[: entry.find(":") + 1]
 
 
 def _is_wildcard(entry: str) -> bool:

@@ -52,7 +52,7 @@ class Decision(NamedTuple):
     def members(self, max_items: int) -> dict[str, Any]:
         """Return one element of a row's ``decisions``: unknown members are absent, and long lists are cut tuples."""
         members: dict[str, Any] = {}
-        for name, value in zip(self._fields, self, strict=True):
+        for name, value in self._asdict().items():
             if isinstance(value, str):
                 members[name] = value
             elif value:

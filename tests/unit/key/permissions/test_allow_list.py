@@ -92,6 +92,7 @@ def test_the_normal_form_allows_the_same_resources(entries: list[str], resource:
         ("a:1", True), ("a:*", True), ("*:*", True), ("a:1:2", True), ("a:f81d4fae-7dec-11d0", True), ("a", False),
         ("*", False), ("", False), ("a:", False), (":1", False), ("10.0.0.0/8", False), ("10.0.0.1", False),
         ("2001:db8::/32", False), ("fe80::1", False), ("https://a.example", False), ("https://a.example:8443", False),
+        ("fe80::1/64", False),
     ],
 )  # fmt: skip
 def test_entries_of_other_forms(entry: str, expected: bool) -> None:

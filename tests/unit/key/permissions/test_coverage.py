@@ -130,6 +130,14 @@ def test_several_permissions() -> None:
     assert explain("denied", required[::2], True, None, key, None) == Explanation("scope", (), ("c:read", "d:read"))
 
 
+def test_catalog_decides_which_scopes_cover() -> None:
+    """A scope of the catalog can include a permission of another name."""
+    catalog = ScopeCatalog("1", {"a": ("a:read",)}, composites={"admin": frozenset({"a:read"})})
+    key = ApiKey("k", scopes=["admin"])
+    assert explain("granted", ("a:read",), False, None, key, catalog) == Explanation("scope", ("admin",))
+    assert explain("granted", ("a:read",), False, None, key, None) == Explanation("other")
+
+
 def plain_covers(scope: str, permission: str, catalog: ScopeCatalog | None) -> bool:
     """Return whether a scope covers a permission, written down from the sentences of the reference."""
     if scope == permission:

@@ -135,7 +135,7 @@ def test_catalog_decides_which_scopes_cover() -> None:
     catalog = ScopeCatalog("1", {"a": ("a:read",)}, composites={"admin": frozenset({"a:read"})})
     key = ApiKey("k", scopes=["admin"])
     assert explain("granted", ("a:read",), False, None, key, catalog) == Explanation("scope", ("admin",))
-    assert explain("granted", ("a:read",), False, None, key, None) == Explanation("other")
+    assert explain("granted", ("a:read",), False, None, key, None) == Explanation("unknown")
 
 
 def plain_covers(scope: str, permission: str, catalog: ScopeCatalog | None) -> bool:

@@ -93,6 +93,9 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
     def _self_copied(self, made: Any) -> Any:
         return self if made is self.__wrapped__ else made
 
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
 
 class _DescriptorCallable(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
     """A proxy for a callable that a descriptor returned."""
@@ -103,9 +106,25 @@ class _DescriptorCallable(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         super().__init__(bound)
         called, positional = (bound, ()) if instance is None else (partial(_without_first, bound), (instance,))
         self._self_call = partial(_passing_function(called, _any_arguments, code), *positional)
+        self._self_instance = instance
+        self._self_code = code
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.__wrapped__.__reduce_ex__(protocol)
+        bound = self.__wrapped__  # a function is pickled by its name
+        return (copy.copy, (bound,)) if type(bound) is FunctionType else bound.__reduce_ex__(protocol)
+
+    def __copy__(self) -> Any:
+        return self._self_copied(copy.copy(self.__wrapped__), self._self_instance)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        bound, instance = copy.deepcopy(self.__wrapped__, memo), self._self_instance
+        return self._self_copied(bound, memo.get(id(instance), instance))
+
+    def _self_copied(self, bound: Any, instance: object) -> Any:
+        return self if bound is self.__wrapped__ else _DescriptorCallable(bound, instance, self._self_code)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
 
 def _without_first(bound: Callable[..., Any], _: object, /, *args: Any, **kwargs: Any) -> Any:

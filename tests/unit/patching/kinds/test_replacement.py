@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import operator
+import pickle
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache, partial, partialmethod
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,3 +100,59 @@ def test_deep_copy_shares_objects_as_the_original_does() -> None:
     proxy, beside = copy.deepcopy((Replacement(partial(check, shared)), shared))
     assert beside is not shared
     assert proxy.args[0] is beside
+
+
+class HandsOut:
+    """A descriptor that returns a function of the module."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
+        return check
+
+
+class Log:
+    """An object whose methods are callables of descriptors."""
+
+    def write(self, kind: str, key: str = "none") -> tuple[Any, ...]:
+        """Return the arguments."""
+        return self, kind, key
+
+    special = partialmethod(write, "special")
+    handed_out = HandsOut()
+
+
+def pickled(value: Any) -> Any:
+    """Return a copy through pickle."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("name", ["special", "handed_out"])
+def test_callable_of_a_descriptor_is_copied_as_the_original(name: str, copied: Callable[[Any], Any]) -> None:
+    """A configuration that holds such a callable can be copied and pickled, and the copy returns the same."""
+    plain = getattr(Log(), name)
+    with observed(SimpleNamespace(Log=Log), f"Log.{name}"):
+        made = copied(getattr(Log(), name))
+        assert type(made.__wrapped__ if hasattr(made, "__wrapped__") else made) is type(plain)
+        assert made("a")[-2:] == plain("a")[-2:]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copy_of_a_method_is_observed(copied: Callable[[Any], Any]) -> None:
+    """In a deep copy the observer gets the copy of the object."""
+    log = Log()
+    with observed(SimpleNamespace(Log=Log), "Log.special") as observer:
+        special, owner = copied((log.special, log)) if copied is copy.deepcopy else (copied(log.special), log)
+        assert special() == (owner, "special", "none")
+    assert (owner is log) == (copied is copy.copy)
+    assert [call.positional for call in observer.calls] == [(owner,)]
+
+
+@pytest.mark.parametrize("name", ["special", "handed_out"])
+def test_proxy_is_shown_as_the_original(name: str) -> None:
+    """An application may log its callables or use the string as a name."""
+    log = Log()
+    before = repr(getattr(log, name))
+    with observed(SimpleNamespace(Log=Log), f"Log.{name}"):
+        assert repr(getattr(log, name)) == before
+    original = partial(check, "a")
+    assert repr(Replacement(original)) == repr(original)

@@ -151,8 +151,7 @@ def _is_method(stored: object) -> bool:
 
 
 def _is_public(name: object) -> bool:
-    is_identifier = isinstance(name, str) and name.isidentifier()
-    return is_identifier and (name == _MONGO_ID or not name.startswith("_"))
+    return isinstance(name, str) and name.isidentifier() and (name == _MONGO_ID or not name.startswith("_"))
 
 
 def _is_row(kind: type) -> bool:

@@ -16,12 +16,12 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request.attribution import NOTHING
-from otel_keyaudit.request.context import current_request
+from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution, Delegation
+from otel_keyaudit.request.context import current_request, new_request
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
-from support.environment.unseen import unseen_state
+from support.environment.unseen import MAX_ITEMS, unseen_state
 from support.services import bare
 
 SOURCE = """
@@ -449,6 +449,63 @@ def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: Modu
 
     asyncio.run(run())
     assert recorder.server_span()["keyaudit.action"] == "early"
+
+
+def test_the_same_key_of_a_request_is_accepted_at_no_cost() -> None:
+    """An ordinary request needs no record of several keys, even if several checks find its key."""
+    state, key, delegation = unseen_state(), ApiKey("k1"), Delegation("user:7")
+    for _ in range(2):
+        state.accept(key, Authentication(), delegation)
+        assert state.attribution == Attribution("attributed", key, (), 0, delegation)
+        assert state._keys is None
+    state.accept(key, Authentication(), Delegation("user:8"))
+    assert state.attribution.delegation == Delegation("user:8")
+
+
+def test_nested_key_of_an_outer_check_that_denies_later_is_no_ordinary_key() -> None:
+    """Its authentication has accepted another key inside, so both count."""
+    state, outer = unseen_state(), Authentication()
+    state.accept(None, Authentication(outer))
+    state.accept(ApiKey("k1"), outer)
+    assert state.attribution.kind == "ambiguous"
+
+
+def test_actors_of_a_request_are_bounded() -> None:
+    """The latest are kept, and their number is exact."""
+    state = unseen_state()
+    for number in range(MAX_ITEMS + 2):
+        state.accept(ApiKey(f"job{number}"), Authentication(), as_actor=True)
+    state.accept(ApiKey("k1"), Authentication())
+    assert len(state.attribution.delegation.actors) == MAX_ITEMS
+    assert state.attribution.delegation.actors_count == MAX_ITEMS + 2
+
+
+def test_every_request_has_a_number_of_its_own() -> None:
+    """Rows are recognized as written in the same request by its number."""
+    assert len({unseen_state().number for _ in range(10)} - {None}) == 10
+
+
+def test_ended_request_releases_its_objects() -> None:
+    """Later rows do not receive its key, and objects that the application freed live no longer because of it."""
+    state = new_request(unseen_state()._spans, {"type": "http"})
+    assert state.scope == {"type": "http"}
+    state.opened(None, Attribution("attributed", ApiKey("k2")))
+    state.accept(ApiKey("k1"), Authentication())
+    state.present(("token",))
+    state.watch(Authentication())
+    state.remember_subject(ApiKey("k3"), replaces=True)
+    state.close()
+    assert state.is_open is False
+    assert state.attribution is ENDED
+    assert [state.scope, state.server_span, state.used_key, state.earlier_subject("k3")] == [None] * 4
+    assert [state.aliases, state.presented, state.open_authentications] == [()] * 3
+
+
+def test_request_without_a_key_has_none_after_its_end() -> None:
+    """It lost none."""
+    state = unseen_state()
+    state.close()
+    assert state.attribution is NOTHING
 
 
 def test_request_shows_only_whether_it_is_open() -> None:

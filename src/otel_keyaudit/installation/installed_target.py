@@ -66,7 +66,7 @@ class InstalledTarget:
         self._others = others
         self._rank = _ORDER.index(target.kind) * _MAX_TARGETS + len(others)
         self._is_on = True
-        self._patches: list[tuple[Patch, object]] = []
+        self._patches: list[Patch] = []
         self._seen: list[object] = []
         self._reported = ""
         self._state, self._reason = PENDING, f"module {target.module!r} is not imported yet"
@@ -99,7 +99,7 @@ class InstalledTarget:
     @property
     def earlier(self) -> str | None:
         """The earlier target of this kind that observes the same function, ``None`` without one."""
-        functions = [(patch.identity, receiver) for patch, receiver in self._patches]
+        functions = [(patch.identity, patch.receiver) for patch in self._patches]
         for other in self._others:
             if other is self:
                 break
@@ -162,7 +162,7 @@ class InstalledTarget:
         self._is_on = False
         for compiled in self.compiled:
             compiled.close()
-        for patch, _ in reversed(self._patches):
+        for patch in reversed(self._patches):
             quietly(patch.undo)
         self._patches.clear()
         self._seen.clear()
@@ -216,7 +216,7 @@ class InstalledTarget:
         except NotLoadedError as error:
             self._reason = str(error)
             waiting = when_loaded(module, self.target.qualified_name, partial(self._loaded, module))
-            self._patches.append((waiting, None))
+            self._patches.append(waiting)
             return
         if isinstance(self.target, OverrideTarget):
             guard = partial(GuardedCall, self._components.faults, self.target.target_string)
@@ -245,15 +245,15 @@ class InstalledTarget:
 
     def _patch_once(self, found: ResolvedCallable, observe: Callable[..., Any], **options: Any) -> bool:
         identity = found.identity
-        if any(patch.identity is identity and receiver is found.receiver for patch, receiver in self._patches):
+        if any(patch.identity is identity and patch.receiver is found.receiver for patch in self._patches):
             return False
-        self._patches.append((wrap(found, observe, rank=self._rank, **options), found.receiver))
+        self._patches.append(wrap(found, observe, rank=self._rank, **options))
         return True
 
     @property
     def _limits(self) -> str:
         """A description of the calls that cannot be observed; an empty string if all can."""
-        limits = [limit for patch, _ in self._patches for limit in (*patch.limits, *self._overrides(patch))]
+        limits = [limit for patch in self._patches for limit in (*patch.limits, *self._overrides(patch))]
         return "; ".join(dict.fromkeys(limits))
 
     def _overrides(self, patch: Patch) -> Iterator[str]:
@@ -268,9 +268,7 @@ class InstalledTarget:
 
     def observes(self, identity: object, receiver: object) -> bool:
         """Return whether the target observes the function with this identity in calls on the same receiver."""
-        return identity is not None and any(
-            patch.identity is identity and _have_calls_in_common(receiver, own) for patch, own in self._patches
-        )
+        return any(patch.observes(identity, receiver) for patch in self._patches)
 
     def _warn_without_action(self, compiled: CompiledTarget) -> None:
         is_by_action = self._components.settings.sampler == "actions"
@@ -284,13 +282,6 @@ class InstalledTarget:
     def _mark_wrong(self, reason: str) -> None:
         if self._state != ACTIVE:
             self._state, self._reason = WRONG, reason
-
-
-def _have_calls_in_common(receiver: object, other: object) -> bool:
-    """Return whether calls on one receiver may be calls on another receiver; ``None`` means any receiver."""
-    if isinstance(receiver, type) and isinstance(other, type):
-        return issubclass(receiver, other) or issubclass(other, receiver)
-    return receiver is None or other is None or receiver is other
 
 
 class _Reporting(Guard):

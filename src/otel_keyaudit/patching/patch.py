@@ -45,10 +45,12 @@ def _reference(value: Any) -> Callable[[], Any]:
 
 
 class Patch:
-    """One observer of a function. It does not keep the function alive."""
+    """One observer of a function. It keeps neither the function nor its receiver alive."""
 
     def __init__(self, found: ResolvedCallable, site: Site, observer: Observer) -> None:
         self._identity = _reference(found.identity)
+        self._has_receiver = found.receiver is not None
+        self._receiver = _reference(found.receiver)
         self._limits = found.limits
         cls, self._name = found.method or (None, "")
         self._class = _reference(cls)
@@ -59,6 +61,20 @@ class Patch:
     def identity(self) -> Any:
         """The identity of the ``ResolvedCallable``, ``None`` if the function was deleted."""
         return self._identity()
+
+    @property
+    def receiver(self) -> Any:
+        """The receiver of the ``ResolvedCallable``, ``None`` if it was deleted."""
+        return self._receiver()
+
+    def observes(self, identity: object, receiver: object) -> bool:
+        """Return whether it observes calls of the function with an identity on a receiver; ``None`` means any."""
+        own = self.receiver
+        if identity is None or self.identity is not identity or (own is None and self._has_receiver):
+            return False
+        if isinstance(receiver, type) and isinstance(own, type):
+            return issubclass(receiver, own) or issubclass(own, receiver)
+        return receiver is None or own is None or receiver is own
 
     @property
     def unreached(self) -> int:

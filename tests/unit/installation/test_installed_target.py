@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import sys
+import weakref
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -314,6 +316,33 @@ def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, mo
     for verify in (module.verify, old):
         verify("k_1")
     assert recorder.count("keyaudit.authentications") == 2
+
+
+RECEIVERS = """
+class Checker:
+    def __call__(self, key):
+        return key
+    def check(self, key):
+        return key
+
+class Special(Checker): ...
+
+checker = Checker()
+check = checker.check
+"""
+
+
+@pytest.mark.parametrize("name", ["checker", "check", "checker.check", "Special.check"])
+def test_a_reload_frees_the_old_receiver(recorder: Recorder, modules: Modules, name: str) -> None:
+    """The target selects the calls on one object or class, and does not keep it alive."""
+    module = modules.load(RECEIVERS)
+    recorder.instrument(auth_targets=f"{module.__name__}:{name}")
+    old = [weakref.ref(module.checker), weakref.ref(module.Special)]
+    importlib.reload(module)
+    gc.collect()
+    assert [one() for one in old] == [None, None]
+    (status,) = recorder.status().values()
+    assert (status.state, status.reason) == ("active", "all of its calls are observed")
 
 
 def test_a_reexported_function_is_observed_once_after_a_reload(recorder: Recorder, modules: Modules) -> None:

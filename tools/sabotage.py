@@ -44,7 +44,15 @@ FAILED_ASSERTION = re.compile(
 
 def main() -> int:
     """Run the sabotages and print the test that noticed each; return the exit status."""
-    chosen = [one for one in SABOTAGES if all(word in one.name for word in sys.argv[1:])]
+    words = sys.argv[1:]
+    chosen = [one for one in SABOTAGES if all(word in one.name for word in words)]
+    if not chosen:
+        known = ", ".join(one.name for one in SABOTAGES)
+        print(
+            f"sabotage: no sabotage has {' and '.join(map(repr, words))} in its name; known are {known}",
+            file=sys.stderr,
+        )
+        return 2
     print(f"the tests that must notice {len(chosen)} sabotages, on the library as it is", flush=True)
     code, output = run_tests(None, sorted({path for one in chosen for path in one.tests}))
     if code:

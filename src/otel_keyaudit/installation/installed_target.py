@@ -14,7 +14,7 @@ from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.installation.compile import check, compile_target
 from otel_keyaudit.installation.method_overrides import MethodOverrides
-from otel_keyaudit.installation.status import ACTIVE, PENDING, WRONG, TargetStatus
+from otel_keyaudit.installation.status import ACTIVE, OBSERVED, PENDING, WRONG, TargetStatus
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
@@ -26,8 +26,6 @@ from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
-
-_OBSERVED = "all of its calls are observed"
 
 _MAX_TARGETS = 1_000_000
 
@@ -225,7 +223,7 @@ class InstalledTarget:
             self._patch_once(found, overrides.observe)
         else:
             self._observe(found)
-        self._state, self._reason = ACTIVE, _OBSERVED
+        self._state, self._reason = ACTIVE, OBSERVED
 
     def _loaded(self, module: object, value: Any) -> None:
         if self._is_on:

@@ -8,6 +8,9 @@ ACTIVE: Final = "active"
 PENDING: Final = "pending"
 WRONG: Final = "wrong"
 
+OBSERVED: Final = "all of its calls are observed"
+"""The reason of an active target without limits."""
+
 
 class TargetStatus(NamedTuple):
     """The state of a target, and the number of observed calls.

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from otel_keyaudit.cli.doctor.observations import TargetReport
 from otel_keyaudit.cli.output import counted
+from otel_keyaudit.installation.status import OBSERVED
 
 PENDING: Final = "pending"
 WRONG: Final = "wrong"
@@ -108,7 +109,8 @@ def _silence(target: TargetReport, called: Collection[str]) -> tuple[str, str]:
         return f"its 'when' excluded {counted(target.excluded, 'call')}, and it observed none", WHEN_EXCLUDES
     if target.earlier in called:
         return f"{target.earlier}, which names the same function, comes first and observed all calls", COMES_SECOND
-    return "it was never called", REMEDIES[SILENT]
+    limits = "" if target.reason == OBSERVED else f"; {target.reason}"
+    return f"it was never called{limits}", REMEDIES[SILENT]
 
 
 def _of(target: TargetReport) -> Iterator[tuple[str, str]]:

@@ -51,6 +51,12 @@ def test_a_target_whose_condition_excluded_every_call_says_so() -> None:
     assert finding.remedy == "send a request for which its 'when' holds, or correct the 'when'"
 
 
+def test_a_silent_target_with_limits_names_them() -> None:
+    """The calls may go through a reference or an override that is not observed."""
+    (finding,) = find([report(calls=0, reason="calls of shop:Log.write are not recorded")], has_run=True)
+    assert finding.detail == "it was never called; calls of shop:Log.write are not recorded"
+
+
 def test_a_preset_whose_conditions_excluded_every_call_says_so() -> None:
     """The excluded calls of all functions of the preset are added up."""
     first, second = report(target="a:f", preset="x", calls=0), report(target="a:g", preset="x", calls=0, excluded=3)

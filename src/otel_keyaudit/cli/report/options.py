@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -86,6 +88,8 @@ class Options:
         )
         if options.query is not None:
             _check_query(options.sources)
+        if options.output is not None:
+            _check_output(options.output, options.sources)
         return options
 
     def selects(self, key_id: str | None) -> bool:
@@ -125,6 +129,14 @@ def _check_query(sources: Collection[str]) -> None:
             raise WrongUseError(str(error)) from None
         if not takes_query:
             raise WrongUseError(f"--query is for SQLite and PostgreSQL; {shown(source)} has no columns to select")
+
+
+def _check_output(output: str, sources: Collection[str]) -> None:
+    """Refuse to overwrite a source, because it can be the only copy of the audit log."""
+    for source in sources:
+        with suppress(OSError, ValueError):  # another kind of source, or a file that does not exist
+            if Path(source).samefile(output):
+                raise WrongUseError(f"--output is {shown(output)}, which is a source and would be overwritten")
 
 
 def read_duration(option: str, text: str) -> timedelta:

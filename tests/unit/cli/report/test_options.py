@@ -99,6 +99,17 @@ def test_output_file(tmp_path: Path, output_format: str) -> None:
     assert path.read_text(encoding="utf-8") == printed.output
 
 
+def test_a_source_is_never_overwritten(tmp_path: Path) -> None:
+    """The output file must not be one of the sources, under any name."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text(lines([row(full(CI))]))
+    (tmp_path / "link").symlink_to(source)
+    for output in (source, tmp_path / "link"):
+        result = run("-", source, "-o", output, stdin="", as_json=False)
+        assert (result.status, "which is a source and would be overwritten" in result.errors) == (2, True)
+    assert source.read_text() == lines([row(full(CI))])
+
+
 def test_json_has_the_members_of_the_format() -> None:
     """The members are in the documented order, and every list is sorted."""
     result = report([row(full(CI))])

@@ -99,7 +99,7 @@ def _finding(finding: Finding, jaeger: str | None) -> Element:
     if jaeger is not None and finding.trace_id is not None:
         trace = tag("a", "trace", href=_trace_link(jaeger, finding.trace_id))
     key = None if finding.key_id is None else tag("a", finding.key_id, href=f"#{_anchor(finding.key_id)}", class_="id")
-    row = None if finding.row is None else tag("span", f"row {finding.row:,}", class_="row")
+    row = None if finding.row is None else tag("span", f"row {finding.row}", class_="row")
     parts: list[Element | str] = [part for part in (key, row, trace) if part is not None]
     return tag("li", *_spaced(parts), tag("span", finding.detail, class_="detail"))
 
@@ -211,7 +211,8 @@ def _not_observable(report: Report) -> Element | None:
 
 
 def _anchor(key_id: str) -> str:
-    return "key-" + quote(key_id, safe="", errors="backslashreplace").replace("%", "_")
+    """Return the id of the element of a key. ``quote`` leaves no colon, so different keys have different ids."""
+    return "key-" + quote(key_id, safe="", errors="backslashreplace").replace("%", ":")
 
 
 def _key_link(jaeger: str, key: KeyUse) -> str | None:

@@ -7,17 +7,18 @@ from html.parser import HTMLParser
 import pytest
 
 from otel_keyaudit import ApiKey
-from support.commands.report import ODD_ROWS, SCRIPT, TRACE, full, lines, row, run
+from support.commands.report import BEYOND, ODD_ROWS, SCRIPT, TRACE, full, lines, row, run
 
 
 class Page(HTMLParser):
-    """The elements and links of a page."""
+    """The elements, links and anchors of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
         self.classes: list[str] = []
+        self.anchors: list[str] = []
         self.text = ""
         self.feed(text)
 
@@ -27,6 +28,7 @@ class Page(HTMLParser):
         assert not [name for name in values if name.startswith("on")]
         if tag == "a":
             self.links.append(values["href"] or "")
+        self.anchors += filter(None, [values.get("id")])
         self.classes += (values.get("class") or "").split()
 
     def handle_data(self, data: str) -> None:
@@ -68,6 +70,15 @@ def test_page_links_keys_and_traces() -> None:
     at = 1_795_449_600
     assert f"{search}&lookback=custom&start={at}000000&end={at + 60}000000&limit=100" in links
     assert not [link for link in links if "<" in link or '"' in link]
+
+
+def test_each_key_has_its_own_anchor() -> None:
+    """No id of a key leads to another key, however its characters are escaped."""
+    ids = ["k&", "k_26", "k:26", "k%26", "k 26"]
+    rows = [row(full(ApiKey(key_id), decisions=[BEYOND])) for key_id in ids]
+    found = Page(run("-", "--format", "html", stdin=lines(rows), as_json=False).output)
+    assert sorted({f"#{anchor}" for anchor in found.anchors}) == sorted({*found.links})
+    assert len({*found.anchors}) == len(found.anchors) == len(ids)
 
 
 def test_page_has_no_control_characters() -> None:

@@ -9,7 +9,7 @@ import gc
 import inspect
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import BuiltinMethodType, CellType, FrameType
+from types import BuiltinMethodType, CellType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
 import wrapt
@@ -28,7 +28,8 @@ class Place(NamedTuple):
 
     Attributes:
         kind: ``item`` of a dict, list or deque, ``element`` of a set, ``cell`` of a closure, ``slot`` of an instance,
-            ``class`` for an attribute of a class, ``proxy`` for a wrapper of another instrumentation.
+            ``class`` for an attribute of a class, ``default`` for the default of a function's parameter, ``proxy`` for
+            a wrapper of another instrumentation.
         holder: The container.
         key: The key, index or attribute name in the container.
     """
@@ -50,6 +51,9 @@ class Place(NamedTuple):
             object.__setattr__(self.holder, self.key, value)
         elif self.kind == "class" and vars(self.holder).get(self.key) is expected:
             type.__setattr__(self.holder, self.key, value)
+        elif self.kind == "default" and _default(self.holder, self.key) is expected:
+            defaults = self.holder.__defaults__
+            self.holder.__defaults__ = (*defaults[: self.key], value, *defaults[self.key + 1 :])
         elif self.kind == "proxy" and self.holder.__wrapped__ is expected:
             self.holder.__wrapped__ = value
         return True
@@ -81,6 +85,7 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
     ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
     ignored |= {id(_slot(one, "__dict__")) for one in besides} - {id(None)}
     namespaces: list[tuple[dict[Any, Any], Any, int]] = []
+    tuples: list[tuple[tuple[Any, ...], int]] = []
     for holder in gc.get_referrers(*objects):
         if issubclass(type(holder), (FrameType, IgnoredHolder)) or id(holder) in ignored:
             continue
@@ -92,10 +97,15 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
                 found[number].places.append(place)
         held = {number for _, number in places}
         for number in {position[id(one)] for one in gc.get_referents(holder) if id(one) in position} - held:
-            if not _is_harmless(holder, wanted[number]):
+            if type(holder) is tuple:
+                tuples.append((holder, number))
+            elif not _is_harmless(holder, wanted[number]):
                 found[number] = References(found[number].places, found[number].fixed + 1)
     for place, number in _places_in_classes(namespaces):
         found[number].places.append(place)
+    for number, defaults in _places_in_defaults(tuples, wanted):
+        found[number].places.extend(defaults)
+        found[number] = References(found[number].places, found[number].fixed + (not defaults))
     return found
 
 
@@ -147,6 +157,22 @@ def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Ite
                 yield Place("class", owner, key), number
 
 
+def _places_in_defaults(
+    tuples: list[tuple[tuple[Any, ...], int]], wanted: Sequence[Any]
+) -> Iterator[tuple[int, list[Place]]]:
+    """Yield the places in each tuple that is the ``__defaults__`` of functions, which are found in a second search.
+
+    Any other tuple has none.
+    """
+    if not tuples:
+        return
+    functions = [one for one in gc.get_referrers(*(held for held, _ in tuples)) if type(one) is FunctionType]
+    for held, number in tuples:
+        positions = [position for position, value in enumerate(held) if value is wanted[number]]
+        owners = [one for one in functions if one.__defaults__ is held]
+        yield number, [Place("default", owner, position) for owner in owners for position in positions]
+
+
 def count_instance_overrides(cls: type, name: str) -> int:
     """Count the instances of a class that override one of its attributes."""
     classes, position = [cls], 0
@@ -174,6 +200,11 @@ def _item(holder: Any, key: Any) -> Any:
     if _builtin(holder) is dict:
         return dict.get(holder, key)
     return _builtin(holder).__getitem__(holder, key) if key < _builtin(holder).__len__(holder) else None
+
+
+def _default(function: Any, position: int) -> Any:
+    defaults = function.__defaults__ or ()
+    return defaults[position] if position < len(defaults) else None
 
 
 def _slots(holder: Any) -> list[str]:

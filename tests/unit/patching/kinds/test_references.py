@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import pickle
 import sys
@@ -37,6 +38,15 @@ def make(original: Any) -> Any:
     return call
 
 
+def with_default(original: Any) -> Any:
+    """Hold a callable in the default of a parameter, as injection without a framework does."""
+
+    def call(key: Any, prefix: str = "", look_up: Any = original, *, suffix: str = "") -> Any:
+        return f"{prefix}{look_up(key)}{suffix}"
+
+    return call
+
+
 class Places:
     """An object in every place that can hold one."""
 
@@ -51,6 +61,8 @@ class Places:
         self.cls = type("Namespace", (), {"f": staticmethod(original), "g": original})
         self.foreign = wrapt.FunctionWrapper(original, lambda wrapped, instance, args, kwargs: wrapped(*args, **kwargs))
         self.decorated = functools.wraps(original)(make(original))
+        self.default = with_default(original)
+        self.data_class = dataclasses.make_dataclass("Config", [("f", Any, original)])
 
     def ways(self) -> Iterator[Any]:
         """Yield the object in each place."""
@@ -58,6 +70,8 @@ class Places:
 
         yield from (self.instance.f, self.slotted.function, self.foreign, self.decorated)  # type: ignore[attr-defined]
         yield self.cls.g  # type: ignore[attr-defined]
+        yield self.default
+        yield vars(self.data_class())["f"]
 
 
 def cached_in(module: Any) -> Any:
@@ -231,6 +245,7 @@ def slotted(value: object) -> SlottedHolder:
         ("cell", CellType, None, lambda one: one.cell_contents),
         ("slot", slotted, "function", lambda one: one.function),
         ("class", lambda value: type("One", (), {"f": value}), "f", lambda one: one.f),
+        ("default", with_default, 1, lambda one: one.__defaults__[1]),
         ("proxy", wrapt.ObjectProxy, None, lambda one: one.__wrapped__),
     ],
 )
@@ -250,6 +265,15 @@ def test_place_that_is_gone_is_not_created(holder: Any) -> None:
     """A container that has become shorter is not extended."""
     assert Place("item", holder, 0).put(make_cached(), expected=make_cached())
     assert len(holder) == 0
+
+
+@pytest.mark.parametrize("defaults", [None, (1,)])
+def test_default_that_is_gone_is_not_created(defaults: Any) -> None:
+    """A function whose defaults were replaced by fewer ones keeps these."""
+    function = with_default(make_cached())
+    function.__defaults__ = defaults
+    assert Place("default", function, 1).put(make_cached(), expected=make_cached())
+    assert function.__defaults__ == defaults
 
 
 def test_unchangeable_references_are_counted() -> None:

@@ -308,7 +308,8 @@ _OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, Wrapper
 
 def _refuse_shared(function: Any) -> None:
     """Refuse a builtin of Python or a method of a compiled class, because all code of the process shares it."""
-    if type(function) in _OF_COMPILED_CLASSES:
+    is_constructor = type(function) is BuiltinFunctionType and function.__name__ == "__new__"
+    if is_constructor or type(function) in _OF_COMPILED_CLASSES:
         raise WrongTargetError(_OF_COMPILED_CLASS.format(function.__qualname__))
     if type(function) is BuiltinFunctionType and (function.__module__ or "").split(".")[0] in sys.stdlib_module_names:
         own = f"{function.__module__}.{function.__qualname__}"

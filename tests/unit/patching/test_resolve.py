@@ -267,13 +267,15 @@ class Shouting(str):
         ("Shouting.upper", "it is str.upper, a method of a compiled class, which cannot be patched"),
         ("Shouting.make", "it is dict.fromkeys, a method of a compiled class, which cannot be patched"),
         ("Shouting.same", "it is str.__eq__, a method of a compiled class, which cannot be patched"),
+        ("Shouting.__new__", "it is str.__new__, a method of a compiled class, which cannot be patched"),
+        ("Plain.__new__", "it is object.__new__, a method of a compiled class, which cannot be patched"),
         ("Shouting.length", "it is Python's own builtins.len; name the function of the application that calls it"),
         ("equal", "it is Python's own _operator.eq; name the function of the application that calls it"),
     ],
 )
 def test_function_that_all_of_python_uses_is_refused(name: str, reason: str) -> None:
     """Everybody would call the replacement, and a compiled class must not be changed."""
-    module = SimpleNamespace(Shouting=Shouting, equal=operator.eq)
+    module = SimpleNamespace(Shouting=Shouting, Plain=Base, equal=operator.eq)
     with pytest.raises(WrongTargetError) as caught:
         resolve(module, name)
     assert str(caught.value) == reason

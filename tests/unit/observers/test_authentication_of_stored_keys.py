@@ -85,6 +85,24 @@ def test_middleware_that_sets_the_state(recorder: Recorder, app: Any) -> None:
     assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
 
 
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize("condition", ["valid=active", "when=active", "when=args.request.key&valid=active"])
+def test_row_inside_has_no_key_that_its_check_will_not_accept(
+    recorder: Recorder, app: Any, condition: str, is_active: bool
+) -> None:
+    """``when`` and ``valid`` are applied to the stored key, too, before a row has it."""
+    instrument(recorder, app, f"Middleware.dispatch?key=args.request.state.api_key&{condition}")
+
+    async def endpoint(request: Any) -> Any:
+        return app.record("create")
+
+    with recorder.request():
+        row = asyncio.run(app.Middleware().dispatch(asgi(app.Key("k_1", is_active)), endpoint))
+    assert (row is not None) == is_active
+    assert recorder.authentications()["accepted"] == is_active
+    assert recorder.errors() == {}
+
+
 def test_key_without_a_use_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:
     """If nothing is written inside, the key is read at the end of the call."""
     instrument(recorder, app, "Middleware.dispatch?key=args.request.state.api_key")

@@ -206,6 +206,76 @@ def test_outcome_of_an_exception(recorder: Recorder, app: Any, error: str | None
     assert ("cause" in decision) is (outcome == "denied")
 
 
+@pytest.mark.parametrize(
+    ("fields", "error", "outcome"),
+    [
+        ("denied=exc.status_code|is:418", "Teapot", "denied"),
+        ("denied=exc.status_code|is:418", "Outage", "error"),
+        ("denied=exc.status_code", "Forbidden", "error"),
+        ("granted=args.resource_id", None, "denied"),
+    ],
+)
+def test_fields_choose_the_outcome(recorder: Recorder, app: Any, fields: str, error: str | None, outcome: str) -> None:
+    """``denied`` decides about exceptions in place of their class, and ``granted`` about results."""
+    instrument(recorder, app, f"require?{fields}")
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        with suppress(Exception):
+            app.require("workspace:read", None, None, None if error is None else getattr(app, error)())
+        (decision,) = decisions(app.record("read"))
+    assert decision["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "action", "required"),
+    [("workspace", "read", ["workspace:read"]), (None, "read", []), ("workspace", None, []), (None, None, [])],
+)
+def test_requirement_of_a_resource_type_and_an_action(
+    recorder: Recorder, load_module: LoadModule, resource_type: str | None, action: str | None, required: list[str]
+) -> None:
+    """Both together are the permission. A check with these parameters adopts no requirement of inner checks."""
+    app: Any = load_module(APP + "def allow(resource_type, action, inner):\n    inner()\n")
+    instrument(recorder, app, "allow", "require")
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.allow(resource_type, action, lambda: app.require("workspace:delete"))
+        (decision,) = decisions(app.record("read"))
+    assert decision.get("required", []) == required
+
+
+def test_resource_type_alone_is_no_requirement(recorder: Recorder, app: Any) -> None:
+    """Such a check adopts the requirements of inner checks."""
+    instrument(recorder, app, "outer?resource_type=args.error", "require")
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.outer(lambda: app.require("workspace:delete"))
+        (decision,) = decisions(app.record("read"))
+    assert decision["required"] == ["workspace:delete"]
+
+
+def test_row_inside_a_check_names_its_resource(recorder: Recorder, load_module: LoadModule) -> None:
+    """The resource is known before the outcome."""
+    app: Any = load_module(APP + "def inside(permission, resource_type, resource_id):\n    return record('x')\n")
+    instrument(recorder, app, "inside")
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        row = app.inside("workspace:read", "workspace", 1)
+    assert decisions(row) == [{"required": ["workspace:read"], "resource": "workspace:1"}]
+
+
+def test_decision_of_an_ambiguous_request_is_shown(recorder: Recorder, app: Any) -> None:
+    """A request with several keys has a decision whose cause is unknown; a used key suffices, too."""
+    instrument(recorder, app, "require")
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.verify(app.Key("k_2"))
+        app.require("workspace:read")
+    with recorder.request(), use_key(ApiKey("k_3")):
+        app.require("workspace:read")
+    ambiguous, used = (keyaudit_attributes(span) for span in recorder.server_spans())
+    assert ambiguous["keyaudit.decision.cause"] == used["keyaudit.decision.cause"] == "unknown"
+
+
 def test_check_that_outlives_the_outer_check(recorder: Recorder, app: Any) -> None:
     """A check in a task that the outer check started and did not await is a separate decision."""
     instrument(recorder, app, "require_later", "outer_later")

@@ -1,5 +1,6 @@
 """A call that writes an audit row: the row that it receives, and how the write is counted."""
 
+import json
 import threading
 from contextvars import copy_context
 from typing import Any
@@ -9,7 +10,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
 from otel_keyaudit import ApiKey, AuditTarget, current_key, use_key
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.environment.modules import LoadModule
 
 
 class Event:
@@ -210,3 +212,105 @@ def test_without_audit_spans_a_row_names_the_server_span(recorder: Recorder, sho
         shop.record("create", {})
     assert recorder.audit_spans() == []
     assert shop.ROWS[0]["request_api_key"]["span_id"] == f"{span.get_span_context().span_id:016x}"
+
+
+APP = """
+import json
+
+ROWS = []
+BUFFER = []
+TOKEN = "s3cret-0123456789"
+
+class Key:
+    def __init__(self, id, **fields):
+        self.id = id
+        vars(self).update(fields)
+
+def verify(key, token=None):
+    return key
+
+def record(action, additional_fields=None, subject=None, before=None, resource_type=None, resource_id=None):
+    BUFFER.append(json.dumps(additional_fields))
+    return {"id": resource_id}
+
+def flush():
+    for row in BUFFER:
+        store(row)
+
+def store(additional_fields):
+    ROWS.append(json.loads(additional_fields))
+
+def columns(action, key_id=None, trace_id=None, meta=None):
+    return key_id, trace_id, meta
+"""
+
+
+@pytest.fixture
+def app(load_module: LoadModule) -> Any:
+    """An application that serializes its rows and stores them later."""
+    return load_module(APP)
+
+
+def instrument(recorder: Recorder, app: Any, *audit: str, **options: Any) -> None:
+    """Instrument the application with some audit targets."""
+    name = app.__name__
+    recorder.instrument(
+        auth_targets=f"{name}:verify", audit_targets=[f"{name}:{target}" for target in audit], **options
+    )
+
+
+@pytest.mark.parametrize("audit_spans", [True, False])
+def test_rows_that_are_stored_after_later_ones_have_one_member(recorder: Recorder, app: Any, audit_spans: bool) -> None:
+    """Both targets write into the same rows of one request, and none of its members is taken for a client's."""
+    instrument(recorder, app, "record", "store", sampler="on_change", audit_spans=audit_spans)
+    with recorder.request():
+        app.verify(app.Key("k_1", scopes=["a:read"]))
+        app.record("create", {"n": 1})
+        app.record("create", {"n": 2})
+        app.flush()
+    assert [list(row) for row in app.ROWS] == [["n", "request_api_key"]] * 2
+    assert recorder.errors() == {}
+
+
+@pytest.mark.parametrize("source", ["args.resource_id", "return.id"])
+def test_event_field_with_the_presented_credential_is_absent(recorder: Recorder, app: Any, source: str) -> None:
+    """Whether it is read before the call or after its end."""
+    instrument(recorder, app, f"record?resource_id={source}")
+    with recorder.request():
+        app.verify(app.Key("k_1"), app.TOKEN)
+        app.record("create", {}, resource_type="note", resource_id=app.TOKEN)
+        app.record("create", {}, resource_type="note", resource_id="n_1")
+    first, second = (keyaudit_attributes(span) for span in recorder.audit_spans())
+    assert first["keyaudit.resource.type"] == "note"
+    assert "keyaudit.resource.id" not in first
+    assert second["keyaudit.resource.id"] == "n_1"
+    assert recorder.errors() == {("audit", "otel_keyaudit.errors.CredentialError"): 1}
+
+
+def test_subject_with_the_presented_credential_is_not_written(recorder: Recorder, app: Any) -> None:
+    """Neither as its id nor as another field, and not as a change."""
+    instrument(recorder, app, "record?subject=args.subject&subject_before=args.before&subject_id=id")
+    with recorder.request():
+        app.verify(app.Key("k_1"), app.TOKEN)
+        app.record("create", {}, app.Key(app.TOKEN))
+        app.record("create", {}, app.Key("k_2", name=app.TOKEN), app.Key("k_2", name="old", scopes=[app.TOKEN]))
+    first, second = map(json.loads, app.BUFFER)
+    assert "api_key" not in first
+    assert second["api_key"]["id"] == "k_2"
+    assert app.TOKEN not in "".join(app.BUFFER)
+    assert recorder.errors()
+
+
+def test_ids_are_written_into_arguments_of_their_own(recorder: Recorder, app: Any) -> None:
+    """Columns of a table receive the id of the key and of the trace; an object of the caller stays as it was."""
+    instrument(
+        recorder, app, "columns?fields=none&id_to=args.key_id&trace_id_to=args.trace_id&digest_to=args.meta.digest"
+    )
+    meta = {"a": 1}
+    with recorder.request() as span:
+        app.verify(app.Key("k_1"))
+        key_id, trace_id, written = app.columns("create", meta=meta)
+    key = ApiKey("k_1")
+    assert (key_id, trace_id) == ("k_1", f"{span.get_span_context().trace_id:032x}")
+    assert written == {"a": 1, "digest": key.digest}
+    assert meta == {"a": 1}

@@ -111,8 +111,12 @@ class _ObjectSite(_FunctionSite):
         function = found.function
         if type(function) is Replacement:
             replaced: Replaced = function._self_replaced
+        elif (waiting := ReferenceSweep.pending(function)) is not None:
+            replaced = waiting
+            replaced.add(found.value, found.place)
         else:
-            replaced = Replaced(function, found.value, found.place)
+            replaced = Replaced(function)
+            replaced.add(found.value, found.place)
             if found.returns_callables and found.place is not None:
                 replaced.unreached = count_instance_overrides(found.place.holder, found.place.key)
             ReferenceSweep.run(replaced, back=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import operator
 import sys
 import weakref
 from pathlib import Path
@@ -316,6 +317,40 @@ def test_a_module_that_is_executed_again_keeps_its_target(recorder: Recorder, mo
     for verify in (module.verify, old):
         verify("k_1")
     assert recorder.count("keyaudit.authentications") == 2
+
+
+CACHED = """
+import functools
+
+@functools.lru_cache
+def verify(key):
+    return key
+
+alias = verify
+
+class Facade:
+    static = staticmethod(verify)
+    plain = verify
+"""
+
+
+@pytest.mark.parametrize("second", ["alias", "Facade.static", "Facade.plain"])
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_the_first_target_on_a_cached_function_observes_all_names(
+    recorder: Recorder, modules: Modules, second: str, is_swapped: bool
+) -> None:
+    """The function is replaced once, so the order of the targets decides, and each name is restored."""
+    module = modules.load(CACHED)
+    original = module.verify
+    targets = [f"{module.__name__}:verify", f"{module.__name__}:{second}"]
+    recorder.instrument(auth_targets=targets[::-1] if is_swapped else targets)
+    with recorder.request():
+        for function in (module.verify, operator.attrgetter(second)(module)):
+            function("k_1")
+    assert [status.calls for status in KeyAuditInstrumentor().status()] == [2, 0]
+    assert recorder.authentications()["accepted"] == 2
+    recorder.uninstrument()
+    assert module.verify is module.alias is module.Facade.static is module.Facade.plain is original
 
 
 RECEIVERS = """

@@ -168,26 +168,37 @@ class Replaced(IgnoredHolder):
 
     Args:
         original: The callable.
-        value: The callable, or the static or class method around it.
-        place: The place where the value was found. It is always changed.
 
     Attributes:
-        pairs: Objects and their replacements: the callable, then the method object around it.
+        pairs: Objects and their replacements: the callable, then the method objects around it.
+        places: The places where targets found one of these objects. They are always changed.
         function: The function through which the calls of the replacement pass.
         unreached: The number of references that cannot be changed.
     """
 
-    __slots__ = ("__weakref__", "function", "pairs", "place", "unreached")
+    __slots__ = ("__weakref__", "function", "pairs", "places", "unreached")
 
-    def __init__(self, original: Any, value: Any, place: Place | None) -> None:
+    def __init__(self, original: Any) -> None:
         replacement = Replacement(original)
         replacement._self_replaced = self
         self.function = replacement._self_function
         self.pairs = [_Pair((original, replacement))]
-        if value is not original:
-            self.pairs.append(_Pair((value, type(value)(replacement))))
-        self.place = place
+        self.places: list[Place] = []
         self.unreached = 0
+
+    def add(self, value: Any, place: Place | None) -> None:
+        """Change a place where a target found the callable, or a static or class method around it."""
+        if all(value is not old for old, _ in self.pairs):
+            self.pairs.append(_Pair((value, type(value)(self.pairs[0][1]))))
+        if place is not None:
+            self.places.append(place)
+        self.change_places(back=False)
+
+    def change_places(self, *, back: bool) -> None:
+        """Put the replacements, or the originals, into the places."""
+        for place in self.places:
+            for old, new in _pairs(self, back=back):
+                quietly(partial(place.put, new, expected=old))
 
     def own_holders(self) -> list[object]:
         """Return the library's own holders of the callable."""
@@ -206,19 +217,25 @@ class ReferenceSweep:
 
     @classmethod
     def run(cls, replaced: Replaced, *, back: bool) -> None:
-        """Change the place where a callable was found at once, and all other references now or at the end of the block.
+        """Change the places where targets found a callable at once, and all other references at the end of the block.
+
+        Without a block, all references are changed at once.
 
         Args:
             replaced: The callable.
             back: Restore the original instead of replacing it.
         """
-        old, new = _pairs(replaced, back=back)[-1]
-        if replaced.place is not None:
-            quietly(partial(replaced.place.put, new, expected=old))
+        replaced.change_places(back=back)
         if cls._pending is None:
             _change_all([(replaced, back)])
         else:
             cls._pending.append((replaced, back))
+
+    @classmethod
+    def pending(cls, original: Any) -> Replaced | None:
+        """Return the callable if it waits for the search of the block, so that other targets may still find it."""
+        waiting = (replaced for replaced, back in cls._pending or () if not back)
+        return next((one for one in waiting if one.pairs[0][0] is original), None)
 
     @classmethod
     @contextmanager

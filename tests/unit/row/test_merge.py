@@ -95,6 +95,8 @@ def test_anything_but_an_object_is_refused(fields: Any, member: Any) -> None:
         (b"\xff", "the additional fields are bytes that are not UTF-8"),
         (b"\x00\x00\x00{\x00\x00\xd8", "the additional fields are bytes that are not UTF-32-BE"),
         ("[]", NO_OBJECT),
+        ("\u00a0", NO_OBJECT),
+        ("\u2003null", NO_OBJECT),
         ("{a:1}", NO_OBJECT),
         ('{"a" 1}', NO_OBJECT),
         ('{"a":1 "b":2}', NO_OBJECT),

@@ -68,6 +68,7 @@ def content(row: Any) -> dict[str, Any]:
             '{"request_api_key_unverified_unverified":1,"request_api_key_unverified":0%}',
         ),
         ('{"request_api_key":1,"api_key":2}', '{"request_api_key_unverified":1,"api_key_unverified":2%}'),
+        ('{"request_api_key":{"id":NaN}}', '{"request_api_key_unverified":{"id":NaN}%}'),
         ('{"request_api_key":null}', '{"request_api_key_unverified":null%}'),
         ('{"request_api_key":1e400,"x":NaN}', '{"request_api_key_unverified":1e400,"x":NaN%}'),
         ('{"a":{"request_api_key":1},"b":[{"api_key":2}]}', '{"a":{"request_api_key":1},"b":[{"api_key":2}]%}'),
@@ -311,6 +312,63 @@ def test_a_row_that_the_application_dropped_is_not_kept_alive() -> None:
         assert sum(size for _, _, size in held) <= 3 * 1_000_000
     finally:
         gc.enable()
+
+
+def test_entries_are_checked_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of checks is proportional to the number of rows that the application holds."""
+    checked: list[object] = []
+
+    def references(entry: object) -> int:
+        checked.append(entry)
+        return 100
+
+    monkeypatch.setattr(written_members, "_references", references)
+    written, rows = WrittenMembers(), [object() for _ in range(2_000)]
+    for row in rows:
+        written.note(row, 1)
+    assert len(checked) <= 2 * len(rows)
+
+
+def test_dropped_rows_take_no_more_room_than_those_that_the_application_holds() -> None:
+    """Beside them, there is room for 64 kB."""
+    written, rows = WrittenMembers(), [object() for _ in range(200)]
+    for row in rows:
+        written.note(row, 1)
+    sizes = []
+    for _ in range(1_000):
+        written.note(object(), 1)
+        sizes.append(sum(size for _, _, size in written._held.values()))
+    assert max(sizes) <= 2 * 1_000 * len(rows) + written_members.SWEEP_THRESHOLD + 2_000
+
+
+def test_entries_are_checked_above_the_threshold() -> None:
+    """Up to it, even rows that nobody holds are kept."""
+    written = WrittenMembers()
+    written.note(object(), 1, written_members.SWEEP_THRESHOLD)
+    assert len(written._held) == 1
+    latest = object()
+    written.note(latest, 1, 1)
+    assert [held for held, _, _ in written._held.values()] == [latest]
+
+
+def test_entries_that_another_thread_has_dropped_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no lock, so two threads may check the same entries."""
+    written = WrittenMembers()
+
+    def drop_all(entry: object) -> int:
+        written._held.clear()
+        return 0
+
+    monkeypatch.setattr(written_members, "_references", drop_all)
+    written.note(object(), 1, 2 * written_members.SWEEP_THRESHOLD)
+    assert written._held == {}
+
+
+def test_size_of_a_member_in_a_mapping_is_estimated() -> None:
+    """Its real size would cost time."""
+    first = merge_of(NEW)
+    row = first.into({})[0]
+    assert [(held, size) for held, _, size in first.written._held.values()] == [(row[REQUEST], 1_000)]
 
 
 @pytest.mark.parametrize("fields", ['{"a":1}', b'{"a":1}', f"{BOM}{{}}", None])

@@ -66,10 +66,12 @@ class References(NamedTuple):
         places: The references that can be replaced.
         fixed: The number of holders that cannot be changed and through which the object can be called (tuples, frozen
             sets, partials, bound methods, suspended generators, compiled objects).
+        methods: The static and class methods that hold the object. They cannot be changed, but replaced in their turn.
     """
 
     places: list[Place]
     fixed: int
+    methods: list[Any]
 
 
 def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) -> list[References]:
@@ -79,7 +81,7 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
         wanted: The objects.
         besides: Holders that do not count, such as the library's own.
     """
-    found = [References([], 0) for _ in wanted]
+    found = [References([], 0, []) for _ in wanted]
     position = {id(one): number for number, one in enumerate(wanted)}
     objects = tuple(wanted)  # the call below passes this very tuple on, so it can be ignored as a holder
     ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
@@ -99,14 +101,25 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
         for number in {position[id(one)] for one in gc.get_referents(holder) if id(one) in position} - held:
             if type(holder) is tuple:
                 tuples.append((holder, number))
-            elif not _is_harmless(holder, wanted[number]):
-                found[number] = References(found[number].places, found[number].fixed + 1)
+            else:
+                found[number] = _with_holder(found[number], holder, wanted[number])
     for place, number in _places_in_classes(namespaces):
         found[number].places.append(place)
     for number, defaults in _places_in_defaults(tuples, wanted):
         found[number].places.extend(defaults)
-        found[number] = References(found[number].places, found[number].fixed + (not defaults))
+        found[number] = _with_fixed(found[number], not defaults)
     return found
+
+
+def _with_holder(references: References, holder: Any, wanted: Any) -> References:
+    """Return references with a holder that cannot be changed."""
+    if type(holder) in (staticmethod, classmethod):
+        return references._replace(methods=[*references.methods, holder])
+    return _with_fixed(references, not _is_harmless(holder, wanted))
+
+
+def _with_fixed(references: References, more: int) -> References:
+    return references._replace(fixed=references.fixed + more)
 
 
 def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, int]]:

@@ -254,14 +254,29 @@ def _pairs(replaced: Replaced, *, back: bool) -> Sequence[tuple[Any, Any]]:
 
 
 def _change_all(pending: list[tuple[Replaced, bool]]) -> None:
-    jobs = [(replaced, old, new) for replaced, back in pending for old, new in _pairs(replaced, back=back)]
+    _change([(replaced, old, new) for replaced, back in pending for old, new in _pairs(replaced, back=back)])
+
+
+def _change(jobs: list[tuple[Replaced, Any, Any]]) -> None:
+    """Replace the references to objects, and then the static and class methods that hold these."""
     if not jobs:
         return
     own: list[object] = [jobs, *jobs]
-    for replaced, _ in pending:
+    for replaced in {id(job[0]): job[0] for job in jobs}.values():
         own += replaced.own_holders()
+    methods = []
     for (replaced, old, new), references in zip(
         jobs, references_to([job[1] for job in jobs], besides=own), strict=True
     ):
         put = [quietly(partial(place.put, new, expected=old)) for place in references.places]
         replaced.unreached += references.fixed + put.count(None)
+        methods += [(replaced, *_around(method, replaced, new)) for method in references.methods]
+    _change(methods)
+
+
+def _around(method: Any, replaced: Replaced, new: Any) -> _Pair:
+    """Return a static or class method that holds a replaced or restored object, and the method that takes its place."""
+    pair = _Pair((method, type(method)(new)))
+    if type(new) is Replacement:
+        replaced.pairs.append(pair)
+    return pair

@@ -33,9 +33,10 @@ _WRONG_URL: Final = "the URL is not valid; in a password, write @ as %40, / as %
 
 _BATCH: Final = 500
 _SQLITE_TABLES: Final = """
-    SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
-    WHERE t.type = 'table' ORDER BY t.name, c.cid
+    SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_xinfo(t.name) AS c
+    WHERE t.type = 'table' AND t.sql NOT LIKE 'CREATE VIRTUAL TABLE%' ORDER BY t.name, c.cid
 """
+"""The tables with their columns, including generated columns, without search indexes such as FTS5's."""
 _POSTGRESQL_TABLES: Final = """
     SELECT c.oid::regclass::text, a.attname
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid

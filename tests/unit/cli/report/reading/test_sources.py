@@ -203,6 +203,21 @@ def test_table_is_found_or_requested(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_generated_columns_are_columns_and_a_search_index_is_no_table(tmp_path: Path) -> None:
+    """The audit table can compute its columns, and have an index for full-text search."""
+    connection = sqlite3.connect(tmp_path / "audit.db")
+    connection.executescript(
+        "CREATE TABLE audit_log (raw, at AS (json_extract(raw, '$.at')), "
+        "additional_fields AS (json_extract(raw, '$.additional_fields')));"
+        "CREATE VIRTUAL TABLE search USING fts4(additional_fields)"
+    )
+    connection.executemany("INSERT INTO audit_log VALUES (?)", [[json.dumps(one)] for one in ROWS])
+    connection.commit()
+    connection.close()
+    found = run(tmp_path / "audit.db")
+    assert (found.json["rows"], found.json["to"], found.key("k_ci")["rows"]) == (3, LATE, 2)
+
+
 @pytest.mark.parametrize("column", ["additional_fields", "action"])
 def test_strings_that_are_not_utf_8_do_not_stop_the_report(tmp_path: Path, column: str) -> None:
     """SQLite stores any bytes in a text column. Only the row whose fields cannot be decoded is unreadable."""

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,12 @@ settings.load_profile("quick")
 
 
 def pytest_sessionstart() -> None:
-    """Have the garbage collector show all objects: where tests run in a fork, as with mutmut, older ones are frozen."""
+    """Undo what the parent process has set for its children.
+
+    A shell ignores interrupts in its background jobs, and mutmut freezes the objects of the process that it forks.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.unfreeze()
 
 

@@ -240,10 +240,6 @@ class ObservedCall(Call, Observation, GuardedCall):
         """Return whether a value may be truthy after an exception. A function that needs the missing result may be."""
         return quietly(_truth, read, self, None) is not False
 
-    def read(self, stage: str, read: Reader, base: Any = None) -> Any:
-        """Return a value, ``None`` for an unreadable value, which is counted."""
-        return self.guarded(stage, read, self, base)
-
     def forget(self) -> None:
         """Release the arguments and the result, because a copied context may keep this object alive."""
         self.positional = ()

@@ -4,12 +4,12 @@ import asyncio
 import gc
 import importlib
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 
-from otel_keyaudit import AuthTarget, current_key
+from otel_keyaudit import ApiKey, AuthTarget, current_key, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
 
@@ -512,3 +512,27 @@ def test_classes_of_keys_of_a_reloaded_module_can_be_collected(recorder: Recorde
         importlib.reload(app)
     gc.collect()
     assert [reference() for reference in references] == [None] * 6
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_key_outside_of_requests_is_reported_unless_one_is_used(recorder: Recorder, shop: Any, is_used: bool) -> None:
+    """No row can have it, which is no loss where ``use_key`` names the key."""
+    shop.instrument(recorder)
+    with use_key(ApiKey("k_1")) if is_used else nullcontext():
+        shop.verify(shop.ci_bot("k_2"))
+    missing = {("authentication", "otel_keyaudit.errors.NoRequestError"): 1}
+    assert recorder.errors() == ({} if is_used else missing)
+    assert recorder.authentications()["accepted"] == 1
+
+
+def test_denials_are_counted_by_the_class_of_the_error(recorder: Recorder, shop: Any) -> None:
+    """Outside of a request, too."""
+    shop.instrument(recorder)
+    for error in (PermissionError(), PermissionError(), KeyError()):
+        with pytest.raises(type(error)):
+            shop.verify("k_1", error)
+    denied = {
+        reason: recorder.count("keyaudit.authentications", {"error.type": reason})
+        for reason in ("PermissionError", "KeyError")
+    }
+    assert denied == {"PermissionError": 2, "KeyError": 1}

@@ -187,6 +187,13 @@ def test_a_subject_may_come_from_a_function(recorder: Recorder, shop: Any) -> No
     assert shop.ROWS[0]["api_key"]["id"] == "k_5"
 
 
+class Record:
+    """A row of a table that holds the key in one of its columns."""
+
+    def __init__(self, stored: ApiKey) -> None:
+        self.stored = stored
+
+
 NARROW = ApiKey("k_1", "ci", ["workspace:read"], ["workspace:1"])
 WIDE = ApiKey("k_1", "ci", ["workspace:delete", "workspace:read"], ["workspace:1"])
 
@@ -223,6 +230,37 @@ def test_first_look_up_of_the_request_is_the_earlier_key(recorder: Recorder, sho
         member = shop.record("update", subject=NARROW)["api_key"]
     assert member["changes"]["power"] == "narrowed"
     assert keyaudit_attributes(recorder.audit_spans()[0])["keyaudit.change.lost"] == ("workspace:delete",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_remembered"),
+    [
+        ("?key=return.stored", True),
+        ("?key=return.stored&when=name|is:ci", True),
+        ("?key=return.stored&when=name|is:other", False),
+        ("?key=return.missing", False),
+        ("", False),
+    ],
+)
+def test_key_inside_the_result_is_the_earlier_key(
+    recorder: Recorder, shop: Any, fields: str, is_remembered: bool
+) -> None:
+    """``key`` names its place, and a relative condition is read from it."""
+    shop.instrument(recorder, audit="?subject=args.subject", subject_targets=[f"{shop.__name__}:load{fields}"])
+    shop.KEYS["k_1"] = Record(NARROW)
+    with recorder.request():
+        shop.load("k_1")
+        member = shop.record("update", subject=WIDE)["api_key"]
+    assert ("changes" in member) == is_remembered
+
+
+def test_look_up_outside_of_a_request_is_forgotten(recorder: Recorder, shop: Any) -> None:
+    """There is no request whose later row could be compared, and nothing has failed."""
+    instrument_changes(recorder, shop, "subject=args.subject")
+    shop.KEYS["k_1"] = NARROW
+    shop.load("k_1")
+    assert "changes" not in shop.record("update", subject=WIDE)["api_key"]
+    assert recorder.errors() == {}
 
 
 def test_order_of_a_list_is_no_change(recorder: Recorder, shop: Any) -> None:

@@ -7,6 +7,7 @@ import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, use_key
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, keyaudit_attributes
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
 
@@ -403,7 +404,7 @@ def _litestar_connection() -> Any:
     return SimpleNamespace(state={"api_key": info})
 
 
-# authx, keyshield
+# authx, keygate, keyshield
 
 
 @pytest.mark.parametrize(
@@ -442,6 +443,63 @@ def test_authx_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
     decision = decide(keyaudit_recorder, lambda: has_required_scopes(["note:read"], Broken("x")))[1]
 
     assert decision["outcome"] == "error"
+
+
+def test_authx_policy_is_one_decision(keyaudit_recorder: Recorder) -> None:
+    """A rule whose scopes are missing denies nothing if another rule allows; a failing evaluator is an error."""
+    from authx import PolicyContext, PolicyEngine, PolicyRule, TokenPayload  # noqa: PLC0415 - not everywhere
+
+    keyaudit_recorder.instrument(presets="authx")
+    admin, reader = (PolicyRule("allow", ["read"], ["note"], scopes=[scope]) for scope in ("note:admin", "note:read"))
+    engine = PolicyEngine([admin, reader])
+    payload = TokenPayload(sub="1", scopes=["note:read"])
+
+    def evaluate(action: str) -> dict[str, Any]:
+        context = PolicyContext("user", action, "note", payload=payload)
+        return decide(keyaudit_recorder, lambda: asyncio.run(engine.evaluate(context)))[1]
+
+    assert evaluate("read") == {
+        "outcome": "granted",
+        "cause": "scope",
+        "required": ("note:read",),
+        "scopes": ("note:read",),
+    }
+    assert evaluate("delete") == {"outcome": "denied", "cause": "unknown"}
+    engine.add_evaluator(lambda *_: _outage())
+    assert evaluate("read")["outcome"] == "error"
+    assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "unknown"): 1, ("error", None): 1}
+
+
+NEEDS_DRIVER = pytest.mark.skipif(find_spec("aiosqlite") is None, reason="the oldest releases come without aiosqlite")
+
+
+@pytest.mark.parametrize("name", ["KeyGate", pytest.param("AsyncKeyGate", marks=NEEDS_DRIVER)])
+def test_keygate_requires_the_scopes_of_the_dependency(name: str, keyaudit_recorder: Recorder) -> None:
+    """Both gates authenticate, and the dependency that ``require_scopes`` returns decides."""
+    import keygate  # noqa: PLC0415 - not everywhere
+    from fastapi import HTTPException, Request, Response  # noqa: PLC0415
+
+    async def settled(result: Any) -> Any:
+        return await result if inspect.isawaitable(result) else result
+
+    async def call(*scopes: str) -> None:
+        gate = getattr(keygate, name)(db_url="sqlite://" if name == "KeyGate" else "sqlite+aiosqlite://")
+        made = await settled(gate.create_key("owner-1", scopes=["note:read"]))
+        headers = [(b"x-api-key", made.key.encode())]
+        with keyaudit_recorder.request(), suppress(HTTPException):
+            key = await settled(gate.require(Request({"type": "http", "headers": headers}), Response()))
+            await settled(gate.require_scopes(*scopes)(key))
+        await settled(gate._engine.dispose())
+
+    keyaudit_recorder.instrument(presets="keygate")
+    asyncio.run(call("note:read"))
+    asyncio.run(call("note:read", "note:delete"))
+
+    granted, denied = map(keyaudit_attributes, keyaudit_recorder.server_spans())
+    assert (granted["keyaudit.key.id"], granted["keyaudit.decision.required"]) == ("1", ("note:read",))
+    assert denied["keyaudit.decision.missing"] == ("note:delete",)
+    assert keyaudit_recorder.authentications() == {"accepted": 2, "denied": 0}
+    assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "scope"): 1}
 
 
 def test_keyshield_requires_the_scopes_of_the_verification(keyaudit_recorder: Recorder) -> None:

@@ -7,7 +7,7 @@ PRESET = Preset(
     library="authx",
     oldest="1.7",
     records="`id`: claim `jti`; `owner`: `sub`; `scopes`; `expires_at`: `exp`. Decisions of `scopes_required`, "
-    "`has_scopes` and policies, which require their scopes",
+    "`has_scopes` and `PolicyEngine.evaluate`, which require their scopes",
     never="the token; `csrf`; your own claims",
     targets=(
         *(
@@ -20,6 +20,8 @@ PRESET = Preset(
             any_of="args.all_required|if:,any",
             granted="return",
         ),
+        # A rule whose scopes are missing does not match, which denies nothing; another rule may allow.
+        AuthzTarget("authx.policy:PolicyEngine.evaluate", granted="return.allowed"),
     ),
     key_types={
         "authx.schema:TokenPayload": KeyType(id="jti", owner="sub", scopes="scopes", expires_at="exp|ts"),

@@ -1,7 +1,7 @@
 """Count the mutants of the library that its tests notice: `make mutation`, with folders as arguments.
 
 mutmut creates and tests the mutants. The tests mirror the folders of the package, so the mutants of a folder are tested
-by the unit tests of that folder and the tests of the promises. A line whose mutants no test can notice has a
+by the unit tests of that folder, those of its integrations, and the tests of the promises. A line whose mutants no test can notice has a
 `# pragma: no mutate` with the reason. Each folder has a copy of the checkout in build/mutation/ with mutmut's results.
 """
 
@@ -24,8 +24,22 @@ FACE = "face"
 """The modules outside of the folders: instrumentor, settings, errors and so on."""
 FOLDERS = ("guard", "key", "patching", "request", "targets", "row", "observers", "installation", "presets", "testing")
 
-GUARDED = ("guard/*", "request/attribution.py", "request/state.py", "row/*", "observers/sampling/*")
+GUARDED = (
+    "guard/*",
+    "request/attribution.py",
+    "request/state.py",
+    "row/merge.py",
+    "row/json_object.py",
+    "row/reserved_names.py",
+    "row/snapshot_member.py",
+    "row/text_encoding.py",
+    "row/written_members.py",
+    "observers/sampling/*",
+)
 """Modules that protect the application, name the key, merge and sample."""
+INTEGRATIONS = {"row": ["tests/integration/rows"]}
+"""Tests of a folder with real libraries."""
+
 GUARDED_FLOOR = 95.0
 OVERALL_FLOOR = 85.0
 """Percentage of the mutants that the tests must notice."""
@@ -81,6 +95,7 @@ def tested(folder: str) -> dict[str, tuple[int, int]]:
     modules = [f"{PACKAGE}/{folder}/*"] if folder != FACE else [str(path) for path in PACKAGE.glob("*.py")]
     tests = [
         "tests/promises",
+        *INTEGRATIONS.get(folder, ()),
         *(map(str, Path("tests/unit").glob("*.py")) if folder == FACE else [f"tests/unit/{folder}"]),
     ]
     own = CONFIGURATION.format(modules=json.dumps(modules), tests=json.dumps(tests))

@@ -1,8 +1,9 @@
 """Count the mutants of the library that its tests notice: `make mutation`, with folders as arguments.
 
 mutmut creates and tests the mutants. The tests mirror the folders of the package, so the mutants of a folder are tested
-by the unit tests of that folder, those of its integrations, and the tests of the promises. A line whose mutants no test can notice has a
-`# pragma: no mutate` with the reason. Each folder has a copy of the checkout in build/mutation/ with mutmut's results.
+by the unit tests of that folder, those of its integrations, and the tests of the promises. A line whose mutants no test
+can notice has a `# pragma: no mutate` with the reason. Each folder has a copy of the checkout in build/mutation/ with
+mutmut's results.
 """
 
 from __future__ import annotations

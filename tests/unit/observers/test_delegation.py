@@ -114,6 +114,18 @@ def test_long_list_of_actors_is_cut(recorder: Recorder, shop: Any) -> None:
     assert (member["actors"], member["actors_count"]) == (["a", "b"], 3)
 
 
+def test_number_of_nested_actors_is_exact(recorder: Recorder, shop: Any) -> None:
+    """All actors of a deeply nested claim are counted, and the current ones are listed."""
+    instrument(recorder, shop, "verify?actors=act|acts", max_items=2)
+    act: dict[str, Any] = {"sub": "svc_0"}
+    for number in range(1, 2_000):
+        act = {"sub": f"svc_{number}", "act": act}
+    with recorder.request():
+        shop.verify({"id": "k_1", "act": act})
+        member = shop.record("create")["request_api_key"]
+    assert (member["actors"], member["actors_count"]) == (["svc_1999", "svc_1998"], 2_000)
+
+
 def test_list_with_ids_of_actor_keys_is_cut(recorder: Recorder, shop: Any) -> None:
     """``max_items`` limits the whole list, and ``actors_count`` has the number of all actors."""
     instrument(recorder, shop, "verify?actors=through", "gateway?role=actor", max_items=2)

@@ -164,7 +164,10 @@ def test_a_write_after_the_end_of_its_request(recorder: Recorder, shop: Any, cap
     assert shop.ROWS == [{}, {}]
     assert recorder.writes()["failed"] == 2
     (record,) = caplog.records
-    assert "use_key(current_key())" in record.getMessage()
+    assert record.getMessage() == (
+        f"keyaudit: {shop.__name__}:record was called after the end of the request in which it was started, so its row "
+        "names no key; put `with use_key(current_key()):` around work that outlives its request"
+    )
     with use_key(key):
         context.run(shop.record, "late", {})
         shop.record("late", {})
@@ -314,3 +317,24 @@ def test_ids_are_written_into_arguments_of_their_own(recorder: Recorder, app: An
     assert (key_id, trace_id) == ("k_1", f"{span.get_span_context().trace_id:032x}")
     assert written == {"a": 1, "digest": key.digest}
     assert meta == {"a": 1}
+
+
+def test_writes_are_counted_with_their_detail(recorder: Recorder, shop: Any) -> None:
+    """Only rows of a key have one."""
+    shop.instrument(recorder, sampler="on_change")
+    shop.record("create", {})
+    with recorder.request():
+        shop.verify(shop.ci_bot("k_1"))
+        for _ in range(3):
+            shop.record("create", {})
+    counts = {
+        tuple(sorted(attributes)): count
+        for (name, attributes), count in recorder.counters().items()
+        if name == "keyaudit.audit.writes"
+    }
+    attribution = "keyaudit.attribution"
+    assert counts == {
+        ((attribution, "none"),): 1,
+        ((attribution, "attributed"), ("keyaudit.detail", "full")): 1,
+        ((attribution, "attributed"), ("keyaudit.detail", "minimal")): 2,
+    }

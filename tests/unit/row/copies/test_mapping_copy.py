@@ -10,7 +10,7 @@ import pytest
 import starlette.datastructures as starlette
 import werkzeug.datastructures as werkzeug
 
-from otel_keyaudit.row.copies.mapping_copy import changeable_copy
+from otel_keyaudit.row.copies.mapping_copy import changeable_copy, put_values
 from support.merges.members import REQUEST, SUBJECT, key_member, merge_of, merged
 
 MEMBER = key_member()
@@ -539,3 +539,11 @@ def test_a_name_in_any_case_is_reserved_if_lookups_ignore_case() -> None:
     after, moved = merge_of().into(fields)
     assert after.get(REQUEST) is None
     assert (after[f"{REQUEST}_unverified"], moved) == ("root", 1)
+
+
+@pytest.mark.parametrize(("values", "expected"), [([1], 1), ([1, 2], [1, 2])])
+def test_no_value_of_a_name_is_lost(values: list[int], expected: object) -> None:
+    """A mapping that cannot hold several values for a name receives their list."""
+    mapping: dict[str, object] = {}
+    put_values(mapping, "key_unverified", values)
+    assert mapping == {"key_unverified": expected}

@@ -100,6 +100,7 @@ ENTRY_POINTS = (
     *(EntryPoint(f"{name}._transports.wsgi:WSGITransport.handle_request", "wsgi_client") for name in _HTTPX),
     EntryPoint("starlette.testclient:_TestClientTransport.handle_request", "asgi_client"),
     EntryPoint("werkzeug.test:run_wsgi_app", "wsgi_application"),
+    EntryPoint("webob.request:BaseRequest.call_application", "wsgi_application", position=1),
     EntryPoint("django.test.client:ClientHandler.__call__", "call"),
     EntryPoint("django.test.client:AsyncClientHandler.__call__", "asgi_call"),
     # Frameworks.
@@ -109,12 +110,15 @@ ENTRY_POINTS = (
     EntryPoint("litestar.app:Litestar.__call__", "asgi"),
     EntryPoint("django.core.handlers.asgi:ASGIHandler.__call__", "asgi"),
     EntryPoint("quart.app:Quart.__call__", "asgi"),
+    EntryPoint("quart.app:Quart.asgi_app", "asgi"),
     EntryPoint("falcon.asgi.app:App.__call__", "asgi"),
     EntryPoint("django.core.handlers.wsgi:WSGIHandler.__call__", "wsgi"),
     EntryPoint("flask.app:Flask.__call__", "wsgi"),
+    EntryPoint("flask.app:Flask.wsgi_app", "wsgi"),
     EntryPoint("falcon.app:App.__call__", "wsgi"),
     EntryPoint("bottle:Bottle.__call__", "wsgi"),
     EntryPoint("pyramid.router:Router.__call__", "wsgi"),
+    EntryPoint("pyramid.router:Router.invoke_subrequest", "call", lambda args: args[1].environ),
     # A WSGI application mounted in an ASGI application.
     EntryPoint("a2wsgi.wsgi:build_environ", "bridge"),
     EntryPoint("asgiref.wsgi:WsgiToAsgiInstance.build_environ", "bridge"),

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask, request
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
@@ -233,6 +235,30 @@ def test_batch_of_requests_in_wsgi() -> None:
         client.get("/", headers={"x-outer": "1"})
     named = bare.named()
     assert (named["/a"], named["/b"], named["/c"], named["batch"]) == ("ka", "kb", None, None)
+
+
+def test_batch_of_requests_that_enter_below_middleware_of_flask() -> None:
+    """A copied environ with another header is a new request, also for ``Flask.wsgi_app`` inside a dispatcher."""
+    flask = Flask("shop")
+
+    @flask.get("/item")
+    def item() -> str:
+        bare.verify(request.headers["x-api-key"])
+        bare.record(request.headers["x-api-key"])
+        return "ok"
+
+    @flask.get("/batch")
+    def batch() -> str:
+        for credential in ("ka", "kb"):
+            copied = {**request.environ, "PATH_INFO": "/item", "HTTP_X_API_KEY": credential}
+            b"".join(dispatcher(copied, lambda status, headers, exc_info=None: lambda chunk: None))
+        bare.record("batch")
+        return "ok"
+
+    dispatcher = DispatcherMiddleware(flask.wsgi_app)
+    with httpx.Client(transport=httpx.WSGITransport(dispatcher), base_url="http://test") as client:
+        client.get("/batch")
+    assert bare.named() == {"ka": "ka", "kb": "kb", "batch": None}
 
 
 def test_copied_environ_is_the_same_request() -> None:

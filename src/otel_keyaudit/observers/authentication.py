@@ -217,7 +217,7 @@ class AuthenticationCall(NestedCall):
         reason = self._denial(key)
         if reason is not None:
             self._verdict, self._reason = names.DENIED, reason
-        elif key is not None and not self._is_factory():
+        elif not self._is_factory() and key is not None:
             self._verdict = names.ACCEPTED
 
     def read_key(self) -> None:

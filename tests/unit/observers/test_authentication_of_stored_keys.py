@@ -253,3 +253,48 @@ def test_key_that_is_replaced_during_the_call(
     assert [row["request_api_key"].get("id") for row in rows[:2]] == ["k_1", "k_1"]
     assert ["ambiguous" in row["request_api_key"] for row in rows[2:]] == [is_ambiguous] * len(rows[2:])
     assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1 + is_ambiguous
+
+
+MANAGERS = """
+import contextlib
+
+@contextlib.contextmanager
+def managed(request):
+    request["key"] = Key("k_1")
+    yield
+
+@contextlib.asynccontextmanager
+async def managed_later(request):
+    request["key"] = Key("k_1")
+    yield
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("managed", "managed.__wrapped__"),
+        ("managed_later", "managed_later.__wrapped__"),
+        ("guarded", "guarded.<locals>.wrapper"),
+    ],
+)
+def test_factory_that_has_stored_no_key_is_wrong(
+    recorder: Recorder, load_module: LoadModule, name: str, remedy: str
+) -> None:
+    """A context manager or decorator stores the key after its function has returned, so that target never matches."""
+    app = load_module(APP + MANAGERS)
+    key = f"{app.__name__}:STORE.api_key" if name == "guarded" else "args.request['key']"
+    instrument(recorder, app, f"{name}?key={key}")
+    with recorder.request():
+        getattr(app, name)({})
+    status = recorder.status()[f"{app.__name__}:{name}?key={key}"]
+    assert (status.state, remedy in status.reason) == ("wrong", True)
+    assert recorder.authentications() == {"accepted": 0, "denied": 0}
+
+
+def test_factory_in_the_reason_observes_stored_keys(recorder: Recorder, load_module: LoadModule) -> None:
+    """The target that the reason names accepts the key when a row inside of the context manager needs it."""
+    app = load_module(APP + MANAGERS)
+    instrument(recorder, app, "managed.__wrapped__?key=args.request['key']")
+    with recorder.request(), app.managed({}):
+        assert app.record("inside")["request_api_key"]["id"] == "k_1"

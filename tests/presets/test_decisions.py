@@ -7,7 +7,6 @@ import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -470,10 +469,7 @@ def test_authx_policy_is_one_decision(keyaudit_recorder: Recorder) -> None:
     assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "unknown"): 1, ("error", None): 1}
 
 
-NEEDS_DRIVER = pytest.mark.skipif(find_spec("aiosqlite") is None, reason="the oldest releases come without aiosqlite")
-
-
-@pytest.mark.parametrize("name", ["KeyGate", pytest.param("AsyncKeyGate", marks=NEEDS_DRIVER)])
+@pytest.mark.parametrize("name", ["KeyGate", "AsyncKeyGate"])
 def test_keygate_requires_the_scopes_of_the_dependency(name: str, keyaudit_recorder: Recorder) -> None:
     """Both gates authenticate, and the dependency that ``require_scopes`` returns decides."""
     import keygate  # noqa: PLC0415 - not everywhere

@@ -82,8 +82,9 @@ class InstalledTarget:
         if self._state != ACTIVE:
             return self._reason
         parts = [self._limits or self._reason]
-        if self.earlier is not None:
-            parts.append(f"{self.earlier}, which names the same function, comes first")
+        earlier = self.earlier
+        if earlier is not None:
+            parts.append(f"{earlier}, which names the same function, comes first")
         excluded = self.excluded
         if excluded:
             parts.append(f"its 'when' excluded {excluded} call{'s' if excluded > 1 else ''}")

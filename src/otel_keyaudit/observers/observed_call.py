@@ -227,7 +227,7 @@ class ObservedCall(Call, Observation, GuardedCall):
         return False
 
     def matches(self, when: Reader) -> bool:
-        """Return whether a condition that needs the end holds. If the call raised, one that needs the result does."""
+        """Return whether a late condition holds. After an exception, one that needs the result counts as met."""
         if self.exc is not None:
             return self.may_hold(when) if self.target.when_is_function else True
         return self.holds("when", when)

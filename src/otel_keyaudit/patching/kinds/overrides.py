@@ -5,7 +5,7 @@ A method that only its overrides implement is refused as a target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -31,12 +31,11 @@ def refuse_abstract(owner: type, definer: type, name: str, raw: Any) -> None:
     original = original_code(code) if type(code) is CodeType else None
     overriding = [cls for cls in _subclasses(owner) if name in vars(cls)]
     found = next(iter(overriding), None)
-    is_replaced = found is not None and len(overriding) == len([*overrides_without_call(owner, name)])
     is_protocol = bool(vars(definer).get("_is_protocol")) and type(raw) is FunctionType
     is_abstract = is_protocol or getattr(raw, "__isabstractmethod__", False) is True
     is_stub = original is not None and original.co_names == ("NotImplementedError",)
     is_empty = original is not None and original.co_code in _EMPTY
-    if is_abstract or is_stub or (is_empty and is_replaced):
+    if is_abstract or is_stub or (is_empty and overriding and _is_replaced(owner, name, overriding)):
         example = "" if found is None else f", as in {found.__module__}:{found.__qualname__}.{name}"
         raise WrongTargetError(f"{owner.__qualname__}.{name} is abstract; name the method that implements it{example}")
 
@@ -46,6 +45,11 @@ def _subclasses(cls: type) -> Iterator[type]:
     for subclass in subclasses:
         yield subclass
         yield from _subclasses(subclass)
+
+
+def _is_replaced(owner: type, name: str, overriding: Sized) -> bool:
+    """Return whether no override calls the method."""
+    return len(overriding) == len([*overrides_without_call(owner, name)])
 
 
 def overrides_without_call(cls: type, name: str) -> Iterator[tuple[type, FunctionType]]:

@@ -13,6 +13,7 @@ import pytest
 
 from otel_keyaudit import AuditTarget
 from otel_keyaudit.testing import Recorder
+from support.calls.results import consume
 from support.environment.garbage import garbage_after
 from support.environment.modules import LoadModule
 from support.environment.unseen import unseen_request
@@ -150,18 +151,6 @@ def collector_off() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-async def consume(result: Any) -> None:
-    """Run the result of a function of any kind to its end."""
-    if hasattr(result, "__await__"):
-        await result
-    elif hasattr(result, "__anext__"):
-        async for _ in result:
-            pass
-    elif hasattr(result, "__next__"):
-        for _ in result:
-            pass
 
 
 async def call(function: Callable[..., Any], *args: Any) -> None:

@@ -67,7 +67,7 @@ def test_an_eighth_more_than_necessary_is_forgotten(length: int, count: int, kep
 
 
 def test_length_of_forgotten_entries_does_not_count() -> None:
-    """After one that is too long, the next ones are kept again."""
+    """After an entry that is too long, later entries are kept again."""
     memo: Memo[int, str] = Memo(lambda length: "x" * length, len, characters=80)
     for length in (81, 40, 39, 1):
         memo[length]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from otel_keyaudit import AuthTarget, KeyAuditInstrumentor, current_key
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.calls.results import consume
 from support.environment.modules import LoadModule
 
 APP = """
@@ -86,16 +86,8 @@ def app(load_module: LoadModule) -> Any:
 
 
 async def used(function: Any, *args: Any) -> None:
-    """Call a function, and wait for its end."""
-    made = function(*args)
-    if inspect.isawaitable(made):
-        await made
-    elif hasattr(made, "__aiter__"):
-        async for _ in made:
-            pass
-    elif hasattr(made, "__iter__"):
-        for _ in made:
-            pass
+    """Call a function inside an event loop, and wait for its end."""
+    await consume(function(*args))
 
 
 def calls() -> list[int]:

@@ -424,7 +424,7 @@ def test_denied_check_shows_the_lists_of_the_key(
 def test_full_row_shows_the_lists_of_the_used_key(
     recorder: Recorder, app: ModuleType, used: ApiKey | None, key_id: str, shown: object
 ) -> None:
-    """A row of another key, or of one that was withdrawn meanwhile, shows no lists."""
+    """A full row of another key, or of a withdrawn key, adds no lists to the server span."""
     recorder.uninstrument()
     recorder.instrument(audit_targets=[f"{app.__name__}:record"], sampler="always_minimal")
     with nullcontext() if used is None else use_key(used), recorder.request():

@@ -160,7 +160,7 @@ def test_each_member_of_a_request_is_recognized_by_its_content() -> None:
 
 @pytest.mark.parametrize("kind", ["text", "bytes"])
 def test_json_that_was_none_is_recognized(kind: Kind) -> None:
-    """The new string or bytes object belongs to its request, as one that the application made."""
+    """The library remembers the request of the string or bytes object that it returned."""
     first = merge_of(key_member())
     row = first.into(None, becomes(kind))[0]
     flush = merge_of(NEW, after=first, in_request=7)

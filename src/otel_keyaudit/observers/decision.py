@@ -16,24 +16,18 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.coverage import explain
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
-from otel_keyaudit.observers.components import Components
+from otel_keyaudit.observers.authorization import CompiledAuthorization, ExplainedDecision
 from otel_keyaudit.observers.factories import is_factory_call
-from otel_keyaudit.observers.observed_call import CompiledTarget, NestedCall, Observer
+from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_refusal
-from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets import presented_credential
 from otel_keyaudit.targets.call import Reader
-from otel_keyaudit.targets.expressions.expression import Expression, parse
-from otel_keyaudit.targets.target import AuthzTarget, Source
 
 _CURRENT: Variable[ref[Check]] = Variable("otel_keyaudit_check")
 """The innermost open check. The reference is weak: a check that an interrupt prevented from ending is not kept
 alive."""
-
-_REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
-"""Parameters that hold the requirement by default; the first that the function has counts."""
 
 
 def current_check(request: RequestState | None) -> Check | None:
@@ -50,51 +44,12 @@ def _innermost_check() -> Check | None:
     return None if check is None or check.has_ended else check
 
 
-class Authorization(CompiledTarget):
-    """An authorization target, compiled for its function.
-
-    Attributes:
-        supplies_requirement: The function returns the requirement of the outer check, and is not a check itself.
-        has_requirement: The target has its own requirement, so it does not adopt the requirements of inner checks.
-    """
-
-    def __init__(self, components: Components, target: AuthzTarget, binding: Binding) -> None:
-        super().__init__(components, target, binding)
-        required = self._requirement()
-        self.supplies_requirement = isinstance(required, Expression) and "return" in required.roots
-        self.required = self.reader(required)
-        self.resource_type, self.resource_id, self.action = (
-            self.reader(self.source(name) or self._parameter(name))
-            for name in ("resource_type", "resource_id", "action")
-        )
-        self.has_requirement = self.required is not None or not (self.resource_type is None or self.action is None)
-        self.any_of, self.granted, self.denied = (
-            self.reader(self.source(name)) for name in ("any_of", "granted", "denied")
-        )
-        self._outcomes: dict[str, int] = {}
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """Number of decisions by outcome."""
-        return dict(self._outcomes)
-
-    def count(self, outcome: str, cause: str | None) -> None:
-        """Count one decision."""
-        self.components.metrics.decisions.add(outcome, cause)
-        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+class Authorization(CompiledAuthorization):
+    """An authorization target that observes the calls of its function."""
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
         return self.observing(Check)
-
-    def _requirement(self) -> Source | None:
-        given = self.source("required")
-        if given is not None:
-            return given
-        return next((source for name in _REQUIREMENTS if (source := self._parameter(name)) is not None), None)
-
-    def _parameter(self, name: str) -> Source | None:
-        return parse(f"args.{name}", emitted=True) if self.binding.declares(name) else None
 
 
 class Check(NestedCall):
@@ -113,11 +68,11 @@ class Check(NestedCall):
     _required: tuple[str, ...] | None = None
     _outcome: str | None = None
     _reason: str | None = None
-    _decision: Decision | None = None
-    _key: ApiKey | None = None
-    _is_refused = False
+    _explained: ExplainedDecision | None = None
     _request: RequestState | None = None
     _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
+    _replacing: tuple[ExplainedDecision, ...] = ()
+    """The decisions of the inner checks, which count if the condition of this check excludes it at the end."""
 
     def __enter__(self) -> None:
         """Become the innermost check."""
@@ -149,8 +104,7 @@ class Check(NestedCall):
 
     def _conclude(self) -> None:
         if self.target.late_when is not None and self.is_excluded():
-            if self._outer is not None:  # a call that is no check is not between the checks around it and inside it
-                self._outer._inner += self._inner
+            self._leave_inner_checks()
             return
         target = self.target
         target.calls.increment()
@@ -158,6 +112,16 @@ class Check(NestedCall):
             self._supply()
         else:
             self.run(_CONCLUSION)
+
+    def _leave_inner_checks(self) -> None:
+        """Leave the inner checks to the outer check, because this call is no check between them."""
+        outer = self._outer
+        if outer is not None and not outer.has_ended:
+            outer._inner += self._inner
+            outer._replacing += self._replacing
+            return
+        for explained in self._replacing:
+            self.guarded(STAGE_TELEMETRY, explained.record)
 
     def observe_as(self, target: Any) -> None:
         """Continue as a check of another target."""
@@ -172,7 +136,8 @@ class Check(NestedCall):
 
     def _end(self) -> None:
         self.has_ended = True
-        self._outer = self.refused_key = self._key = self._request = None
+        self._outer = self.refused_key = self._explained = self._request = None
+        self._replacing = ()
         self.forget()
 
     # The steps of the conclusion
@@ -198,37 +163,33 @@ class Check(NestedCall):
         outcome, outer = self._outcome, self._outer
         if outcome is None:
             return
-        if outer is not None and not outer.has_ended:
-            outer.add_inner(self.required, outcome)
+        if outer is None or outer.has_ended:
+            self._explained = self._explanation(outcome)
             return
+        outer.add_inner(self.required, outcome)
+        if outer.may_exclude:
+            outer._replacing += (self._explanation(outcome),)
+
+    def record(self) -> None:
+        """Record the decision, unless this is an inner check."""
+        if self._explained is not None:
+            self._explained.record()
+
+    # Details
+
+    def _explanation(self, outcome: str) -> ExplainedDecision:
         target = self.target
-        self._request = current_request()
-        key = current_attribution(self._request).key
-        if key is None:
-            key, self._is_refused = self.refused_key, True
-        self._key = key
+        request = self._request = current_request()
+        key = current_attribution(request).key
+        is_refused = key is None
+        if is_refused:
+            key = self.refused_key
         required = self.required
         any_of = target.any_of is not None and self.holds("any_of", target.any_of)
         resource = self.resource
         found = explain(outcome, required, any_of, resource, key, target.components.catalog)
-        self._decision = Decision(required, outcome, found.cause, found.scopes, found.missing, resource, self._reason)
-
-    def record(self) -> None:
-        """Count the decision, and record it in the request and on its server span."""
-        decision = self._decision
-        if decision is None or decision.outcome is None:
-            return
-        components, request = self.target.components, self._request
-        self.target.count(decision.outcome, decision.cause)
-        if components.events is not None:
-            components.events.decided(decision, self._key, is_refused=self._is_refused)
-        if request is not None and request.is_open:
-            attribution = request.attribution
-            has_key = self._key is not None or attribution.kind != names.NO_KEY or request.used_key is not None
-            if has_key:
-                request.decide(decision, max_items=components.settings.max_items)
-
-    # Details
+        decision = Decision(required, outcome, found.cause, found.scopes, found.missing, resource, self._reason)
+        return ExplainedDecision(target, decision, key, is_refused, request)
 
     def add_inner(self, required: tuple[str, ...], outcome: str) -> None:
         """Adopt the requirement of an inner check."""

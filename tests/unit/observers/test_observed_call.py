@@ -220,6 +220,39 @@ def test_an_excluded_check_leaves_the_checks_inside_it_to_the_check_around_it(re
     assert [one["required"] for one in row["request_api_key"]["decisions"]] == [["a:read"]]
 
 
+def test_checks_inside_an_excluded_outermost_check_are_the_decisions(recorder: Recorder, app: Any) -> None:
+    """Each of them is recorded, also through several excluded calls, whether they return or raise."""
+    path = app.__name__
+    recorder.instrument(
+        auth_targets=f"{path}:verify",
+        authz_targets=[f"{path}:outer?when=return|is:yes", f"{path}:guarded?when=return|is:yes", f"{path}:check"],
+        audit_targets=f"{path}:record",
+    )
+    with recorder.request():
+        app.verify("api")
+        app.outer(lambda: app.guarded(lambda: app.check("a:read")), lambda: app.check("a:write", answer=False))
+        row = app.record("create", {})
+    decided = [(one["required"], one["outcome"]) for one in row["request_api_key"]["decisions"]]
+    assert decided == [(["a:read"], "granted"), (["a:write"], "denied")]
+    assert recorder.count("keyaudit.decisions") == 2
+
+
+def test_checks_inside_a_check_that_is_not_excluded_are_no_decisions(recorder: Recorder, app: Any) -> None:
+    """Only the outermost check is one, with the requirements of those inside, also through an excluded call."""
+    path = app.__name__
+    recorder.instrument(
+        auth_targets=f"{path}:verify",
+        authz_targets=[f"{path}:guarded?when=return", f"{path}:check"],
+        audit_targets=f"{path}:record",
+    )
+    with recorder.request():
+        app.verify("api")
+        app.guarded(lambda: app.guarded(lambda: app.check("a:read"), answer=False))
+        row = app.record("create", {})
+    assert [one["required"] for one in row["request_api_key"]["decisions"]] == [["a:read"]]
+    assert recorder.count("keyaudit.decisions") == 1
+
+
 def test_next_subject_target_observes_a_call_that_a_late_condition_excludes(recorder: Recorder, app: Any) -> None:
     """The earlier snapshot of the key is read with the fields of the second target."""
     path = f"{app.__name__}:load"

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
 from otel_keyaudit import KeyAuditInstrumentor
-from otel_keyaudit.observers import authentication
+from otel_keyaudit.observers.authentication.call import AuthenticationCall
 from otel_keyaudit.request import context as request_state
 from otel_keyaudit.testing import Recorder
 from support.applications import shop as shop_module
@@ -45,7 +45,7 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         instrumentor.uninstrument()
     assert request_state.CALL.get() is None
     assert request_state.USED_KEY.get() is None
-    assert authentication._CURRENT.get() is None
+    assert AuthenticationCall.innermost.get() is None
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 

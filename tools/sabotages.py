@@ -81,7 +81,7 @@ SABOTAGES = (
         folder="observers",
         found=r'return None if self\.holds\("valid", target\.valid, key\) else "valid"',
         replaced=r"return None",
-        tests=("unit/observers/test_authentication.py",),
+        tests=("unit/observers/authentication/test_call.py",),
     ),
     Sabotage(
         name="drop the withdrawal",

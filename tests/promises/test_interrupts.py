@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.observers import authentication
-from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.authentication.call import AuthenticationCall
+from otel_keyaudit.observers.authorization.check import current_check
 from otel_keyaudit.testing import Recorder
 from support.environment.effort import IS_FULL
 from support.environment.instructions import interrupt
 from support.environment.unseen import unseen_request
 
 STEP = 1 if IS_FULL else 5
-MODULES = ("otel_keyaudit.observers.authentication", "otel_keyaudit.observers.decision")
+MODULES = ("otel_keyaudit.observers.authentication.call", "otel_keyaudit.observers.authorization.check")
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def test_no_call_stays_open_after_an_interrupt(recorder: Recorder, app: Any) -> 
     assert total > 200
     for at in range(1, total + 1, STEP):
         interrupt(at, work, MODULES)
-        open_call = authentication._CURRENT.get()
+        open_call = AuthenticationCall.innermost.get()
         assert (at, current_check(None), open_call and open_call()) == (at, None, None)
         with unseen_request():
             app.verify({"id": "k_2"})
             app.require("a:write")
             member = app.record("a", {})["request_api_key"]
         assert (member["id"], [one["required"] for one in member["decisions"]]) == ("k_2", [["a:write"]])
-    authentication._CURRENT.set(None)
+    AuthenticationCall.innermost.set(None)

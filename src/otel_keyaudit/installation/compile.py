@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from otel_keyaudit.errors import WrongTargetError
 from otel_keyaudit.observers.audit.write import Audit
-from otel_keyaudit.observers.authentication import Authentication
+from otel_keyaudit.observers.authentication.call import Authentication
+from otel_keyaudit.observers.authorization.check import Authorization
 from otel_keyaudit.observers.components import Components
-from otel_keyaudit.observers.decision import Authorization
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.observers.subject import StoredKey
 from otel_keyaudit.patching.arguments import Binding

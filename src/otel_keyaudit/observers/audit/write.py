@@ -21,7 +21,7 @@ from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE
 from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.audit.write_data import WriteData, shown, without_outcome
-from otel_keyaudit.observers.decision import current_check
+from otel_keyaudit.observers.authorization.check import current_check
 from otel_keyaudit.observers.observed_call import Observer
 from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.context import current_attribution, current_request

@@ -12,7 +12,7 @@ from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
 from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
-from otel_keyaudit.observers.decision import Check
+from otel_keyaudit.observers.authorization.check import Check
 from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING

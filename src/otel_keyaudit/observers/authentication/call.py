@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
@@ -15,24 +14,19 @@ from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
-from otel_keyaudit.observers.components import Components
-from otel_keyaudit.observers.decision import current_check
-from otel_keyaudit.observers.delegation import DelegationReader
+from otel_keyaudit.observers.authentication.target import CompiledAuthTarget
+from otel_keyaudit.observers.authorization.check import current_check
 from otel_keyaudit.observers.factories import is_factory_call
-from otel_keyaudit.observers.observed_call import CompiledTarget, NestedCall, Observer
+from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_denied_access
-from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
 from otel_keyaudit.request.boundaries.missing_instrumentation import missing_instrumentation_hint
 from otel_keyaudit.request.context import current_request, used_key
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets.call import Reader
-from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.key_objects.key_classes import is_generic_class
-from otel_keyaudit.targets.key_objects.key_source import is_relative
-from otel_keyaudit.targets.presented_credential import Credentials, CredentialSource, without_credentials
-from otel_keyaudit.targets.target import AuthTarget
+from otel_keyaudit.targets.presented_credential import Credentials, without_credentials
 
 _UNREAD = object()
 """The key object has not been read yet."""
@@ -44,78 +38,12 @@ _CURRENT: Variable[ref[AuthenticationCall]] = Variable("otel_keyaudit_authentica
 """The innermost open call. The reference is weak: a call that an interrupt prevented from ending is not kept alive."""
 
 
-class Authentication(CompiledTarget):
-    """An authentication target, compiled for its function.
-
-    Attributes:
-        reads_key_early: The call stores the key (``key=flask:g.api_key``), so the key can be read before the end.
-    """
-
-    def __init__(self, components: Components, target: AuthTarget, binding: Binding) -> None:
-        super().__init__(components, target, binding)
-        key, valid = self.source("key"), self.source("valid")
-        self.key = self.reader(key)
-        self.key_reads_exception = isinstance(key, Expression) and "exc" in key.roots
-        self.when_needs_result = self.when_needs_end or (self.when_needs_key and _is_result(key))
-        self.valid = self.reader(valid)
-        self.valid_needs_key = is_relative(valid)
-        self.reads_key_early = _is_stored(key) and not (self.needs_end(valid) or self.when_needs_end)
-        self.stored_names = _last_names(key) if self.reads_key_early else None
-        self.key_source = self.source_of_keys(target.key_sources())
-        self.delegation = DelegationReader.of(self)
-        self.is_actor = target.is_actor
-        self.credentials = CredentialSource(binding)
-        tally = components.metrics.authentications
-        self.accepted = tally.counter(names.ACCEPTED, None)
-        self.denied = tally.counter(names.DENIED, None)
-        self.denials_by_error: dict[str, int] = {}
-        self.known_class: Callable[[], type | None] = ref(type(None))
-        """The class of the last key object, nearly always the class of the next one. It is weak because of reloads."""
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """Number of calls by outcome."""
-        return {
-            names.ACCEPTED: self.accepted.value,
-            names.DENIED: self.denied.value + sum(self.denials_by_error.values()),
-        }
-
-    def close(self) -> None:
-        """Stop observing calls."""
-        super().close()
-        tally, counters = self.components.metrics.authentications, [self.accepted, self.denied]
-        self.accepted, self.denied = (  # for calls that have not ended
-            tally.shared(outcome, None) for outcome in (names.ACCEPTED, names.DENIED)
-        )
-        tally.close(counters)
+class Authentication(CompiledAuthTarget):
+    """An authentication target that observes the calls of its function."""
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
         return self.observing(AuthenticationCall)
-
-
-def _is_stored(key: object) -> bool:
-    """Return whether the application stores the key somewhere, where it can be read before the call has ended.
-
-    A bare parameter does not count, because it may hold a key that has not been checked.
-    """
-    if isinstance(key, Expression):
-        return all(path.root not in (None, "return", "exc") and bool(path.steps) for path in key.paths)
-    return isinstance(key, ObjectReference)
-
-
-def _last_names(key: object) -> frozenset[str]:
-    """Return the last name of each path at which the application stores the key."""
-    if isinstance(key, Expression):
-        return frozenset(str(path.steps[-1].operand) for path in key.paths)
-    return frozenset({key.text.rpartition(".")[2].rpartition(":")[2]} if isinstance(key, ObjectReference) else ())
-
-
-def _is_result(key: object) -> bool:
-    """Return whether the key object is the result or a part of it, so that a call that raises has none."""
-    if isinstance(key, Expression):
-        return "return" in key.roots and "exc" not in key.roots
-    return key is None
 
 
 class AuthenticationCall(NestedCall):

@@ -18,7 +18,7 @@ _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 """Parameters that hold the requirement by default; the first that the function has counts."""
 
 
-class CompiledAuthorization(CompiledTarget):
+class CompiledAuthzTarget(CompiledTarget):
     """An authorization target, compiled for its function.
 
     Attributes:
@@ -72,7 +72,7 @@ class ExplainedDecision(NamedTuple):
         request: The request; it may have ended.
     """
 
-    target: CompiledAuthorization
+    target: CompiledAuthzTarget
     decision: Decision
     key: ApiKey | None
     is_refused: bool

@@ -16,7 +16,7 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.coverage import explain
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
-from otel_keyaudit.observers.authorization import CompiledAuthorization, ExplainedDecision
+from otel_keyaudit.observers.authorization.target import CompiledAuthzTarget, ExplainedDecision
 from otel_keyaudit.observers.factories import is_factory_call
 from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_refusal
@@ -44,7 +44,7 @@ def _innermost_check() -> Check | None:
     return None if check is None or check.has_ended else check
 
 
-class Authorization(CompiledAuthorization):
+class Authorization(CompiledAuthzTarget):
     """An authorization target that observes the calls of its function."""
 
     def observer(self) -> Observer:

@@ -87,7 +87,7 @@ SABOTAGES = (
         name="drop the withdrawal",
         breaks="A key that was found inside a check that then denies remains the request's key.",
         folder="request",
-        found=r"withdrawn = self\._withdraw\(authentication\)",
+        found=r"withdrawn = self\._keys\.withdraw\(authentication\)",
         replaced=r"withdrawn = None",
         tests=("unit/request/test_state.py",),
     ),

@@ -20,12 +20,12 @@ from otel_keyaudit.request.attribution import (
     ENDED,
     NO_DELEGATION,
     NOTHING,
-    AcceptedKeys,
     Attribution,
     Delegation,
     OpenAuthentication,
 )
 from otel_keyaudit.request.decisions import DecisionLog
+from otel_keyaudit.request.request_keys import RequestKeys
 from otel_keyaudit.request.server_span import (
     DECISION,
     KEY,
@@ -82,9 +82,7 @@ class RequestState:
     decisions: DecisionLog | None = None
     open_authentications: tuple[Any, ...] = ()
     _shown: ServerSpan | None = None
-    _only: tuple[ApiKey, Delegation, Any] | None = None
-    _keys: AcceptedKeys | None = None
-    _actor_keys: AcceptedKeys | None = None
+    _keys: RequestKeys | None = None
     _subjects: dict[str, ApiKey] | None = None
     _full_key_id: str | None = None
     _outcome: Mapping[str, Any] = NO_ATTRIBUTES
@@ -119,34 +117,19 @@ class RequestState:
             as_actor: The target has ``role=actor``.
         """
         with self._lock:
-            only = self._only
-            if only is None and not as_actor and self._is_first(key, authentication):
-                self._only = (key, delegation, authentication.source)  # type: ignore[assignment]
-                self.attribution = Attribution(names.ATTRIBUTED, key, (), 0, delegation)
-            elif only is None or only[0] is not key or only[1] is not delegation:
-                keys = self._all_actor_keys() if as_actor else self._all_keys()
-                keys.add(key, delegation, authentication)
-                self._settle(authentication)
-                self._attribute()
+            if self._keys is None:
+                self._keys = RequestKeys(self._spans.max_items)
+            self.attribution = self._keys.accept(key, delegation, authentication, as_actor=as_actor)
             self._outcome = _ACCEPTED
             if self._shown is not None:
                 self._shown.show((KEY, self._key_attributes()), (OUTCOME, _ACCEPTED))
 
-    def _is_first(self, key: ApiKey | None, authentication: OpenAuthentication) -> bool:
-        """Return whether a key is the first of the request, and its authentication is not nested."""
-        return (
-            key is not None
-            and self._keys is None
-            and authentication.within is None
-            and authentication.accepted_inside is None
-        )
-
     def settle(self, authentication: OpenAuthentication) -> None:
         """Keep the keys that were accepted inside an authentication that ended without an outcome."""
-        if authentication.accepted_inside:
-            with self._lock:
-                self._settle(authentication)
-                self._attribute()
+        with self._lock:
+            if self._keys is not None:
+                self._keys.settle(authentication)
+                self.attribution = self._keys.attribution()
 
     def deny(self, authentication: OpenAuthentication, reason: str, refused: ApiKey | None) -> ApiKey | None:
         """Record a denial. The last outcome of a request counts.
@@ -161,48 +144,14 @@ class RequestState:
         """
         with self._lock:
             if self._keys is not None:
-                withdrawn = self._withdraw(authentication)
+                withdrawn = self._keys.withdraw(authentication)
                 refused = refused or withdrawn
-                self._attribute()
+                self.attribution = self._keys.attribution()
             self._outcome = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
             if refused is not None:
                 self._outcome[names.DENIED_KEY_ID] = refused.id
             self._show()
             return refused
-
-    def _withdraw(self, authentication: OpenAuthentication) -> ApiKey | None:
-        withdrawn = None
-        for keys in (self._keys, self._actor_keys):
-            if keys is not None:
-                withdrawn = keys.withdraw(authentication) or withdrawn
-        authentication.accepted_inside = None
-        return withdrawn
-
-    def _settle(self, authentication: OpenAuthentication) -> None:
-        for keys in (self._keys, self._actor_keys):
-            if keys is not None:
-                keys.settle(authentication)
-
-    def _attribute(self) -> None:
-        self.attribution = self._all_keys().attribution(self._actor_keys)
-
-    def _all_keys(self) -> AcceptedKeys:
-        if self._keys is None:
-            self._keys = AcceptedKeys(self._max_ids)
-            if self._only is not None:
-                key, delegation, source = self._only
-                self._keys.add(key, delegation, _EndedAuthentication(source))
-                self._only = None
-        return self._keys
-
-    def _all_actor_keys(self) -> AcceptedKeys:
-        if self._actor_keys is None:
-            self._actor_keys = AcceptedKeys(self._max_ids)
-        return self._actor_keys
-
-    @property
-    def _max_ids(self) -> int:
-        return self._spans.max_items
 
     def present(self, credentials: tuple[str, ...]) -> None:
         """Record credentials. Only the last ones are kept: a websocket may renew its token again and again."""
@@ -341,16 +290,5 @@ class RequestState:
             if self.attribution is not NOTHING:
                 self.attribution = ENDED
             self.scope = self.server_span = self._shown = self.used_key = None
-            self._only = self._keys = self._actor_keys = self._subjects = None
+            self._keys = self._subjects = None
             self.aliases = self.presented = self.open_authentications = ()
-
-
-class _EndedAuthentication:
-    """The source of a key whose authentication has ended."""
-
-    within: OpenAuthentication | None = None
-    accepted_id: str | None = None
-    accepted_inside: dict[Any, None] | None = None
-
-    def __init__(self, source: Any) -> None:
-        self.source = source

@@ -457,7 +457,8 @@ def test_the_same_key_of_a_request_is_accepted_at_no_cost() -> None:
     for _ in range(2):
         state.accept(key, Authentication(), delegation)
         assert state.attribution == Attribution("attributed", key, (), 0, delegation)
-        assert state._keys is None
+        assert state._keys is not None
+        assert state._keys._accepted is None
     state.accept(key, Authentication(), Delegation("user:8"))
     assert state.attribution.delegation == Delegation("user:8")
 

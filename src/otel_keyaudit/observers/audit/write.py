@@ -14,8 +14,6 @@ from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError, UnchangeableError
 from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.guard import boxed
-from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.changes import changes
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
 from otel_keyaudit.observers.audit.span import AuditSpan
@@ -27,8 +25,6 @@ from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.row.merge import Merge
-from otel_keyaudit.targets.expressions.loaded_values import behind
-from otel_keyaudit.targets.presented_credential import without_credentials
 
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
 
@@ -136,7 +132,7 @@ class AuditWrite(WriteData):
         credentials = () if request is None else request.presented
         self._event = target.read_event(self, credentials)
         if target.read_subject is not None:
-            self._read_subject(credentials)
+            self.read_subject(credentials)
         if attribution.key is not None:
             self._snapshot = target.components.snapshots.of(attribution.key)
 
@@ -261,38 +257,6 @@ class AuditWrite(WriteData):
             self.report(STAGE_MERGE, UnchangeableError("cannot replace a result in a Future or from a generator"))
         else:
             self.result = changed
-
-    def _read_subject(self, credentials: tuple[str, ...]) -> None:
-        """Read the subject if it is a key, and compare it with its earlier snapshot."""
-        target = self.target
-        subject = self.guarded("subject", target.read_subject, self, None)  # type: ignore[arg-type]
-        self._subject = key = self._read_key(subject, credentials)
-        if key is None:
-            return
-        if target.read_subject_before is not None:
-            before = self._read_key(
-                self.guarded("subject_before", target.read_subject_before, self, None), credentials, is_key=True
-            )
-        else:
-            before = None if self._request is None else self._request.earlier_subject(key.id)
-            before = None if before is None or before.digest == key.digest else before
-        if before is not None:
-            self._changes = changes(before, key, target.components.catalog)
-
-    def _read_key(self, subject: Any, credentials: tuple[str, ...], *, is_key: bool = False) -> ApiKey | None:
-        """Return the snapshot of a subject, ``None`` if it is not a key."""
-        subject = self.guarded(STAGE_AUDIT, behind, subject)
-        reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
-        if reader is None:
-            return None
-        key = reader.read(self, subject, self._report_subject)
-        if key is not None and credentials:
-            key = without_credentials(key, credentials, self._report_subject)
-        return key
-
-    def _report_subject(self, field: str, error: BaseException) -> None:
-        """Report an unreadable field of the subject."""
-        self.report(f"subject_{field}", error)
 
 
 def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.changes import Changes
+from otel_keyaudit.key.changes import Changes, changes
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.key.snapshot import Attributes, Detail, Snapshot
+from otel_keyaudit.names import STAGE_AUDIT
 from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
 from otel_keyaudit.observers.authorization.check import Check
@@ -20,6 +21,8 @@ from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, delegation_attributes
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
+from otel_keyaudit.targets.expressions.loaded_values import behind
+from otel_keyaudit.targets.presented_credential import without_credentials
 
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
 
@@ -54,6 +57,38 @@ class WriteData(ObservedCall):
 
     def _has_failed(self) -> bool:
         return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
+
+    def read_subject(self, credentials: tuple[str, ...]) -> None:
+        """Read the subject if it is a key, and compare it with its earlier snapshot."""
+        target = self.target
+        subject = self.guarded("subject", target.read_subject, self, None)  # type: ignore[arg-type]
+        self._subject = key = self._read_key(subject, credentials)
+        if key is None:
+            return
+        if target.read_subject_before is not None:
+            before = self._read_key(
+                self.guarded("subject_before", target.read_subject_before, self, None), credentials, is_key=True
+            )
+        else:
+            before = None if self._request is None else self._request.earlier_subject(key.id)
+            before = None if before is None or before.digest == key.digest else before
+        if before is not None:
+            self._changes = changes(before, key, target.components.catalog)
+
+    def _read_key(self, subject: Any, credentials: tuple[str, ...], *, is_key: bool = False) -> ApiKey | None:
+        """Return the snapshot of a subject, ``None`` if it is not a key."""
+        subject = self.guarded(STAGE_AUDIT, behind, subject)
+        reader = None if subject is None else self.target.subject_reader(subject, is_key=is_key)
+        if reader is None:
+            return None
+        key = reader.read(self, subject, self._report_subject)
+        if key is not None and credentials:
+            key = without_credentials(key, credentials, self._report_subject)
+        return key
+
+    def _report_subject(self, field: str, error: BaseException) -> None:
+        """Report an unreadable field of the subject."""
+        self.report(f"subject_{field}", error)
 
     def attributes(self, *, lists: bool | None = None) -> Attributes:
         """Return the attributes of the audit span.

@@ -181,6 +181,11 @@ class AuthenticationCall(NestedCall):
 
     # Details
 
+    def report(self, name: str, error: BaseException) -> None:
+        """Count and log a failure. A refused credential that no key has is not one: nobody can name its id."""
+        if name != "id" or self._verdict is not names.DENIED:
+            super().report(name, error)
+
     def _present(self, request: RequestState) -> Credentials:
         """Return the credentials that the request presented; they must not appear in any output."""
         presented = self.target.credentials.read(self, request.scope)

@@ -213,6 +213,29 @@ def test_an_inactive_answer_without_a_key_object_is_denied(recorder: Recorder, a
     assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
 
 
+@pytest.mark.parametrize("answer", [{"active": False}, {"active": False, "jti": None}])
+def test_a_refused_credential_of_no_key_is_no_failure(recorder: Recorder, app: Any, answer: dict[str, Any]) -> None:
+    """The answer about an unknown credential names no key, so its missing id is not counted; an accepted key needs one."""
+    instrument(recorder, app, "verify?id=jti&valid=active")
+    with recorder.request():
+        app.verify(answer)
+    assert recorder.server_span() == {"keyaudit.outcome": "denied", "keyaudit.denied.reason": "valid"}
+    assert recorder.degraded() == {}
+
+    with recorder.request():
+        app.verify({**answer, "active": True})
+    assert recorder.degraded() == {"authentication": 1}
+
+
+def test_other_unreadable_fields_of_a_refused_key_are_counted(recorder: Recorder, app: Any) -> None:
+    """A field that the target names and the refused key lacks is counted."""
+    instrument(recorder, app, "verify?name=label&valid=active")
+    with recorder.request():
+        app.verify(app.Key("k_1", active=False))
+    assert recorder.server_span()["keyaudit.denied.key.id"] == "k_1"
+    assert recorder.degraded() == {"authentication": 1}
+
+
 def test_a_valid_function_gets_the_call(recorder: Recorder, app: Any) -> None:
     """A function of the user decides whether a key is valid."""
     instrument(recorder, app, f"verify?valid={app.__name__}:valid_function")

@@ -24,10 +24,10 @@ longer string is refused as a whole because two ids that are cut could become eq
 
 
 class RefusedValueError(UnreadableError):
-    """Raised for a value of a type that is never recorded. The message names the type, not the value."""
+    """Raised for a value that is never recorded. The message describes the value, and does not show it."""
 
-    def __init__(self, expected: str, value: object) -> None:
-        super().__init__(f"expected {expected}, not {type(value).__name__}")
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, not {found}")
 
 
 def as_string(value: object) -> str:
@@ -46,13 +46,13 @@ def as_string(value: object) -> str:
         # the methods of the base types, because a subclass may show itself differently
         escaped = str.encode(value, "utf-8", "backslashreplace").decode("utf-8")
         if len(escaped) > MAX_LENGTH:
-            raise RefusedValueError(f"a string of at most {MAX_LENGTH:,} characters", value)
+            raise RefusedValueError(f"a string of at most {MAX_LENGTH:,} characters", f"one of {len(escaped):,}")
         return escaped
     if isinstance(value, UUID):
         return UUID.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)
-    raise RefusedValueError("a string, an integer or a UUID", value)
+    raise RefusedValueError("a string, an integer or a UUID", type(value).__name__)
 
 
 def as_id(value: object) -> str:
@@ -63,7 +63,7 @@ def as_id(value: object) -> str:
     """
     result = as_string(value)
     if not result:
-        raise RefusedValueError("an id that is not empty", value)
+        raise RefusedValueError("an id", "an empty string")
     return result
 
 
@@ -91,7 +91,7 @@ def as_strings(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (as_string(value),)
     if not is_list(value):
-        raise RefusedValueError("a list of strings", value)
+        raise RefusedValueError("a list of strings", type(value).__name__)
     elements = dict.fromkeys([as_string(element) for element in value])
     return tuple(sorted(elements) if isinstance(value, Set) else elements)
 
@@ -114,7 +114,7 @@ def as_utc(value: object) -> str:
     with expected(OverflowError):
         utc = time if time.utcoffset() is None else time.astimezone(timezone.utc)
         return datetime.isoformat(utc.replace(tzinfo=None)) + "Z"
-    raise RefusedValueError("a time within the years 1 to 9999", value)
+    raise RefusedValueError("a time within the years 1 to 9999 in UTC", "one outside of them")
 
 
 def as_time(value: object) -> datetime:
@@ -132,4 +132,6 @@ def as_time(value: object) -> datetime:
         zone = "+00:00" if zulu else f"{hours}:{minutes}" if hours else ""
         with expected(ValueError):  # a day that does not exist, such as 30 February
             return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
-    raise RefusedValueError("a time or an RFC 3339 string", value)
+    raise RefusedValueError(
+        "a time or an RFC 3339 string", "another string" if isinstance(value, str) else type(value).__name__
+    )

@@ -262,20 +262,20 @@ def test_converting_a_list_again_changes_nothing(elements: list[object]) -> None
     [
         (as_string, 1.5, "expected a string, an integer or a UUID, not float"),
         (as_string, Colour.LIST, "expected a string, an integer or a UUID, not tuple"),
-        (as_string, LONGEST + "x", "expected a string of at most 16,384 characters, not str"),
-        (as_id, "", "expected an id that is not empty, not str"),
+        (as_string, LONGEST + "x", "expected a string of at most 16,384 characters, not one of 16,385"),
+        (as_id, "", "expected an id, not an empty string"),
         (as_strings, 5, "expected a list of strings, not int"),
         (as_strings, ["a", b"b"], "expected a string, an integer or a UUID, not bytes"),
         (as_utc, 5, "expected a time or an RFC 3339 string, not int"),
-        (as_utc, "2026-02-30T00:00:00Z", "expected a time or an RFC 3339 string, not str"),
+        (as_utc, "2026-02-30T00:00:00Z", "expected a time or an RFC 3339 string, not another string"),
         (
             as_utc,
             datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
-            "expected a time within the years 1 to 9999, not datetime",
+            "expected a time within the years 1 to 9999 in UTC, not one outside of them",
         ),
     ],
 )
-def test_a_refusal_names_the_expected_and_the_actual_type(
+def test_a_refusal_describes_the_expected_and_the_actual_value(
     read: Callable[[object], object], value: object, message: str
 ) -> None:
     """The message names no value because it is logged."""

@@ -44,6 +44,9 @@ _Lock = type(RLock())  # RLock itself is a Python function before 3.13
 
 _ACCEPTED: Final[Mapping[str, Any]] = MappingProxyType({names.OUTCOME: names.ACCEPTED})
 
+END_MARK: Final = "otel_keyaudit_opened"
+"""Attribute of a span object whose end matters to a request."""
+
 MAX_CREDENTIALS = 8
 """Maximum number of credentials that are remembered for one request."""
 
@@ -163,9 +166,15 @@ class RequestState:
         """Record an open authentication that may store its key before it ends."""
         with self._lock:
             self.open_authentications += (authentication,)
+            self._mark_end()
+
+    def _mark_end(self) -> None:
+        """Have the keys read when the server span ends, because a middleware ends later than the response."""
+        if self._shown is not None:
+            setattr(self.server_span, END_MARK, self)
 
     def read_open_keys(self) -> None:
-        """Accept the keys that open authentications have stored so far, because a row or check needs them now."""
+        """Accept the keys that open authentications have stored so far: a row, a check or the span needs them now."""
         for authentication in self.open_authentications:
             authentication.read_early()
 
@@ -249,6 +258,8 @@ class RequestState:
             self.used_key = used_key
             if server_span is not None and server_span.is_recording():
                 self._shown = ServerSpan(server_span)
+                if self.open_authentications:
+                    self._mark_end()
                 if used_key is not None or self._outcome or self._last_write:
                     self._show_guarded()
 

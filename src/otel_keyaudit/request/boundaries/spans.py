@@ -24,9 +24,7 @@ from otel_keyaudit.request.context import (
     used_key,
 )
 from otel_keyaudit.request.server_span import ServerSpans
-
-_OPENED_MARK = "otel_keyaudit_opened"
-"""Attribute of a span object whose end is the end of a request."""
+from otel_keyaudit.request.state import END_MARK
 
 _SERVER, _CONSUMER = SpanKind.SERVER, SpanKind.CONSUMER  # looking up a member of an enum is slow, and every span does
 
@@ -74,15 +72,15 @@ class SpanBoundaries:
         request.within, request.flow, request.used_before = call, task_or_thread(), used
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, request)
-        setattr(span, _OPENED_MARK, request)
+        setattr(span, END_MARK, request)
         request.opened(span if kind is _SERVER else None, key)
 
     @staticmethod
     def _span_end(_: EntryPoint, original: Callable[..., Any]) -> Handler:
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            request = getattr(args[0], _OPENED_MARK, None)
+            request = getattr(args[0], END_MARK, None)
             if request is not None:
-                quietly(_end, request)
+                quietly(_end if getattr(args[0], SPAN_MARK, None) is request else _read_open_keys, request)
             return original(*args, **kwargs)
 
         return handler
@@ -94,6 +92,12 @@ def _end(request: Request) -> None:
     if used is not None and used.request is request and not used.is_job:
         USED_KEY.set(request.used_before)
     request.end()
+
+
+def _read_open_keys(call: Request) -> None:
+    """Read the keys of a call that is still open after its server span."""
+    if is_open(call):
+        call.read_open_keys()
 
 
 def _was_started(span: Span) -> bool:

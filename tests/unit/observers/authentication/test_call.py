@@ -215,7 +215,7 @@ def test_an_inactive_answer_without_a_key_object_is_denied(recorder: Recorder, a
 
 @pytest.mark.parametrize("answer", [{"active": False}, {"active": False, "jti": None}])
 def test_a_refused_credential_of_no_key_is_no_failure(recorder: Recorder, app: Any, answer: dict[str, Any]) -> None:
-    """The answer about an unknown credential names no key, so its missing id is not counted; an accepted key needs one."""
+    """The answer about an unknown credential names no key, so no id is missing; an accepted key needs one."""
     instrument(recorder, app, "verify?id=jti&valid=active")
     with recorder.request():
         app.verify(answer)

@@ -6,11 +6,15 @@ import asyncio
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
 from otel_keyaudit import current_key
 from otel_keyaudit.testing import Recorder
+from support.environment.garbage import garbage_after
 from support.environment.modules import LoadModule
+from support.services import bare
 
 APP = """
 import functools
@@ -35,6 +39,14 @@ class Middleware:
             raise Denied
         request.api_key = request.key
         return request.view()
+
+class KeyMiddleware:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        scope.setdefault("state", {})["api_key"] = scope["app_key"]
+        await self.app(scope, receive, send)
 
 def guarded(view):
     @functools.wraps(view)
@@ -83,6 +95,49 @@ def test_middleware_that_sets_the_state(recorder: Recorder, app: Any) -> None:
     assert row["request_api_key"]["id"] == "k_1"
     assert recorder.server_span()["keyaudit.key.id"] == "k_1"
     assert recorder.count("keyaudit.authentications", {"keyaudit.outcome": "accepted"}) == 1
+
+
+def _answer(app: Any, recorder: Recorder, *, is_inside: bool, key: Any) -> None:
+    """Answer a request whose server span ends with the response, outside or inside of the middleware."""
+
+    def traced(asgi_app: Any) -> Any:
+        return OpenTelemetryMiddleware(asgi_app, tracer_provider=recorder.tracer_provider)
+
+    middleware = app.KeyMiddleware(traced(bare.app)) if is_inside else traced(app.KeyMiddleware(bare.app))
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        await middleware({**scope, "app_key": key}, receive, send)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://test") as client:
+            await client.get("/")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_server_span_that_ends_before_the_middleware_has_the_key(recorder: Recorder, app: Any, is_inside: bool) -> None:
+    """The span ends with the response, and the middleware later; neither a row nor a check has read the key before."""
+    instrument(recorder, app, "KeyMiddleware.__call__?key=args.scope['state']['api_key']")
+
+    for key, attributes in ((app.Key("k_1"), {"accepted": "k_1"}), (None, {None: None})):
+        recorder.clear()
+        _answer(app, recorder, is_inside=is_inside, key=key)
+        span = recorder.server_span()
+        assert {span.get("keyaudit.outcome"): span.get("keyaudit.key.id")} == attributes
+
+    assert recorder.authentications() == {"accepted": 1, "denied": 0}
+    assert recorder.degraded() == {}
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_server_span_that_reads_stored_keys_is_no_reference_cycle(
+    recorder: Recorder, app: Any, is_inside: bool
+) -> None:
+    """Without the garbage collector, nothing of a request is left after its end."""
+    instrument(recorder, app, "KeyMiddleware.__call__?key=args.scope['state']['api_key']")
+
+    assert garbage_after(lambda: _answer(app, recorder, is_inside=is_inside, key=app.Key("k_1")), rounds=5) == []
 
 
 @pytest.mark.parametrize("is_active", [True, False])

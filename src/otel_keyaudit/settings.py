@@ -36,8 +36,9 @@ class Settings:
         authz_targets: Functions that refuse.
         subject_targets: Functions that return a stored API key.
         presets: Names of ready-made targets.
-        sampler: The name of a sampler, ``module:name``, or a callable.
-        sampler_arg: The patterns, or for ``rules`` the path of the file; ``None`` if unset.
+        sampler: The name of a sampler, ``module:name``, or a callable; not validated yet.
+        sampler_arg: The patterns, or for ``rules`` the path of the file; ``None`` if unset. Not validated yet, because
+            the sampler decides which argument is allowed.
         request_field: Member of the additional fields for the request's key.
         subject_field: Member for a key that the row is about.
         scope_catalog: The catalog.
@@ -52,8 +53,8 @@ class Settings:
     authz_targets: tuple[AuthzTarget, ...] = ()
     subject_targets: tuple[SubjectTarget, ...] = ()
     presets: tuple[str, ...] = ()
-    sampler: str | Callable[..., object] = "always_full"
-    sampler_arg: tuple[str, ...] | None = None
+    sampler: object = "always_full"
+    sampler_arg: object = None
     request_field: str = "request_api_key"
     subject_field: str = "api_key"
     scope_catalog: ScopeCatalog | None = None
@@ -102,8 +103,6 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
     variables = {name: environment.get(PREFIX + name.upper(), "").strip() for name in _READERS}
     given: dict[str, Any] = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
-    if given.get("sampler") == "rules" and isinstance(given.get("sampler_arg"), (str, Path)):
-        given["sampler_arg"] = [str(given["sampler_arg"])]  # a path may contain a comma
     settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
     if settings.request_field == settings.subject_field:
         name, other = _colliding(given)
@@ -225,8 +224,8 @@ def _string(name: str, value: object) -> str:
     return value.strip()
 
 
-def _sampler(name: str, value: object) -> str | Callable[..., object]:
-    return value if callable(value) else _string(name, value)
+def _stripped(_: str, value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _bool(name: str, value: object) -> bool:
@@ -262,8 +261,8 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "authz_targets": _targets(AuthzTarget),
     "subject_targets": _targets(SubjectTarget),
     "presets": _strings,
-    "sampler": _sampler,
-    "sampler_arg": _strings,
+    "sampler": _stripped,
+    "sampler_arg": _stripped,
     "request_field": _string,
     "subject_field": _string,
     "scope_catalog": _catalog,

@@ -59,7 +59,7 @@ class Target:
         object.__setattr__(self, "target_string", string)
         if not target_string.is_path(path):
             raise self.wrong(
-                f"{shown(path)} is not of the form package.module:Qualified.name{target_string.colon_hint(path)}"
+                f"{shown(path)} is not of the form package.module:Qualified.name{target_string.form_hint(path)}"
             )
         object.__setattr__(self, "path", path)
         for name in fields:

@@ -11,17 +11,25 @@ from otel_keyaudit.targets.expressions.expression import decode
 _MODULE = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _PATH = re.compile(rf"{_MODULE}:[^\W\d]\w*(?:\.(?:<locals>\.)?[^\W\d]\w*|\.<locals>\.<lambda>)*")
 
+_SUPERFLUOUS = " \"'`()[]"
+
 
 def is_path(path: object) -> bool:
     """Return whether a value has the form ``package.module:Qualified.name``, which may include ``<locals>``."""
     return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
-def colon_hint(path: object) -> str:
-    """Return the end of a message about a path that has a dot in place of the colon."""
-    if not isinstance(path, str) or ":" in path or not is_path(candidate := ":".join(path.rsplit(".", 1))):
+def form_hint(path: object) -> str:
+    """Return the end of a message about a path with quotes, spaces, brackets or other separators than dots and a colon.
+
+    Quotes are a part of the value in the ``env_file`` of a container, for example.
+    """
+    if not isinstance(path, str):
         return ""
-    return f"; did you mean {shown(candidate)}?"
+    bare = "".join(char for char in path if char.isprintable() and char not in _SUPERFLUOUS)
+    bare = re.sub(r"(?:\.py)?:+", ":", bare.replace("/", "."))
+    candidates = (bare, ":".join(bare.rsplit(".", 1)))
+    return next((f"; did you mean {shown(one)}?" for one in candidates if is_path(one)), "")
 
 
 def split(string: str) -> tuple[str, dict[str, str]]:

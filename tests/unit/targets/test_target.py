@@ -341,6 +341,28 @@ def test_wrong_targets(kind: type[Target], written: str, reason: str) -> None:
     assert "\n" not in str(wrong.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [
+        *((written, "m.n:f") for written in [
+            "m.n.f", "'m.n:f'", '"m.n:f"', "[m.n:f]", "m.n:f()", "m.n : f", "m.n::f", "m/n:f", "m/n.py:f",
+            "\u200bm.n:f",
+        ]),
+        ('"m:f?id=a"', None),
+        ("m:f;m:g", None),
+        ("m", None),
+        (":f", None),
+        (5, None),
+    ],
+)  # fmt: skip
+def test_a_path_in_another_form_gets_the_right_one(written: Any, near: str | None) -> None:
+    """Quotes are a part of the value in the ``env_file`` of a container, for example."""
+    with pytest.raises(ConfigurationError) as wrong:
+        AuthTarget(written)
+    found = str(wrong.value)
+    assert found.endswith(f"package.module:Qualified.name; did you mean {near!r}?") if near else "mean" not in found
+
+
 def test_errors_show_escapes_as_written() -> None:
     """The error has the target as given and not as decoded."""
     with pytest.raises(ConfigurationError, match="m:f\\?id=%2Ca%2Cb!"):

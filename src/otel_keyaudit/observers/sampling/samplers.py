@@ -19,9 +19,6 @@ from otel_keyaudit.targets.function_reference import LazyFunction
 MAX_SNAPSHOTS: Final = 16_384
 """Maximum number of snapshots that ``on_change`` remembers; the least recently used is dropped."""
 
-SamplerOption = str | Callable[[AuditEvent], object]
-ArgumentOption = str | Path | Sequence[str]
-
 
 class Sampler:
     """Chooses the detail of a row.
@@ -136,7 +133,7 @@ SAMPLERS: Final = ("always_full", "always_minimal", "actions", "on_change", "rul
 """The values of the option ``sampler``."""
 
 
-def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *, deferred: bool) -> Sampler:
+def build_sampler(sampler: object, sampler_arg: object, *, deferred: bool) -> Sampler:
     """Build the sampler that the options name.
 
     Args:
@@ -156,36 +153,42 @@ def build_sampler(sampler: SamplerOption, sampler_arg: ArgumentOption | None, *,
         return _rules(sampler_arg)
     built = _without_argument(sampler, deferred=deferred)
     if sampler_arg is not None:
-        value = sampler_arg if isinstance(sampler_arg, (str, Path)) else ",".join(map(str, sampler_arg))
         raise ConfigurationError(
-            f"option 'sampler_arg' has the value {shown(str(value))}, but sampler {shown(_name(sampler))} takes none; "
+            f"option 'sampler_arg' has the value {shown(sampler_arg)}, "
+            f"but sampler {shown(_name(sampler))} takes none; "
             "allowed is an argument with sampler 'actions', 'on_change' or 'rules'"
         )
     return built
 
 
-def _without_argument(sampler: SamplerOption, *, deferred: bool) -> Sampler:
+def _without_argument(sampler: object, *, deferred: bool) -> Sampler:
     if callable(sampler):
         return Sampler(partial(apply, sampler))
+    if not isinstance(sampler, str):
+        raise _wrong_sampler(sampler)
     if sampler in ("always_full", "always_minimal"):
         return ConstantSampler(Detail.FULL if sampler == "always_full" else Detail.MINIMAL)
     module, colon, name = sampler.partition(":")
     if not (colon and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))):
-        raise ConfigurationError(
-            f"option 'sampler' has the value {shown(sampler)}; allowed are {', '.join(SAMPLERS)}"
-            f"{hint(sampler, SAMPLERS[:-1])}"
-        )
+        raise _wrong_sampler(sampler)
     try:
         return Sampler(partial(apply, LazyFunction(sampler, deferred=deferred)))
     except ConfigurationError as error:
         raise ConfigurationError(f"option 'sampler' has the value {error}; allowed are {', '.join(SAMPLERS)}") from None
 
 
-def _name(sampler: SamplerOption) -> str:
+def _wrong_sampler(sampler: object) -> ConfigurationError:
+    near = hint(sampler, SAMPLERS[:-1]) if isinstance(sampler, str) else ""
+    return ConfigurationError(
+        f"option 'sampler' has the value {shown(sampler)}; allowed are {', '.join(SAMPLERS)}{near}"
+    )
+
+
+def _name(sampler: object) -> str:
     return sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__)
 
 
-def _patterns(sampler_arg: ArgumentOption | None, allowed: str) -> Sequence[str]:
+def _patterns(sampler_arg: object, allowed: str) -> Sequence[str]:
     elements = sampler_arg.split(",") if isinstance(sampler_arg, str) else sampler_arg
     if not isinstance(elements, (list, tuple)) or not all(isinstance(element, str) for element in elements):
         raise _wrong_argument(sampler_arg, allowed)
@@ -195,7 +198,7 @@ def _patterns(sampler_arg: ArgumentOption | None, allowed: str) -> Sequence[str]
     return patterns
 
 
-def _rules(sampler_arg: ArgumentOption | None) -> Sampler:
+def _rules(sampler_arg: object) -> Sampler:
     path = sampler_arg[0] if isinstance(sampler_arg, (list, tuple)) and len(sampler_arg) == 1 else sampler_arg
     if not isinstance(path, (str, Path)) or not str(path).strip():
         raise _wrong_argument(sampler_arg, "with sampler 'rules' is the path of a JSON file")

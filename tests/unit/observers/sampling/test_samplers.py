@@ -210,6 +210,11 @@ class Unnamed:
     ("sampler", "argument", "message"),
     [
         ("sometimes", None, f"option 'sampler' has the value 'sometimes'; {NAMES}"),
+        ("", None, f"option 'sampler' has the value ''; {NAMES}"),
+        (5, None, f"option 'sampler' has the value 5; {NAMES}"),
+        (["always_full"], None, f"option 'sampler' has the value ['always_full']; {NAMES}"),
+        ("action", "create,,delete", f"option 'sampler' has the value 'action'; {NAMES}; did you mean 'actions'?"),
+        (5, 5, f"option 'sampler' has the value 5; {NAMES}"),
         ("action", "create", f"option 'sampler' has the value 'action'; {NAMES}; did you mean 'actions'?"),
         ("Always_full", None, f"option 'sampler' has the value 'Always_full'; {NAMES}; did you mean 'always_full'?"),
         ("x" * 300, None, f"option 'sampler' has the value '{'x' * 200}'…; {NAMES}"),
@@ -219,6 +224,7 @@ class Unnamed:
         ("m:f:g", None, f"option 'sampler' has the value 'm:f:g'; {NAMES}"),
         ("actions", None, f"option 'sampler_arg' has the value None; {ALLOWED_PATTERNS}"),
         ("actions", 5, f"option 'sampler_arg' has the value 5; {ALLOWED_PATTERNS}"),
+        ("actions", ["a", 1], f"option 'sampler_arg' has the value ['a', 1]; {ALLOWED_PATTERNS}"),
         ("actions", [], f"option 'sampler_arg' has the value []; {ALLOWED_PATTERNS}, without empty elements"),
         ("actions", "a,,b", f"option 'sampler_arg' has the value 'a,,b'; {ALLOWED_PATTERNS}, without empty elements"),
         (
@@ -233,20 +239,22 @@ class Unnamed:
             "no/file.json",
             "option 'sampler_arg' has the value 'no/file.json': cannot be read: No such file or directory",
         ),
+        ("always_full", "", f"option 'sampler_arg' has the value '', but sampler 'always_full' {TAKES_NONE}"),
+        ("always_full", 5, f"option 'sampler_arg' has the value 5, but sampler 'always_full' {TAKES_NONE}"),
         ("always_full", "a", f"option 'sampler_arg' has the value 'a', but sampler 'always_full' {TAKES_NONE}"),
         (
             "always_minimal",
             ("a", "b"),
-            f"option 'sampler_arg' has the value 'a,b', but sampler 'always_minimal' {TAKES_NONE}",
+            f"option 'sampler_arg' has the value ('a', 'b'), but sampler 'always_minimal' {TAKES_NONE}",
         ),
         ("os.path:join", "a", f"option 'sampler_arg' has the value 'a', but sampler 'os.path:join' {TAKES_NONE}"),
         pytest.param(
-            *(Unnamed(), ("a",), f"option 'sampler_arg' has the value 'a', but sampler 'Unnamed' {TAKES_NONE}"),
+            *(Unnamed(), "a", f"option 'sampler_arg' has the value 'a', but sampler 'Unnamed' {TAKES_NONE}"),
             id="unnamed",  # its own repr has an address, and differs between processes
         ),
         (
             functools.partial(divmod, 1),
-            ("a",),
+            "a",
             f"option 'sampler_arg' has the value 'a', but sampler 'partial' {TAKES_NONE}",
         ),
     ],

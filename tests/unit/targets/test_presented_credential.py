@@ -255,8 +255,12 @@ def _ask_wsgi(app: ModuleType, url: str, headers: dict[str, Any]) -> None:
 NAMES = [
     "api_key", "_key", "apiToken", "accessToken", "bearer", "key_value", "secret_value", "presented_key", "client_key",
     "plaintext_key", "authorization", "x_token", "pat", "password",
+    "SHOPAPIKEY", "xauthtoken", "xkey", "usertokens",
 ]  # fmt: skip
-OTHERS = ["key_id", "api_key_name", "token_type", "prefix", "monkey", "path", "request", "keyboard", "user_id"]
+OTHERS = [
+    "key_id", "api_key_name", "token_type", "prefix", "monkey", "path", "request", "keyboard", "user_id", "monkeys",
+    "compat", "tokenizer", "xmonkey",
+]  # fmt: skip
 
 
 def presented(scope: Any = None, **arguments: Any) -> tuple[str, ...]:

@@ -50,8 +50,8 @@ def print_discovery(found: Discovery) -> None:
             console.print("  none was called")
         for one in shown:
             console.print(line(f"  {one.target}"), soft_wrap=True)
-            head = f"    returns {one.returns}: " if one.returns else "    parameters: "
-            console.print(line(head, ", ".join(_described(one.members))), soft_wrap=True)
+            head = f"    returns {one.returns}" if one.returns else "    parameters"
+            console.print(line(": ".join(filter(None, (head, ", ".join(_described(one.members)))))), soft_wrap=True)
         if shown:
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:

@@ -20,6 +20,9 @@ _UNWRAPPING = frozenset({"value", "raw", "getsecretvalue", "expose", "exposesecr
 _PUBLIC = frozenset({"id", "ids", "name", "names", "prefix", "type"})
 """Last words of names such as ``key_id``, which describe a credential but do not hold it."""
 
+_LONG_NAMES = tuple(name for name in SECRET_NAMES if len(name) > 4)
+"""Names that no other word ends with by chance, as ``monkey`` ends with ``key``."""
+
 _PHRASE_SIZES = (1, 2, 3)
 """Numbers of words in a secret name, as in ``secret access key``."""
 
@@ -43,7 +46,8 @@ def unwraps(name: str) -> bool:
 def holds_credential(name: str) -> bool:
     """Return whether a parameter, header, cookie or query parameter of that name holds a credential.
 
-    Its words are compared, so that ``x-shop-api-key`` and ``apiToken`` do, and ``monkey`` and ``key_id`` do not.
+    Its words are compared, so that ``x-shop-api-key`` and ``apiToken`` do, and ``monkey`` and ``key_id`` do not. A word
+    that ends with a long secret name counts, too, as in ``SHOPAPIKEY``.
     """
     if is_secret(name):
         return True
@@ -52,4 +56,4 @@ def holds_credential(name: str) -> bool:
         return False
     words[-1] = words[-1].removesuffix("s")  # as in x-api-keys
     phrases = ("".join(words[start : start + size]) for start in range(len(words)) for size in _PHRASE_SIZES)
-    return not SECRET_NAMES.isdisjoint(phrases)
+    return any(phrase.removeprefix("x") in SECRET_NAMES or phrase.endswith(_LONG_NAMES) for phrase in phrases)

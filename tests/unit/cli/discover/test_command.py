@@ -425,11 +425,36 @@ async def handle(scope):
     await KeyBackend().authenticate(header(scope))
 """
 )
+ONLY_ID = (
+    KEY
+    + """
+from uuid import UUID
+def authorization(scope): return header(scope)
+def hash_key(raw): return f"{hash(raw):x}"
+def check_format(raw): return "v1"
+def check_rate_limit(raw): return "5/minute"
+def verify_signature(raw): return True
+def resolve_session(raw): return "x" * 100
+def look_up(raw): return "canary-value" if raw else None
+class Guard:
+    async def authenticate(self, raw): return look_up(raw)
+def tenant_of(raw): return UUID(int=1)
+def identify(scope):
+    raw = header(scope)
+    return tenant_of(raw) if raw else None
+async def handle(scope):
+    raw = authorization(scope)
+    for function in (hash_key, check_format, check_rate_limit, verify_signature, resolve_session): function(raw)
+    await Guard().authenticate(raw)
+    identify(scope)
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
+    "only_id": ONLY_ID,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -595,6 +620,11 @@ def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, exp
 def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
     """Its members have names, and ``ident`` is an id."""
     assert kinds["other_names"]["auth"][1:] == ["Clients.load?id=ident"]
+
+
+def test_a_function_may_return_only_an_id(kinds: dict[str, dict[str, list[str]]]) -> None:
+    """A string or a UUID is an id if the function's name says so; hashes, formats and other credentials are none."""
+    assert kinds["only_id"]["auth"] == ["look_up?id=return", "identify?id=return"]
 
 
 def test_the_instrumentations_are_off(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from otel_keyaudit.cli.discover.functions.naming import target_path
 from otel_keyaudit.cli.discover.functions.packages import is_library
-from otel_keyaudit.cli.discover.functions.words import audit_weight, auth_weight, is_container, is_parser
+from otel_keyaudit.cli.discover.functions.words import (
+    audit_weight,
+    auth_weight,
+    is_container,
+    is_identifier,
+    is_parser,
+)
 
 SCOPES: Final = ("scope", "environ", "request")
 """Parameter names of ASGI and WSGI applications, and of handlers of other servers."""
@@ -41,6 +47,7 @@ class Function:
         self.audit_weight = 0 if self.path is None else audit_weight(self.path)
         self.auth_weight = 0 if self.path is None else auth_weight(self.path)
         self.is_parser = self.path is not None and is_parser(self.path)
+        self.is_identifier = self.path is not None and not self.is_library and is_identifier(self.path)
         self.is_container = self.path is not None and is_container(self.path)
         self._calls = 0
         self.found: dict[str, Any] | None = None

@@ -89,6 +89,14 @@ _AUTH_WORDS = {
 
 _ID_WORDS = frozenset({"ref", "reference", "number"})
 _PARSER_WORDS = frozenset({"decode", "parse", "split", "extract", "deserialize", "unpack", "loads"})
+_CONVERTER_WORDS = frozenset({
+    "hash", "digest", "sha", "hmac", "fingerprint", "encode", "encrypt", "sign", "mask", "redact", "strip", "normalize",
+    "clean", "format", "header", "create", "generate", "issue", "refresh", "exchange", "rotate",
+})  # fmt: skip
+_IDENTIFYING_WORDS = frozenset({
+    "verify", "verified", "authenticate", "authenticated", "authorize", "auth", "check", "validate", "introspect",
+    "identify", "identity", "resolve", "lookup", "look", "find", "require", "principal", "current", "id", "whoami",
+})  # fmt: skip
 _CONTAINER_WORDS = frozenset(
     {"cache", "cached", "caches", "caching", "lru", "ttl", "memo", "redis", "memcache", "memoize"}
 )
@@ -131,6 +139,13 @@ def is_key_id(name: str) -> bool:
 def is_parser(path: str) -> bool:
     """Check whether a name suggests a function that only parses a credential."""
     return not _PARSER_WORDS.isdisjoint(words(path.rpartition(".")[2].rpartition(":")[2]))
+
+
+def is_identifier(path: str) -> bool:
+    """Check whether a name suggests a function that returns an id for a credential, not another form of it."""
+    found = words(path.rpartition(".")[2].rpartition(":")[2])
+    is_converter = is_parser(path) or auth_weight(path) < 0 or not _CONVERTER_WORDS.isdisjoint(found)
+    return not is_converter and not _IDENTIFYING_WORDS.isdisjoint(found)
 
 
 def is_container(path: str) -> bool:

@@ -44,6 +44,9 @@ _INSIDE: Final = 6
 _INSIDE_WITH_NAME: Final = 2
 _MAX_INSIDE: Final = 20
 _MIN_EVIDENCE: Final = 4
+_ONLY_ID: Final = 6
+_MAX_ID_LENGTH: Final = 64
+"""Maximum length of a string that may be an id. A longer one is likely to be another credential."""
 
 
 def places(value: object, root: str = "return") -> Iterator[Place]:
@@ -52,6 +55,8 @@ def places(value: object, root: str = "return") -> Iterator[Place]:
         for position, element in enumerate(value[:3]):
             if not is_plain(element):
                 yield f"{root}[{position}]", element, 0
+    elif may_be_id(value):
+        yield root, value, _ONLY_ID
     elif not is_plain(value):
         yield root, value, 0
         stored = value if type(value) is dict else attributes(value)
@@ -96,6 +101,8 @@ def _key(
 ) -> dict[str, Any] | None:
     source, value, less = place
     kind = type(value)
+    if may_be_id(value):
+        return _only_id(function, place, strength, credentials, discount)
     if kind.__name__.endswith(NO_KEYS) or is_infrastructure(kind):
         return None
     stored = content(value)
@@ -117,6 +124,29 @@ def _key(
         "returns": kind.__name__,
         "classes": [f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],
         "members": {name: type_name(one) for name, one in stored.items()},
+    }
+
+
+def may_be_id(value: object) -> bool:
+    """Check whether a value without members may be the id of a key."""
+    return type(value) is UUID or (type(value) is str and 0 < len(value) <= _MAX_ID_LENGTH)
+
+
+def _only_id(
+    function: Function, place: Place, strength: int, credentials: Collection[str], discount: int
+) -> dict[str, Any] | None:
+    """Describe a function that returns only the id of a key."""
+    source, value, less = place
+    if strength < LOCAL or not function.is_identifier or holds(value, credentials):
+        return None
+    return {
+        "path": function.path,
+        "score": _POINTS[strength] + function.auth_weight - less - discount,
+        "key": source,
+        "fields": {"id": source},
+        "returns": type(value).__name__,
+        "classes": [],
+        "members": {},
     }
 
 

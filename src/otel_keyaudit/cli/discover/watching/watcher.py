@@ -23,7 +23,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
     strength,
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
-from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, places
+from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, may_be_id, places
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
@@ -153,11 +153,11 @@ class Watcher(Recorder):
         storing = call if is_end and call is not None and call.stored is not None else None
         if function.is_async_generator and not is_end:
             value = next(iter(get_referents(value)), None)  # Python wraps a yielded value
-        has_members = type(value) is tuple or not is_plain(value)
-        if function.is_library if call is None else not (has_members or storing):
+        may_be_key = type(value) is tuple or not is_plain(value) or (function.is_identifier and may_be_id(value))
+        if function.is_library if call is None else not (may_be_key or storing):
             return
         held = self._strength(frame, function, call)
-        if held and has_members:
+        if held and may_be_key:
             self._note_key(frame, function, call, held, tuple(places(value)))
         if storing is not None:
             self._note_stored_key(frame, function, storing, max(held, INDIRECT))

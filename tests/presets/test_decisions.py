@@ -597,6 +597,31 @@ def test_fastmcp_checks_of_a_component_are_one_decision(keyaudit_recorder: Recor
     assert ask(refuse)[1]["outcome"] == "denied"
 
 
+def test_fastmcp_check_of_the_application_requires_no_scopes(keyaudit_recorder: Recorder) -> None:
+    """Attributes of the application's own check are not read, although those of fastmcp have the same names."""
+    from fastmcp.server.auth import AccessToken  # noqa: PLC0415 - not everywhere
+    from fastmcp.utilities.authorization import AuthContext, run_auth_checks_with_shortfall  # noqa: PLC0415
+
+    class Own:
+        tag = "internal"
+
+        @property
+        def required_scopes(self) -> Any:
+            raise AssertionError
+
+        def __call__(self, _: Any) -> bool:
+            return True
+
+    keyaudit_recorder.instrument(presets="fastmcp")
+    token = AccessToken(token="x", client_id="k_1", scopes=["note:read"])
+    context: Any = AuthContext(token=token, component=SimpleNamespace(tags={"internal"}))
+
+    decision = decide(keyaudit_recorder, lambda: asyncio.run(run_auth_checks_with_shortfall(Own(), context)))[1]
+
+    assert decision == {"outcome": "granted", "cause": "unknown"}
+    assert keyaudit_recorder.degraded() == {}
+
+
 def test_fastmcp_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
     """A check that cannot name its missing scopes fails; fastmcp itself turns other failures into refusals."""
     import asyncio  # noqa: PLC0415

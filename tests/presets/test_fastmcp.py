@@ -9,23 +9,11 @@ import pytest
 
 from otel_keyaudit.testing import Recorder, assert_names
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization
-from presets.requests import assert_key_is_recorded
+from presets.mcp_sessions import ACCEPT, CALL, client, message
+from presets.requests import assert_key_is_recorded, server_spans
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
-CALL = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
-BEGIN = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "tests", "version": "1"},
-    },
-}
-BEGUN = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.fixture
@@ -87,12 +75,13 @@ def test_each_session_keeps_to_its_client(service: Any, keyaudit_recorder: Recor
     """Long sessions that take turns keep the keys of their own clients."""
     keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
 
-    with serving_asgi(service.server.http_app(json_response=True), keyaudit_recorder, lifespan="on") as address:
-        clients = [_begun(f"{address}/mcp", _credential(service, number)) for number in (1, 2)]
-        for client in clients * 2:
-            assert client.post("", json=CALL).status_code == 200
-        for client in clients:
-            client.close()
+    with (
+        serving_asgi(service.server.http_app(json_response=True), keyaudit_recorder, lifespan="on") as address,
+        client(f"{address}/mcp", _credential(service, 1).allowed) as first,
+        client(f"{address}/mcp", _credential(service, 2).allowed) as second,
+    ):
+        for one in [first, second] * 2:
+            assert one.post("", json=CALL).status_code == 200
 
     ids = [f"loader-{number}" for number in (1, 2, 1, 2)]
     rows = [assert_names(row, key_id) for row, key_id in zip(keyaudit_recorder.rows, ids, strict=True)]
@@ -100,9 +89,90 @@ def test_each_session_keeps_to_its_client(service: Any, keyaudit_recorder: Recor
     keyaudit_recorder.assert_no_secret("fastmcp-s3cret")
 
 
-def _begun(address: str, credential: Credential) -> httpx.Client:
-    """Return a client whose session has begun."""
-    client = httpx.Client(base_url=address, headers={**ACCEPT, **credential.allowed}, follow_redirects=True)
-    client.headers["mcp-session-id"] = client.post("", json=BEGIN).headers["mcp-session-id"]
-    client.post("", json=BEGUN)
-    return client
+COMPONENTS = [
+    message("tools/call", name="erase", arguments={}),
+    message("tools/call", name="inner_erase", arguments={}),
+    message("resources/read", uri="data://notes"),
+    message("resources/read", uri="data://1/note"),
+    message("prompts/get", name="ask"),
+]
+
+
+def _server(service: Any) -> Any:
+    """Return a server with components that require a scope of their own."""
+    from fastmcp import Context, FastMCP  # noqa: PLC0415 - not everywhere
+    from fastmcp.server.auth import require_scopes  # noqa: PLC0415
+    from fastmcp.server.auth.providers.jwt import StaticTokenVerifier  # noqa: PLC0415
+
+    async def find(ctx: Context) -> str:
+        tools = await ctx.fastmcp.list_tools()
+        service.record("note.find")
+        return str(len(tools))
+
+    def erase() -> str:
+        return str(service.create())
+
+    def note(number: str) -> str:
+        return erase()
+
+    find.__annotations__["ctx"] = Context
+    server = FastMCP("depot", auth=StaticTokenVerifier(service.TOKENS))
+    inner = FastMCP("inner")
+    erasing = require_scopes("note:erase")
+    server.tool(find)
+    for one in (server, inner):
+        one.tool(erase, auth=erasing)
+    server.resource("data://notes", auth=erasing)(erase)
+    server.resource("data://{number}/note", auth=erasing)(note)
+    server.prompt(erase, name="ask", auth=erasing)
+    server.mount(inner, namespace="inner")
+    return server
+
+
+@pytest.mark.parametrize("call", COMPONENTS, ids=lambda call: str(next(iter(call["params"].values()))))
+def test_scopes_of_a_component_are_a_decision(call: dict[str, Any], service: Any, keyaudit_recorder: Recorder) -> None:
+    """The row inside the component has the decision, and the server span of a refused call the missing scope."""
+    weak, strong = _credential(service, 1), _credential(service, 2)
+    service.TOKENS["fastmcp-s3cret-2"]["scopes"] = ["note:create", "note:erase"]
+    keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
+
+    app = _server(service).http_app(json_response=True, stateless_http=True)
+    with serving_asgi(app, keyaudit_recorder, lifespan="on") as address:
+        for credential in (weak, strong):
+            headers = {**ACCEPT, **credential.allowed}
+            httpx.post(f"{address}/mcp", json=call, headers=headers).raise_for_status()
+
+    (row,) = keyaudit_recorder.rows
+    granted = {"required": ["note:erase"], "outcome": "granted", "cause": "scope", "scopes": ["note:erase"]}
+    assert assert_names(row, "loader-2")["decisions"] == [granted]
+    denied, allowed = server_spans(keyaudit_recorder)
+    assert denied["keyaudit.decision.outcome"] == "denied"
+    assert denied["keyaudit.decision.missing"] == ("note:erase",)
+    assert allowed["keyaudit.decision.outcome"] == "granted"
+    assert keyaudit_recorder.degraded() == {}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        message("tools/list"),
+        message("resources/list"),
+        message("resources/templates/list"),
+        message("prompts/list"),
+        message("tools/call", name="find", arguments={}),
+        message("tools/call", name="nowhere", arguments={}),
+    ],
+    ids=lambda call: call["params"].get("name", call["method"]),
+)
+def test_list_of_components_is_no_decision(call: dict[str, Any], service: Any, keyaudit_recorder: Recorder) -> None:
+    """The server asks about each component, to find out which of them to show; nothing was refused."""
+    credential = _credential(service, 1)
+    keyaudit_recorder.instrument(presets="fastmcp", audit_targets=["presets.apps.fastmcp_app:record"])
+
+    app = _server(service).http_app(json_response=True, stateless_http=True)
+    with serving_asgi(app, keyaudit_recorder, lifespan="on") as address:
+        headers = {**ACCEPT, **credential.allowed}
+        httpx.post(f"{address}/mcp", json=call, headers=headers).raise_for_status()
+
+    assert keyaudit_recorder.count("keyaudit.decisions") == 0
+    assert all("decisions" not in row["request_api_key"] for row in keyaudit_recorder.rows)

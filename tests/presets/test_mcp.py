@@ -9,12 +9,11 @@ import pytest
 
 from otel_keyaudit.testing import Recorder
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, authorization
-from presets.requests import assert_key_is_recorded
+from presets.mcp_sessions import ACCEPT, CALL, client
+from presets.requests import assert_key_is_recorded, server_spans
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
-CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "create", "arguments": {}}}
-ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 def _credential(service: Any) -> Credential:
@@ -52,3 +51,43 @@ def test_the_key_is_on_the_row_of_a_tool_and_on_the_span(keyaudit_recorder: Reco
         ]
 
     assert_key_is_recorded(keyaudit_recorder, credential, answers)
+
+
+@pytest.mark.parametrize("stateless", [True, False])
+def test_scopes_that_the_server_requires_are_decisions(*, stateless: bool, keyaudit_recorder: Recorder) -> None:
+    """The row of an allowed request has the decision, and the server span of a refused request shows the missing scope.
+
+    The server answers the refused request itself, and the server span ends with the answer.
+    """
+    from mcp.server.auth.provider import AccessToken  # noqa: PLC0415 - not everywhere
+
+    from presets.apps import mcp_app  # noqa: PLC0415
+
+    for token, scopes in (("mcp-s3cret-1", ["note:create", "mcp"]), ("mcp-s3cret-2", ["note:create"])):
+        mcp_app.TOKENS[token] = AccessToken(token=token, client_id="loader", scopes=scopes)
+    keyaudit_recorder.instrument(presets="mcp", audit_targets=["presets.apps.mcp_app:record"])
+
+    app = mcp_app.server(required_scopes=["mcp"]).streamable_http_app(json_response=True, stateless_http=stateless)
+    with serving_asgi(app, keyaudit_recorder, lifespan="on") as address:
+        allowed, refused, unknown = (authorization("Bearer", f"mcp-s3cret-{one}", "")[0] for one in (1, 2, "x"))
+        with client(f"{address}/mcp", allowed, stateless=stateless) as session:
+            assert session.post("", json=CALL).status_code == 200
+        answers = [httpx.post(f"{address}/mcp", json=CALL, headers={**ACCEPT, **one}) for one in (refused, unknown)]
+
+    assert [answer.status_code for answer in answers] == [403, 401]
+    granted = {"required": ["mcp"], "outcome": "granted", "cause": "scope", "scopes": ["mcp"]}
+    assert [row["request_api_key"]["decisions"] for row in keyaudit_recorder.rows] == [[granted]]
+    denied, unknown_span = server_spans(keyaudit_recorder)[-2:]
+    assert (
+        denied.items()
+        >= {
+            "keyaudit.outcome": "accepted",
+            "keyaudit.key.id": "loader",
+            "keyaudit.decision.outcome": "denied",
+            "keyaudit.decision.cause": "scope",
+            "keyaudit.decision.missing": ("mcp",),
+        }.items()
+    )
+    assert unknown_span["keyaudit.outcome"] == "denied"
+    assert "keyaudit.decision.outcome" not in unknown_span
+    assert keyaudit_recorder.degraded() == {}

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from otel_keyaudit.request.workers.propagation import HandoverPoint
 from otel_keyaudit.targets.key_objects.key_source import KeyType
-from otel_keyaudit.targets.target import AuditTarget, Target
+from otel_keyaudit.targets.target import AuditTarget, AuthzTarget, Target
 
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 
@@ -20,6 +20,15 @@ class SpanOnlyTarget(AuditTarget):
     """A function that writes an audit row without additional fields. Its writes only have spans and are counted."""
 
     has_fields = False
+
+
+class DecidedTarget(AuthzTarget):
+    """A function that a library calls after its check, such as one that sends the refusal.
+
+    The decision is recorded before the function runs, because a server span may end when the response has been sent.
+    """
+
+    is_decided = True
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """The MCP Python SDK, and fastmcp, which authenticates with it.
 
-The SDK compares scopes inside a middleware that then calls the application. Only refusals are observed, because a
-target on the middleware would count failures of the application as decisions, and hide the checks inside the
-application.
+The SDK compares scopes inside a middleware that then calls the application. A target on the middleware would count
+failures of the application as decisions, and hide the checks inside the application. So the functions that the
+middleware calls after the comparison are the targets: one sends the refusal, the others serve an allowed request.
 """
 
-from otel_keyaudit.presets._definition import Preset
+from __future__ import annotations
+
+from typing import Any
+
+from otel_keyaudit.presets._definition import DecidedTarget, Preset
 from otel_keyaudit.targets.call import Call
+from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.key_objects.key_source import KeyType
-from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
+from otel_keyaudit.targets.target import AuthTarget
 
 _TOKEN = {
     "id": "client_id",
@@ -31,18 +36,35 @@ def _is_about_scopes(call: Call) -> bool:
     return bool(call.args["status_code"] == 403)
 
 
-def refusal(path: str) -> AuthzTarget:
+def refusal(path: str) -> DecidedTarget:
     """Return the target for a method that sends refusals."""
-    return AuthzTarget(path, required="self.required_scopes", granted=lambda _: False, when=_is_about_scopes)
+    return DecidedTarget(path, required="self.required_scopes", granted=_never, when=_is_about_scopes)
+
+
+def _never(_: Call) -> bool:
+    return False
+
+
+_MIDDLEWARE = "mcp.server.auth.middleware.bearer_auth:RequireAuthMiddleware"
+
+
+def _required_scopes(call: Call) -> Any:
+    """Return the scopes that the middleware of the route required, ``None`` if the route has no such middleware."""
+    endpoint = call.args["scope"].get("endpoint")
+    return endpoint.required_scopes if _MIDDLEWARE in class_names(type(endpoint)) else None
+
+
+def _allowed(path: str) -> DecidedTarget:
+    """Return the target for a method that serves the requests that the middleware allowed."""
+    return DecidedTarget(path, required=_required_scopes, when=_required_scopes)
 
 
 PRESET = Preset(
     library="mcp",
     oldest="2.0",
-    records="`id`: `client_id`; `owner`: `subject`; `scopes`; `allow_list`: `resource`; `expires_at`. Each refusal "
-    "for a missing scope, as a denied decision that requires the server's `required_scopes`",
-    never="`token`; `claims`; granted checks of `required_scopes`, because the SDK compares the scopes inside the "
-    "middleware that then runs the application",
+    records="`id`: `client_id`; `owner`: `subject`; `scopes`; `allow_list`: `resource`; `expires_at`. The decision of "
+    "the server about each request, which requires its `required_scopes`",
+    never="`token`; `claims`",
     targets=(
         AuthTarget(
             "mcp.server.auth.middleware.bearer_auth:BearerAuthBackend.authenticate",
@@ -50,7 +72,9 @@ PRESET = Preset(
             valid="return",
             when=_is_presented,
         ),
-        refusal("mcp.server.auth.middleware.bearer_auth:RequireAuthMiddleware._send_auth_error"),
+        refusal(f"{_MIDDLEWARE}._send_auth_error"),
+        _allowed("mcp.server.streamable_http_manager:StreamableHTTPSessionManager._handle_request"),
+        _allowed("mcp.server.sse:SseServerTransport.handle_post_message"),
     ),
     key_types={
         "mcp.server.auth.provider:AccessToken": KeyType(**_TOKEN),

@@ -245,6 +245,9 @@ class AuthzTarget(Target):
     fields = ("required", "resource_type", "resource_id", "action", "any_of", "granted", "denied", "when")
     rooted = fields
 
+    is_decided: ClassVar[bool] = False
+    """Whether the decision has been made when the function is called, so that the call itself is no check."""
+
 
 class AuditTarget(Target):
     """A function that writes an audit row.

@@ -18,9 +18,10 @@ class Verifier:
         return TOKENS.get(token)
 
 
-def server() -> MCPServer:
+def server(required_scopes: list[str] | None = None) -> MCPServer:
     url = AnyHttpUrl("http://127.0.0.1/")
-    made = MCPServer("depot", token_verifier=Verifier(), auth=AuthSettings(issuer_url=url, resource_server_url=url))
+    auth = AuthSettings(issuer_url=url, resource_server_url=url, required_scopes=required_scopes)
+    made = MCPServer("depot", token_verifier=Verifier(), auth=auth)
 
     @made.tool()
     def create() -> str:

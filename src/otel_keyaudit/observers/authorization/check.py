@@ -5,6 +5,8 @@ Checks nest; only the outermost check is a decision. :data:`_CONCLUSION` lists t
 
 from __future__ import annotations
 
+from functools import partial
+from types import FunctionType
 from typing import Any
 from weakref import ref
 
@@ -49,7 +51,18 @@ class Authorization(CompiledAuthzTarget):
 
     def observer(self) -> Observer:
         """Return the function that starts the observation of a call."""
-        return self.observing(Check)
+        observe = self.observing(Check)
+        return partial(_conclude_before, observe) if self.is_decided else observe
+
+
+def _conclude_before(
+    observe: Observer, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
+) -> None:
+    """Record a decision that has been made. The call itself passes through, so checks inside it are not nested."""
+    check = observe(positional, keywords, function)
+    if check is not None:
+        with check:
+            check.returned(None)
 
 
 class Check(NestedCall):
@@ -89,6 +102,16 @@ class Check(NestedCall):
         while check._outer is not None and not check._outer.has_ended:
             check = check._outer
         return check
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether another check is open around this one."""
+        return self.outermost is not self
+
+    @property
+    def has_inner(self) -> bool:
+        """Whether a check inside this one has ended."""
+        return bool(self._inner)
 
     def is_outside(self, request: RequestState | None) -> bool:
         """Return whether the check is around a whole request that is open, such as a call of an in-process client."""

@@ -24,10 +24,12 @@ class CompiledAuthzTarget(CompiledTarget):
     Attributes:
         supplies_requirement: The function returns the requirement of the outer check, and is not a check itself.
         has_requirement: The target has its own requirement, so it does not adopt the requirements of inner checks.
+        is_decided: The decision has been made when the function is called.
     """
 
     def __init__(self, components: Components, target: AuthzTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
+        self.is_decided = target.is_decided
         required = self._requirement()
         self.supplies_requirement = isinstance(required, Expression) and "return" in required.roots
         self.required = self.reader(required)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuthzTarget, KeyAuditInstrumentor, use_key
+from otel_keyaudit.presets._definition import DecidedTarget
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
 
@@ -413,6 +414,56 @@ def test_own_requirement_ignores_those_inside(recorder: Recorder, app: Any) -> N
         app.verify(app.Key("k_1"))
         app.outer_with("workspace:read", lambda: app.require("workspace:delete"))
         assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]
+
+
+def test_function_that_runs_after_the_decision_is_no_check(recorder: Recorder, app: Any) -> None:
+    """Its decision is there when it runs. Checks inside it are decisions of their own, and its failure denies none."""
+    name, inside = app.__name__, []
+    recorder.instrument(
+        auth_targets=[f"{name}:verify"],
+        audit_targets=[f"{name}:record"],
+        authz_targets=[DecidedTarget(f"{name}:outer_with", required="args.permission"), f"{name}:require"],
+    )
+
+    def serve() -> None:
+        app.require("workspace:delete")
+        inside.extend(decisions(app.record("read")))
+        raise app.Forbidden
+
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        refused(app.outer_with, "workspace:read", serve)
+
+    assert [(one["required"], one["outcome"], one["cause"]) for one in inside] == [
+        (["workspace:read"], "granted", "scope"),
+        (["workspace:delete"], "granted", "unknown"),
+    ]
+    assert recorder.count("keyaudit.decisions") == 2
+
+
+def test_condition_may_ask_for_checks_inside_and_outside(recorder: Recorder, app: Any) -> None:
+    """A part counts only inside another check, which counts only if it has a part, whatever that answered."""
+    name = app.__name__
+    recorder.instrument(
+        auth_targets=[f"{name}:verify"],
+        audit_targets=[f"{name}:record"],
+        authz_targets=[
+            AuthzTarget(f"{name}:outer", when=lambda check: check.has_inner),
+            AuthzTarget(f"{name}:ask", granted="return", when=lambda check: check.is_inner),
+        ],
+    )
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.ask(["workspace:update"], False)
+        app.outer(bool)
+        assert recorder.count("keyaudit.decisions") == 0
+        app.outer(lambda: app.ask(["workspace:read"], True))
+        refused(app.outer, lambda: app.ask([], False), app.Forbidden())
+        granted, denied = decisions(app.record("read"))
+
+    assert (granted["required"], granted["outcome"]) == (["workspace:read"], "granted")
+    assert denied["outcome"] == "denied"
+    assert "required" not in denied
 
 
 def test_requirement_function_is_no_check(recorder: Recorder, app: Any) -> None:

@@ -24,6 +24,7 @@ from otel_keyaudit.request.context import used_key
 from otel_keyaudit.request.workers.message import encode_key
 from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, wrap
 from otel_keyaudit.testing import Recorder
+from support.clients.testclient import TestClient
 from support.environment.modules import Modules
 from support.services import bare
 
@@ -84,6 +85,42 @@ def test_a_job_names_the_key_that_gave_it(
     assert bare.rows[0]["request_api_key"]["trace_id"] == trace_id
     assert lenient_recorder.writes() == {"attributed": 2, "ambiguous": 0, "none": 2, "failed": 0}
     assert lenient_recorder.errors() == {}
+
+
+def _by_wsgi_client(credential: str) -> None:
+    with httpx.Client(transport=httpx.WSGITransport(bare.wsgi_app), base_url="http://test") as client:
+        client.get(f"/{credential}", headers={"x-api-key": credential})
+
+
+def _by_asgi_client(credential: str) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(bare.app), base_url="http://test") as client:
+            await client.get(f"/{credential}", headers={"x-api-key": credential})
+
+    asyncio.run(run())
+
+
+def _by_test_client(credential: str) -> None:
+    TestClient(bare.app).get(f"/{credential}", headers={"x-api-key": credential})
+
+
+@pytest.mark.parametrize("call", [_by_wsgi_client, _by_asgi_client, _by_test_client])
+def test_a_request_inside_a_job_names_its_own_key(
+    call: Callable[[str], None], pool: ThreadPoolExecutor, lenient_recorder: Recorder
+) -> None:
+    """The key of the job does not belong to requests of an in-process client, and the job keeps it after them."""
+
+    def job() -> None:
+        for credential in ("ka", "kb"):
+            call(credential)
+            bare.record(f"job after {credential}")
+
+    with lenient_recorder.request():
+        bare.verify("outer")
+        pool.submit(job).result()
+    named = bare.named()
+    assert (named["/ka"], named["/kb"]) == ("ka", "kb")
+    assert (named["job after ka"], named["job after kb"]) == ("outer", "outer")
 
 
 @pytest.mark.parametrize("is_traced", [True, False])

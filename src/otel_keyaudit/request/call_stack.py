@@ -26,6 +26,9 @@ _POOLS: Final = frozenset({
 })  # fmt: skip
 """Modules of connection pools that keep their connections in a queue."""
 
+_CLIENTS: Final = frozenset({"quart.testing.connections", "starlette.testclient"})
+"""Modules of in-process clients that take the response of their own call from a queue."""
+
 _QUEUES: Final = frozenset({"anyio", "asyncio", "otel_keyaudit", "queue"})
 
 
@@ -45,9 +48,10 @@ def is_run_by_framework() -> bool:
     return any(name.startswith(_BOUNDARIES) or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
 
 
-def is_run_by_pool() -> bool:
-    """Return whether a connection pool takes a connection from its queue."""
-    return next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "") in _POOLS
+def is_run_by_pool_or_client() -> bool:
+    """Return whether a connection pool takes a connection from its queue, or an in-process client its response."""
+    taker = next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "")
+    return taker in _POOLS or taker in _CLIENTS
 
 
 def _callers() -> Iterator[str]:

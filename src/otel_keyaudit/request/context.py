@@ -51,7 +51,8 @@ class Request(RequestState):
 
     Attributes:
         process: The process in which the request began.
-        within: The request inside which a CONSUMER span began this one.
+        within: The request inside which a CONSUMER span or a pushed context began this one.
+        has_outer_key: The rows receive the key of the request ``within``.
         is_divided: Not all code in the request's context belongs to it: CONSUMER spans began other requests in it, or
             it has shared workers.
         has_shared_workers: A task or thread of the request has taken another request's item from a queue.
@@ -62,11 +63,16 @@ class Request(RequestState):
 
     process: _Process
     within: Request | None = None
+    has_outer_key = False
     is_divided = False
     has_shared_workers = False
     flow: int | None = None
     used_before: UsedKey | None = None
     used_inside: UsedKey | None = None
+
+    def __init__(self, spans: ServerSpans, scope: Any = None) -> None:
+        RequestState.__init__(self, spans, scope)
+        self.process = _process
 
     def is_served_by_shared_worker(self) -> bool:
         """Return whether this code runs in a task or thread that may serve other requests, too."""
@@ -94,14 +100,6 @@ class EndedRequest(Request):
         super().__init__(request._spans)
         self.close()
         self.attribution = attribution
-        self.process = _process
-
-
-def new_request(spans: ServerSpans, scope: Any = None) -> Request:
-    """Create the state of a request that begins in this process."""
-    request = Request(spans, scope)
-    request.process = _process
-    return request
 
 
 class UsedKey:
@@ -112,6 +110,7 @@ class UsedKey:
         delegation: The party on whose behalf the key acts, and its actors.
         request: The request in which the key was set.
         is_job: The key was set in a task or thread that may outlive the request. Any other key ends with the request.
+        is_propagated: A preset propagated the key to a job. It does not belong to requests that begin inside the job.
 
     Attributes:
         is_left: The ``use_key`` block was left before an inner block was, or in another context.
@@ -120,7 +119,7 @@ class UsedKey:
     """
 
     __slots__ = (
-        "delegation", "is_job", "is_left", "is_withdrawn", "key", "outer", "process", "request",
+        "delegation", "is_job", "is_left", "is_propagated", "is_withdrawn", "key", "outer", "process", "request",
     )  # fmt: skip
 
     def __init__(
@@ -130,11 +129,13 @@ class UsedKey:
         *,
         request: Request | None = None,
         is_job: bool = False,
+        is_propagated: bool = False,
     ) -> None:
         self.key = key
         self.delegation = delegation
         self.request = request
-        self.is_job = is_job
+        self.is_job = is_job or is_propagated
+        self.is_propagated = is_propagated
         self.process = _process
         self.is_left = self.is_withdrawn = False
         self.outer: UsedKey | None = None
@@ -278,11 +279,11 @@ def used_for_job(request: Request | None) -> UsedKey | None:
     """
     used = used_key()
     if used is not None and used.is_in_force():
-        return UsedKey(used.key, used.delegation, request=request or used.request, is_job=True)
-    if request is None or (used is not None and used.is_shared()):
+        return UsedKey(used.key, used.delegation, request=request or used.request, is_propagated=True)
+    if request is None or request.has_outer_key or (used is not None and used.is_shared()):
         return None
     if request.open_authentications:
         request.read_open_keys()
     attribution = request.attribution
     key = attribution.key
-    return None if key is None else UsedKey(key, attribution.delegation, request=request, is_job=True)
+    return None if key is None else UsedKey(key, attribution.delegation, request=request, is_propagated=True)

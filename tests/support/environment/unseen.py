@@ -10,7 +10,7 @@ from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.request.boundaries.running import leave
 from otel_keyaudit.request.call_stack import task_or_thread
-from otel_keyaudit.request.context import CALL, USED_KEY, Request, new_request
+from otel_keyaudit.request.context import CALL, USED_KEY, Request
 from otel_keyaudit.request.server_span import ServerSpans
 
 MAX_ITEMS = 128
@@ -19,7 +19,7 @@ MAX_ITEMS = 128
 
 def unseen_state() -> Request:
     """Return the state of a request that nobody runs in."""
-    return new_request(ServerSpans(Snapshots(None, MAX_ITEMS), always_full=False, faults=Faults(Metrics())))
+    return Request(ServerSpans(Snapshots(None, MAX_ITEMS), always_full=False, faults=Faults(Metrics())))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution, Delegation
-from otel_keyaudit.request.context import current_request, new_request
+from otel_keyaudit.request.context import Request, current_request
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
@@ -488,7 +488,7 @@ def test_every_request_has_a_number_of_its_own() -> None:
 
 def test_ended_request_releases_its_objects() -> None:
     """Later rows do not receive its key, and objects that the application freed live no longer because of it."""
-    state = new_request(unseen_state()._spans, {"type": "http"})
+    state = Request(unseen_state()._spans, {"type": "http"})
     assert state.scope == {"type": "http"}
     state.opened(None, Attribution("attributed", ApiKey("k2")))
     state.accept(ApiKey("k1"), Authentication())

@@ -13,7 +13,7 @@ from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint,
 from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.boundaries.running import await_inside, run_inside
 from otel_keyaudit.request.boundaries.same_request import is_request, is_same_request
-from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open, new_request
+from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open
 from otel_keyaudit.request.server_span import ServerSpans
 
 
@@ -46,7 +46,7 @@ class CallBoundaries:
         current = CALL.get()
         if current is not None and (current.scope is scope or (is_open(current) and is_same_request(current, scope))):
             return None
-        return new_request(self._request_spans, scope)
+        return Request(self._request_spans, scope)
 
     # ASGI
 

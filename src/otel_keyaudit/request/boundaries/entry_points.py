@@ -28,6 +28,7 @@ class EntryPoint:
             * ``asgi_application``, ``wsgi_application``: a function with the application as an argument;
             * ``call``: handles a whole request;
             * ``bridge``: derives an environ from the current scope;
+            * ``push``, ``pop``: push and pop a request context; ``pop_later`` marks coroutine functions;
             * ``span``, ``span_end``: open and end a span;
             * ``put``, ``take``: put an item into a queue, or take one; ``_later`` marks coroutine functions.
         subject: Returns the ASGI scope, the WSGI environ, or the object that identifies the queue, from the arguments.
@@ -46,6 +47,14 @@ def _own_scope(args: Arguments) -> Any:
 
 def _own_environ(args: Arguments) -> Any:
     return args[0].environ
+
+
+def _pushed_scope(args: Arguments) -> Any:
+    """Return the environ or scope of a context, ``None`` for the context of an application."""
+    known = vars(args[0])
+    names = ("request", "_request", "request_websocket", "_websocket")
+    request = next((known[name] for name in names if known.get(name) is not None), None)
+    return getattr(request, "environ", None) or getattr(request, "scope", None)
 
 
 def _stream(args: Arguments) -> Any:
@@ -70,6 +79,9 @@ _GUNICORN = (  # with the position of the request, because the function itself b
     ("base_async:AsyncWorker.handle_request", 2),
     ("base_async:AsyncWorker.handle_http2_request", 2),
 )
+
+_FLASK_CONTEXTS = ("RequestContext", "AppContext")  # since Flask 3.2 and Quart 0.21, the latter has the request
+_QUART_CONTEXTS = (*_FLASK_CONTEXTS, "WebsocketContext")
 
 _ANYIO = "anyio.streams.memory:MemoryObject"
 _SYNC_AND_ASYNC = (("_nowait", ""), ("", "_later"))
@@ -119,6 +131,11 @@ ENTRY_POINTS = (
     EntryPoint("bottle:Bottle.__call__", "wsgi"),
     EntryPoint("pyramid.router:Router.__call__", "wsgi"),
     EntryPoint("pyramid.router:Router.invoke_subrequest", "call", lambda args: args[1].environ),
+    # Request contexts that an application pushes for the items of a batch.
+    *(EntryPoint(f"flask.ctx:{name}.push", "push", _pushed_scope) for name in _FLASK_CONTEXTS),
+    *(EntryPoint(f"flask.ctx:{name}.pop", "pop") for name in _FLASK_CONTEXTS),
+    *(EntryPoint(f"quart.ctx:{name}.push", "push", _pushed_scope) for name in _QUART_CONTEXTS),
+    *(EntryPoint(f"quart.ctx:{name}.pop", "pop_later") for name in _QUART_CONTEXTS),
     # A WSGI application mounted in an ASGI application.
     EntryPoint("a2wsgi.wsgi:build_environ", "bridge"),
     EntryPoint("asgiref.wsgi:WsgiToAsgiInstance.build_environ", "bridge"),

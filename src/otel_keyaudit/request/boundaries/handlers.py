@@ -7,6 +7,7 @@ from typing import Any
 
 from otel_keyaudit.request.boundaries.calls import CallBoundaries
 from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
+from otel_keyaudit.request.boundaries.pushed_contexts import PushedContexts
 from otel_keyaudit.request.boundaries.spans import SpanBoundaries
 from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.request.workers.shared_workers import putting, putting_later, taking, taking_later
@@ -20,7 +21,10 @@ class Boundaries:
     """
 
     def __init__(self, spans: ServerSpans) -> None:
-        self._handlers = CallBoundaries(spans).handlers | SpanBoundaries(spans).handlers | _QUEUE_HANDLERS
+        boundaries = CallBoundaries(spans), SpanBoundaries(spans), PushedContexts(spans)
+        self._handlers = dict(_QUEUE_HANDLERS)
+        for each in boundaries:
+            self._handlers |= each.handlers
 
     def handler(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         """Create the handler for an entry point."""

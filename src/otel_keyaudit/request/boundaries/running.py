@@ -26,8 +26,8 @@ def run_inside(request: Request, work: Callable[..., Result], *args: Any) -> Res
     try:
         try:
             CALL.set(request)
-            if request.used_inside is not None:
-                USED_KEY.set(request.used_inside)
+            if used is not None or request.used_inside is not None:
+                use_inside(request, used)
             result = work(*args)
         finally:
             leave(request, call, used, context)
@@ -43,8 +43,8 @@ async def await_inside(request: Request, work: Callable[..., Awaitable[Result]],
     try:
         try:
             CALL.set(request)
-            if request.used_inside is not None:
-                USED_KEY.set(request.used_inside)
+            if used is not None or request.used_inside is not None:
+                use_inside(request, used)
             result = await work(*args, **kwargs)
         finally:
             leave(request, call, used, context)
@@ -52,6 +52,19 @@ async def await_inside(request: Request, work: Callable[..., Awaitable[Result]],
         if CALL.get() is request:
             leave(request, call, used, context)
     return result
+
+
+def use_inside(request: Request, used: UsedKey | None) -> None:
+    """Make a ``use_key`` block current that is open in the response body.
+
+    Args:
+        request: The request.
+        used: The outer ``use_key`` block. The key of a job does not belong to a request that begins inside the job.
+    """
+    if request.used_inside is not None:
+        USED_KEY.set(request.used_inside)
+    elif used is not None and used.is_propagated:
+        USED_KEY.set(None)
 
 
 def leave(request: Request, call: Request | None, used: UsedKey | None, context: Context) -> None:
@@ -66,7 +79,7 @@ def leave(request: Request, call: Request | None, used: UsedKey | None, context:
             again while the response body is read.
         context: The outer OpenTelemetry context.
     """
-    if CALL.get() is not request:
+    if CALL.get() is not request and not _end_inner(request):
         if not request.lasts:
             request.end()
         return
@@ -81,6 +94,21 @@ def leave(request: Request, call: Request | None, used: UsedKey | None, context:
     if not request.lasts:
         request.end()
     CALL.set(call)
+
+
+def _end_inner(request: Request) -> bool:
+    """End the requests of contexts that were pushed inside a request and never popped; return whether there are any."""
+    unpopped = []
+    inner = CALL.get()
+    while inner is not None and inner is not request:
+        unpopped.append(inner)
+        inner = inner.within
+    if inner is None:
+        return False
+    for each in unpopped:
+        each.end()
+    CALL.set(request)
+    return True
 
 
 def _is_audit_span_current() -> bool:

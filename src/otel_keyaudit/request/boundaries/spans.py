@@ -20,7 +20,6 @@ from otel_keyaudit.request.context import (
     attribution_of,
     current_call,
     is_open,
-    new_request,
     used_key,
 )
 from otel_keyaudit.request.server_span import ServerSpans
@@ -68,7 +67,7 @@ class SpanBoundaries:
         first_request.prepare_first_request()
         if call is not None:
             call.is_divided = True
-        request = new_request(self._request_spans)
+        request = Request(self._request_spans)
         request.within, request.flow, request.used_before = call, task_or_thread(), used
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, request)

@@ -49,7 +49,7 @@ def decode_key(text: object) -> UsedKey:
     if not _is_string(on_behalf_of, None) or not isinstance(actors, list) or not all(map(_is_string, actors)):
         raise UnreadableError("on_behalf_of must be a string, and actors a list of strings")
     count = members.pop("actors_count", len(actors))
-    used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), count), is_job=True)
+    used = UsedKey(ApiKey(**members), Delegation(on_behalf_of, tuple(actors), count), is_propagated=True)
     if not isinstance(count, int) or count < len(actors) or encode_key(used) != text:
         raise UnreadableError("the header of the key is not in the form in which the library writes it")
     return used

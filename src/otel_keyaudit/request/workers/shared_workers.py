@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.request.call_stack import is_run_by_pool
+from otel_keyaudit.request.call_stack import is_run_by_pool_or_client
 from otel_keyaudit.request.context import EndedRequest, Request, current_request, used_key
 
 Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -82,7 +82,7 @@ def note_taken(queue: Any, item: Any) -> None:
         return
     known = vars(queue).get(_MARK)
     is_foreign = (known is None or known() is not request) and not _is_asgi_event(item)
-    if is_foreign and not _is_own(request) and not is_run_by_pool():
+    if is_foreign and not _is_own(request) and not is_run_by_pool_or_client():
         _withdraw_key(request)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -163,6 +164,14 @@ class _Pair(tuple[Any, Any], IgnoredHolder):
     __slots__ = ()
 
 
+def _references(pair: _Pair) -> int:
+    return sys.getrefcount(pair[1])
+
+
+_PAIR_REFERENCES = _references(_Pair((None, object())))
+"""Reference count of a replacement that only its pair holds."""
+
+
 class Replaced(IgnoredHolder):
     """A callable and its replacement.
 
@@ -199,6 +208,11 @@ class Replaced(IgnoredHolder):
         for place in self.places:
             for old, new in _pairs(self, back=back):
                 quietly(partial(place.put, new, expected=old))
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether nobody else holds a replacement any longer, so that no search is needed."""
+        return all(_references(pair) <= _PAIR_REFERENCES for pair in self.pairs)
 
     def own_holders(self) -> list[object]:
         """Return the library's own holders of the callable."""
@@ -254,7 +268,8 @@ def _pairs(replaced: Replaced, *, back: bool) -> Sequence[tuple[Any, Any]]:
 
 
 def _change_all(pending: list[tuple[Replaced, bool]]) -> None:
-    _change([(replaced, old, new) for replaced, back in pending for old, new in _pairs(replaced, back=back)])
+    searched = [(replaced, back) for replaced, back in pending if not (back and replaced.is_restored)]
+    _change([(replaced, old, new) for replaced, back in searched for old, new in _pairs(replaced, back=back)])
 
 
 def _change(jobs: list[tuple[Replaced, Any, Any]]) -> None:

@@ -84,6 +84,28 @@ def test_preset_of_the_framework_is_enough(recorder: Recorder) -> None:
     assert_key_is_recorded(recorder, credential, answers)
 
 
+@pytest.mark.parametrize("name", ["knox", "ninja"])
+def test_items_of_a_batch_that_calls_views_name_their_own_keys(name: str, recorder: Recorder) -> None:
+    """A view that another request calls with a request of its own has its own key."""
+    from django.test import RequestFactory  # noqa: PLC0415 - not everywhere
+    from django.urls import resolve  # noqa: PLC0415
+
+    from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415
+
+    credentials = [CREDENTIALS[name]() for _ in range(2)]
+    recorder.instrument(presets=name, audit_targets=["presets.django_project.audit:record"])
+    record = import_module("presets.django_project.audit").record
+
+    with recorder.request():
+        for credential in credentials:
+            resolve(f"/{name}").func(RequestFactory().post(f"/{name}", headers=credential.allowed))
+            record("batch")
+
+    ids = [credential.snapshot["id"] for credential in credentials]
+    named = [(row or {}).get("request_api_key", {}).get("id") for row in recorder.rows]
+    assert named == [ids[0], None, ids[1], None]
+
+
 def test_string_as_credential_is_no_key(recorder: Recorder) -> None:
     """A string in ``request.auth`` can be the presented key itself, so it is skipped without a failure."""
     from presets.django_project.credentials import drf_simple_apikey  # noqa: PLC0415 - not everywhere

@@ -12,9 +12,12 @@ from otel_keyaudit.request import first_request
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
 from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.boundaries.running import await_inside, run_inside
-from otel_keyaudit.request.boundaries.same_request import is_request, is_same_request
+from otel_keyaudit.request.boundaries.same_request import is_inner_request, is_request, is_same_request
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, current_call, is_open
 from otel_keyaudit.request.server_span import ServerSpans
+
+Begin = Callable[[Any], Request | None]
+"""Creates the state of a request from its scope, if it begins a request."""
 
 
 class CallBoundaries:
@@ -29,11 +32,13 @@ class CallBoundaries:
         self.handlers: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
             "asgi": self._asgi,
             "asgi_application": partial(self._with_application, self.delimited_asgi),
-            "asgi_call": self._asgi_call,
+            "asgi_call": partial(self._asgi_call, self.begin),
             "asgi_client": partial(self._client, self.delimited_asgi),
             "asgi_server": self._asgi_server,
             "bridge": self._bridge,
-            "call": self._call,
+            "call": partial(self._call, self.begin),
+            "inner_asgi_call": partial(self._asgi_call, self._begin_inner),
+            "inner_call": partial(self._call, self._begin_inner),
             "wsgi": self._wsgi,
             "wsgi_application": partial(self._with_application, self.delimited_wsgi),
             "wsgi_client": partial(self._client, self.delimited_wsgi),
@@ -47,6 +52,10 @@ class CallBoundaries:
         if current is not None and (current.scope is scope or (is_open(current) and is_same_request(current, scope))):
             return None
         return Request(self._request_spans, scope)
+
+    def _begin_inner(self, scope: Any) -> Request | None:
+        """Create the state of a request that begins inside another request, ``None`` in any other case."""
+        return Request(self._request_spans, scope) if is_inner_request(scope) else None
 
     # ASGI
 
@@ -78,13 +87,13 @@ class CallBoundaries:
 
         return served
 
-    def _asgi_call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+    def _asgi_call(self, begin: Begin, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         async def answer(request: Request, args: Arguments, kwargs: dict[str, Any]) -> Any:
             response = await original(*args, **kwargs)
             delimit_streaming(response, request)
             return response
 
-        return self._around(entry, original, await_inside, answer)
+        return _around(begin, entry, original, await_inside, answer)
 
     def delimited_asgi(self, application: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap an ASGI application so that each call is a request."""
@@ -95,26 +104,13 @@ class CallBoundaries:
 
         return delimited
 
-    def _call(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+    def _call(self, begin: Begin, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
         def answer(request: Request, args: Arguments, kwargs: dict[str, Any]) -> Any:
             response = original(*args, **kwargs)
             delimit_streaming(response, request)
             return response
 
-        return self._around(entry, original, run_inside, answer)
-
-    def _around(
-        self, entry: EntryPoint, original: Callable[..., Any], run: Callable[..., Any], answer: Callable[..., Any]
-    ) -> Handler:
-        """Create a handler whose calls are requests: ``run`` calls ``answer`` inside each request."""
-
-        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            request = self.begin(entry.subject(args))
-            if request is None:
-                return original(*args, **kwargs)
-            return run(request, answer, request, args, kwargs)
-
-        return handler
+        return _around(begin, entry, original, run_inside, answer)
 
     def _client(self, delimit: Callable[[Any], Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:
         """Create a handler for a client: the call receives a copy of the client with a delimited ``app``."""
@@ -173,6 +169,22 @@ class CallBoundaries:
             return run((environ, start_response), {})
 
         return delimited
+
+
+def _around(
+    begin: Begin,
+    entry: EntryPoint,
+    original: Callable[..., Any],
+    run: Callable[..., Any],
+    answer: Callable[..., Any],
+) -> Handler:
+    """Create a handler whose calls are requests: ``run`` calls ``answer`` inside each request."""
+
+    def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+        request = begin(entry.subject(args))
+        return original(*args, **kwargs) if request is None else run(request, answer, request, args, kwargs)
+
+    return handler
 
 
 def _application_scope(args: Arguments) -> Any:

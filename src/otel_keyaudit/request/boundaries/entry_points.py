@@ -27,6 +27,7 @@ class EntryPoint:
             * ``asgi_client``, ``wsgi_client``: a method that calls the application in the attribute ``app``;
             * ``asgi_application``, ``wsgi_application``: a function with the application as an argument;
             * ``call``: handles a whole request;
+            * ``inner_call``, ``inner_asgi_call``: handle a request, which is separate only inside another request;
             * ``bridge``: derives an environ from the current scope;
             * ``push``, ``pop``: push and pop a request context; ``pop_later`` marks coroutine functions;
             * ``span``, ``span_end``: open and end a span;
@@ -47,6 +48,12 @@ def _own_scope(args: Arguments) -> Any:
 
 def _own_environ(args: Arguments) -> Any:
     return args[0].environ
+
+
+def _django_scope(args: Arguments) -> Any:
+    """Return the scope or the environ of a request of Django."""
+    scope = getattr(args[1], "scope", None)
+    return getattr(args[1], "META", None) if scope is None else scope
 
 
 def _pushed_scope(args: Arguments) -> Any:
@@ -131,6 +138,12 @@ ENTRY_POINTS = (
     EntryPoint("bottle:Bottle.__call__", "wsgi"),
     EntryPoint("pyramid.router:Router.__call__", "wsgi"),
     EntryPoint("pyramid.router:Router.invoke_subrequest", "call", lambda args: args[1].environ),
+    # Functions that an application calls for the items of a batch.
+    EntryPoint("django.core.handlers.base:BaseHandler.get_response", "inner_call", _django_scope),
+    EntryPoint("django.core.handlers.base:BaseHandler.get_response_async", "inner_asgi_call", _django_scope),
+    EntryPoint("rest_framework.views:APIView.dispatch", "inner_call", _django_scope),
+    EntryPoint("ninja.operation:Operation.run", "inner_call", _django_scope),
+    EntryPoint("ninja.operation:AsyncOperation.run", "inner_asgi_call", _django_scope),
     # Request contexts that an application pushes for the items of a batch.
     *(EntryPoint(f"flask.ctx:{name}.push", "push", _pushed_scope) for name in _FLASK_CONTEXTS),
     *(EntryPoint(f"flask.ctx:{name}.pop", "pop") for name in _FLASK_CONTEXTS),

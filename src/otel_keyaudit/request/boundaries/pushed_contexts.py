@@ -6,7 +6,7 @@ A batch endpoint of Flask or Quart may dispatch its items itself: it pushes a re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.request.attribution import NOTHING
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
 from otel_keyaudit.request.boundaries.running import await_inside, leave, run_inside, use_inside
-from otel_keyaudit.request.boundaries.same_request import is_same_request
+from otel_keyaudit.request.boundaries.same_request import is_inner_request
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, UsedKey, current_attribution, current_request
 from otel_keyaudit.request.server_span import ServerSpans
 
@@ -89,24 +89,14 @@ class PushedContexts:
 
     def _begin(self, context: Any, scope: Any) -> None:
         """Begin a request, unless the context belongs to the current request or is pushed outside of every request."""
-        outer, used = current_request(), USED_KEY.get()
         pushes = vars(context).setdefault(_PUSHES, [])
-        if not (isinstance(scope, Mapping) and _is_other_request(outer, used, scope)):
+        if not is_inner_request(scope):
             pushes.append(None)
             return
-        request = InnerRequest(self._request_spans, scope, outer)
+        request, used = InnerRequest(self._request_spans, scope, current_request()), USED_KEY.get()
         pushes.append(_Push(request, CALL.get(), used, get_current()))
         CALL.set(request)
         use_inside(request, used)
-
-
-def _is_other_request(outer: Request | None, used: UsedKey | None, scope: Mapping[Any, Any]) -> bool:
-    """Return whether a scope belongs to another request than the current request or job."""
-    if outer is None or not outer.is_open:
-        if used is None or not (used.is_propagated and used.is_in_force()):
-            return False
-        outer = used.request
-    return outer is None or not is_same_request(outer, scope)
 
 
 def _pop(run: Callable[..., Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otel_keyaudit.request.context import Request
+from otel_keyaudit.request.context import USED_KEY, Request, current_request
 
 
 def is_request(scope: Any) -> bool:
@@ -20,6 +20,19 @@ def is_request(scope: Any) -> bool:
 def is_same_request(current: Request, scope: Any) -> bool:
     """Return whether a scope belongs to the current request: it is the same object or a copy."""
     return any(known is scope or _is_copy(known, scope) for known in (current.scope, *current.aliases))
+
+
+def is_inner_request(scope: Any) -> bool:
+    """Return whether a scope belongs to another request than the current request or job; ``False`` outside of both."""
+    outer = current_request()
+    if outer is not None and outer.scope is scope:
+        return False
+    if outer is None or not outer.is_open:
+        used = USED_KEY.get()
+        if used is None or not (used.is_propagated and used.is_in_force()):
+            return False
+        outer = used.request
+    return isinstance(scope, Mapping) and (outer is None or not is_same_request(outer, scope))
 
 
 def _is_copy(known: Any, scope: Any) -> bool:

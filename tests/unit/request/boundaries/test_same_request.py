@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from django.core.handlers.base import BaseHandler
+from django.test import AsyncRequestFactory, RequestFactory
 from flask import Flask, request
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
@@ -16,9 +18,10 @@ from starlette.routing import Mount
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.request.workers.propagation import begin_job
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.clients.testclient import TestClient
-from support.services import bare, service
+from support.services import bare, django_service, service
 
 
 @pytest.fixture(autouse=True)
@@ -259,6 +262,51 @@ def test_batch_of_requests_that_enter_below_middleware_of_flask() -> None:
     with httpx.Client(transport=httpx.WSGITransport(dispatcher), base_url="http://test") as client:
         client.get("/batch")
     assert bare.named() == {"ka": "ka", "kb": "kb", "batch": None}
+
+
+def _by_django(paths: list[str]) -> None:
+    handler = BaseHandler()
+    handler.load_middleware()
+    for path in paths:
+        handler.get_response(RequestFactory().get(f"/{path}", headers={"x-api-key": path.rpartition("/")[2]})).close()
+
+
+def _by_asynchronous_django(paths: list[str]) -> None:
+    handler = BaseHandler()
+    handler.load_middleware(is_async=True)
+
+    async def run() -> None:
+        items = [AsyncRequestFactory().get(f"/{path}", headers={"x-api-key": path[-2:]}) for path in paths]
+        await asyncio.gather(*map(handler.get_response_async, items))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("dispatch", [_by_django, _by_asynchronous_django])
+def test_batch_of_requests_that_enter_below_the_application_of_django(
+    dispatch: Callable[[list[str]], None], recorder: Recorder
+) -> None:
+    """A request of a factory that a handler answers inside another request has its own key."""
+    django_service.set_up()
+    with recorder.request():
+        bare.verify("outer")
+        dispatch(["sync/ka", "async/kb", "sync/kc"])
+        bare.record("outer")
+    assert bare.named() == {"ka": "ka", "kb": "kb", "kb:thread": "kb", "kc": "kc", "outer": "outer"}
+
+
+@pytest.mark.parametrize("dispatch", [_by_django, _by_asynchronous_django])
+def test_batch_of_requests_in_a_job(dispatch: Callable[[list[str]], None], recorder: Recorder) -> None:
+    """The key that a job has does not belong to the requests that it dispatches."""
+    django_service.set_up()
+    with recorder.request():
+        bare.verify("outer")
+        job = begin_job()
+    assert job is not None
+    with job:
+        dispatch(["sync/ka", "async/kb"])
+        bare.record("job")
+    assert bare.named() == {"ka": "ka", "kb": "kb", "kb:thread": "kb", "job": "outer"}
 
 
 def test_copied_environ_is_the_same_request() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.testing import Recorder
+from otel_keyaudit.testing import Recorder, assert_names, assert_names_no_key
 from presets.credential import EXPIRES_AT, EXPIRY, Credential, bearer
-from presets.requests import assert_requests_are_recorded, requests
+from presets.requests import assert_requests_are_recorded, requests, server_spans
 from presets.serving import serving_asgi
 
 pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
@@ -41,6 +41,7 @@ def _api_auth(service: Any) -> Credential:
         expires_at=EXPIRY,
         key_hash=hash_api_key(key),
     )
+    asyncio.run(service.keys.delete(info.key_hash))  # of an earlier test
     asyncio.run(service.keys.create(info.key_hash, info))
     snapshot = {"id": "k_2", "name": "loader", "scopes": ["note:create"], "expires_at": EXPIRES_AT}
     allowed, denied = {"X-API-Key": key}, {"X-API-Key": "pyla_litestar-s3cret-x"}
@@ -79,6 +80,90 @@ def test_the_key_is_on_the_row_and_on_the_span(name: str, keyaudit_recorder: Rec
 
     server = serving_asgi(litestar_app.app, keyaudit_recorder)
     assert_requests_are_recorded(server, name, keyaudit_recorder, credential)
+
+
+def test_api_auth_shows_the_key_of_a_request_without_a_row(keyaudit_recorder: Recorder) -> None:
+    """The server span ends before the middleware does, which has stored the key."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    credential = _api_auth(litestar_app)
+    keyaudit_recorder.instrument(presets="litestar-api-auth", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    requests(server, "litestar-api-auth-open/read", credential.allowed, {})
+
+    with_key, anonymous = server_spans(keyaudit_recorder)
+    assert (with_key["keyaudit.key.id"], with_key["keyaudit.outcome"]) == ("k_2", "accepted")
+    assert anonymous == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"is_active": False}, "litestar_api_auth.exceptions.APIKeyRevokedError"),
+        ({"expires_at": EXPIRY.replace(year=2025)}, "litestar_api_auth.exceptions.APIKeyExpiredError"),
+    ],
+)
+def test_api_auth_key_that_loses_its_validity_during_the_check_is_denied(
+    changes: dict[str, Any], reason: str, keyaudit_recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware checks a key twice. If the second check refuses it, neither row nor span has the key."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    credential = _api_auth(litestar_app)
+    monkeypatch.setattr(litestar_app.keys, "changes", changes)
+    keyaudit_recorder.instrument(presets="litestar-api-auth", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    requests(server, "litestar-api-auth-open", credential.allowed)
+
+    (row,) = keyaudit_recorder.rows
+    assert_names_no_key(row)
+    assert keyaudit_recorder.server_span() == {
+        "keyaudit.outcome": "denied",
+        "keyaudit.denied.reason": reason,
+        "keyaudit.denied.key.id": "k_2",
+    }
+    assert keyaudit_recorder.authentications() == {"accepted": 0, "denied": 1}
+    assert keyaudit_recorder.degraded() == {}
+
+
+def test_api_auth_key_that_changes_during_the_check_has_the_scopes_that_the_guards_see(
+    keyaudit_recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware stores the key as it is after the update of its last use."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    credential = _api_auth(litestar_app)
+    monkeypatch.setattr(litestar_app.keys, "changes", {"scopes": ["note:read"]})
+    keyaudit_recorder.instrument(presets="litestar-api-auth", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    requests(server, "litestar-api-auth-open", credential.allowed)
+
+    assert assert_names(keyaudit_recorder.rows[0], "k_2")["scopes"] == ["note:read"]
+    assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 0}
+
+
+@pytest.mark.parametrize("method", ["get", "update_last_used"])
+def test_api_auth_outage_of_the_store_is_neither_accepted_nor_denied(
+    method: str, keyaudit_recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exception is a failure of the application."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    async def fail(_: str) -> None:
+        raise ConnectionError
+
+    credential = _api_auth(litestar_app)
+    monkeypatch.setattr(litestar_app.keys, method, fail)
+    keyaudit_recorder.instrument(presets="litestar-api-auth", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    assert requests(server, "litestar-api-auth-open", credential.allowed) == [500]
+
+    assert keyaudit_recorder.server_span() == {}
+    assert keyaudit_recorder.authentications() == {"accepted": 0, "denied": 0}
 
 
 @pytest.mark.parametrize(("number", "key_id"), [(2, "k_3"), (3, None), (4, None)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from litestar import Litestar, Router, post
@@ -14,13 +16,26 @@ from litestar.security.jwt import JWTAuth, Token
 from litestar_api_auth.backends.memory import MemoryBackend
 from litestar_api_auth.guards import require_api_key
 from litestar_api_auth.middleware import APIKeyMiddleware
+from litestar_api_auth.types import APIKeyInfo
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
 from presets.apps.audit_log import record
 
 SECRET = "long enough for HMAC with SHA-256, and made up"
 KEYS: dict[str, AuthenticationResult] = {}
-keys = MemoryBackend()
+
+
+class Store(MemoryBackend):
+    """A store in which somebody changes each key between the two checks of the middleware."""
+
+    changes: Mapping[str, Any] = MappingProxyType({})
+
+    async def update_last_used(self, key_hash: str) -> APIKeyInfo | None:
+        await self.update(key_hash, **self.changes)
+        return await super().update_last_used(key_hash)
+
+
+keys = Store()
 
 
 @dataclass
@@ -61,6 +76,11 @@ async def create() -> None:
     record("note.create", {"by": "application"})
 
 
+@post("/read")
+async def read() -> None:
+    """Write no row."""
+
+
 app = Litestar(
     [
         Router("/litestar", route_handlers=[create], middleware=[KeyMiddleware], guards=[require_user]),
@@ -70,6 +90,11 @@ app = Litestar(
             route_handlers=[create],
             middleware=[lambda app: APIKeyMiddleware(app, backend=keys)],
             guards=[require_api_key],
+        ),
+        Router(
+            "/litestar-api-auth-open",
+            route_handlers=[create, read],
+            middleware=[lambda app: APIKeyMiddleware(app, backend=keys)],
         ),
     ],
     openapi_config=None,

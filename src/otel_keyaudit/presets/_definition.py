@@ -42,8 +42,8 @@ class Preset:
         records: The recorded values, for the documentation.
         never: The values that are never read, for the documentation.
         targets: The library's functions that authenticate, decide or write audit rows.
-        optional_targets: Targets that need another distribution or a newer release, such as ``Flask`` or
-            ``structlog 25.1``. Without it they are left out.
+        optional_targets: Targets that need another distribution, a newer or an older release, such as ``Flask``,
+            ``structlog 25.1`` or ``Django <6``. Without it they are left out.
         key_types: The key types of the library by ``module:Class``. They apply to all targets, even without the preset.
         handover_points: Hooks that carry keys into jobs.
     """
@@ -74,10 +74,13 @@ class Preset:
 
 
 def _is_met(requirement: str) -> bool:
-    """Return whether a distribution is installed, in a release that is new enough."""
-    library, _, oldest = requirement.partition(" ")
+    """Return whether a distribution is installed, in a release that is new or old enough."""
+    library, _, release = requirement.partition(" ")
     found = _installed(library)
-    return found is not None and _release(found) >= _release(oldest)
+    if found is None:
+        return False
+    is_older = _release(found) < _release(release)
+    return is_older if release.startswith("<") else not is_older
 
 
 def _installed(*names: str) -> str | None:

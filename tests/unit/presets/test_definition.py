@@ -16,12 +16,13 @@ def preset_for(library: str, oldest: str) -> Preset:
 
 
 def test_optional_targets_need_their_library() -> None:
-    """Targets for a second library or a newer release are left out if it is not installed."""
+    """Targets for a second library, a newer or an older release are left out if it is not installed."""
     first, second = AuditTarget("a:b", fields="none"), AuditTarget("c:d", fields="none")
     both, newest = (first, second), version("pytest")
     for requirement, targets in {
         "pytest": both, f"pytest {newest}": both, "pytest 1000": (first,), "no-such-library": (first,),
-        "no-such-library 1": (first,),
+        "no-such-library 1": (first,), "pytest <1000": both, f"pytest <{newest}": (first,), "pytest <1": (first,),
+        "no-such-library <1": (first,),
     }.items():  # fmt: skip
         one = Preset("Python", "3", "", "", (first,), optional_targets={requirement: (second,)})
         assert one.installed_targets() == targets

@@ -127,6 +127,63 @@ def test_easy_audit_shows_the_write_on_a_span_and_leaves_the_row_alone(recorder:
     recorder.assert_no_secret(*credential.secrets)
 
 
+def test_easy_audit_names_each_change_of_a_relation(recorder: Recorder) -> None:
+    """The action of a change of many-to-many relations is what was done, also from the other side."""
+    from presets.django_project.models import EasyAuditNote, Label  # noqa: PLC0415 - not everywhere
+
+    note, label = EasyAuditNote.objects.create(title="tea"), Label.objects.create(name="hot")
+    recorder.instrument(presets="easy-audit")
+    with recorder.request():
+        note.labels.add(label)
+        note.labels.remove(label)
+        note.labels.set([label])
+        note.labels.clear()
+        label.easyauditnote_set.add(note)
+
+    actions = [(span.attributes or {})["keyaudit.action"] for span in recorder.audit_spans()]
+    assert actions == ["m2m_add", "m2m_remove", "m2m_add", "m2m_clear", "m2m_add"]
+
+
+def test_wagtail_observes_each_way_to_log(recorder: Recorder) -> None:
+    """The manager of the log entries is observed, so a call without the registry is not missed."""
+    from django.utils.functional import SimpleLazyObject  # noqa: PLC0415 - not everywhere
+    from wagtail.log_actions import log  # noqa: PLC0415
+    from wagtail.models import ModelLogEntry  # noqa: PLC0415
+
+    from presets.django_project.models import AuditRow  # noqa: PLC0415
+
+    row = AuditRow.objects.create(action="tea")
+    lazy = SimpleLazyObject(lambda: row)
+    assert lazy.pk == row.pk  # creates the object
+    recorder.instrument(presets="wagtail")
+    with recorder.request(), use_key(ApiKey("key-1")):
+        log(row, "wagtail.create")
+        log(lazy, "wagtail.edit", data=None)
+        ModelLogEntry.objects.log_action(row, "wagtail.edit", data={"title": "tea"})
+
+    entries = list(ModelLogEntry.objects.order_by("-pk")[:3])
+    for entry in entries:
+        assert_names(entry.data, "key-1")
+    assert entries[0].data["title"] == "tea"
+    ids = [(span.attributes or {})["keyaudit.resource.id"] for span in recorder.audit_spans()]
+    assert ids == [str(row.pk)] * 3
+    assert recorder.writes() == {"attributed": 3, "ambiguous": 0, "none": 0, "failed": 0}
+    assert recorder.degraded() == {}
+
+
+def test_wagtail_without_a_log_for_an_object_writes_nothing(recorder: Recorder) -> None:
+    """The registry ignores objects for which no model of log entries is registered, so no write is counted."""
+    from wagtail.log_actions import log  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="wagtail")
+    with recorder.request(), use_key(ApiKey("key-1")):
+        log(object(), "wagtail.edit")
+
+    assert recorder.writes() == {"attributed": 0, "ambiguous": 0, "none": 0, "failed": 0}
+    assert recorder.audit_spans() == []
+    assert recorder.degraded() == {}
+
+
 def test_keysmith_names_the_key_in_its_own_log_also_as_the_subject(recorder: Recorder) -> None:
     """The library's own log has the key of the request, and no key for a refused request."""
     from keysmith.models import TokenAuditLog  # noqa: PLC0415 - not everywhere

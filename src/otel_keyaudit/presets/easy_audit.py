@@ -3,7 +3,9 @@ from otel_keyaudit.presets._definition import Preset, SpanOnlyTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 
-_ACTIONS = {1: "create", 2: "update", 3: "delete", 4: "m2m_change", 5: "m2m_change"}
+_RELATIONS = ("m2m_change", "m2m_add", "m2m_remove", "m2m_clear")
+_ACTIONS = dict(enumerate(("create", "update", "delete", *(action for action in _RELATIONS for _ in range(2))), 1))
+"""The action of each type of event. A change of a relation has two types, one for each side."""
 
 
 def _action(call: Call) -> str | None:

@@ -27,8 +27,13 @@ class Note(models.Model):
         return {"origin": "application"}
 
 
+class Label(models.Model):
+    name = models.CharField(max_length=100)
+
+
 class EasyAuditNote(models.Model):
     title = models.CharField(max_length=100)
+    labels = models.ManyToManyField(Label, blank=True)
 
 
 class History(models.Model):

@@ -528,6 +528,41 @@ def test_keyshield_requires_the_scopes_of_the_verification(keyaudit_recorder: Re
     assert decisions(keyaudit_recorder) == {("granted", "scope"): 1, ("denied", "unknown"): 1, ("error", None): 1}
 
 
+def test_keyshield_denial_of_another_key_is_no_decision_about_the_caller(keyaudit_recorder: Recorder) -> None:
+    """The management API verifies any key for its caller, whose scopes have nothing to do with the answer."""
+    import asyncio  # noqa: PLC0415
+
+    from keyshield.domain.errors import InvalidScopes  # noqa: PLC0415 - not everywhere
+    from keyshield.hasher.argon2 import Argon2ApiKeyHasher  # noqa: PLC0415
+    from keyshield.repositories.in_memory import InMemoryApiKeyRepository  # noqa: PLC0415
+    from keyshield.services.base import ApiKeyService  # noqa: PLC0415
+
+    service = ApiKeyService(
+        repo=InMemoryApiKeyRepository(),
+        hasher=Argon2ApiKeyHasher(pepper="pepper-of-16-bytes"),
+        max_delay=0,
+        min_delay=0,
+    )
+    caller, presented = asyncio.run(service.create(name="admin", scopes=["key:verify"]))
+    _, other = asyncio.run(service.create(name="loader", scopes=["note:read"]))
+    keyaudit_recorder.instrument(presets="keyshield")
+
+    def verify(asked: str) -> dict[str, Any]:
+        keyaudit_recorder.clear()
+        with keyaudit_recorder.request():
+            asyncio.run(service.verify_key(presented))
+            with suppress(InvalidScopes):
+                asyncio.run(service.verify_key(asked, ["note:delete"]))
+        return keyaudit_recorder.server_span()
+
+    about_another = verify(other)
+    assert about_another["keyaudit.key.id"] == caller.key_id
+    assert not any("decision" in name for name in about_another)
+    assert decisions(keyaudit_recorder) == {}
+    assert verify(presented)["keyaudit.decision.missing"] == ("note:delete",)
+    assert decisions(keyaudit_recorder) == {("denied", "scope"): 1}
+
+
 # MCP
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from unkey.py import Unkey
 
 ALLOWED = "unkey-s3cret-1"
+UNKNOWN = "unkey-s3cret-0"
 FOUND = {
     "valid": True,
     "code": "VALID",
@@ -20,11 +21,12 @@ FOUND = {
     "identity": {"id": "id_1", "externalId": "owner-1"},
 }
 REFUSED = {"valid": False, "code": "EXPIRED", "keyId": "key_2"}
+NOT_FOUND = {"valid": False, "code": "NOT_FOUND"}
 
 
 def service(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     asked = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-    data = FOUND if asked["key"] == ALLOWED else REFUSED
+    data = {ALLOWED: FOUND, UNKNOWN: NOT_FOUND}.get(asked["key"], REFUSED)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({"meta": {"requestId": "req_1"}, "data": data}).encode()]
 

@@ -7,6 +7,8 @@ import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from enum import Enum
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +25,20 @@ KEY = ApiKey("k_1", scopes=["note:read", "doc:read"], allow_list=["*:*"])
 
 class StoreError(Exception):
     """The store of keys is down."""
+
+
+class RemoteError(StoreError):
+    """A service that the check asks has no answer."""
+
+    status_code = code = 404
+
+
+class FileError(PermissionError):
+    """A policy file cannot be read."""
+
+
+OUTAGES = [StoreError, RemoteError, FileError]
+"""A check that fails denies nothing, whatever the exception looks like."""
 
 
 def decisions(recorder: Recorder) -> dict[tuple[str, str | None], int]:
@@ -84,8 +100,8 @@ def _permission(answer: Callable[[], bool]) -> Any:
     return Permission
 
 
-def _outage() -> bool:
-    raise StoreError
+def _outage(error: type[Exception] = StoreError) -> bool:
+    raise error
 
 
 def test_drf_permission_classes_are_one_decision(recorder: Recorder) -> None:
@@ -103,14 +119,15 @@ def test_drf_permission_classes_are_one_decision(recorder: Recorder) -> None:
     assert decisions(recorder) == {("granted", "unknown"): 1, ("denied", "unknown"): 1}
 
 
-def test_drf_outage_is_an_error(recorder: Recorder) -> None:
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_drf_outage_is_an_error(outage: type[Exception], recorder: Recorder) -> None:
     """An exception that is not a refusal denies nothing."""
     recorder.instrument(presets="drf")
 
-    error, decision = decide(recorder, _view(_permission(_outage)))
+    error, decision = decide(recorder, _view(_permission(partial(_outage, outage))))
 
-    assert isinstance(error, StoreError)
-    assert decision == {"outcome": "error", "reason": f"{__name__}.StoreError"}
+    assert type(error) is outage
+    assert decision == {"outcome": "error", "reason": f"{__name__}.{outage.__name__}"}
     assert decisions(recorder) == {("error", None): 1}
 
 
@@ -350,6 +367,23 @@ def test_starlette_requires_decides_before_the_endpoint_runs(is_async: bool, key
     assert decision["outcome"] == "error"
 
 
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_starlette_outage_is_an_error(outage: type[Exception], keyaudit_recorder: Recorder) -> None:
+    """Credentials that cannot be read deny nothing."""
+    from starlette.authentication import has_required_scope  # noqa: PLC0415 - not everywhere
+
+    class Connection:
+        @property
+        def auth(self) -> Any:
+            raise outage
+
+    keyaudit_recorder.instrument(presets="starlette")
+
+    decision = decide(keyaudit_recorder, lambda: has_required_scope(Connection(), ["note:read"]))[1]  # type: ignore[arg-type]
+
+    assert (decision["outcome"], decision["required"]) == ("error", ("note:read",))
+
+
 # Litestar
 
 
@@ -429,13 +463,14 @@ def test_authx_requires_the_scopes_of_the_check(
     assert (decision["outcome"], decision["cause"], decision["required"]) == (outcome, "scope", tuple(required))
 
 
-def test_authx_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_authx_outage_is_an_error(outage: type[Exception], keyaudit_recorder: Recorder) -> None:
     """An outage in which the scopes of the token cannot be read is an error."""
     from authx._internal._scopes import has_required_scopes  # noqa: PLC0415 - not everywhere
 
     class Broken(list[str]):
         def __iter__(self) -> Any:
-            raise StoreError
+            raise outage
 
     keyaudit_recorder.instrument(presets="authx")
 
@@ -657,7 +692,8 @@ def test_fastmcp_check_of_the_application_requires_no_scopes(keyaudit_recorder: 
     assert keyaudit_recorder.degraded() == {}
 
 
-def test_fastmcp_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_fastmcp_outage_is_an_error(outage: type[Exception], keyaudit_recorder: Recorder) -> None:
     """A check that cannot name its missing scopes fails; fastmcp itself turns other failures into refusals."""
     import asyncio  # noqa: PLC0415
 
@@ -672,7 +708,7 @@ def test_fastmcp_outage_is_an_error(keyaudit_recorder: Recorder) -> None:
             return False
 
         def missing_scopes(self, ctx: Any) -> set[str]:
-            raise StoreError
+            raise outage
 
     keyaudit_recorder.instrument(presets="fastmcp")
     context = AuthContext(token=None, component=SimpleNamespace(tags=set()))
@@ -748,15 +784,46 @@ def test_casbin_object_that_is_no_string_is_no_requirement(keyaudit_recorder: Re
     assert keyaudit_recorder.degraded() == {}
 
 
-@pytest.mark.parametrize("kind", ["Enforcer", "AsyncEnforcer"])
-def test_casbin_outage_is_an_error(kind: str, recorder: Recorder) -> None:
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("method", ["enforce", "enforce_ex"])
+@pytest.mark.parametrize("kind", ["Enforcer", "SyncedEnforcer", "AsyncEnforcer"])
+def test_casbin_outage_is_an_error(
+    kind: str, method: str, outage: type[Exception], keyaudit_recorder: Recorder
+) -> None:
     """A failing function of the policy is an error."""
-    recorder.instrument(presets="casbin")
+    keyaudit_recorder.instrument(presets="casbin")
     enforcer = _enforcer(kind=kind)
-    enforcer.fm.get_functions = _outage
+    getattr(enforcer, "_e", enforcer).fm.get_functions = partial(_outage, outage)
 
-    assert decide(recorder, lambda: enforcer.enforce("alice", "note", "read"))[1]["outcome"] == "error"
-    assert decisions(recorder) == {("error", None): 1}
+    decision = decide(keyaudit_recorder, lambda: getattr(enforcer, method)("alice", "note", "read"))[1]
+
+    assert decision["outcome"] == "error"
+    assert decisions(keyaudit_recorder) == {("error", None): 1}
+
+
+class _Shouting(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self.upper()
+
+    def __format__(self, _: str) -> str:
+        return self.upper()
+
+
+class _Action(str, Enum):
+    READ = "read"
+
+
+@pytest.mark.parametrize("action", [_Action.READ, _Shouting("read")], ids=["member", "subclass"])
+def test_casbin_strings_count_as_their_value(action: str, keyaudit_recorder: Recorder) -> None:
+    """A member of an enumeration of strings is its value, and a subclass of ``str`` is not asked how to show itself."""
+    keyaudit_recorder.instrument(presets="casbin")
+
+    result, decision = decide(keyaudit_recorder, lambda: _enforcer().enforce("alice", "note", action))
+
+    assert result is True
+    assert decision == {"outcome": "granted", "cause": "scope", "required": ("note:read",), "scopes": ("note:read",)}
 
 
 def test_casbin_decides_in_an_event_loop(recorder: Recorder) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from otel_keyaudit.request.workers.propagation import HandoverPoint
+from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuditTarget, AuthzTarget, Target
 
@@ -71,6 +72,14 @@ class Preset:
         """Return the targets whose requirements are met."""
         optional = (targets for requirement, targets in self.optional_targets.items() if _is_met(requirement))
         return sum(optional, self.targets)
+
+
+def never(_: Call) -> bool:
+    """Return ``False``, as ``denied`` of a function whose result denies: its exceptions are errors, whatever they are.
+
+    A policy may ask another service, whose answer 403 or 404 raises an exception with this status.
+    """
+    return False
 
 
 def _is_met(requirement: str) -> bool:

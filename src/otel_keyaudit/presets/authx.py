@@ -1,5 +1,5 @@
 from otel_keyaudit.presets._anonymous import unless_raised
-from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._definition import Preset, never
 from otel_keyaudit.targets.key_objects.key_source import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
@@ -19,6 +19,7 @@ PRESET = Preset(
             required="args.required",
             any_of="args.all_required|if:,any",
             granted="return",
+            denied=never,
         ),
         # A rule whose scopes are missing does not match, which denies nothing; another rule may allow.
         AuthzTarget("authx.policy:PolicyEngine.evaluate", granted="return.allowed"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.key.canonical import as_string
+from otel_keyaudit.presets._definition import Preset, never
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.target import AuthzTarget
 
@@ -16,7 +17,9 @@ def _required(call: Call) -> str | None:
     tokens = call.self.model["r"][definition].tokens
     request = {token.partition("_")[2]: value for token, value in zip(tokens, values, strict=False)}
     checked, action = request.get("obj"), request.get("act")
-    return f"{checked}:{action}" if isinstance(checked, str) and isinstance(action, str) else None
+    if not (isinstance(checked, str) and isinstance(action, str)):
+        return None
+    return f"{as_string(checked)}:{as_string(action)}"  # a member of an enumeration counts as its value
 
 
 PRESET = Preset(
@@ -27,7 +30,9 @@ PRESET = Preset(
     "which require `object:action` if the request of the model has `obj` and `act` and both are strings",
     never="the subject; policies",
     targets=(
-        AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce", required=_required, granted="return"),
-        AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce_ex", required=_required, granted="return[0]"),
+        AuthzTarget("casbin.core_enforcer:CoreEnforcer.enforce", required=_required, granted="return", denied=never),
+        AuthzTarget(
+            "casbin.core_enforcer:CoreEnforcer.enforce_ex", required=_required, granted="return[0]", denied=never
+        ),
     ),
 )

@@ -16,6 +16,7 @@ from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _NO_KEYS = _django.USERS | {"builtins:str"}
 _REFUSALS = frozenset({"django.core.exceptions:PermissionDenied", "django.http.response:Http404"})
+_API_EXCEPTION = "rest_framework.exceptions:APIException"
 
 
 def _has_object(call: Call) -> bool:
@@ -51,11 +52,14 @@ def _is_decision(call: Call) -> bool:
 
 
 def _is_refusal(call: Call) -> bool:
-    """Return whether the exception is a refusal. Django's ``Http404`` hides an object that must not be seen."""
-    status = getattr(call.exc, "status_code", None)
-    if isinstance(status, int):
-        return 400 <= status < 500
-    return not _REFUSALS.isdisjoint(class_names(type(call.exc)))
+    """Return whether the exception is a refusal. Django's ``Http404`` hides an object that must not be seen.
+
+    The framework answers any other exception with status 500, even that of another service with a status of its own.
+    """
+    names = set(class_names(type(call.exc)))
+    if _API_EXCEPTION in names:
+        return bool(400 <= call.exc.status_code < 500)  # type: ignore[union-attr]
+    return not _REFUSALS.isdisjoint(names)
 
 
 def _object_type(call: Call) -> str | None:

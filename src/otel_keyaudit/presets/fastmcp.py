@@ -31,6 +31,11 @@ def _requires_scopes(check: Any, component: Any) -> bool:
     return f"{_CHECKS}:_RequireScopes" in names
 
 
+def _is_refusal(call: Call) -> bool:
+    """Return whether a check has refused with a message. Any other exception is a failure of the server."""
+    return "fastmcp.exceptions:AuthorizationError" in class_names(type(call.exc))
+
+
 def _is_inner(check: Any) -> bool:
     """Return whether another check is open. Lists of components ask about each component, which decides nothing."""
     return bool(check.is_inner)
@@ -43,7 +48,7 @@ def _has_inner(check: Any) -> bool:
 
 def _lookup(method: str, granted: str = "return") -> AuthzTarget:
     """Return the target for a method that looks up a component. It finds none if its ``auth`` refuses the request."""
-    return AuthzTarget(f"fastmcp.server.server:FastMCP.{method}", granted=granted, when=_has_inner)
+    return AuthzTarget(f"fastmcp.server.server:FastMCP.{method}", granted=granted, denied=_is_refusal, when=_has_inner)
 
 
 PRESET = Preset(
@@ -56,8 +61,12 @@ PRESET = Preset(
     targets=(
         *mcp.PRESET.targets,
         mcp.refusal("fastmcp.server.auth.middleware:RequireAuthMiddleware._send_auth_error"),
-        AuthzTarget(f"{_CHECKS}:run_auth_checks_with_shortfall", required=_scopes, granted="return[0]"),
-        AuthzTarget(f"{_CHECKS}:run_auth_checks", required=_scopes, granted="return", when=_is_inner),
+        AuthzTarget(
+            f"{_CHECKS}:run_auth_checks_with_shortfall", required=_scopes, granted="return[0]", denied=_is_refusal
+        ),
+        AuthzTarget(
+            f"{_CHECKS}:run_auth_checks", required=_scopes, granted="return", denied=_is_refusal, when=_is_inner
+        ),
         *map(_lookup, ("get_tool", "get_resource", "get_resource_template", "get_prompt")),
     ),
     optional_targets={"fastmcp 4.1": (_lookup("_lookup_resource", "return[0]"),)},

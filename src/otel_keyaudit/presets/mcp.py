@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.presets._definition import DecidedTarget, Preset
+from otel_keyaudit.presets._definition import DecidedTarget, Preset, never
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.key_objects.key_source import KeyType
@@ -38,11 +38,7 @@ def _is_about_scopes(call: Call) -> bool:
 
 def refusal(path: str) -> DecidedTarget:
     """Return the target for a method that sends refusals."""
-    return DecidedTarget(path, required="self.required_scopes", granted=_never, when=_is_about_scopes)
-
-
-def _never(_: Call) -> bool:
-    return False
+    return DecidedTarget(path, required="self.required_scopes", granted=never, when=_is_about_scopes)
 
 
 _MIDDLEWARE = "mcp.server.auth.middleware.bearer_auth:RequireAuthMiddleware"

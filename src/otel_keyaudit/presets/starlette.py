@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_keyaudit.guard.signals import expected
-from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._definition import Preset, never
 from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_source import KeyType
@@ -43,7 +43,9 @@ PRESET = Preset(
             key=_user,
             scopes="return[0].scopes",
         ),
-        AuthzTarget("starlette.authentication:has_required_scope", required="args.scopes", granted="return"),
+        AuthzTarget(
+            "starlette.authentication:has_required_scope", required="args.scopes", granted="return", denied=never
+        ),
     ),
     key_types={
         "starlette.authentication:BaseUser": KeyType(

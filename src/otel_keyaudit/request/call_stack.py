@@ -20,11 +20,14 @@ _FRAMEWORKS: Final = frozenset({
 _BOUNDARIES: Final = "otel_keyaudit.request.boundaries."
 
 _POOLS: Final = frozenset({
-    "aiomysql.pool", "asyncpg.pool", "dbutils.pooled_db", "kombu.connection", "kombu.resource",
-    "mysql.connector.pooling", "psycopg2.pool", "redis.asyncio.connection", "redis.connection",
+    "aio_pika.pool", "aiomcache.pool", "aiomysql.pool", "aiormq.channel", "asyncpg.pool", "dbutils.pooled_db",
+    "dbutils.pooled_pg", "dbutils.simple_pooled_db", "dbutils.simple_pooled_pg", "edgedb.asyncio_client",
+    "edgedb.base_client", "edgedb.blocking_client", "gel.asyncio_client", "gel.base_client", "gel.blocking_client",
+    "happybase.pool", "kombu.connection", "kombu.resource", "mysql.connector.aio.pooling", "mysql.connector.pooling",
+    "playhouse.pwasyncio", "psycopg2.pool", "redis.asyncio.connection", "redis.connection", "sqlalchemy.util.queue",
     "urllib3.connectionpool", "valkey.asyncio.connection", "valkey.connection",
 })  # fmt: skip
-"""Modules of connection pools that keep their connections in a queue."""
+"""Modules of clients that keep connections or replies in a queue."""
 
 _CLIENTS: Final = frozenset({"quart.testing.connections", "starlette.testclient"})
 """Modules of in-process clients that take the response of their own call from a queue."""
@@ -49,9 +52,9 @@ def is_run_by_framework() -> bool:
 
 
 def is_run_by_pool_or_client() -> bool:
-    """Return whether a connection pool takes a connection from its queue, or an in-process client its response."""
-    taker = next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "")
-    return taker in _POOLS or taker in _CLIENTS
+    """Return whether a connection pool or an in-process client uses its own queue, for connections or its response."""
+    user = next((name for name in _callers() if name.partition(".")[0] not in _QUEUES), "")
+    return user in _POOLS or user in _CLIENTS
 
 
 def _callers() -> Iterator[str]:

@@ -19,11 +19,15 @@ QueueOf = Callable[[tuple[Any, ...]], Any]
 """Returns the object that identifies the queue, from the arguments of a call."""
 
 _MARK: Final = "_otel_keyaudit_request"
-"""Attribute of a queue: a reference to the only request that has put items into it, or ``_SEVERAL_REQUESTS``."""
+"""Attribute of a queue: a reference to the only request that has put items into it, or one of the two marks below."""
 
 
 def _SEVERAL_REQUESTS() -> None:  # noqa: N802 - a constant, which is called like a reference
     """Mark a queue of several requests or of none, in place of a reference to a request."""
+
+
+def _OF_A_POOL() -> None:  # noqa: N802 - a constant, too
+    """Mark a queue into which a connection pool puts its connections, which are no jobs."""
 
 
 def putting(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
@@ -66,7 +70,10 @@ def note_put(queue: Any) -> None:
     """Mark a queue with the current request, which puts an item into it."""
     marks = vars(queue)
     known = marks.get(_MARK)
-    if known is _SEVERAL_REQUESTS:
+    if known is _SEVERAL_REQUESTS or known is _OF_A_POOL:
+        return
+    if known is None and is_run_by_pool_or_client():
+        marks[_MARK] = _OF_A_POOL
         return
     request = _request_of_flow()
     if known is None and request is not None:
@@ -81,6 +88,8 @@ def note_taken(queue: Any, item: Any) -> None:
     if request is None:
         return
     known = vars(queue).get(_MARK)
+    if known is _OF_A_POOL:
+        return
     is_foreign = (known is None or known() is not request) and not _is_asgi_event(item)
     if is_foreign and not _is_own(request) and not is_run_by_pool_or_client():
         _withdraw_key(request)

@@ -476,6 +476,45 @@ def test_connection_of_a_pool_is_no_job(load_module: LoadModule, monkeypatch: py
     assert bare.named() == {"pool": "AAA", "job": None}
 
 
+@pytest.mark.parametrize("take", ["take", "wait", "wait_in_a_task"])
+def test_connection_that_a_pool_has_put_is_no_job(
+    take: str, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task takes a connection that another request has returned to the pool, also where it has to wait for it."""
+    pool = load_module("""\
+        import asyncio
+
+        def put(queue):
+            queue.put_nowait("connection")
+
+        async def take(queue):
+            return queue.get_nowait()
+
+        async def wait(queue):
+            return await asyncio.wait_for(queue.get(), 10)
+
+        async def wait_in_a_task(queue):
+            return await asyncio.create_task(queue.get())
+    """)
+    monkeypatch.setattr(pool, "__name__", "sqlalchemy.util.queue")
+
+    async def run() -> None:
+        connections: asyncio.LifoQueue[str] = asyncio.LifoQueue()
+
+        async def put(_: str) -> None:
+            pool.put(connections)
+
+        async def work() -> None:
+            await getattr(pool, take)(connections)
+            bare.record("row")
+
+        await _request(_asgi(put), "/", "BBB")
+        await _request(_asgi(lambda _: asyncio.create_task(work())), "/", "AAA")
+
+    asyncio.run(run())
+    assert bare.named() == {"row": "AAA"}
+
+
 def test_queue_keeps_nothing_of_a_request_alive() -> None:
     """A queue has only a weak reference to the request."""
     items: queue.Queue[str] = queue.Queue()

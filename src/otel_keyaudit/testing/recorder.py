@@ -95,20 +95,22 @@ class Recorder:
         self.tracer = self.tracer_provider.get_tracer("otel_keyaudit.testing")
         self._strict = strict
         self._keep_rows = keep_rows
-        self._undo = ExitStack()
+        self._log_handler = _LogHandler(self.logs)
+        self._undo = ExitStack()  # of the last call of instrument()
 
     def __enter__(self) -> Recorder:
         """Start recording log records."""
-        handler = _LogHandler(self.logs)
-        logging.getLogger().addHandler(handler)
-        self._undo.callback(logging.getLogger().removeHandler, handler)
+        logging.getLogger().addHandler(self._log_handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Uninstrument; the records remain readable."""
-        self._undo.close()
+        try:
+            self._undo.close()
+        finally:
+            logging.getLogger().removeHandler(self._log_handler)
 
     def instrument(self, **options: Any) -> None:
         """Call ``KeyAuditInstrumentor().instrument()`` with these options and the recorder's providers.
@@ -123,6 +125,7 @@ class Recorder:
         instrumentor = KeyAuditInstrumentor()
         if instrumentor.is_instrumented_by_opentelemetry:
             raise RuntimeError("keyaudit is instrumented already, so nothing would be recorded here")
+        self._undo.close()  # so that no row is recorded twice after an uninstrument()
         observers = [RowObserver(target, self.rows) for target in self._audit_targets(options)]
         self._install([observer for observer in observers if not observer.is_outside])
         providers = {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}

@@ -145,6 +145,17 @@ def test_rows_and_counts(recorder: Recorder, load_module: LoadModule) -> None:
     assert [span.name for span in recorder.spans] == ["audit", "GET /", "audit"]
 
 
+def test_row_is_recorded_once_after_another_instrument(recorder: Recorder, load_module: LoadModule) -> None:
+    """A test can uninstrument and instrument again, also with other options."""
+    app = load_module("def record(action, additional_fields=None):\n    return additional_fields\n")
+    for options in ({}, {"audit_spans": False}):
+        recorder.instrument(audit_targets=[f"{app.__name__}:record"], **options)
+        app.record("create", {"number": 1})
+        recorder.uninstrument()
+        app.record("create", {"number": 2})
+    assert [row["number"] for row in recorder.rows] == [1, 2, 1, 2]
+
+
 def test_server_spans(recorder: Recorder) -> None:
     """All server spans are listed, and the attributes of the only one are returned."""
     with recorder.request("GET /first"), recorder.tracer.start_as_current_span("inner"):

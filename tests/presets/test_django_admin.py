@@ -124,6 +124,32 @@ def test_deleted_key_has_its_snapshot(recorder: Recorder) -> None:
     recorder.assert_no_secret(secret, deleted.hashed_key)
 
 
+def test_query_set_is_read_only_if_it_is_loaded(recorder: Recorder) -> None:
+    """The admin has loaded the objects that it deletes; the library loads no query set itself."""
+    from django.contrib.admin.models import LogEntry  # noqa: PLC0415 - not everywhere
+    from django.contrib.auth.models import User  # noqa: PLC0415
+    from django.db import connection  # noqa: PLC0415
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+    from drf_scoped_permissions.models import ScopedAPIKey  # noqa: PLC0415
+
+    deleted, _ = ScopedAPIKey.objects.create_key(name="loader", scopes=["note.read"])
+    user = User.objects.get_or_create(username="editor")[0]
+    selected = ScopedAPIKey.objects.filter(pk=deleted.pk)
+    LogEntry.objects.log_actions(user.pk, [deleted], DELETION)  # looks up the type of the object for the first time
+    recorder.instrument(presets=["django-admin", "drf-scoped-permissions"])
+
+    statements = []
+    for objects in (selected.all(), selected):
+        len(selected)
+        with recorder.request(), use_key(KEY), CaptureQueriesContext(connection) as queries:
+            LogEntry.objects.log_actions(user.pk, objects, DELETION)
+        statements.append([query["sql"].split()[0] for query in queries])
+        (part,) = json.loads(LogEntry.objects.latest("pk").change_message)
+        assert ("api_key" in part) is (objects is selected)
+
+    assert statements == [["SELECT", "INSERT"], ["INSERT"]]
+
+
 def test_log_action_has_the_key(recorder: Recorder) -> None:
     """The method that Django 6 removed is observed where it exists."""
     from django.contrib.admin.models import LogEntry  # noqa: PLC0415 - not everywhere

@@ -19,8 +19,8 @@ _ACTIONS = {1: "create", 2: "update", 3: "delete"}
 
 
 def _object(call: Call) -> Any:
-    """Return the only object of a list. A query set is not read, because that would query the database."""
-    objects = call.args["queryset"]
+    """Return the only object. A query set is read only if it is loaded, because that would query the database."""
+    objects = getattr(call.args["queryset"], "_result_cache", call.args["queryset"])
     return objects[0] if isinstance(objects, (list, tuple)) and len(objects) == 1 else None
 
 

@@ -14,7 +14,7 @@ from otel_keyaudit.guard.faults import GuardedCall
 from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.installation.compile import check, compile_target
 from otel_keyaudit.installation.method_overrides import MethodOverrides
-from otel_keyaudit.installation.status import ACTIVE, OBSERVED, PENDING, WRONG, TargetStatus
+from otel_keyaudit.installation.status import ACTIVE, OBSERVED, PENDING, REPLACED, WRONG, TargetStatus
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
@@ -22,7 +22,7 @@ from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
 from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, is_unloaded, lookup, runs_as_main
 from otel_keyaudit.patching.modules.search import explain_missing
-from otel_keyaudit.patching.patch import Patch, when_loaded, wrap
+from otel_keyaudit.patching.patch import Patch, is_replaced, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
@@ -253,6 +253,9 @@ class InstalledTarget:
     def _limits(self) -> str:
         """A description of the calls that cannot be observed; an empty string if all can."""
         limits = [limit for patch in self._patches for limit in (*patch.limits, *self._overrides(patch))]
+        name = self.target.qualified_name
+        if self._state == ACTIVE and any(quietly(is_replaced, self._patches, module, name) for module in self._seen):
+            limits.append(REPLACED.format(name))
         return "; ".join(dict.fromkeys(limits))
 
     def _overrides(self, patch: Patch) -> Iterator[str]:

@@ -11,6 +11,12 @@ WRONG: Final = "wrong"
 OBSERVED: Final = "all of its calls are observed"
 """The reason of an active target without limits."""
 
+REPLACED: Final = (
+    "{!r} was replaced after it was instrumented; calls of the new function are not recorded, unless it calls the old "
+    "one; call uninstrument() and instrument() again"
+)
+"""The reason of an active target whose module has another function under the name now."""
+
 
 class TargetStatus(NamedTuple):
     """The state of a target, and the number of observed calls.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from types import FunctionType, SimpleNamespace
@@ -22,6 +22,7 @@ from typing import Any
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.handlers import LOCK
 from otel_keyaudit.patching.hooks import Observer, with_observer, without_observer
+from otel_keyaudit.patching.kinds.definitions import undecorated
 from otel_keyaudit.patching.kinds.overrides import overrides_without_call
 from otel_keyaudit.patching.kinds.replacement import ReferenceSweep
 from otel_keyaudit.patching.modules.lookup import namespace
@@ -133,6 +134,17 @@ def wrap(
         name = "__qualname__" if type(found.function) is FunctionType else "qualified_name"
         site.change(lambda code: with_observer(code, observer, getattr(found.function, name, "")))
         return Patch(found, site, observer)
+
+
+def is_replaced(patches: Iterable[Patch], module: object, qualified_name: str) -> bool:
+    """Return whether a name leads to a callable now that is none of the patched functions and wraps none of them.
+
+    Raises:
+        WrongTargetError: There is no such name any more.
+    """
+    found = resolve(module, qualified_name)
+    current = (found.identity, *undecorated(found.function))
+    return not any(patch.identity is one for patch in patches for one in current)
 
 
 def when_loaded(module: Any, qualified_name: str, loaded: Callable[[Any], object]) -> Patch:

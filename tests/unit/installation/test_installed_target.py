@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import logging
 import operator
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import wrapt
 
 from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
+from otel_keyaudit.installation import status
 from otel_keyaudit.testing import Recorder
 from support.environment.modules import LoadModule, Modules, import_lazily
 
@@ -332,6 +337,54 @@ class Facade:
     static = staticmethod(verify)
     plain = verify
 """
+
+
+REPLACED = {
+    "function": ("verify", lambda app: setattr(app, "verify", lambda key: {"id": key})),
+    "method": ("Checker.check", lambda app: setattr(app.Checker, "check", lambda self, key: {"id": key})),
+    "class": ("Checker.check", lambda app: setattr(app, "Checker", type("Checker", (), {"check": app.verify}))),
+    "no code": ("cached", lambda app: setattr(app, "cached", functools.lru_cache(lambda key: {"id": key}))),
+    "mock": ("verify", lambda app: setattr(app, "verify", Mock())),
+}
+
+
+@pytest.mark.parametrize(("name", "replace"), REPLACED.values(), ids=REPLACED)
+def test_a_function_that_was_replaced_later_is_reported(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture, name: str, replace: Callable[[Any], None]
+) -> None:
+    """The cell of a notebook that defines the function was run again, for example."""
+    app = modules.load(SECURITY + "import functools\ncached = functools.lru_cache(lambda key: {'id': key})\n")
+    recorder.instrument(auth_targets=[f"{app.__name__}:{name}"])
+    assert only_status() == ("active", "all of its calls are observed")
+    replace(app)
+    assert only_status() == ("active", status.REPLACED.format(name))
+    with recorder.request():
+        pass
+    assert [line for line in warnings(caplog) if status.REPLACED.format(name) in line]
+    recorder.uninstrument()
+    recorder.instrument(auth_targets=[f"{app.__name__}:{name}"])
+    assert only_status()[1] != status.REPLACED.format(name)
+
+
+WRAPPED = {
+    "wraps": lambda function: functools.wraps(function)(lambda key, **_: function(key)),
+    "closure": lambda function: lambda key, **_: function(key),
+    "cache": functools.lru_cache,
+    "wrapt": lambda function: wrapt.FunctionWrapper(function, lambda wrapped, _, args, kwargs: wrapped(*args)),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_a_function_that_was_wrapped_later_is_still_observed(
+    recorder: Recorder, modules: Modules, wrap: Callable[[Any], Any]
+) -> None:
+    """Another instrumentation may wrap the function, which is called as before."""
+    app: Any = modules.load(SECURITY)
+    recorder.instrument(auth_targets=[f"{app.__name__}:verify"])
+    app.verify = wrap(app.verify)
+    app.verify("k_1")
+    (found,) = recorder.status().values()
+    assert (found.state, found.reason, found.calls) == ("active", "all of its calls are observed", 1)
 
 
 @pytest.mark.parametrize("second", ["alias", "Facade.static", "Facade.plain"])

@@ -158,10 +158,12 @@ ENTRY_POINTS = (
     EntryPoint("opentelemetry.instrumentation.falcon:_InstrumentedFalconAPI.__call__", "wsgi"),
     EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
     EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
-    # Spans, recorded or dropped.
+    # Spans, recorded or dropped, of the SDK and of ddtrace, which implements the API itself.
     EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
     EntryPoint("opentelemetry.sdk.trace:Span.end", "span_end"),
     EntryPoint("opentelemetry.trace.span:NonRecordingSpan.end", "span_end"),
+    EntryPoint("ddtrace.internal.opentelemetry.trace:Tracer.start_span", "span"),
+    EntryPoint("ddtrace.internal.opentelemetry.span:Span.end", "span_end"),
     # Queues. Their other methods call these.
     EntryPoint("asyncio.queues:Queue.put_nowait", "put", itemgetter(0)),
     EntryPoint("asyncio.queues:Queue.get_nowait", "take", itemgetter(0)),

@@ -282,6 +282,109 @@ def test_oauth_toolkit_alternative_that_refused_is_no_requirement(recorder: Reco
     assert decisions(recorder) == {("granted", "scope"): 1}
 
 
+@pytest.mark.parametrize(
+    ("scope", "decision"),
+    [
+        ("doc:read doc:list", {"outcome": "granted", "cause": "scope", "required": ("doc:read", "doc:list")}),
+        ("note:read", {"outcome": "granted", "cause": "scope", "required": ("note:read",)}),
+        (
+            "doc:list",
+            {
+                "outcome": "denied",
+                "cause": "scope",
+                "required": ("doc:read", "doc:list", "note:read"),
+                "missing": ("doc:read", "note:read"),
+            },
+        ),
+    ],
+)
+def test_oauth_toolkit_requires_the_alternative_that_the_token_matches(
+    scope: str, decision: dict[str, Any], recorder: Recorder
+) -> None:
+    """A grant requires the scopes of one alternative of ``TokenMatchesOASRequirements``, a denial those of all."""
+    from oauth2_provider.contrib.rest_framework import TokenMatchesOASRequirements  # noqa: PLC0415 - not everywhere
+
+    recorder.instrument(presets="oauth-toolkit")
+    alternatives = {"GET": [["doc:read", "doc:list"], ["note:read"]], "POST": [["note:create"]]}
+    view = _view(TokenMatchesOASRequirements, required_alternate_scopes=alternatives, auth=_token(scope))
+
+    with recorder.request(), use_key(ApiKey("k_1", scopes=scope.split())), suppress(Exception):
+        view()
+
+    span = recorder.server_span()
+    assert {name: span.get(f"keyaudit.decision.{name}") for name in decision} == decision
+    assert sum(decisions(recorder).values()) == 1
+
+
+@pytest.mark.parametrize("is_decorator", [True, False])
+@pytest.mark.parametrize("presented", ["", "?oauth2_error=insufficient_scope"])
+def test_oauth_toolkit_view_without_a_framework_decides(presented: str, is_decorator: bool, recorder: Recorder) -> None:
+    """A token without a required scope is accepted and refused; an expired or a missing one is no decision."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    from django.http import HttpResponse  # noqa: PLC0415 - not everywhere
+    from django.test import RequestFactory  # noqa: PLC0415
+    from oauth2_provider.decorators import protected_resource  # noqa: PLC0415
+    from oauth2_provider.models import AccessToken  # noqa: PLC0415
+    from oauth2_provider.views.generic import ScopedProtectedResourceView  # noqa: PLC0415
+
+    from presets.django_project.credentials import oauth_toolkit  # noqa: PLC0415
+
+    class View(ScopedProtectedResourceView):
+        def get(self, request: Any) -> HttpResponse:
+            return HttpResponse()
+
+    def ask(headers: Any, scope: str) -> tuple[int, dict[str, Any]]:
+        view: Any = (
+            protected_resource([scope])(lambda _: HttpResponse())
+            if is_decorator
+            else type("Own", (View,), {"required_scopes": [scope]}).as_view()  # type: ignore[attr-defined]
+        )
+        recorder.clear()
+        with recorder.request():
+            status = view(RequestFactory(HTTP_HOST="127.0.0.1").get(f"/{presented}", headers=headers)).status_code
+        shown = {name.removeprefix("keyaudit."): value for name, value in recorder.server_span().items()}
+        return status, {name: shown.get(name) for name in ("outcome", "key.id", "decision.outcome", "decision.missing")}
+
+    credential = oauth_toolkit()
+    key_id = credential.snapshot["id"]
+    recorder.instrument(presets="oauth-toolkit")
+
+    accepted = {"outcome": "accepted", "key.id": key_id, "decision.missing": None}
+    assert ask(credential.allowed, "note:read") == (200, {**accepted, "decision.outcome": "granted"})
+    refused = {**accepted, "decision.outcome": "denied", "decision.missing": ("note:delete",)}
+    assert ask(credential.allowed, "note:delete") == (403, refused)
+    nothing = {**dict.fromkeys(accepted), "decision.outcome": None}
+    assert ask({}, "note:read") == (403, nothing)
+    assert ask(credential.denied, "note:read") == (403, {**nothing, "outcome": "denied"})
+    token = AccessToken.objects.get(pk=key_id)
+    token.expires -= timedelta(days=100_000)
+    token.save()
+    assert ask(credential.allowed, "note:read") == (403, {**nothing, "outcome": "denied"})
+    assert recorder.authentications() == {"accepted": 2, "denied": 2}
+    assert decisions(recorder) == {("granted", "scope"): 1, ("denied", "scope"): 1}
+    assert recorder.degraded() == {}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_oauth_toolkit_outage_of_a_view_without_a_framework_is_an_error(
+    outage: type[Exception], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that cannot be loaded denies nothing."""
+    from django.test import RequestFactory  # noqa: PLC0415 - not everywhere
+    from oauth2_provider.decorators import protected_resource  # noqa: PLC0415
+    from oauth2_provider.oauth2_validators import OAuth2Validator  # noqa: PLC0415
+
+    recorder.instrument(presets="oauth-toolkit")
+    monkeypatch.setattr(OAuth2Validator, "_load_access_token", lambda *_: _outage(outage))
+    request = RequestFactory(HTTP_HOST="127.0.0.1").get("/", headers={"Authorization": "Bearer oauth-s3cret-x"})
+
+    error, decision = decide(recorder, lambda: protected_resource(["note:read"])(lambda _: None)(request))
+
+    assert type(error) is outage
+    assert (decision["outcome"], decision["required"]) == ("error", ("note:read",))
+
+
 def test_oauth_toolkit_outage_is_an_error(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """An outage in which the token cannot be checked is an error."""
     from oauth2_provider.contrib.rest_framework import TokenHasScope  # noqa: PLC0415 - not everywhere

@@ -32,6 +32,15 @@ class DecidedTarget(AuthzTarget):
     is_decided = True
 
 
+class PartTarget(AuthzTarget):
+    """A function that answers a part of a check. Outside of a check it decides nothing, whatever it answers.
+
+    A library may call it for another purpose, too, such as a list of the components that a request may see.
+    """
+
+    is_part = True
+
+
 @dataclass(frozen=True)
 class Preset:
     """The targets for a library.

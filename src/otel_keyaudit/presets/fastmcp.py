@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_keyaudit.presets import mcp
-from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._definition import PartTarget, Preset
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.target import AuthzTarget
@@ -36,11 +36,6 @@ def _is_refusal(call: Call) -> bool:
     return "fastmcp.exceptions:AuthorizationError" in class_names(type(call.exc))
 
 
-def _is_inner(check: Any) -> bool:
-    """Return whether another check is open. Lists of components ask about each component, which decides nothing."""
-    return bool(check.is_inner)
-
-
 def _has_inner(check: Any) -> bool:
     """Return whether the component, or a version of it, has checks of its own."""
     return bool(check.has_inner)
@@ -64,9 +59,7 @@ PRESET = Preset(
         AuthzTarget(
             f"{_CHECKS}:run_auth_checks_with_shortfall", required=_scopes, granted="return[0]", denied=_is_refusal
         ),
-        AuthzTarget(
-            f"{_CHECKS}:run_auth_checks", required=_scopes, granted="return", denied=_is_refusal, when=_is_inner
-        ),
+        PartTarget(f"{_CHECKS}:run_auth_checks", required=_scopes, granted="return", denied=_is_refusal),
         *map(_lookup, ("get_tool", "get_resource", "get_resource_template", "get_prompt")),
     ),
     optional_targets={"fastmcp 4.1": (_lookup("_lookup_resource", "return[0]"),)},

@@ -247,6 +247,8 @@ class AuthzTarget(Target):
 
     is_decided: ClassVar[bool] = False
     """Whether the decision has been made when the function is called, so that the call itself is no check."""
+    is_part: ClassVar[bool] = False
+    """Whether a call counts only as a part of another check."""
 
 
 class AuditTarget(Target):

@@ -37,7 +37,10 @@ def current_check(request: RequestState | None) -> Check | None:
     if _CURRENT.get() is None:
         return None
     check = _innermost_check()
-    return None if check is None or check.is_outside(request) else check.outermost
+    if check is None or check.is_outside(request):
+        return None
+    outermost = check.outermost
+    return None if outermost.target.is_part else outermost
 
 
 def _innermost_check() -> Check | None:
@@ -102,11 +105,6 @@ class Check(NestedCall):
         while check._outer is not None and not check._outer.has_ended:
             check = check._outer
         return check
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether another check is open around this one."""
-        return self.outermost is not self
 
     @property
     def has_inner(self) -> bool:
@@ -190,7 +188,7 @@ class Check(NestedCall):
             self._explained = self._explanation(outcome)
             return
         outer.add_inner(self.required, outcome)
-        if outer.may_exclude:
+        if outer.may_exclude and not self.target.is_part:
             outer._replacing += (self._explanation(outcome),)
 
     def record(self) -> None:

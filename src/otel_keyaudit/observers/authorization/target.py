@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_keyaudit import names
 from otel_keyaudit.key.api_key import ApiKey
@@ -25,11 +25,14 @@ class CompiledAuthzTarget(CompiledTarget):
         supplies_requirement: The function returns the requirement of the outer check, and is not a check itself.
         has_requirement: The target has its own requirement, so it does not adopt the requirements of inner checks.
         is_decided: The decision has been made when the function is called.
+        is_part: A call counts only as a part of another check.
     """
 
     def __init__(self, components: Components, target: AuthzTarget, binding: Binding) -> None:
         super().__init__(components, target, binding)
-        self.is_decided = target.is_decided
+        self.is_decided, self.is_part = target.is_decided, target.is_part
+        if self.is_part:
+            self.late_when, self.when_is_function = _is_inner, True
         required = self._requirement()
         self.supplies_requirement = isinstance(required, Expression) and "return" in required.roots
         self.required = self.reader(required)
@@ -61,6 +64,11 @@ class CompiledAuthzTarget(CompiledTarget):
 
     def _parameter(self, name: str) -> Source | None:
         return parse(f"args.{name}", emitted=True) if self.binding.declares(name) else None
+
+
+def _is_inner(check: Any, _: object) -> bool:
+    """Return whether another check is open around a check."""
+    return check.outermost is not check
 
 
 class ExplainedDecision(NamedTuple):

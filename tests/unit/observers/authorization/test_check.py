@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import ApiKey, AuthzTarget, KeyAuditInstrumentor, use_key
-from otel_keyaudit.presets._definition import DecidedTarget
+from otel_keyaudit.presets._definition import DecidedTarget, PartTarget
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
 
@@ -441,15 +441,15 @@ def test_function_that_runs_after_the_decision_is_no_check(recorder: Recorder, a
     assert recorder.count("keyaudit.decisions") == 2
 
 
-def test_condition_may_ask_for_checks_inside_and_outside(recorder: Recorder, app: Any) -> None:
-    """A part counts only inside another check, which counts only if it has a part, whatever that answered."""
+def test_part_counts_only_inside_another_check(recorder: Recorder, app: Any) -> None:
+    """A condition may ask whether a check has parts, which count whatever they answered."""
     name = app.__name__
     recorder.instrument(
         auth_targets=[f"{name}:verify"],
         audit_targets=[f"{name}:record"],
         authz_targets=[
             AuthzTarget(f"{name}:outer", when=lambda check: check.has_inner),
-            AuthzTarget(f"{name}:ask", granted="return", when=lambda check: check.is_inner),
+            PartTarget(f"{name}:ask", granted="return"),
         ],
     )
     with recorder.request():
@@ -464,6 +464,40 @@ def test_condition_may_ask_for_checks_inside_and_outside(recorder: Recorder, app
     assert (granted["required"], granted["outcome"]) == (["workspace:read"], "granted")
     assert denied["outcome"] == "denied"
     assert "required" not in denied
+
+
+def test_row_inside_a_part_that_is_in_no_check_has_no_decision(recorder: Recorder, app: Any) -> None:
+    """Inside a check, the requirement of the open part is shown."""
+    name, rows = app.__name__, []
+    recorder.instrument(
+        auth_targets=[f"{name}:verify"],
+        audit_targets=[f"{name}:record"],
+        authz_targets=[f"{name}:outer", PartTarget(f"{name}:outer_with", required="args.permission")],
+    )
+
+    def part() -> None:
+        app.outer_with("workspace:read", lambda: rows.append(app.record("read")))
+
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        part()
+        app.outer(part)
+
+    assert "decisions" not in rows[0]["request_api_key"]
+    assert decisions(rows[1]) == [{"required": ["workspace:read"]}]
+
+
+def test_part_that_raises_outside_of_a_check_is_no_decision(recorder: Recorder, app: Any) -> None:
+    """The exception decides nothing, as a result decides nothing."""
+    recorder.instrument(
+        auth_targets=[f"{app.__name__}:verify"],
+        authz_targets=[f"{app.__name__}:outer?when=return", PartTarget(f"{app.__name__}:require")],
+    )
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        refused(app.require, "workspace:read", None, None, app.Forbidden())
+        app.outer(lambda: app.require("workspace:read"))
+    assert recorder.count("keyaudit.decisions") == 0
 
 
 def test_requirement_function_is_no_check(recorder: Recorder, app: Any) -> None:

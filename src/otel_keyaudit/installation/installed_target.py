@@ -98,7 +98,8 @@ class InstalledTarget:
     @property
     def earlier(self) -> str | None:
         """The earlier target of this kind that observes the same function, ``None`` without one."""
-        functions = [(patch.identity, patch.receiver) for patch in self._patches]
+        own = self._patches[isinstance(self.target, OverrideTarget) :]  # without the method that calls the override
+        functions = [(patch.identity, patch.receiver) for patch in own]
         for other in self._others:
             if other is self:
                 break

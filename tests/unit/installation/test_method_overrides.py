@@ -9,6 +9,7 @@ import pytest
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
+from otel_keyaudit.targets.target import AuthTarget
 from otel_keyaudit.testing import Recorder
 from support.environment.modules import LoadModule
 
@@ -104,6 +105,23 @@ def test_missing_override_is_counted_and_the_call_goes_on(recorder: Recorder, se
         assert service.Without().run() == "no backend"
 
     assert recorder.errors() == {("authentication", "AttributeError"): 1}
+
+
+def test_status_names_no_target_of_the_method_that_calls_the_override(
+    recorder: Recorder, load_module: LoadModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another target on the library's method observes other calls, another one on the override observes its calls."""
+    module = load_module(SERVICE)
+    library, override = f"{module.__name__}:Middleware.run", f"{module.__name__}:Backend.authenticate"
+    targets = AuthTarget(library, when="return"), AuthOverrideTarget(library, method="backend.authenticate")
+    made = Preset(library="pytest", oldest="1", records="", never="", targets=targets)
+    monkeypatch.setattr(presets, "preset", lambda name: made)  # in place of the real one
+
+    for auth_targets, expected in ([], False), ([override], True):
+        recorder.instrument(presets="knox", auth_targets=auth_targets)
+        module.Middleware(module.Backend()).run()
+        assert ("comes first" in recorder.status()[library].reason) is expected
+        recorder.uninstrument()
 
 
 def test_uninstrument_restores_an_override(recorder: Recorder, service: ModuleType) -> None:

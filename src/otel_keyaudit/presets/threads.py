@@ -11,7 +11,7 @@ from otel_keyaudit.presets import executors
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, Undo, begin_job, wrap
 
-_POOLS = ("anyio", "multiprocessing", "otel_keyaudit")
+_POOLS = ("anyio", "apscheduler", "dramatiq", "huey", "multiprocessing", "otel_keyaudit", "paho", "redis")
 """Packages whose threads serve several requests."""
 
 _JOB = "_otel_keyaudit_job"

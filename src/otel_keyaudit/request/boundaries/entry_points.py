@@ -1,4 +1,4 @@
-"""The table of functions through which requests enter: servers, in-process clients, frameworks, spans and queues."""
+"""The table of functions through which requests enter: servers, in-process clients, frameworks, spans, and workers."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class EntryPoint:
             * ``bridge``: derives an environ from the current scope;
             * ``push``, ``pop``: push and pop a request context; ``pop_later`` marks coroutine functions;
             * ``span``, ``span_end``: open and end a span;
+            * ``jobs``: starts jobs of several requests, in the context of any of them;
             * ``put``, ``take``: put an item into a queue, or take one; ``_later`` marks coroutine functions.
         subject: Returns the ASGI scope, the WSGI environ, or the object that identifies the queue, from the arguments.
         position: Position of the application among the arguments, for ``asgi_application`` and ``wsgi_application``.
@@ -164,6 +165,8 @@ ENTRY_POINTS = (
     EntryPoint("opentelemetry.trace.span:NonRecordingSpan.end", "span_end"),
     EntryPoint("ddtrace.internal.opentelemetry.trace:Tracer.start_span", "span"),
     EntryPoint("ddtrace.internal.opentelemetry.span:Span.end", "span_end"),
+    # A scheduler, whose timers have the context of the request that added a job.
+    EntryPoint("apscheduler.schedulers.base:BaseScheduler._process_jobs", "jobs"),
     # Queues. Their other methods call these.
     EntryPoint("asyncio.queues:Queue.put_nowait", "put", itemgetter(0)),
     EntryPoint("asyncio.queues:Queue.get_nowait", "take", itemgetter(0)),

@@ -10,6 +10,7 @@ from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
 from otel_keyaudit.request.boundaries.pushed_contexts import PushedContexts
 from otel_keyaudit.request.boundaries.spans import SpanBoundaries
 from otel_keyaudit.request.server_span import ServerSpans
+from otel_keyaudit.request.workers.schedulers import starting_jobs
 from otel_keyaudit.request.workers.shared_workers import putting, putting_later, taking, taking_later
 
 
@@ -22,7 +23,7 @@ class Boundaries:
 
     def __init__(self, spans: ServerSpans) -> None:
         boundaries = CallBoundaries(spans), SpanBoundaries(spans), PushedContexts(spans)
-        self._handlers = dict(_QUEUE_HANDLERS)
+        self._handlers = dict(_WORKER_HANDLERS)
         for each in boundaries:
             self._handlers |= each.handlers
 
@@ -31,7 +32,8 @@ class Boundaries:
         return self._handlers[entry.protocol](entry, original)
 
 
-_QUEUE_HANDLERS: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+_WORKER_HANDLERS: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+    "jobs": lambda _, original: starting_jobs(original),
     "put": lambda entry, original: putting(entry.subject, original),
     "put_later": lambda entry, original: putting_later(entry.subject, original),
     "take": lambda entry, original: taking(entry.subject, original),

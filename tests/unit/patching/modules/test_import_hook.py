@@ -203,6 +203,7 @@ def test_a_module_that_is_executed_on_first_use_is_reported_then(
     assert type(module) is ModuleType
 
 
+@pytest.mark.unmutated  # mutmut has frames of its own, which ``stacklevel`` counts
 @pytest.mark.parametrize("is_watched", [True, False])
 def test_a_warning_of_a_module_names_the_code_that_imports_it(
     watch: ModuleWatch, modules: Modules, is_watched: bool

@@ -454,6 +454,7 @@ def test_events_of_the_connection_are_the_requests_own() -> None:
     assert bare.named() == {"queued": "AAA", "received": "AAA"}
 
 
+@pytest.mark.unmutated  # mutmut has frames of its own between those of the library
 def test_connection_of_a_pool_is_no_job(load_module: LoadModule, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that takes a connection out of a pool's queue serves no other request."""
     source = "def acquire(queue):\n    return queue.get_nowait()\n"

@@ -560,6 +560,7 @@ def read_with(reader: KeyReader, key: Any) -> tuple[ApiKey | None, list[str]]:
     return reader.read(call, key, lambda _, error: errors.append(type(error).__name__)), errors
 
 
+@pytest.mark.unmutated  # mutmut adds instructions to each call
 @pytest.mark.parametrize(
     ("key", "fields"),
     [

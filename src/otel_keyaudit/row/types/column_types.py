@@ -6,6 +6,7 @@ Supported mappers are SQLAlchemy, SQLModel, Django, Peewee, Tortoise, Piccolo an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 from otel_keyaudit.guard.signals import expected
@@ -73,13 +74,9 @@ class _Mapper(NamedTuple):
 
 def _has_usual_conversion(column: Any, mapper: _Mapper) -> bool:
     """Return whether the mapper's own code converts the value, not a class of the application."""
-    root = mapper.package.partition(".")[0]
-    for base in type(column).__mro__:
-        if base.__module__.partition(".")[0] in (root, "playhouse", "sqlmodel"):
-            return True
-        if any(name in vars(base) for name in mapper.conversions):
-            return False
-    return True
+    libraries = (mapper.package.partition(".")[0], "playhouse", "sqlmodel")
+    own = takewhile(lambda base: base.__module__.partition(".")[0] not in libraries, type(column).__mro__)
+    return not any(name in vars(base) for base in own for name in mapper.conversions)
 
 
 def _of_type(kind: Any) -> str:

@@ -252,6 +252,8 @@ def sabotage(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Count the mutants of the library that the tests notice (arguments: folders)."""
     synchronize(session, "mutation")
+    # processes that tests start find the entry points of the package
+    session.run_install("uv", "pip", "install", "--quiet", "--no-deps", "--editable", ".", external=True)
     session.run("python", "-m", "tools.mutation", *session.posargs)
 
 

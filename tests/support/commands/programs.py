@@ -138,7 +138,7 @@ class Program:
             variables: Option name to value.
             *flags: Further arguments of ``opentelemetry-instrument``.
         """
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "MUTANT_"))}
         environment |= {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
         environment["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "django,fastapi,flask"  # they import all of these
         environment |= {

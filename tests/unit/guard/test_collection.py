@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -26,14 +24,10 @@ from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current
 from otel_keyaudit.testing import Recorder
 from support.applications import abandoned
 from support.environment.eventually import eventually
+from support.environment.log_events import recording_provider
 from support.environment.modules import LoadModule
 from support.environment.undisturbed import undisturbed
 from support.environment.unseen import unseen_request
-
-try:
-    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
-except ImportError:  # its name before SDK 1.43
-    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
 
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
 
@@ -268,10 +262,9 @@ def test_a_collection_that_interrupts_an_exporter_does_not_wait_for_its_lock(
 ) -> None:
     """The span of an abandoned write and its log event reach the exporters after the collection."""
     app = load_module(APP)
-    spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-    provider, logger_provider = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    logger_provider, records = recording_provider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(records))
     recorder.instrument(
         audit_targets=[f"{app.__name__}:record"], events="audits", tracer_provider=provider,
         logger_provider=logger_provider,

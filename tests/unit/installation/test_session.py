@@ -1,4 +1,4 @@
-"""Targets in the module that was started are resolved before the first request, because nobody imports it."""
+"""A session starts and stops all targets; those in the started module are resolved before the first request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit import ApiKey, KeyAuditInstrumentor, use_key
+from otel_keyaudit import ApiKey, Detail, KeyAuditInstrumentor, use_key
 from otel_keyaudit.testing import Recorder
+from otel_keyaudit.version import __version__
+from support.environment.log_events import recording_provider
 from support.environment.modules import Modules
 
 SECURITY = "def verify(key):\n    return {'id': key}\n"
@@ -285,3 +287,81 @@ def test_a_script_without_requests(tmp_path: Path) -> None:
     write(tmp_path, "sitecustomize.py", EARLY)
     environment = {"OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS": "worker:record"}
     assert run(tmp_path, ["worker.py"], environment) == {"rows": ["k_1"], "states": ["active"]}
+
+
+def test_start_is_one_line(recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It counts the targets by state, and has the version."""
+    caplog.set_level(logging.INFO, "otel_keyaudit")
+    recorder.instrument(
+        auth_targets=[f"{shop.__name__}:verify", f"{shop.__name__}:gateway", f"{shop.__name__}:missing"],
+        audit_targets="email.mime.audio:record",
+        sampler="always_minimal",
+    )
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert line == (f"keyaudit: 2 targets active, 1 pending, 1 wrong; sampler always_minimal; version {__version__}")
+
+
+class Choice:
+    """A sampler that is an object."""
+
+    def __call__(self, event: object) -> Detail:
+        """Keep no lists."""
+        return Detail.MINIMAL
+
+
+@pytest.mark.parametrize(("sampler", "name"), [(Choice(), "Choice"), (Choice().__call__, "Choice.__call__")])
+def test_start_names_a_sampler_of_the_application(
+    recorder: Recorder, shop: Any, caplog: pytest.LogCaptureFixture, sampler: object, name: str
+) -> None:
+    """A function has its qualified name, an object the name of its class."""
+    caplog.set_level(logging.INFO, "otel_keyaudit")
+    shop.instrument(recorder, sampler=sampler)
+    assert f"; sampler {name}; version " in caplog.text
+
+
+def test_spans_and_events_have_the_scope_of_the_library(recorder: Recorder, shop: Any) -> None:
+    """Both have the library's name and version, and each list has at most the configured length."""
+    provider, exporter = recording_provider()
+    shop.instrument(recorder, events="audits", max_items=1, logger_provider=provider)
+    with recorder.request():
+        shop.verify(shop.ci_bot("k_1"))
+        shop.record("create")
+        with pytest.raises(PermissionError):
+            shop.verify(None, PermissionError())
+    (span,) = recorder.audit_spans()
+    (event,) = exporter.get_finished_logs()
+    for scope in (span.instrumentation_scope, event.instrumentation_scope):
+        assert scope is not None
+        assert (scope.name, scope.version) == ("otel_keyaudit", __version__)
+    assert event.log_record.event_name == "keyaudit.audit"
+    assert [*recorder.server_span()["keyaudit.key.scopes"]] == ["a:read"]
+
+
+def test_a_failing_server_span_is_counted(recorder: Recorder, shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attributes are also set outside of calls of targets."""
+    shop.instrument(recorder)
+    with recorder.request() as span:
+        monkeypatch.setattr(span, "set_attributes", None)
+        with use_key(ApiKey("k_1")):
+            shop.record("create")
+    assert recorder.degraded()["telemetry"] >= 1
+    assert shop.ROWS[-1]["request_api_key"]["id"] == "k_1"
+
+
+def test_digests_have_the_version_of_the_catalog_until_the_end(recorder: Recorder, shop: Any, tmp_path: Path) -> None:
+    """A session without a catalog has digests without a version, as before the session."""
+    key, catalog = ApiKey("k_1"), tmp_path / "catalog.json"
+    catalog.write_text('{"version": "2026-11", "resources": {"a": ["read"]}}', encoding="utf-8")
+    shop.instrument(recorder, scope_catalog=str(catalog))
+    assert key.digest == key.digest_under("2026-11") != key.digest_under(None)
+    recorder.uninstrument()
+    assert key.digest == key.digest_under(None)
+
+
+def test_status_names_the_preset_of_a_target(recorder: Recorder, shop: Any) -> None:
+    """Targets of the user come first, and belong to none."""
+    shop.instrument(recorder, presets="logging,pyjwt")
+    statuses = KeyAuditInstrumentor().status()
+    assert {status.preset for status in statuses if status.target.startswith(shop.__name__)} == {None}
+    assert statuses[0].preset is None
+    assert statuses[-1].preset in ("logging", "pyjwt")

@@ -49,7 +49,9 @@ def recorder() -> Iterator[Recorder]:
 
 def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a Python in a folder, without settings from outside."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTEST_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MUTANT_", "OTEL_", "PYTEST_"))
+    }
     command = [sys.executable, "-B", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

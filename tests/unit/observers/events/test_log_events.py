@@ -7,23 +7,16 @@ from typing import Any
 import pytest
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
 from otel_keyaudit.testing import Recorder
-
-try:
-    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
-except ImportError:  # its name before SDK 1.43
-    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemoryLogRecordExporter
+from support.environment.log_events import recording_provider
 
 
 class Events:
     """Instruments with a logger provider, and returns the records."""
 
     def __init__(self, recorder: Recorder, shop: Any, authz: str = "require", **options: Any) -> None:
-        self.exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-        provider = LoggerProvider(shutdown_on_exit=False)
-        provider.add_log_record_processor(SimpleLogRecordProcessor(self.exporter))
+        provider, self.exporter = recording_provider()
         shop.instrument(recorder, authz_targets=[f"{shop.__name__}:{authz}"], logger_provider=provider, **options)
 
     @property

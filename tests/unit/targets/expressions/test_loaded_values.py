@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from django.apps import apps
 from django.db import models
 from django.utils.functional import SimpleLazyObject
 from sqlalchemy import orm
@@ -324,14 +325,14 @@ def test_expired_keys_are_told_apart(app: Any, recorder: Recorder, session: Any)
     assert [row["request_api_key"]["id"] for row in rows] == ["k_1", "k_2", "k_1", "k_2"]
 
 
+class Token(Base):
+    __tablename__ = "token"
+    id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+    grants = orm.mapped_column(sqlalchemy.JSON)
+
+
 def test_json_columns_are_read(session: Any) -> None:
     """A loaded value is whatever the column type made of it."""
-
-    class Token(Base):
-        __tablename__ = "token"
-        id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
-        grants = orm.mapped_column(sqlalchemy.JSON)
-
     assert read("grants.scopes", Token(id=1, grants=json.loads('{"scopes": ["a"]}'))) == ["a"]
 
 
@@ -339,7 +340,7 @@ def test_json_columns_are_read(session: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def models_of_django() -> SimpleNamespace:
+def models_of_django() -> Iterator[SimpleNamespace]:
     """Models without a database: whatever would run SQL fails."""
     set_up()
 
@@ -365,7 +366,9 @@ def models_of_django() -> SimpleNamespace:
         def login(self) -> Any:
             return self.account.login
 
-    return SimpleNamespace(Account=Account, Token=Token)
+    yield SimpleNamespace(Account=Account, Token=Token)
+    apps.all_models.pop("keyaudit_loaded_values")
+    apps.clear_cache()
 
 
 @pytest.fixture

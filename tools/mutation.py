@@ -38,7 +38,7 @@ GUARDED = (
     "observers/sampling/*",
 )
 """Modules that protect the application, name the key, merge and sample."""
-INTEGRATIONS = {"row": ["tests/integration/rows"]}
+INTEGRATIONS = {"row": ["tests/integration/rows"], "presets": ["tests/presets"]}
 """Tests of a folder with real libraries."""
 
 GUARDED_FLOOR = 95.0

@@ -9,7 +9,10 @@ import pytest
 from otel_keyaudit.testing import Recorder
 from presets.served import Application, assert_served
 
-pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # warnings of the libraries
+    pytest.mark.unmutated,  # the library runs in other processes
+]
 
 
 def test_rows_and_spans_name_their_own_requests_key(recorder: Recorder, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from presets.apps.audit_log import SERVED
 from presets.served import Application, Keys, assert_served
 
+pytestmark = pytest.mark.unmutated  # the library runs in other processes
 FULL = os.environ.get("OTEL_KEYAUDIT_FULL") == "1"
 SECRET = "long enough for HMAC with SHA-256, and made up"
 EXPIRY = 4071006245  # in 2099

@@ -21,7 +21,10 @@ from otel_keyaudit.testing import Recorder
 from presets.serving import serving_wsgi
 from support.servers import broker
 
-pytestmark = pytest.mark.filterwarnings("default")  # warnings of the libraries
+pytestmark = [
+    pytest.mark.filterwarnings("default"),  # warnings of the libraries
+    pytest.mark.unmutated,  # the library runs in other processes
+]
 FIRST, SECOND = ({name: f"celery-s3cret-{number}"} for name, number in (("X-API-Key", 1), ("X-Second-Key", 2)))
 SNAPSHOT = {"id": "k1", "name": "loader", "detail": "full", "scopes": ["note:create"], "allow_list": []}
 ROWS_OF = {

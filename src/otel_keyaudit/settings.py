@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,21 +190,17 @@ def _events(name: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(events))
 
 
-def _targets(kind: type[Target]) -> Callable[[str, object], tuple[Target, ...]]:
+def _targets(kind: type[Target], name: str, value: object) -> tuple[Target, ...]:
     allowed = f"a list of {kind.__name__} or of strings package.module:name?field=expression"
-
-    def read(name: str, value: object) -> tuple[Target, ...]:
-        elements = _items(name, (value,) if isinstance(value, kind) else value, allowed)
-        is_split = isinstance(value, str) and not all(_is_target(str(element)) for element in elements[1:])
-        targets = []
-        for element in elements:
-            target = _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
-            if not isinstance(target, kind):
-                raise _wrong(name, target, allowed)
-            targets.append(target)
-        return tuple(dict.fromkeys(targets))
-
-    return read
+    elements = _items(name, (value,) if isinstance(value, kind) else value, allowed)
+    is_split = isinstance(value, str) and not all(_is_target(str(element)) for element in elements[1:])
+    targets = []
+    for element in elements:
+        target = _parsed(name, kind, element, is_split=is_split) if isinstance(element, str) else element
+        if not isinstance(target, kind):
+            raise _wrong(name, target, allowed)
+        targets.append(target)
+    return tuple(dict.fromkeys(targets))
 
 
 def _parsed(name: str, kind: type[Target], string: str, *, is_split: bool) -> Target:
@@ -256,10 +253,10 @@ def _catalog(name: str, value: object) -> ScopeCatalog:
 
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "auth_targets": _targets(AuthTarget),
-    "audit_targets": _targets(AuditTarget),
-    "authz_targets": _targets(AuthzTarget),
-    "subject_targets": _targets(SubjectTarget),
+    "auth_targets": partial(_targets, AuthTarget),
+    "audit_targets": partial(_targets, AuditTarget),
+    "authz_targets": partial(_targets, AuthzTarget),
+    "subject_targets": partial(_targets, SubjectTarget),
     "presets": _strings,
     "sampler": _stripped,
     "sampler_arg": _stripped,

@@ -11,6 +11,7 @@ from otel_keyaudit.errors import (
     MAX_SHOWN_LENGTH,
     CredentialError,
     MissingError,
+    NoRequestError,
     NotLoadedError,
     UnreadableError,
     WrongTargetError,
@@ -44,6 +45,17 @@ def test_missing_name_is_reported_with_the_class_of_its_owner(owner: object, tex
 def test_a_credential_is_not_repeated() -> None:
     """The message says only that there is a credential."""
     assert str(CredentialError()) == "a value contains the credential presented with the request"
+
+
+def test_messages_say_what_to_do() -> None:
+    """An attribute that is not loaded can be loaded before, and a request must be recognized."""
+    assert str(NotLoadedError("scopes", RefusedError)) == (
+        "RefusedError.scopes is not loaded, and the library runs no SQL; load it before the target returns (eager "
+        "loading, or no expiry on commit)"
+    )
+    assert str(NoRequestError("add a middleware")) == (
+        "it accepted a key outside of every request, so no row or span names it; add a middleware"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,22 @@ def test_the_public_names_are_those_of_the_interface() -> None:
     assert issubclass(ConfigurationError, ValueError)
 
 
+@pytest.mark.parametrize("name", otel_keyaudit.__all__)
+def test_a_public_name_is_imported_at_first_use(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """It is listed before, and looked up once."""
+    value = getattr(otel_keyaudit, name)
+    monkeypatch.delitem(vars(otel_keyaudit), name)
+    assert name in dir(otel_keyaudit)
+    assert getattr(otel_keyaudit, name) is value
+    assert vars(otel_keyaudit)[name] is value
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    """The error is that of any module."""
+    with pytest.raises(AttributeError, match=r"^module 'otel_keyaudit' has no attribute 'nonsense'$"):
+        otel_keyaudit.nonsense  # noqa: B018 - what is tested
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -133,7 +149,9 @@ def test_second_uninstrument_is_a_warning(recorder: Recorder, shop: Any, caplog:
     recorder.uninstrument()
     assert not caplog.records
     KeyAuditInstrumentor().uninstrument()
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "keyaudit: it is not instrumented, so there is nothing to restore")
+    ]
 
 
 def test_a_constructor_forgets_nothing(recorder: Recorder, shop: Any) -> None:
@@ -149,8 +167,12 @@ def test_each_empty_configuration_is_one_line(recorder: Recorder, caplog: pytest
     for options in ({}, {"sampler": "always_minimal"}):
         caplog.clear()
         recorder.instrument(**options)
-        assert len(caplog.records) == 1
-        assert "nothing is instrumented" in caplog.text
+        (record,) = caplog.records
+        assert record.getMessage() == (
+            "keyaudit: nothing is instrumented, because no targets are configured; name your functions in "
+            "OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS and OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS, or libraries in "
+            "OTEL_PYTHON_KEYAUDIT_PRESETS"
+        )
     assert not KeyAuditInstrumentor().is_instrumented_by_opentelemetry
 
 
@@ -197,6 +219,22 @@ def test_a_wrong_variable_is_logged_for_the_loader(
     KeyAuditInstrumentor().instrument(skip_dep_check=True)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "'nonsense'" in caplog.text
+
+
+def test_an_unexpected_error_is_logged_for_the_loader(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only its class is logged, because any other message may contain a secret."""
+
+    class Broken:
+        def get_meter(self, *_: Any) -> Any:
+            raise LookupError("s3cret")
+
+    KeyAuditInstrumentor().instrument(
+        skip_dep_check=True, audit_targets=[f"{shop.__name__}:record"], meter_provider=Broken()
+    )
+    assert [record.getMessage() for record in caplog.records] == ["keyaudit: nothing is instrumented: LookupError"]
+    assert KeyAuditInstrumentor().status() == []
 
 
 def test_instrumenting_from_many_threads_starts_once(recorder: Recorder, shop: Any) -> None:

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from opentelemetry.metrics import CallbackOptions
 
 from otel_keyaudit import ApiKey, KeyAuditInstrumentor, current_key, use_key
 from otel_keyaudit.guard.faults import Faults
@@ -112,7 +113,7 @@ def test_jobs_get_the_key_until_everything_is_restored(watch: ModuleWatch, modul
         assert other.submit(current_key) is current_key
     assert job() == ApiKey("k_1")
     assert current_key() is None
-    assert [(dict(one.attributes or {}), one.value) for one in metrics.degraded.observe(None)] == [
+    assert [(dict(one.attributes or {}), one.value) for one in metrics.degraded.observe(CallbackOptions())] == [
         ({"keyaudit.stage": "authentication", "error.type": "LookupError"}, 1)
     ]
     hooks.undo()

@@ -695,3 +695,111 @@ def test_a_target_in_a_module_that_is_executed_on_first_use(recorder: Recorder, 
         module.verify("k_1")
     assert only_status()[0] == "active"
     assert recorder.authentications()["accepted"] == 1
+
+
+LAZY = """
+LOADED = []
+
+def __getattr__(name):
+    if name != "verify":
+        raise AttributeError(name)
+    def verify(key):
+        return {"id": key}
+    LOADED.append(name)
+    globals()["verify"] = verify
+    return verify
+"""
+
+
+def test_a_function_that_its_module_loads_at_first_use(recorder: Recorder, modules: Modules) -> None:
+    """The target waits without loading it, and becomes active when the application uses it."""
+    module = modules.load(LAZY)
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
+    assert only_status() == ("pending", f"module {module.__name__!r} has not loaded 'verify' so far")
+    assert module.LOADED == []
+    with recorder.request():
+        module.verify("k_1")
+    assert only_status() == ("active", "all of its calls are observed")
+    assert recorder.authentications()["accepted"] == 1
+    assert module.LOADED == ["verify"]
+
+
+def test_a_function_that_is_loaded_after_uninstrument_is_left_alone(recorder: Recorder, modules: Modules) -> None:
+    """It is the function that the module defines."""
+    module = modules.load(LAZY)
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
+    recorder.uninstrument()
+    assert module.verify("k_1") == {"id": "k_1"}
+    assert module.verify.__code__.co_consts == modules.load(LAZY).verify.__code__.co_consts
+    assert recorder.authentications()["accepted"] == 0
+
+
+def test_a_loaded_value_that_is_no_function_is_wrong(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application gets its value, and the reason is in the status."""
+    module = modules.load("def __getattr__(name):\n    return 7\n")
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify"])
+    assert only_status()[0] == "pending"
+    assert module.verify == 7
+    assert only_status() == ("wrong", "'verify' is of type int, not a function")
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_calls_that_when_excluded_are_in_the_reason(recorder: Recorder, modules: Modules, calls: int) -> None:
+    """They are counted apart from the observed ones."""
+    module = modules.load(SECURITY)
+    recorder.instrument(auth_targets=[f"{module.__name__}:verify?when=args.key"])
+    assert only_status() == ("active", "all of its calls are observed")
+    for _ in range(calls):
+        module.verify("")
+    excluded = "its 'when' excluded " + ("1 call" if calls == 1 else "2 calls")
+    assert only_status() == ("active", f"all of its calls are observed; {excluded}")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "parameter", "field", "is_warned"),
+    [
+        ("actions", "action", "", False),
+        ("actions", "text", "?action=args.text", False),
+        ("actions", "text", "", True),
+        ("always_full", "text", "", False),
+    ],
+)
+def test_a_target_without_an_action_is_one_warning_with_the_sampler_actions(
+    recorder: Recorder,
+    modules: Modules,
+    caplog: pytest.LogCaptureFixture,
+    sampler: str,
+    parameter: str,
+    field: str,
+    is_warned: bool,
+) -> None:
+    """The sampler would keep all of its rows full."""
+    module = modules.load(f"def record({parameter}, additional_fields=None):\n    return additional_fields\n")
+    target = f"{module.__name__}:record{field}"
+    recorder.instrument(audit_targets=[target], sampler=sampler, sampler_arg="x" if sampler == "actions" else None)
+    problem = "has no action, so sampler 'actions' keeps all of its rows full; name one with action="
+    assert warnings(caplog) == [f"keyaudit: target {target} {problem}"] * is_warned
+
+
+def test_a_cached_function_cannot_receive_a_row(recorder: Recorder, modules: Modules) -> None:
+    """A changed argument would miss the cache."""
+    module = modules.load(f"import functools\n{AUDIT}\nrecord = functools.lru_cache(record)\n")
+    recorder.instrument(audit_targets=[f"{module.__name__}:record"])
+    assert only_status() == (
+        "wrong",
+        "it caches results by its arguments, so a changed row would miss the cache; name the function inside the cache",
+    )
+
+
+def test_a_target_whose_function_another_function_defines(recorder: Recorder, modules: Modules) -> None:
+    """The outer function must be there."""
+    module = modules.load("def outer():\n    def verify(key):\n        return {'id': key}\n    return verify\n")
+    names = [f"{module.__name__}:{name}.<locals>.verify" for name in ("outer", "missing")]
+    recorder.instrument(auth_targets=names)
+    verify = module.outer()
+    with recorder.request():
+        verify("k_1")
+    states = [(status.state, status.calls) for status in KeyAuditInstrumentor().status()]
+    assert states == [("active", 1), ("wrong", 0)]

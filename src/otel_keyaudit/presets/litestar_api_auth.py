@@ -17,7 +17,7 @@ def _is_unknown_key(call: Call) -> bool:
 
 PRESET = Preset(
     library="litestar-api-auth",
-    oldest="0.1",
+    oldest="0.1.1",
     records="`id`: `key_id`; `name`; `scopes`; `expires_at`; also the id of a refused key. The decisions of the guards "
     "`require_scope` and `require_scopes`, which require their scopes",
     never="`key_hash`; the presented key",

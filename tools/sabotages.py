@@ -143,7 +143,7 @@ SABOTAGES = (
         name="write out values of unknown kinds",
         breaks="The string of any object, which may contain a secret, gets into rows and spans.",
         folder="key",
-        found=r'^( +)raise RefusedValueError\("a string, an integer or a UUID", value\)',
+        found=r'^( +)raise RefusedValueError\("a string, an integer or a UUID", type\(value\)\.__name__\)',
         replaced=r"\1return str(value)",
         tests=("unit/key",),
     ),

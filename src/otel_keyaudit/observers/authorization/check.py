@@ -78,7 +78,6 @@ class Check(NestedCall):
     target: Authorization
     stage = STAGE_DECISION
     innermost = _CURRENT
-    lasts = True
     refused_key: ApiKey | None = None
     _outer: Check | None = None
     _required: tuple[str, ...] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
@@ -85,6 +85,16 @@ def scoped(scope):
     def check(user):
         return None
     return check
+
+def guarding(permission, error=None):
+    if error is not None:
+        raise error
+    yield permission
+
+async def guarding_later(permission, error=None):
+    if error is not None:
+        raise error
+    yield permission
 
 def record(action, additional_fields=None, outcome=None):
     ROWS.append(additional_fields)
@@ -414,6 +424,37 @@ def test_own_requirement_ignores_those_inside(recorder: Recorder, app: Any) -> N
         app.verify(app.Key("k_1"))
         app.outer_with("workspace:read", lambda: app.require("workspace:delete"))
         assert decisions(app.record("read"))[0]["required"] == ["workspace:read"]
+
+
+@pytest.mark.parametrize("name", ["guarding", "guarding_later"])
+def test_generator_has_granted_when_it_yields(recorder: Recorder, app: Any, name: str) -> None:
+    """Code between its steps, such as the endpoint of a dependency, is outside: its failure and its checks are so."""
+    instrument(recorder, app, name, "require")
+    rows = []
+
+    async def use(*args: Any) -> None:
+        manage = contextmanager if name == "guarding" else asynccontextmanager
+        async with AsyncExitStack() as stack:
+            manager = manage(getattr(app, name))(*args)
+            if isinstance(manager, AbstractContextManager):
+                stack.enter_context(manager)
+            else:
+                await stack.enter_async_context(manager)
+            rows.append(app.record("read"))
+            app.require("workspace:delete")
+            raise app.Forbidden
+
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        refused(asyncio.run, use("workspace:read"))
+        refused(asyncio.run, use("workspace:update", app.Forbidden()))
+        rows.append(app.record("read"))
+
+    granted = {"required": ["workspace:read"], "outcome": "granted", "cause": "scope", "scopes": ["workspace:read"]}
+    assert decisions(rows[0]) == [granted]
+    outcomes = [(one["required"], one["outcome"]) for one in decisions(rows[1])]
+    assert outcomes[1:] == [(["workspace:delete"], "granted"), (["workspace:update"], "denied")]
+    assert recorder.count("keyaudit.decisions") == 3
 
 
 def test_function_that_runs_after_the_decision_is_no_check(recorder: Recorder, app: Any) -> None:

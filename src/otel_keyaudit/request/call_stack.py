@@ -37,7 +37,7 @@ _QUEUES: Final = frozenset({"anyio", "asyncio", "otel_keyaudit", "queue"})
 
 def task_or_thread() -> int:
     """Return an id of the current task, or of the current thread if there is no task."""
-    task = _current_task()
+    task = running_task()
     return get_ident() if task is None else id(task)
 
 
@@ -46,7 +46,7 @@ def is_run_by_framework() -> bool:
 
     A callback of an event loop belongs to no task, although the stack shows the code that runs the loop.
     """
-    if _get_running_loop() is not None and _current_task() is None:
+    if _get_running_loop() is not None and running_task() is None:
         return False
     return any(name.startswith(_BOUNDARIES) or name.partition(".")[0] in _FRAMEWORKS for name in _callers())
 
@@ -68,14 +68,15 @@ def _callers() -> Iterator[str]:
 
 def _first_frame() -> FrameType | None:
     """Return the frame of the current task's coroutine. The frames below it run the event loop."""
-    task = _current_task()
+    task = running_task()
     if task is None:
         return None
     coroutine = task.get_coro() if hasattr(task, "get_coro") else task.coro
     return getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
 
 
-def _current_task() -> Any:
+def running_task() -> Any:
+    """Return the current task of asyncio or trio, ``None`` outside of both."""
     loop = _get_running_loop()
     if loop is not None:
         return current_task(loop)

@@ -53,6 +53,7 @@ class Request(RequestState):
         process: The process in which the request began.
         within: The request inside which a CONSUMER span or a pushed context began this one.
         has_outer_key: The rows receive the key of the request ``within``.
+        awaits_span: The request has begun before its SERVER span.
         is_divided: Not all code in the request's context belongs to it: CONSUMER spans began other requests in it, or
             it has shared workers.
         has_shared_workers: A task or thread of the request has taken another request's item from a queue.
@@ -64,6 +65,7 @@ class Request(RequestState):
     process: _Process
     within: Request | None = None
     has_outer_key = False
+    awaits_span = False
     is_divided = False
     has_shared_workers = False
     flow: int | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
@@ -75,36 +75,66 @@ def _handlers(handle: Callable[..., Any]) -> Any:
     return grpc.method_handlers_generic_handler("Shop", {"Do": grpc.unary_unary_rpc_method_handler(handle)})
 
 
-def grpc_sync(port: int) -> None:
+def grpc_sync(port: int, interceptors: Sequence[Any] = (), handle: Callable[[str], str] = answer) -> None:
     """Serve by the synchronous server of gRPC."""
     grpc: Any = import_module("grpc")
 
     def do(request: bytes, context: Any) -> bytes:
-        return answer(_credential(context)).encode()
+        return handle(_credential(context)).encode()
 
-    server = grpc.server(ThreadPoolExecutor(4), [])
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors)
     server.add_generic_rpc_handlers((_handlers(do),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     server.wait_for_termination()
 
 
-def grpc_aio(port: int) -> None:
+def grpc_aio(port: int, interceptors: Sequence[Any] = (), handle: Callable[[str], str] = answer) -> None:
     """Serve by the asynchronous server of gRPC."""
     aio: Any = import_module("grpc.aio")
 
     async def do(request: bytes, context: Any) -> bytes:
         await asyncio.sleep(0.001)
-        return answer(_credential(context)).encode()
+        return handle(_credential(context)).encode()
 
     async def serve() -> None:
-        server = aio.server()
+        server = aio.server(interceptors=interceptors)
         server.add_generic_rpc_handlers((_handlers(do),))
         server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         await server.wait_for_termination()
 
     asyncio.run(serve())
+
+
+def _name(credential: str) -> str:
+    """Handle one request that an interceptor has authenticated."""
+    return str(record("do").get("request_api_key", {}).get("id", "none"))
+
+
+def grpc_interceptor(port: int) -> None:
+    """Serve by the synchronous server of gRPC, whose interceptor authenticates before the handler is known."""
+    grpc: Any = import_module("grpc")
+
+    class Interceptor(grpc.ServerInterceptor):  # type: ignore[misc]
+        def intercept_service(self, continuation: Any, details: Any) -> Any:
+            verify(dict(details.invocation_metadata).get(HEADER, ""))
+            return continuation(details)
+
+    grpc_sync(port, [Interceptor()], _name)
+
+
+def grpc_aio_interceptor(port: int) -> None:
+    """Serve by the asynchronous server of gRPC, whose interceptor authenticates before the handler is known."""
+    aio: Any = import_module("grpc.aio")
+
+    class Interceptor(aio.ServerInterceptor):  # type: ignore[misc]
+        async def intercept_service(self, continuation: Any, details: Any) -> Any:
+            await asyncio.sleep(0.001)
+            verify(dict(details.invocation_metadata).get(HEADER, ""))
+            return await continuation(details)
+
+    grpc_aio(port, [Interceptor()], _name)
 
 
 def sanic(port: int) -> None:
@@ -120,7 +150,15 @@ def sanic(port: int) -> None:
     app.run(host="127.0.0.1", port=port, single_process=True, motd=False)
 
 
+SERVERS = {
+    "aiohttp": aiohttp,
+    "tornado": tornado,
+    "grpc": grpc_sync,
+    "grpc_interceptor": grpc_interceptor,
+    "grpc_aio": grpc_aio,
+    "grpc_aio_interceptor": grpc_aio_interceptor,
+    "sanic": sanic,
+}
+
 if __name__ == "__main__":
-    {"aiohttp": aiohttp, "tornado": tornado, "grpc": grpc_sync, "grpc_aio": grpc_aio, "sanic": sanic}[sys.argv[1]](
-        int(sys.argv[2])
-    )
+    SERVERS[sys.argv[1]](int(sys.argv[2]))

@@ -22,10 +22,12 @@ PACKAGES = {
     "aiohttp": ("aiohttp", "opentelemetry.instrumentation.aiohttp_server"),
     "tornado": ("tornado", "opentelemetry.instrumentation.tornado"),
     "grpc": ("grpc", "opentelemetry.instrumentation.grpc"),
+    "grpc_interceptor": ("grpc", "opentelemetry.instrumentation.grpc"),
     "grpc_aio": ("grpc", "opentelemetry.instrumentation.grpc"),
+    "grpc_aio_interceptor": ("grpc", "opentelemetry.instrumentation.grpc"),
     "sanic": ("sanic", "opentelemetry.instrumentation.sanic"),
 }
-REMEDIES = {"aiohttp": "aiohttp-server", "tornado": "tornado", "grpc": "grpc", "grpc_aio": "grpc", "sanic": "sanic"}
+REMEDIES = {"aiohttp": "aiohttp-server", "tornado": "tornado", "sanic": "sanic"}
 INSTRUMENTATIONS = "aiohttp-server,tornado,grpc_server,grpc_aio_server,sanic"
 
 
@@ -113,5 +115,5 @@ def test_without_its_instrumentation(framework: str, tmp_path: Path) -> None:
     (warning,) = [line for line in log.read_text().splitlines() if line.startswith("keyaudit: ")]
     assert "__main__:verify" in warning
     assert "NoRequestError: it accepted a key outside of every request" in warning
-    assert f"opentelemetry-instrumentation-{REMEDIES[framework]} (" in warning
+    assert f"opentelemetry-instrumentation-{REMEDIES.get(framework, 'grpc')} (" in warning
     assert "`with use_key(key):`" in warning

@@ -30,6 +30,7 @@ class EntryPoint:
             * ``inner_call``, ``inner_asgi_call``: handle a request, which is separate only inside another request;
             * ``bridge``: derives an environ from the current scope;
             * ``push``, ``pop``: push and pop a request context; ``pop_later`` marks coroutine functions;
+            * ``before_span``: an interceptor that opens the span of an RPC after the other interceptors have run;
             * ``span``, ``span_end``: open and end a span;
             * ``jobs``: starts jobs of several requests, in the context of any of them;
             * ``put``, ``take``: put an item into a queue, or take one; ``_later`` marks coroutine functions.
@@ -159,6 +160,13 @@ ENTRY_POINTS = (
     EntryPoint("opentelemetry.instrumentation.falcon:_InstrumentedFalconAPI.__call__", "wsgi"),
     EntryPoint("opentelemetry.instrumentation.wsgi:OpenTelemetryMiddleware.__call__", "wsgi"),
     EntryPoint("starlette.middleware.opentelemetry:OpenTelemetryMiddleware.__call__", "asgi"),
+    EntryPoint(
+        "opentelemetry.instrumentation.grpc._server:OpenTelemetryServerInterceptor.intercept_service", "before_span"
+    ),
+    EntryPoint(
+        "opentelemetry.instrumentation.grpc._aio_server:OpenTelemetryAioServerInterceptor.intercept_service",
+        "before_span",
+    ),
     # Spans, recorded or dropped, of the SDK and of ddtrace, which implements the API itself.
     EntryPoint("opentelemetry.sdk.trace:Tracer.start_span", "span"),
     EntryPoint("opentelemetry.sdk.trace:Span.end", "span_end"),

@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanKind
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.request import first_request
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
-from otel_keyaudit.request.call_stack import task_or_thread
+from otel_keyaudit.request.call_stack import running_task, task_or_thread
 from otel_keyaudit.request.context import (
     CALL,
     SPAN_MARK,
@@ -39,6 +39,7 @@ class SpanBoundaries:
         self._request_spans = spans
         self._spans_make_requests = False
         self.handlers: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
+            "before_span": self._before_span,
             "span": self._span,
             "span_end": self._span_end,
         }
@@ -55,24 +56,50 @@ class SpanBoundaries:
 
         return handler
 
+    def _before_span(self, _: EntryPoint, original: Callable[..., Any]) -> Handler:
+        def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
+            quietly(self._begin_early, args[0], args[2])
+            return original(*args, **kwargs)
+
+        return handler
+
+    def _begin_early(self, interceptor: Any, details: Any) -> None:
+        """Begin a request in the context of an RPC, whose interceptors may authenticate before its span is opened."""
+        call, excluded = current_call(), getattr(interceptor, "_filter", None)
+        if (call is not None and not call.awaits_span) or (excluded is not None and not excluded(details)):
+            return
+        first_request.prepare_first_request()
+        request = Request(self._request_spans)
+        request.awaits_span = request.is_divided = True
+        CALL.set(request)
+        task = running_task()
+        if hasattr(task, "add_done_callback"):  # in case that no span is opened
+            task.add_done_callback(lambda _: request.end())
+
     def _opened(self, span: Span, kind: SpanKind) -> None:
         if not (span.is_recording() or _was_started(span)):
             return
         call, used = current_call(), used_key()
         key = attribution_of(used) if used is not None and used.is_in_force() else None
-        if call is not None and kind is _SERVER:
+        if call is not None and kind is _SERVER and not call.awaits_span:
             if call.server_span is None:
                 call.opened(span, key)
             return
         first_request.prepare_first_request()
-        if call is not None:
-            call.is_divided = True
-        request = Request(self._request_spans)
-        request.within, request.flow, request.used_before = call, task_or_thread(), used
+        request = call if call is not None and kind is _SERVER else self._request_inside(call)
+        request.awaits_span = False
+        request.flow, request.used_before = task_or_thread(), used
         self._spans_make_requests = True
         setattr(span, SPAN_MARK, request)
         setattr(span, END_MARK, request)
         request.opened(span if kind is _SERVER else None, key)
+
+    def _request_inside(self, call: Request | None) -> Request:
+        if call is not None:
+            call.is_divided = True
+        request = Request(self._request_spans)
+        request.within = call
+        return request
 
     @staticmethod
     def _span_end(_: EntryPoint, original: Callable[..., Any]) -> Handler:

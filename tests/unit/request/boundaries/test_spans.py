@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
 from otel_keyaudit import ApiKey, current_key, use_key
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint
+from otel_keyaudit.request.boundaries.spans import SpanBoundaries
+from otel_keyaudit.request.context import current_request
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.garbage import garbage_after
+from support.environment.unseen import unseen_state
 from support.services import bare
 
 REQUESTS = pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.CONSUMER])
@@ -156,6 +163,120 @@ def test_message_inside_a_call_is_its_own(recorder: Recorder) -> None:
 
     _in_call(app)
     assert bare.named() == {"keyless": None, "ended": None, "call": "k1"}
+
+
+class Interceptor:
+    """As the interceptor of an instrumentation of gRPC: it opens a span in the handler that it returns.
+
+    Args:
+        is_excluded: The calls have no span.
+    """
+
+    def __init__(self, recorder: Recorder, *, is_excluded: bool = False) -> None:
+        self._recorder = recorder
+        self._filter = (lambda details: False) if is_excluded else None
+        self._intercept = SpanBoundaries(unseen_state()._spans).handlers["before_span"](
+            EntryPoint("", "before_span"), Interceptor._handler
+        )
+
+    def _handler(self, continuation: Callable[[str], Callable[[], None]], details: str) -> Callable[[], None]:
+        handle = continuation(details)
+
+        def handle_in_span() -> None:
+            with self._recorder.request():
+                handle()
+
+        return handle if self._filter else handle_in_span
+
+    def rpc(self, credential: str) -> None:
+        """Handle one RPC, whose other interceptor authenticates."""
+        handler = self._intercept((self, _authenticating, credential), {})
+        handler()
+        bare.record(f"{credential} after")
+
+
+def _authenticating(credential: str) -> Callable[[], None]:
+    bare.verify(credential)
+    bare.record(f"{credential} before")
+    return lambda: bare.record(credential)
+
+
+def _in_turn(rpc: Callable[[str], None]) -> None:
+    for credential in ("ka", "kb"):
+        contextvars.copy_context().run(rpc, credential)
+
+
+def _in_tasks(rpc: Callable[[str], None]) -> None:
+    async def run(credential: str) -> None:
+        await asyncio.sleep(0)
+        rpc(credential)
+
+    async def serve() -> None:
+        await asyncio.gather(run("ka"), run("kb"))
+
+    asyncio.run(serve())
+
+
+@pytest.mark.parametrize("serve", [_in_turn, _in_tasks])
+def test_interceptor_that_authenticates_before_the_span_is_opened(
+    serve: Callable[[Callable[[str], None]], None], recorder: Recorder
+) -> None:
+    """The request begins with the interceptors and ends with its span, which shows the key."""
+    serve(Interceptor(recorder).rpc)
+    assert bare.named() == {
+        "ka before": "ka", "ka": "ka", "ka after": None, "kb before": "kb", "kb": "kb", "kb after": None,
+    }  # fmt: skip
+    assert [keyaudit_attributes(span)["keyaudit.key.id"] for span in recorder.server_spans()] == ["ka", "kb"]
+    assert current_request() is None
+
+
+def test_row_in_a_thread_that_knows_only_the_span_of_an_early_request(recorder: Recorder) -> None:
+    """The span leads to the request, as it does for a request that begins with it."""
+
+    def work(context: Any) -> None:
+        token = attach(context)
+        bare.record("thread")
+        detach(token)
+
+    def handle() -> None:
+        with recorder.tracer.start_as_current_span("inner"):
+            thread = threading.Thread(target=work, args=(get_current(),))
+            thread.start()
+            thread.join()
+
+    def rpc() -> None:
+        interceptor = Interceptor(recorder)
+        interceptor._intercept((interceptor, lambda _: bare.verify("ka") and handle, ""), {})()
+
+    contextvars.copy_context().run(rpc)
+    assert bare.named() == {"thread": "ka"}
+
+
+def test_excluded_call_has_no_early_request(recorder: Recorder) -> None:
+    """A call that the instrumentation excludes has no span, so it is no request."""
+    contextvars.copy_context().run(Interceptor(recorder, is_excluded=True).rpc, "ka")
+    assert set(bare.named().values()) == {None}
+
+
+def test_early_request_without_a_span_ends_with_its_task() -> None:
+    """A task that outlives an RPC without a span has no key."""
+    rows: list[Any] = []
+
+    async def outlive() -> None:
+        await asyncio.sleep(0.01)
+        rows.append(current_key())
+
+    async def rpc(boundaries: SpanBoundaries) -> asyncio.Task[None]:
+        intercept = boundaries.handlers["before_span"](EntryPoint("", "before_span"), lambda *_: bare.verify("ka"))
+        intercept((None, None, ""), {})
+        rows.append(current_key())
+        return asyncio.create_task(outlive())
+
+    async def serve() -> None:
+        await (await asyncio.create_task(rpc(SpanBoundaries(unseen_state()._spans))))
+
+    asyncio.run(serve())
+    assert [key and key.id for key in rows] == ["ka", None]
 
 
 def test_call_inside_a_span_is_its_own(recorder: Recorder) -> None:

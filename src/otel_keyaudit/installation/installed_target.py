@@ -98,7 +98,8 @@ class InstalledTarget:
     @property
     def earlier(self) -> str | None:
         """The earlier target of this kind that observes the same function, ``None`` without one."""
-        own = self._patches[isinstance(self.target, OverrideTarget) :]  # without the method that calls the override
+        is_override = isinstance(self.target, OverrideTarget)
+        own = self._patches[1:] if is_override else self._patches  # the first is of the method that calls the override
         functions = [(patch.identity, patch.receiver) for patch in own]
         for other in self._others:
             if other is self:

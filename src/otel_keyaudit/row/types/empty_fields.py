@@ -37,12 +37,12 @@ class EmptyFields:
         else:
             self._last = "bytes" if issubclass(kind, (bytes, bytearray, memoryview)) else "dict"
 
-    def kind(self, owner: Any = None, name: str | None = None, receiver: Any = None) -> Any:
+    def kind(self, owner: Any = None, name: Any = None, receiver: Any = None) -> Any:
         """Return the kind: ``text``, ``bytes`` or ``dict``.
 
         Args:
             owner: The object whose attribute the fields are; for a parameter, the object or class of the method.
-            name: The attribute; without an owner, the item of a mapping.
+            name: The attribute; without an owner, the item of a mapping or sequence.
             receiver: The object or class whose method is called: a mapped class takes rows as mappings.
 
         Raises:
@@ -64,9 +64,10 @@ class EmptyFields:
         """Return whether the parameter is a column of the class, or of the manager, whose method is called."""
         return self._kind_in_rows_of(receiver, self._parameter or "") is not None
 
-    def _kind_in_class(self, owner: Any, name: str | None, receiver: Any) -> str | None:
+    def _kind_in_class(self, owner: Any, name: Any, receiver: Any) -> str | None:
         if owner is None:
-            return None if receiver is None or name is None else self._kind_in_rows_of(receiver, name)
+            has_column = receiver is not None and isinstance(name, str)
+            return self._kind_in_rows_of(receiver, name) if has_column else None
         found = self._kind_of(_class_of(owner), name or self._parameter or "", _of_attribute)
         if found is None and name is None and self._parameter is not None:
             return self._kind_in_rows_of(owner, self._parameter)

@@ -80,6 +80,13 @@ class PropertyEvent:
     def details(self, value):
         self._details = value
 
+class Dao:
+    @staticmethod
+    def execute_static(sql, *params): ROWS.append(params)
+    def execute(self, sql, *params): ROWS.append(params)
+    def execute_list(self, sql, params): ROWS.append(params)
+    def execute_many(self, sql, rows): ROWS.extend(rows)
+
 class Details:
     pass
 
@@ -187,3 +194,26 @@ def test_argument_of_a_method_becomes_the_kind_of_its_class(app: Application) ->
         app.module.TextEvent.create(action="create")
     assert "details" not in app.module.ROWS[0]
     assert json.loads(app.module.ROWS[1]["details"]).keys() == {OURS}
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "earlier", "arguments"),
+    [
+        ("execute_static", "params[1]", ["create", "{}"], ["create", None]),
+        ("execute", "params[1]", ["create", "{}"], ["create", None]),
+        ("execute", "params[0]", ["{}", "create"], [None, "create"]),
+        ("execute_list", "params[1]", [["create", "{}"]], [["create", None]]),
+        ("execute_many", "rows[][1]", [[("create", "{}")]], [[("create", None), ["delete", None]]]),
+    ],
+)
+def test_none_among_the_parameters_of_a_statement(
+    app: Application, method: str, place: str, earlier: list[Any], arguments: list[Any]
+) -> None:
+    """A position in a sequence is no column of the class whose method is called, so the last kind decides."""
+    app.audit(f"Dao.{method}?fields=args.{place}")
+    position = int(place[-2])
+    with use_key(KEY):
+        for given in (earlier, arguments):
+            getattr(app.module.Dao(), method)("INSERT …", *given)
+    assert all(OURS in json.loads(row[position]) for row in app.module.ROWS)
+    assert app.wrote("attributed")

@@ -160,7 +160,7 @@ class AuditWrite(WriteData):
             decisions=tuple(self.decisions()),
             on_behalf_of=delegation.on_behalf_of,
         )
-        self._detail = sampler.choose(self._sampled_event)
+        self._detail = sampler.choose(self._sampled_event, has_row=self.target.place is not None)
 
     def show(self) -> None:
         """Show the write on the server span and on the audit span."""
@@ -219,7 +219,13 @@ class AuditWrite(WriteData):
         if self._subject is not None and self._request is not None:
             self._request.remember_subject(self._subject, replaces=True)
         if self._sampled_event is not None and self._is_complete and self._detail is _FULL:
-            self.guarded(STAGE_SAMPLING, self.target.components.sampler.written, self._sampled_event)
+            self.guarded(STAGE_SAMPLING, self._tell_sampler, self._sampled_event)
+
+    def _tell_sampler(self, event: AuditEvent) -> None:
+        """Tell the sampler about a full write, unless no row received the snapshot, as with an empty list of rows."""
+        merge = self._merge
+        if merge is None or merge.rows > merge.kept + merge.failed:
+            self.target.components.sampler.written(event, has_row=merge is not None)
 
     def _kind(self) -> str:
         """Return the attribution for the counters: of the rows' new members, or of members from another request."""

@@ -40,8 +40,12 @@ class Sampler:
         """Whether every row is full, so a server span gets the lists at authentication."""
         return self.constant is Detail.FULL
 
-    def choose(self, event: AuditEvent) -> Detail:
+    def choose(self, event: AuditEvent, *, has_row: bool = True) -> Detail:  # noqa: ARG002 - for ``on_change``
         """Return the detail of a write.
+
+        Args:
+            event: The write.
+            has_row: Whether it has additional fields. Without them, it is only on spans.
 
         Raises:
             UnreadableError: A custom sampler did not return a ``Detail``.
@@ -51,7 +55,7 @@ class Sampler:
             raise UnreadableError(f"the sampler returned {type(detail).__name__}, not Detail.FULL or Detail.MINIMAL")
         return detail
 
-    def written(self, event: AuditEvent) -> None:
+    def written(self, event: AuditEvent, *, has_row: bool = True) -> None:
         """Record that a full row was written. A failed write does not count, or minimal rows would refer to nothing."""
 
 
@@ -71,32 +75,33 @@ class PolicySampler(Sampler):
     """
 
     def __init__(self, policy: Callable[[AuditEvent], str]) -> None:
-        super().__init__(self._by_policy)
+        super().__init__(policy)
         self._policy = policy
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, bool] = OrderedDict()  # whether a row has the snapshot, by digest
 
-    def _by_policy(self, event: AuditEvent) -> Detail:
+    def choose(self, event: AuditEvent, *, has_row: bool = True) -> Detail:
+        """Return the detail of a write."""
         detail = self._policy(event)
-        if detail == MINIMAL or (detail == ON_CHANGE and self._knows(event)):
+        if detail == MINIMAL or (detail == ON_CHANGE and self._knows(event, has_row)):
             return Detail.MINIMAL
         return Detail.FULL
 
-    def _knows(self, event: AuditEvent) -> bool:
-        """Return whether full rows with all snapshots of a write exist, and mark these snapshots as used."""
+    def _knows(self, event: AuditEvent, has_row: bool) -> bool:
+        """Return whether all snapshots of a write exist where its digests lead to, and mark these snapshots as used."""
         digests = _digests(event)
-        if not self._known.keys() >= digests:
+        known = [self._known.get(digest) for digest in digests]
+        if None in known or (has_row and not all(known)):
             return False
-        self._remember(digests)
+        self._remember(digests, has_row=False)
         return True
 
-    def written(self, event: AuditEvent) -> None:
-        """Remember the snapshots of a row that was written in full."""
-        self._remember(_digests(event))
+    def written(self, event: AuditEvent, *, has_row: bool = True) -> None:
+        """Remember the snapshots of a full write. The digest in a row must lead to another row, not to a span."""
+        self._remember(_digests(event), has_row)
 
-    def _remember(self, digests: set[str]) -> None:
+    def _remember(self, digests: set[str], has_row: bool) -> None:
         for digest in digests:
-            self._known.pop(digest, None)
-            self._known[digest] = None
+            self._known[digest] = self._known.pop(digest, False) or has_row
             if len(self._known) > MAX_SNAPSHOTS:
                 self._known.popitem(last=False)
 

@@ -275,6 +275,33 @@ def test_rows_that_are_stored_after_later_ones_have_one_member(recorder: Recorde
     assert recorder.errors() == {}
 
 
+@pytest.mark.parametrize(
+    ("target", "arguments"),
+    [
+        ("emit?fields=none", [None]),
+        ("emit?fields=args.rows[].extra", [[]]),
+        ("emit?fields=args.rows[].extra", [iter([{"extra": {}}])]),
+        ("emit?fields=args.rows[].extra", [[{"extra": "no JSON"}]]),
+        ("emit?fields=return[]", [[]]),
+    ],
+)
+def test_digest_leads_to_a_row(recorder: Recorder, load_module: LoadModule, target: str, arguments: list[Any]) -> None:
+    """With ``on_change``, a write that no row received does not count as the full row of its snapshot."""
+    app = load_module("""\
+        def emit(rows):
+            return rows if type(rows) is list else []
+
+        def record(action, additional_fields=None):
+            return additional_fields
+    """)
+    name = app.__name__
+    recorder.instrument(audit_targets=[f"{name}:{target}", f"{name}:record?fields=return"], sampler="on_change")
+    with recorder.request(), use_key(ApiKey("k_1")):
+        app.emit(*arguments)
+        details = [app.record("create", {})["request_api_key"]["detail"] for _ in range(2)]
+    assert details == ["full", "minimal"]
+
+
 @pytest.mark.parametrize("source", ["args.resource_id", "return.id"])
 def test_event_field_with_the_presented_credential_is_absent(recorder: Recorder, app: Any, source: str) -> None:
     """Whether it is read before the call or after its end."""

@@ -119,6 +119,18 @@ def test_on_change_counts_subjects() -> None:
     assert write(sampler, event("read", request_key=created)) is MINIMAL
 
 
+def test_on_change_without_a_row() -> None:
+    """A write that is only on spans makes later ones like it minimal, but no row: its digest must lead to a row."""
+    sampler = built("on_change")
+    assert sampler.choose(event(), has_row=False) is FULL
+    sampler.written(event(), has_row=False)
+    assert sampler.choose(event(), has_row=False) is MINIMAL
+    assert write(sampler, event()) is FULL
+    assert sampler.choose(event(), has_row=False) is MINIMAL
+    sampler.written(event(), has_row=False)
+    assert write(sampler, event()) is MINIMAL
+
+
 def test_on_change_is_bounded() -> None:
     """The 10,000 snapshots used last are remembered, snapshots used long ago are not, and the memory has a limit."""
     sampler = built("on_change")

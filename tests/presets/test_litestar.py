@@ -145,6 +145,25 @@ def test_api_auth_key_that_changes_during_the_check_has_the_scopes_that_the_guar
     assert keyaudit_recorder.authentications() == {"accepted": 1, "denied": 0}
 
 
+def test_api_auth_name_that_is_the_presented_key_is_refused(
+    keyaudit_recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The credential is known from the call that looks up the key, although the name of its header tells nothing."""
+    from presets.apps import litestar_app  # noqa: PLC0415 - not everywhere
+
+    credential = _api_auth(litestar_app)
+    presented = credential.allowed["X-API-Key"]
+    monkeypatch.setattr(litestar_app.keys, "changes", {"name": presented})
+    keyaudit_recorder.instrument(presets="litestar-api-auth", audit_targets=[RECORD])
+
+    server = serving_asgi(litestar_app.app, keyaudit_recorder)
+    requests(server, "litestar-api-auth-client", {"X-Client": presented})
+
+    assert "name" not in assert_names(keyaudit_recorder.rows[0], "k_2")
+    assert keyaudit_recorder.errors() == {("authentication", "otel_keyaudit.errors.CredentialError"): 1}
+    keyaudit_recorder.assert_no_secret(presented)
+
+
 @pytest.mark.parametrize("method", ["get", "update_last_used"])
 def test_api_auth_outage_of_the_store_is_neither_accepted_nor_denied(
     method: str, keyaudit_recorder: Recorder, monkeypatch: pytest.MonkeyPatch

@@ -11,8 +11,13 @@ from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 _MIDDLEWARE = "litestar_api_auth.middleware:APIKeyMiddleware"
 
 
-def _is_unknown_key(call: Call) -> bool:
-    return type(call.exc).__name__ == "APIKeyNotFoundError"
+def _no_key(_: Call) -> None:
+    """Return no key: the call only denies unknown keys, and presents the credential, in whatever header it is."""
+
+
+def _is_answered(call: Call) -> bool:
+    """Return whether the store has answered, and the key was not refused in the other method."""
+    return call.exc is None or type(call.exc).__name__ == "APIKeyNotFoundError"
 
 
 PRESET = Preset(
@@ -23,7 +28,7 @@ PRESET = Preset(
     never="`key_hash`; the presented key",
     targets=(
         AuthTarget(f"{_MIDDLEWARE}.__call__", key="args.scope['state']['api_key']"),
-        AuthTarget(f"{_MIDDLEWARE}._validate_api_key", when=_is_unknown_key),
+        AuthTarget(f"{_MIDDLEWARE}._validate_api_key", key=_no_key, when=_is_answered),
         AuthTarget(f"{_MIDDLEWARE}._check_key_info_is_valid", key="args.key_info ?? exc", when="exc"),
         AuthzTarget("litestar_api_auth.guards:require_scope.<locals>.guard", required="closure.scope"),
         AuthzTarget(

@@ -92,6 +92,11 @@ app = Litestar(
             guards=[require_api_key],
         ),
         Router(
+            "/litestar-api-auth-client",
+            route_handlers=[create],
+            middleware=[lambda app: APIKeyMiddleware(app, backend=keys, header_name="X-Client")],
+        ),
+        Router(
             "/litestar-api-auth-open",
             route_handlers=[create, read],
             middleware=[lambda app: APIKeyMiddleware(app, backend=keys)],

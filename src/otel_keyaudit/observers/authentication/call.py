@@ -191,7 +191,7 @@ class AuthenticationCall(NestedCall):
         presented = self.target.credentials.read(self, request.scope)
         if presented:
             request.present(presented)
-        return presented
+        return request.presented  # also those of other authentications, as of a method that a middleware calls
 
     def _remember_class(self, kind: type) -> None:
         """Remember the class of the key object, to recognize audit rows about keys."""

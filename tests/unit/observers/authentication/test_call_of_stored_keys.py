@@ -48,6 +48,15 @@ class KeyMiddleware:
         scope.setdefault("state", {})["api_key"] = scope["app_key"]
         await self.app(scope, receive, send)
 
+class LookingUp:
+    def dispatch(self, request):
+        look_up(request.raw)
+        request.state.api_key = request.key
+        return record("create")
+
+def look_up(raw_key):
+    return None
+
 def guarded(view):
     @functools.wraps(view)
     def wrapper(key, *args):
@@ -156,6 +165,21 @@ def test_row_inside_has_no_key_that_its_check_will_not_accept(
     assert (row is not None) == is_active
     assert recorder.authentications()["accepted"] == is_active
     assert recorder.errors() == {}
+
+
+def test_credential_of_an_authentication_inside_is_refused_in_a_stored_key(recorder: Recorder, app: Any) -> None:
+    """The middleware itself has no parameter with the credential, but a function that it calls has."""
+    instrument(recorder, app, "LookingUp.dispatch?key=args.request.state.api_key", "look_up")
+    key, raw = app.Key("k_1"), "s3cret-of-more-than-16-characters"
+    key.name = raw
+
+    with recorder.request():
+        row = app.LookingUp().dispatch(SimpleNamespace(state=SimpleNamespace(), key=key, raw=raw))
+
+    assert row["request_api_key"]["id"] == "k_1"
+    assert "name" not in row["request_api_key"]
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.CredentialError"): 1}
+    recorder.assert_no_secret(raw)
 
 
 def test_key_without_a_use_is_accepted_at_the_end(recorder: Recorder, app: Any) -> None:

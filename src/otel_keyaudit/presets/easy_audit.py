@@ -25,7 +25,8 @@ PRESET = Preset(
     library="django-easy-audit",
     oldest="1.3.7",
     records="the action and the key, on an audit span, because the row has no place for the key",
-    never="`CRUDEvent`, because the admin shows its strings; the id of the object",
+    never="`CRUDEvent`, because the admin shows its strings; the id of the object; events of a logging backend of your "
+    "own whose `crud` does not call the library's",
     targets=(
         SpanOnlyTarget("easyaudit.backends:ModelBackend.crud", action=_action),
         SpanOnlyTarget(_django.BULK_CREATE, action=_common_action, when=_creates_events),

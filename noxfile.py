@@ -43,9 +43,7 @@ LOCKS = {
     "presets-oldest": ("pyproject.toml", "--python-version", "3.12"),
     "demo": ("pyproject.toml", "examples/quickstart/requirements.in"),
     "runtime": ("pyproject.toml", "--constraint", "requirements/dev.txt"),
-    "mutation": (
-        "pyproject.toml", "--extra", "cli", "--python-version", MAIN, "--constraint", "requirements/presets.txt",
-    ),  # fmt: skip
+    "mutation": ("pyproject.toml", "--extra", "cli", "--python-version", MAIN, "-c", "requirements/presets.txt"),
     "bench": ("pyproject.toml", "--extra", "cli", "--constraint", "requirements/dev.txt"),
     "check-full": ("pyproject.toml",),
     "foreign-suites": ("pyproject.toml", "--python-version", MAIN),

@@ -57,6 +57,13 @@ class Authorization(CompiledAuthzTarget):
         observe = self.observing(Check)
         return partial(_conclude_before, observe) if self.is_decided else observe
 
+    def observer_of_excluded(self) -> Observer | None:
+        """Return the function that starts the observation of a call that an earlier target may exclude at the end.
+
+        A decision that has been made is recorded at the start, so it could count twice.
+        """
+        return None if self.is_decided else self.observer()
+
 
 def _conclude_before(
     observe: Observer, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType

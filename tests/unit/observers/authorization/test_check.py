@@ -482,6 +482,19 @@ def test_function_that_runs_after_the_decision_is_no_check(recorder: Recorder, a
     assert recorder.count("keyaudit.decisions") == 2
 
 
+def test_decision_of_a_function_with_two_targets_counts_once(recorder: Recorder, app: Any) -> None:
+    """The second target is asked only if the first, whose condition needs the result, does not observe the call."""
+    name = app.__name__
+    recorder.instrument(
+        auth_targets=[f"{name}:verify"],
+        authz_targets=[f"{name}:ask?when=return", DecidedTarget(f"{name}:ask", required="args.permissions")],
+    )
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.ask(["workspace:read"], True)
+    assert recorder.count("keyaudit.decisions") == 1
+
+
 def test_part_counts_only_inside_another_check(recorder: Recorder, app: Any) -> None:
     """A condition may ask whether a check has parts, which count whatever they answered."""
     name = app.__name__

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.patching.kinds.definitions import locals_form
+from otel_keyaudit.targets.target_string import is_path
 
 _CONTEXT_MANAGERS = (type(contextmanager(iter)(())), type(asynccontextmanager(cast("Any", iter))(())))
 """The classes of context managers that ``contextlib`` creates from generator functions."""
@@ -26,8 +27,8 @@ def is_factory_call(call: ObservedCall, result: Any) -> bool:
         return False
     target = call.target
     if target.problem is None:
-        form = _undecorated_form(result) if is_manager else call.function and locals_form(call.function, result)
-        remedy = f"; use {form}" if form else ""
+        form = _undecorated_form(result) if is_manager else _locals_form(call, result)
+        remedy = f"; use {form}" if is_path(form) else ""
         kind = "context manager" if is_manager else type(result).__name__
         target.problem = f"it returns a {kind} and checks nothing itself{remedy}"
         target.faults.warn_once(
@@ -44,6 +45,12 @@ def _is_function(result: Any) -> bool:
 def _is_context_manager(result: Any) -> bool:
     kind = type(result)
     return kind is _CONTEXT_MANAGERS[0] or kind is _CONTEXT_MANAGERS[1]
+
+
+def _locals_form(call: ObservedCall, result: Any) -> str | None:
+    """Return the target string of a returned function, ``None`` for other callables and after the call has ended."""
+    function = call.function
+    return None if function is None else locals_form(call.target.target.path, function, result)
 
 
 def _undecorated_form(manager: Any) -> str:

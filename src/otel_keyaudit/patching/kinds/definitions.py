@@ -91,10 +91,11 @@ def find_definition(function: Any, path: str) -> Definition:
     raise WrongTargetError(f"{name!r} defines no {path!r}{hint(path, known)}")
 
 
-def locals_form(function: FunctionType, result: Any) -> str | None:
+def locals_form(path: str, function: FunctionType, result: Any) -> str | None:
     """Return the target string of a function or class that a factory has returned, ``None`` for any other result.
 
     Args:
+        path: The target string of the factory, whose own name may be ``<lambda>``.
         function: The factory.
         result: The value that it returned.
     """
@@ -103,10 +104,11 @@ def locals_form(function: FunctionType, result: Any) -> str | None:
     if type(result) is not FunctionType:
         return None
     code = original_code(result.__code__)
-    for path, definition in _definitions(function.__code__):
+    for name, definition in _definitions(function.__code__):
         if original_code(definition) is code:
-            return f"{function.__module__}:{function.__qualname__}{LOCALS}{path}"
-    return f"{result.__module__}:{getattr(code, 'co_qualname', result.__qualname__)}"
+            return f"{path}{LOCALS}{name}"
+    names = [name for name, value in result.__globals__.items() if value is result]
+    return f"{result.__module__}:{names[0] if names else getattr(code, 'co_qualname', result.__qualname__)}"
 
 
 def undecorated(function: Any) -> Iterator[FunctionType]:

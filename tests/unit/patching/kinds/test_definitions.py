@@ -244,13 +244,17 @@ def _found(shop: ModuleType, made: list[FunctionType]) -> tuple[float, set[CodeT
 
 def test_the_form_of_a_returned_function_names_the_target(shop: ModuleType) -> None:
     """Functions, coroutine functions and classes are described, also through ``functools.wraps``."""
+
+    def form(name: str, result: Any) -> str | None:
+        return locals_form(f"shop:{name}", getattr(shop, name), result)
+
     shop.__dict__["__name__"] = "shop"
     decorate = shop.require_api_key("a")
-    assert locals_form(shop.require_scope, shop.require_scope("a")) == "shop:require_scope.<locals>.dependency"
-    assert locals_form(shop.require_api_key, decorate) == "shop:require_api_key.<locals>.decorate"
+    assert form("require_scope", shop.require_scope("a")) == "shop:require_scope.<locals>.dependency"
+    assert form("require_api_key", decorate) == "shop:require_api_key.<locals>.decorate"
     wrapper = "shop:require_api_key.<locals>.decorate.<locals>.wrapper"
-    assert locals_form(shop.require_api_key, decorate(len)) == wrapper
-    assert locals_form(shop.classes, shop.classes("a")) == "shop:classes.<locals>.Checker"
-    assert [locals_form(shop.require_scope, result) for result in (None, {"id": "k_1"}, len)] == [None, None, None]
+    assert form("require_api_key", decorate(len)) == wrapper
+    assert form("classes", shop.classes("a")) == "shop:classes.<locals>.Checker"
+    assert [form("require_scope", result) for result in (None, {"id": "k_1"}, len)] == [None, None, None]
     with observed(shop, "require_scope.<locals>.dependency"):
-        assert locals_form(shop.require_scope, shop.require_scope("a")) == "shop:require_scope.<locals>.dependency"
+        assert form("require_scope", shop.require_scope("a")) == "shop:require_scope.<locals>.dependency"

@@ -77,10 +77,11 @@ def find_definition(function: Any, path: str) -> Definition:
     """Find a definition in a function, or in the function that its decorators wrap.
 
     Raises:
-        WrongTargetError: The function contains no such definition.
+        WrongTargetError: The function contains no such definition, or has no Python code.
     """
     known: set[str] = set()
-    for factory in undecorated(function):
+    factories = [*undecorated(function)]
+    for factory in factories:
         definitions = dict(_definitions(factory.__code__))
         if path in definitions:
             if not _is_function(definitions[path]):
@@ -88,6 +89,8 @@ def find_definition(function: Any, path: str) -> Definition:
             return Definition(factory, path, original_code(definitions[path]))
         known |= definitions.keys()
     name = getattr(function, "__qualname__", type(function).__name__)
+    if not factories:
+        raise WrongTargetError(f"{name!r} has no Python code, so the functions that it creates cannot be observed")
     raise WrongTargetError(f"{name!r} defines no {path!r}{hint(path, known)}")
 
 

@@ -72,6 +72,8 @@ def comprehensions(scope):
 def recursive(scope):
     def count(key): return 0 if not key else 1 + count(key[1:])
     return count
+
+compiled = divmod
 """
 
 
@@ -160,6 +162,10 @@ def test_the_original_function_has_the_free_variables(shop: ModuleType) -> None:
     ("name", "reason"),
     [
         ("require_scope.<locals>.dependancy", "'require_scope' defines no 'dependancy'; did you mean 'dependency'?"),
+        (
+            "compiled.<locals>.wrapper",
+            "'divmod' has no Python code, so the functions that it creates cannot be observed",
+        ),
         ("require_api_key.<locals>.wrapper", "'require_api_key' defines no 'wrapper'"),
         ("require_scope.<locals>.dependency.<locals>.inner", "'require_scope' defines no 'dependency.<locals>.inner'"),
         ("classes.<locals>.Checker", "'Checker' is a class, not a function; name its method, as in Checker.method"),

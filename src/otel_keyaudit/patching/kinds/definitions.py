@@ -90,7 +90,9 @@ def find_definition(function: Any, path: str) -> Definition:
         known |= definitions.keys()
     name = getattr(function, "__qualname__", type(function).__name__)
     if not factories:
-        raise WrongTargetError(f"{name!r} has no Python code, so the functions that it creates cannot be observed")
+        raise WrongTargetError(
+            f"{name!r} has no Python code of its own, so the functions that it creates cannot be observed"
+        )
     raise WrongTargetError(f"{name!r} defines no {path!r}{hint(path, known)}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from pkgutil import iter_modules
 
 from otel_keyaudit.errors import hint, shown
@@ -29,7 +30,7 @@ def explain_missing(module: str, *, deferred: bool = False) -> str | None:
     if reason is not None:
         return reason
     path = _submodule_path(parent)
-    if path is None or _spec(module, path) is not None:
+    if path is None or _spec(module, path) is not None or _portions(name, path):
         return None
     return f"package {parent!r} has no module {shown(name)}{hint(name, _modules(path))}"
 
@@ -39,9 +40,25 @@ def _submodule_path(package: str) -> Sequence[str] | None:
     imported = sys.modules.get(package)
     if imported is not None:
         return [*getattr(imported, "__path__", ())]
-    parent = package.rpartition(".")[0]
-    spec = _spec(package, _submodule_path(parent) if parent else None)
-    return None if spec is None else [*(spec.submodule_search_locations or ())]
+    parent, _, name = package.rpartition(".")
+    path = _submodule_path(parent) if parent else None
+    spec = _spec(package, path)
+    if spec is None:
+        return _portions(name, path or ()) or None
+    return [*(spec.submodule_search_locations or ())]
+
+
+def _portions(name: str, path: Sequence[str]) -> Sequence[str]:
+    """Return the folders of a package without ``__init__.py``, which no finder knows before its parent is imported."""
+    return [str(folder) for folder in _folders(path) if folder.name == name]
+
+
+def _folders(path: Sequence[str]) -> Sequence[Path]:
+    return [folder for entry in path for folder in quietly(_folders_in, Path(entry)) or ()]
+
+
+def _folders_in(parent: Path) -> Sequence[Path]:
+    return [folder for folder in parent.iterdir() if folder.is_dir()]
 
 
 def _spec(module: str, path: Sequence[str] | None) -> ModuleSpec | None:
@@ -55,4 +72,7 @@ def _spec(module: str, path: Sequence[str] | None) -> ModuleSpec | None:
 
 
 def _modules(path: Sequence[str] | None) -> Iterable[str]:
-    return {one.name for one in iter_modules(path)} | (set() if path is not None else set(sys.modules))
+    if path is None:
+        return {one.name for one in iter_modules()} | set(sys.modules)
+    folders = [folder.name for folder in _folders(path) if folder.name.isidentifier()]
+    return [*(one.name for one in iter_modules(path)), *folders]

@@ -44,6 +44,30 @@ def test_misspelt_submodule_gets_the_nearest_name(depot: str, module: str, reaso
     assert depot not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("", None),
+        (".inner", None),
+        (".inner.auth", None),
+        (".iner", "package 'keyaudit_space' has no module 'iner'; did you mean 'inner'?"),
+        (".inner.atuh", "package 'keyaudit_space.inner' has no module 'atuh'; did you mean 'auth'?"),
+        (".inner.deep.rows", None),
+        (".inner.deep.row", "package 'keyaudit_space.inner.deep' has no module 'row'; did you mean 'rows'?"),
+        (".inner.data", None),
+    ],
+)
+def test_packages_without_init_exist(modules: Modules, module: str, reason: str | None) -> None:
+    """A namespace package may contain others, which Python finds only when the outer one is imported."""
+    inner = modules.folder / "keyaudit_space" / "inner"
+    inner.joinpath("deep").mkdir(parents=True)
+    inner.joinpath("data").mkdir()
+    for path in (inner / "auth.py", inner / "deep" / "rows.py"):
+        path.write_text(BROKEN)
+    assert explain_missing(f"keyaudit_space{module}") == reason
+    assert "keyaudit_space" not in sys.modules
+
+
 def test_misspelt_package_gets_the_nearest_name(depot: str) -> None:
     """The nearest name is given unless the package may become importable later."""
     assert (

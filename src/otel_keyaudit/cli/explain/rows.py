@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -161,6 +162,9 @@ def _additional_fields(row: Mapping[str, Any]) -> Mapping[str, Any]:
     fields = row.get("additional_fields", row)
     if isinstance(fields, str):
         fields = json.loads(fields) if fields.strip() else {}
+    if isinstance(fields, str):  # a JSON column that took a JSON string
+        with suppress(json.JSONDecodeError):
+            fields = json.loads(fields)
     return _dict(fields)
 
 

@@ -129,10 +129,14 @@ def test_recorded_permissions_are_used_without_a_catalog() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [json.dumps({"request_api_key": FULL}), {"request_api_key": FULL}, "", "{}", "null", None, 5, []]
-)
+    "fields",
+    [
+        json.dumps({"request_api_key": FULL}), json.dumps(json.dumps({"request_api_key": FULL})),
+        {"request_api_key": FULL}, "", "{}", "null", '"text"', None, 5, [],
+    ],
+)  # fmt: skip
 def test_additional_fields_of_any_kind(fields: Any) -> None:
-    """Additional fields can be an object or a JSON string; other values have no key."""
+    """Additional fields can be an object, or a string with its JSON or with a JSON string; others have no key."""
     (one,) = explained([row(None, additional_fields=fields)])
     assert one["key_id"] == ("k_1" if isinstance(fields, (str, dict)) and "k_1" in str(fields) else None)
 

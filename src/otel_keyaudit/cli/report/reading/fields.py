@@ -14,19 +14,26 @@ def parse(fields: Any) -> dict[str, Any] | None:
     """Parse additional fields.
 
     Args:
-        fields: A mapping, or a JSON object as string or bytes.
+        fields: A mapping, or a JSON object as string or bytes. A JSON column may hold such a string as a JSON string.
 
     Returns:
         The fields as a dict, which is empty if they are empty or not an object; ``None`` if they are not JSON.
     """
     if isinstance(fields, _TEXT):
-        try:
-            fields = orjson.loads(fields)
-        except orjson.JSONDecodeError:
-            fields = parse_as_python(fields)
-            if fields is None:
-                return None
+        fields = _loaded(fields)
+        if isinstance(fields, str):
+            fields = _loaded(fields) or {}
+        if fields is None:
+            return None
     return fields if isinstance(fields, dict) else {}
+
+
+def _loaded(text: Any) -> Any:
+    try:
+        found = orjson.loads(text)
+        return {} if found is None else found
+    except orjson.JSONDecodeError:
+        return parse_as_python(text)
 
 
 def parse_as_python(text: Any) -> object:

@@ -171,7 +171,7 @@ class Merge:
         added = self._objects(kept)
         for name, value in added.items():
             copied[name] = value
-            if copied[name] != value:
+            if not copied[name] == value:  # a Struct of protobuf defines equality only
                 raise UnchangeableError(f"a {type(copied).__name__} changes the values that it receives")
         self._count_kept(kept)
         return copied if added or not kept.issuperset(reserved) else fields

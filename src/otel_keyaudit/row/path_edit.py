@@ -13,6 +13,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     MutableMapping,
+    Sequence,
     Set,
     ValuesView,
 )  # fmt: skip
@@ -151,12 +152,15 @@ class PathEdit:
         if isinstance(values, (Iterator, AsyncIterator)):
             return self._changed_iterator(values, rest)
         kind = type(values)
-        if not (kind in (list, tuple, deque) or isinstance(values, (Set, ValuesView))):
-            raise UnchangeableError(f"cannot write into the elements of a {kind.__name__}; pass a list")
+        is_replaceable = kind in (list, tuple, deque) or isinstance(values, (Set, ValuesView))
+        if not is_replaceable and (not isinstance(values, Sequence) or isinstance(values, (str, bytes))):
+            raise _not_replaceable(kind)
         elements = list(values)
         changed = [self._element(element, rest) for element in elements]
-        if all(map(is_, changed, elements)):
+        if all(map(is_, changed, elements)):  # attributes of the elements were set
             return values
+        if not is_replaceable:
+            raise _not_replaceable(kind)
         self._originals.update((id(new), old) for new, old in zip(changed, elements, strict=True))
         if kind is list and not self.is_in_result:
             self._copies.append((values, changed, changed.copy(), ()))
@@ -235,6 +239,10 @@ class PathEdit:
         "attribute": _put_attribute,
         "element": _put_element,
     }
+
+
+def _not_replaceable(kind: type) -> UnchangeableError:
+    return UnchangeableError(f"cannot write into the elements of a {kind.__name__}; pass a list")
 
 
 def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import json
-from collections import deque
+from collections import UserList, deque
 from collections.abc import AsyncIterator, Iterator
 from types import GeneratorType
 from typing import Any
@@ -94,7 +94,11 @@ def test_one_bad_element_costs_only_itself(recorder: Recorder, app: Any) -> None
     assert {stage for stage, _ in recorder.errors()} == {"merge", "collision"}
 
 
-@pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys()])
+class Related(list[Any]):
+    """The related rows of a mapper."""
+
+
+@pytest.mark.parametrize("kind", [deque, set, lambda records: dict.fromkeys(records).keys(), UserList, Related])
 def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> None:
     """If only attributes are set, the collection need not be copied."""
     audit(recorder, app, "many?fields=args.records[].extra")
@@ -105,7 +109,9 @@ def test_objects_in_any_collection(recorder: Recorder, app: Any, kind: Any) -> N
     assert [list(record.extra) for record in records] == [["a", OURS]]
 
 
-@pytest.mark.parametrize("records", [None, 7, "text", {"a": {}}, b"{}", range(3)], ids=repr)
+@pytest.mark.parametrize(
+    "records", [None, 7, "text", {"a": {}}, b"{}", range(3), UserList([{}]), Related([{}])], ids=repr
+)
 def test_only_lists_are_changed(recorder: Recorder, app: Any, records: Any) -> None:
     """Strings, mappings, ``None`` and collections that cannot be copied stay as they are."""
     audit(recorder, app, "many?fields=args.records[]")

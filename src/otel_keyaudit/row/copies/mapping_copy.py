@@ -31,7 +31,7 @@ def changeable_copy(mapping: Mapping[Any, Any]) -> MutableMapping[Any, Any]:
     """
     if type(mapping) is dict:
         return mapping.copy()
-    for make in (_chain_copy, _dict_copy, _own_copy, _store_copy, _rebuilt):
+    for make in (_chain_copy, _dict_copy, _own_copy, _store_copy, _rebuilt, _deep_copy):
         copied = quietly(_independent_copy, make, mapping)
         if copied is not None:
             return copied
@@ -159,6 +159,11 @@ def _rebuilt(mapping: Any) -> Any:
     if not hasattr(type(mapping), "multi_items") or not hasattr(type(mapping), "__setitem__"):
         return None
     return type(mapping)(list(mapping.multi_items()))
+
+
+def _deep_copy(mapping: Any) -> Any:
+    """Copy a mapping that offers no other copy, such as a ``Struct`` of protobuf."""
+    return copy.deepcopy(mapping) if hasattr(type(mapping), "__deepcopy__") else None
 
 
 def _is_independent(copied: MutableMapping[Any, Any], mapping: Mapping[Any, Any]) -> bool:

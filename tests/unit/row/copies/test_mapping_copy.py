@@ -66,6 +66,42 @@ class Slotted(MutableMapping[str, Any]):
         return self.held
 
 
+class Part(dict[str, Any]):
+    """A part of a record, which defines equality only."""
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None
+
+
+class Record(MutableMapping[str, Any]):
+    """Keeps its items in an attribute and offers a deep copy only, as a ``Struct`` of protobuf."""
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self.pairs = [*items.items()]
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.pairs)[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        kept = Part(value) if name == REQUEST and type(value) is dict else value
+        self.pairs = [*{**dict(self.pairs), name: kept}.items()]
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        self.pairs[:] = [pair for pair in self.pairs if pair[0] != name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.pairs))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __deepcopy__(self, memo: Any) -> "Record":
+        return Record(dict(self.pairs))
+
+
 class CopyOfAnotherKind(Holding):
     def __copy__(self) -> dict[str, Any]:
         return dict(self)
@@ -181,7 +217,7 @@ class LinkedIndex(dict[str, Any]):
 
 
 INDEXED = [IndexedDict, IndexedInSlots, IndexedOrderedDict, IndexedUserDict, IndexedHolding]
-CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Slotted, Upper, Counter, ChainMap, *INDEXED]
+CHANGEABLE = [OrderedDict, _default_dict, UserDict, Holding, Record, Slotted, Upper, Counter, ChainMap, *INDEXED]
 BECOME_DICTS = [MappingProxyType, Frozen, Locked, Sharing, CopyOfAnotherKind, Itself, LinkedIndex]
 
 

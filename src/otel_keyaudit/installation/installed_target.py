@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import starmap
 from logging import ERROR, WARNING
+from types import FunctionType
 from typing import Any
 
 from otel_keyaudit.errors import ConfigurationError, WrongTargetError
@@ -265,10 +266,16 @@ class InstalledTarget:
 
         Presets name methods of libraries, whose own classes override them.
         """
-        for cls, function in patch.overrides[:_MAX_OVERRIDES] if self.preset is None else ():
+        if self.preset is not None:
+            return
+        for cls, function in patch.overrides[:_MAX_OVERRIDES]:
             if not any(one.target.kind == self.target.kind and one.observes(function, None) for one in self._others):
-                path = f"{cls.__module__}:{cls.__qualname__}.{function.__name__}"
-                yield f"calls of {path}, which overrides it, are not recorded; name that method, too"
+                yield f"calls of {_path(cls, function)}, which overrides it, are not recorded; name that method, too"
+        for cls, function in patch.assigning[:_MAX_OVERRIDES]:
+            yield (
+                f"{_path(cls, function)} gives instances another function of this name, whose calls are not recorded; "
+                "name that function, or one that calls it"
+            )
 
     def observes(self, identity: object, receiver: object) -> bool:
         """Return whether the target observes the function with this identity in calls on the same receiver."""
@@ -286,6 +293,10 @@ class InstalledTarget:
     def _mark_wrong(self, reason: str) -> None:
         if self._state != ACTIVE:
             self._state, self._reason = WRONG, reason
+
+
+def _path(cls: type, method: FunctionType) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}.{method.__name__}"
 
 
 class _Reporting(Guard):

@@ -23,7 +23,7 @@ from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.handlers import LOCK
 from otel_keyaudit.patching.hooks import Observer, with_observer, without_observer
 from otel_keyaudit.patching.kinds.definitions import undecorated
-from otel_keyaudit.patching.kinds.overrides import overrides_without_call
+from otel_keyaudit.patching.kinds.overrides import methods_that_assign, overrides_without_call
 from otel_keyaudit.patching.kinds.replacement import ReferenceSweep
 from otel_keyaudit.patching.modules.lookup import namespace
 from otel_keyaudit.patching.resolve import ResolvedCallable, resolve
@@ -99,6 +99,12 @@ class Patch:
         """The subclasses that override the method without calling it, and the functions of the overrides."""
         cls = self._class()
         return [] if cls is None else [*overrides_without_call(cls, self._name)]
+
+    @property
+    def assigning(self) -> list[tuple[type, FunctionType]]:
+        """The methods that give instances another callable in place of the method, and their classes."""
+        cls = self._class()
+        return [] if cls is None else [*methods_that_assign(cls, self._name)]
 
     def undo(self) -> None:
         """Remove the observer, and leave changes by others in place."""

@@ -295,6 +295,31 @@ def test_an_override_that_does_not_call_the_target_is_reported_once(
     assert (status.state, status.reason, status.calls) == ("active", expected, 2)
 
 
+ASSIGNED = """
+class Backend:
+    def __init__(self, authenticate):
+        self.authenticate = authenticate
+    def authenticate(self, credential):
+        return credential
+"""
+
+
+def test_method_that_instances_replace_is_reported(
+    recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The status and one warning name the method that assigns another function."""
+    name = modules.load(ASSIGNED).__name__
+    recorder.instrument(auth_targets=f"{name}:Backend.authenticate")
+    expected = (
+        f"{name}:Backend.__init__ gives instances another function of this name, whose calls are not recorded; "
+        "name that function, or one that calls it"
+    )
+    (warning,) = warnings(caplog)
+    assert warning == f"keyaudit: target {name}:Backend.authenticate: {expected}"
+    (status,) = recorder.status().values()
+    assert (status.state, status.reason) == ("active", expected)
+
+
 def test_an_override_that_is_a_target_itself_is_not_reported(
     recorder: Recorder, modules: Modules, caplog: pytest.LogCaptureFixture
 ) -> None:

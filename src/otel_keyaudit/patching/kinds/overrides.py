@@ -1,4 +1,4 @@
-"""Find the methods that override a target without calling it.
+"""Find the methods that override a target without calling it, and those that replace it on instances.
 
 A method that only its overrides implement is refused as a target.
 """
@@ -6,6 +6,8 @@ A method that only its overrides implement is refused as a target.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from dis import Instruction, get_instructions
+from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -59,6 +61,35 @@ def overrides_without_call(cls: type, name: str) -> Iterator[tuple[type, Functio
         override = override.__func__ if isinstance(override, (staticmethod, classmethod)) else override
         if type(override) is FunctionType and not _calls_base(override, cls, name):
             yield subclass, override
+
+
+def methods_that_assign(cls: type, name: str) -> Iterator[tuple[type, FunctionType]]:
+    """Yield each method that gives instances another callable in place of a method, and the class of that method.
+
+    A callable that wraps the method calls it in turn, unless it is a cache.
+    """
+    for owner in dict.fromkeys((*cls.__mro__[:-1], *_subclasses(cls))):
+        for method in vars(owner).values():
+            if type(method) is FunctionType and _assigns(original_code(method.__code__), name):
+                yield owner, method
+
+
+def _assigns(code: CodeType, name: str) -> bool:
+    if name not in code.co_names:
+        return False
+    steps = [*get_instructions(code)]
+    is_assigned = any(
+        step.opname == "STORE_ATTR" and step.argval == name and _loads_self(before, code)
+        for before, step in pairwise(steps)
+    )
+    is_read = any(step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == name for step in steps)
+    return is_assigned and (not is_read or any("cache" in used.lower() for used in code.co_names))
+
+
+def _loads_self(step: Instruction, code: CodeType) -> bool:
+    """Return whether an instruction loads the first parameter last; since Python 3.13, one may load two variables."""
+    loaded = step.argval[-1] if isinstance(step.argval, tuple) else step.argval
+    return step.opname.startswith("LOAD_") and loaded in code.co_varnames[:1]
 
 
 def _calls_base(override: FunctionType, cls: type, name: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
 
 from otel_keyaudit.errors import WrongTargetError
-from otel_keyaudit.patching.kinds.overrides import overrides_without_call
+from otel_keyaudit.patching.kinds.overrides import methods_that_assign, overrides_without_call
 from otel_keyaudit.patching.resolve import resolve
 from support.calls.observers import observed
 
@@ -246,3 +247,61 @@ def test_an_empty_method_is_a_target_if_any_override_calls_it() -> None:
         Loud().record("create")
         Cooperative().record("create")
     assert len(observer.calls) == 1
+
+
+class Backend:
+    """Has methods that its instances replace."""
+
+    def authenticate(self, credential: str) -> str:
+        """Return the argument."""
+        return credential
+
+    def verify(self, credential: str) -> str:
+        """Return the argument."""
+        return credential
+
+    def retried(self, credential: str) -> str:
+        """Return the argument."""
+        return credential
+
+    def counted(self, credential: str) -> str:
+        """Return the argument."""
+        return credential
+
+    def __init__(self, authenticate: Callable[[str], str], count: int) -> None:
+        self.counter = SimpleNamespace()
+        self.authenticate = authenticate  # type: ignore[method-assign, assignment]
+        self.verify = functools.lru_cache(count)(self.verify)  # type: ignore[method-assign]
+        self.retried = around(self.retried)  # type: ignore[method-assign]
+        self.counter.counted = count
+
+
+class Switched(Backend):
+    """Has a method that replaces another, in a closure."""
+
+    def switch(self) -> Callable[[], str]:
+        """Replace a method."""
+        self.counted = lambda credential: credential  # type: ignore[method-assign]
+        return lambda: self.counted("")
+
+
+def test_methods_that_replace_others_on_instances_are_found() -> None:
+    """A cache calls the method only once, so it is found; a wrapper calls it each time."""
+    by_init = [(Backend, Backend.__init__)]
+    assert [*methods_that_assign(Backend, "authenticate")] == by_init
+    assert [*methods_that_assign(Switched, "authenticate")] == by_init
+    assert [*methods_that_assign(Backend, "verify")] == by_init
+    assert [*methods_that_assign(Backend, "counted")] == [(Switched, Switched.switch)]
+    assert [*methods_that_assign(Backend, "missing")] == []
+
+
+def test_wrapped_method_is_not_replaced() -> None:
+    """Its calls reach the method."""
+
+    class Retrying:
+        def retried(self) -> None: ...
+
+        def __init__(self) -> None:
+            self.retried = around(self.retried)  # type: ignore[method-assign]
+
+    assert [*methods_that_assign(Retrying, "retried")] == []

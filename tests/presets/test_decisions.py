@@ -177,18 +177,29 @@ def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
 
 
 def test_drf_question_about_another_method_is_no_decision(recorder: Recorder) -> None:
-    """The browsable API asks which forms to show, which is not a decision."""
+    """The browsable API asks which forms to show, which is no decision, neither in rows that the permission writes."""
     from rest_framework.request import Request, clone_request  # noqa: PLC0415 - not everywhere
     from rest_framework.test import APIRequestFactory  # noqa: PLC0415
     from rest_framework.views import APIView  # noqa: PLC0415
 
-    recorder.instrument(presets="drf")
-    view = type("View", (APIView,), {"permission_classes": [_permission(lambda: False)]})()
-    copy = clone_request(Request(APIRequestFactory().get("/")), "DELETE")
+    from presets.apps import audit_log  # noqa: PLC0415
 
-    decide(recorder, lambda: view.check_permissions(copy))
+    def refuse() -> bool:
+        audit_log.record("note.refuse", {})
+        return False
 
+    recorder.instrument(presets="drf", audit_targets=["presets.apps.audit_log:record"])
+    view = type("View", (APIView,), {"permission_classes": [_permission(refuse)]})()
+    request = Request(APIRequestFactory().get("/"))
+    request._user, request._auth = SimpleNamespace(is_authenticated=True), None
+
+    decide(recorder, lambda: view.check_permissions(clone_request(request, "DELETE")))
+    assert "decisions" not in recorder.rows[0]["request_api_key"]
     assert decisions(recorder) == {}
+
+    decide(recorder, lambda: view.check_permissions(request))
+    assert len(recorder.rows[0]["request_api_key"]["decisions"]) == 1
+    assert decisions(recorder) == {("denied", "unknown"): 1}
 
 
 # django-oauth-toolkit and drf-scoped-permissions

@@ -19,9 +19,9 @@ def main() -> None:
             'run: pip install "otel-keyaudit[cli]"\n'
         )
         sys.exit(2)
-    from otel_keyaudit.cli.group import group  # noqa: PLC0415 - the module needs the extra
+    from otel_keyaudit.cli.group import run  # noqa: PLC0415 - the module needs the extra
 
-    group(prog_name="otel-keyaudit")
+    run()
 
 
 if __name__ == "__main__":

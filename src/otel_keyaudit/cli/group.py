@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from otel_keyaudit.cli.output import checked_streams
 from otel_keyaudit.cli.usage import OneLineGroup, WrongUseError
 from otel_keyaudit.errors import hint, shown
 from otel_keyaudit.version import __version__
@@ -50,3 +51,9 @@ def group(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+def run() -> None:
+    """Run the command that the arguments of the process name."""
+    with checked_streams():
+        group(prog_name="otel-keyaudit")

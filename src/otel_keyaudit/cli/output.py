@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +15,29 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_keyaudit.errors import printable
+
+
+@contextmanager
+def checked_streams() -> Iterator[None]:
+    """Replace closed standard streams, escape characters that a terminal cannot show, and report a failed write.
+
+    Raises:
+        SystemExit: The output cannot be written; the status is 2.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python tries to write the rest at exit
+        sys.stderr.write(f"keyaudit: cannot write the output: {error.strerror}\n")
+        sys.exit(2)
 
 
 def stdout_console() -> Console:

@@ -1,8 +1,10 @@
 """The command ``otel-keyaudit``: its commands, wrong use, and the missing extra."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -79,6 +81,39 @@ def test_the_package_runs_as_a_module() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "starlette" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def redirected(arguments: str, redirection: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a shell with a redirection."""
+    program = ["sh", "-c", f'"$0" -m otel_keyaudit {arguments} {redirection}', sys.executable]
+    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["presets", "presets --json", "explain", "report -", "report --format json -"])
+def test_a_closed_stream_is_empty(command: str, stream: str) -> None:
+    """A daemon may start the command without standard streams."""
+    done = redirected(command, stream, input="")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("command", ["presets", "presets --json", "--help", "--version", "explain --json"])
+def test_output_that_cannot_be_written_is_one_line(command: str) -> None:
+    """The message has the reason, and the exit status is 2."""
+    done = redirected(command, ">/dev/full", input="")
+    assert (done.returncode, done.stderr) == (2, "keyaudit: cannot write the output: No space left on device\n")
+
+
+def test_characters_that_the_terminal_lacks_are_escaped() -> None:
+    """Rows are UTF-8, whatever the encoding of the terminal is."""
+    row = '{"action": "é", "additional_fields": {"request_api_key": {"id": "kß"}}}\n'
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_keyaudit", "explain"], input=row.encode(), capture_output=True, env=env, check=True
+    )
+    assert done.stdout.startswith(b"row 1: \\xe9\n  key: k\\xdf,")
+    assert done.stderr == b""
 
 
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> 
     documents, unreadable = [], 0
     if sys.stdin.isatty():
         click.echo("keyaudit: reading rows from the terminal; end them with Ctrl-D", err=True)
-    for row in explainer.explain(sys.stdin):
+    for row in explainer.explain(sys.stdin.buffer):
         if not isinstance(row, ExplainedRow):
             unreadable += 1
             click.echo(f"keyaudit: line {row.number} is not a row: {row.reason}", err=True)

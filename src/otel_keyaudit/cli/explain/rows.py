@@ -87,14 +87,16 @@ class Explainer:
     subject_field: str = "api_key"
     _full: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def explain(self, lines: Iterable[str]) -> Iterator[ExplainedRow | UnreadableRow]:
-        """Explain each line that is not empty."""
+    def explain(self, lines: Iterable[bytes]) -> Iterator[ExplainedRow | UnreadableRow]:
+        """Explain each line that is not empty. Lines are JSON, whatever the encoding of the terminal is."""
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
                     yield self._row(number, json.loads(line))
                 except RecursionError:
                     yield UnreadableRow(number, "it is nested too deeply")
+                except UnicodeDecodeError:
+                    yield UnreadableRow(number, "it is not encoded in UTF-8")
                 except ValueError as error:
                     reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                     yield UnreadableRow(number, reason)

@@ -136,12 +136,9 @@ def _write(found: Report, options: Options) -> None:
 
 
 def _prepare_stdout(output_format: str) -> None:
-    """Write a page in the encoding that it declares, and escape characters that a terminal cannot show."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        if output_format == "html":
-            sys.stdout.reconfigure(encoding="utf-8")
-        else:
-            sys.stdout.reconfigure(errors="backslashreplace")
+    """Write a page in the encoding that it declares."""
+    if isinstance(sys.stdout, TextIOWrapper) and output_format == "html":
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict")
 
 
 def _render(found: Report, options: Options, file: Any) -> None:

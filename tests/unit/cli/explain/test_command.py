@@ -211,3 +211,11 @@ def test_wrong_files_are_wrong_use(option: str, message: str) -> None:
     """The message names the file and the reason."""
     result = run([], option, "missing.json")
     assert (result.exit_code, result.stderr.strip()) == (2, message)
+
+
+def test_a_line_that_is_not_utf_8_is_reported() -> None:
+    """The next row is explained."""
+    result = CliRunner().invoke(group, ["explain"], input=b'\xff\n{"action": "create"}\n')
+    assert result.exit_code == 2
+    assert result.stdout.startswith("row 2: create")
+    assert result.stderr.startswith("keyaudit: line 1 is not a row: it is not encoded in UTF-8\n")

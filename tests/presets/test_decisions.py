@@ -176,6 +176,32 @@ def test_drf_object_that_is_hidden_is_denied(recorder: Recorder) -> None:
     assert decide(recorder, lambda: view(object()))[1]["outcome"] == "denied"
 
 
+@pytest.mark.parametrize("name", ["TokenHasScope", "TokenMatchesOASRequirements", "HasAPIKeyOrGroupScope"])
+def test_drf_question_about_another_method_asks_permission_classes(name: str, recorder: Recorder) -> None:
+    """The answers of the libraries' permission classes decide nothing then, and are parts of the decision otherwise."""
+    from drf_scoped_permissions import permissions  # noqa: PLC0415 - not everywhere
+    from drf_scoped_permissions.models import ScopedAPIKey  # noqa: PLC0415
+    from oauth2_provider.contrib import rest_framework  # noqa: PLC0415
+    from rest_framework.request import Request, clone_request  # noqa: PLC0415
+    from rest_framework.test import APIRequestFactory  # noqa: PLC0415
+    from rest_framework.views import APIView  # noqa: PLC0415
+
+    kind = getattr(rest_framework, name, None) or getattr(permissions, name)
+    alternatives = dict.fromkeys(("GET", "DELETE"), [["note:delete"]])
+    scopes = {"required_scopes": ["note:delete"], "required_scope": "note:delete"}
+    attributes = {"permission_classes": [kind], "required_alternate_scopes": alternatives, **scopes}
+    view = type("View", (APIView,), attributes)()
+    request = Request(APIRequestFactory().get("/"))
+    request._user = SimpleNamespace(is_authenticated=True, is_superuser=False)
+    request._auth = ScopedAPIKey(scopes=["x"]) if name.startswith("HasAPIKey") else _token("note:read")
+    recorder.instrument(presets=["oauth-toolkit", "drf-scoped-permissions"])
+
+    assert decide(recorder, lambda: view.check_permissions(clone_request(request, "DELETE")))[1] == {}
+    assert decide(recorder, lambda: kind().has_permission(request, view)) == (False, {})
+    assert decisions(recorder) == {}
+    assert decide(recorder, lambda: view.check_permissions(request))[1]["missing"] == ("note:delete",)
+
+
 def test_drf_question_about_another_method_is_no_decision(recorder: Recorder) -> None:
     """The browsable API asks which forms to show, which is no decision, neither in rows that the permission writes."""
     from rest_framework.request import Request, clone_request  # noqa: PLC0415 - not everywhere

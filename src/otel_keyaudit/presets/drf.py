@@ -1,6 +1,7 @@
 """Django REST framework: the method that authenticates every request, and the two methods that check permissions.
 
-The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are not decisions of their own.
+The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are not decisions of their own. Presets with
+permission classes use ``PartTarget``, because the browsable API asks the classes, too, to choose the forms to show.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ REQUEST_AUTHENTICATION = AuthTarget(
 
 
 _IS_DECISION = "args.request.__dict__['method']|if:,yes"
-"""Whether the request itself is checked. The browsable API checks copies, which have a method of their own, to choose the
-forms to show. An expression of arguments is read before the call, so that rows inside such a question show no check."""
+"""Whether the request itself is checked. The browsable API checks copies with a method of their own, to choose the
+forms to show. An expression of arguments is read before the call, so that rows inside such a question show no check.
+"""
 
 
 def _is_refusal(call: Call) -> bool:

@@ -1,11 +1,10 @@
 from typing import Any
 
-from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.presets._definition import PartTarget, Preset
 from otel_keyaudit.presets._override import AuthzOverrideTarget
 from otel_keyaudit.presets.drf import PERMISSION_CHECKS, REQUEST_AUTHENTICATION
 from otel_keyaudit.presets.drf_api_key import HIDDEN
 from otel_keyaudit.targets.key_objects.key_source import KeyType
-from otel_keyaudit.targets.target import AuthzTarget
 
 
 def _scopes(key: Any) -> Any:
@@ -25,7 +24,7 @@ PRESET = Preset(
     targets=(
         REQUEST_AUTHENTICATION,
         *PERMISSION_CHECKS,
-        AuthzTarget(_CHECK, granted="return"),
+        PartTarget(_CHECK, granted="return"),
         AuthzOverrideTarget(_CHECK, method="get_required_scope", required="return"),
     ),
     key_types={

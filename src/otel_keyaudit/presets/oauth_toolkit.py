@@ -36,9 +36,9 @@ _PERMISSIONS = "oauth2_provider.contrib.rest_framework.permissions"
 
 # The library and applications override `get_scopes`. The result of an overridden method is not a requirement.
 _SCOPE_CHECKS = (
-    AuthzTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", granted="return"),
+    PartTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", granted="return"),
     AuthzOverrideTarget(f"{_PERMISSIONS}:TokenHasScope.has_permission", method="get_scopes", required="return"),
-    AuthzTarget(f"{_PERMISSIONS}:TokenMatchesOASRequirements.has_permission", granted="return"),
+    PartTarget(f"{_PERMISSIONS}:TokenMatchesOASRequirements.has_permission", granted="return"),
     # It is called for each alternative.
     PartTarget("oauth2_provider.models:AbstractAccessToken.is_valid", required="args.scopes", granted="return"),
 )

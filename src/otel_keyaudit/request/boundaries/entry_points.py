@@ -58,12 +58,22 @@ def _django_scope(args: Arguments) -> Any:
     return getattr(args[1], "META", None) if scope is None else scope
 
 
+def _pushed_environ(args: Arguments) -> Any:
+    """Return the environ of a request context of Flask."""
+    return args[0].request.environ
+
+
+def _environ_if_any(args: Arguments) -> Any:
+    """Return the environ of a context of Flask, which may be the context of an application."""
+    request = getattr(args[0], "_request", None)
+    return None if request is None else request.environ
+
+
 def _pushed_scope(args: Arguments) -> Any:
-    """Return the environ or scope of a context, ``None`` for the context of an application."""
+    """Return the scope of a context of Quart, ``None`` for the context of an application."""
     known = vars(args[0])
-    names = ("request", "_request", "request_websocket", "_websocket")
-    request = next((known[name] for name in names if known.get(name) is not None), None)
-    return getattr(request, "environ", None) or getattr(request, "scope", None)
+    request = known.get("_request") or known.get("_websocket") or known.get("request_websocket")
+    return None if request is None else request.scope
 
 
 def _stream(args: Arguments) -> Any:
@@ -89,8 +99,7 @@ _GUNICORN = (  # with the position of the request, because the function itself b
     ("base_async:AsyncWorker.handle_http2_request", 2),
 )
 
-_FLASK_CONTEXTS = ("RequestContext", "AppContext")  # since Flask 3.2 and Quart 0.21, the latter has the request
-_QUART_CONTEXTS = (*_FLASK_CONTEXTS, "WebsocketContext")
+_QUART_CONTEXTS = ("RequestContext", "WebsocketContext", "AppContext")  # newer releases have only the last
 
 _ANYIO = "anyio.streams.memory:MemoryObject"
 _SYNC_AND_ASYNC = (("_nowait", ""), ("", "_later"))
@@ -147,8 +156,10 @@ ENTRY_POINTS = (
     EntryPoint("ninja.operation:Operation.run", "inner_call", _django_scope),
     EntryPoint("ninja.operation:AsyncOperation.run", "inner_asgi_call", _django_scope),
     # Request contexts that an application pushes for the items of a batch.
-    *(EntryPoint(f"flask.ctx:{name}.push", "push", _pushed_scope) for name in _FLASK_CONTEXTS),
-    *(EntryPoint(f"flask.ctx:{name}.pop", "pop") for name in _FLASK_CONTEXTS),
+    EntryPoint("flask.ctx:RequestContext.push", "push", _pushed_environ),  # before Flask 3.2
+    EntryPoint("flask.ctx:RequestContext.pop", "pop"),
+    EntryPoint("flask.ctx:AppContext.push", "push", _environ_if_any),
+    EntryPoint("flask.ctx:AppContext.pop", "pop"),
     *(EntryPoint(f"quart.ctx:{name}.push", "push", _pushed_scope) for name in _QUART_CONTEXTS),
     *(EntryPoint(f"quart.ctx:{name}.pop", "pop_later") for name in _QUART_CONTEXTS),
     # A WSGI application mounted in an ASGI application.

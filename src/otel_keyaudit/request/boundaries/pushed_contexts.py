@@ -22,7 +22,7 @@ from otel_keyaudit.request.context import CALL, USED_KEY, Request, UsedKey, curr
 from otel_keyaudit.request.server_span import ServerSpans
 
 _PUSHES = "otel_keyaudit_pushes"
-"""Attribute of a context: its open pushes, ``None`` for each push that began no request."""
+"""Attribute of a context: its open pushes since it began a request, ``None`` for each push that began none."""
 
 
 class _Push(NamedTuple):
@@ -81,38 +81,45 @@ class PushedContexts:
         }
 
     def _push(self, entry: EntryPoint, original: Callable[..., Any]) -> Handler:
+        scope_of = entry.subject
+
         def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-            quietly(self._begin, args[0], entry.subject(args))
+            quietly(begin, args)
             return original(*args, **kwargs)
+
+        def begin(args: Arguments) -> None:
+            scope, call = scope_of(args), CALL.get()
+            if scope is not None and (call is None or call.scope is not scope or hasattr(args[0], _PUSHES)):
+                self._begin(args[0], scope)
 
         return handler
 
     def _begin(self, context: Any, scope: Any) -> None:
         """Begin a request, unless the context belongs to the current request or is pushed outside of every request."""
-        pushes = vars(context).setdefault(_PUSHES, [])
-        if not is_inner_request(scope):
+        pushes: list[_Push | None] | None = getattr(context, _PUSHES, None)
+        if is_inner_request(scope):
+            request, used = InnerRequest(self._request_spans, scope, current_request()), USED_KEY.get()
+            setattr(context, _PUSHES, [*(pushes or ()), _Push(request, CALL.get(), used, get_current())])
+            CALL.set(request)
+            use_inside(request, used)
+        elif pushes:
             pushes.append(None)
-            return
-        request, used = InnerRequest(self._request_spans, scope, current_request()), USED_KEY.get()
-        pushes.append(_Push(request, CALL.get(), used, get_current()))
-        CALL.set(request)
-        use_inside(request, used)
 
 
 def _pop(run: Callable[..., Any], _: EntryPoint, original: Callable[..., Any]) -> Handler:
     """Create a handler that runs the end of an inner request, such as its teardown functions, inside the request."""
 
     def handler(args: Arguments, kwargs: dict[str, Any]) -> Any:
-        request = quietly(_leave, args[0])
+        pushes = getattr(args[0], _PUSHES, None)
+        request = quietly(_leave, pushes) if pushes else None
         return original(*args, **kwargs) if request is None else run(request, partial(original, *args, **kwargs))
 
     return handler
 
 
-def _leave(context: Any) -> Request | None:
+def _leave(pushes: list[_Push | None]) -> Request | None:
     """Restore the context around the last push, and return its request, which is still open."""
-    pushes: list[_Push | None] | None = vars(context).get(_PUSHES)
-    push = pushes.pop() if pushes else None
+    push = pushes.pop()
     if push is None:
         return None
     push.request.lasts = True

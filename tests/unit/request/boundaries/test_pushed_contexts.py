@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask, Response, copy_current_request_context, request, stream_with_context
 
-from otel_keyaudit.request.boundaries.entry_points import EntryPoint
+from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, EntryPoint
 from otel_keyaudit.request.boundaries.pushed_contexts import PushedContexts
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.testing import Recorder
@@ -316,3 +316,22 @@ def test_asynchronous_contexts(recorder: Recorder) -> None:
         **{name: name for name in names}, **{f"teardown {name}": name for name in names},
         "between": "outer", "outer": "outer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "context", "scope"),
+    [
+        ("flask.ctx:RequestContext.push", {"request": SimpleNamespace(environ="environ")}, "environ"),
+        ("flask.ctx:AppContext.push", {"_request": SimpleNamespace(environ="environ")}, "environ"),
+        ("flask.ctx:AppContext.push", {"_request": None}, None),
+        ("flask.ctx:AppContext.push", {}, None),
+        ("quart.ctx:AppContext.push", {"_request": SimpleNamespace(scope="scope"), "_websocket": None}, "scope"),
+        ("quart.ctx:AppContext.push", {"_request": None, "_websocket": SimpleNamespace(scope="scope")}, "scope"),
+        ("quart.ctx:RequestContext.push", {"request_websocket": SimpleNamespace(scope="scope")}, "scope"),
+        ("quart.ctx:AppContext.push", {}, None),
+    ],
+)
+def test_scope_of_a_context_of_each_release(path: str, context: dict[str, Any], scope: str | None) -> None:
+    """A context has its request in different attributes, and the context of an application has none."""
+    (entry,) = [entry for entry in ENTRY_POINTS if entry.path == path]
+    assert entry.subject((SimpleNamespace(**context),)) == scope

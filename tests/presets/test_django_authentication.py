@@ -16,7 +16,8 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.presets._registry import key_types
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.testing import Recorder, assert_names_no_key
-from presets.requests import assert_key_is_recorded, django_requests
+from presets.requests import assert_key_is_recorded, django_requests, requests
+from presets.serving import serving_wsgi
 
 NAMES = (
     "drf-token", "knox", "simplejwt", "oauth-toolkit", "drf-api-key", "drf-scoped-permissions", "drf-simple-apikey",
@@ -87,6 +88,7 @@ def test_preset_of_the_framework_is_enough(recorder: Recorder) -> None:
 @pytest.mark.parametrize("name", ["knox", "ninja"])
 def test_items_of_a_batch_that_calls_views_name_their_own_keys(name: str, recorder: Recorder) -> None:
     """A view that another request calls with a request of its own has its own key."""
+    from django.db import connections  # noqa: PLC0415 - not everywhere
     from django.test import RequestFactory  # noqa: PLC0415 - not everywhere
     from django.urls import resolve  # noqa: PLC0415
 
@@ -96,10 +98,15 @@ def test_items_of_a_batch_that_calls_views_name_their_own_keys(name: str, record
     recorder.instrument(presets=name, audit_targets=["presets.django_project.audit:record"])
     record = import_module("presets.django_project.audit").record
 
-    with recorder.request():
+    def batch(environ: Any, start_response: Any) -> list[bytes]:
         for credential in credentials:
             resolve(f"/{name}").func(RequestFactory().post(f"/{name}", headers=credential.allowed))
             record("batch")
+        connections.close_all()  # of this thread, which serves no request of Django
+        start_response("200 OK", [])
+        return []
+
+    assert requests(serving_wsgi(batch, recorder), "", {}) == [200]
 
     ids = [credential.snapshot["id"] for credential in credentials]
     named = [(row or {}).get("request_api_key", {}).get("id") for row in recorder.rows]

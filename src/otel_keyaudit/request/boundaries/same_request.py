@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from otel_keyaudit.request.attribution import NOTHING
 from otel_keyaudit.request.context import USED_KEY, Request, current_request
 
 
@@ -25,7 +26,7 @@ def is_same_request(current: Request, scope: Any) -> bool:
 def is_inner_request(scope: Any) -> bool:
     """Return whether a scope belongs to another request than the current request or job; ``False`` outside of both."""
     outer = current_request()
-    if outer is not None and outer.scope is scope:
+    if outer is not None and (outer.scope is scope or _is_handled_by_framework(outer)):
         return False
     if outer is None or not outer.is_open:
         used = USED_KEY.get()
@@ -33,6 +34,12 @@ def is_inner_request(scope: Any) -> bool:
             return False
         outer = used.request
     return isinstance(scope, Mapping) and (outer is None or not is_same_request(outer, scope))
+
+
+def _is_handled_by_framework(span_request: Request) -> bool:
+    """Return whether a request has only its server span so far, so that the framework now handles this request."""
+    has_only_span = span_request.scope is None and span_request.server_span is not None
+    return has_only_span and span_request.attribution is NOTHING
 
 
 def _is_copy(known: Any, scope: Any) -> bool:

@@ -295,6 +295,19 @@ def test_batch_of_requests_that_enter_below_the_application_of_django(
     assert bare.named() == {"ka": "ka", "kb": "kb", "kb:thread": "kb", "kc": "kc", "outer": "outer"}
 
 
+def test_framework_handles_the_request_of_a_span_that_has_nothing_else(recorder: Recorder) -> None:
+    """Without a call of ASGI or WSGI, an open span is the request, which the framework handles."""
+    django_service.set_up()
+    for path in ("sync/ka", "sync/kb"):
+        with recorder.request():
+            _by_django([path])
+            bare.record(f"after {path[-2:]}")
+
+    assert bare.named() == {"ka": "ka", "after ka": "ka", "kb": "kb", "after kb": "kb"}
+    ids = [keyaudit_attributes(span)["keyaudit.key.id"] for span in recorder.server_spans()]
+    assert ids == ["ka", "kb"]
+
+
 @pytest.mark.parametrize("dispatch", [_by_django, _by_asynchronous_django])
 def test_batch_of_requests_in_a_job(dispatch: Callable[[list[str]], None], recorder: Recorder) -> None:
     """The key that a job has does not belong to the requests that it dispatches."""

@@ -113,6 +113,24 @@ def test_items_of_a_batch_that_calls_views_name_their_own_keys(name: str, record
     assert named == [ids[0], None, ids[1], None]
 
 
+@pytest.mark.parametrize("name", ["knox", "ninja"])
+def test_view_of_a_request_whose_meta_was_replaced_belongs_to_the_request(name: str, recorder: Recorder) -> None:
+    """A middleware may give the request a changed copy of ``META``, and the server span still has the key."""
+    from django.conf import settings  # noqa: PLC0415 - not everywhere
+
+    from presets.django_project.credentials import CREDENTIALS  # noqa: PLC0415
+
+    credential = CREDENTIALS[name]()
+    recorder.instrument(presets=name, audit_targets=["presets.django_project.audit:record"])
+    before = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [*before, "presets.django_project.middleware.replace_meta"]
+    try:
+        answers = django_requests(recorder, name, credential.allowed, credential.denied, {})
+    finally:
+        settings.MIDDLEWARE = before
+    assert_key_is_recorded(recorder, credential, answers)
+
+
 def test_string_as_credential_is_no_key(recorder: Recorder) -> None:
     """A string in ``request.auth`` can be the presented key itself, so it is skipped without a failure."""
     from presets.django_project.credentials import drf_simple_apikey  # noqa: PLC0415 - not everywhere

@@ -53,9 +53,15 @@ def _own_environ(args: Arguments) -> Any:
 
 
 def _django_scope(args: Arguments) -> Any:
-    """Return the scope or the environ of a request of Django."""
+    """Return the scope or the environ of a request of Django that no middleware has changed yet."""
     scope = getattr(args[1], "scope", None)
     return getattr(args[1], "META", None) if scope is None else scope
+
+
+def _original_django_scope(args: Arguments) -> Any:
+    """Return the scope or the environ of a request of Django, although a middleware may have replaced ``META``."""
+    environ = getattr(args[1], "environ", None)
+    return _django_scope(args) if environ is None else environ
 
 
 def _pushed_environ(args: Arguments) -> Any:
@@ -152,9 +158,9 @@ ENTRY_POINTS = (
     # Functions that an application calls for the items of a batch.
     EntryPoint("django.core.handlers.base:BaseHandler.get_response", "inner_call", _django_scope),
     EntryPoint("django.core.handlers.base:BaseHandler.get_response_async", "inner_asgi_call", _django_scope),
-    EntryPoint("rest_framework.views:APIView.dispatch", "inner_call", _django_scope),
-    EntryPoint("ninja.operation:Operation.run", "inner_call", _django_scope),
-    EntryPoint("ninja.operation:AsyncOperation.run", "inner_asgi_call", _django_scope),
+    EntryPoint("rest_framework.views:APIView.dispatch", "inner_call", _original_django_scope),
+    EntryPoint("ninja.operation:Operation.run", "inner_call", _original_django_scope),
+    EntryPoint("ninja.operation:AsyncOperation.run", "inner_asgi_call", _original_django_scope),
     # Request contexts that an application pushes for the items of a batch.
     EntryPoint("flask.ctx:RequestContext.push", "push", _pushed_environ),  # before Flask 3.2
     EntryPoint("flask.ctx:RequestContext.pop", "pop"),

@@ -187,7 +187,7 @@ def test_drf_question_about_another_method_asks_permission_classes(name: str, re
     from rest_framework.views import APIView  # noqa: PLC0415
 
     kind = getattr(rest_framework, name, None) or getattr(permissions, name)
-    alternatives = dict.fromkeys(("GET", "DELETE"), [["note:delete"]])
+    alternatives = {method: [["note:delete"]] for method in ("GET", "DELETE")}
     scopes = {"required_scopes": ["note:delete"], "required_scope": "note:delete"}
     attributes = {"permission_classes": [kind], "required_alternate_scopes": alternatives, **scopes}
     view = type("View", (APIView,), attributes)()

@@ -1,7 +1,7 @@
 """Django REST framework: the method that authenticates every request, and the two methods that check permissions.
 
-The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are not decisions of their own. Presets with
-permission classes use ``PartTarget``, because the browsable API asks the classes, too, to choose the forms to show.
+The parts of ``A | B`` and ``A & B`` are checked inside these methods, so they are not decisions of their own. Presets
+with permission classes use ``PartTarget``, because the browsable API asks the classes, too, which forms to show.
 """
 
 from __future__ import annotations

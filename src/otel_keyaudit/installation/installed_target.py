@@ -238,7 +238,7 @@ class InstalledTarget:
             self._observe(found)
 
     def _observe(self, found: ResolvedCallable) -> None:
-        check(self.target, found)
+        check(self.target, found, self._components.settings.request_field)
         compiled = compile_target(self._components, self.target, found.binding())
         excluded = compiled.observer_of_excluded()
         if self._patch_once(found, compiled.observer(), observe_excluded=excluded, group=self.target.kind):

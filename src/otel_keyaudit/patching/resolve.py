@@ -37,6 +37,10 @@ _OF_CACHES = ("cache_info", "cache_clear", "cache_key", "cache_parameters")
 """Attributes of a function, or of a callable object, that caches its results."""
 
 
+_OF_CHECKERS = frozenset({"__beartype_wrapper", "raw_function"})
+"""Attributes of the function of a decorator that checks the arguments (beartype, pydantic)."""
+
+
 class NotLoadedError(WrongTargetError):
     """Raised if a module loads the name on first use, and that has not happened yet; see ``when_loaded``."""
 
@@ -96,6 +100,11 @@ class ResolvedCallable(IgnoredHolder):
         return any(
             getattr_static(one, name, None) is not None for one in (called, self.described) for name in _OF_CACHES
         )
+
+    @property
+    def checks_arguments(self) -> bool:
+        """Whether it is a decorator's function that refuses arguments unlike their annotations (beartype, pydantic)."""
+        return type(self.function) is FunctionType and not _OF_CHECKERS.isdisjoint(vars(self.function))
 
     @property
     def limits(self) -> list[str]:

@@ -23,6 +23,7 @@ from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.path_edit import Attempt, PathEdit, quiet_attempt
 from otel_keyaudit.row.types.annotated_paths import kind_at_path, kind_of_further_keyword
 from otel_keyaudit.row.types.annotations import kind_of_parameter
+from otel_keyaudit.row.types.checked_values import CheckedValues
 from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.row.types.empty_fields import EmptyFields
 from otel_keyaudit.targets.call import Call
@@ -104,6 +105,7 @@ class FieldPlace(Place):
         )
         self._is_further_keyword = is_bare and not binding.declares(path.parameter or "return")
         self._last_kind: type | None = None
+        self._checked_values = CheckedValues()
 
     def put(self, call: Call, merge: Merge, attempt: Attempt) -> After | None:
         """Merge the members into the additional fields of a call, before the function runs.
@@ -159,6 +161,8 @@ class FieldPlace(Place):
         return edit.restore if edit.has_copies else None
 
     def _merged(self, merge: Merge, receiver: Any, fields: Any, owner: Any, name: str | None) -> Any:
+        if name is not None and owner is not None and type(fields) is not str and merge.members:
+            self._checked_values.check(owner, name, next(iter(merge.reserved)))
         if fields is None:
             return merge.into(None, partial(self._empty.kind, owner, name, receiver))
         merged = merge.into(fields)

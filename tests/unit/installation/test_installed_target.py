@@ -18,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 import wrapt
 
-from otel_keyaudit import AuthTarget, ConfigurationError, KeyAuditInstrumentor
+from otel_keyaudit import ApiKey, AuthTarget, ConfigurationError, KeyAuditInstrumentor, use_key
 from otel_keyaudit.installation import status
 from otel_keyaudit.testing import Recorder
 from support.environment.modules import LoadModule, Modules, import_lazily
@@ -816,6 +816,45 @@ def test_a_cached_function_cannot_receive_a_row(recorder: Recorder, modules: Mod
         "wrong",
         "it caches results by its arguments, so a changed row would miss the cache; name the function inside the cache",
     )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_wrong"),
+    [
+        ("dict[str, str] | None", True),
+        ("Closed | None", True),
+        ("dict[str, Any] | None", False),
+        ("dict | None", False),
+        ("str | None", False),
+        ("Any", False),
+    ],
+)
+def test_a_decorator_that_checks_arguments_would_refuse_the_row(
+    recorder: Recorder, modules: Modules, annotation: str, is_wrong: bool
+) -> None:
+    """Such a target is wrong if the annotation takes no dict as value, and the function inside can be named."""
+    module = modules.load(f"""
+import pydantic
+from typing import Any
+from typing_extensions import TypedDict
+
+class Closed(TypedDict, total=False):
+    a: str
+
+@pydantic.validate_call
+def record(action, additional_fields: {annotation} = None):
+    return additional_fields
+""")
+    targets = [f"{module.__name__}:record{inside}" for inside in ("", ".__wrapped__")[: 1 + is_wrong]]
+    recorder.instrument(audit_targets=targets)
+    states = [(status.state, status.reason) for status in KeyAuditInstrumentor().status()]
+    assert states[-1][0] == "active"
+    assert (states[0][0] == "wrong") == is_wrong
+    assert states[0][1].endswith(f"name the function inside the decorator: {targets[-1]}" if is_wrong else "observed")
+    with use_key(ApiKey("k_1")):
+        fields = module.record("create", '{"a":"1"}' if annotation == "str | None" else {"a": "1"})
+    assert "request_api_key" in fields
+    assert recorder.writes()["attributed"] == 1
 
 
 def test_a_target_whose_function_another_function_defines(recorder: Recorder, modules: Modules) -> None:

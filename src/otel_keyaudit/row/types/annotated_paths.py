@@ -25,6 +25,7 @@ from otel_keyaudit.row.types.annotations import (
     looked_up,
     parsed,
 )
+from otel_keyaudit.row.types.column_types import UNKNOWN
 from otel_keyaudit.targets.expressions.steps import Step
 
 _Names = Mapping[str, Any]
@@ -54,13 +55,50 @@ def kind_at_path(function: Any, parameter: str, steps: Sequence[Step]) -> str | 
         parameter: The parameter, or ``return``.
         steps: The steps from the parameter or result.
     """
-    found = annotation_of_parameter(function, parameter)
+    ends = {kind_of_annotation(*one) for one in _annotations_at(annotation_of_parameter(function, parameter), steps)}
+    return ends.pop() if len(ends) == 1 else None
+
+
+def refuses_dict_in_parameter(function: Any, parameter: str, steps: Sequence[Step], member: str) -> bool:
+    """Return whether the mapping at the end of a path has no member of this name with a dict as value.
+
+    Args:
+        function: The function.
+        parameter: The parameter.
+        steps: The steps from the parameter.
+        member: The name of the member.
+    """
+    return _refuse_dict(_annotations_at(annotation_of_parameter(function, parameter), steps), member)
+
+
+def refuses_dict_in_attribute(kind: type, name: str, member: str) -> bool:
+    """Return whether the mapping in an attribute has no member of this name with a dict as value."""
+    for base in kind.__mro__:
+        annotations = annotations_of(base)
+        if name in annotations:
+            return _refuse_dict([(annotations[name], vars(sys.modules.get(base.__module__, types)))], member)
+    return False
+
+
+def _refuse_dict(annotations: list[tuple[Any, _Names]], member: str) -> bool:
+    allowed = [one for annotation, names in annotations for one in _types(annotation, names, MAX_DEPTH)]
+    mappings = [one for one in allowed if _is_mapping(one)]
+    return bool(mappings) and all(_refuses_dict(one, Step("name", member)) for one in mappings)
+
+
+def _refuses_dict(one: _Type, step: Step) -> bool:
+    is_declared = hasattr(one.cls, "__total__")  # a TypedDict
+    values = [kind_of_annotation(*part) for part in _parts(one, step)]
+    return not {"text", "bytes", UNKNOWN}.isdisjoint(values) or (is_declared and not values)
+
+
+def _annotations_at(found: tuple[Any, _Names] | None, steps: Sequence[Step]) -> list[tuple[Any, _Names]]:
+    """Return the annotations at the end of a path that begins at an annotation."""
     annotations = [] if found is None else [found]
     for step in steps:
         kinds = [one for annotation, names in annotations for one in _types(annotation, names, MAX_DEPTH)]
         annotations = [part for one in kinds for part in _parts(one, step)]
-    ends = {kind_of_annotation(*one) for one in annotations}
-    return ends.pop() if len(ends) == 1 else None
+    return annotations
 
 
 def kind_of_further_keyword(function: Any, keywords: str, name: str) -> str | None:

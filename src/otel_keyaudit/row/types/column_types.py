@@ -29,6 +29,16 @@ def kind_of_column(owner: type, name: str) -> str | None:
     return None
 
 
+def takes_strings_only(owner: type, name: str) -> bool:
+    """Return whether a column stores a mapping of strings to strings, and would refuse or change a dict in it."""
+    return any(
+        _is_one_of(column, "HSTORE", "HStoreField") and _has_usual_conversion(column, mapper)
+        for column in _columns(owner, name)
+        for mapper in _MAPPERS
+        if _is_from(type(column), mapper.package)
+    )
+
+
 def key_of_column(row: Mapping[Any, Any], name: str) -> Any:
     """Return the key of a column in a row: its name, or the column itself, as in ``{Log.extra: …}``."""
     if name in row or isinstance(next(iter(row), ""), str):

@@ -50,7 +50,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Start writing: when the totals have changed, at exit, and in forked children."""
-        atexit.register(self.write)
+        atexit.register(quietly, self.write)  # a daemon may outlive the command and its directory
         os.register_at_fork(after_in_child=self._begin_in_child)
         # servers that restore this handler and send themselves the signal again skip atexit
         if current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
@@ -100,7 +100,7 @@ class Recorder:
     def _write_at_worker_exit(self) -> None:
         from multiprocessing import util  # noqa: PLC0415 - only where the application has it
 
-        util.Finalize(None, self.write, exitpriority=100)
+        util.Finalize(None, quietly, (self.write,), exitpriority=100)
 
 
 def read_records(directory: Path) -> Iterator[Any]:

@@ -18,7 +18,9 @@ from otel_keyaudit.cli.usage import WrongUseError
 from otel_keyaudit.errors import shown
 
 _LAUNCH = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+"""The signals that are passed on to the command, as far as the system has them."""
+
 _KILLED_AT = 3
 
 
@@ -99,9 +101,14 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
         if child.poll() is None:
             os.killpg(child.pid, number if count < _KILLED_AT else signal.SIGKILL)
 
-    before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS if not _is_under_nohup(number)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_under_nohup(number: int) -> bool:
+    """Return whether a signal is SIGHUP and is ignored, so that the command outlives its terminal."""
+    return signal.Signals(number).name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN

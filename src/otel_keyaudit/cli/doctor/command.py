@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 
 import click
 
-from otel_keyaudit.cli.child import check_command, records, run_instrumented, run_until_end
+from otel_keyaudit.cli.child import SIGNALS, check_command, records, run_instrumented, run_until_end
 from otel_keyaudit.cli.doctor.findings import FINDINGS, PENDING, WRONG, Finding, find
 from otel_keyaudit.cli.doctor.observations import Observations, read_observations
 from otel_keyaudit.cli.doctor.options import check_options
@@ -22,7 +21,7 @@ from otel_keyaudit.cli.recorder import DIRECTORY
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import hint, shown
 
-_ENDED_BY_USER = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+_ENDED_BY_USER = (0, *(-number for number in SIGNALS), *(128 + number for number in SIGNALS))
 """Exit statuses of a command that ended well, or by Ctrl-C."""
 
 

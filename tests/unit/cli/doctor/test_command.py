@@ -360,6 +360,27 @@ time.sleep(100)
     assert json.loads(output)["targets"][0]["calls"] == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_a_closed_terminal_ends_the_command(folder: Path, number: signal.Signals) -> None:
+    """Otherwise the service would run on, because it has a process group of its own."""
+    program = """
+import shop, time
+from recorded import wait_until_recorded
+shop.record("create", {})
+wait_until_recorded(1)
+print("ready", flush=True)
+time.sleep(100)
+"""
+    (folder / "recorded.py").write_text(RECORDED, encoding="utf-8")
+    (folder / "sleeping.py").write_text(program, encoding="utf-8")
+    with doctor_at(folder, "ready", "--", sys.executable, "sleeping.py", audit_targets="shop:record") as process:
+        process.send_signal(number)
+        output, error = process.communicate(timeout=60)
+    document = json.loads(output)
+    assert (findings(document), document["targets"][0]["calls"]) == ([], 1)
+    assert "ended with status" not in error
+
+
 def test_an_import_is_interrupted_without_a_traceback(folder: Path) -> None:
     """Ctrl-C ends the import; the finding says so."""
     (folder / "shop.py").write_text(

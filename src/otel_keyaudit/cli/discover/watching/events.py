@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from opcode import opname
@@ -32,13 +33,16 @@ class Observer(Protocol):
 
 
 def watch(observer: Observer) -> None:
-    """Report the events of all threads of this process to an observer."""
+    """Report the events of all threads of this process to an observer, until Python clears the modules at exit."""
     if sys.version_info >= (3, 12):
-        _Monitor(observer).begin()
+        monitor = _Monitor(observer)
+        monitor.begin()
+        atexit.register(monitor.end)
     else:
         profile = _Profile(observer).profile
         threading.setprofile(profile)
         sys.setprofile(profile)
+        atexit.register(sys.setprofile, None)
 
 
 def refresh() -> None:
@@ -71,10 +75,10 @@ if sys.version_info >= (3, 12):
 
         def __init__(self, observer: Observer) -> None:
             self._observer = observer
+            self._tool = next(tool for tool in _TOOLS if sys.monitoring.get_tool(tool) is None)
 
         def begin(self) -> None:
-            monitoring = sys.monitoring
-            tool = next(tool for tool in _TOOLS if monitoring.get_tool(tool) is None)
+            monitoring, tool = sys.monitoring, self._tool
             monitoring.use_tool_id(tool, _NAME)
             events = monitoring.events
             for event, callback in (
@@ -85,6 +89,10 @@ if sys.version_info >= (3, 12):
             ):
                 monitoring.register_callback(tool, event, callback)
             monitoring.set_events(tool, events.PY_START | events.PY_RETURN | events.PY_YIELD | events.PY_UNWIND)
+
+        def end(self) -> None:
+            sys.monitoring.set_events(self._tool, 0)
+            sys.monitoring.free_tool_id(self._tool)
 
         # the caller of the callback is the frame of the function
         def _start(self, code: CodeType, _: int) -> Any:

@@ -56,10 +56,11 @@ class Merge:
         failed: Number of elements of a list or iterator that could not be changed.
         moved: Number of foreign members with a reserved name that were renamed.
         is_lazy: Whether the rows are elements of an iterator, so that the numbers are final only after the call.
+        replaces_full: Whether a row had a full snapshot from the same request, to which other rows may refer.
     """
 
     rows = kept = failed = moved = 0
-    is_lazy = False
+    is_lazy = replaces_full = False
     _json_cache: str | None = None
     _contents: dict[bytes | None, dict[str, Any]] | None = None
 
@@ -72,6 +73,12 @@ class Merge:
         self._request = by = object() if request is None else request
         self._authors = dict.fromkeys(members, by)
         written.recent.extend(zip(repeat(by), members.values()))
+
+    def again(self, members: Mapping[str, SnapshotMember]) -> Merge:
+        """Return a merge of other members into the same rows."""
+        other = Merge(members, self.reserved, self._written, self._request)
+        other.moved = self.moved
+        return other
 
     @property
     def names_every_row(self) -> bool:
@@ -197,9 +204,10 @@ class Merge:
     def _author(self, value: Any) -> Author:
         """Return the author of a member in a mapping."""
         request = self._written.request_of(value)
-        if request is None:
-            return "this request" if self._is_content_of_request(value) else "client"
-        return "this request" if request == self._request else "another request"
+        if self._is_content_of_request(value) if request is None else request == self._request:
+            self.replaces_full |= isinstance(value, dict) and value.get("detail") == "full"
+            return "this request"
+        return "client" if request is None else "another request"
 
     def _is_content_of_request(self, value: Any) -> bool:
         if not isinstance(value, dict):
@@ -288,10 +296,11 @@ class Merge:
 
     def _author_in_text(self, text: str, one: MemberPosition, authors: dict[str, Any]) -> Author:
         """Return the author of a member in a string. Authors are known if the library passed this very object on."""
-        request = authors.get(one.name)
-        if request is None:
-            return "this request" if self._is_json_of_request(text[one.value : one.end]) else "client"
-        return "this request" if request == self._request else "another request"
+        request, value = authors.get(one.name), text[one.value : one.end]
+        if self._is_json_of_request(value) if request is None else request == self._request:
+            self.replaces_full |= '"detail":"full"' in value.replace(" ", "")
+            return "this request"
+        return "client" if request is None else "another request"
 
     def _is_json_of_request(self, value: str) -> bool:
         try:

@@ -23,7 +23,7 @@ from otel_keyaudit.observers.authorization.check import current_check
 from otel_keyaudit.observers.observed_call import Observer
 from otel_keyaudit.observers.sampling.event import AuditEvent
 from otel_keyaudit.request.context import current_attribution, current_request
-from otel_keyaudit.request.server_span import NO_ATTRIBUTES
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location
 from otel_keyaudit.row.merge import Merge
 
 _FULL = Detail.FULL  # looking up a member of an enum takes longer
@@ -186,11 +186,28 @@ class AuditWrite(WriteData):
                 self._replace_result(target.place.put_result, merge)
             else:
                 self._copy_back = self.guarded(STAGE_MERGE, target.place.put, self, merge, self._attempt)
+            if merge.replaces_full:
+                self._keep_full(merge, location)
         for field, place in target.argument_values:
             after = self._attempt(place.set, self, self.single_value(field, location), self._attempt)
             if after is not None:
                 self._copy_back = _in_turn(after, self._copy_back)
         self._is_complete = STAGE_MERGE not in self._failed_stages
+
+    def _keep_full(self, replaced: Merge, location: Location | None) -> None:
+        """Write the full snapshot again if its reference has just replaced it, because other rows may refer to it."""
+        if self._detail is _FULL:
+            return
+        self._detail, place = _FULL, self.target.place
+        merge = self._merge = replaced.again(self.members(location))
+        if self.target.builds_fields:
+            self._replace_result(place.put_result, merge)  # type: ignore[union-attr]
+        else:
+            after = self.guarded(STAGE_MERGE, place.put, self, merge, self._attempt)  # type: ignore[union-attr]
+            if after is not None:
+                self._copy_back = _in_turn(after, self._copy_back)
+        if self._span is not None:
+            self._span.change(self.attributes())
 
     def set_results(self) -> None:
         """Set the places of the result that receive a single value."""

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import UserDict
 from contextvars import copy_context
 from typing import Any
 
@@ -300,6 +301,63 @@ def test_digest_leads_to_a_row(recorder: Recorder, load_module: LoadModule, targ
         app.emit(*arguments)
         details = [app.record("create", {})["request_api_key"]["detail"] for _ in range(2)]
     assert details == ["full", "minimal"]
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict, json.dumps])
+@pytest.mark.parametrize(
+    "later", ["record", "save?fields=self.details", "many?fields=args.rows[].details", "built?fields=return"]
+)
+def test_row_that_is_written_again_stays_full(
+    recorder: Recorder, load_module: LoadModule, kind: Any, later: str
+) -> None:
+    """With ``on_change``, no reference replaces the snapshot to which it refers; the function's changes stay, too."""
+    app = load_module("""\
+        class Log:
+            def __init__(self, details):
+                self.details = details
+            def save(self):
+                pass
+
+        def record(details):
+            if not isinstance(details, str):
+                details["added"] = 1
+            return details
+
+        def many(rows):
+            for row in rows:
+                record(row["details"])
+            return rows[0]["details"]
+
+        def built(row):
+            return row
+    """)
+    name = app.__name__
+    method = f"Log.{later}" if later.startswith("save") else later.replace("record", "record?fields=args.details")
+    first = f"{name}:Log.__init__?fields=args.details"
+    recorder.instrument(audit_targets=[first, f"{name}:{method}"], sampler="on_change")
+    with recorder.request(), use_key(ApiKey("k_1", scopes=["a:read"])):
+        log = app.Log(kind({"a": 1}))
+        given = log.details
+        if later.startswith("save"):
+            log.save()
+            row = log.details
+        elif later.startswith("many"):
+            row = app.many([{"details": given}])
+        else:
+            row = getattr(app, later.partition("?")[0])(given)
+        minimal = app.Log({}).details
+    members = dict(json.loads(row) if isinstance(row, str) else row)
+    assert (members["a"], members["request_api_key"]["detail"]) == (1, "full")
+    assert members["request_api_key"]["scopes"] == ["a:read"]
+    assert minimal["request_api_key"]["detail"] == "minimal"
+    if not isinstance(given, str) and "added" in members:
+        assert given["added"] == 1
+    assert [keyaudit_attributes(span)["keyaudit.detail"] for span in recorder.audit_spans()] == [
+        "full",
+        "full",
+        "minimal",
+    ]
+    assert recorder.errors() == {}
 
 
 @pytest.mark.parametrize("source", ["args.resource_id", "return.id"])

@@ -80,7 +80,7 @@ class FileOptions:
 
     declared: Mapping[str, Any]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, /, **options: Any) -> None:
         self.declared = options
 
 

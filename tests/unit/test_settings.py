@@ -395,3 +395,11 @@ def test_any_environment_resolves_or_is_a_configuration_error(options: dict[str,
         from_variables(**options)
     except ConfigurationError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017 - most texts are wrong, some are not
+
+
+@pytest.mark.parametrize("name", ["self", "declared", "options"])
+def test_an_unknown_name_in_a_file_is_explained_whatever_it_is(name: str) -> None:
+    """The name of a parameter of the library is no exception."""
+    assert FileOptions(**{name: 1}).declared == {name: 1}
+    with pytest.raises(ConfigurationError, match=f"^unknown option '{name}' has the value 1"):
+        resolve(FileOptions(**{name: 1}).declared, {})

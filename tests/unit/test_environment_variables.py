@@ -127,6 +127,7 @@ def test_a_wrong_name_is_one_logged_error(program: Program) -> None:
     assert "neighbour is on" in ended.others
 
 
+@pytest.mark.unmutated  # the libraries of all presets are installed there
 @pytest.mark.parametrize("strict", ["false", "true"])
 def test_a_library_that_is_missing_or_too_old_is_reported(program: Program, strict: str) -> None:
     """The line has the required and the found release; without ``strict`` everything else continues."""

@@ -117,7 +117,7 @@ def test_free_variables_of_the_called_function_are_read() -> None:
 @pytest.mark.parametrize("function", [make("a"), len, None])
 def test_a_free_variable_that_is_not_there_is_missing(function: Any) -> None:
     """The target is wrong then, unless a compiled function does not declare its variables."""
-    with pytest.raises(MissingError):
+    with pytest.raises(MissingError, match=f"^{type(function).__name__} has no 'other'$"):
         Call(Binding(len), (), {}, function).closure("other")
 
 

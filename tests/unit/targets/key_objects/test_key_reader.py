@@ -583,6 +583,21 @@ def test_a_known_key_is_looked_up_in_a_few_instructions(key: Any, fields: dict[s
     assert first[1] == []
 
 
+@pytest.mark.parametrize(
+    "values",
+    [({"a"}, {"b"}), (frozenset("a"), frozenset("b")), ({"a"}, ["set"]), ({"a", "b"}, {"a"})],
+)
+def test_keys_that_differ_in_a_set_have_their_own_snapshots(values: tuple[Any, Any]) -> None:
+    """A known key is recognized by all of its values, also by those that JSON lacks."""
+    reader = key_reader(Ordinary, allow_list="tags")
+    for _ in range(2):
+        for tags in values:
+            snapshot, errors = read_with(reader, Ordinary(tags=tags))
+            assert errors == []
+            assert snapshot is not None
+            assert snapshot.allow_list == tuple(sorted(tags))
+
+
 def test_a_missing_default_raises_nothing() -> None:
     """An exception for each call would cost more than everything else."""
     reader = key_reader(Ordinary)

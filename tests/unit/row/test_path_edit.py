@@ -27,6 +27,22 @@ def many(records):
 
 def variadic(*records):
     ROWS.append(records)
+
+def consume(records):
+    ROWS.append(list(records))
+
+def build(extra):
+    row = Record(extra)
+    ROWS.append(row)
+    return row
+
+class Mapped(Record):
+    _meta = None
+
+def build_mapped(extra):
+    row = Mapped(extra)
+    ROWS.append(row)
+    return row
 """
 
 
@@ -195,6 +211,42 @@ def test_one_bad_element_of_an_iterator_costs_only_itself(recorder: Recorder, ap
         first, second, third, fourth = app.ROWS[-1]
     assert (list(first), second, list(third), fourth) == ([OURS], 5, [OURS], 6)
     assert recorder.errors() == {("merge", "otel_keyaudit.errors.UnchangeableError"): 1}
+
+
+def test_one_bad_element_of_an_iterator_fails_the_write_that_consumes_it(recorder: Recorder, app: Any) -> None:
+    """The function reads all elements in its call, so the write knows that one has no member."""
+    audit(recorder, app, "consume?fields=args.records[]")
+    with recorder.request(), use_key(KEY):
+        app.consume(iter([{}, 5]))
+    assert [list(app.ROWS[-1][0]), app.ROWS[-1][1]] == [[OURS], 5]
+    assert recorder.writes()["failed"] == 1
+
+
+@pytest.mark.parametrize(("function", "is_copied"), [("build", True), ("build_mapped", False)])
+def test_a_result_is_copied_unless_it_is_a_mapped_row(
+    recorder: Recorder, app: Any, function: str, is_copied: bool
+) -> None:
+    """The application may keep the object that it returns; a copy of a mapped row would be another row."""
+    audit(recorder, app, f"{function}?fields=return.extra")
+    with use_key(KEY):
+        row = getattr(app, function)({"a": 1})
+    assert list(row.extra) == ["a", OURS]
+    assert (row is not app.ROWS[-1]) is is_copied
+    assert list(app.ROWS[-1].extra) == (["a"] if is_copied else ["a", OURS])
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"), [("record.extra", "Plain has no 'extra'"), ("record.parts[2]", "list has no '2'")]
+)
+def test_a_missing_part_is_reported_with_its_owner(
+    recorder: Recorder, load_module: LoadModule, caplog: pytest.LogCaptureFixture, path: str, problem: str
+) -> None:
+    """The line has the class and the name, and no value."""
+    module = load_module("class Plain:\n    parts = [1]\ndef record(record):\n    return record\n")
+    audit(recorder, module, f"record?fields=args.{path}")
+    with recorder.request(), use_key(KEY):
+        module.record(module.Plain())
+    assert problem in caplog.text
 
 
 def test_an_asynchronous_generator_stays_lazy(recorder: Recorder, app: Any) -> None:

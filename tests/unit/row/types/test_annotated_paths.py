@@ -49,6 +49,8 @@ TEXT: dict[str, tuple[str, str, Any]] = {
     "list of typed dicts": ("rows: List[Row]", "rows[].extra", ([{}],)),
     "name for it": ("rows: Rows", "rows[].extra", ([{}],)),
     "list of lists": ("rows: List[List[Row]]", "rows[][].extra", ([[{}]],)),
+    "annotated container": ("rows: Annotated[List[Optional[str]], 1]", "rows[]", ([None],)),
+    "one of two containers": ("rows: Union[List[Optional[str]], Tuple[Optional[str], ...]]", "rows[]", ((None,),)),
     "nested": ("event: Nested", "event.row.extra", ({"row": {}},)),
 }
 

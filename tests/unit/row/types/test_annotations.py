@@ -66,6 +66,8 @@ NAMESPACE = {
         (TypeVar("T"), None), (TypeVar("T", bound="str | None"), "text"),
         (str | dict | None, None), (bytes | Mapping, None), (Any, None), (object, None), (int, "unknown"), (None, None),
         (list[str], "unknown"), (Literal["a"], None), (Unset, None), ([], None), (int | dict | None, "dict"),
+        (Optional["Json"], "text"), (Annotated["Fields | None", 1], "dict"),
+        (TypeVar("T", bound=Optional["Own"]), "text"),
         (typing.Callable[[str], str], "unknown"), (typing.Sized | None, None), (JsonObject, None), (Closed, None),
     ],
 )  # fmt: skip
@@ -106,9 +108,19 @@ def test_nothing_is_evaluated() -> None:
     assert kind_of_annotation("Loud[str] | loud.x | loud() | str", {"Loud": Loud, "loud": Loud()}) == "text"
 
 
-def test_an_alias_that_leads_to_itself_ends() -> None:
-    """An alias that refers to itself has no kind."""
-    assert kind_of_annotation("A", {"A": "A"}) is None
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="new in Python 3.11")
+def test_literal_string() -> None:
+    """It is a string for type checkers, and no class."""
+    assert kind_of_annotation(typing.LiteralString, {}) == "text"
+    assert kind_of_annotation(Optional[typing.LiteralString], {}) == "text"
+
+
+@pytest.mark.parametrize("alias", ["A", "'A'", "A | None", "Optional[A]", "B"])
+def test_an_alias_that_leads_to_itself_ends(alias: str) -> None:
+    """An alias that refers to itself has no kind, and hides no other part."""
+    namespace = {"A": alias, "B": "A"}
+    assert kind_of_annotation("A", namespace) is None
+    assert kind_of_annotation("str | A", namespace) == "text"
 
 
 def test_parameter_behind_decorators() -> None:

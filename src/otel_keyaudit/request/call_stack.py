@@ -24,8 +24,9 @@ _POOLS: Final = frozenset({
     "dbutils.pooled_pg", "dbutils.simple_pooled_db", "dbutils.simple_pooled_pg", "edgedb.asyncio_client",
     "edgedb.base_client", "edgedb.blocking_client", "gel.asyncio_client", "gel.base_client", "gel.blocking_client",
     "happybase.pool", "kombu.connection", "kombu.resource", "mysql.connector.aio.pooling", "mysql.connector.pooling",
-    "playhouse.pwasyncio", "psycopg2.pool", "redis.asyncio.connection", "redis.connection", "sqlalchemy.util.queue",
-    "urllib3.connectionpool", "valkey.asyncio.connection", "valkey.connection",
+    "playhouse.pwasyncio", "psycopg2.pool", "psycopg_pool.pool", "psycopg_pool.pool_async", "redis.asyncio.connection",
+    "redis.connection", "sqlalchemy.util.queue", "urllib3.connectionpool", "valkey.asyncio.connection",
+    "valkey.connection",
 })  # fmt: skip
 """Modules of clients that keep connections or replies in a queue."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from otel_keyaudit.cli.report.reading.databases import read_postgresql, read_sqlite
 from otel_keyaudit.cli.report.reading.entries import Entry, SourceError
@@ -90,6 +91,21 @@ def _read_file(file: BinaryIO, name: str, request_field: str) -> Iterator[Entry]
     try:
         is_compressed = buffered.peek(2)[:2] == _GZIP_HEADER
         with gzip.open(buffered) if is_compressed else nullcontext(buffered) as lines:
-            yield from read_lines(lines, request_field)
-    except (OSError, EOFError, zlib.error) as error:
+            yield from read_lines(_in_utf_8(lines), request_field)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SourceError(f"cannot read {shown(name)}: {error}") from None
+
+
+def _in_utf_8(lines: Any) -> Iterable[bytes]:
+    """Return the lines of a file in UTF-8. Redirected output on Windows may be in UTF-16 with a byte order mark."""
+    is_utf_16 = lines.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return _from_utf_16(lines) if is_utf_16 else lines
+
+
+def _from_utf_16(lines: Any) -> Iterator[bytes]:
+    text = io.TextIOWrapper(lines, "utf-16", newline="\n")
+    try:
+        for line in text:
+            yield line.encode("utf-8", "surrogatepass")
+    finally:
+        text.detach()  # the file is closed by its own ``with`` block

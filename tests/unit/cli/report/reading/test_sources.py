@@ -45,6 +45,16 @@ def test_every_source_gives_the_same_report(tmp_path: Path) -> None:
     assert run("-", stdin=gzip.compress(text)).json == expected
 
 
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_file_with_a_byte_order_mark(tmp_path: Path, encoding: str, is_compressed: bool) -> None:
+    """Every line of the file is read, also if the file is in UTF-16 and ends with Windows line breaks."""
+    raw = lines(ROWS).replace("\n", "\r\n").encode(encoding)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(gzip.compress(raw) if is_compressed else raw)
+    assert (run(path).json["rows"], run(path).json["rows_unreadable"]) == (len(ROWS), 0)
+
+
 def test_several_sources_are_one(tmp_path: Path) -> None:
     """Rows of several sources are numbered consecutively, and a digest is resolved by another source."""
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
@@ -273,7 +283,9 @@ def test_query_that_is_not_utf_8(tmp_path: Path) -> None:
 
 
 def test_damaged_files(tmp_path: Path) -> None:
-    """A truncated compressed file and a file that is not a database are reported."""
+    """A truncated file and a file that is not a database are reported."""
+    (tmp_path / "cut.jsonl").write_bytes(lines(ROWS).encode("utf-16")[:-1])
+    assert "cut.jsonl" in wrong(tmp_path / "cut.jsonl")
     (tmp_path / "cut.gz").write_bytes(gzip.compress(lines(ROWS).encode())[:-9])
     (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"x" * 200)
     assert "cut.gz" in wrong(tmp_path / "cut.gz")

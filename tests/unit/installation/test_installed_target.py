@@ -834,6 +834,7 @@ def test_a_decorator_that_checks_arguments_would_refuse_the_row(
 ) -> None:
     """Such a target is wrong if the annotation takes no dict as value, and the function inside can be named."""
     module = modules.load(f"""
+from __future__ import annotations
 import pydantic
 from typing import Any
 from typing_extensions import TypedDict

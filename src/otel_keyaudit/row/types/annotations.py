@@ -56,12 +56,17 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
 def annotation_of_parameter(function: Any, name: str) -> tuple[Any, Mapping[str, Any]] | None:
     """Return the annotation of a parameter and the names that it may use, ``None`` if it has none."""
     for _ in range(MAX_DEPTH):
-        annotations = annotations_of(function)
-        if name in annotations:
+        annotations, wrapped = annotations_of(function), getattr(function, "__wrapped__", None)
+        if name in annotations and not _is_same(annotations[name], annotations_of(wrapped).get(name)):
             variables = {one.__name__: one for one in getattr(function, "__type_params__", ())}
             return annotations[name], {**getattr(function, "__globals__", {}), **variables}
-        function = getattr(function, "__wrapped__", None)
+        function = wrapped
     return None
+
+
+def _is_same(annotation: Any, wrapped: Any) -> bool:
+    """Return whether a wrapper has the annotation of the function inside, whose module has the names in it."""
+    return annotation is wrapped or (isinstance(annotation, str) and annotation == wrapped)
 
 
 def kind_of_attribute(kind: type, name: str) -> str | None:

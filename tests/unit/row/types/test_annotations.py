@@ -135,6 +135,36 @@ def test_parameter_behind_decorators() -> None:
     assert kind_of_parameter(None, "extra") is None
 
 
+def test_names_behind_a_decorator_are_those_of_the_function(load_module: LoadModule) -> None:
+    """The module of the decorator may have other names, or the same names for other types."""
+    decorators = load_module("""
+import functools
+
+class Json(str): ...
+
+def checked(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+""")
+    module = load_module(f"""
+from {decorators.__name__} import checked
+
+class Json(dict): ...
+class Text(str): ...
+
+@checked
+def record(extra: "Json | None" = None): ...
+
+@checked
+@checked
+def write(extra: "Text | None" = None): ...
+""")
+    assert kind_of_parameter(module.record, "extra") == "dict"
+    assert kind_of_parameter(module.write, "extra") == "text"
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
 def test_type_parameters_and_generic_aliases(load_module: LoadModule) -> None:
     """The syntax of Python 3.12 is read."""

@@ -54,24 +54,19 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
 
 
 def annotation_of_parameter(function: Any, name: str) -> tuple[Any, Mapping[str, Any]] | None:
-    """Return the annotation of a parameter and the names that it may use, ``None`` if it has none.
-
-    A wrapper copies the annotations of its function, whose names are those of the function's module.
-    """
-    found = None
+    """Return the annotation of a parameter and the names that it may use, ``None`` if it has none."""
     for _ in range(MAX_DEPTH):
-        annotation = annotations_of(function).get(name)
-        if found is not None and not _is_copy(found[0], annotation):
-            break
-        if annotation is not None:
+        annotations, wrapped = annotations_of(function), getattr(function, "__wrapped__", None)
+        if name in annotations and not _is_same(annotations[name], annotations_of(wrapped).get(name)):
             variables = {one.__name__: one for one in getattr(function, "__type_params__", ())}
-            found = annotation, {**getattr(function, "__globals__", {}), **variables}
-        function = getattr(function, "__wrapped__", None)
-    return found
+            return annotations[name], {**getattr(function, "__globals__", {}), **variables}
+        function = wrapped
+    return None
 
 
-def _is_copy(annotation: Any, original: Any) -> bool:
-    return original is annotation or (type(original) is type(annotation) is str and original == annotation)
+def _is_same(annotation: Any, wrapped: Any) -> bool:
+    """Return whether a wrapper has the annotation of the function inside, whose module has the names in it."""
+    return annotation is wrapped or (isinstance(annotation, str) and annotation == wrapped)
 
 
 def kind_of_attribute(kind: type, name: str) -> str | None:

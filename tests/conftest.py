@@ -3,7 +3,9 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -27,11 +29,14 @@ settings.load_profile("quick")
 def pytest_sessionstart() -> None:
     """Undo what the parent process has set for its children.
 
-    A shell ignores interrupts in its background jobs, and mutmut freezes the objects of the process that it forks.
+    A shell ignores interrupts in its background jobs. mutmut forks the process that has run the tests: their objects
+    are frozen, and the thread in which asgiref runs synchronous code is lost.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.unfreeze()
+    if "asgiref.sync" in sys.modules:
+        sys.modules["asgiref.sync"].SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
 
 
 @pytest.fixture(autouse=True)

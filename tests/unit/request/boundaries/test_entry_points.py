@@ -79,10 +79,7 @@ def _by_async_client(path: str, credential: str) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("send", [
-    _by_asgi, _by_wsgi, _directly_by_wsgi, _by_client,
-    pytest.param(_by_async_client, marks=pytest.mark.unmutated),  # the thread of asgiref is lost when mutmut forks
-])  # fmt: skip
+@pytest.mark.parametrize("send", [_by_asgi, _by_wsgi, _directly_by_wsgi, _by_client, _by_async_client])
 def test_rows_and_spans(send: Callable[[str, str], None], view: str, contrib: None, recorder: Recorder) -> None:
     """Every row, also of a streaming body, names the request's own key, and the server span shows it."""
     for credential in ("k1", "", "k3"):

@@ -15,7 +15,11 @@ from otel_keyaudit.request.workers.propagation import Job, KeyHandover, begin_jo
 from otel_keyaudit.testing import Recorder
 
 FULL = ApiKey("k_1", "Zoë", ["b:write", "a:read"], [], "u_1", "2026-11-23T16:00:00Z")
-USED = UsedKey(FULL, is_job=True)
+
+
+def used() -> UsedKey:
+    """Return a key as a job carries it, in the process that uses it."""
+    return UsedKey(FULL, is_job=True)
 
 
 def test_without_a_key_there_is_no_job() -> None:
@@ -27,7 +31,7 @@ def test_without_a_key_there_is_no_job() -> None:
 
 def test_job_has_its_key_until_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """Afterwards the outer key is current again, and nothing is logged."""
-    job = Job(USED)
+    job = Job(used())
     with use_key(ApiKey("k_2")):
         for _ in range(2):
             with job:
@@ -41,7 +45,7 @@ def test_a_job_is_in_the_trace_of_its_request_unless_it_has_a_span(recorder: Rec
     """A worker that opens a span for each job has the better trace."""
     with recorder.tracer.start_as_current_span("request") as request:
         pass
-    job: Any = Job(USED, request.get_span_context())
+    job: Any = Job(used(), request.get_span_context())
     with job:
         assert trace.get_current_span().get_span_context() == request.get_span_context()
         assert not trace.get_current_span().is_recording()

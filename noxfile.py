@@ -28,7 +28,8 @@ ONCE = ("tests/integration", "tests/isolation", "tests/presets", "tests/project"
 """Slow tests, with servers and processes of their own. Only MAIN runs them."""
 IGNORE_ONCE = tuple(f"--ignore={folder}" for folder in ONCE)
 PARTLY = dict.fromkeys(
-    ("3.10", "3.11", "3.12"), ("tests/promises", "tests/unit/guard", "tests/unit/patching", "tests/unit/request")
+    ("3.10", "3.11", "3.12", "3.15"),
+    ("tests/promises", "tests/unit/guard", "tests/unit/patching", "tests/unit/request", "tests/unit/row/types"),
 )
 """Pythons that run only the tests of what depends on the interpreter; 3.10 runs all of them in ``oldest``."""
 

@@ -45,6 +45,7 @@ def test_tasks_of_a_request_share_the_pool_with_other_requests(
     need_package("sqlalchemy")
     from sqlalchemy import select  # noqa: PLC0415 - not everywhere
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415
+    from sqlalchemy.pool import AsyncAdaptedQueuePool  # noqa: PLC0415
 
     app: Any = load_module(APP)
     recorder.instrument(audit_targets=[f"{app.__name__}:Log.before_insert?fields=args.target.details"])
@@ -55,7 +56,8 @@ def test_tasks_of_a_request_share_the_pool_with_other_requests(
             await session.commit()
 
     async def run() -> list[Any]:
-        engine = create_async_engine(url, pool_size=2, max_overflow=0)  # so that tasks wait for a connection
+        # tasks wait for one of two connections; early releases of SQLAlchemy have another pool for SQLite
+        engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=2, max_overflow=0)
         async with engine.begin() as connection:
             await connection.run_sync(app.Base.metadata.create_all)
         for key in ("k_1", "k_2"):

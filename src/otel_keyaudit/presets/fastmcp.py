@@ -37,7 +37,7 @@ def _is_refusal(call: Call) -> bool:
 
 
 def _has_inner(check: Any) -> bool:
-    """Return whether the component, or a version of it, has checks of its own."""
+    """Return whether the component, or a version of it, has its own checks."""
     return bool(check.has_inner)
 
 

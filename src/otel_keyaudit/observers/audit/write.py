@@ -181,11 +181,8 @@ class AuditWrite(WriteData):
         if target.place is not None:
             number = None if request is None else request.number
             written = target.components.written_members
-            merge = self._merge = Merge(self.members(location), target.reserved, written, number)
-            if target.builds_fields:
-                self._replace_result(target.place.put_result, merge)
-            else:
-                self._copy_back = self.guarded(STAGE_MERGE, target.place.put, self, merge, self._attempt)
+            merge = Merge(self.members(location), target.reserved, written, number)
+            self._put(merge)
             if merge.replaces_full:
                 self._keep_full(merge, location)
         for field, place in target.argument_values:
@@ -194,18 +191,22 @@ class AuditWrite(WriteData):
                 self._copy_back = _in_turn(after, self._copy_back)
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
+    def _put(self, merge: Merge) -> None:
+        """Merge the members into the result, or into the arguments."""
+        self._merge, place = merge, self.target.place
+        if self.target.builds_fields:
+            self._replace_result(place.put_result, merge)  # type: ignore[union-attr]
+            return
+        after = self.guarded(STAGE_MERGE, place.put, self, merge, self._attempt)  # type: ignore[union-attr]
+        if after is not None:
+            self._copy_back = _in_turn(after, self._copy_back)
+
     def _keep_full(self, replaced: Merge, location: Location | None) -> None:
         """Write the full snapshot again if its reference has just replaced it, because other rows may refer to it."""
         if self._detail is _FULL:
             return
-        self._detail, place = _FULL, self.target.place
-        merge = self._merge = replaced.again(self.members(location))
-        if self.target.builds_fields:
-            self._replace_result(place.put_result, merge)  # type: ignore[union-attr]
-        else:
-            after = self.guarded(STAGE_MERGE, place.put, self, merge, self._attempt)  # type: ignore[union-attr]
-            if after is not None:
-                self._copy_back = _in_turn(after, self._copy_back)
+        self._detail = _FULL
+        self._put(replaced.again(self.members(location)))
         if self._span is not None:
             self._span.change(self.attributes())
 

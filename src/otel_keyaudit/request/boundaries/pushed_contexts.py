@@ -35,7 +35,7 @@ class _Push(NamedTuple):
 
 
 class InnerRequest(Request):
-    """A request whose rows receive the key of the outer request until it has an authentication of its own.
+    """A request whose rows receive the key of the outer request until it authenticates itself.
 
     A context is also pushed to render a template or to build a URL in the name of the outer request.
 

@@ -14,8 +14,7 @@ from opentelemetry import context, trace
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.request.context import CALL, SPAN_MARK, USED_KEY
-
-Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+from otel_keyaudit.request.workers.shared_workers import Handler
 
 
 def starting_jobs(original: Callable[..., Any]) -> Handler:

@@ -136,14 +136,18 @@ def is_key_id(name: str) -> bool:
     return words(name)[-1:] == ["id"] and auth_weight(name) >= _AUTH_WORDS["tokens"]
 
 
+def _words_of_name(path: str) -> list[str]:
+    return words(path.rpartition(".")[2].rpartition(":")[2])
+
+
 def is_parser(path: str) -> bool:
     """Check whether a name suggests a function that only parses a credential."""
-    return not _PARSER_WORDS.isdisjoint(words(path.rpartition(".")[2].rpartition(":")[2]))
+    return not _PARSER_WORDS.isdisjoint(_words_of_name(path))
 
 
 def is_identifier(path: str) -> bool:
     """Check whether a name suggests a function that returns an id for a credential, not another form of it."""
-    found = words(path.rpartition(".")[2].rpartition(":")[2])
+    found = _words_of_name(path)
     is_converter = is_parser(path) or auth_weight(path) < 0 or not _CONVERTER_WORDS.isdisjoint(found)
     return not is_converter and not _IDENTIFYING_WORDS.isdisjoint(found)
 

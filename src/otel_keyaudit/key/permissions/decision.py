@@ -52,8 +52,8 @@ class Decision(NamedTuple):
     def members(self, max_items: int) -> dict[str, Any]:
         """Return one element of a row's ``decisions``: unknown members are absent, and long lists are cut tuples."""
         members: dict[str, Any] = {}
-        for name, value in self._asdict().items():
-            if isinstance(value, str):
+        for name, value in zip(Decision._fields, self, strict=True):
+            if type(value) is str:
                 members[name] = value
             elif value:
                 cut(members, name, value, max_items)

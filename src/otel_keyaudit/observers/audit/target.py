@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, KeysView, Mapping
 from enum import Enum
-from operator import itemgetter
 from typing import Any
 
 from otel_keyaudit import names
@@ -14,7 +13,6 @@ from otel_keyaudit.guard.guard import FieldGuard, boxed, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.names import STAGE_MERGE
 from otel_keyaudit.observers.components import Components
@@ -22,10 +20,11 @@ from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.code_place import CodePlace, PlacedTarget
 from otel_keyaudit.row.field_place import FieldPlace, ValuePlace
-from otel_keyaudit.targets.call import Call, Reader, plain_parameter
+from otel_keyaudit.targets.call import Call, Reader
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
-from otel_keyaudit.targets.presented_credential import check, contains
+from otel_keyaudit.targets.plain_arguments import plain_reader
+from otel_keyaudit.targets.presented_credential import check
 from otel_keyaudit.targets.target import AuditTarget, Source
 
 EVENT_FIELDS = {
@@ -90,7 +89,7 @@ class CompiledAuditTarget(CompiledTarget):
         self._early: dict[str, Reader] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
-        self._pick = self._picker()
+        self._read_plain = plain_reader(map(self._event_source, self._early), binding)
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -137,12 +136,10 @@ class CompiledAuditTarget(CompiledTarget):
             call: The call. An unreadable field is absent, and counted.
             credentials: The credentials that the request presented; they must not appear in the event.
         """
-        pick = self._pick
-        if pick is not None:
-            attributes, positions = pick
-            values = positions(call.positional)
-            if _are_plain(values, credentials):
-                return dict(zip(attributes, values, strict=True))
+        if self._read_plain is not None:
+            values = self._read_plain(call, credentials)
+            if values is not None:
+                return dict(zip(self._early, values, strict=True))
         return self._read(self._early, call, credentials)
 
     def read_late(self, call: ObservedCall, credentials: tuple[str, ...]) -> Event:
@@ -157,24 +154,6 @@ class CompiledAuditTarget(CompiledTarget):
             if value is not None:
                 event[name] = value
         return event
-
-    def _picker(self) -> tuple[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] | None:
-        """Return attributes and an ``itemgetter`` for positional arguments, ``None`` if any field needs a reader."""
-        positions: dict[str, int] = {}
-        for name in self._early:
-            source = self._event_source(name)
-            parameter = None if source is None else plain_parameter(source)
-            position = None if parameter is None else self.binding.position(parameter)
-            if position is None:
-                return None
-            positions[name] = position
-        if not positions:
-            return None
-        attributes, at = tuple(positions), tuple(positions.values())
-        if len(at) == 1:
-            (only,) = at
-            return attributes, lambda arguments: (arguments[only],)
-        return attributes, itemgetter(*at)
 
     def _event_source(self, name: str) -> Source | None:
         field = EVENT_FIELDS[name]
@@ -232,19 +211,6 @@ def _counters(counter: Callable[..., Count]) -> dict[tuple[str, Detail], Count]:
         for kind in (names.ATTRIBUTED, names.AMBIGUOUS_REQUEST, names.NO_KEY, names.FAILED)
         for detail in Detail
     }
-
-
-def _are_plain(values: Any, credentials: tuple[str, ...]) -> bool:
-    """Return whether all values are short ASCII strings without a credential, which need no conversion."""
-    if not {*map(type, values)} <= _STRINGS:
-        return False
-    joined = "\n".join(values)
-    if len(joined) > MAX_LENGTH or not joined.isascii():
-        return False
-    return not contains(joined, credentials)
-
-
-_STRINGS = {str}
 
 
 def _quiet(read: Reader) -> Reader:

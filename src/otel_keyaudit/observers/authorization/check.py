@@ -22,7 +22,7 @@ from otel_keyaudit.observers.authorization.target import CompiledAuthzTarget, Ex
 from otel_keyaudit.observers.factories import is_factory_call
 from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_refusal
-from otel_keyaudit.request.context import current_attribution, current_request
+from otel_keyaudit.request.context import Request, current_attribution, current_request
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets import presented_credential
 from otel_keyaudit.targets.call import Reader
@@ -91,7 +91,7 @@ class Check(NestedCall):
     _outcome: str | None = None
     _reason: str | None = None
     _explained: ExplainedDecision | None = None
-    _request: RequestState | None = None
+    _request: Request | None = None
     _inner: tuple[tuple[tuple[str, ...], str], ...] = ()
     _replacing: tuple[ExplainedDecision, ...] = ()
     """The decisions of the inner checks, which count if the condition of this check excludes it at the end."""
@@ -206,7 +206,9 @@ class Check(NestedCall):
 
     def _explanation(self, outcome: str) -> ExplainedDecision:
         target = self.target
-        request = self._request = current_request()
+        request = self._request
+        if request is None or not request.is_open:  # it has begun inside the check, or has ended
+            request = self._request = current_request()
         key = current_attribution(request).key
         is_refused = key is None
         if is_refused:
@@ -227,7 +229,9 @@ class Check(NestedCall):
         """The required permissions, by default of the inner checks."""
         if self.target.has_requirement:
             if self._required is None:
-                self._required = self.guarded("required", self._read_required) or ()
+                read_plain = self.target.read_plain_required
+                plain = None if read_plain is None else read_plain(self, self.presented)
+                self._required = plain or self.guarded("required", self._read_required) or ()
             return self._required
         granted = self._outcome == names.GRANTED
         taken = (one for one, outcome in self._inner if not (granted and outcome == names.DENIED))
@@ -254,6 +258,10 @@ class Check(NestedCall):
     def resource(self) -> str | None:
         """The resource as ``type:id``, ``None`` if it is unknown."""
         target = self.target
+        if target.read_plain_resource is not None:
+            plain = target.read_plain_resource(self, self.presented)
+            if plain is not None:
+                return ":".join(plain)
         kind = self.guarded("resource_type", _string, target.resource_type, self)
         identity = self.guarded("resource_id", _string, target.resource_id, self)
         return None if kind is None or identity is None else f"{kind}:{identity}"

@@ -12,6 +12,7 @@ from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.plain_arguments import plain_reader
 from otel_keyaudit.targets.target import AuthzTarget, Source
 
 _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
@@ -35,11 +36,13 @@ class CompiledAuthzTarget(CompiledTarget):
             self.late_when, self.when_is_function = _is_inner, True
         required = self._requirement()
         self.supplies_requirement = isinstance(required, Expression) and "return" in required.roots
-        self.required = self.reader(required)
-        self.resource_type, self.resource_id, self.action = (
-            self.reader(self.source(name) or self._parameter(name))
-            for name in ("resource_type", "resource_id", "action")
+        resource_type, resource_id, action = (
+            self.source(name) or self._parameter(name) for name in ("resource_type", "resource_id", "action")
         )
+        self.required, self.read_plain_required = self.reader(required), plain_reader([required], binding)
+        self.resource_type, self.resource_id = self.reader(resource_type), self.reader(resource_id)
+        self.read_plain_resource = plain_reader([resource_type, resource_id], binding)
+        self.action = self.reader(action)
         self.has_requirement = self.required is not None or not (self.resource_type is None or self.action is None)
         self.any_of, self.granted, self.denied = (
             self.reader(self.source(name)) for name in ("any_of", "granted", "denied")

@@ -50,7 +50,8 @@ class AuditWrite(WriteData):
     lasts = True
     _sampled_event: AuditEvent | None = None
     _merge: Merge | None = None
-    _copy_back: Callable[[], None] | None = None
+    _copy_backs: tuple[Callable[[], None], ...] = ()
+    """Copy the function's changes back to the caller's objects, in the order of the places."""
     _is_complete = False
     """All members and values have been written into the row."""
     _has_returned = False
@@ -116,7 +117,8 @@ class AuditWrite(WriteData):
                 self.run(_NOT_BUILT)
             self.run(_END)
         # The traceback of the exception keeps this object alive, so it releases everything else.
-        self._copy_back = self._span = self._request = self._check = self._merge = None
+        self._copy_backs = ()
+        self._span = self._request = self._check = self._merge = None
         self.forget()
 
     # The steps of a write
@@ -188,7 +190,7 @@ class AuditWrite(WriteData):
         for field, place in target.argument_values:
             after = self._attempt(place.set, self, self.single_value(field, location), self._attempt)
             if after is not None:
-                self._copy_back = _in_turn(after, self._copy_back)
+                self._copy_backs += (after,)
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def _put(self, merge: Merge) -> None:
@@ -199,7 +201,7 @@ class AuditWrite(WriteData):
             return
         after = self.guarded(STAGE_MERGE, place.put, self, merge, self._attempt)  # type: ignore[union-attr]
         if after is not None:
-            self._copy_back = _in_turn(after, self._copy_back)
+            self._copy_backs += (after,)
 
     def _keep_full(self, replaced: Merge, location: Location | None) -> None:
         """Write the full snapshot again if its reference has just replaced it, because other rows may refer to it."""
@@ -221,8 +223,8 @@ class AuditWrite(WriteData):
     def end(self) -> None:
         """End the write: copy the function's changes back, count the call, and remember the written key."""
         target, merge = self.target, self._merge
-        if self._copy_back is not None:
-            self.guarded(STAGE_MERGE, self._copy_back)
+        for copy_back in reversed(self._copy_backs):
+            self.guarded(STAGE_MERGE, copy_back)
         target.calls.increment()
         target.counters[self._kind(), self._detail].increment()
         if self._attribution.has_ended:
@@ -281,18 +283,6 @@ class AuditWrite(WriteData):
             self.report(STAGE_MERGE, UnchangeableError("cannot replace a result in a Future or from a generator"))
         else:
             self.result = changed
-
-
-def _in_turn(first: Callable[[], None], then: Callable[[], None] | None) -> Callable[[], None]:
-    """Return a function that calls both functions. The changes of the last place are copied back first."""
-    if then is None:
-        return first
-
-    def both() -> None:
-        first()
-        then()
-
-    return both
 
 
 _WRITE = (

@@ -246,6 +246,10 @@ def store(additional_fields):
 
 def columns(action, key_id=None, trace_id=None, meta=None):
     return key_id, trace_id, meta
+
+def stored(fields, meta):
+    fields["row"] = 1
+    meta["row"] = 1
 """
 
 
@@ -402,6 +406,28 @@ def test_ids_are_written_into_arguments_of_their_own(recorder: Recorder, app: An
     assert (key_id, trace_id) == ("k_1", f"{span.get_span_context().trace_id:032x}")
     assert written == {"a": 1, "digest": key.digest}
     assert meta == {"a": 1}
+
+
+class Sealed(dict[str, Any]):
+    """A dict whose items cannot change any more after its copy was made."""
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise TypeError("sealed")
+
+
+@pytest.mark.parametrize("sealed", ["fields", "meta"])
+def test_changes_are_copied_back_to_each_object(recorder: Recorder, app: Any, sealed: str) -> None:
+    """An object that refuses the changes of the function does not keep another one from receiving them."""
+    instrument(recorder, app, "stored?fields=args.fields&digest_to=args.meta.digest")
+    arguments = {name: Sealed() if name == sealed else {} for name in ("fields", "meta")}
+    with recorder.request():
+        app.verify(app.Key("k_1"))
+        app.stored(**arguments)
+    assert arguments == {name: {} if name == sealed else {"row": 1} for name in arguments}
+    assert recorder.errors() == {("merge", "TypeError"): 1}
 
 
 def test_writes_are_counted_with_their_detail(recorder: Recorder, shop: Any) -> None:

@@ -58,9 +58,19 @@ def _copy(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value if (copy := _copier(value)) is None else copy(value) for name, value in members.items()}
 
 
+class ListAttribute(tuple[str, ...]):
+    """A list as a span attribute. Rows and spans share it.
+
+    The SDK checks whether a value is a ``Sequence``. Python caches the answer for a subclass of ``tuple`` and computes
+    it again, in several calls, for ``tuple`` itself.
+    """
+
+    __slots__ = ()
+
+
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
     """Add a list as a tuple: its first elements, and ``<name>_count`` with the full length if some are left out."""
-    members[name] = tuple(elements[:max_items])
+    members[name] = ListAttribute(elements[:max_items])
     if len(elements) > max_items:
         members[f"{name}_count"] = len(elements)
 

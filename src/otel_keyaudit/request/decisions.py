@@ -7,7 +7,6 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.key.permissions.decision import Decision
-from otel_keyaudit.key.snapshot import ListAttribute
 
 MAX_DECISIONS = 8
 """Maximum number of decisions in a row."""
@@ -26,53 +25,54 @@ class DecisionLog:
     _shown_decision: Decision | None = None
 
     def __init__(self) -> None:
-        self._distinct: dict[Decision, None] = {}
+        self._listed: dict[Decision, dict[str, Any]] = {}
 
     def add(self, decision: Decision, max_items: int) -> None:
         """Add a decision; when the list is full, a new denial or error replaces the oldest grant.
 
         Args:
             decision: The decision.
-            max_items: Maximum length of a list on the span.
+            max_items: Maximum length of a list in rows and on the span.
         """
         self.count += 1
         is_refusal, before = decision.outcome != names.GRANTED, self._shown_decision
+        listed = self._listed
+        members = listed.get(decision)
+        if members is None:
+            members = decision.members(max_items)
+            if len(listed) < MAX_DECISIONS:
+                listed[decision] = members
+            elif is_refusal:
+                grant = next((one for one in listed if one.outcome == names.GRANTED), None)
+                if grant is not None:
+                    del listed[grant]
+                    listed[decision] = members
         if decision != before and (is_refusal or before is None or before.outcome == names.GRANTED):
             self._shown_decision = decision
-            self.shown = decision_attributes(decision, max_items)
-        distinct = self._distinct
-        if decision in distinct:
-            return
-        if len(distinct) < MAX_DECISIONS:
-            distinct[decision] = None
-        elif is_refusal:
-            grant = next((one for one in distinct if one.outcome == names.GRANTED), None)
-            if grant is not None:
-                del distinct[grant]
-                distinct[decision] = None
+            self.shown = decision_attributes(members)
 
     @property
-    def listed(self) -> list[Decision]:
-        """The decisions for a row, in order."""
-        return [*self._distinct]
+    def listed(self) -> dict[Decision, dict[str, Any]]:
+        """The decisions for a row, in order, with their members, which nobody may change."""
+        return self._listed.copy()
 
 
-def decision_attributes(decision: Decision, max_items: int) -> dict[str, Any]:
-    """Return the known span attributes of a decision, with lists cut at ``max_items``."""
-    attributes: dict[str, Any] = {}
-    for name, value in zip(_ATTRIBUTES, decision, strict=True):
-        if value:
-            attributes[name] = value if isinstance(value, str) else ListAttribute(value[:max_items])
-    return attributes
+def decision_attributes(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the span attributes of a decision.
+
+    Args:
+        members: The members of the decision in a row.
+    """
+    return {_ATTRIBUTES[name]: value for name, value in members.items() if name in _ATTRIBUTES}
 
 
-_ATTRIBUTES = (
-    names.DECISION_REQUIRED,
-    names.DECISION_OUTCOME,
-    names.DECISION_CAUSE,
-    names.DECISION_SCOPES,
-    names.DECISION_MISSING,
-    names.DECISION_RESOURCE,
-    names.DECISION_REASON,
-)
-"""The span attributes of a decision, in the order of its fields."""
+_ATTRIBUTES = {
+    "required": names.DECISION_REQUIRED,
+    "outcome": names.DECISION_OUTCOME,
+    "cause": names.DECISION_CAUSE,
+    "scopes": names.DECISION_SCOPES,
+    "missing": names.DECISION_MISSING,
+    "resource": names.DECISION_RESOURCE,
+    "reason": names.DECISION_REASON,
+}
+"""The span attributes of a decision by member of a row."""

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.key.encoded_object import EncodedObject, cut, to_json
-from otel_keyaudit.key.snapshot import ListAttribute
+from otel_keyaudit.key.encoded_object import EncodedObject, ListAttribute, cut, to_json
 
 
 @pytest.mark.parametrize(

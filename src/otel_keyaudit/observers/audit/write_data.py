@@ -47,13 +47,19 @@ class WriteData(ObservedCall):
         """The credentials that the request presented."""
         return () if self._request is None else self._request.presented
 
-    def decisions(self) -> list[Decision]:
-        """Return the decisions of the request so far; the open check around the write is the last."""
+    def decisions(self) -> dict[Decision, dict[str, Any]]:
+        """Return the decisions of the request so far, with their members; the last is the open check around the write."""
         log = None if self._request is None else self._request.decisions
-        listed = [] if log is None else log.listed
+        listed = {} if log is None else log.listed
         if self._check is None:
             return listed
-        return [*listed[-(MAX_DECISIONS - 1) :], self._check.so_far(has_failed=self._has_failed())]
+        so_far = self._check.so_far(has_failed=self._has_failed())
+        latest = dict([*listed.items()][-(MAX_DECISIONS - 1) :])
+        return {**latest, so_far: so_far.members(self._max_items)}
+
+    @property
+    def _max_items(self) -> int:
+        return self.target.components.settings.max_items
 
     def _has_failed(self) -> bool:
         return AuditEvent(outcome=self._event.get(names.AUDIT_OUTCOME)).has_failed
@@ -107,8 +113,7 @@ class WriteData(ObservedCall):
                 key_attributes = snapshot.shown_full
             attributes |= key_attributes
             if attribution.delegation is not NO_DELEGATION:
-                max_items = self.target.components.settings.max_items
-                attributes |= delegation_attributes(attribution.delegation, max_items)
+                attributes |= delegation_attributes(attribution.delegation, self._max_items)
         elif attribution.kind == names.AMBIGUOUS_REQUEST:
             attributes |= ambiguous_attributes(attribution)
         if self._subject is not None:
@@ -123,17 +128,16 @@ class WriteData(ObservedCall):
             has_failed = self._has_failed()
             if log is None or has_failed:
                 open_check = check.so_far(has_failed=has_failed)
-                return decision_attributes(open_check, self.target.components.settings.max_items)
+                return decision_attributes(open_check.members(self._max_items))
         return NO_ATTRIBUTES if log is None else log.shown
 
     def _change_attributes(self, found: Changes) -> Attributes:
         if self._detail is not _FULL:
             return {}
-        max_items = self.target.components.settings.max_items
         attributes: Attributes = {names.CHANGE_POWER: found.power}
         for name, entries in ((names.CHANGE_GAINED, found.gained), (names.CHANGE_LOST, found.lost)):
             if entries:
-                attributes[name] = entries[:max_items]
+                attributes[name] = entries[: self._max_items]
         return attributes
 
     def location(self) -> Location | None:
@@ -171,11 +175,10 @@ class WriteData(ObservedCall):
         if log is None and self._check is None and delegation is NO_DELEGATION:
             return None
         members: dict[str, Any] = {}
-        max_items = self.target.components.settings.max_items
-        delegation = delegation.cut(max_items)
+        delegation = delegation.cut(self._max_items)
         decisions = self.decisions()
         if decisions:
-            members["decisions"] = [decision.members(max_items) for decision in decisions]
+            members["decisions"] = [*decisions.values()]
             count = (0 if log is None else log.count) + (self._check is not None)
             if count > len(decisions):
                 members["decisions_count"] = count

@@ -130,7 +130,7 @@ class Events:
             self._usage.decided(key, decision)
         if self._has_denials and decision.outcome != names.GRANTED:
             attributes = {} if key is None else {names.DENIED_KEY_ID: key.id} if is_refused else _identity(key)
-            attributes |= decision_attributes(decision, self._max_items)
+            attributes |= decision_attributes(decision.members(self._max_items))
             severity = SeverityNumber.ERROR if decision.outcome == names.ERROR else SeverityNumber.WARN
             self._logger.emit(names.EVENT_DENIAL, severity, attributes)
 

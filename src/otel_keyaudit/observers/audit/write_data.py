@@ -48,7 +48,7 @@ class WriteData(ObservedCall):
         return () if self._request is None else self._request.presented
 
     def decisions(self) -> dict[Decision, dict[str, Any]]:
-        """Return the decisions of the request so far, with their members; the last is the open check around the write."""
+        """Return the decisions of the request so far with their members, last the open check around the write."""
         log = None if self._request is None else self._request.decisions
         listed = {} if log is None else log.listed
         if self._check is None:

@@ -7,8 +7,9 @@ of its signal handlers raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from logging import Logger, getLogger
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from logging import Handler, Logger, getLogger
 from typing import Any, TypeVar
 
 from otel_keyaudit.errors import one_line
@@ -94,4 +95,27 @@ def log(level: int, message: str, *args: object) -> None:
 
 def _log(level: int, message: str, args: tuple[object, ...]) -> None:
     if logger.isEnabledFor(level):
-        logger.log(level, "keyaudit: %s", one_line(message % args if args else message))
+        line = one_line(message % args if args else message)
+        logger.log(level, "keyaudit: %s", line)
+        quietly(_print_if_hidden, level, line)
+
+
+def _print_if_hidden(level: int, line: str) -> None:
+    """Print a line to standard error, as Python does if there are no handlers, unless there are handlers of others.
+
+    OpenTelemetry adds a handler of its own to the root logger. If the application does not configure logging, Python
+    prints no warnings any more because of that handler, so a warning about a wrong target would be in no output.
+    """
+    last_resort, handlers = logging.lastResort, list(_handlers())
+    if last_resort is None or level < last_resort.level or not handlers:
+        return
+    if all(type(handler).__module__.startswith("opentelemetry.") for handler in handlers):
+        last_resort.handle(logger.makeRecord(logger.name, level, "", 0, "keyaudit: %s", (line,), None))
+
+
+def _handlers() -> Iterator[Handler]:
+    """Yield the handlers that receive a record of the logger."""
+    current: Logger | None = logger
+    while current is not None:
+        yield from current.handlers
+        current = current.parent if current.propagate else None

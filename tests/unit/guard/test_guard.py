@@ -1,9 +1,11 @@
 """The library's own work never raises into the application, and a log line cannot be forged."""
 
 import logging
+import warnings
 from typing import Any
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 
 from otel_keyaudit.guard.guard import Guard, boxed, log, quietly
 
@@ -127,3 +129,40 @@ def test_a_log_handler_that_raises_does_no_harm() -> None:
     finally:
         logger.removeHandler(handler)
     assert Failing.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "has_own_handler", "printed"),
+    [
+        (logging.WARNING, False, "keyaudit: target shop:verify is wrong\n"),
+        (logging.INFO, False, ""),
+        (logging.WARNING, True, ""),
+    ],
+)
+def test_a_warning_that_only_telemetry_receives_is_printed(
+    level: int,
+    has_own_handler: bool,
+    printed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """OpenTelemetry's log handler on the root logger does not hide a warning of a service without log handlers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the SDK recommends the handler of another package
+        handler = LoggingHandler(logger_provider=LoggerProvider())
+    own_handlers = [logging.NullHandler()] if has_own_handler else []
+    caplog.set_level(logging.INFO, "otel_keyaudit")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("otel_keyaudit"), "handlers", own_handlers)
+    log(level, "target %s is wrong", "shop:verify")
+    assert capsys.readouterr().err == printed
+
+
+def test_a_warning_without_any_handler_is_printed_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python itself prints the warnings of a service that configures no logging."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log(logging.WARNING, "it is wrong")
+    assert capsys.readouterr().err == "keyaudit: it is wrong\n"

@@ -1,6 +1,7 @@
 """Additional fields are found in every place and receive the members, and the caller's data is unchanged."""
 
 import copy
+import json
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.errors import MissingError, UnchangeableError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.field_place import ValuePlace
+from otel_keyaudit.row.path_edit import quiet_attempt
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.expressions.expression import Expression, parse
 from otel_keyaudit.testing import Recorder
@@ -118,6 +120,30 @@ def annotated(attributes: dict[str, Any] | None = None):
 
 def build():
     return MAKE()
+
+def build_mapping() -> dict[str, Any] | None:
+    return MAKE()
+
+def in_context(context, **more):
+    ROWS.append((context, more))
+"""
+
+MAPPED = """
+from sqlalchemy import Text
+from sqlalchemy.orm import declarative_base, mapped_column
+
+ROWS = []
+
+class Log(declarative_base()):
+    __tablename__ = "log"
+    id = mapped_column(Text, primary_key=True)
+    extra = mapped_column(Text)
+
+    @classmethod
+    def insert(cls, row=None, **columns):
+        ROWS.append({**(row or {}), **columns})
+        if row is not None:
+            row["id"] = "assigned"
 """
 
 
@@ -379,6 +405,54 @@ def test_result_has_the_key(app: Application, build: str, read: Any) -> None:
     assert read(kept[-1]) == {"a": 1}
 
 
+@pytest.mark.parametrize(("function", "is_made"), [("build_mapping", True), ("build", False)])
+def test_result_that_is_annotated_as_a_mapping_is_made(app: Application, function: str, is_made: bool) -> None:
+    """Without the annotation the result could be an object, so ``None`` stays and the write counts as failed."""
+    app.audit(f"{function}?fields=return.details")
+    app.module.MAKE = lambda: None
+    with use_key(KEY):
+        result = getattr(app.module, function)()
+    assert (result and names(result["details"])) == ([OURS] if is_made else None)
+    assert app.wrote("attributed" if is_made else "failed")
+
+
+def test_element_of_a_result_that_cannot_be_changed_leaves_the_others(app: Application) -> None:
+    """Only that element is without the key."""
+    app.audit("build?fields=return[].details")
+    app.module.MAKE = lambda: [{"details": {}}, 7, {"details": None}]
+    with use_key(KEY):
+        first, second, third = app.module.build()
+    assert (names(first["details"]), second, names(third["details"])) == ([OURS], 7, [OURS])
+    assert app.wrote("failed")
+    assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.MissingError"): 1}
+
+
+def test_mapping_with_the_name_of_a_keyword_is_no_row(app: Application) -> None:
+    """Only the methods of mapped classes take their columns in a mapping."""
+    app.audit("in_context?fields=args.extra")
+    context = {"extra": 1}
+    row, more = app.row("in_context", context)
+    assert row is context
+    assert names(more["extra"]) == [OURS]
+    assert context == {"extra": 1}
+
+
+def test_row_of_a_mapped_class_is_a_mapping_or_keywords(recorder: Recorder, load_module: LoadModule) -> None:
+    """The column gets a string in both, and changes of the mapping reach the caller."""
+    module = load_module(MAPPED)
+    app = Application(recorder, module)
+    app.audit("Log.insert?fields=args.extra")
+    given = {"extra": None}
+    with use_key(KEY):
+        module.Log.insert(given)
+        module.Log.insert(extra=None)
+        module.Log.insert({"other": 1})
+    assert given == {"extra": None, "id": "assigned"}
+    assert [list(row) for row in module.ROWS] == [["extra"], ["extra"], ["other", "extra"]]
+    assert [names(json.loads(row["extra"])) for row in module.ROWS] == [[OURS]] * 3
+    assert app.wrote("attributed")
+
+
 class FrozenEvent(NamedTuple):
     """A frozen event."""
 
@@ -389,12 +463,14 @@ def record_row(action: str, key_id: str | None = None, event: Any = None, **more
     """Write a row."""
 
 
-def place(expression: str, function: Any = record_row, *, has_self: bool = False) -> tuple[ValuePlace, Binding]:
+def place(
+    expression: str, function: Any = record_row, *, has_self: bool = False, later: Any = quiet_attempt
+) -> tuple[ValuePlace, Binding]:
     """Return a place in the calls of a function."""
     parsed = parse(expression, emitted=False)
     assert isinstance(parsed, Expression)
     binding = Binding(function, has_self=has_self)
-    return ValuePlace(parsed.paths[0], binding), binding
+    return ValuePlace(parsed.paths[0], binding, later), binding
 
 
 def arguments_with(expression: str, value: str | None, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -451,6 +527,47 @@ def test_each_element_is_overwritten() -> None:
     assert arguments_with("args.event[].key_id", "k_1", "create", event=rows)["event"] == [{"key_id": "k_1"}] * 2
     assert next(arguments_with("args.event[].key_id", None, "create", event=iter(rows))["event"]) == {"key_id": None}
     assert rows == [{"key_id": "forged"}, {}]
+
+
+class Attempts:
+    """Runs the change of elements, and remembers the errors."""
+
+    def __init__(self) -> None:
+        self.errors: list[type] = []
+
+    def __call__(self, work: Any, *args: Any, otherwise: Any) -> Any:
+        """Return the result of the work, or the given value if it fails."""
+        try:
+            return work(*args)
+        except MissingError as error:
+            self.errors.append(type(error))
+            return otherwise
+
+
+def test_element_that_cannot_be_overwritten_leaves_the_others() -> None:
+    """In arguments and in a result, its failure is reported and the others are overwritten."""
+    rows = [object(), {"key_id": "forged"}]
+    where, binding = place("args.event[].key_id")
+    call, attempts = Call(binding, ("create",), {"event": rows}), Attempts()
+    where.set(call, "k_1", attempts)
+    assert call.keywords["event"] == [rows[0], {"key_id": "k_1"}]
+    where, binding = place("return[].key_id")
+    call.result = rows
+    assert where.set_result(call, "k_1", attempts) == [rows[0], {"key_id": "k_1"}]
+    assert attempts.errors == [MissingError] * 2
+
+
+def test_element_that_is_yielded_after_the_call_fails_on_its_own() -> None:
+    """The call has ended, so another attempt reports its failure."""
+    early, late = Attempts(), Attempts()
+    where, binding = place("args.event[].key_id", later=lambda: late)
+    call = Call(binding, ("create",), {"event": iter([object(), object(), {}])})
+    after = where.set(call, "k_1", early)
+    elements = call.keywords["event"]
+    assert after is not None
+    after()
+    assert list(elements)[2] == {"key_id": "k_1"}
+    assert (early.errors, late.errors) == ([], [MissingError] * 2)
 
 
 def test_unknown_attribute_is_an_error() -> None:

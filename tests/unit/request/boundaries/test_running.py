@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -46,10 +45,6 @@ DELIMITED: dict[str, Any] = {}
 MODULES = ("otel_keyaudit.request.boundaries.running", "otel_keyaudit.request.boundaries.calls")
 
 
-def _boundaries() -> Any:
-    return next(found for found in gc.get_objects() if type(found) is CallBoundaries)
-
-
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")  # one that an interrupt has kept from being awaited
 @pytest.mark.parametrize("request_by", [_by_asgi, _by_wsgi])
 def test_interrupt_at_any_instruction_leaves_nothing_current(request_by: Callable[[], None]) -> None:
@@ -60,7 +55,7 @@ def test_interrupt_at_any_instruction_leaves_nothing_current(request_by: Callabl
         use_key(ApiKey("hand")).__enter__()
         return [b""]
 
-    boundaries = _boundaries()
+    boundaries = CallBoundaries(unseen_state()._spans)
     DELIMITED.update(asgi=boundaries.delimited_asgi(_app), wsgi=boundaries.delimited_wsgi(app))
     total = interrupt(-1, request_by, MODULES)
     assert total > 100

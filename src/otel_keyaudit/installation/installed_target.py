@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import starmap
 from logging import ERROR, WARNING
@@ -21,7 +21,14 @@ from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
-from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, is_unloaded, lookup, runs_as_main
+from otel_keyaudit.patching.modules.lookup import (
+    MISSING,
+    UnregisteredModule,
+    is_initializing,
+    is_unloaded,
+    lookup,
+    runs_as_main,
+)
 from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.patching.patch import Patch, is_replaced, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
@@ -129,10 +136,18 @@ class InstalledTarget:
         if not self.is_pending:
             self.report()
 
-    def first_request(self) -> None:
-        """Look again in the started module, which no import reports. Warn of a target that is still pending."""
+    def first_request(self, unregistered: Mapping[str, Sequence[UnregisteredModule]]) -> None:
+        """Look again in modules that no import reports. Warn of a target that is still pending.
+
+        Args:
+            unregistered: Executed modules that are not in ``sys.modules``, by name.
+        """
         before = self._state
         self._look(final=True)
+        if self.is_pending:
+            for module in unregistered.get(self.target.module, ()):
+                if self._is_in(module):
+                    self._instrument(module)
         if self._state == PENDING:
             log(
                 WARNING,

@@ -22,6 +22,7 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.events.log_events import EventLogger, Events
 from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
+from otel_keyaudit.patching.modules.lookup import unregistered
 from otel_keyaudit.patching.patch import one_sweep
 from otel_keyaudit.presets import _registry as presets
 from otel_keyaudit.request.boundaries.entry_points import ENTRY_POINTS, START_POINTS
@@ -133,8 +134,9 @@ class Session:
         ApiKey.catalog_version = None
 
     def _first_request(self) -> None:
+        modules = unregistered(target.target.module for target in self.targets if target.is_pending)
         for target in self.targets:
-            target.first_request()
+            target.first_request(modules)
 
     def _before_serving(self) -> None:
         """Look for pending targets in the started program, because the library may recognize no first request."""

@@ -9,6 +9,8 @@ import socketserver
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,6 +117,50 @@ def test_a_function_defined_later_is_active_at_the_first_use(recorder: Recorder,
     assert main.verify.__code__ is code
     with recorder.request():
         assert status()[0] == "active"
+
+
+LOADS = 2
+
+
+@pytest.mark.parametrize("name", ["keyaudit_plugin", "keyaudit_plugins.auth"])
+def test_a_module_of_a_plugin_loader_is_instrumented_at_the_first_use(
+    recorder: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """A loader may execute a file, also several times, and never put the module into ``sys.modules``."""
+    (tmp_path / "plugin.py").write_text(SECURITY, encoding="utf-8")
+    recorder.instrument(auth_targets=[f"{name}:verify"], skip_dep_check=True)
+    functions = []
+    for _ in range(LOADS):
+        spec = spec_from_file_location(name, tmp_path / "plugin.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        functions.append(module.verify)
+    assert status()[0] == "pending"
+    for index, verify in enumerate(functions):
+        with recorder.request():
+            verify(f"k_{index}")
+        assert dict(recorder.server_spans()[-1].attributes or {})["keyaudit.key.id"] == f"k_{index}"
+    assert status() == ("active", "all of its calls are observed")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("source", ["", "raise LookupError"])
+def test_a_module_of_a_plugin_loader_without_the_function_stays_pending(
+    recorder: Recorder, tmp_path: Path, source: str
+) -> None:
+    """The loader may have failed, and load the module later."""
+    (tmp_path / "plugin.py").write_text(source, encoding="utf-8")
+    recorder.instrument(auth_targets=["keyaudit_plugin:verify"], skip_dep_check=True)
+    spec = spec_from_file_location("keyaudit_plugin", tmp_path / "plugin.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    with suppress(LookupError):
+        spec.loader.exec_module(module)
+    with recorder.request():
+        assert status() == ("pending", "module 'keyaudit_plugin' is not imported yet")
 
 
 @pytest.mark.parametrize("strict", [False, True])

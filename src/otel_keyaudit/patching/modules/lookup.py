@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterable
 from importlib import util
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from otel_keyaudit.guard.signals import expected
@@ -28,6 +31,31 @@ def runs_as_main(main: object, module: str) -> bool:
         return module in (spec.name, "__main__")
     file, names = getattr(main, "__file__", None), tuple(module.split("."))
     return names == ("__main__",) or (file is not None and Path(file).with_suffix("").parts[-len(names) :] == names)
+
+
+class UnregisteredModule:
+    """Stands for a module that is not in ``sys.modules``, and shares its names.
+
+    Args:
+        names: The names in the module.
+    """
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.__dict__ = names
+
+
+def unregistered(names: Iterable[str]) -> dict[str, list[UnregisteredModule]]:
+    """Return the modules with these names that were executed but are not in ``sys.modules``.
+
+    A plugin loader may execute a file with ``module_from_spec`` and ``exec_module``, and keep only a function of it.
+    """
+    found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in names if name not in sys.modules}
+    if found:  # looking at all objects takes long
+        for function in [one for one in gc.get_objects() if type(one) is FunctionType]:
+            name = function.__globals__.get("__name__")
+            if type(name) is str and name in found:
+                found[name][id(function.__globals__)] = function.__globals__
+    return {name: [*map(UnregisteredModule, spaces.values())] for name, spaces in found.items()}
 
 
 def is_initializing(module: object) -> bool:

@@ -6,11 +6,19 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from otel_keyaudit import ConfigurationError
-from otel_keyaudit.patching.modules.lookup import MISSING, is_initializing, lookup, package_exists, runs_as_main
+from otel_keyaudit.patching.modules.lookup import (
+    MISSING,
+    is_initializing,
+    lookup,
+    package_exists,
+    runs_as_main,
+    unregistered,
+)
 from otel_keyaudit.targets.function_reference import LazyFunction
 from support.environment.modules import Modules
 
@@ -45,6 +53,20 @@ def test_missing_function_is_reported(text: str, reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         LazyFunction(text, deferred=False)
     assert str(caught.value).partition("; did you mean")[0] == reason
+
+
+def test_a_module_that_only_its_functions_keep_is_found() -> None:
+    """It is not in ``sys.modules``; a name that is set in it is seen by its functions."""
+    names: dict[str, Any] = {"__name__": "keyaudit_unregistered"}
+    exec("def double(value): return FACTOR * value", names)  # noqa: S102 - the source is here
+    found = unregistered(["keyaudit_unregistered", "keyaudit_no_such", "json"])
+    assert {name: len(modules) for name, modules in found.items()} == {
+        "keyaudit_unregistered": 1,
+        "keyaudit_no_such": 0,
+    }
+    (module,) = found["keyaudit_unregistered"]
+    setattr(module, "FACTOR", 3)  # noqa: B010 - the name is not declared
+    assert lookup(module, "double")(2) == 6
 
 
 def test_relative_name_is_no_package() -> None:

@@ -61,7 +61,8 @@ def run_instrumented(
     environment = {**os.environ, **(variables or {}), DIRECTORY: str(directory), "PYTHONPATH": python_path}
     for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
         environment.setdefault(exporter, "none")  # no collector is needed to observe calls
-    return run_until_end([sys.executable, "-c", _LAUNCH, *command], environment)
+    # opentelemetry-instrument would also parse an option of the command, such as --config, before a "--"
+    return run_until_end([sys.executable, "-c", _LAUNCH, "--", *command], environment)
 
 
 def run_until_end(program: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -339,6 +339,17 @@ def test_a_command_that_fails_is_named(folder: Path) -> None:
     assert "keyaudit: the command ended with status 3; its own output says why" in error.splitlines()
 
 
+def test_the_options_of_the_command_are_its_own(folder: Path) -> None:
+    """``opentelemetry-instrument`` has options of similar names, such as ``--configurator`` for ``--config``."""
+    source = "import json, sys, shop\nopen('arguments', 'w').write(json.dumps(sys.argv[1:])); shop.verify('k_1')"
+    arguments = ["--config", "gunicorn.py", "--version", "--", "--traces_exporter", "-c"]
+    status, _, error = doctor(
+        folder, "--allow", "outside,silent", "--", sys.executable, "-c", source, *arguments, auth_targets="shop:verify"
+    )
+    assert status == 0, error
+    assert json.loads((folder / "arguments").read_text(encoding="utf-8")) == arguments
+
+
 def test_the_third_signal_kills_a_command_that_ignores_it(folder: Path) -> None:
     """The observations until then are printed."""
     program = """

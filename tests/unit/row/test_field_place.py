@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import OrderedDict, UserDict
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -90,6 +91,10 @@ def required(action, extra):
 def positional_only(action, extra=None, /):
     ROWS.append(extra)
 
+def extend(extra):
+    ROWS.append(extra)
+    extra["id"] = 7
+
 def keyword_only(action, *, extra=None):
     ROWS.append(extra)
 
@@ -123,6 +128,9 @@ def build():
 
 def build_mapping() -> dict[str, Any] | None:
     return MAKE()
+
+def pass_on(rows):
+    return rows
 
 def in_context(context, **more):
     ROWS.append((context, more))
@@ -190,6 +198,15 @@ def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
     app.audit("shared?fields=args.extra")
     assert names(app.row("shared", "create")) == ["default", OURS]
     assert app.module.SHARED_WORKER == {"default": True}
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict])
+def test_additions_of_the_function_reach_the_fields_of_the_caller(app: Application, kind: Any) -> None:
+    """The member of the key does not."""
+    app.audit("extend?fields=args.extra")
+    fields = kind(a=1)
+    assert names(app.row("extend", fields)) == ["a", OURS, "id"]
+    assert dict(fields) == {"a": 1, "id": 7}
 
 
 def test_default_string_becomes_an_object(app: Application) -> None:
@@ -317,7 +334,7 @@ def test_unchangeable_fields_stay_untouched(app: Application, event: str, kind: 
     assert app.recorder.errors() == {("merge", kind): 1}
 
 
-def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
+def test_a_mapping_as_self_cannot_be_exchanged(app: Application, caplog: pytest.LogCaptureFixture) -> None:
     """The method would still see the old mapping."""
     app.audit("MappingWriter.write?fields=self.meta")
     writer = app.module.MappingWriter(meta={"a": 1})
@@ -325,6 +342,7 @@ def test_a_mapping_as_self_cannot_be_exchanged(app: Application) -> None:
         writer.write("create")
     assert app.module.ROWS == [{"a": 1}]
     assert app.wrote("failed")
+    assert "cannot replace the MappingWriter whose method is called" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -416,12 +434,12 @@ def test_result_that_is_annotated_as_a_mapping_is_made(app: Application, functio
     assert app.wrote("attributed" if is_made else "failed")
 
 
-def test_element_of_a_result_that_cannot_be_changed_leaves_the_others(app: Application) -> None:
+@pytest.mark.parametrize("place", ["args.rows[].details", "return[].details"])
+def test_element_that_cannot_be_changed_leaves_the_others(app: Application, place: str) -> None:
     """Only that element is without the key."""
-    app.audit("build?fields=return[].details")
-    app.module.MAKE = lambda: [{"details": {}}, 7, {"details": None}]
+    app.audit(f"pass_on?fields={place}")
     with use_key(KEY):
-        first, second, third = app.module.build()
+        first, second, third = app.module.pass_on([{"details": {}}, 7, {"details": None}])
     assert (names(first["details"]), second, names(third["details"])) == ([OURS], 7, [OURS])
     assert app.wrote("failed")
     assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.MissingError"): 1}

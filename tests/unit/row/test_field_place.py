@@ -132,8 +132,12 @@ def build_mapping() -> dict[str, Any] | None:
 def pass_on(rows):
     return rows
 
-def in_context(context, **more):
-    ROWS.append((context, more))
+class Unmapped:
+    def in_context(self, context, **more):
+        ROWS.append((context, more))
+
+def replace_member(extra):
+    extra["request_api_key"] = "replaced"
 """
 
 MAPPED = """
@@ -149,7 +153,7 @@ class Log(declarative_base()):
 
     @classmethod
     def insert(cls, row=None, **columns):
-        ROWS.append({**(row or {}), **columns})
+        ROWS.append((row and dict(row), columns))
         if row is not None:
             row["id"] = "assigned"
 """
@@ -207,6 +211,22 @@ def test_additions_of_the_function_reach_the_fields_of_the_caller(app: Applicati
     fields = kind(a=1)
     assert names(app.row("extend", fields)) == ["a", OURS, "id"]
     assert dict(fields) == {"a": 1, "id": 7}
+
+
+def test_member_that_the_function_changes_does_not_reach_the_caller(app: Application) -> None:
+    """The caller did not pass it."""
+    app.audit("replace_member?fields=args.extra")
+    fields = {"a": 1}
+    with use_key(KEY):
+        app.module.replace_member(fields)
+    assert fields == {"a": 1}
+
+
+def test_none_becomes_the_kind_of_the_fields_before(app: Application) -> None:
+    """Without any before, it becomes a dict."""
+    app.audit("record?fields=args.extra")
+    rows = [app.row("record", "create", fields) for fields in (None, {}, None, "{}", None, b"{}", None, None, {}, None)]
+    assert [type(row) for row in rows] == [dict, dict, dict, str, str, bytes, bytes, bytes, dict, dict]
 
 
 def test_default_string_becomes_an_object(app: Application) -> None:
@@ -445,18 +465,30 @@ def test_element_that_cannot_be_changed_leaves_the_others(app: Application, plac
     assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.MissingError"): 1}
 
 
+def test_element_of_an_iterator_is_counted_when_it_fails_after_the_call(app: Application) -> None:
+    """The elements are changed as they are read."""
+    app.audit("pass_on?fields=args.rows[].details")
+    with use_key(KEY):
+        elements = app.module.pass_on(iter([7, {"details": {}}]))
+    assert app.recorder.errors() == {}
+    assert [next(elements), names(next(elements)["details"])] == [7, [OURS]]
+    assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.MissingError"): 1}
+
+
 def test_mapping_with_the_name_of_a_keyword_is_no_row(app: Application) -> None:
     """Only the methods of mapped classes take their columns in a mapping."""
-    app.audit("in_context?fields=args.extra")
+    app.audit("Unmapped.in_context?fields=args.extra")
     context = {"extra": 1}
-    row, more = app.row("in_context", context)
+    with use_key(KEY):
+        app.module.Unmapped().in_context(context)
+    ((row, more),) = app.module.ROWS
     assert row is context
     assert names(more["extra"]) == [OURS]
     assert context == {"extra": 1}
 
 
 def test_row_of_a_mapped_class_is_a_mapping_or_keywords(recorder: Recorder, load_module: LoadModule) -> None:
-    """The column gets a string in both, and changes of the mapping reach the caller."""
+    """The column gets a string where the row has it, and changes of the mapping reach the caller."""
     module = load_module(MAPPED)
     app = Application(recorder, module)
     app.audit("Log.insert?fields=args.extra")
@@ -465,9 +497,10 @@ def test_row_of_a_mapped_class_is_a_mapping_or_keywords(recorder: Recorder, load
         module.Log.insert(given)
         module.Log.insert(extra=None)
         module.Log.insert({"other": 1})
+    (mapping, no_columns), (no_mapping, columns), (other, added) = module.ROWS
     assert given == {"extra": None, "id": "assigned"}
-    assert [list(row) for row in module.ROWS] == [["extra"], ["extra"], ["other", "extra"]]
-    assert [names(json.loads(row["extra"])) for row in module.ROWS] == [[OURS]] * 3
+    assert (no_columns, no_mapping, other) == ({}, None, {"other": 1})
+    assert [names(json.loads(row["extra"])) for row in (mapping, columns, added)] == [[OURS]] * 3
     assert app.wrote("attributed")
 
 

@@ -1,10 +1,12 @@
 """Additional fields are found in every place and receive the members, and the caller's data is unchanged."""
 
 import copy
+import gc
 import json
 from collections import OrderedDict, UserDict
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from weakref import ref
 
 import pytest
 
@@ -110,6 +112,10 @@ class Writer:
     def write(self, action):
         ROWS.append(self.meta)
 
+    def close(self) -> dict[str, str]:
+        ROWS.append(self.meta)
+        return {}
+
 class MappingWriter(dict):
     def write(self, action):
         ROWS.append(self["meta"])
@@ -131,6 +137,9 @@ def build_mapping() -> dict[str, Any] | None:
 
 def pass_on(rows):
     return rows
+
+def build_text() -> Optional[str]:
+    return MAKE()
 
 class Unmapped:
     def in_context(self, context, **more):
@@ -208,7 +217,7 @@ def test_a_default_is_merged_into_and_never_changed(app: Application) -> None:
 def test_additions_of_the_function_reach_the_fields_of_the_caller(app: Application, kind: Any) -> None:
     """The member of the key does not."""
     app.audit("extend?fields=args.extra")
-    fields = kind(a=1)
+    fields: Any = kind(a=1)
     assert names(app.row("extend", fields)) == ["a", OURS, "id"]
     assert dict(fields) == {"a": 1, "id": 7}
 
@@ -227,6 +236,21 @@ def test_none_becomes_the_kind_of_the_fields_before(app: Application) -> None:
     app.audit("record?fields=args.extra")
     rows = [app.row("record", "create", fields) for fields in (None, {}, None, "{}", None, b"{}", None, None, {}, None)]
     assert [type(row) for row in rows] == [dict, dict, dict, str, str, bytes, bytes, bytes, dict, dict]
+
+
+def test_class_of_the_fields_is_not_kept_alive(app: Application) -> None:
+    """An application may create classes at run time."""
+
+    class Fields(OrderedDict[str, Any]):
+        """Additional fields."""
+
+    app.audit("record?fields=args.extra")
+    app.row("record", "create", Fields())
+    app.module.ROWS.clear()
+    kind = ref(Fields)
+    del Fields
+    gc.collect()
+    assert kind() is None
 
 
 def test_default_string_becomes_an_object(app: Application) -> None:
@@ -454,6 +478,23 @@ def test_result_that_is_annotated_as_a_mapping_is_made(app: Application, functio
     assert app.wrote("attributed" if is_made else "failed")
 
 
+def test_result_of_none_becomes_its_annotated_kind(app: Application) -> None:
+    """A result that is annotated as a string becomes JSON."""
+    app.audit("build_text?fields=return")
+    app.module.MAKE = lambda: None
+    with use_key(KEY):
+        result = app.module.build_text()
+    assert names(json.loads(result)) == [OURS]
+
+
+def test_annotation_of_the_result_says_nothing_about_attributes(app: Application) -> None:
+    """``self.meta`` is no part of the result."""
+    app.audit("Writer.close?fields=self.meta")
+    with use_key(KEY):
+        app.module.Writer(None).close()
+    assert names(app.module.ROWS[-1]) == [OURS]
+
+
 @pytest.mark.parametrize("place", ["args.rows[].details", "return[].details"])
 def test_element_that_cannot_be_changed_leaves_the_others(app: Application, place: str) -> None:
     """Only that element is without the key."""
@@ -537,6 +578,12 @@ def arguments_with(expression: str, value: str | None, *args: Any, **kwargs: Any
 def test_parameter_is_overwritten(value: str | None, given: tuple[str, ...]) -> None:
     """The value is overwritten by position, and an omitted parameter is supplied."""
     assert arguments_with("args.key_id", value, "create", *given)["key_id"] == value
+
+
+def test_parameter_without_steps_needs_no_copying_back() -> None:
+    """Nothing of the caller was copied."""
+    where, binding = place("args.key_id")
+    assert where.set(Call(binding, ("create",), {}), "k_1") is None
 
 
 @pytest.mark.parametrize("value", ["k_1", None])

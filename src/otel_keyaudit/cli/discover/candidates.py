@@ -20,6 +20,7 @@ class Candidate(NamedTuple):
         score: The likelihood; higher is likelier.
         members: Names and types: of the key's members, or of the writer's parameters.
         returns: Class of the returned key; empty for an audit target.
+        classes: Paths of this class and its bases.
     """
 
     kind: str
@@ -27,6 +28,11 @@ class Candidate(NamedTuple):
     score: int
     members: dict[str, str]
     returns: str = ""
+    classes: tuple[str, ...] = ()
+
+    def is_known_to(self, preset: str) -> bool:
+        """Return whether a preset knows the class of the key, so that it observes the same keys."""
+        return not _registry.preset(preset).key_types.keys().isdisjoint(self.classes)
 
 
 def rank(records: Iterable[dict[str, Any]]) -> list[Candidate]:
@@ -57,20 +63,24 @@ def fitting_presets(
 ) -> list[str]:
     """Return the presets for the libraries that the service uses.
 
-    A preset fits if a function returned a key of a class that the preset knows, or if the service wrote a model of its
-    library. Without a candidate for authentication, a preset also fits if one of its functions was called.
+    A preset fits if it knows the class of the most likely key and one of its functions was called, or if the service
+    wrote a model of its library. Two functions that authenticate would make each request ambiguous, so a preset that
+    authenticates fits in no other case, unless there is no candidate for authentication and one of its functions was
+    called.
     """
     records = list(records)
-    classes = {name for record in records for found in record["auth"] for name in found["classes"]}
     packages = {package.replace("_", "") for record in records for package in record["packages"]}
     called = {name for record in records for path in record["called"] for name in paths[path]}
-    has_auth = any(candidate.kind == "auth" for candidate in candidates)
-    found = set() if has_auth else called
-    for name in {name for names in paths.values() for name in names}:
-        key_types = _registry.preset(name).key_types
-        if (name in called and classes & key_types.keys()) or name.replace("-", "") in packages:
+    best = next((candidate for candidate in candidates if candidate.kind == "auth"), None)
+    found = called if best is None else {name for name in called if best.is_known_to(name)}
+    for name in {name for names in paths.values() for name in names} - found:
+        if name.replace("-", "") in packages and (best is None or not _authenticates(name)):
             found.add(name)
     return sorted(found)
+
+
+def _authenticates(preset: str) -> bool:
+    return any(target.kind == "auth" for target in _registry.preset(preset).targets)
 
 
 def _auth(found: dict[str, Any]) -> Candidate:
@@ -79,7 +89,8 @@ def _auth(found: dict[str, Any]) -> Candidate:
         fields = {field: source for field, source in fields.items() if source.startswith("return")}
     if found["key"] != "return":
         fields = {"key": found["key"], **fields}
-    return Candidate("auth", _target(found["path"], fields), found["score"], found["members"], found["returns"])
+    target = _target(found["path"], fields)
+    return Candidate("auth", target, found["score"], found["members"], found["returns"], tuple(found["classes"]))
 
 
 def _audit(found: dict[str, Any]) -> Candidate:

@@ -52,7 +52,7 @@ def print_discovery(found: Discovery) -> None:
             console.print(line(f"  {one.target}"), soft_wrap=True)
             head = f"    returns {one.returns}" if one.returns else "    parameters"
             console.print(line(": ".join(filter(None, (head, ", ".join(_described(one.members)))))), soft_wrap=True)
-        if shown:
+        if shown and not any(shown[0].is_known_to(preset) for preset in found.presets):
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:
         console.print(line(("presets for the libraries in use; they replace targets in these libraries", "bold")))

@@ -449,12 +449,36 @@ async def handle(scope):
     identify(scope)
 """
 )
+ALIAS = (
+    KEY
+    + """
+class KeyInfo:
+    def __init__(self): self.token, self.key_alias, self.user_id, self.models = "5f1c", "canary-value", "u_1", ["m"]
+def find_key(raw): return KeyInfo() if raw else None
+async def handle(scope):
+    find_key(header(scope))
+"""
+)
+APPLICATIONS = (
+    KEY
+    + """
+class AuditLog:
+    def write(self, entry, *, extra=None): return None
+class AuditMiddleware:
+    async def __call__(self, scope, receive, send): AuditLog().write("entry")
+class AuditApplication:
+    def __call__(self, environ, start_response): AuditLog().write("entry")
+async def handle(scope):
+    await AuditMiddleware()({**scope, "asgi": {"version": "3.0"}, "path_params": {}}, None, None)
+    AuditApplication()({"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "HTTP_X_CONTEXT": "", "type": "a"}, None)
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
-    "only_id": ONLY_ID,
+    "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -570,6 +594,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("document", "find_key?id=_id|str&name=label"),
         ("reference", "verify_token?id=account_number&name=title&scopes=entitlements"),
         ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
+        ("alias", "find_key?id=user_id&name=key_alias"),
     ],
 )
 def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: str, expected: str) -> None:
@@ -592,6 +617,7 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             ],
         ),
         ("keywords", ["audit?fields=args.details&action=args.verb"]),
+        ("applications", ["AuditLog.write?fields=args.extra"]),
         (
             "rows",
             [
@@ -664,11 +690,22 @@ def test_the_installed_service_is_no_library(tmp_path: Path) -> None:
     assert found == ["shopkit:verify", "shopkit:record"]
 
 
+CLIENT = """
+import httpx
+transport = httpx.MockTransport(lambda request: httpx.Response(200))
+httpx.Client(transport=transport).get("http://other", headers={"authorization": "Bearer of-another-service"})
+"""
+
+
 @pytest.mark.parametrize(
     ("program", "remark"),
     [
         ("raise SystemExit(3)", "no HTTP request reached the service, which ended with status 3"),
         ("import service; service.request([(b'accept', b'*/*')])", "no request had an API key"),
+        (
+            CLIENT,
+            "no HTTP request reached the service, which ended with status 0",
+        ),
     ],
 )
 def test_the_reason_why_nothing_was_found(tmp_path: Path, program: str, remark: str) -> None:
@@ -696,6 +733,41 @@ def test_lines_for_people(tmp_path: Path) -> None:
         "export OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS=shop:verify",
         "export OTEL_PYTHON_KEYAUDIT_AUDIT_TARGETS=shop:record",
     ]
+
+
+STARLETTE = (
+    KEY
+    + """
+from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser
+from starlette.middleware.authentication import AuthenticationMiddleware
+class User(BaseUser):
+    def __init__(self): self.id, self.name = "u_1", "canary-value"
+class KeyBackend(AuthenticationBackend):
+    async def authenticate(self, conn):
+        return (AuthCredentials(["a:read"]), User()) if self.read(conn.headers.get("x-api-key")) else None
+    def read(self, raw): return bool(raw)
+async def endpoint(scope, receive, send): return None
+async def handle(scope):
+    await AuthenticationMiddleware(endpoint, KeyBackend())(scope, None, None)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        (STARLETTE, ["export OTEL_PYTHON_KEYAUDIT_PRESETS=starlette"]),
+        (
+            STARLETTE.replace("return bool(raw)", "return Key() if raw else None"),
+            ["export OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS=shop:KeyBackend.read"],
+        ),
+    ],
+    ids=["key of the preset", "key of the service"],
+)
+def test_the_lines_to_copy_name_one_key(tmp_path: Path, source: str, lines: list[str]) -> None:
+    """A preset and a target that authenticate with different keys would make each request ambiguous."""
+    _, output, error = discovered(tmp_path, source)
+    assert [line for line in output.splitlines() if line.startswith("export")] == lines, error
 
 
 def test_the_library_itself_is_off(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ IDS: Final = ("id", "key_id", "api_key_id", "token_id", "client_id", "jti", "uui
 
 KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": (
-        "name", "token_name", "key_name", "label", "title", "display_name", "client_name", "service_name", "app_name",
-        "description",
+        "name", "token_name", "key_name", "key_alias", "alias", "label", "title", "display_name", "client_name",
+        "service_name", "app_name", "description",
     ),
     "scopes": (
         "scopes", "scope", "permissions", "grants", "abilities", "roles", "scp", "granted", "granted_scopes",

@@ -26,6 +26,11 @@ _REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
 _OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_headers", "_request"})
 """Attributes of such objects. A model of a request body has none of them."""
 
+_CLIENTS: Final = (
+    "aiohttp.client", "botocore.", "httpx.", "niquests.", "requests.", "tornado.httpclient.", "urllib.", "urllib3.",
+)  # fmt: skip
+"""Beginnings of the modules of HTTP clients. Their requests present the service's own credentials to others."""
+
 DIRECT: Final = 3
 """An argument is the credential, a string that contains it, or a small object around it."""
 
@@ -125,8 +130,11 @@ def holds(value: object, credentials: Collection[str]) -> bool:
 
 
 def is_request(value: object) -> bool:
-    """Check whether an object has the headers of a request."""
-    return type(value).__name__.endswith(_REQUESTS) and not _OF_REQUESTS.isdisjoint(attributes(value))
+    """Check whether an object has the headers of a request to the service."""
+    kind = type(value)
+    if not kind.__name__.endswith(_REQUESTS) or any(f"{one.__module__}.".startswith(_CLIENTS) for one in kind.__mro__):
+        return False
+    return not _OF_REQUESTS.isdisjoint(attributes(value))
 
 
 def _in_element(value: object, credentials: Collection[str]) -> bool:

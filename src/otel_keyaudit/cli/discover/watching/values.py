@@ -132,9 +132,14 @@ def _slots(kind: Any) -> dict[str, MemberDescriptorType]:
 
 
 def declared(kind: type) -> list[str]:
-    """Return the public names that a class declares: slots, named tuple fields, properties and columns."""
-    names = [name for one in kind.__mro__[:-1] for name, stored in vars(one).items() if not _is_method(stored)]
-    return [name for name in names if _is_public(name)]
+    """Return the public names that a class declares: slots, named tuple fields, properties and columns.
+
+    Bases of other libraries, such as ``pydantic.BaseModel``, declare nothing that is specific to a key.
+    """
+    bases = kind.__mro__[:-1]
+    foreign = {name for one in bases if one is not kind and is_infrastructure(one) for name in vars(one)}
+    names = [name for one in bases for name, stored in vars(one).items() if not _is_method(stored)]
+    return [name for name in names if _is_public(name) and name not in foreign]
 
 
 def type_name(value: object) -> str:

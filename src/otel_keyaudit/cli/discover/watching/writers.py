@@ -29,6 +29,9 @@ _KEYWORDS: Final = 1
 _ASGI_MESSAGES: Final = ("http.", "websocket.", "lifespan.")
 """Prefixes of the types of ASGI messages."""
 
+_OF_REQUESTS: Final = frozenset({"asgi", "wsgi.version"})
+"""Members of an ASGI scope and of a WSGI environ."""
+
 
 def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Describe a function whose arguments can hold additional fields, or return ``None``."""
@@ -101,6 +104,7 @@ def _members_of_entry(value: object) -> dict[str, str]:
     if (
         is_plain(value)
         or (type(value) is dict and str(value.get("type")).startswith(_ASGI_MESSAGES))
+        or (type(value) is dict and not _OF_REQUESTS.isdisjoint(value))
         or (is_standard(type(value)) and type(value) is not dict)
         or type(value).__name__.endswith(NO_KEYS)
     ):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.request
 from base64 import b64encode
 from typing import Any
 
+import httpx
 import pytest
+import requests
 
 from otel_keyaudit.cli.discover.watching.credentials import DIRECT, INDIRECT, presented, request_of, strength
 
@@ -57,6 +60,24 @@ def test_the_usual_places_are_read(request_: object, found: set[str]) -> None:
     request = request_of(request_)
     assert request is not None
     assert presented(request) == found
+
+
+HEADERS = {"authorization": f"Bearer {SECRET}"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        httpx.Request("GET", "http://other", headers=HEADERS),
+        requests.Request("GET", "http://other", headers=HEADERS),
+        requests.Request("GET", "http://other", headers=HEADERS).prepare(),
+        urllib.request.Request("http://other", headers=HEADERS),
+    ],
+    ids=lambda request_: type(request_).__module__,
+)
+def test_a_request_to_another_service_is_no_request(request_: object) -> None:
+    """A client's request presents a credential of the service, which no function of the service checks."""
+    assert request_of(request_) is None
 
 
 @pytest.mark.parametrize(

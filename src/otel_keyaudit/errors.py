@@ -56,6 +56,16 @@ class UnchangeableError(UnreadableError):
     """Raised if the additional fields cannot receive a member. They stay as they are."""
 
 
+class MaskedError(UnreadableError):
+    """Reports a member that the audit function replaced by another value, such as asterisks."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the function replaced the member {name!r} by a value that is no object, so the row does not name the "
+            "key; if it masks such names, choose others with request_field and subject_field"
+        )
+
+
 class CredentialError(UnreadableError):
     """Raised if a value contains the credential presented with the request. The library never writes it."""
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.errors import MaskedError, UnchangeableError
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.row.copies.mapping_copy import (
     changeable_copy,
@@ -53,7 +53,7 @@ class Merge:
     Attributes:
         rows: Number of rows.
         kept: Number of rows that keep a member for the request's key that another request wrote.
-        failed: Number of elements of a list or iterator that could not be changed.
+        failed: Number of elements of a list or iterator that could not be changed, and of masked members.
         moved: Number of foreign members with a reserved name that were renamed.
         is_lazy: Whether the rows are elements of an iterator, so that the numbers are final only after the call.
         replaces_full: Whether a row had a full snapshot from the same request, to which other rows may refer.
@@ -85,6 +85,15 @@ class Merge:
         """Return whether every row has received, or keeps, a member for the request's key."""
         is_written = next(iter(self.reserved)) in self.members
         return not self.failed and (is_written or 0 < self.kept == self.rows)
+
+    def masked(self, name: str) -> None:
+        """Count a member that the function masked, so that the row does not name the key.
+
+        Raises:
+            MaskedError: Always.
+        """
+        self.failed += 1
+        raise MaskedError(name)
 
     def into(self, fields: Any, kind: Callable[[], Kind] | None = None) -> Any:
         """Return additional fields with the members merged in.

@@ -98,6 +98,7 @@ class PathEdit:
 
     def restore(self) -> None:
         """Copy the changes that the function made to the copies back to the caller's objects."""
+        masked: list[str] = []
         for edit in self._elements:
             edit._attempt = self._later()
             edit.restore()
@@ -106,7 +107,9 @@ class PathEdit:
             if type(copied) is list:
                 copy_list_back(original, copied, before, self._originals)
             else:
-                copy_back(original, copied, before, reserved, self._originals)
+                copy_back(original, copied, before, reserved, self._originals, masked.append)
+        if masked and self._merge is not None:
+            self._merge.masked(masked[0])
 
     def changed(
         self, value: Any, steps: tuple[Step, ...], owner: Any = None, name: str | None = None, in_mapping: bool = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from operator import is_
 from typing import Any
 
 from otel_keyaudit.row.copies.mapping_copy import contents, pop_values, put_values, values_reader
 
-_NO_COPIES: Mapping[int, Any] = {}
+NO_COPIES: Mapping[int, Any] = {}
 
 
 def copy_back(
@@ -16,7 +16,8 @@ def copy_back(
     copied: Any,
     before: dict[Any, Any],
     reserved: Collection[str] = (),
-    originals: Mapping[int, Any] = _NO_COPIES,
+    originals: Mapping[int, Any] = NO_COPIES,
+    masked: Callable[[str], object] = str,
 ) -> None:
     """Copy items that were added to a copied mapping, changed or removed back to the original.
 
@@ -26,6 +27,7 @@ def copy_back(
         before: The items of the copy before the call.
         reserved: Names that are not copied back, because they are the library's.
         originals: The caller's objects by the id of their copies.
+        masked: Called at the end with the name of a member of the library that the function masked.
     """
     now = copied if type(copied) is dict else contents(copied)
     if len(now) == len(before) and all(map(is_, now, before)) and all(map(is_, now.values(), before.values())):
@@ -37,6 +39,16 @@ def copy_back(
     for name, value in now.items():
         if name not in reserved and (name not in before or not is_same(value, before[name])):
             _put_back(original, name, originals.get(id(value), value))
+    for name in reserved:
+        if name in before and name in now and not is_same(now[name], before[name]) and _is_masked(now[name]):
+            masked(name)
+
+
+def _is_masked(value: Any) -> bool:
+    """Return whether the value of a member is no object any more, in any form, as after ``fields[name] = "***"``."""
+    if type(value) is tuple:  # the values of a name in a mapping with several
+        return all(map(_is_masked, value))
+    return not isinstance(value, Mapping) and not (isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"))
 
 
 def _put_back(original: Any, name: Any, value: Any) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import json
 import weakref
 from collections import OrderedDict, UserDict
 from typing import Any
 
 import pytest
+from werkzeug.datastructures import MultiDict
 
 from otel_keyaudit import use_key
 from otel_keyaudit.testing import Recorder
@@ -221,6 +223,69 @@ def test_values_are_compared_by_identity(recorder: Recorder, app: Any) -> None:
         app.record("create", fields)
     assert fields["b"] is not old
     assert OURS not in fields
+
+
+def _mask(fields: Any) -> None:
+    """Mask the names that contain ``api_key``, as applications do with secrets."""
+    for name in fields:
+        if "api_key" in name:
+            fields[name] = "********"
+
+
+def _mask_everywhere(value: Any) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        _mask(one)
+        for inner in one.values():
+            if isinstance(inner, (dict, list)):
+                _mask_everywhere(inner)
+
+
+@pytest.mark.parametrize(
+    ("target", "make"),
+    [
+        ("record", lambda fields: ("create", fields)),
+        ("arecord", lambda fields: ("create", fields)),
+        ("record?fields=args.additional_fields", lambda fields: ("create", MultiDict(fields))),
+        ("write?fields=args.event.details", lambda fields: ({"details": fields},)),
+        ("write_all?fields=args.records[]", lambda fields: ([fields, {}],)),
+        ("write_all?fields=args.records[]", lambda fields: (iter([fields]),)),
+    ],
+)
+def test_a_masked_member_counts_as_failed(
+    recorder: Recorder, app: Any, target: str, make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function that replaces the member by asterisks writes a row without a key, which one warning reports."""
+    audit(recorder, app, target)
+    app.DO = _mask_everywhere
+    arguments = make({"a": 1, "api_key_id": "k_2"})
+    with use_key(KEY):
+        done = getattr(app, target.partition("?")[0])(*arguments)
+        if done is not None:
+            asyncio.run(done)
+    assert {kind: count for kind, count in recorder.writes().items() if count} == {"failed": 1}
+    assert recorder.errors() == {("merge", "otel_keyaudit.errors.MaskedError"): 1}
+    assert "choose others with request_field and subject_field" in caplog.text
+
+
+@pytest.mark.parametrize("convert", [dict, json.dumps, str, lambda member: json.dumps(member).encode()])
+def test_a_member_in_another_form_is_attributed(recorder: Recorder, app: Any, convert: Any) -> None:
+    """A function that converts its values, as to JSON, writes the key."""
+    audit(recorder, app, "record")
+    app.DO = lambda fields: fields.update({OURS: convert(fields[OURS])})
+    with use_key(KEY):
+        app.record("create", {"a": 1})
+    assert recorder.writes()["attributed"] == 1
+    assert recorder.errors() == {}
+
+
+def test_the_callers_value_is_masked_too(recorder: Recorder, app: Any) -> None:
+    """What the function does with other members reaches the caller, also if it masks the library's."""
+    audit(recorder, app, "record")
+    app.DO = _mask
+    fields = {"a": 1, "api_key_id": "k_2"}
+    with use_key(KEY):
+        app.record("create", fields)
+    assert fields == {"a": 1, "api_key_id": "********"}
 
 
 class Marker(dict[str, Any]):

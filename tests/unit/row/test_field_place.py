@@ -234,7 +234,8 @@ def test_member_that_the_function_changes_does_not_reach_the_caller(app: Applica
 def test_none_becomes_the_kind_of_the_fields_before(app: Application) -> None:
     """Without any before, it becomes a dict."""
     app.audit("record?fields=args.extra")
-    rows = [app.row("record", "create", fields) for fields in (None, {}, None, "{}", None, b"{}", None, None, {}, None)]
+    given: list[Any] = [None, {}, None, "{}", None, b"{}", None, None, {}, None]
+    rows = [app.row("record", "create", fields) for fields in given]
     assert [type(row) for row in rows] == [dict, dict, dict, str, str, bytes, bytes, bytes, dict, dict]
 
 

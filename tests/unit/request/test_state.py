@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution, Delegation
 from otel_keyaudit.request.context import Request, current_request
+from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.modules import LoadModule
@@ -249,6 +250,16 @@ def test_server_span_that_ended_early(app: ModuleType, recorder: Recorder, caplo
     assert caplog.records == []
 
 
+def request_from(service: Any) -> None:
+    """Make a request to an ASGI application."""
+
+    async def run() -> None:
+        async with AsyncClient(transport=ASGITransport(service)) as client:
+            await client.get("http://test/")
+
+    asyncio.run(run())
+
+
 class Authentication:
     """The call of an authentication target."""
 
@@ -302,6 +313,7 @@ def test_key_inside_a_call_without_an_outcome_is_kept() -> None:
     inner = Authentication(outer)
     state.accept(ApiKey("k1"), Authentication(inner))
     state.settle(inner)
+    assert state.attribution.key == ApiKey("k1")
     assert state.deny(inner, "ValueError", None) is None
     assert state.attribution.key == ApiKey("k1")
     assert state.deny(outer, "ValueError", None) == ApiKey("k1")
@@ -383,6 +395,33 @@ def test_open_authentications_are_read_until_they_end() -> None:
     assert state.open_authentications == ()
 
 
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("is_around", [True, False])
+def test_open_authentication_is_read_when_the_server_span_ends(recorder: Recorder, is_around: bool) -> None:
+    """A middleware around the span, or inside it, may end later."""
+
+    class Open:
+        def __init__(self) -> None:
+            self.request = current_request()
+            assert self.request is not None
+            self.request.watch(self)
+
+        def read_early(self) -> None:
+            assert self.request is not None
+            self.request.accept(ApiKey("k1"), Authentication())
+
+    async def service(scope: Any, receive: Any, send: Any) -> None:
+        if is_around:
+            Open()
+        with recorder.tracer.start_as_current_span("server", kind=SpanKind.SERVER):
+            if not is_around:
+                Open()
+            await bare.answer(send)
+
+    request_from(service)
+    assert recorder.server_span()["keyaudit.key.id"] == "k1"
+
+
 def test_latest_subjects_are_remembered() -> None:
     """A request that changes many stored keys remembers the last 1,024, each as it was first read or last written."""
     state = unseen_state()
@@ -430,8 +469,16 @@ def test_full_row_shows_the_lists_of_the_used_key(
     with nullcontext() if used is None else use_key(used), recorder.request():
         request = current_request()
         assert request is not None
-        request.wrote({}, ApiKey(key_id, scopes=["a"]))
+        request.wrote(NO_ATTRIBUTES, ApiKey(key_id, scopes=["a"]))
     assert recorder.server_span().get("keyaudit.key.scopes") == shown
+
+
+@pytest.mark.usefixtures("app")
+def test_key_that_is_used_around_a_request_shows_on_its_server_span(recorder: Recorder) -> None:
+    """Also if the request neither authenticates nor writes."""
+    with use_key(ApiKey("k1")), recorder.request():
+        pass
+    assert recorder.server_span()["keyaudit.key.id"] == "k1"
 
 
 def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: ModuleType) -> None:
@@ -443,11 +490,7 @@ def test_write_before_the_server_span_shows_on_it(recorder: Recorder, shop: Modu
         with recorder.tracer.start_as_current_span("server", kind=SpanKind.SERVER):
             await bare.answer(send)
 
-    async def run() -> None:
-        async with AsyncClient(transport=ASGITransport(service)) as client:
-            await client.get("http://test/")
-
-    asyncio.run(run())
+    request_from(service)
     assert recorder.server_span()["keyaudit.action"] == "early"
 
 

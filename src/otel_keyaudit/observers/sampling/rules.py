@@ -147,7 +147,7 @@ def parse_rules(content: object) -> Rules:
 def _rule(place: str, rule: object) -> Rule:
     if not isinstance(rule, dict):
         raise _wrong(place, rule, "an object with a member 'detail'")
-    _check_members(f"{place}.", rule, ("name", "detail", *_CONDITIONS))
+    _check_members(f"{place}.", rule, ("name", "detail", *_VALUES))
     name, detail = rule.get("name"), rule.get("detail")
     if "name" in rule and not (isinstance(name, str) and name):
         raise _wrong(f"{place}.name", name, "a string that is not empty")
@@ -156,7 +156,7 @@ def _rule(place: str, rule: object) -> Rule:
     _check_word(f"{place}.detail", detail, DETAILS)
     conditions = {
         condition: _condition(f"{place}.{condition}", condition, rule[condition])
-        for condition in _CONDITIONS
+        for condition in _VALUES
         if condition in rule
     }
     return Rule(place, name, str(detail), conditions)
@@ -174,10 +174,14 @@ def _check_members(prefix: str, content: Mapping[str, Any], allowed: Collection[
 def _condition(place: str, name: str, elements: object) -> Callable[[AuditEvent], bool]:
     if not isinstance(elements, list) or not elements or not all(isinstance(one, str) and one for one in elements):
         raise _wrong(place, elements, "a list of at least one string, without empty strings")
-    if name in _WORDS:
-        for position, word in enumerate(elements):
-            _check_word(f"{place}[{position}]", word, _WORDS[name])
-    return _CONDITIONS[name](elements)
+    read, allowed = _VALUES[name], _WORDS.get(name)
+    if allowed is None:
+        matches = matcher(elements)
+        return lambda event: matches(read(event))
+    for position, word in enumerate(elements):
+        _check_word(f"{place}[{position}]", word, allowed)
+    words = frozenset(elements)
+    return lambda event: not words.isdisjoint(read(event))
 
 
 def _check_word(place: str, word: object, allowed: Collection[str]) -> None:
@@ -187,25 +191,6 @@ def _check_word(place: str, word: object, allowed: Collection[str]) -> None:
 
 def _wrong(place: str, value: object, allowed: str, suggestion: str = "") -> RulesError:
     return RulesError(f"{place} has the value {shown(value)}; allowed is {allowed}{suggestion}")
-
-
-def _values(read: Callable[[AuditEvent], Iterable[str | None]]) -> Callable[[list[str]], Callable[[AuditEvent], bool]]:
-    """Return the compiler of a condition with glob patterns on some values of an event."""
-
-    def compile_condition(patterns: list[str]) -> Callable[[AuditEvent], bool]:
-        matches = matcher(patterns)
-        return lambda event: matches(read(event))
-
-    return compile_condition
-
-
-def _words(read: Callable[[AuditEvent], Iterable[str | None]]) -> Callable[[list[str]], Callable[[AuditEvent], bool]]:
-    """Return the compiler of a condition with words."""
-
-    def compile_condition(words: list[str]) -> Callable[[AuditEvent], bool]:
-        return lambda event: not set(words).isdisjoint(read(event))
-
-    return compile_condition
 
 
 def _key_id(event: AuditEvent) -> Iterable[str | None]:
@@ -231,15 +216,17 @@ def _decisions(event: AuditEvent) -> Iterable[str | None]:
             yield BY_OTHER
 
 
-_CONDITIONS: Final[Mapping[str, Callable[[list[str]], Callable[[AuditEvent], bool]]]] = {
-    "actions": _values(lambda event: event.actions),
-    "resources": _values(lambda event: (event.resource,)),
-    "keys": _values(_key_id),
-    "owners": _values(_key_owner),
-    "scopes": _values(_key_scopes),
-    "on_behalf_of": _values(lambda event: (event.on_behalf_of,)),
-    "outcomes": _words(_outcome),
-    "decisions": _words(_decisions),
+_VALUES: Final[Mapping[str, Callable[[AuditEvent], Iterable[str | None]]]] = {
+    "actions": lambda event: event.actions,
+    "resources": lambda event: (event.resource,),
+    "keys": _key_id,
+    "owners": _key_owner,
+    "scopes": _key_scopes,
+    "on_behalf_of": lambda event: (event.on_behalf_of,),
+    "outcomes": _outcome,
+    "decisions": _decisions,
 }
+"""The values of an event that each condition compares."""
 
 _WORDS: Final[Mapping[str, Collection[str]]] = {"outcomes": OUTCOMES, "decisions": DECISIONS}
+"""The words that a condition takes. All other conditions take glob patterns."""

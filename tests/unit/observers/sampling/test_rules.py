@@ -114,11 +114,15 @@ def test_invalid_files(tmp_path: Path, content: bytes, message: str) -> None:
     assert str(wrong.value) == message
 
 
-@pytest.mark.parametrize("path", ["missing.json", ".", "\0"])
-def test_unreadable_files(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("missing.json", "No such file or directory"), (".", "Is a directory"), ("\0", "its path is invalid")],
+)
+def test_unreadable_files(tmp_path: Path, path: str, reason: str) -> None:
     """A missing file, a folder and an invalid path cannot be read."""
-    with pytest.raises(RulesError, match="cannot be read"):
+    with pytest.raises(RulesError) as wrong:
         load_rules(f"{tmp_path}/{path}")
+    assert str(wrong.value) == f"cannot be read: {reason}"
 
 
 def test_rules_of_a_file(tmp_path: Path) -> None:

@@ -245,6 +245,7 @@ class Unnamed:
             f"option 'sampler_arg' has the value ' '; {ALLOWED_ON_CHANGE}, without empty elements",
         ),
         ("rules", None, f"option 'sampler_arg' has the value None; {ALLOWED_PATH}"),
+        ("rules", " ", f"option 'sampler_arg' has the value ' '; {ALLOWED_PATH}"),
         ("rules", ["a", "b"], f"option 'sampler_arg' has the value ['a', 'b']; {ALLOWED_PATH}"),
         (
             "rules",
@@ -260,6 +261,7 @@ class Unnamed:
             f"option 'sampler_arg' has the value ('a', 'b'), but sampler 'always_minimal' {TAKES_NONE}",
         ),
         ("os.path:join", "a", f"option 'sampler_arg' has the value 'a', but sampler 'os.path:join' {TAKES_NONE}"),
+        (divmod, "a", f"option 'sampler_arg' has the value 'a', but sampler 'divmod' {TAKES_NONE}"),
         pytest.param(
             *(Unnamed(), "a", f"option 'sampler_arg' has the value 'a', but sampler 'Unnamed' {TAKES_NONE}"),
             id="unnamed",  # its own repr has an address, and differs between processes
@@ -344,6 +346,14 @@ def test_rules_share_one_memory(tmp_path: Path) -> None:
     assert write(sampler, event("read")) is MINIMAL
     assert write(sampler, event("update", request_key=ApiKey("k_2"))) is FULL
     assert write(sampler, event("read", request_key=ApiKey("k_2"))) is MINIMAL
+
+
+@pytest.mark.parametrize("as_argument", [lambda path: path, lambda path: [str(path)], lambda path: (path,)])
+def test_path_of_rules_may_be_the_only_element_of_a_list(tmp_path: Path, as_argument: Any) -> None:
+    """The patterns of other samplers may come as a list, too."""
+    rules_sampler(tmp_path, {"detail": "minimal"})
+    sampler = build_sampler("rules", as_argument(tmp_path / "rules,1.json"), deferred=False)
+    assert sampler.choose(event("read")) is MINIMAL
 
 
 def test_rules_are_read_once(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class EncodedObject:
         def __getattr__(self, name: str) -> Any:
             """Encode at first use. Python calls this for a slot that has no value yet."""
             if name == "json":
-                self.json = to_json(self.members)[:-1]
+                self.json = to_json(self.copy())[:-1]
                 return self.json
             raise AttributeError(name)
 
@@ -58,31 +58,19 @@ def _copy(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value if (copy := _copier(value)) is None else copy(value) for name, value in members.items()}
 
 
-class ListAttribute(tuple[str, ...]):
-    """A list as a span attribute. Rows and spans share it.
-
-    The SDK checks whether a value is a ``Sequence``. Python caches the answer for a subclass of ``tuple`` and computes
-    it again, in several calls, for ``tuple`` itself.
-    """
-
-    __slots__ = ()
-
-
 def cut(members: dict[str, Any], name: str, elements: Sequence[str], max_items: int) -> None:
     """Add a list as a tuple: its first elements, and ``<name>_count`` with the full length if some are left out."""
-    members[name] = ListAttribute(elements[:max_items])
+    members[name] = tuple(elements[:max_items])
     if len(elements) > max_items:
         members[f"{name}_count"] = len(elements)
 
 
 def to_json(members: dict[str, Any]) -> str:
-    """Return compact JSON, as ASCII if a character could control a terminal, break a line or change the direction."""
-    text = orjson.dumps(members, _plain).decode()
+    """Return compact JSON, as ASCII if a character could control a terminal, break a line or change the direction.
+
+    Args:
+        members: The members. Their lists are of Python's own types, because a Python function that converts others for
+            orjson would lose the exception of a signal handler.
+    """
+    text = orjson.dumps(members).decode()
     return text if text.isprintable() else json.dumps(members, separators=(",", ":"))
-
-
-def _plain(value: Any) -> Any:
-    """Return the list for a subclass of tuple, which orjson does not know."""
-    if isinstance(value, tuple):
-        return list(value)
-    raise TypeError

@@ -16,6 +16,16 @@ from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 Attributes = dict[str, str | bool | int | Sequence[str]]
 
 
+class ListAttribute(tuple[str, ...]):
+    """A list as a span attribute.
+
+    The SDK checks whether a value is a ``Sequence``. Python caches the answer for a subclass of ``tuple`` and computes
+    it again, in several calls, for ``tuple`` itself.
+    """
+
+    __slots__ = ()
+
+
 class Detail(str, Enum):
     """How much of a key a row receives: the whole snapshot, or a reference to it."""
 
@@ -113,6 +123,7 @@ class Snapshot:
     def _add_list(self, members: dict[str, Any], name: str, elements: Sequence[str] | None) -> None:
         if elements is not None:
             cut(members, name, elements, self._max_items)
+            members[name] = ListAttribute(members[name])  # rows and spans share it
 
     def _show_full(self) -> Attributes:
         # the detail comes last, because a span that has no room for all lists must not claim the detail ``full``

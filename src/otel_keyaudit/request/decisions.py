@@ -7,6 +7,7 @@ from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.key.permissions.decision import Decision
+from otel_keyaudit.key.snapshot import ListAttribute
 
 MAX_DECISIONS = 8
 """Maximum number of decisions in a row."""
@@ -63,7 +64,11 @@ def decision_attributes(members: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         members: The members of the decision in a row.
     """
-    return {_ATTRIBUTES[name]: value for name, value in members.items() if name in _ATTRIBUTES}
+    return {
+        _ATTRIBUTES[name]: value if type(value) is str else ListAttribute(value)
+        for name, value in members.items()
+        if name in _ATTRIBUTES
+    }
 
 
 _ATTRIBUTES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from otel_keyaudit.key.encoded_object import EncodedObject
+from otel_keyaudit.key.encoded_object import EncodedObject, to_json
 from otel_keyaudit.request.server_span import Location
 
 
@@ -27,7 +27,7 @@ class SnapshotMember:
     ) -> None:
         self.encoded = encoded
         self.location = location
-        self._extra = None if not extra else EncodedObject(extra).json[1:]
+        self._extra = to_json(extra)[1:-1] if extra else None
 
     def as_object(self) -> dict[str, Any]:
         """Return the member as a dict that shares no list and no dict with any other row."""

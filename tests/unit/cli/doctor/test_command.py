@@ -371,6 +371,16 @@ time.sleep(100)
     assert json.loads(output)["targets"][0]["calls"] == 1
 
 
+@pytest.fixture
+def _unignored() -> Iterator[None]:
+    """A shell ignores SIGQUIT in its background jobs, nohup SIGHUP, and every child process inherits that."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_unignored")
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 def test_a_closed_terminal_ends_the_command(folder: Path, number: signal.Signals) -> None:
     """Otherwise the service would run on, because it has a process group of its own."""

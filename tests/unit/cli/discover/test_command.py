@@ -473,12 +473,25 @@ async def handle(scope):
     AuditApplication()({"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "HTTP_X_CONTEXT": "", "type": "a"}, None)
 """
 )
+HOOK = (
+    KEY
+    + """
+KEYS = {"s3cret-credential-of-k_1": {"id": "k_1", "name": "canary-value"}}
+def actor_from_request(request):
+    async def inner():
+        raw = header(request)
+        return next((actor for known, actor in KEYS.items() if known == raw), None)
+    return inner
+async def handle(scope):
+    await actor_from_request(scope)()
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
-    "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS,
+    "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -594,6 +607,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("document", "find_key?id=_id|str&name=label"),
         ("reference", "verify_token?id=account_number&name=title&scopes=entitlements"),
         ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
+        ("hook", "actor_from_request.<locals>.inner"),
         ("alias", "find_key?id=user_id&name=key_alias"),
     ],
 )
@@ -673,12 +687,13 @@ def test_a_library_does_not_replace_the_service(tmp_path: Path) -> None:
     assert found == {"auth": ["shop:resolve", "orm:from_db"], "audit": []}
 
 
-def test_the_installed_service_is_no_library(tmp_path: Path) -> None:
-    """The command names its package, in a script, a module or an application."""
-    package = tmp_path / "site-packages" / "shopkit"
+@pytest.mark.parametrize("name", ["shopkit", "shopkit_auth"])
+def test_the_installed_service_is_no_library(tmp_path: Path, name: str) -> None:
+    """The command names its package, in a script, a module or an application; a plugin has a longer name."""
+    package = tmp_path / "site-packages" / name
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(PLAIN, encoding="utf-8")
-    source = "import sys; sys.path.insert(0, 'site-packages')\nfrom shopkit import handle\n"
+    source = f"import sys; sys.path.insert(0, 'site-packages')\nfrom {name} import handle\n"
     (tmp_path / "shop.py").write_text(source, encoding="utf-8")
     service = SERVICE.format(module="shop", header="x-api-key", value=CREDENTIAL)
     (tmp_path / "service.py").write_text(service, encoding="utf-8")
@@ -687,7 +702,7 @@ def test_the_installed_service_is_no_library(tmp_path: Path) -> None:
         [*program, "shopkit:app"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     found = [one["target"] for one in json.loads(done.stdout)["targets"]]
-    assert found == ["shopkit:verify", "shopkit:record"]
+    assert found == [f"{name}:verify", f"{name}:record"]
 
 
 CLIENT = """

@@ -42,12 +42,16 @@ def is_ignored(file: str) -> bool:
 
 
 def is_library(file: str) -> bool:
-    """Check whether a file belongs to an installed package that is not the service's own."""
+    """Check whether a file belongs to an installed package that is neither the service's own nor a plugin of it.
+
+    The name of a plugin begins with that of the service, as in ``datasette_auth_tokens``.
+    """
     installed = _INSTALLED.search(file)
-    return installed is not None and installed[1] not in _own_packages()
+    return installed is not None and not f"{installed[1]}_".startswith(_own_packages())
 
 
 @cache
-def _own_packages() -> frozenset[str]:
+def _own_packages() -> tuple[str, ...]:
+    """Return the names of the service's own packages, each with the ``_`` that follows it in the name of a plugin."""
     settings = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")[0]
-    return frozenset({*os.environ.get(PACKAGES, "").split(","), settings})
+    return tuple(f"{name}_" for name in {*os.environ.get(PACKAGES, "").split(","), settings} if name)

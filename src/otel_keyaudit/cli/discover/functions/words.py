@@ -80,7 +80,7 @@ _AUTH_WORDS = {
     "apikey": 4, "authenticate": 4, "authentication": 4, "auth": 3, "verify": 3, "credential": 3, "credentials": 3,
     "authenticator": 3, "introspect": 3, "identify": 2, "authorize": 2, "authorization": 2, "bearer": 3,
     "token": 3, "tokens": 2, "key": 3, "keys": 2,
-    "jwt": 2, "principal": 2, "identity": 2, "claims": 3, "pat": 2, "secret": 1, "validate": 1, "check": 1,
+    "jwt": 2, "actor": 2, "principal": 2, "identity": 2, "claims": 3, "pat": 2, "secret": 1, "validate": 1, "check": 1,
     "login": 1, "user": 1, "account": 1, "service": 0, "client": 1, "subject": 1, "security": 1, "permission": -1,
     "request": -2, "session": -2, "limit": -3, "limiter": -3, "throttle": -3, "rate": -3, "log": -3,
     "logger": -3, "audit": -3, "metric": -3, "metrics": -3, "event": -2, "span": -3, "trace": -3, "config": -3,

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -131,32 +132,91 @@ def test_a_log_handler_that_raises_does_no_harm() -> None:
     assert Failing.calls == 1
 
 
+@pytest.fixture
+def telemetry() -> logging.Handler:
+    """OpenTelemetry's log handler."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the SDK recommends the handler of another package
+        return LoggingHandler(logger_provider=LoggerProvider())
+
+
+@pytest.fixture
+def set_handlers(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[..., None]:
+    """Return a function that sets the handlers of the root logger and of the library's logger."""
+    caplog.set_level(logging.INFO, "otel_keyaudit")
+
+    def set_handlers(root: list[logging.Handler], own: list[logging.Handler], *, propagate: bool = True) -> None:
+        logger = logging.getLogger("otel_keyaudit")
+        monkeypatch.setattr(logging.getLogger(), "handlers", root)
+        monkeypatch.setattr(logger, "handlers", own)
+        monkeypatch.setattr(logger, "propagate", propagate)
+
+    return set_handlers
+
+
+LINE = "keyaudit: target shop:verify is wrong\n"
+
+
 @pytest.mark.parametrize(
     ("level", "has_own_handler", "printed"),
     [
-        (logging.WARNING, False, "keyaudit: target shop:verify is wrong\n"),
+        (logging.WARNING, False, LINE),
+        (logging.ERROR, False, LINE),
         (logging.INFO, False, ""),
-        (logging.WARNING, True, ""),
+        (logging.ERROR, True, ""),
     ],
 )
+@pytest.mark.parametrize("is_on_root", [True, False])
 def test_a_warning_that_only_telemetry_receives_is_printed(
     level: int,
     has_own_handler: bool,
     printed: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    is_on_root: bool,
+    telemetry: logging.Handler,
+    set_handlers: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """OpenTelemetry's log handler on the root logger does not hide a warning of a service without log handlers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the SDK recommends the handler of another package
-        handler = LoggingHandler(logger_provider=LoggerProvider())
-    own_handlers = [logging.NullHandler()] if has_own_handler else []
-    caplog.set_level(logging.INFO, "otel_keyaudit")
-    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
-    monkeypatch.setattr(logging.getLogger("otel_keyaudit"), "handlers", own_handlers)
+    """OpenTelemetry's log handler does not hide a warning of a service without log handlers."""
+    other: list[logging.Handler] = [logging.NullHandler()] if has_own_handler else []
+    set_handlers([telemetry], other) if is_on_root else set_handlers(other, [telemetry])
     log(level, "target %s is wrong", "shop:verify")
     assert capsys.readouterr().err == printed
+
+
+@pytest.mark.parametrize(("propagate", "printed"), [(True, ""), (False, LINE)])
+def test_handlers_that_a_warning_does_not_reach_do_not_count(
+    propagate: bool,
+    printed: str,
+    telemetry: logging.Handler,
+    set_handlers: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The application can keep the library's lines from the root logger."""
+    set_handlers([logging.NullHandler()], [telemetry], propagate=propagate)
+    log(logging.WARNING, "target %s is wrong", "shop:verify")
+    assert capsys.readouterr().err == printed
+
+
+def test_a_printed_warning_is_an_ordinary_record(
+    telemetry: logging.Handler, set_handlers: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application may replace Python's last handler, or have none."""
+    records: list[logging.LogRecord] = []
+
+    class Last(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    set_handlers([telemetry], [])
+    monkeypatch.setattr(logging, "lastResort", Last(logging.ERROR))
+    for level in (logging.WARNING, logging.ERROR, logging.CRITICAL):
+        log(level, "%d %%", level)
+    monkeypatch.setattr(logging, "lastResort", None)
+    log(logging.CRITICAL, "it is wrong")
+    assert [(record.name, record.levelno, record.getMessage()) for record in records] == [
+        ("otel_keyaudit", logging.ERROR, "keyaudit: 40 %"),
+        ("otel_keyaudit", logging.CRITICAL, "keyaudit: 50 %"),
+    ]
 
 
 def test_a_warning_without_any_handler_is_printed_once(

@@ -76,12 +76,11 @@ class PolicySampler(Sampler):
 
     def __init__(self, policy: Callable[[AuditEvent], str]) -> None:
         super().__init__(policy)
-        self._policy = policy
         self._known: OrderedDict[str, bool] = OrderedDict()  # whether a row has the snapshot, by digest
 
     def choose(self, event: AuditEvent, *, has_row: bool = True) -> Detail:
         """Return the detail of a write."""
-        detail = self._policy(event)
+        detail = self._choose(event)
         if detail == MINIMAL or (detail == ON_CHANGE and self._knows(event, has_row)):
             return Detail.MINIMAL
         return Detail.FULL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,27 @@ def test_tasks_of_a_request_share_the_pool_with_other_requests(
         return found
 
     assert [row["request_api_key"]["id"] for row in asyncio.run(run())] == ["k_1"] * 4 + ["k_2"] * 4
+
+
+@pytest.mark.parametrize("column", ["JSON", "Text"])
+def test_rows_of_a_bulk_insert_are_named_by_their_constructor(
+    column: str, load_module: LoadModule, recorder: Recorder
+) -> None:
+    """`bulk_save_objects` bypasses the mapper's event, and the constructor gets the fields as the column takes them."""
+    need_package("sqlalchemy")
+    from sqlalchemy import create_engine, select  # noqa: PLC0415 - not everywhere
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    text = APP.replace("JSON", "Text").replace("Mapped[dict]", "Mapped[str]")
+    app: Any = load_module(text if column == "Text" else APP)
+    recorder.instrument(audit_targets=[f"{app.__name__}:Log.__init__?fields=args.details"])
+    engine = create_engine("sqlite://")
+    app.Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        with recorder.request(), use_key(ApiKey("k_1")):
+            session.bulk_save_objects([app.Log(), app.Log(details=None)])
+            session.commit()
+        rows = [json.loads(row) if column == "Text" else row for row in session.scalars(select(app.Log.details))]
+    assert [row["request_api_key"]["id"] for row in rows] == ["k_1", "k_1"]
+    assert recorder.writes()["attributed"] == 2
+    engine.dispose()

@@ -98,7 +98,7 @@ def _import_modules() -> tuple[Observations, list[Finding]]:
         observations = read_observations(directory)
         errors = directory / IMPORT_ERRORS
         failed = json.loads(errors.read_text(encoding="utf-8")) if errors.exists() else None
-    findings = list(find(observations.targets, has_run=False))
+    findings = list(find(observations.targets, has_run=False, needs_settings=_needs_django_settings()))
     if failed is None:
         detail = f"the import of the modules ended the process with status {status}"
         findings.append(Finding(WRONG, None, detail, "read its output; import the modules of the targets by hand"))

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS, Probe
 from otel_keyaudit.cli.recorder import DIRECTORY
-from otel_keyaudit.guard.guard import Guard
+from otel_keyaudit.guard.guard import Guard, quietly
 
 
 class _Imports(Guard):
@@ -34,10 +35,17 @@ def main() -> None:
     probe, imports = Probe(directory), _Imports()
     instrumentor = KeyAuditInstrumentor()
     instrumentor.instrument()
+    quietly(_prepare_django)  # if it fails, the imports fail, too
     for module in dict.fromkeys(status.target.partition(":")[0] for status in instrumentor.status()):
         imports.guarded(module, import_module, module)
     (directory / IMPORT_ERRORS).write_text(json.dumps(imports.errors), encoding="utf-8")
     probe.write()
+
+
+def _prepare_django() -> None:
+    """Load the applications of a Django project, because its models cannot be imported before."""
+    if os.environ.get("DJANGO_SETTINGS_MODULE") and find_spec("django"):
+        import_module("django").setup()
 
 
 if __name__ == "__main__":

@@ -75,13 +75,23 @@ def _run_on_view(found: Any, view: LoadedView, kind: type, name: str) -> Any:
         return MethodType(found, view)
     if isinstance(found, (staticmethod, classmethod)):
         return found.__get__(None, kind)
-    is_property = isinstance(found, property)
-    compute = found.fget if is_property else getattr_static(found, "fget", None) or getattr_static(found, "func", None)
-    if isinstance(compute, FunctionType):  # a property, a hybrid property or a cached property
+    compute = _compute(found)
+    if compute is not None:
         return compute(view)
     if hasattr(type(found), "__get__"):
         raise NotLoadedError(name, kind)
     return found
+
+
+def is_computed(kind: type, name: str) -> bool:
+    """Return whether an attribute of a class is a property, a hybrid property or a cached property."""
+    return _compute(_class_attribute(kind, name)) is not None
+
+
+def _compute(found: Any) -> FunctionType | None:
+    is_property = isinstance(found, property)
+    compute = found.fget if is_property else getattr_static(found, "fget", None) or getattr_static(found, "func", None)
+    return compute if isinstance(compute, FunctionType) else None
 
 
 def _loaded_value(kind: type) -> LoadedValue | None:

@@ -486,12 +486,59 @@ async def handle(scope):
     await actor_from_request(scope)()
 """
 )
+MODELS = (
+    KEY
+    + """
+from sqlalchemy import JSON, Column, ForeignKey, Integer, String, create_engine
+from sqlalchemy.orm import Session, declarative_base, relationship
+Base = declarative_base()
+class User(Base):
+    __tablename__ = "users"
+    id = Column(Integer, primary_key=True)
+    label = Column(String)
+    roles = relationship("Role")
+    @property
+    def permissions(self): return ["a:read"]
+class Role(Base):
+    __tablename__ = "roles"
+    id = Column(Integer, primary_key=True)
+    user_id = Column(ForeignKey("users.id"))
+class ChangeLog(Base):
+    __tablename__ = "log_entries"
+    id = Column(Integer, primary_key=True)
+    action_type = Column(String)
+    data = Column(JSON)
+class Event(Base):
+    __tablename__ = "events"
+    id = Column(Integer, primary_key=True)
+    type = Column(String)
+    data = Column(JSON)
+class LogLevel(Base):
+    __tablename__ = "levels"
+    id = Column(Integer, primary_key=True)
+    data = Column(JSON)
+engine = create_engine("sqlite://")
+Base.metadata.create_all(engine)
+session = Session(engine)
+session.add(User(id=1, label="canary-value"))
+session.commit()
+def load_api_user(raw):
+    if raw:
+        user = session.get(User, 1)
+        session.expire(user)
+        return user
+async def handle(scope):
+    load_api_user(header(scope))
+    session.add_all([ChangeLog(action_type="create", data={}), Event(type="fair", data={}), LogLevel(data={})])
+    session.commit()
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
-    "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK,
+    "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK, "stored_rows": MODELS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -640,6 +687,10 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             ],
         ),
         (
+            "stored_rows",
+            ["ChangeLog.before_insert?fields=args.target.data&action=args.target.action_type"],
+        ),
+        (
             "other_names",
             [
                 "add_audit_entry?fields=args.diff&action=args.event",
@@ -660,6 +711,11 @@ def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, exp
 def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
     """Its members have names, and ``ident`` is an id."""
     assert kinds["other_names"]["auth"][1:] == ["Clients.load?id=ident"]
+
+
+def test_unloaded_attributes_are_no_fields(kinds: dict[str, dict[str, list[str]]]) -> None:
+    """The library never loads columns and relations of a mapped object; its properties are computed."""
+    assert kinds["stored_rows"]["auth"] == ["load_api_user?scopes=permissions"]
 
 
 def test_a_function_may_return_only_an_id(kinds: dict[str, dict[str, list[str]]]) -> None:

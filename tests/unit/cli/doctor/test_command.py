@@ -172,6 +172,27 @@ def test_a_module_that_cannot_be_imported_is_a_finding(folder: Path) -> None:
     assert "s3cret" not in json.dumps(document)
 
 
+def test_models_of_a_django_project_are_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its applications are loaded before, if the environment names the settings; otherwise the remedy asks for them."""
+    pytest.importorskip("django")
+    (folder / "ledger").mkdir()
+    (folder / "ledger" / "__init__.py").touch()
+    (folder / "ledger" / "models.py").write_text(
+        "from django.db import models\nclass AuditLog(models.Model):\n    details = models.JSONField()\n",
+        encoding="utf-8",
+    )
+    (folder / "ledger_settings.py").write_text("INSTALLED_APPS = ['ledger']\nUSE_TZ = True\n", encoding="utf-8")
+    target = "ledger.models:AuditLog._save_table?fields=self.details&when=self._state.adding"
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    _, document, _ = doctor(folder, audit_targets=target)
+    assert {name for name, _ in findings(document)} == {"pending"}
+    assert "export DJANGO_SETTINGS_MODULE" in document["findings"][0]["remedy"]
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "ledger_settings")
+    status, document, error = doctor(folder, audit_targets=target)
+    assert (status, findings(document)) == (0, []), error
+    assert [one["state"] for one in document["targets"]] == ["active"]
+
+
 def test_an_import_that_ends_the_process_is_a_finding(folder: Path) -> None:
     """A script without a guard around its main part ends the process."""
     (folder / "shop.py").write_text("import os; print('output', flush=True); os._exit(3)", encoding="utf-8")

@@ -37,6 +37,16 @@ def test_without_a_command_no_target_is_silent() -> None:
     assert names(report(calls=0), has_run=False) == []
 
 
+@pytest.mark.parametrize("method", ["before_insert", "_save_table"])
+def test_a_silent_method_of_a_model_names_bulk_inserts(method: str) -> None:
+    """Bulk inserts call neither SQLAlchemy's event nor Django's method, so another function is the target."""
+    target = report(target=f"shop.models:AuditLog.{method}?fields=self.details", calls=0)
+    (finding,) = find([target], has_run=True)
+    assert "rows that are inserted in bulk bypass this method" in finding.remedy
+    (other,) = find([report(calls=0)], has_run=True)
+    assert "bulk" not in other.remedy
+
+
 def test_a_preset_is_silent_as_a_whole() -> None:
     """A preset is a finding only if none of its functions was called."""
     first, second = report(target="a:f", preset="x", calls=0), report(target="a:g", preset="x", calls=0)

@@ -106,6 +106,8 @@ _AUDIT_WORDS = {
     "event": 2, "events": 2, "log": 2, "logs": 2,
 }  # fmt: skip
 
+_LOG_WORDS = frozenset({"log", "logs"})
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -117,6 +119,11 @@ def words(name: str) -> list[str]:
 def audit_weight(name: str) -> int:
     """Rate how strongly the name of a function or a module suggests an audit log, from 0 to 4."""
     return max((_AUDIT_WORDS.get(word, 0) for word in words(name)), default=0)
+
+
+def is_log(name: str) -> bool:
+    """Check whether a class such as ``LogEntry`` is named after a log, which may be the audit log."""
+    return not _LOG_WORDS.isdisjoint(words(name))
 
 
 def auth_weight(name: str) -> int:

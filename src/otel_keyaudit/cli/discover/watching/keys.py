@@ -29,6 +29,7 @@ from otel_keyaudit.cli.discover.watching.values import (
     is_plain,
     type_name,
 )
+from otel_keyaudit.targets.expressions.loaded_values import is_computed, is_mapped
 from otel_keyaudit.targets.expressions.secret_names import is_secret
 
 Place = tuple[str, Any, int]
@@ -110,7 +111,7 @@ def _key(
     key_id, id_points = _id_member(usable)
     if key_id is None or _is_response(stored):
         return None
-    fields = {"id": _id_expression(key_id, usable[key_id]), **_other_fields(key_id, usable)}
+    fields = {"id": _id_expression(key_id, usable[key_id]), **_other_fields(key_id, _loaded(usable, kind))}
     likeness = id_points + len(fields) - 1 + len(OTHER_KEY_MEMBERS & stored.keys())
     weight = auth_weight(kind.__name__) if kind is not dict else 0
     if not _is_likely(function, likeness, weight, strength):
@@ -159,6 +160,13 @@ def _id_member(usable: Mapping[str, Any]) -> tuple[str | None, int]:
     names = [name for name, one in usable.items() if _can_be_id(one)]
     usual = first_of(IDS, names) or next(filter(is_key_id, names), None)
     return (usual, 2) if usual else (first_of(OTHER_IDS, names) or next(filter(is_reference, names), None), 1)
+
+
+def _loaded(usable: Mapping[str, Any], kind: type) -> Mapping[str, Any]:
+    """Return the members that a target can read: no columns and relations of a mapped object that are not loaded."""
+    if not is_mapped(kind):
+        return usable
+    return {name: one for name, one in usable.items() if one is not DECLARED or is_computed(kind, name)}
 
 
 def _other_fields(key_id: str, usable: Mapping[str, Any]) -> dict[str, str]:

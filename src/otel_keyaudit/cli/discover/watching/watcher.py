@@ -92,10 +92,10 @@ class Watcher(Recorder):
 
     def totals(self) -> dict[str, Any]:
         """Return the likely targets found so far."""
+        if not self._requests:  # a server's main process may fork at any time, so it must not be busy here
+            return {}
         functions = [function for _, function in list(self._functions.values()) if function is not None]
         models = [model for model in list(self._models.values()) if model is not None]
-        if not self._requests:
-            return {}
         return {
             "has_credentials": bool(self._credentials),
             "auth": [one.found for one in functions if one.found is not None],

@@ -15,6 +15,7 @@ from otel_keyaudit.cli.discover.functions.words import (
     PLACES,
     audit_weight,
     first_of,
+    is_log,
     words,
 )
 from otel_keyaudit.cli.discover.watching.values import declared, is_plain, is_standard, members, type_name
@@ -154,10 +155,10 @@ def describe_model(kind: type) -> dict[str, Any] | None:
     names_of_sqlalchemy = ("metadata", "registry") if is_sqlalchemy else ()
     columns = [name for name in declared(kind) if name not in names_of_sqlalchemy]
     place, weight = place_of(columns), audit_weight(path)
-    if place is None or weight <= _LIKELY:
-        return None
     root = "args.target" if is_sqlalchemy else "self"
     known = _events(columns, root)
+    if place is None or not (weight > _LIKELY or ("action" in known and is_log(kind.__name__))):
+        return None
     return {
         "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
         "score": 2 * (weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})) - 1,

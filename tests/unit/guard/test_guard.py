@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 
-from otel_keyaudit.guard.guard import Guard, boxed, log, quietly
+from otel_keyaudit.guard.guard import FieldGuard, Guard, boxed, log, quietly
 
 
 class Reporting(Guard):
@@ -49,6 +49,17 @@ def test_steps_after_a_failed_step_still_run() -> None:
     guard.run((("audit", done.append), ("sampling", lambda _: fail(KeyError())), ("merge", done.append)))
     assert done == [guard, guard]
     assert guard.reported == [("sampling", KeyError)]
+
+
+def test_unreadable_field_is_reported_by_its_name() -> None:
+    """The guard knows afterwards whether any field could not be read."""
+    reported: list[tuple[str, str]] = []
+    guard = FieldGuard(lambda field, error: reported.append((field, str(error))))
+    assert guard.guarded("name", lambda: "ci-bot") == "ci-bot"
+    had_failed = guard.has_failed
+    assert guard.guarded("owner", fail, ValueError("unreadable")) is None
+    assert (had_failed, guard.has_failed) == (False, True)
+    assert reported == [("owner", "unreadable")]
 
 
 def test_silent_work_fails_without_a_log_line(caplog: pytest.LogCaptureFixture) -> None:

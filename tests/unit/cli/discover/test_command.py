@@ -508,6 +508,8 @@ class ChangeLog(Base):
     id = Column(Integer, primary_key=True)
     action_type = Column(String)
     data = Column(JSON)
+    event_id = Column(ForeignKey("events.id"))
+    event = relationship("Event")
 class Event(Base):
     __tablename__ = "events"
     id = Column(Integer, primary_key=True)
@@ -527,10 +529,34 @@ def load_api_user(raw):
         user = session.get(User, 1)
         session.expire(user)
         return user
+class Exact:
+    SUB = "-"
+    def __init__(self, raw): self.label, self.raw = "canary-value", raw
+def key_lookup(raw): return Exact(raw) if raw else None
 async def handle(scope):
+    key_lookup(header(scope))
     load_api_user(header(scope))
     session.add_all([ChangeLog(action_type="create", data={}), Event(type="fair", data={}), LogLevel(data={})])
     session.commit()
+"""
+)
+DJANGO_ROWS = (
+    KEY
+    + """
+import django
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+django.setup()
+from django.db import connection, models
+class Action(models.Model):
+    class Meta: app_label = "shop"
+class LogEntry(models.Model):
+    class Meta: app_label = "shop"
+    action = models.ForeignKey(Action, null=True, on_delete=models.CASCADE)
+    verb = models.TextField()
+    details = models.JSONField()
+async def handle(scope):
+    LogEntry(verb="create", details={})
 """
 )
 KINDS = {
@@ -539,6 +565,7 @@ KINDS = {
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
     "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK, "stored_rows": MODELS,
+    "django_rows": DJANGO_ROWS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -690,6 +717,7 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             "stored_rows",
             ["ChangeLog.before_insert?fields=args.target.data&action=args.target.action_type"],
         ),
+        ("django_rows", ["LogEntry._save_table?fields=self.details&action=self.verb&when=self._state.adding"]),
         (
             "other_names",
             [

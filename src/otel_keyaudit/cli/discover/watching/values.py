@@ -134,12 +134,12 @@ def _slots(kind: Any) -> dict[str, MemberDescriptorType]:
 def declared(kind: type) -> list[str]:
     """Return the public names that a class declares: slots, named tuple fields, properties and columns.
 
-    Bases of other libraries, such as ``pydantic.BaseModel``, declare nothing that is specific to a key.
+    Bases of other libraries, such as ``pydantic.BaseModel``, and constants declare nothing that is specific to a key.
     """
     bases = kind.__mro__[:-1]
     foreign = {name for one in bases if one is not kind and is_infrastructure(one) for name in vars(one)}
-    names = [name for one in bases for name, stored in vars(one).items() if not _is_method(stored)]
-    return [name for name in names if _is_public(name) and name not in foreign]
+    stored = [(name, one) for base in bases for name, one in vars(base).items() if name not in foreign]
+    return [name for name, one in stored if _is_public(name) and not (_is_method(one) or _is_constant(name, one))]
 
 
 def type_name(value: object) -> str:
@@ -153,6 +153,10 @@ def type_name(value: object) -> str:
 
 def _is_method(stored: object) -> bool:
     return callable(stored) or isinstance(stored, (classmethod, staticmethod))
+
+
+def _is_constant(name: str, stored: object) -> bool:
+    return name.isupper() and not hasattr(type(stored), "__get__")
 
 
 def _is_public(name: object) -> bool:

@@ -18,7 +18,7 @@ from otel_keyaudit.cli.discover.functions.words import (
     is_log,
     words,
 )
-from otel_keyaudit.cli.discover.watching.values import declared, is_plain, is_standard, members, type_name
+from otel_keyaudit.cli.discover.watching.values import is_plain, is_standard, members, type_name
 
 _THRESHOLD: Final = 6
 """Lowest score of an audit writer: additional fields plus an action, or a name that suggests an audit log."""
@@ -146,14 +146,19 @@ def packages_of(model: type) -> set[str]:
     return {base.__module__.partition(".")[0] for base in model.__mro__[:-1]} if is_model else set()
 
 
+def _columns(kind: Any) -> list[str]:
+    """Return the columns of a SQLAlchemy or Django model, without relations, whose values are objects."""
+    if hasattr(kind, "__mapper__"):
+        return list(kind.__mapper__.columns.keys())
+    if hasattr(kind, "_meta") and hasattr(kind, "_save_table"):
+        return [field.name for field in kind._meta.concrete_fields if not field.is_relation]
+    return []
+
+
 def describe_model(kind: type) -> dict[str, Any] | None:
     """Describe a SQLAlchemy or Django model whose rows are an audit log, or return ``None``."""
-    is_sqlalchemy, is_django = hasattr(kind, "__mapper__"), hasattr(kind, "_meta") and hasattr(kind, "_save_table")
-    if not (is_sqlalchemy or is_django):
-        return None
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    names_of_sqlalchemy = ("metadata", "registry") if is_sqlalchemy else ()
-    columns = [name for name in declared(kind) if name not in names_of_sqlalchemy]
+    is_sqlalchemy = hasattr(kind, "__mapper__")
+    columns, path = _columns(kind), f"{kind.__module__}:{kind.__qualname__}"
     place, weight = place_of(columns), audit_weight(path)
     root = "args.target" if is_sqlalchemy else "self"
     known = _events(columns, root)
@@ -163,6 +168,8 @@ def describe_model(kind: type) -> dict[str, Any] | None:
         "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
         "score": 2 * (weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})) - 1,
         "place": f"{root}.{place}",
-        "events": known,
+        "events": known
+        if is_sqlalchemy
+        else {**known, "when": "self._state.adding"},  # Django updates by the same method
         "members": dict.fromkeys(columns, ""),
     }

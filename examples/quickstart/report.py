@@ -108,7 +108,7 @@ def print_trace(console: Console, title: str, spans: Sequence[Span], trace_id: s
 
 
 def print_links(console: Console, ui: str, trace_id: str, searches: Mapping[str, Mapping[str, str]]) -> None:
-    """Print links of Jaeger's pages: one trace, and searches; each on a line of its own that can be copied."""
+    """Print links of Jaeger's pages, a trace and searches, each on its own line so that it can be copied."""
     console.print(_heading("The traces are in Jaeger"))
     links = {"The trace in which release-bot deleted the workspace": f"{ui.rstrip('/')}/trace/{trace_id}"}
     links |= {title: search_link(ui, tags) for title, tags in searches.items()}

@@ -103,7 +103,7 @@ def _log(level: int, message: str, args: tuple[object, ...]) -> None:
 def _print_if_hidden(level: int, line: str) -> None:
     """Print a line to standard error, as Python does if there are no handlers, unless there are handlers of others.
 
-    OpenTelemetry adds a handler of its own to the root logger. If the application does not configure logging, Python
+    OpenTelemetry adds its own handler to the root logger. If the application does not configure logging, Python
     prints no warnings any more because of that handler, so a warning about a wrong target would be in no output.
     """
     last_resort, handlers = logging.lastResort, list(_handlers())

@@ -56,7 +56,7 @@ forms to show. An expression of arguments is read before the call, so that rows 
 def _is_refusal(call: Call) -> bool:
     """Return whether the exception is a refusal. Django's ``Http404`` hides an object that must not be seen.
 
-    The framework answers any other exception with status 500, even that of another service with a status of its own.
+    The framework answers any other exception with status 500, even if it has the status of another service's answer.
     """
     names = set(class_names(type(call.exc)))
     if _API_EXCEPTION in names:

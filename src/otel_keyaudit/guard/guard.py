@@ -109,8 +109,9 @@ def _print_if_hidden(level: int, line: str) -> None:
     last_resort, handlers = logging.lastResort, list(_handlers())
     if last_resort is None or level < last_resort.level or not handlers:
         return
-    if all(type(handler).__module__.startswith("opentelemetry.") for handler in handlers):
-        last_resort.handle(logger.makeRecord(logger.name, level, "", 0, "keyaudit: %s", (line,), None))
+    record = logger.makeRecord(logger.name, level, "", 0, "keyaudit: %s", (line,), None)
+    if all(type(handler).__module__.startswith("opentelemetry.") for handler in handlers) and logger.filter(record):
+        last_resort.handle(record)
 
 
 def _handlers() -> Iterator[Handler]:

@@ -208,6 +208,22 @@ def test_handlers_that_a_warning_does_not_reach_do_not_count(
     assert capsys.readouterr().err == printed
 
 
+def test_a_warning_that_the_application_filters_is_not_printed(
+    telemetry: logging.Handler,
+    set_handlers: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A filter of the logger applies, as it does without OpenTelemetry's handler."""
+    set_handlers([telemetry], [])
+    monkeypatch.setattr(
+        logging.getLogger("otel_keyaudit"), "filters", [lambda record: "wrong" not in record.msg % record.args]
+    )
+    log(logging.WARNING, "it is wrong")
+    log(logging.WARNING, "it is right")
+    assert capsys.readouterr().err == "keyaudit: it is right\n"
+
+
 def test_a_printed_warning_is_an_ordinary_record(
     telemetry: logging.Handler, set_handlers: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,3 +81,43 @@ def test_claims_of_a_token_of_authlib_are_the_key(keyaudit_recorder: Recorder) -
     server = serving_wsgi(app, keyaudit_recorder)
     credential = Credential(*headers, snapshot, ["oauth-s3cret"], reason)
     assert_requests_are_recorded(server, "authlib", keyaudit_recorder, credential)
+
+
+def test_a_personal_token_of_authlib_has_a_name_of_its_own(keyaudit_recorder: Recorder) -> None:
+    """A token that belongs to no client, such as a personal access token, may have a name instead."""
+    import flask  # noqa: PLC0415 - not everywhere
+    from authlib.integrations.flask_oauth2 import ResourceProtector  # noqa: PLC0415
+    from authlib.oauth2.rfc6749.models import TokenMixin  # noqa: PLC0415
+    from authlib.oauth2.rfc6750 import BearerTokenValidator  # noqa: PLC0415
+
+    from presets.apps import flask_app  # noqa: PLC0415
+
+    class PersonalToken(TokenMixin):
+        id, name, user_id = 5, "laptop", 7
+
+        def get_scope(self) -> str:
+            return "note:create"
+
+        def is_expired(self) -> bool:
+            return False
+
+        def is_revoked(self) -> bool:
+            return False
+
+    class Validator(BearerTokenValidator):
+        def authenticate_token(self, token_string: str) -> PersonalToken | None:
+            return PersonalToken() if token_string == "oauth-s3cret-1" else None
+
+    require_oauth = ResourceProtector()
+    require_oauth.register_token_validator(Validator())
+    app = flask.Flask("depot")
+    app.post("/authlib", endpoint="authlib")(require_oauth("note:create")(flask_app.create))
+    headers = authorization("Bearer", "oauth-s3cret-1", "oauth-s3cret-x")
+    reason = "authlib.oauth2.rfc6750.errors.InvalidTokenError"
+    keyaudit_recorder.instrument(presets="authlib", audit_targets=["presets.apps.flask_app:record"])
+
+    server = serving_wsgi(app, keyaudit_recorder)
+    snapshot = {"id": "5", "name": "laptop", "owner": "7", "scopes": ["note:create"]}
+    credential = Credential(*headers, snapshot, ["oauth-s3cret"], reason)
+    assert_requests_are_recorded(server, "authlib", keyaudit_recorder, credential)
+    assert keyaudit_recorder.errors() == {}

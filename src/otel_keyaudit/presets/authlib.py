@@ -26,7 +26,7 @@ def _key(call: Call) -> Any:
 PRESET = Preset(
     library="Authlib",
     oldest="1.6",
-    records="`id`; `name`: `client_id`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: `issued_at` and "
+    records="`id`; `name`: `client_id`, else `name`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: `issued_at` and "
     f"`expires_in`. Of a JSON Web Token or an introspected token, the claims: {RECORDS}",
     never="`access_token`, `refresh_token`",
     targets=(
@@ -39,7 +39,7 @@ PRESET = Preset(
     key_types={
         **KEY_TYPES,
         "authlib.oauth2.rfc6749.models:TokenMixin": KeyType(
-            id="id", name="client_id", scopes="get_scope()|split", owner="user_id", expires_at=_expires_at
+            id="id", name="client_id ?? name", scopes="get_scope()|split", owner="user_id", expires_at=_expires_at
         ),
     },
 )

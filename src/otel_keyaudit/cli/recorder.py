@@ -59,6 +59,8 @@ class Recorder:
 
     def write(self) -> None:
         """Append the totals if they have changed."""
+        if os.getpid() != self._process:  # uWSGI forks without running Python's functions for a forked child
+            self._start_file()
         with self._lock:
             totals = self.totals()
             line = json.dumps(totals, default=_refused)
@@ -68,7 +70,8 @@ class Recorder:
                 self._last = line
 
     def _start_file(self) -> None:
-        self._file = self._directory / f"{os.getpid()}-{time.time_ns()}.jsonl"
+        self._process = os.getpid()
+        self._file = self._directory / f"{self._process}-{time.time_ns()}.jsonl"
         self._last = ""
         self._lock = RLock()  # the signal can arrive while the main thread writes
 

@@ -26,8 +26,8 @@ def _key(call: Call) -> Any:
 PRESET = Preset(
     library="Authlib",
     oldest="1.6",
-    records="`id`; `name`: `client_id`, else `name`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: `issued_at` and "
-    f"`expires_in`. Of a JSON Web Token or an introspected token, the claims: {RECORDS}",
+    records="`id`; `name`: `client_id`, else `name`; `scopes`: `get_scope()`; `owner`: `user_id`; `expires_at`: "
+    f"`issued_at` and `expires_in`. Of a JSON Web Token or an introspected token, the claims: {RECORDS}",
     never="`access_token`, `refresh_token`",
     targets=(
         AuthTarget(

@@ -41,3 +41,31 @@ def test_the_last_totals_are_written_at_exit(tmp_path: Path, state: str, process
     assert (done.returncode, done.stderr) == (0, b"")
     records = [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
     assert records == ([{"calls": 1}] * (2 if process == "child" else 1) if state == "present" else [])
+
+
+UNNOTICED_FORK = """
+import ctypes, os, sys
+from pathlib import Path
+from otel_keyaudit.cli.recorder import Recorder
+
+class Calls(Recorder):
+    calls = 0
+    def totals(self): return {"calls": self.calls}
+    def forked(self): pass
+
+recorder = Calls(Path(sys.argv[1]))
+child = ctypes.PyDLL(None).fork()
+recorder.calls = 1 if child else 2
+recorder.write()
+if child:
+    os.waitpid(child, 0)
+else:
+    os._exit(0)
+"""
+
+
+def test_a_fork_that_python_does_not_notice_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """uWSGI forks its workers in C, without Python's functions for a forked child; no record replaces another."""
+    subprocess.run([sys.executable, "-c", UNNOTICED_FORK, str(tmp_path)], check=True, timeout=60)
+    files = [[json.loads(line) for line in file.read_text().splitlines()] for file in tmp_path.glob("*.jsonl")]
+    assert sorted(files, key=str) == [[{"calls": 1}], [{"calls": 2}]]

@@ -65,7 +65,7 @@ else:
 
 
 def test_a_fork_that_python_does_not_notice_has_a_file_of_its_own(tmp_path: Path) -> None:
-    """uWSGI forks its workers in C, without Python's functions for a forked child; no record replaces another."""
+    """A server such as uWSGI forks in C, without Python's functions for a forked child; no record replaces another."""
     subprocess.run([sys.executable, "-c", UNNOTICED_FORK, str(tmp_path)], check=True, timeout=60)
     files = [[json.loads(line) for line in file.read_text().splitlines()] for file in tmp_path.glob("*.jsonl")]
     assert sorted(files, key=str) == [[{"calls": 1}], [{"calls": 2}]]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from _thread import _count
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -20,7 +21,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel_keyaudit import ApiKey, use_key
 from otel_keyaudit.guard import collection
-from otel_keyaudit.guard.collection import Variable, _VariableBefore312, current_collection, isolated
+from otel_keyaudit.guard.collection import (
+    Variable,
+    _VariableBefore312,
+    current_collection,
+    isolated,
+    outside_collection,
+)
 from otel_keyaudit.testing import Recorder
 from support.applications import abandoned
 from support.environment.eventually import eventually
@@ -211,6 +218,40 @@ def test_isolated_work_changes_a_copy_of_the_context(monkeypatch: pytest.MonkeyP
     in_a_collection(lambda: seen.extend([isolated(work)("inside", suffix="."), variable.get()]))
     assert [*seen, variable.get()] == ["inside.", "before", "before"]
     assert [isolated(work)("outside", suffix="."), variable.get()] == ["outside.", "outside."]
+
+
+@pytest.mark.usefixtures("_watched")
+def test_work_that_may_wait_runs_at_once_outside_of_a_collection() -> None:
+    """During a collection it runs in another thread, in a copy of the context; both receive all arguments."""
+    variable: ContextVar[str] = ContextVar("variable", default="elsewhere")
+    seen: list[object] = []
+
+    def work(value: str, *, suffix: str) -> None:
+        seen.append((value + suffix, variable.get(), threading.current_thread() is threading.main_thread()))
+
+    variable.set("here")
+    outside_collection(work, "outside", suffix=".")
+    in_a_collection(lambda: outside_collection(work, "inside", suffix="."))
+    assert eventually(lambda: len(seen) == 2)
+    assert seen == [("outside.", "here", True), ("inside.", "here", False)]
+
+
+@pytest.mark.usefixtures("_watched")
+def test_failure_of_work_that_may_wait_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exporters report their failures themselves."""
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    ended = threading.Event()
+
+    def work() -> None:
+        ended.set()
+        raise OSError
+
+    before = _count()
+    in_a_collection(lambda: outside_collection(work))
+    assert ended.wait(60)
+    assert eventually(lambda: _count() <= before)
+    assert reported == []
 
 
 @pytest.mark.parametrize("kind", [Variable, _VariableBefore312])

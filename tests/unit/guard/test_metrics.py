@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 
 from otel_keyaudit import ApiKey, AuditTarget, use_key
 from otel_keyaudit.guard import metrics
-from otel_keyaudit.guard.metrics import Count, Tally, metrics_for
+from otel_keyaudit.guard.metrics import Count, Metrics, Tally, metrics_for
 from otel_keyaudit.testing import Recorder
 from otel_keyaudit.version import __version__
 from support.applications.writers import APP, instrument
@@ -92,6 +92,20 @@ def test_closed_counts_stay_in_the_sum() -> None:
     tally.close([Count()])
     assert points(tally) == {(("a", "x"),): 101}
     assert sum(map(len, tally._counts.values())) == 1
+
+
+def test_each_counter_has_its_attributes() -> None:
+    """Queries and alerts of users depend on their names."""
+    own = Metrics()
+    tallies = (own.authentications, own.writes, own.decisions, own.degraded)
+    for tally in tallies:
+        tally.add("first", "second")
+    assert [[name for name, _ in found] for tally in tallies for found in points(tally)] == [
+        ["keyaudit.outcome", "error.type"],
+        ["keyaudit.attribution", "keyaudit.detail"],
+        ["keyaudit.decision.outcome", "keyaudit.decision.cause"],
+        ["keyaudit.stage", "error.type"],
+    ]
 
 
 def test_adding_goes_on_after_a_close() -> None:

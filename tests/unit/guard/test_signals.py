@@ -62,6 +62,11 @@ def half_variadic(number: int, *_: object) -> None:
     raise SoftLimitError
 
 
+def half_variadic_with_a_keyword(number: int, *_: object, hard: bool = False) -> None:
+    """Raise."""
+    raise SoftLimitError
+
+
 def with_defaults(number: int, frame: FrameType | None, job: str = "job", *, hard: bool = False) -> None:
     """Raise."""
     raise SoftLimitError
@@ -105,6 +110,7 @@ HANDLERS: dict[str, Handler] = {
     "callable object": Job(),
     "variadic": variadic,
     "half variadic": half_variadic,
+    "half variadic with a keyword": half_variadic_with_a_keyword,
     "with defaults": with_defaults,
     "with a function inside": closing,
     "chained": chained,
@@ -181,6 +187,15 @@ def _is_handed_the_frame_of_nobody(number: int, frame: None) -> None:
     raise ValueError
 
 
+def _generator(number: int, frame: None) -> Iterator[None]:
+    yield
+    raise ValueError
+
+
+def _ends_a_generator_whose_frame_has_no_caller() -> None:
+    list(_generator(14, None))
+
+
 @pytest.mark.parametrize(
     "work",
     [
@@ -188,6 +203,7 @@ def _is_handed_the_frame_of_nobody(number: int, frame: None) -> None:
         functools.partial(_takes_a_number, 14),
         functools.partial(_takes_its_own_frame, 14, "frame"),
         functools.partial(_is_handed_the_frame_of_nobody, 14, None),
+        _ends_a_generator_whose_frame_has_no_caller,
         functools.partial(int, "no number"),
         functools.partial(exec, "raise ValueError"),
     ],

@@ -150,17 +150,17 @@ def test_a_module_of_a_plugin_loader_is_instrumented_at_the_first_use(
 def test_a_module_of_a_plugin_loader_without_the_function_stays_pending(
     recorder: Recorder, tmp_path: Path, source: str
 ) -> None:
-    """The loader may have failed, and load the module later."""
+    """The loader may have failed, and load the module later. No other test has functions in a module of this name."""
     (tmp_path / "plugin.py").write_text(source, encoding="utf-8")
-    recorder.instrument(auth_targets=["keyaudit_plugin:verify"], skip_dep_check=True)
-    spec = spec_from_file_location("keyaudit_plugin", tmp_path / "plugin.py")
+    recorder.instrument(auth_targets=["keyaudit_empty_plugin:verify"], skip_dep_check=True)
+    spec = spec_from_file_location("keyaudit_empty_plugin", tmp_path / "plugin.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     with suppress(LookupError):
         spec.loader.exec_module(module)
     with recorder.request():
-        assert status() == ("pending", "module 'keyaudit_plugin' is not imported yet")
+        assert status() == ("pending", "module 'keyaudit_empty_plugin' is not imported yet")
 
 
 @pytest.mark.parametrize("strict", [False, True])

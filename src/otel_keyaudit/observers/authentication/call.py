@@ -255,7 +255,7 @@ class AuthenticationCall(NestedCall):
     def _find_key_object(self, read: Reader) -> Any:
         if self.exc is not None and not (self.target.key_reads_exception or self.target.reads_key_early):
             return None
-        if self.exc is not None or self.target.reads_key_early:
+        if self.exc is not None or self.target.stored_names is not None:
             return self.guarded("key", _if_present, read, self)
         found = self.guarded("key", _boxed, read, self)
         return _UNREADABLE if found is None else found[0]

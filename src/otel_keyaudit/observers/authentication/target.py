@@ -20,7 +20,9 @@ class CompiledAuthTarget(CompiledTarget):
     """An authentication target, compiled for its function.
 
     Attributes:
-        reads_key_early: The call stores the key (``key=flask:g.api_key``), so the key can be read before the end.
+        stored_names: The last names of the places at which the call stores the key (``key=flask:g.api_key``), where it
+            may be missing; ``None`` for another key.
+        reads_key_early: The call stores the key, and the key can be read before the end.
     """
 
     def __init__(self, components: Components, target: AuthTarget, binding: Binding) -> None:
@@ -31,8 +33,8 @@ class CompiledAuthTarget(CompiledTarget):
         self.when_needs_result = self.when_needs_end or (self.when_needs_key and _is_result(key))
         self.valid = self.reader(valid)
         self.valid_needs_key = is_relative(valid)
-        self.reads_key_early = _is_stored(key) and not (self.needs_end(valid) or self.when_needs_end)
-        self.stored_names = _last_names(key) if self.reads_key_early else None
+        self.stored_names = _last_names(key) if _is_stored(key) else None
+        self.reads_key_early = self.stored_names is not None and not (self.needs_end(valid) or self.when_needs_end)
         self.key_source = self.source_of_keys(target.key_sources())
         self.delegation = DelegationReader.of(self)
         self.is_actor = target.is_actor

@@ -559,13 +559,24 @@ async def handle(scope):
     LogEntry(verb="create", details={})
 """
 )
+CHECK = (
+    KEY
+    + """
+def check_api_key(client_id, raw, limit=5): return raw is not None
+def is_valid_credential(raw): return raw is not None
+def is_logged(username, raw): return raw is not None
+async def handle(scope):
+    raw = header(scope)
+    check_api_key("canary-value", raw), is_valid_credential(raw), is_logged("canary-value", raw)
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
     "other_names": OTHER_NAMES, "fetched": FETCHED, "known_class": KNOWN_CLASS,
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
     "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK, "stored_rows": MODELS,
-    "django_rows": DJANGO_ROWS,
+    "django_rows": DJANGO_ROWS, "check": CHECK,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -744,6 +755,11 @@ def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> N
 def test_unloaded_attributes_are_no_fields(kinds: dict[str, dict[str, list[str]]]) -> None:
     """The library never loads columns and relations of a mapped object; its properties are computed."""
     assert kinds["stored_rows"]["auth"] == ["load_api_user?scopes=permissions"]
+
+
+def test_a_function_may_return_only_its_verdict(kinds: dict[str, dict[str, list[str]]]) -> None:
+    """A function that checks a credential and returns ``True`` has the id of the key as an argument."""
+    assert kinds["check"]["auth"] == ["check_api_key?id=args.client_id&valid=return"]
 
 
 def test_a_function_may_return_only_an_id(kinds: dict[str, dict[str, list[str]]]) -> None:

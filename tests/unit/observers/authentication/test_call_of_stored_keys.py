@@ -214,6 +214,29 @@ def test_request_without_a_key_is_anonymous(recorder: Recorder, app: Any) -> Non
 
 
 @pytest.mark.parametrize(
+    ("condition", "verdict", "outcome"),
+    [
+        ("valid=return", True, None),
+        ("valid=return", False, "denied"),
+        ("valid=return", None, "denied"),
+        ("when=return", True, None),
+    ],
+)
+def test_verdict_without_a_stored_key(
+    recorder: Recorder, app: Any, condition: str, verdict: Any, outcome: str | None
+) -> None:
+    """A check that lets an anonymous request pass has accepted no key; nothing is degraded, and rows name nothing."""
+    instrument(recorder, app, f"guarded.<locals>.wrapper?key={{app}}:STORE.current.api_key&{condition}")
+    app.STORE.current = SimpleNamespace()
+    with recorder.request():
+        app.guarded(lambda: verdict)(None)
+        assert app.record("create") is None
+    assert recorder.server_span().get("keyaudit.outcome") == outcome
+    assert recorder.errors() == {}
+    assert recorder.writes()["none"] == 1
+
+
+@pytest.mark.parametrize(
     ("place", "counted"),
     [("args.request.sate.api_key", 1), ("{app}:STORE.shop.api_key", 1), ("{app}:STORE.api_key", 0)],
 )

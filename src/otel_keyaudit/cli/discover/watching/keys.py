@@ -43,6 +43,7 @@ _OUTER: Final = 5
 _PARSER: Final = 8
 _INSIDE: Final = 6
 _INSIDE_WITH_NAME: Final = 2
+_CHECK: Final = 15
 _MAX_INSIDE: Final = 20
 _MIN_EVIDENCE: Final = 4
 _ONLY_ID: Final = 6
@@ -149,6 +150,30 @@ def _only_id(
         "classes": [],
         "members": {},
     }
+
+
+def describe_check(
+    function: Function, arguments: Mapping[str, Any], credentials: Collection[str]
+) -> dict[str, Any] | None:
+    """Describe a function that has checked a credential and returned ``True``; an argument is the id of the key."""
+    given = {name: arguments.get(name) for name in function.parameters}
+    ids = [name for name, one in given.items() if _is_id(one) and not holds(one, credentials)]
+    name = first_of((*IDS, *OTHER_IDS), ids)
+    if name is None or function.auth_weight <= 0:
+        return None
+    return {
+        "path": function.path,
+        "score": _POINTS[DIRECT] + function.auth_weight - _CHECK,
+        "key": "return",
+        "fields": {"id": f"args.{name}", "valid": "return"},
+        "returns": "bool",
+        "classes": [],
+        "members": {},
+    }
+
+
+def _is_id(value: object) -> bool:
+    return may_be_id(value) or type(value) is int
 
 
 def _is_response(stored: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
     strength,
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
-from otel_keyaudit.cli.discover.watching.keys import Place, describe_key, may_be_id, places
+from otel_keyaudit.cli.discover.watching.keys import Place, describe_check, describe_key, may_be_id, places
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
@@ -159,6 +159,8 @@ class Watcher(Recorder):
         held = self._strength(frame, function, call)
         if held and may_be_key:
             self._note_key(frame, function, call, held, tuple(places(value)))
+        if value is True and storing is not None and storing.strength == DIRECT:
+            function.keep(describe_check(function, frame.f_locals, self._credentials))
         if storing is not None:
             self._note_stored_key(frame, function, storing, max(held, INDIRECT))
         if is_end:

@@ -11,6 +11,7 @@ from otel_keyaudit.cli.output import line, stdout_console
 
 _TITLES = {"auth": "functions that authenticate", "audit": "functions that write an audit row"}
 _MAX_SHOWN = 5
+_USER = "    rows would name the user; if a user can have several keys, name a function that returns the key"
 
 
 class Discovery(NamedTuple):
@@ -52,6 +53,8 @@ def print_discovery(found: Discovery) -> None:
             console.print(line(f"  {one.target}"), soft_wrap=True)
             head = f"    returns {one.returns}" if one.returns else "    parameters"
             console.print(line(": ".join(filter(None, (head, ", ".join(_described(one.members)))))), soft_wrap=True)
+            if one.returns.endswith("User"):
+                console.print(line((_USER, "yellow")), soft_wrap=True)
         if shown and not any(shown[0].is_known_to(preset) for preset in found.presets):
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:

@@ -885,6 +885,14 @@ def test_the_lines_to_copy_name_one_key(tmp_path: Path, source: str, lines: list
     assert [line for line in output.splitlines() if line.startswith("export")] == lines, error
 
 
+def test_a_user_is_no_key(tmp_path: Path) -> None:
+    """A line warns that the keys of one user cannot be told apart, if a function returns the user of the key."""
+    source = KEY + "class ApiUser(Key): pass\ndef verify(raw): return ApiUser() if raw else None\n"
+    _, output, _ = discovered(tmp_path, source + "async def handle(scope): verify(header(scope))\n")
+    assert "    rows would name the user; if a user can have several keys" in output
+    assert "rows would name the user" not in discovered(tmp_path, PLAIN)[1]
+
+
 def test_the_library_itself_is_off(tmp_path: Path) -> None:
     """The service runs without targets, and no line of the library says that they are missing."""
     _, _, error = discovered(tmp_path, PLAIN)

@@ -52,7 +52,7 @@ def unregistered(names: Iterable[str]) -> dict[str, list[UnregisteredModule]]:
     found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in names if name not in sys.modules}
     if found:  # looking at all objects takes long
         for function in [one for one in gc.get_objects() if type(one) is FunctionType]:
-            name = function.__globals__.get("__name__")
+            name = dict.get(function.__globals__, "__name__")
             if type(name) is str and name in found:
                 found[name][id(function.__globals__)] = function.__globals__
     return {name: [*map(UnregisteredModule, spaces.values())] for name, spaces in found.items()}

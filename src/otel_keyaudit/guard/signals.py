@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import suppress
-from inspect import CO_OPTIMIZED, CO_VARARGS
+from inspect import CO_VARARGS
 from types import FrameType, TracebackType
 
 
@@ -38,12 +37,13 @@ def is_raised_by_signal_handler(error: BaseException) -> bool:
 
 def _is_handler(frame: FrameType) -> bool:
     interrupted, code = frame.f_back, frame.f_code
-    if interrupted is None or not code.co_flags & CO_OPTIMIZED or not (code.co_argcount or code.co_flags & CO_VARARGS):
+    count, has_more = code.co_argcount, code.co_flags & CO_VARARGS
+    if interrupted is None or not (count or has_more):
         return False
     values = frame.f_locals
-    arguments = [values.get(name) for name in code.co_varnames[: code.co_argcount]]
-    if code.co_flags & CO_VARARGS:
-        arguments += values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
-    if sys.version_info < (3, 13):
+    arguments = [values.get(name) for name in code.co_varnames[:count]]
+    if has_more:
+        arguments += values.get(code.co_varnames[count + code.co_kwonlyargcount]) or ()
+    if type(values) is dict:  # before Python 3.13
         values.clear()  # the frame keeps this copy, so an exception in it would be in a reference cycle
     return any(value is interrupted for value in arguments) and any(isinstance(value, int) for value in arguments)

@@ -3,6 +3,7 @@
 import functools
 import gc
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -300,6 +301,15 @@ def test_an_expected_exception_is_suppressed() -> None:
         int("no number")
     with pytest.raises(TypeError), expected(ValueError, KeyError):
         int([])  # type: ignore[call-overload]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+def test_a_group_of_expected_exceptions_is_suppressed() -> None:
+    """As ``contextlib.suppress`` does."""
+    with expected(ValueError, KeyError):
+        raise ExceptionGroup("several", [ValueError(), KeyError()])  # noqa: F821
+    with pytest.raises(ExceptionGroup), expected(ValueError):  # noqa: F821
+        raise ExceptionGroup("several", [ValueError(), KeyError()])  # noqa: F821
 
 
 def test_an_exception_of_a_handler_is_not_expected(handle: Any) -> None:

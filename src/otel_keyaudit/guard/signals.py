@@ -44,6 +44,6 @@ def _is_handler(frame: FrameType) -> bool:
     arguments = [values.get(name) for name in code.co_varnames[:count]]
     if has_more:
         arguments += values.get(code.co_varnames[count + code.co_kwonlyargcount]) or ()
-    if type(values) is dict:  # pragma: no mutate - before Python 3.13 only, and mutants are tested with 3.13
+    if type(values) is dict:  # pragma: no mutate: before Python 3.13 only, and mutants are tested with 3.13
         values.clear()  # the frame keeps this copy, so an exception in it would be in a reference cycle
     return any(value is interrupted for value in arguments) and any(isinstance(value, int) for value in arguments)

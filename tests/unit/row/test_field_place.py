@@ -165,6 +165,10 @@ class Log(declarative_base()):
         ROWS.append((row and dict(row), columns))
         if row is not None:
             row["id"] = "assigned"
+
+    @classmethod
+    def insert_declared(cls, row, extra=None):
+        ROWS.append((row, extra))
 """
 
 
@@ -229,6 +233,7 @@ def test_member_that_the_function_changes_does_not_reach_the_caller(app: Applica
     with use_key(KEY):
         app.module.replace_member(fields)
     assert fields == {"a": 1}
+    assert app.recorder.errors() == {("merge", "otel_keyaudit.errors.MaskedError"): 1}
 
 
 def test_none_becomes_the_kind_of_the_fields_before(app: Application) -> None:
@@ -544,6 +549,18 @@ def test_row_of_a_mapped_class_is_a_mapping_or_keywords(recorder: Recorder, load
     assert (no_columns, no_mapping, other) == ({}, None, {"other": 1})
     assert [names(json.loads(row["extra"])) for row in (mapping, columns, added)] == [[OURS]] * 3
     assert app.wrote("attributed")
+
+
+def test_declared_parameter_wins_over_the_row(recorder: Recorder, load_module: LoadModule) -> None:
+    """A mapped class may have a method with a parameter of its own."""
+    module = load_module(MAPPED)
+    app = Application(recorder, module)
+    app.audit("Log.insert_declared?fields=args.extra")
+    with use_key(KEY):
+        module.Log.insert_declared({"extra": None})
+    ((row, extra),) = module.ROWS
+    assert row == {"extra": None}
+    assert names(json.loads(extra)) == [OURS]
 
 
 class FrozenEvent(NamedTuple):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import Detail
-from otel_keyaudit.errors import UnchangeableError
+from otel_keyaudit.errors import MaskedError, UnchangeableError
 from otel_keyaudit.row.merge import Kind
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from support.merges.members import (
@@ -324,3 +324,13 @@ def test_member_that_the_application_changed_is_of_the_same_request() -> None:
     row = first.into({"a": 1})[0]
     row[REQUEST]["note"] = "by the application"
     assert merge_of(after=first).into(row) == ({"a": 1}, 0)
+
+
+def test_each_masked_member_counts_as_failed() -> None:
+    """A row whose member the function has masked does not name the key."""
+    merge = merge_of(key_member())
+    for number in (1, 2):
+        with pytest.raises(MaskedError, match=REQUEST):
+            merge.masked(REQUEST)
+        assert merge.failed == number
+    assert not merge.names_every_row

@@ -106,6 +106,8 @@ def _import_modules() -> tuple[Observations, list[Finding]]:
     for module, error in (failed or {}).items():
         if module in wrong:
             continue  # the target reports it already
-        remedy = f"run `python -c 'import {module}'` to see why"
+        remedy = (
+            f"run `python -c 'import {module}'` to see why; if it needs the application, pass the service's command"
+        )
         findings.append(Finding(PENDING, None, f"the import of {module} raised {error}", remedy))
     return observations, findings

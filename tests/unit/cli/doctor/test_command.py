@@ -169,6 +169,7 @@ def test_a_module_that_cannot_be_imported_is_a_finding(folder: Path) -> None:
     assert status == 1
     assert {name for name, _ in findings(document)} == {"pending"}
     assert any("RuntimeError" in one["detail"] for one in document["findings"])
+    assert any("pass the service's command" in one["remedy"] for one in document["findings"])
     assert "s3cret" not in json.dumps(document)
 
 

@@ -893,6 +893,36 @@ def test_a_user_is_no_key(tmp_path: Path) -> None:
     assert "rows would name the user" not in discovered(tmp_path, PLAIN)[1]
 
 
+LAZY = (
+    KEY
+    + """
+import sys
+from django.utils.functional import SimpleLazyObject
+from werkzeug.local import LocalProxy
+LOADED = []
+class User:
+    def __init__(self): self.id, self.name = LOADED.append(1), "canary-value"
+current_user, lazy_user = LocalProxy(User), SimpleLazyObject(User)
+def verify(raw, *users): return Key() if raw else None
+def record_audit(action, user, details): return user
+async def handle(scope):
+    verify(header(scope), current_user, lazy_user)
+    for user in (current_user, lazy_user):
+        record_audit("create", user, user)
+        record_audit("create", {"user": user}, [user])
+        verify(header(scope), {"user": user})
+    print("loaded", len(LOADED), file=sys.stderr)
+"""
+)
+
+
+def test_lazy_objects_are_not_loaded(tmp_path: Path) -> None:
+    """Looking at the proxy of the current user begins no authentication, which would not be seen either."""
+    _, output, error = discovered(tmp_path, LAZY)
+    assert [line for line in error.splitlines() if line.startswith("loaded")] == ["loaded 0", "loaded 0"]
+    assert "  shop:verify" in output.splitlines()
+
+
 def test_the_library_itself_is_off(tmp_path: Path) -> None:
     """The service runs without targets, and no line of the library says that they are missing."""
     _, _, error = discovered(tmp_path, PLAIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 _MAX_DEPTH = 5
@@ -42,13 +42,18 @@ def _qualified_name(variables: dict[str, Any], code: CodeType) -> str | None:
 
 def _paths(value: Any, path: str, code: CodeType, depth: int) -> Iterator[str]:
     """Yield the path of a code object inside a function or a class."""
-    if isinstance(value, (staticmethod, classmethod)):
+    kind = type(value)  # the proxies of Werkzeug and Django compute their attributes, also `__class__`
+    if issubclass(kind, (staticmethod, classmethod)):
         value = value.__func__
-    value = getattr(value, "__wrapped__", value) if hasattr(value, "__code__") else value
-    own = getattr(value, "__code__", None)
+        kind = type(value)
+    if issubclass(kind, FunctionType):
+        value = getattr(value, "__wrapped__", value)
+        own = getattr(value, "__code__", None)
+    else:
+        own = None
     if isinstance(own, CodeType):
         yield from _paths_in_code(own, path, code, depth)
-    elif isinstance(value, type) and depth:
+    elif issubclass(kind, type) and depth:
         for name, member in list(vars(value).items()):
             yield from _paths(member, f"{path}.{name}", code, depth - 1)
 

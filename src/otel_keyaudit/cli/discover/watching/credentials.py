@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from otel_keyaudit.cli.discover.watching.values import attributes, few_attributes
+from otel_keyaudit.cli.discover.watching.values import attributes, few_attributes, is_a
 from otel_keyaudit.targets.expressions.secret_names import holds_credential
 
 _MIN_LENGTH: Final = 4
@@ -43,13 +43,13 @@ INDIRECT: Final = 1
 
 def request_of(value: object) -> Mapping[str, Any] | None:
     """Return the members of an ASGI scope, a WSGI environ or a request object; ``None`` for another value."""
-    if isinstance(value, dict):
+    if is_a(value, dict):
         return value if "headers" in value or "REQUEST_METHOD" in value else None
     if not is_request(value):
         return None
     stored = attributes(value)
     scope = stored.get("scope")
-    return scope if isinstance(scope, dict) else stored
+    return scope if is_a(scope, dict) else stored
 
 
 def presented(request: Mapping[str, Any]) -> set[str]:
@@ -62,14 +62,14 @@ def presented(request: Mapping[str, Any]) -> set[str]:
         elif holds_credential(name):
             found |= {value, *_after_scheme(value)}
     query = request.get("query_string") or request.get("QUERY_STRING") or ""
-    text = query.decode("latin-1") if isinstance(query, bytes) else str(query)
+    text = query.decode("latin-1") if is_a(query, bytes) else str(query)
     found |= {value for name, value in parse_qsl(text) if holds_credential(name)}
     return {one for one in found if len(one) >= _MIN_LENGTH}
 
 
 def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     headers = request.get("headers", request.get("_headers"))
-    if isinstance(headers, (list, tuple)):  # of ASGI
+    if is_a(headers, (list, tuple)):  # of ASGI
         for name, value in headers:
             yield name.decode("latin-1").lower(), value.decode("latin-1")
     elif headers is not None and hasattr(headers, "items"):  # of a request object
@@ -115,16 +115,16 @@ def strength(value: object, credentials: Collection[str]) -> int:
 
 def is_direct(value: object, credentials: Collection[str]) -> bool:
     """Check whether a value contains a credential, or is a short list or tuple with such an element."""
-    if isinstance(value, (list, tuple)):
+    if is_a(value, (list, tuple)):
         return len(value) <= _MAX_ELEMENTS and any(holds(element, credentials) for element in value)
     return holds(value, credentials)
 
 
 def holds(value: object, credentials: Collection[str]) -> bool:
     """Check whether a value is a string or bytes with one of the credentials in it."""
-    if isinstance(value, str):
+    if is_a(value, str):
         return any(credential in value for credential in credentials)
-    if isinstance(value, (bytes, bytearray)):
+    if is_a(value, (bytes, bytearray)):
         return holds(bytes(value).decode("latin-1"), credentials)
     return False
 
@@ -138,6 +138,6 @@ def is_request(value: object) -> bool:
 
 
 def _in_element(value: object, credentials: Collection[str]) -> bool:
-    if isinstance(value, (list, tuple)):
+    if is_a(value, (list, tuple)):
         return any(_in_element(element, credentials) for element in value[:_MAX_ITEMS])
     return holds(value, credentials)

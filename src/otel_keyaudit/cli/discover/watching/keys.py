@@ -25,6 +25,7 @@ from otel_keyaudit.cli.discover.watching.values import (
     DECLARED,
     attributes,
     content,
+    is_a,
     is_infrastructure,
     is_plain,
     type_name,
@@ -224,7 +225,7 @@ def _penalty(function: Function, kind: type) -> int:
 
 
 def _can_be_id(value: object) -> bool:
-    return value is not None and not isinstance(value, (bool, list, tuple, set, frozenset, dict, type))
+    return value is not None and not is_a(value, (bool, list, tuple, set, frozenset, dict, type))
 
 
 def _is_secret(name: str, value: object, kind: type, credentials: Collection[str]) -> bool:
@@ -236,26 +237,24 @@ def _is_secret(name: str, value: object, kind: type, credentials: Collection[str
 
 def _id_expression(name: str, value: object) -> str:
     """Return the expression of an id, which is a string, an integer or a UUID."""
-    if value is DECLARED or isinstance(value, (str, int, UUID)):
+    if value is DECLARED or is_a(value, (str, int, UUID)):
         return name
-    if isinstance(value, bytes):
+    if is_a(value, bytes):
         return f"{name}.hex()"
-    member = first_of(
-        ("id", "value"), (inner for inner, one in content(value).items() if isinstance(one, (str, int, UUID)))
-    )
+    member = first_of(("id", "value"), (inner for inner, one in content(value).items() if is_a(one, (str, int, UUID))))
     return f"{name}|str" if member is None else f"{name}.{member}"
 
 
 def _list_expression(name: str, value: object) -> str:
     """Return the expression of a list, according to its type."""
-    if isinstance(value, str):
+    if is_a(value, str):
         separator = ":%2C" if "," in value else ""
         return f"{name}|split{separator}"
     if type(value) is dict:
         return f"{name}|true_keys" if value and all(type(one) is bool for one in value.values()) else f"{name}|keys"
-    if isinstance(value, (list, tuple, set, frozenset)) and value:
+    if is_a(value, (list, tuple, set, frozenset)) and value:
         element = next(iter(value))
-        if isinstance(element, Enum):
+        if is_a(element, Enum):
             return f"{name}[].value"
         member = first_of(("name", "scope", "code", "value", "id"), content(element))
         return name if member is None else f"{name}[].{member}"

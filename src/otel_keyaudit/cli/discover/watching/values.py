@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from types import MemberDescriptorType, SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
+
+Kind = TypeVar("Kind")
 
 _MAX_MEMBERS: Final = 40
 _MAX_ATTRIBUTES: Final = 4
@@ -35,6 +37,15 @@ class _Declared:
 
 
 DECLARED: Final = _Declared()
+
+
+def is_a(value: object, kind: type[Kind] | tuple[type[Kind], ...]) -> TypeGuard[Kind]:
+    """Check the class of a value. ``isinstance`` would ask a proxy for the class of the object behind it.
+
+    The answer of Werkzeug's ``LocalProxy`` or Django's ``SimpleLazyObject``, such as the current user, may begin an
+    authentication.
+    """
+    return issubclass(type(value), kind)
 
 
 def is_plain(value: object) -> bool:
@@ -146,13 +157,13 @@ def type_name(value: object) -> str:
     """Return the type name of a value, with the type of a list's first element; empty if the value is not stored."""
     if value is DECLARED:
         return ""
-    if isinstance(value, (list, tuple, set, frozenset)) and value:
+    if is_a(value, (list, tuple, set, frozenset)) and value:
         return f"{type(value).__name__}[{type(next(iter(value))).__name__}]"
     return type(value).__name__
 
 
 def _is_method(stored: object) -> bool:
-    return callable(stored) or isinstance(stored, (classmethod, staticmethod))
+    return callable(stored) or is_a(stored, (classmethod, staticmethod))
 
 
 def _is_constant(name: str, stored: object) -> bool:
@@ -170,10 +181,10 @@ def _is_row(kind: type) -> bool:
 
 
 def _keys(value: Any) -> list[str]:
-    if isinstance(value, tuple) or not hasattr(value, "keys"):
+    if is_a(value, tuple) or not hasattr(value, "keys"):
         return list(value._fields)
     return list(value.keys())
 
 
 def _item(value: Any, name: str) -> Any:
-    return getattr(value, name, DECLARED) if isinstance(value, tuple) or not hasattr(value, "keys") else value[name]
+    return getattr(value, name, DECLARED) if is_a(value, tuple) or not hasattr(value, "keys") else value[name]

@@ -25,7 +25,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import Place, describe_check, describe_key, may_be_id, places
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
-from otel_keyaudit.cli.discover.watching.values import is_plain
+from otel_keyaudit.cli.discover.watching.values import is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
 from otel_keyaudit.cli.recorder import Recorder, directory_of_records
 
@@ -267,7 +267,7 @@ class Watcher(Recorder):
 
     def _note_built(self, function: Function, value: object) -> None:
         """Remember a mapping that a function built whose name suggests an audit log."""
-        if function.audit_weight and not function.is_library and isinstance(value, Mapping):
+        if function.audit_weight and not function.is_library and is_a(value, Mapping):
             self._built[id(value)] = value, function
             if len(self._built) > _MAX_BUILT:
                 self._built.popitem(last=False)

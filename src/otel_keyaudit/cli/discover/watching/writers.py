@@ -18,7 +18,7 @@ from otel_keyaudit.cli.discover.functions.words import (
     is_log,
     words,
 )
-from otel_keyaudit.cli.discover.watching.values import is_plain, is_standard, members, type_name
+from otel_keyaudit.cli.discover.watching.values import is_a, is_plain, is_standard, members, type_name
 
 _THRESHOLD: Final = 6
 """Lowest score of an audit writer: additional fields plus an action, or a name that suggests an audit log."""
@@ -122,7 +122,7 @@ def place_of(names: Iterable[str]) -> str | None:
 
 
 def _can_hold_fields(value: object) -> bool:
-    return value is None or isinstance(value, Mapping) or (isinstance(value, str) and value.startswith("{"))
+    return value is None or is_a(value, Mapping) or (is_a(value, str) and value.startswith("{"))
 
 
 def describe_builder(function: Function, value: object) -> dict[str, Any] | None:

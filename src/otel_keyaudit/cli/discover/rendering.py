@@ -11,7 +11,7 @@ from otel_keyaudit.cli.output import line, stdout_console
 
 _TITLES = {"auth": "functions that authenticate", "audit": "functions that write an audit row"}
 _MAX_SHOWN = 5
-_USER = "    rows would name the user; if a user can have several keys, name a function that returns the key"
+_USER = "    rows would name the user; if a user can have several keys, name the function that finds the key, too"
 
 
 class Discovery(NamedTuple):

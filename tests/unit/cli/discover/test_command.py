@@ -506,7 +506,7 @@ class Role(Base):
 class ChangeLog(Base):
     __tablename__ = "log_entries"
     id = Column(Integer, primary_key=True)
-    action_type = Column(String)
+    activity_type = Column(String)
     data = Column(JSON)
     event_id = Column(ForeignKey("events.id"))
     event = relationship("Event")
@@ -536,7 +536,7 @@ def key_lookup(raw): return Exact(raw) if raw else None
 async def handle(scope):
     key_lookup(header(scope))
     load_api_user(header(scope))
-    session.add_all([ChangeLog(action_type="create", data={}), Event(type="fair", data={}), LogLevel(data={})])
+    session.add_all([ChangeLog(activity_type="create", data={}), Event(type="fair", data={}), LogLevel(data={})])
     session.commit()
 """
 )
@@ -726,7 +726,7 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
         ),
         (
             "stored_rows",
-            ["ChangeLog.before_insert?fields=args.target.data&action=args.target.action_type"],
+            ["ChangeLog.before_insert?fields=args.target.data&action=args.target.activity_type"],
         ),
         ("django_rows", ["LogEntry._save_table?fields=self.details&action=self.verb&when=self._state.adding"]),
         (

@@ -237,6 +237,27 @@ def test_verdict_without_a_stored_key(
 
 
 @pytest.mark.parametrize(
+    ("user", "key", "outcome"), [("ann", "k_1", "accepted"), (None, "k_1", "denied"), (None, None, "denied")]
+)
+def test_key_inside_a_function_that_returns_the_user(
+    recorder: Recorder, load_module: LoadModule, user: str | None, key: str | None, outcome: str
+) -> None:
+    """With ``key=builtins:None``, the outer function has no key of its own, and judges the key that is found inside."""
+    app = load_module(
+        "def find_token(raw): return raw and {'id': raw}\n"
+        "def user_of(raw, user): return find_token(raw) and user\n"
+        "def record(action, additional_fields=None): return additional_fields\n"
+    )
+    instrument(recorder, app, "find_token", "user_of?key=builtins:None&valid=return")
+    with recorder.request():
+        app.user_of(key, user)
+        row = app.record("create")
+    assert recorder.server_span()["keyaudit.outcome"] == outcome
+    assert (row and row["request_api_key"]["id"]) == (key if user else None)
+    assert recorder.errors() == {}
+
+
+@pytest.mark.parametrize(
     ("place", "counted"),
     [("args.request.sate.api_key", 1), ("{app}:STORE.shop.api_key", 1), ("{app}:STORE.api_key", 0)],
 )

@@ -54,8 +54,8 @@ NO_WRITERS: Final = frozenset({
 
 EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "action": (
-        "action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity", "what", "type",
-        "kind",
+        "action", "verb", "operation", "event", "event_type", "event_name", "action_type", "activity", "activity_type",
+        "what", "type", "kind",
     ),
     "resource_type": ("resource_type", "object_type", "entity_type", "target_type", "entity"),
     "resource_id": ("resource_id", "object_id", "entity_id", "target_id"),

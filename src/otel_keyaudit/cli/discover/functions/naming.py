@@ -46,11 +46,10 @@ def _paths(value: Any, path: str, code: CodeType, depth: int) -> Iterator[str]:
     if issubclass(kind, (staticmethod, classmethod)):
         value = value.__func__
         kind = type(value)
+    own = None
     if issubclass(kind, FunctionType):
         value = getattr(value, "__wrapped__", value)
         own = getattr(value, "__code__", None)
-    else:
-        own = None
     if isinstance(own, CodeType):
         yield from _paths_in_code(own, path, code, depth)
     elif issubclass(kind, type) and depth:

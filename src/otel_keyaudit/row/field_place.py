@@ -50,10 +50,11 @@ class Place:
         self._steps = path.steps
         self._later = later
         self._parameter = path.parameter
-        self._read = binding.reader(path.parameter or "")
-        self._write = binding.writer(path.parameter or "")
-        self._default = binding.default(path.parameter or "")
-        self.position = None if path.steps else binding.position(path.parameter or "")
+        name = path.parameter or ""
+        self._read = binding.reader(name)
+        self._write = binding.writer(name)
+        self._default = binding.default(name)
+        self.position = None if path.steps else binding.position(name)
         self._annotated = quietly(kind_of_parameter, binding.function, path.parameter or "return")
 
     def _argument(self, call: Call) -> Any:

@@ -598,6 +598,15 @@ def test_parameter_is_overwritten(value: str | None, given: tuple[str, ...]) -> 
     assert arguments_with("args.key_id", value, "create", *given)["key_id"] == value
 
 
+@pytest.mark.parametrize(
+    ("expression", "position"),
+    [("args.key_id", 1), ("args.action", 0), ("args.event.key_id", None), ("args.other", None), ("return", None)],
+)
+def test_whole_argument_has_a_position(expression: str, position: int | None) -> None:
+    """A part of an argument, a further keyword and a result have none."""
+    assert place(expression)[0].position == position
+
+
 def test_parameter_without_steps_needs_no_copying_back() -> None:
     """Nothing of the caller was copied."""
     where, binding = place("args.key_id")

@@ -288,7 +288,8 @@ def test_merge_knows_that_it_replaces_a_full_snapshot(as_fields: Any) -> None:
     reference = key_member(detail=Detail.MINIMAL)
     first = merge_of(key_member())
     full, minimal = first.into(as_fields({}))[0], merge_of(reference, after=first).into(as_fields({}))[0]
-    for rows, replaces in (([minimal], False), ([full], True), ([full, minimal, as_fields({})], True)):
+    again = full if isinstance(full, dict) else json.dumps(json.loads(full), indent=1)
+    for rows, replaces in (([minimal], False), ([full], True), ([again], True), ([full, minimal, as_fields({})], True)):
         merge = merge_of(reference, after=first)
         assert [merge.into(row)[1] for row in rows] == [0] * len(rows)
         assert merge.replaces_full is replaces

@@ -43,6 +43,8 @@ TEXT: dict[str, tuple[str, str, Any]] = {
     "element of a tuple": ("row: Tuple[int, Optional[str]]", "row[1]", ((1, None),)),
     "element of a list": ("row: List[Optional[str]]", "row[0]", ([None],)),
     "all positional arguments": ("*rows: Optional[str]", "rows[]", (None,)),
+    "items of all positional arguments": ("*rows: Row", "rows[].extra", ({},)),
+    "parameter beside further keywords": ("row: Optional[str], **values: Any", "row", (None,)),
     "mapping": ("row: Dict[str, Optional[str]]", "row.extra", ({},)),
     "item": ("row: Mapping[str, Union[str, None]]", "row['extra']", ({},)),
     "typed dict": ("row: Row", "row.extra", ({},)),

@@ -57,12 +57,12 @@ class UnchangeableError(UnreadableError):
 
 
 class MaskedError(UnreadableError):
-    """Reports a member that the audit function replaced by another value, such as asterisks."""
+    """Reports a member that the audit function replaced with another value, such as asterisks."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"the function replaced the member {name!r} by a value that is no object, so the row does not name the "
-            "key; if it masks such names, choose others with request_field and subject_field"
+            f"the function replaced the member {name!r} with a value that is not an object, so the row does not name "
+            "the key; if it masks such names, choose others with request_field and subject_field"
         )
 
 

@@ -45,7 +45,7 @@ def copy_back(
 
 
 def _is_masked(value: Any) -> bool:
-    """Return whether the value of a member is no object any more, in any form, as after ``fields[name] = "***"``."""
+    """Return whether the value of a member is not an object in any form, as after ``fields[name] = "***"``."""
     if type(value) is tuple:  # the values of a name in a mapping with several
         return all(map(_is_masked, value))
     return not isinstance(value, Mapping) and not (isinstance(value, (str, bytes)) and value[:1] in ("{", b"{"))

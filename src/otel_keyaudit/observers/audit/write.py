@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError, UnchangeableError
@@ -42,6 +42,11 @@ class Audit(CompiledAuditTarget):
         return self.observing(AuditWrite) if self.builds_fields else None
 
 
+State = Literal["running", "yielded", "passed on", "returned"]
+"""How far the function is. ``passed on``: the caller already has the result, so no changed copy can replace it.
+``returned``: the result has been recorded, so the write ends when the call is left."""
+
+
 class AuditWrite(WriteData):
     """One call of an audit target."""
 
@@ -54,10 +59,7 @@ class AuditWrite(WriteData):
     """Copy the function's changes back to the caller's objects, in the order of the places."""
     _is_complete = False
     """All members and values have been written into the row."""
-    _has_returned = False
-    _has_yielded = False
-    _is_passed_on = False
-    """The caller already has the result, so no changed copy can replace it."""
+    _state: State = "running"
 
     # Around the application's call
 
@@ -69,8 +71,8 @@ class AuditWrite(WriteData):
     def returned(self, result: Any) -> Any:
         """Record the result. If it holds the additional fields, return it with the members."""
         self.result = result
-        if self._has_yielded and result is None:
-            self._is_passed_on = True
+        if self._state == "yielded" and result is None:
+            self._state = "passed on"
         target = self.target
         if target.builds_fields:
             if target.late_when is not None:
@@ -80,17 +82,17 @@ class AuditWrite(WriteData):
             self.run(_BUILT)
         if target.result_values:
             self.run(_RESULT)
-        self._has_returned = True
+        self._state = "returned"
         return self.result
 
     def resolved(self, result: Any) -> Any:
         """Record the result of a Future."""
-        self._is_passed_on = True
+        self._state = "passed on"
         return self.returned(result)
 
     def yielded(self, value: Any) -> Any:
         """Pause until the generator goes on."""
-        self._has_yielded = True
+        self._state = "yielded"
         return value
 
     def __exit__(
@@ -101,7 +103,7 @@ class AuditWrite(WriteData):
             self.raised(error)
             return
         self._leave_span()
-        if self._has_returned:  # otherwise, a generator goes on
+        if self._state == "returned":  # otherwise, a generator goes on
             self.run(_END)
 
     def _leave_span(self) -> None:
@@ -112,8 +114,9 @@ class AuditWrite(WriteData):
         """Restore the outer span, and end the write with an exception."""
         self._leave_span()
         self.exc = error
-        if self._has_returned or not (self.may_exclude and self.is_excluded()):
-            if not self._has_returned and self.target.builds_fields:
+        has_returned = self._state == "returned"
+        if has_returned or not (self.may_exclude and self.is_excluded()):
+            if not has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT)
             self.run(_END)
         # The traceback of the exception keeps this object alive, so it releases everything else.
@@ -279,7 +282,7 @@ class AuditWrite(WriteData):
     def _replace_result(self, work: Callable[..., Any], value: Any) -> None:
         """Replace the result by a changed copy."""
         changed = self._attempt(work, self, value, self._attempt, otherwise=self.result)
-        if self._is_passed_on and changed is not self.result:
+        if self._state == "passed on" and changed is not self.result:
             self.report(STAGE_MERGE, UnchangeableError("cannot replace a result in a Future or from a generator"))
         else:
             self.result = changed

@@ -83,7 +83,7 @@ def test_claims_of_a_token_of_authlib_are_the_key(keyaudit_recorder: Recorder) -
     assert_requests_are_recorded(server, "authlib", keyaudit_recorder, credential)
 
 
-def test_a_personal_token_of_authlib_has_a_name_of_its_own(keyaudit_recorder: Recorder) -> None:
+def test_a_personal_token_of_authlib_has_its_own_name(keyaudit_recorder: Recorder) -> None:
     """A token that belongs to no client, such as a personal access token, may have a name instead."""
     import flask  # noqa: PLC0415 - not everywhere
     from authlib.integrations.flask_oauth2 import ResourceProtector  # noqa: PLC0415

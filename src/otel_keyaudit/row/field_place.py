@@ -17,7 +17,7 @@ from typing import Any
 from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.row.copies.copy_back import NO_COPIES, copy_back
+from otel_keyaudit.row.copies.copy_back import copy_back
 from otel_keyaudit.row.copies.mapping_copy import contents
 from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.path_edit import Attempt, PathEdit, quiet_attempt
@@ -137,7 +137,7 @@ class FieldPlace(Place):
         self._write(call, merged)
         if type(fields) is not dict and (type(fields) is str or not isinstance(fields, MutableMapping)):
             return None
-        return partial(copy_back, fields, merged, contents(merged), merge.reserved, NO_COPIES, merge.masked)
+        return partial(copy_back, fields, merged, contents(merged), merge.reserved, masked=merge.masked)
 
     def put_result(self, call: Call, merge: Merge, attempt: Attempt) -> Any:
         """Return a copy of the result of a call, with the members merged into its additional fields."""

@@ -107,7 +107,7 @@ class PathEdit:
             if type(copied) is list:
                 copy_list_back(original, copied, before, self._originals)
             else:
-                copy_back(original, copied, before, reserved, self._originals, masked.append)
+                copy_back(original, copied, before, reserved, self._originals, masked=masked.append)
         if masked and self._merge is not None:
             self._merge.masked(masked[0])
 

@@ -552,7 +552,7 @@ def test_row_of_a_mapped_class_is_a_mapping_or_keywords(recorder: Recorder, load
 
 
 def test_declared_parameter_wins_over_the_row(recorder: Recorder, load_module: LoadModule) -> None:
-    """A mapped class may have a method with a parameter of its own."""
+    """A parameter of the method receives the members, not the column of the same name."""
     module = load_module(MAPPED)
     app = Application(recorder, module)
     app.audit("Log.insert_declared?fields=args.extra")

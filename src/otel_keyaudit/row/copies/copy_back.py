@@ -8,16 +8,17 @@ from typing import Any
 
 from otel_keyaudit.row.copies.mapping_copy import contents, pop_values, put_values, values_reader
 
-NO_COPIES: Mapping[int, Any] = {}
+_NO_COPIES: Mapping[int, Any] = {}
 
 
 def copy_back(
     original: Any,
     copied: Any,
     before: dict[Any, Any],
-    reserved: Collection[str] = (),
-    originals: Mapping[int, Any] = NO_COPIES,
-    masked: Callable[[str], object] = str,
+    reserved: Collection[str],
+    originals: Mapping[int, Any] = _NO_COPIES,
+    *,
+    masked: Callable[[str], object],
 ) -> None:
     """Copy items that were added to a copied mapping, changed or removed back to the original.
 

@@ -242,7 +242,7 @@ def test_verdict_without_a_stored_key(
 def test_key_inside_a_function_that_returns_the_user(
     recorder: Recorder, load_module: LoadModule, user: str | None, key: str | None, outcome: str
 ) -> None:
-    """With ``key=builtins:None``, the outer function has no key of its own, and judges the key that is found inside."""
+    """With ``key=builtins:None``, the outer function returns no key, and its result judges the key found inside."""
     app = load_module(
         "def find_token(raw): return raw and {'id': raw}\n"
         "def user_of(raw, user): return find_token(raw) and user\n"

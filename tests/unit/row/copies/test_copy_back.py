@@ -279,7 +279,7 @@ def test_a_member_in_another_form_is_attributed(recorder: Recorder, app: Any, co
 
 
 def test_the_callers_value_is_masked_too(recorder: Recorder, app: Any) -> None:
-    """What the function does with other members reaches the caller, also if it masks the library's."""
+    """Changes of other members reach the caller, even if the function masks a member of the library."""
     audit(recorder, app, "record")
     app.DO = _mask
     fields = {"a": 1, "api_key_id": "k_2"}

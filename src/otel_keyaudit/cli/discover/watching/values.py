@@ -50,7 +50,7 @@ def is_a(value: object, kind: type[Kind] | tuple[type[Kind], ...]) -> TypeGuard[
 
 def is_plain(value: object) -> bool:
     """Check whether a value has no members."""
-    return issubclass(type(value), _PLAIN) or (type(value) is tuple)
+    return is_a(value, _PLAIN) or type(value) is tuple
 
 
 def is_standard(kind: type) -> bool:

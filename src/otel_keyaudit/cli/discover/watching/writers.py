@@ -104,14 +104,17 @@ def _members_of_entry(value: object) -> dict[str, str]:
     """Return the members of an object that can be an audit entry, unlike a request, a response or a date."""
     if (
         is_plain(value)
-        or (type(value) is dict and str(value.get("type")).startswith(_ASGI_MESSAGES))
-        or (type(value) is dict and not _OF_REQUESTS.isdisjoint(value))
-        or (is_standard(type(value)) and type(value) is not dict)
+        or (_is_of_protocol(value) if type(value) is dict else is_standard(type(value)))
         or type(value).__name__.endswith(NO_KEYS)
     ):
         return {}
     found = members(value)
     return {} if "status_code" in found else found
+
+
+def _is_of_protocol(value: Mapping[str, Any]) -> bool:
+    """Check whether a dict is an ASGI message, an ASGI scope or a WSGI environ."""
+    return str(value.get("type")).startswith(_ASGI_MESSAGES) or not _OF_REQUESTS.isdisjoint(value)
 
 
 def place_of(names: Iterable[str]) -> str | None:
@@ -164,12 +167,11 @@ def describe_model(kind: type) -> dict[str, Any] | None:
     known = _events(columns, root)
     if place is None or not (weight > _LIKELY or ("action" in known and is_log(kind.__name__))):
         return None
+    events = known if is_sqlalchemy else {**known, "when": "self._state.adding"}  # Django updates by the same method
     return {
         "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
         "score": 2 * (weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})) - 1,
         "place": f"{root}.{place}",
-        "events": known
-        if is_sqlalchemy
-        else {**known, "when": "self._state.adding"},  # Django updates by the same method
+        "events": events,
         "members": dict.fromkeys(columns, ""),
     }

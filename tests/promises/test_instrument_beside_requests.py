@@ -206,3 +206,37 @@ def test_threads_that_instrument_at_once_take_turns(app: Any) -> None:
             thread.join()
     assert (errors, requests.errors) == ([], [])
     assert codes(app) == before
+
+
+def test_sessions_begin_beside_a_thread_that_imports(recorder: Recorder, app: Any) -> None:
+    """Modules, classes and namespaces that change meanwhile do not stop a session from starting and ending."""
+    stop, interval = threading.Event(), sys.getswitchinterval()
+
+    def change() -> None:
+        while not stop.is_set():
+            for number in range(50):
+                sys.modules[f"keyaudit_imported_{number}"] = app
+                setattr(app.Log, f"method_{number}", app.record)
+                setattr(app, f"function_{number}", app.record)
+            for number in range(50):
+                del sys.modules[f"keyaudit_imported_{number}"]
+                delattr(app.Log, f"method_{number}")
+                delattr(app, f"function_{number}")
+
+    changing = threading.Thread(target=change)
+    sys.setswitchinterval(1e-6)
+    changing.start()
+    try:
+        for _ in range(CYCLES * 4):
+            recorder.instrument(**options(app))
+            assert {status.state for status in KeyAuditInstrumentor().status()} == {"active"}
+            recorder.uninstrument()
+        for missing in ("recrod", "Log.wirte"):
+            recorder.instrument(strict=False, audit_targets=[f"{app.__name__}:{missing}"])
+            (status,) = KeyAuditInstrumentor().status()
+            assert status.state == "wrong"
+            recorder.uninstrument()
+    finally:
+        stop.set()
+        changing.join()
+        sys.setswitchinterval(interval)

@@ -153,7 +153,7 @@ class ResolvedCallable(IgnoredHolder):
 
 def _method_inside(descriptor: Any) -> Any:
     """Return the only function that a descriptor holds, without its first parameter; ``None`` without such a one."""
-    held = [one for one in getattr(descriptor, "__dict__", {}).values() if type(one) is FunctionType]
+    held = [one for one in list(getattr(descriptor, "__dict__", {}).values()) if type(one) is FunctionType]
     return partial(held[0], None) if len(held) == 1 and takes_object(held[0]) else None
 
 
@@ -237,9 +237,9 @@ def _missing(module: Any, qualified_name: str) -> str:
     names: dict[str, Any] = namespace(module)
     first, _, rest = qualified_name.partition(".")
     owner = names.get(first) if rest else None
-    known: Iterable[object] = names
+    known: Iterable[object] = list(names)
     if issubclass(type(owner), type):
-        known = [f"{first}.{name}" for name in vars(owner)]
+        known = [f"{first}.{name}" for name in list(vars(owner))]
     return f"module {names.get('__name__', '')!r} has no {qualified_name!r}{_hint(qualified_name, known)}"
 
 
@@ -261,7 +261,7 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
     if definer is None and _is_method_of_metaclass(type(owner), name):
         return replace(_in_class(type(owner), name), receiver=owner)
     if definer is None:
-        names = {name for cls in owner.__mro__ for name in vars(cls)}
+        names = {name for cls in owner.__mro__ for name in list(vars(cls))}
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
     raw, place = _without_proxies(vars(definer)[name], Place("class", definer, name))
     receiver = None if definer is owner else owner

@@ -44,7 +44,7 @@ class DecisionLog:
             if len(listed) < MAX_DECISIONS:
                 listed[decision] = members
             elif is_refusal:
-                grant = next((one for one in listed if one.outcome == names.GRANTED), None)
+                grant = next((one for one in list(listed) if one.outcome == names.GRANTED), None)
                 if grant is not None:
                     del listed[grant]
                     listed[decision] = members

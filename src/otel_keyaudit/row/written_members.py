@@ -71,7 +71,7 @@ class WrittenMembers:
 
     def contents(self, request: Request) -> dict[bytes | None, dict[str, Any]]:
         """Return the latest members of a request by their content."""
-        members = [member.as_object() for by, member in tuple(self.recent) if by == request]
+        members = [member.as_object() for by, member in list(self.recent) if by == request]
         return {content(member): member for member in members}
 
     def _sweep(self) -> None:
@@ -82,7 +82,7 @@ class WrittenMembers:
                 self._held.pop(identity, None)
         for identity in list(self._held)[:-MAX_HELD]:
             self._held.pop(identity, None)
-        self._size = sum(size for _, _, size in tuple(self._held.values()))
+        self._size = sum(size for _, _, size in list(self._held.values()))
         self._next_sweep = 2 * self._size + SWEEP_THRESHOLD
 
 

@@ -112,7 +112,7 @@ def locals_form(path: str, function: FunctionType, result: Any) -> str | None:
     for name, definition in _definitions(function.__code__):
         if original_code(definition) is code:
             return f"{path}{LOCALS}{name}"
-    names = [name for name, value in result.__globals__.items() if value is result]
+    names = [name for name, value in result.__globals__.copy().items() if value is result]
     return f"{result.__module__}:{names[0] if names else getattr(code, 'co_qualname', result.__qualname__)}"
 
 

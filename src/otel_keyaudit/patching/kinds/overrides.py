@@ -69,7 +69,7 @@ def methods_that_assign(cls: type, name: str) -> Iterator[tuple[type, FunctionTy
     A callable that wraps the method calls it in turn, unless it is a cache.
     """
     for owner in dict.fromkeys((*cls.__mro__[:-1], *_subclasses(cls))):
-        for method in vars(owner).values():
+        for method in list(vars(owner).values()):
             if type(method) is FunctionType and _assigns(original_code(method.__code__), name):
                 yield owner, method
 

@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 import wrapt
 
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import expected
+
+_ATTEMPTS = 10
 
 
 class IgnoredHolder:
@@ -91,7 +94,7 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
     for holder in gc.get_referrers(*objects):
         if issubclass(type(holder), (FrameType, IgnoredHolder)) or id(holder) in ignored:
             continue
-        places = list(_places(holder, position))
+        places = _places_in(holder, position)
         for place, number in places:
             if place.kind == "namespace":
                 namespaces.append((place.holder, place.key, number))
@@ -122,8 +125,19 @@ def _with_fixed(references: References, more: int) -> References:
     return references._replace(fixed=references.fixed + more)
 
 
+def _places_in(holder: Any, position: Mapping[int, int]) -> list[tuple[Place, int]]:
+    """Return the replaceable references in a holder, each with the number of the object that it refers to.
+
+    A holder that another thread changes meanwhile is read again. One that cannot be read has none.
+    """
+    for _ in range(_ATTEMPTS):
+        places = quietly(lambda: list(_places(holder, position)))
+        if places is not None:
+            return places
+    return []
+
+
 def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, int]]:
-    """Yield the replaceable references in a holder, each with the number of the object that it refers to."""
     kind = type(holder)
     if issubclass(kind, wrapt.BaseObjectProxy):
         held = [(Place("proxy", holder), holder.__wrapped__)]
@@ -223,7 +237,7 @@ def _default(function: Any, position: int) -> Any:
 def _slots(holder: Any) -> list[str]:
     """Return the names of an instance's slots. Members of compiled objects, such as ``__func__``, cannot be set."""
     classes = [cls for cls in type(holder).__mro__ if "__slots__" in vars(cls)]
-    return [name for cls in classes for name, value in vars(cls).items() if inspect.ismemberdescriptor(value)]
+    return [name for cls in classes for name, value in vars(cls).copy().items() if inspect.ismemberdescriptor(value)]
 
 
 def _slot(holder: Any, name: str) -> Any:

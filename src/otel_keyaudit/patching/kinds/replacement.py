@@ -78,7 +78,7 @@ class Replacement(wrapt.CallableObjectProxy):  # type: ignore[type-arg]
         handed_out = _DescriptorCallable(bound, instance, self._self_code)
         attributes = getattr(instance, "__dict__", None)
         if type(attributes) is dict:  # some descriptors cache the callable there, and the next access would find it
-            for name in [name for name, value in attributes.items() if value is bound]:
+            for name in [name for name, value in attributes.copy().items() if value is bound]:
                 attributes[name] = handed_out
         return handed_out
 

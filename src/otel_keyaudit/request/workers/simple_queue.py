@@ -67,6 +67,6 @@ def restore_simple_queues() -> None:
 
 
 def _replace(old: type, new: type) -> None:
-    for module in [module for module in sys.modules.values() if type(module) is ModuleType]:
+    for module in [one for one in list(sys.modules.values()) if type(one) is ModuleType]:
         if module.__name__ not in _SKIPPED_MODULES and vars(module).get("SimpleQueue") is old:
             vars(module)["SimpleQueue"] = new

@@ -149,7 +149,7 @@ def _containers(mapping: Any) -> dict[str, Any]:
 
 
 def _attributes(mapping: Any) -> dict[str, Any]:
-    members = [(name, one) for base in type(mapping).__mro__ for name, one in vars(base).items()]
+    members = [(name, one) for base in type(mapping).__mro__ for name, one in vars(base).copy().items()]
     slots = [name for name, one in members if isinstance(one, MemberDescriptorType) and hasattr(mapping, name)]
     return {name: getattr(mapping, name) for name in slots} | getattr(mapping, "__dict__", {})
 

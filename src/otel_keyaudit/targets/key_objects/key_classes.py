@@ -125,7 +125,7 @@ def public_names(key: Any) -> list[str]:
         found = {name for name in key if isinstance(name, str) and name.isidentifier()}
     else:
         bases = [base for base in type(key).__mro__[:-1] if not _is_library_class(base)]
-        found = {name for base in bases for name, value in vars(base).items() if not _is_method(value)}
+        found = {name for base in bases for name, value in vars(base).copy().items() if not _is_method(value)}
         found.update(*(getattr(base, "__annotations__", ()) for base in bases if sys.version_info < (3, 14)))
         found.update(getattr(key, "__dict__", ()))
     return sorted(name for name in found if not name.startswith("_") and name != "model_config")[:MAX_NAMES]

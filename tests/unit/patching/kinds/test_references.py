@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import gc
 import pickle
 import sys
 from collections import deque
@@ -292,6 +293,48 @@ def test_default_that_is_gone_is_not_created(defaults: Any) -> None:
     function.__defaults__ = defaults
     assert Place("default", function, 1).put(make_cached(), expected=make_cached())
     assert function.__defaults__ == defaults
+
+
+@pytest.mark.parametrize("holder", [dict.fromkeys(range(5000)), deque([None] * 5_000)])
+def test_holder_that_changes_meanwhile_is_read_again(holder: Any) -> None:
+    """A garbage collection runs finalizers, and another thread may change a dict or a deque in that time.
+
+    Before Python 3.12, a collection may start while a dict is read, because that creates tuples.
+    """
+    wanted = make_cached()
+    add = holder.append if isinstance(holder, deque) else lambda value: holder.update({len(holder): value})
+    add(wanted)
+    thresholds, changes = gc.get_threshold(), iter(range(3))
+
+    def change(phase: str, _: object) -> None:
+        frame = sys._getframe(1)
+        is_reading = frame.f_code.co_name == "_places" and frame.f_locals["holder"] is holder
+        if phase == "start" and is_reading and next(changes, None) is not None:
+            add(None)
+
+    gc.callbacks.append(change)
+    gc.set_threshold(1)
+    try:
+        (references,) = references_to([wanted])
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(change)
+    assert [place.key for place in references.places if place.holder is holder] == [5_000]
+
+
+def test_holder_that_cannot_be_read_is_counted() -> None:
+    """A wrapper whose wrapped object cannot be read holds the object out of reach."""
+    wanted = make_cached()
+
+    class Unreadable(wrapt.ObjectProxy):  # type: ignore[type-arg]
+        @property
+        def __wrapped__(self) -> object:
+            raise ValueError
+
+    before = unreached(wanted)
+    held = Unreadable(wanted)
+    assert unreached(wanted) == before + 1
+    assert held is not None
 
 
 def test_unchangeable_references_are_counted() -> None:

@@ -137,7 +137,7 @@ def _slots(kind: Any) -> dict[str, MemberDescriptorType]:
     return {
         name: slot
         for one in reversed(kind.__mro__[:-1])
-        for name, slot in vars(one).items()
+        for name, slot in vars(one).copy().items()
         if type(slot) is MemberDescriptorType
     }
 
@@ -148,8 +148,8 @@ def declared(kind: type) -> list[str]:
     Bases of other libraries, such as ``pydantic.BaseModel``, and constants declare nothing that is specific to a key.
     """
     bases = kind.__mro__[:-1]
-    foreign = {name for one in bases if one is not kind and is_infrastructure(one) for name in vars(one)}
-    stored = [(name, one) for base in bases for name, one in vars(base).items() if name not in foreign]
+    foreign = {name for one in bases if one is not kind and is_infrastructure(one) for name in list(vars(one))}
+    stored = [(name, one) for base in bases for name, one in vars(base).copy().items() if name not in foreign]
     return [name for name, one in stored if _is_public(name) and not (_is_method(one) or _is_constant(name, one))]
 
 

@@ -268,5 +268,3 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "events": _events,
     "strict": _bool,
 }
-OPTIONS = tuple(_READERS)
-"""The names of the options, in the order of the documentation."""

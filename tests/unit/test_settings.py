@@ -16,7 +16,6 @@ from otel_keyaudit import (
     KeyAuditInstrumentor,
     SubjectTarget,
     environment_variables,
-    settings,
 )
 from otel_keyaudit.observers.sampling.samplers import build_sampler
 from otel_keyaudit.settings import FileOptions, Settings, resolve, unknown_variables
@@ -62,11 +61,6 @@ def test_defaults() -> None:
         "events": (),
         "strict": False,
     }
-
-
-def test_options_are_listed_in_the_order_of_the_documentation() -> None:
-    """Other modules take the names from there."""
-    assert list(settings.OPTIONS) == OPTIONS
 
 
 def test_every_option_has_a_variable() -> None:

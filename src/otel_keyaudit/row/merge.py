@@ -55,12 +55,11 @@ class Merge:
         kept: Number of rows that keep a member for the request's key that another request wrote.
         failed: Number of elements of a list or iterator that could not be changed, and of masked members.
         moved: Number of foreign members with a reserved name that were renamed.
-        is_lazy: Whether the rows are elements of an iterator, so that the numbers are final only after the call.
         replaces_full: Whether a row had a full snapshot from the same request, to which other rows may refer.
     """
 
     rows = kept = failed = moved = 0
-    is_lazy = replaces_full = False
+    replaces_full = False
     _json_cache: str | None = None
     _contents: dict[bytes | None, dict[str, Any]] | None = None
 

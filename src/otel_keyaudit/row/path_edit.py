@@ -179,8 +179,6 @@ class PathEdit:
 
     def _changed_iterator(self, values: Any, rest: tuple[Step, ...]) -> Any:
         """Return an iterator that changes each element as it yields it."""
-        if self._merge is not None:
-            self._merge.is_lazy = True
         edit = PathEdit(self._replace, self._has_value, self._attempt, self._merge, self._later)
         self._elements.append(edit)
         change = partial(edit._next_element, rest)

@@ -71,7 +71,7 @@ def test_percent_encoding_in_names() -> None:
     assert target.path == "m:f.<locals>.g"
     assert target.sources["id"].read(lambda path: {"https://shop/id": 1}) == 1  # type: ignore[union-attr]
     assert target.sources["name"].read(lambda path: {"a": {"x&y": 2}}) == 2  # type: ignore[union-attr]
-    assert target.sources["key"].parameters == {"key"}  # type: ignore[union-attr]
+    assert target.sources["key"].paths[0].parameter == "key"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

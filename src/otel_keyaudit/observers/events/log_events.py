@@ -21,9 +21,6 @@ from otel_keyaudit.request.context import current_request
 from otel_keyaudit.request.decisions import decision_attributes
 from otel_keyaudit.version import __version__
 
-KINDS = ("denials", "audits", "usage")
-"""Values of the option ``events``."""
-
 
 class EventLogger:
     """Emits log records with an event name.

@@ -16,14 +16,6 @@ MISSING = object()
 """The value of a name that does not exist."""
 
 
-def package_exists(module: str) -> bool:
-    """Return whether the top-level package of a module can be found, without importing anything."""
-    package = module.partition(".")[0]
-    with expected(ValueError):  # an empty name
-        return package in sys.modules or util.find_spec(package) is not None
-    return False
-
-
 def runs_as_main(main: object, module: str) -> bool:
     """Return whether a module is the program that was started, which is in ``sys.modules`` as ``__main__``."""
     spec = getattr(main, "__spec__", None)

@@ -92,11 +92,6 @@ class Expression(NamedTuple):
         return frozenset(path.root for path in self.paths)
 
     @property
-    def parameters(self) -> frozenset[str]:
-        """The parameters of the target that the expression reads."""
-        return frozenset(path.name for path in self.paths if path.root == "args" and path.name is not None)
-
-    @property
     def free_variables(self) -> frozenset[str]:
         """The free variables of the target that the expression reads."""
         return frozenset(path.name for path in self.paths if path.root == "closure" and path.name is not None)

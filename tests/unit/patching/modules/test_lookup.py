@@ -15,7 +15,6 @@ from otel_keyaudit.patching.modules.lookup import (
     MISSING,
     is_initializing,
     lookup,
-    package_exists,
     runs_as_main,
     unregistered,
 )
@@ -67,11 +66,6 @@ def test_a_module_that_only_its_functions_keep_is_found() -> None:
     (module,) = found["keyaudit_unregistered"]
     setattr(module, "FACTOR", 3)  # noqa: B010 - the name is not declared
     assert lookup(module, "double")(2) == 6
-
-
-def test_relative_name_is_no_package() -> None:
-    """A relative name has no package to be relative to."""
-    assert [package_exists(name) for name in (".ids", "json.ids", "keyaudit_no_such")] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,6 @@ def test_closures(text: str, root: str | None) -> None:
     assert isinstance(expression, Expression)
     assert expression.roots == {root}
     assert expression.free_variables == ({"scopes"} if root else frozenset())
-    assert expression.parameters == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Determine from an annotation whether a parameter or attribute takes a string, bytes or a mapping.
+"""Find the types that an annotation allows, and whether these are strings, bytes or mappings.
 
 Annotations are never evaluated: a string is parsed, and its names are looked up in the module. Since Python 3.14 all
 annotations are read as strings, because evaluation would fail for names imported under ``TYPE_CHECKING``.
@@ -12,14 +12,14 @@ import importlib
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.row.types.column_types import UNKNOWN
 
-KINDS_BY_NAME = {
+_KINDS_BY_NAME = {
     "str": "text",
     "LiteralString": "text",
     "bytes": "bytes",
@@ -28,7 +28,7 @@ KINDS_BY_NAME = {
     **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict", "DefaultDict"), "dict"),
 }
 
-WRAPPERS = frozenset({
+_WRAPPERS = frozenset({
     "Annotated", "ClassVar", "DynamicMapped", "Final", "InitVar", "Mapped", "NotRequired", "Optional", "ReadOnly",
     "Required", "WriteOnlyMapped",
 })  # fmt: skip
@@ -38,8 +38,39 @@ _ARE_LAZY: bool = sys.version_info >= (3, 14)
 
 _MAY_BE_DICT = (typing.Any, types.NoneType)
 
-MAX_DEPTH = 20
+_MAX_DEPTH = 20
 """Maximum depth of aliases and brackets, because an alias can refer to itself."""
+
+
+class AllowedType(NamedTuple):
+    """One of the types that an annotation allows.
+
+    Attributes:
+        name: The name of the class.
+        cls: The class; ``None`` if only its name is known.
+        arguments: The annotations in the brackets.
+        names: The names that the arguments may use.
+    """
+
+    name: str
+    cls: type | None
+    arguments: Sequence[Any]
+    names: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str | None:
+        """``text``, ``bytes`` or ``dict``; ``UNKNOWN`` for any other type; ``None`` if it may be one of them."""
+        cls = self.cls
+        if cls is None:
+            return _KINDS_BY_NAME.get(self.name)
+        if issubclass(cls, str):
+            return "text"
+        if issubclass(cls, (bytes, bytearray, memoryview)):
+            return "bytes"
+        if issubclass(cls, Mapping):
+            return "dict"
+        may_be_dict = cls in _MAY_BE_DICT or quietly(issubclass, dict, cls) is not False
+        return None if may_be_dict or "json" in cls.__name__.lower() else UNKNOWN
 
 
 def kind_of_parameter(function: Any, name: str) -> str | None:
@@ -55,7 +86,7 @@ def kind_of_parameter(function: Any, name: str) -> str | None:
 
 def annotation_of_parameter(function: Any, name: str) -> tuple[Any, Mapping[str, Any]] | None:
     """Return the annotation of a parameter and the names that it may use, ``None`` if it has none."""
-    for _ in range(MAX_DEPTH):
+    for _ in range(_MAX_DEPTH):
         annotations, wrapped = annotations_of(function), getattr(function, "__wrapped__", None)
         if name in annotations and not _is_same(annotations[name], annotations_of(wrapped).get(name)):
             variables = {one.__name__: one for one in getattr(function, "__type_params__", ())}
@@ -72,9 +103,9 @@ def _is_same(annotation: Any, wrapped: Any) -> bool:
 def kind_of_attribute(kind: type, name: str) -> str | None:
     """Return the kind in a class's annotation of an attribute, a property or a parameter of ``__init__``."""
     for base in kind.__mro__:
-        annotations, namespace = annotations_of(base), vars(sys.modules.get(base.__module__, types))
+        annotations = annotations_of(base)
         if name in annotations:
-            found = kind_of_annotation(annotations[name], namespace)
+            found = kind_of_annotation(annotations[name], names_around(base))
             if found is not None:
                 return found
         getter = getattr(vars(base).get(name), "fget", None)
@@ -91,14 +122,19 @@ def annotations_of(owner: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | None:
+def names_around(cls: type) -> Mapping[str, Any]:
+    """Return the names in the module of a class, which its annotations may use."""
+    return vars(sys.modules.get(cls.__module__, types))
+
+
+def kind_of_annotation(annotation: Any, names: Mapping[str, Any]) -> str | None:
     """Return the kind of an annotation.
 
     Returns:
         ``text``, ``bytes`` or ``dict``; ``UNKNOWN`` if it allows none of them; ``None`` if it cannot be determined, or
         allows both a dict and a string.
     """
-    kinds = set(_kinds(annotation, namespace, MAX_DEPTH))
+    kinds = {one.kind for one in allowed_types(annotation, names)} - {None}
     if kinds == {UNKNOWN}:
         return UNKNOWN
     kinds.discard(UNKNOWN)
@@ -107,98 +143,97 @@ def kind_of_annotation(annotation: Any, namespace: Mapping[str, Any]) -> str | N
     return "text" if "text" in kinds else kinds.pop()
 
 
-def _kinds(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
-    if depth == 0:
+def allowed_types(annotation: Any, names: Mapping[str, Any], depth: int = _MAX_DEPTH) -> Iterator[AllowedType]:
+    """Yield the types that an annotation allows.
+
+    Args:
+        annotation: An object, a string or a node of a syntax tree.
+        names: The names that it may use.
+        depth: The number of aliases and brackets that may still follow.
+    """
+    if depth == 0 or annotation is None:
         return
-    if isinstance(annotation, ast.expr):
-        yield from _kinds_of_node(annotation, namespace, depth)
-    elif isinstance(annotation, (str, typing.ForwardRef)):
-        yield from _kinds_of_node(parsed(annotation), namespace, depth - 1)
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        yield from allowed_types(_parsed(annotation), names, depth - 1)
+    elif isinstance(annotation, ast.expr):
+        yield from _types_of_node(annotation, names, depth - 1)
     elif isinstance(annotation, typing.TypeVar):
-        for one in quietly(_bounds, annotation) or ():
-            yield from _kinds(one, namespace, depth - 1)
+        yield from _types_of_each(quietly(_bounds, annotation) or (), names, depth - 1)
     elif isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        yield from _kinds_of_class(annotation)
+        yield AllowedType(annotation.__name__, annotation, (), names)
     else:
-        yield from _kinds_of_generic(annotation, namespace, depth - 1)
+        yield from _types_of_generic(annotation, names, depth - 1)
 
 
-def _kinds_of_class(kind: type) -> Iterator[str]:
-    if issubclass(kind, str):
-        yield "text"
-    elif issubclass(kind, (bytes, bytearray, memoryview)):
-        yield "bytes"
-    elif issubclass(kind, Mapping):
-        yield "dict"
-    elif kind not in _MAY_BE_DICT and quietly(issubclass, dict, kind) is False and "json" not in kind.__name__.lower():
-        yield UNKNOWN
+def _types_of_each(annotations: Iterable[Any], names: Mapping[str, Any], depth: int) -> Iterator[AllowedType]:
+    for annotation in annotations:
+        yield from allowed_types(annotation, names, depth)
 
 
-def _kinds_of_generic(annotation: Any, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _types_of_generic(annotation: Any, names: Mapping[str, Any], depth: int) -> Iterator[AllowedType]:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     name = getattr(origin, "__name__", None) or getattr(origin, "_name", None)
     if origin in (typing.Union, types.UnionType):
-        for argument in arguments:
-            yield from _kinds(argument, namespace, depth)
-    elif name in WRAPPERS:
-        yield from _kinds(arguments[0], namespace, depth)
-    elif isinstance(origin, type):
-        yield from _kinds_of_class(origin)
-    elif getattr(annotation, "_name", None) == "LiteralString":
-        yield "text"
-    elif aliased(origin) is not None:  # a generic alias of a ``type`` statement
-        yield from _kinds(aliased(origin), namespace, depth)
-    elif origin is None:
-        inner = getattr(annotation, "__supertype__", None) or aliased(annotation) or getattr(annotation, "type", None)
-        if inner is not None:  # a NewType, a type alias, an InitVar
-            yield from _kinds(inner, namespace, depth)
-
-
-def _kinds_of_node(node: ast.expr | None, namespace: Mapping[str, Any], depth: int) -> Iterator[str]:
-    if depth == 0 or node is None:
-        return
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield from _kinds(node.value, namespace, depth)
-    elif isinstance(node, ast.BinOp):
-        yield from _kinds_of_node(node.left, namespace, depth - 1)
-        yield from _kinds_of_node(node.right, namespace, depth - 1)
-    elif isinstance(node, ast.Tuple):  # the constraints of a type variable
-        for element in node.elts:
-            yield from _kinds_of_node(element, namespace, depth - 1)
-    elif isinstance(node, ast.Subscript):
-        yield from _kinds_of_node(_type_in(node), namespace, depth - 1)
-    elif (name := last_name(node)) in KINDS_BY_NAME:
-        yield KINDS_BY_NAME[name]
+        yield from _types_of_each(arguments, names, depth)
+    elif name in _WRAPPERS:
+        yield from allowed_types(arguments[0], names, depth)
+    elif (inner := _renamed(annotation, origin)) is not None:
+        yield from allowed_types(inner, names, depth)
     else:
-        yield from _kinds(looked_up(node, namespace), namespace, depth)
+        name = name or str(getattr(annotation, "_name", ""))  # of a special form such as ``LiteralString``
+        yield AllowedType(name, origin if isinstance(origin, type) else None, arguments, names)
 
 
-def _type_in(node: ast.Subscript) -> ast.expr:
-    """Return the part of a generic type that determines its kind."""
-    name, arguments = last_name(node.value), node.slice
+def _renamed(annotation: Any, origin: Any) -> Any:
+    """Return the annotation inside a ``NewType``, a type alias or an ``InitVar``, ``None`` for any other."""
+    if origin is not None:
+        return _aliased(origin)
+    return getattr(annotation, "__supertype__", None) or _aliased(annotation) or getattr(annotation, "type", None)
+
+
+def _types_of_node(node: ast.expr, names: Mapping[str, Any], depth: int) -> Iterator[AllowedType]:
+    if isinstance(node, ast.Constant):
+        yield from allowed_types(node.value if isinstance(node.value, str) else None, names, depth)
+    elif isinstance(node, ast.BinOp):
+        yield from _types_of_each((node.left, node.right), names, depth)
+    elif isinstance(node, ast.Tuple):  # the constraints of a type variable
+        yield from _types_of_each(node.elts, names, depth)
+    elif isinstance(node, ast.Subscript):
+        yield from _types_of_subscript(node, names, depth)
+    elif (value := _looked_up(node, names)) is not None:
+        yield from allowed_types(value, names, depth)
+    else:
+        yield AllowedType(_last_name(node), None, (), names)
+
+
+def _types_of_subscript(node: ast.Subscript, names: Mapping[str, Any], depth: int) -> Iterator[AllowedType]:
+    arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    name = _last_name(node.value)
     if name == "Union":
-        return arguments
-    if name in WRAPPERS:
-        return arguments.elts[0] if isinstance(arguments, ast.Tuple) else arguments
-    return node.value
+        yield from _types_of_each(arguments, names, depth)
+    elif name in _WRAPPERS:
+        yield from allowed_types(arguments[0], names, depth)
+    else:
+        for one in allowed_types(node.value, names, depth):
+            yield one._replace(arguments=arguments, names=names)
 
 
-def last_name(node: ast.expr) -> str:
+def _last_name(node: ast.expr) -> str:
     """Return the last part of a dotted name, an empty string for anything else."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def looked_up(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
+def _looked_up(node: ast.expr, names: Mapping[str, Any]) -> Any:
     """Return the current value of a dotted name, without importing or computing anything."""
     if isinstance(node, ast.Attribute):
-        owner = looked_up(node.value, namespace)
+        owner = _looked_up(node.value, names)
         return vars(owner).get(node.attr) if isinstance(owner, (types.ModuleType, type)) else None
-    return namespace.get(node.id, vars(builtins).get(node.id)) if isinstance(node, ast.Name) else None
+    return names.get(node.id, vars(builtins).get(node.id)) if isinstance(node, ast.Name) else None
 
 
-def parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:
+def _parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:
     """Return the syntax tree of a string annotation, ``None`` if it is not an expression."""
     text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
     with expected(SyntaxError, ValueError):
@@ -206,7 +241,7 @@ def parsed(annotation: str | typing.ForwardRef) -> ast.expr | None:
     return None
 
 
-def aliased(annotation: Any) -> Any:
+def _aliased(annotation: Any) -> Any:
     """Return the value of a ``type`` statement, since Python 3.14 as a string."""
     if type(annotation).__name__ != "TypeAliasType":
         return None

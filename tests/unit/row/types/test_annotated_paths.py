@@ -14,7 +14,7 @@ from support.environment.modules import LoadModule
 HEAD = """
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Dict, List, NewType, Optional, Tuple, TypedDict, Union
+from typing import Annotated, Any, Dict, List, NewType, Optional, Tuple, TypedDict, TypeVar, Union
 
 Json = NewType("Json", str)
 
@@ -31,6 +31,9 @@ class Plain:
     extra: Any = None
 
 Rows = List[Row]
+Bound = TypeVar("Bound", bound=Row)
+Each = TypeVar("Each")
+Some = List[Each]
 ROWS = []
 """
 
@@ -50,6 +53,8 @@ TEXT: dict[str, tuple[str, str, Any]] = {
     "typed dict": ("row: Row", "row.extra", ({},)),
     "list of typed dicts": ("rows: List[Row]", "rows[].extra", ([{}],)),
     "name for it": ("rows: Rows", "rows[].extra", ([{}],)),
+    "bound of a type variable": ("rows: List[Bound]", "rows[].extra", ([{}],)),
+    "alias with an argument": ("rows: Some[Row]", "rows[].extra", ([{}],)),
     "list of lists": ("rows: List[List[Row]]", "rows[][].extra", ([[{}]],)),
     "annotated container": ("rows: Annotated[List[Optional[str]], 1]", "rows[]", ([None],)),
     "one of two containers": ("rows: Union[List[Optional[str]], Tuple[Optional[str], ...]]", "rows[]", ((None,),)),

@@ -31,7 +31,8 @@ from otel_keyaudit.patching.modules.lookup import (
 )
 from otel_keyaudit.patching.modules.search import explain_missing
 from otel_keyaudit.patching.patch import Patch, is_replaced, when_loaded, wrap
-from otel_keyaudit.patching.resolve import NotLoadedError, ResolvedCallable, resolve
+from otel_keyaudit.patching.resolve import NameNotLoadedError, resolve
+from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
 
@@ -230,7 +231,7 @@ class InstalledTarget:
         """
         try:
             found = resolve(module, self.target.qualified_name, **loaded)
-        except NotLoadedError as error:
+        except NameNotLoadedError as error:
             self._reason = str(error)
             waiting = when_loaded(module, self.target.qualified_name, partial(self._loaded, module))
             self._patches.append(waiting)

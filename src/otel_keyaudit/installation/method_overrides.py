@@ -12,7 +12,8 @@ from typing import Any
 
 from otel_keyaudit.guard.guard import Guard
 from otel_keyaudit.key.cache import Cache
-from otel_keyaudit.patching.resolve import ResolvedCallable, resolve
+from otel_keyaudit.patching.resolve import resolve
+from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 
 MAX_CLASSES = 256
 """Maximum number of classes that are remembered. The override of a forgotten class is found again."""

@@ -119,15 +119,15 @@ class _FirstStep(partial):  # type: ignore[type-arg]
         return methodcaller, ("__anext__",)
 
 
-def first_step(generator: Any) -> Any:
-    """Return the first step of an asynchronous generator without registering the generator with the event loop.
+def next_step(generator: Any, sent: Any = None) -> Any:
+    """Return the next step of an asynchronous generator without registering the generator with the event loop.
 
     The event loop closes registered generators. It closes the trampoline's generator, which in turn closes this one.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
     try:
-        return generator.asend(None)
+        return generator.asend(sent)
     finally:
         sys.set_asyncgen_hooks(*hooks)
 
@@ -243,7 +243,7 @@ def _trampoline(
 
 def _with_constants(new: CodeType, old: CodeType, inner: str, hook: Hook, qualified_name: str) -> CodeType:
     """Replace the placeholders among the constants, and set the name and the location of the original."""
-    replaced: dict[Any, Any] = {_HOOK: hook, _FIRST_STEP: _FirstStep(first_step)}
+    replaced: dict[Any, Any] = {_HOOK: hook, _FIRST_STEP: _FirstStep(next_step)}
     constants: list[Any] = []
     for constant in new.co_consts:
         if type(constant) is CodeType:

@@ -26,7 +26,8 @@ from otel_keyaudit.patching.kinds.definitions import undecorated
 from otel_keyaudit.patching.kinds.overrides import methods_that_assign, overrides_without_call
 from otel_keyaudit.patching.kinds.replacement import ReferenceSweep
 from otel_keyaudit.patching.modules.lookup import namespace
-from otel_keyaudit.patching.resolve import ResolvedCallable, resolve
+from otel_keyaudit.patching.resolve import resolve
+from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 from otel_keyaudit.patching.sites import Site, site_of
 from otel_keyaudit.patching.wrappers import Observation, Observe
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from importlib.machinery import EXTENSION_SUFFIXES
-from inspect import getattr_static
+from dataclasses import replace
+from functools import cached_property
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -24,143 +22,23 @@ import wrapt
 
 from otel_keyaudit.errors import WrongTargetError, hint
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.arguments import Binding, parameters_with_object, takes_object
-from otel_keyaudit.patching.code_exchange import original_code
-from otel_keyaudit.patching.kinds.definitions import LOCALS, Definition, find_definition
-from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent, has_event
+from otel_keyaudit.patching.kinds.definitions import LOCALS, find_definition
+from otel_keyaudit.patching.kinds.events import ModelEvent, has_event
 from otel_keyaudit.patching.kinds.overrides import refuse_abstract
-from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
-from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
+from otel_keyaudit.patching.kinds.references import Place
+from otel_keyaudit.patching.kinds.replacement import Replacement
 from otel_keyaudit.patching.modules.lookup import MISSING, loads_names, namespace
+from otel_keyaudit.patching.resolved_callable import ResolvedCallable, is_method_object
 
-_OF_CACHES = ("cache_info", "cache_clear", "cache_key", "cache_parameters")
-"""Attributes of a function, or of a callable object, that caches its results."""
+_OF_COMPILED_CLASS = "it is {}, a method of a compiled class, which cannot be patched"
+_OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, WrapperDescriptorType)
 
-
-_OF_CHECKERS = frozenset({"__beartype_wrapper", "raw_function"})
-"""Attributes of the function of a decorator that checks the arguments (beartype, pydantic)."""
-
-
-class NotLoadedError(WrongTargetError):
-    """Raised if a module loads the name on first use, and that has not happened yet; see ``when_loaded``."""
+_COMPUTED_VALUES = (property, cached_property)
+"""Descriptors whose values are no methods, even if they are callable."""
 
 
-@dataclass(frozen=True, eq=False)
-class ResolvedCallable(IgnoredHolder):
-    """The callable that a target names.
-
-    Attributes:
-        value: A function, whose code is exchanged; a callable without Python code, which is replaced; or an event.
-        has_self: The first argument is the object or class of the method.
-        receiver: Only calls on this object, or on this class and its subclasses, are observed, because other objects
-            share the code of the method.
-        described: The object whose signature names the arguments in ``*args`` and ``**kwargs``.
-        place: The reference through which the value was found.
-        method: The class and the name by which a method was found.
-    """
-
-    __slots__ = ("described", "has_self", "method", "place", "receiver", "value")
-    value: Any
-    has_self: bool
-    receiver: Any
-    described: Any
-    place: Place | None
-    method: tuple[type, str] | None
-
-    @property
-    def function(self) -> Any:
-        """The callable, without the ``staticmethod`` or ``classmethod`` object around it."""
-        return self.value.__func__ if is_method_object(self.value) else self.value
-
-    @property
-    def identity(self) -> Any:
-        """An object that is the same for all targets that name the same function, even under different names."""
-        function = self.function
-        if type(function) is ModelEvent:
-            return function.model
-        if type(function) is Definition:
-            return function.code
-        return function.__wrapped__ if type(function) is Replacement else function
-
-    @property
-    def free_variables(self) -> tuple[str, ...]:
-        """The names of the free variables of the original function."""
-        function = self.function.function if type(self.function) is Definition else self.function
-        return original_code(function.__code__).co_freevars if type(function) is FunctionType else ()
-
-    @property
-    def returns_callables(self) -> bool:
-        """Whether it is a custom descriptor, which may return a different callable for each object."""
-        return self.has_self and type(getattr(type(self.function), "__get__", None)) is FunctionType
-
-    @property
-    def is_memoized(self) -> bool:
-        """Whether it caches results by its arguments, which must be hashable (``lru_cache``, ``cachetools``)."""
-        called = self._called()
-        return any(
-            getattr_static(one, name, None) is not None for one in (called, self.described) for name in _OF_CACHES
-        )
-
-    @property
-    def checks_arguments(self) -> bool:
-        """Whether it is a decorator's function that refuses arguments unlike their annotations (beartype, pydantic)."""
-        return type(self.function) is FunctionType and not _OF_CHECKERS.isdisjoint(vars(self.function))
-
-    @property
-    def limits(self) -> list[str]:
-        """Descriptions of the calls that cannot be observed, for the status of a target."""
-        limits = []
-        if self.returns_callables:
-            limits.append("methods taken from an object before instrument() are not recorded")
-        names = self.place.holder if self.place is not None and self.place.kind == "item" else {}
-        is_compiled = str(names.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
-        if is_compiled and type(self.function) is not FunctionType:
-            limits.append("calls from inside its compiled module are not recorded")
-        return limits
-
-    def binding(self) -> Binding:
-        """Return the binding for the arguments that an observer gets."""
-        returned = self._returned
-        if returned is None:
-            return Binding(self._called(), has_self=self.has_self, described=self.described)
-        return Binding(
-            self._called(),
-            has_self=self.has_self,
-            described=_method_inside(self._observed),
-            parameters=parameters_with_object(returned),
-        )
-
-    def _called(self) -> Any:
-        """Return the innermost function that its calls reach."""
-        called, *_ = flattened(self._observed if self._returned is None else self._returned)
-        return called
-
-    @property
-    def _observed(self) -> Any:
-        function = self.function
-        if type(function) is ModelEvent:
-            return BEFORE_INSERT
-        if type(function) is Definition:
-            return function.function
-        return function.__wrapped__ if type(function) is Replacement else function
-
-    @property
-    def _returned(self) -> Any:
-        """The callable that a descriptor, which cannot be called itself, returns for its class."""
-        function = self._observed
-        return None if callable(function) or self.place is None else function.__get__(None, self.place.holder)
-
-
-def _method_inside(descriptor: Any) -> Any:
-    """Return the only function that a descriptor holds, without its first parameter; ``None`` without such a one."""
-    held = [one for one in list(getattr(descriptor, "__dict__", {}).values()) if type(one) is FunctionType]
-    return partial(held[0], None) if len(held) == 1 and takes_object(held[0]) else None
-
-
-def _found(
-    value: Any, *, place: Place | None = None, has_self: bool = False, receiver: Any = None, described: Any = None
-) -> ResolvedCallable:
-    return ResolvedCallable(value, has_self, receiver, described, place, None)
+class NameNotLoadedError(WrongTargetError):
+    """Raised if a module loads a name on first use, and that has not happened yet; see ``when_loaded``."""
 
 
 def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> ResolvedCallable:
@@ -172,18 +50,18 @@ def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> Res
         first: The value of the first name, if it is not in the module itself.
 
     Raises:
-        NotLoadedError: The module loads the name on first use, and that has not happened yet.
+        NameNotLoadedError: The module loads the name on first use, and that has not happened yet.
         WrongTargetError: There is no such name, it is not a function, or it is a builtin that all code shares.
     """
     factory, _, path = qualified_name.partition(LOCALS)
     if path:
         definition = find_definition(resolve(module, factory, first=first).function, path)
-        return _found(definition, has_self=definition.is_method)
+        return ResolvedCallable(definition, has_self=definition.is_method)
     *outer, name = qualified_name.split(".")
     owner: Any = module
     for number, step in enumerate(outer):
         value = _step(owner, step) if number or first is MISSING else first
-        owner = _without_proxies(value, None)[0]
+        owner = _without_proxies(value)[0]
         if owner is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
     if issubclass(type(owner), type):
@@ -201,7 +79,7 @@ def _step(owner: Any, name: str) -> Any:
     """Return the value of a name, without loading a name that a module loads on first use.
 
     Raises:
-        NotLoadedError: The module may load the name later.
+        NameNotLoadedError: The module may load the name later.
         WrongTargetError: An object has the value under that name for one use only.
     """
     if not issubclass(type(owner), ModuleType):
@@ -215,13 +93,13 @@ def _step(owner: Any, name: str) -> Any:
         return value
     names = namespace(owner)
     if name not in names and loads_names(owner):
-        raise NotLoadedError(f"module {names.get('__name__', '')!r} has not loaded {name!r} so far")
+        raise NameNotLoadedError(f"module {names.get('__name__', '')!r} has not loaded {name!r} so far")
     return names.get(name, MISSING)
 
 
 def _is_same(value: Any, again: Any) -> bool:
     """Return whether two values of an attribute are the same object, or have the same Python function."""
-    value, again = _without_proxies(value, None)[0], _without_proxies(again, None)[0]
+    value, again = _without_proxies(value)[0], _without_proxies(again)[0]
     if value is again:
         return True
     is_method = type(value) is type(again) is MethodType and value.__self__ is again.__self__
@@ -229,7 +107,7 @@ def _is_same(value: Any, again: Any) -> bool:
 
 
 def _function_of(method: MethodType) -> Any:
-    return _without_proxies(method.__func__, None)[0]
+    return _without_proxies(method.__func__)[0]
 
 
 def _missing(module: Any, qualified_name: str) -> str:
@@ -257,7 +135,7 @@ def _place(owner: Any, name: str) -> Place | None:
 def _in_class(owner: type, name: str) -> ResolvedCallable:
     definer = next((cls for cls in owner.__mro__ if name in vars(cls)), None)
     if definer is None and has_event(owner, name):
-        return _found(ModelEvent(owner))
+        return ResolvedCallable(ModelEvent(owner))
     if definer is None and _is_method_of_metaclass(type(owner), name):
         return replace(_in_class(type(owner), name), receiver=owner)
     if definer is None:
@@ -268,11 +146,11 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
     refuse_abstract(owner, definer, name, raw)
     if is_method_object(raw):
         has_self = issubclass(type(raw), classmethod)
-        inner, inner_place = _without_proxies(raw.__func__, None)
+        inner, inner_place = _without_proxies(raw.__func__)
         value, place = (inner, inner_place) if type(inner) is FunctionType else (raw, place)
-        return _found(value, place=place, has_self=has_self, receiver=receiver if has_self else None)
+        return ResolvedCallable(value, place=place, has_self=has_self, receiver=receiver if has_self else None)
     if type(raw) is FunctionType or _binds(raw, definer):
-        return _found(raw, place=place, has_self=True, receiver=receiver)
+        return ResolvedCallable(raw, place=place, has_self=True, receiver=receiver)
     return _of_value(raw, place, name)
 
 
@@ -282,37 +160,25 @@ def _is_method_of_metaclass(metaclass: type, name: str) -> bool:
     return bool(definers) and not is_method_object(vars(definers[0])[name])
 
 
-def is_method_object(value: Any) -> bool:
-    """Return whether a value is a ``staticmethod`` or ``classmethod`` object."""
-    return issubclass(type(value), (staticmethod, classmethod))
-
-
 def _binds(value: Any, owner: type) -> bool:
     """Return whether a class attribute becomes a method, as an ``lru_cache`` object does, or returns a callable."""
     kind = type(value)
-    if not hasattr(kind, "__get__") or hasattr(kind, "__set__") or issubclass(kind, _VALUES):
+    if not hasattr(kind, "__get__") or hasattr(kind, "__set__") or issubclass(kind, _COMPUTED_VALUES):
         return False
     return callable(value) or callable(quietly(kind.__get__, value, None, owner))
-
-
-_VALUES = (property, cached_property)
 
 
 def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
     if type(value) is MethodType and type(method := _function_of(value)) is FunctionType:
-        return _found(method, has_self=True, receiver=value.__self__)
+        return ResolvedCallable(method, has_self=True, receiver=value.__self__)
     if not callable(value):
         raise WrongTargetError(f"{name!r} is of type {type(value).__name__}, not a function")
     call = next(vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls))
     if type(call) is FunctionType:
-        return _found(call, has_self=True, receiver=value, described=value)
-    return _found(value, place=place)
-
-
-_OF_COMPILED_CLASS = "it is {}, a method of a compiled class, which cannot be patched"
-_OF_COMPILED_CLASSES = (MethodDescriptorType, ClassMethodDescriptorType, WrapperDescriptorType)
+        return ResolvedCallable(call, has_self=True, receiver=value, described=value)
+    return ResolvedCallable(value, place=place)
 
 
 def _refuse_shared(function: Any) -> None:
@@ -325,7 +191,7 @@ def _refuse_shared(function: Any) -> None:
         raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")
 
 
-def _without_proxies(value: Any, place: Place | None) -> tuple[Any, Place | None]:
+def _without_proxies(value: Any, place: Place | None = None) -> tuple[Any, Place | None]:
     """Return the object inside the wrappers of other instrumentations, which stay, and its place."""
     while issubclass(type(value), wrapt.BaseObjectProxy) and type(value) is not Replacement:
         place = Place("proxy", value)

@@ -14,7 +14,7 @@ from otel_keyaudit.patching.kinds.definitions import Definition
 from otel_keyaudit.patching.kinds.events import ModelEvent, listener_of
 from otel_keyaudit.patching.kinds.references import count_instance_overrides
 from otel_keyaudit.patching.kinds.replacement import ReferenceSweep, Replaced, Replacement
-from otel_keyaudit.patching.resolve import ResolvedCallable
+from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 
 _PATCHED: weakref.WeakSet[FunctionType] = weakref.WeakSet()
 """Functions that have, or had, observers of their own."""

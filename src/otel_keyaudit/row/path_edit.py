@@ -32,7 +32,7 @@ from otel_keyaudit.row.merge import Merge
 from otel_keyaudit.row.types.annotations import kind_of_attribute
 from otel_keyaudit.row.types.column_types import key_of_column
 from otel_keyaudit.targets.expressions.loaded_values import is_column, readable
-from otel_keyaudit.targets.expressions.steps import Step, rereadable
+from otel_keyaudit.targets.expressions.steps import Step, item, rereadable
 
 Attempt = Callable[..., Any]
 """``attempt(work, *args, otherwise=value)`` returns the work's result, or ``otherwise`` if it fails."""
@@ -255,7 +255,7 @@ def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
         if key in value or step.kind != "name" or type(value) is dict:
             return value.get(key), "item", key
     elif step.kind != "name":
-        return _element_at(value, name), "element", name
+        return item(value, name), "element", name
     if is_column(type(value), name):
         getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
@@ -271,15 +271,6 @@ def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
         if hasattr(type(value), name):
             raise
         raise MissingError(name, value) from None
-
-
-def _element_at(value: Any, index: Any) -> Any:
-    try:
-        return value[index]
-    except (LookupError, TypeError) as error:
-        if is_raised_by_signal_handler(error):
-            raise
-        raise MissingError(str(index), value) from None
 
 
 def _is_mapped(kind: type) -> bool:

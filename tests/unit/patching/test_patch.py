@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.patching.patch import Patch, one_sweep, when_loaded, wrap
-from otel_keyaudit.patching.resolve import NotLoadedError, resolve
+from otel_keyaudit.patching.resolve import NameNotLoadedError, resolve
 from support.calls.observers import Observer
 from support.environment.modules import Modules
 
@@ -369,7 +369,7 @@ def test_a_lazily_loaded_name_is_patched_when_it_is_loaded(
         source += "sys.modules[__name__].__class__ = Lazy\n"
     module = modules.load(source)
     observer, patches = Observer(), list[Patch]()
-    with pytest.raises(NotLoadedError, match=f"has not loaded '{name.split('.', maxsplit=1)[0]}' so far"):
+    with pytest.raises(NameNotLoadedError, match=f"has not loaded '{name.split('.', maxsplit=1)[0]}' so far"):
         resolve(module, name)
     waiting = when_loaded(
         module, name, lambda value: patches.append(wrap(resolve(module, name, first=value), observer))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Any, Protocol
+
+from otel_keyaudit.patching.code_exchange import next_step
 
 
 class Observed(Protocol):
@@ -109,22 +110,14 @@ class AsyncRelay(_Iteration):
     async def _step(self) -> bool:
         thrown = self._take_thrown()
         try:
-            self.value = await (self._send() if thrown is None else self._generator.athrow(thrown))
+            generator = self._generator
+            self.value = await (next_step(generator, self.sent) if thrown is None else generator.athrow(thrown))
         except StopAsyncIteration:
             self.value = None
             return False
         finally:
             del thrown
         return True
-
-    def _send(self) -> Any:
-        """Resume the generator without registering it with the event loop; see ``code_exchange.first_step``."""
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            return self._generator.asend(self.sent)
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
 
 
 def iterate(relay: Relay) -> Generator[Any, Any, Any]:

@@ -24,7 +24,7 @@ from otel_keyaudit.patching.handlers import LOCK
 from otel_keyaudit.patching.hooks import Observer, with_observer, without_observer
 from otel_keyaudit.patching.kinds.definitions import undecorated
 from otel_keyaudit.patching.kinds.overrides import methods_that_assign, overrides_without_call
-from otel_keyaudit.patching.kinds.replacement import ReferenceSweep
+from otel_keyaudit.patching.kinds.reference_sweep import ReferenceSweep
 from otel_keyaudit.patching.modules.lookup import namespace
 from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.patching.resolved_callable import ResolvedCallable

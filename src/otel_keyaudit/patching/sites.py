@@ -12,8 +12,9 @@ from otel_keyaudit.patching.handlers import inside_handlers
 from otel_keyaudit.patching.hooks import observers_of
 from otel_keyaudit.patching.kinds.definitions import Definition
 from otel_keyaudit.patching.kinds.events import ModelEvent, listener_of
+from otel_keyaudit.patching.kinds.reference_sweep import ReferenceSweep, Replaced
 from otel_keyaudit.patching.kinds.references import count_instance_overrides
-from otel_keyaudit.patching.kinds.replacement import ReferenceSweep, Replaced, Replacement
+from otel_keyaudit.patching.kinds.replacement import Replacement
 from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 
 _PATCHED: weakref.WeakSet[FunctionType] = weakref.WeakSet()

@@ -62,7 +62,7 @@ class Place(NamedTuple):
         return True
 
 
-class References(NamedTuple):
+class References:
     """The references to one object.
 
     Attributes:
@@ -72,9 +72,17 @@ class References(NamedTuple):
         methods: The static and class methods that hold the object. They cannot be changed, but replaced in their turn.
     """
 
-    places: list[Place]
-    fixed: int
-    methods: list[Any]
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.fixed = 0
+        self.methods: list[Any] = []
+
+    def add_holder(self, holder: Any, wanted: Any) -> None:
+        """Add a holder of the object in which it cannot be replaced."""
+        if type(holder) in (staticmethod, classmethod):
+            self.methods.append(holder)
+        elif not _is_harmless(holder, wanted):
+            self.fixed += 1
 
 
 def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) -> list[References]:
@@ -84,7 +92,7 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
         wanted: The objects.
         besides: Holders that do not count, such as the library's own.
     """
-    found = [References([], 0, []) for _ in wanted]
+    found = [References() for _ in wanted]
     position = {id(one): number for number, one in enumerate(wanted)}
     objects = tuple(wanted)  # the call below passes this very tuple on, so it can be ignored as a holder
     ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
@@ -105,24 +113,13 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
             if type(holder) is tuple:
                 tuples.append((holder, number))
             else:
-                found[number] = _with_holder(found[number], holder, wanted[number])
+                found[number].add_holder(holder, wanted[number])
     for place, number in _places_in_classes(namespaces):
         found[number].places.append(place)
     for number, defaults in _places_in_defaults(tuples, wanted):
         found[number].places.extend(defaults)
-        found[number] = _with_fixed(found[number], not defaults)
+        found[number].fixed += not defaults
     return found
-
-
-def _with_holder(references: References, holder: Any, wanted: Any) -> References:
-    """Return references with a holder that cannot be changed."""
-    if type(holder) in (staticmethod, classmethod):
-        return references._replace(methods=[*references.methods, holder])
-    return _with_fixed(references, not _is_harmless(holder, wanted))
-
-
-def _with_fixed(references: References, more: int) -> References:
-    return references._replace(fixed=references.fixed + more)
 
 
 def _places_in(holder: Any, position: Mapping[int, int]) -> list[tuple[Place, int]]:

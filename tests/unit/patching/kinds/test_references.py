@@ -136,23 +136,6 @@ def test_cached_method_is_replaced_in_its_class() -> None:
         assert len(observer.calls) == 1
 
 
-@pytest.mark.parametrize("kind", [staticmethod, classmethod])
-def test_static_and_class_methods_of_a_replaced_function_follow(kind: Any) -> None:
-    """They hold the function itself, are replaced in their classes, and restored, also those that were made since."""
-    module = ModuleType("module")
-    module.f = functools.lru_cache(lambda *args: args[-1])  # type: ignore[attr-defined]
-    original, method = module.f, kind(module.f)
-    before = type("Before", (), {"f": method, "other": method})
-    with observed(module, "f") as observer:
-        since = type("Since", (), {"f": kind(module.f)})
-        for function in (before.f, before().other, since.f):  # type: ignore[attr-defined]
-            assert function("k_1") == "k_1"
-        assert len(observer.calls) == 3
-    assert vars(before)["f"] is vars(before)["other"] is method
-    assert type(vars(since)["f"]) is kind
-    assert vars(since)["f"].__func__ is original
-
-
 def verify_cached(key: str) -> str:
     """Stand for a function that a module caches."""
     return f"key {key}"

@@ -17,6 +17,8 @@ Source = Expression | ObjectReference | Callable[[Any], Any]
 KEY_FIELDS = ("id", "name", "scopes", "allow_list", "owner", "expires_at")
 """The fields of an ``ApiKey``."""
 
+_SUBJECT_FIELDS = tuple(f"subject_{name}" for name in KEY_FIELDS)
+
 _KEY_DEFAULTS: Mapping[str, Source] = {
     name: parse(text, emitted=True, is_default=name != "id")
     for name, text in {"id": "id", "name": "name ?? token_name", "scopes": "scopes", "allow_list": "allow_list"}.items()
@@ -67,7 +69,7 @@ class Target:
                 raise self.wrong(
                     f"unknown field {shown(name)}; known are {', '.join(self.fields)}{hint(name, self.fields)}"
                 )
-        choices = {name: self._choice(name, fields[name]) for name in fields if self._takes_choice(name, fields[name])}
+        choices = {name: self._choice(name, value) for name, value in fields.items() if self._is_choice(name, value)}
         object.__setattr__(self, "choices", MappingProxyType(choices))
         given = {name: value for name, value in fields.items() if name not in choices}
         places = {name: self._place(name, value) for name, value in given.items() if name in self.place_fields}
@@ -114,7 +116,10 @@ class Target:
         """Return the error that this target is wrong."""
         return ConfigurationError(f"target {shown(self.target_string)}: {reason}")
 
-    def _takes_choice(self, name: str, _: object) -> bool:
+    def _is_choice(self, name: str, value: object) -> bool:
+        """Return whether a field takes a choice. A field that also takes a place does if the value is a choice."""
+        if name in self.place_fields:
+            return isinstance(value, str) and value.strip() in self.choice_fields.get(name, ())
         return name in self.choice_fields
 
     def _choice(self, name: str, value: object) -> str:
@@ -269,7 +274,7 @@ class AuditTarget(Target):
     place_fields = ("fields", "id_to", "name_to", "digest_to", "trace_id_to")
     fields = (
         "fields", "fields_as", *place_fields[1:], "action", "resource_type", "resource_id", "outcome", "subject",
-        *(f"subject_{name}" for name in KEY_FIELDS), "subject_before", "when",
+        *_SUBJECT_FIELDS, "subject_before", "when",
     )  # fmt: skip
     rooted = ("action", "resource_type", "resource_id", "outcome", "subject", "subject_before", "when")
     choice_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -299,16 +304,11 @@ class AuditTarget(Target):
     @property
     def subject_sources_given(self) -> bool:
         """Whether the target names a ``subject_…`` field, which makes the subject an API key."""
-        return any(f"subject_{name}" in self.sources for name in KEY_FIELDS)
+        return not self.sources.keys().isdisjoint(_SUBJECT_FIELDS)
 
     def subject_sources(self) -> dict[str, Source]:
         """Return the sources of the subject's fields, with the defaults."""
-        given = {name: self.sources.get(f"subject_{name}") for name in KEY_FIELDS}
-        return _key_sources({name: source for name, source in given.items() if source is not None})
-
-    def _takes_choice(self, name: str, value: object) -> bool:
-        """Return whether a value of a field is a choice. ``fields`` takes the choice ``none`` or a place."""
-        return name in self.choice_fields and (name != "fields" or (isinstance(value, str) and value.strip() == "none"))
+        return _key_sources(self.sources, "subject_")
 
     def _check(self) -> None:
         if self.subject_sources_given and "subject" not in self.sources:
@@ -322,7 +322,7 @@ class AuditTarget(Target):
     def _check_known_in_time(self) -> None:
         """Refuse sources that are known only after the write, although they are needed before it."""
         too_late = {"exc"} if self.builds_fields else {"exc", "return"}
-        for name in ("when", "subject", "subject_before", *(f"subject_{name}" for name in KEY_FIELDS)):
+        for name in ("when", "subject", "subject_before", *_SUBJECT_FIELDS):
             source = self.sources.get(name)
             if isinstance(source, Expression) and source.roots & too_late:
                 raise self.wrong(
@@ -331,8 +331,9 @@ class AuditTarget(Target):
                 )
 
 
-def _key_sources(given: Mapping[str, Source]) -> dict[str, Source]:
-    return {**_KEY_DEFAULTS, **{name: source for name, source in given.items() if name in KEY_FIELDS}}
+def _key_sources(sources: Mapping[str, Source], prefix: str = "") -> dict[str, Source]:
+    given = {name: sources[prefix + name] for name in KEY_FIELDS if prefix + name in sources}
+    return {**_KEY_DEFAULTS, **given}
 
 
 def _is_place(path: Path) -> bool:

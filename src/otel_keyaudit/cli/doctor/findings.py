@@ -76,7 +76,7 @@ class Finding(NamedTuple):
 def find(
     targets: Iterable[TargetReport], *, has_run: bool, version: str = "", needs_settings: bool = False
 ) -> Iterator[Finding]:
-    """Return the findings of all targets.
+    """Yield the findings of all targets.
 
     Args:
         targets: The targets.
@@ -85,7 +85,6 @@ def find(
         needs_settings: Whether Django is instrumented without ``DJANGO_SETTINGS_MODULE`` in the environment.
     """
     targets = list(targets)
-    used_presets = {target.preset for target in targets if target.calls}
     called = {target.target for target in targets if target.calls}
     remedies = dict(REMEDIES)
     if version.startswith(OLD_INSTRUMENTATION):
@@ -98,14 +97,21 @@ def find(
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
             yield Finding(SILENT, target.target, *_silence(target, called))
+    if has_run:
+        yield from _silent_presets(targets)
+
+
+def _silent_presets(targets: Collection[TargetReport]) -> Iterator[Finding]:
+    """Yield a finding for each preset of which no target has observed a call."""
     for preset in dict.fromkeys(target.preset for target in targets if target.preset is not None):
-        if has_run and preset not in used_presets:
-            own = [target for target in targets if target.preset == preset]
-            excluded = sum(target.excluded for target in own)
-            detail = f"no function of preset {preset} was called"
-            if excluded:
-                detail = f"the targets of preset {preset} excluded {counted(excluded, 'call')} and observed none"
-            yield Finding(SILENT, own[0].target, detail, REMEDIES[SILENT])
+        own = [target for target in targets if target.preset == preset]
+        if any(target.calls for target in own):
+            continue
+        excluded = sum(target.excluded for target in own)
+        detail = f"no function of preset {preset} was called"
+        if excluded:
+            detail = f"the targets of preset {preset} excluded {counted(excluded, 'call')} and observed none"
+        yield Finding(SILENT, own[0].target, detail, REMEDIES[SILENT])
 
 
 def _silence(target: TargetReport, called: Collection[str]) -> tuple[str, str]:

@@ -21,6 +21,9 @@ FINDINGS: Final = {
 }
 """Every kind of finding with its meaning, the most urgent first."""
 
+URGENT: Final = frozenset({"forged", "altered", "beyond_scopes"})
+"""The kinds of findings that may show an attack or a broken check."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -118,3 +121,9 @@ class Report:
     not_observable: tuple[str, ...]
     keys: tuple[KeyUse, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def findings_by_urgency(self) -> list[Finding]:
+        """The findings for people, the most urgent kind first."""
+        order = list(FINDINGS)
+        return sorted(self.findings, key=lambda one: order.index(one.finding))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+from collections.abc import Callable
 from opcode import opname
 from types import CodeType, FrameType
 from typing import Any, Protocol
@@ -94,23 +95,20 @@ if sys.version_info >= (3, 12):
             sys.monitoring.set_events(self._tool, 0)
             sys.monitoring.free_tool_id(self._tool)
 
-        # the caller of the callback is the frame of the function
         def _start(self, code: CodeType, _: int) -> Any:
-            if not self._observer.watches(code):
-                return sys.monitoring.DISABLE
-            quietly(self._observer.called, sys._getframe(1))
-            return None
+            return self._report(code, self._observer.called)
 
         def _return(self, code: CodeType, _: int, value: Any) -> Any:
-            if not self._observer.watches(code):
-                return sys.monitoring.DISABLE
-            quietly(self._observer.returned, sys._getframe(1), value, True)
-            return None
+            return self._report(code, self._observer.returned, value, True)
 
         def _yield(self, code: CodeType, _: int, value: Any) -> Any:
+            return self._report(code, self._observer.returned, value, False)
+
+        def _report(self, code: CodeType, handle: Callable[..., None], *details: Any) -> Any:
+            """Pass an event with the frame of the function, which called the callback, to the observer."""
             if not self._observer.watches(code):
                 return sys.monitoring.DISABLE
-            quietly(self._observer.returned, sys._getframe(1), value, False)
+            quietly(handle, sys._getframe(2), *details)
             return None
 
         def _unwind(self, code: CodeType, _: int, __: BaseException) -> None:

@@ -119,15 +119,20 @@ def _key(
     if not _is_likely(function, likeness, weight, strength):
         return None
     penalty = _penalty(function, kind) + discount + less
-    return {
-        "path": function.path,
-        "score": _POINTS[strength] + likeness + weight + function.auth_weight - penalty,
-        "key": source,
-        "fields": {field: name for field, name in fields.items() if name != field},
-        "returns": kind.__name__,
-        "classes": [f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],
-        "members": {name: type_name(one) for name, one in stored.items()},
-    }
+    return _description(
+        function,
+        score=_POINTS[strength] + likeness + weight + function.auth_weight - penalty,
+        key=source,
+        fields={field: name for field, name in fields.items() if name != field},
+        returns=kind.__name__,
+        classes=[f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],
+        members={name: type_name(one) for name, one in stored.items()},
+    )
+
+
+def _description(function: Function, **found: Any) -> dict[str, Any]:
+    """Return the description of a function, as JSON for the process that ranks the functions."""
+    return {"path": function.path, "classes": [], "members": {}, **found}
 
 
 def may_be_id(value: object) -> bool:
@@ -142,15 +147,8 @@ def _only_id(
     source, value, less = place
     if strength < LOCAL or not function.is_identifier or holds(value, credentials):
         return None
-    return {
-        "path": function.path,
-        "score": _POINTS[strength] + function.auth_weight - less - discount,
-        "key": source,
-        "fields": {"id": source},
-        "returns": type(value).__name__,
-        "classes": [],
-        "members": {},
-    }
+    score = _POINTS[strength] + function.auth_weight - less - discount
+    return _description(function, score=score, key=source, fields={"id": source}, returns=type(value).__name__)
 
 
 def describe_check(
@@ -162,15 +160,9 @@ def describe_check(
     name = first_of((*IDS, *OTHER_IDS), ids)
     if name is None or function.auth_weight <= 0:
         return None
-    return {
-        "path": function.path,
-        "score": _POINTS[DIRECT] + function.auth_weight - _CHECK,
-        "key": "return",
-        "fields": {"id": f"args.{name}", "valid": "return"},
-        "returns": "bool",
-        "classes": [],
-        "members": {},
-    }
+    fields = {"id": f"args.{name}", "valid": "return"}
+    score = _POINTS[DIRECT] + function.auth_weight - _CHECK
+    return _description(function, score=score, key="return", fields=fields, returns="bool")
 
 
 def _is_id(value: object) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from xml.etree.ElementTree import Element
 
 from otel_keyaudit.cli.output import counted
-from otel_keyaudit.cli.report.model import FINDINGS, Finding, KeyUse, Report, ScopeUse
+from otel_keyaudit.cli.report.model import FINDINGS, URGENT, Finding, KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.cli.report.rendering.markup import document, tag
 from otel_keyaudit.cli.report.rendering.timeline import timeline
@@ -22,7 +22,6 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _OPEN: Final = 12
 """Maximum number of keys, and of findings in a group, that are unfolded at first."""
 _STATES: Final = {"used": "used", "not_observable": "not observable", "unused": "unused"}
-_URGENT: Final = frozenset({"forged", "altered", "beyond_scopes"})
 
 
 def render_page(report: Report, jaeger: str | None = None) -> str:
@@ -76,14 +75,13 @@ def _tile(name: str, count: int) -> Element:
 
 def _findings(report: Report, jaeger: str | None) -> Element:
     """Return the findings, grouped by kind, the most urgent kind first."""
-    order = list(FINDINGS)
-    found = sorted(report.findings, key=lambda finding: order.index(finding.finding))
-    groups = [_group(kind, list(members), jaeger) for kind, members in groupby(found, key=lambda one: one.finding)]
+    grouped = groupby(report.findings_by_urgency, key=lambda one: one.finding)
+    groups = [_group(kind, list(members), jaeger) for kind, members in grouped]
     return tag("section", tag("h2", "Findings"), *(groups or [tag("p", "Nothing was found.", class_="good")]))
 
 
 def _group(kind: str, findings: list[Finding], jaeger: str | None) -> Element:
-    urgency = "urgent" if kind in _URGENT else "notable"
+    urgency = "urgent" if kind in URGENT else "notable"
     title = tag(
         "summary",
         tag("span", kind.replace("_", " "), class_="kind"),

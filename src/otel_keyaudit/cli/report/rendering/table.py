@@ -12,12 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_keyaudit.cli.output import counted, line
-from otel_keyaudit.cli.report.model import FINDINGS, Finding, KeyUse, Report, ScopeUse
+from otel_keyaudit.cli.report.model import URGENT, Finding, KeyUse, Report, ScopeUse
 from otel_keyaudit.cli.report.reading.times import rfc_3339
 from otel_keyaudit.errors import printable
 
 _PIPE_WIDTH: Final = 80
-_URGENT: Final = ("forged", "altered", "beyond_scopes")
 
 
 def print_table(report: Report, file: IO[str]) -> None:
@@ -53,15 +52,14 @@ def _print_findings(console: Console, report: Report) -> None:
     if not report.findings:
         console.print(Text("No findings\n", style="green"))
         return
-    order = list(FINDINGS)
-    for finding in sorted(report.findings, key=lambda found: order.index(found.finding)):
+    for finding in report.findings_by_urgency:
         console.print(_title(finding))
         console.print(Padding(Text(printable(finding.detail)), (0, 0, 0, 4), expand=False))
     console.print()
 
 
 def _title(finding: Finding) -> Text:
-    style = "red" if finding.finding in _URGENT else "yellow"
+    style = "red" if finding.finding in URGENT else "yellow"
     key = "" if finding.key_id is None else f"  {finding.key_id}"
     row = "" if finding.row is None else f"  row {finding.row}"
     return line((finding.finding, style), (key, "bold"), (row, "dim"))

@@ -1,8 +1,11 @@
-"""Attribute, member and metric names, each defined once. They never change, because users' queries rely on them."""
+"""Names of attributes, members, metrics and variables, each defined once. Users rely on them, so they never change."""
 
 from __future__ import annotations
 
 from typing import Final
+
+VARIABLE_PREFIX: Final = "OTEL_PYTHON_KEYAUDIT_"
+"""Prefix of the environment variables; the name of an option in capitals follows."""
 
 # Span attributes: the key of the request.
 KEY_ID: Final = "keyaudit.key.id"

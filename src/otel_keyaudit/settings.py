@@ -11,12 +11,10 @@ from typing import Any, Final
 
 from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.names import VARIABLE_PREFIX
 from otel_keyaudit.targets import target_string
 from otel_keyaudit.targets.function_reference import LazyObject
 from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
-
-PREFIX = "OTEL_PYTHON_KEYAUDIT_"
-"""Prefix of the environment variables."""
 
 EVENTS = ("denials", "audits", "usage")
 """The values of the option ``events``."""
@@ -101,7 +99,7 @@ def resolve(options: Mapping[str, Any], environment: Mapping[str, str], *, defer
             f"allowed are {', '.join((*_READERS, *PROVIDERS[:-1]))} and {PROVIDERS[-1]}"
             f"{hint(name, (*_READERS, *PROVIDERS))}"
         )
-    variables = {name: environment.get(PREFIX + name.upper(), "").strip() for name in _READERS}
+    variables = {name: environment.get(VARIABLE_PREFIX + name.upper(), "").strip() for name in _READERS}
     given: dict[str, Any] = {name: value for name, value in variables.items() if value}
     given |= {name: value for name, value in options.items() if value is not None}
     settings = Settings(**{name: _READERS[name](name, value) for name, value in given.items()})
@@ -120,8 +118,8 @@ def unknown_variables(environment: Mapping[str, str]) -> str | None:
     Args:
         environment: The environment variables; an empty one counts as unset.
     """
-    known = [PREFIX + name.upper() for name in _READERS]
-    unknown = [name for name, value in environment.items() if name.startswith(PREFIX) and value.strip()]
+    known = [VARIABLE_PREFIX + name.upper() for name in _READERS]
+    unknown = [name for name, value in environment.items() if name.startswith(VARIABLE_PREFIX) and value.strip()]
     parts = [f"{name}{hint(name, known)}" for name in sorted(unknown) if name not in known]
     if not parts:
         return None

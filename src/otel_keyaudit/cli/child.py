@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.records import DIRECTORY
 from otel_keyaudit.cli.usage import WrongUseError
 from otel_keyaudit.errors import shown
 

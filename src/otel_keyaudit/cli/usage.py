@@ -7,8 +7,7 @@ from typing import IO, Any
 
 import click
 
-PREFIX = "OTEL_PYTHON_KEYAUDIT_"
-"""Prefix of the environment variables."""
+from otel_keyaudit.names import VARIABLE_PREFIX
 
 
 class WrongUseError(click.ClickException):
@@ -64,4 +63,4 @@ def _sentence(error: click.UsageError) -> str:
 
 def from_environment(option: str) -> str | None:
     """Return the environment variable of an option; an empty one counts as unset."""
-    return os.environ.get(PREFIX + option.upper(), "").strip() or None
+    return os.environ.get(VARIABLE_PREFIX + option.upper(), "").strip() or None

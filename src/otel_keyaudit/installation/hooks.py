@@ -8,10 +8,10 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.handlers import HandlerPatch
+from otel_keyaudit.patching.handlers import Handler, HandlerPatch
 from otel_keyaudit.patching.modules.import_hook import ModuleWatch
 from otel_keyaudit.patching.resolve import resolve
-from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import start_reporting, stop_reporting
 from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover

@@ -14,7 +14,7 @@ from otel_keyaudit.cli.discover.functions.packages import PACKAGES, named_packag
 from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
 from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
 from otel_keyaudit.cli.output import print_json
-from otel_keyaudit.cli.recorder import read_records
+from otel_keyaudit.cli.records import read_records
 from otel_keyaudit.cli.usage import OneLineCommand
 
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"

@@ -17,7 +17,7 @@ from otel_keyaudit.cli.doctor.options import check_options
 from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS
 from otel_keyaudit.cli.doctor.rendering import as_document, print_report
 from otel_keyaudit.cli.output import print_json
-from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.records import DIRECTORY
 from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import hint, shown
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS, Probe
-from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.records import DIRECTORY
 from otel_keyaudit.guard.guard import Guard, quietly
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from otel_keyaudit.cli.recorder import read_records
+from otel_keyaudit.cli.records import read_records
 
 _RANK = {"active": 0, "wrong": 1, "pending": 2}
 """Precedence of states. A target that is active in one process can be pending in another, such as a server's master."""

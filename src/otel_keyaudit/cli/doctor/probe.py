@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from otel_keyaudit.cli.recorder import Recorder, directory_of_records
+from otel_keyaudit.cli.records import RecordWriter, directory_of_records
 
 IMPORT_ERRORS = "errors.json"
 """Name of the file with the modules that could not be imported, and the classes of their exceptions."""
@@ -21,7 +21,7 @@ def start() -> None:
         Probe(directory).begin()
 
 
-class Probe(Recorder):
+class Probe(RecordWriter):
     """Records the totals of every target.
 
     Args:

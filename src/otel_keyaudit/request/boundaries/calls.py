@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request import first_request
-from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
+from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint
 from otel_keyaudit.request.boundaries.response_body import delimit_streaming, delimited_body, runs_code
 from otel_keyaudit.request.boundaries.running import await_inside, run_inside
 from otel_keyaudit.request.boundaries.same_request import is_inner_request, is_request, is_same_request

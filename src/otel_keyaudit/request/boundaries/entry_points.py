@@ -9,9 +9,6 @@ from typing import Any
 
 Arguments = tuple[Any, ...]
 
-Handler = Callable[[Arguments, dict[str, Any]], Any]
-"""Replaces an entry point: calls the original function with the same arguments, inside a request."""
-
 
 @dataclass(frozen=True)
 class EntryPoint:

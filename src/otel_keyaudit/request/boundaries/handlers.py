@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request.boundaries.calls import CallBoundaries
-from otel_keyaudit.request.boundaries.entry_points import EntryPoint, Handler
+from otel_keyaudit.request.boundaries.entry_points import EntryPoint
 from otel_keyaudit.request.boundaries.pushed_contexts import PushedContexts
 from otel_keyaudit.request.boundaries.spans import SpanBoundaries
 from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.request.workers.schedulers import starting_jobs
-from otel_keyaudit.request.workers.shared_workers import putting, putting_later, taking, taking_later
+from otel_keyaudit.request.workers.shared_workers import putting, taking, taking_later
 
 
 class Boundaries:
@@ -35,7 +36,7 @@ class Boundaries:
 _WORKER_HANDLERS: dict[str, Callable[[EntryPoint, Callable[..., Any]], Handler]] = {
     "jobs": lambda _, original: starting_jobs(original),
     "put": lambda entry, original: putting(entry.subject, original),
-    "put_later": lambda entry, original: putting_later(entry.subject, original),
+    "put_later": lambda entry, original: putting(entry.subject, original),
     "take": lambda entry, original: taking(entry.subject, original),
     "take_later": lambda entry, original: taking_later(entry.subject, original),
 }

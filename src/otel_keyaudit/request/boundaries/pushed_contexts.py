@@ -14,8 +14,9 @@ from opentelemetry.context import Context, get_current
 
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request.attribution import NOTHING
-from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
+from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint
 from otel_keyaudit.request.boundaries.running import await_inside, leave, run_inside, use_inside
 from otel_keyaudit.request.boundaries.same_request import is_inner_request
 from otel_keyaudit.request.context import CALL, USED_KEY, Request, UsedKey, current_attribution, current_request

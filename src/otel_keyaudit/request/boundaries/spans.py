@@ -9,8 +9,9 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request import first_request
-from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint, Handler
+from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint
 from otel_keyaudit.request.call_stack import running_task, task_or_thread
 from otel_keyaudit.request.context import (
     CALL,

@@ -13,8 +13,8 @@ from typing import Any
 from opentelemetry import context, trace
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request.context import CALL, SPAN_MARK, USED_KEY
-from otel_keyaudit.request.workers.shared_workers import Handler
 
 
 def starting_jobs(original: Callable[..., Any]) -> Handler:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.patching.handlers import Handler
 from otel_keyaudit.request.call_stack import is_run_by_pool_or_client
 from otel_keyaudit.request.context import EndedRequest, Request, current_request, used_key
 
-Handler = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 QueueOf = Callable[[tuple[Any, ...]], Any]
 """Returns the object that identifies the queue, from the arguments of a call."""
 
@@ -31,17 +31,13 @@ def _OF_A_POOL() -> None:  # noqa: N802 - a constant, too
 
 
 def putting(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:
-    """Create the handler for a function that puts an item."""
+    """Create the handler for a function or coroutine function that puts an item."""
 
     def handler(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         quietly(note_put, queue_of(args))
         return original(*args, **kwargs)
 
     return handler
-
-
-putting_later = putting
-"""Creates the handler for a coroutine function that puts an item; the handler returns its coroutine."""
 
 
 def taking(queue_of: QueueOf, original: Callable[..., Any]) -> Handler:

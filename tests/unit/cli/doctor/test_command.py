@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.cli.recorder import DIRECTORY
+from otel_keyaudit.cli.records import DIRECTORY
 
 SHOP = """
 class Key:

@@ -27,7 +27,7 @@ from otel_keyaudit.cli.discover.watching.keys import Place, describe_check, desc
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
-from otel_keyaudit.cli.recorder import Recorder, directory_of_records
+from otel_keyaudit.cli.records import RecordWriter, directory_of_records
 
 _MAX_OPEN_CALLS: Final = 10_000
 _MAX_CREDENTIALS: Final = 50
@@ -72,7 +72,7 @@ class OpenCall:
         self.inner: dict[int, int] = {}
 
 
-class Watcher(Recorder):
+class Watcher(RecordWriter):
     """Records the likely targets among all calls of a process.
 
     Args:

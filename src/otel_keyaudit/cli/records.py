@@ -27,8 +27,8 @@ INTERVAL = 0.1
 """Seconds between two writes."""
 
 
-class Recorder:
-    """Records the totals of this process and of its forked children.
+class RecordWriter:
+    """Writes the totals of this process and of its forked children into files.
 
     Args:
         directory: Directory of the files.
@@ -76,7 +76,7 @@ class Recorder:
         self._lock = RLock()  # the signal can arrive while the main thread writes
 
     def _start_thread(self) -> None:
-        Thread(target=self._run, args=(Event(),), name="keyaudit-recorder", daemon=True).start()
+        Thread(target=self._run, args=(Event(),), name="keyaudit-records", daemon=True).start()
 
     def _run(self, never: Event) -> None:
         while not never.wait(INTERVAL):
@@ -98,7 +98,7 @@ class Recorder:
         if "multiprocessing.util" in sys.modules:  # its processes skip atexit
             from multiprocessing import util  # noqa: PLC0415 - only where the application has it
 
-            util.register_after_fork(self, Recorder._write_at_worker_exit)
+            util.register_after_fork(self, RecordWriter._write_at_worker_exit)
 
     def _write_at_worker_exit(self) -> None:
         from multiprocessing import util  # noqa: PLC0415 - only where the application has it

@@ -12,9 +12,9 @@ import pytest
 PROGRAM = """
 import multiprocessing, shutil, sys
 from pathlib import Path
-from otel_keyaudit.cli.recorder import Recorder
+from otel_keyaudit.cli.records import RecordWriter
 
-class Calls(Recorder):
+class Calls(RecordWriter):
     def totals(self): return {"calls": 1}
     def forked(self): pass
 
@@ -32,7 +32,7 @@ if sys.argv[3] == "child":
 @pytest.mark.parametrize("process", ["alone", "child"])
 @pytest.mark.parametrize("state", ["present", "gone"])
 def test_the_last_totals_are_written_at_exit(tmp_path: Path, state: str, process: str) -> None:
-    """A daemon may outlive the command, which removes the directory; its exit is silent, as without the recorder."""
+    """A daemon may outlive the command, which removes the directory; its exit is silent, as without the library."""
     folder = tmp_path / "records"
     folder.mkdir()
     done = subprocess.run(
@@ -46,17 +46,17 @@ def test_the_last_totals_are_written_at_exit(tmp_path: Path, state: str, process
 UNNOTICED_FORK = """
 import ctypes, os, sys
 from pathlib import Path
-from otel_keyaudit.cli.recorder import Recorder
+from otel_keyaudit.cli.records import RecordWriter
 
-class Calls(Recorder):
+class Calls(RecordWriter):
     calls = 0
     def totals(self): return {"calls": self.calls}
     def forked(self): pass
 
-recorder = Calls(Path(sys.argv[1]))
+writer = Calls(Path(sys.argv[1]))
 child = ctypes.PyDLL(None).fork()
-recorder.calls = 1 if child else 2
-recorder.write()
+writer.calls = 1 if child else 2
+writer.write()
 if child:
     os.waitpid(child, 0)
 else:

@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from otel_keyaudit import KeyAuditInstrumentor
 from otel_keyaudit.observers.authentication.call import AuthenticationCall
-from otel_keyaudit.request import context as request_state
+from otel_keyaudit.request import context
 from otel_keyaudit.testing import Recorder
 from support.applications import shop as shop_module
 from support.environment.modules import LoadModule, Modules
@@ -48,8 +48,8 @@ def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     instrumentor = KeyAuditInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
-    assert request_state.CALL.get() is None
-    assert request_state.USED_KEY.get() is None
+    assert context.CALL.get() is None
+    assert context.USED_KEY.get() is None
     assert AuthenticationCall.innermost.get() is None
     assert trace.get_current_span() is trace.INVALID_SPAN
 

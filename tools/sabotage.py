@@ -22,20 +22,8 @@ AT_ONCE = 2
 SECONDS = 300
 """Maximum duration of the tests of one sabotage in seconds."""
 
-MARKED = ("-m", "not hypothesis")  # a property that fails is tried again and again, for the smallest example
-PYTEST = (
-    "-m",
-    "pytest",
-    "-q",
-    "-rfE",
-    "--tb=line",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:cacheprovider",
-    "-m",
-    "not hypothesis",
-)
+PYTEST = ("-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider")
+NO_PROPERTIES = ("-m", "not hypothesis")  # a property that fails is tried again and again, for the smallest example
 FAILED_ASSERTION = re.compile(
     r"^(?:FAILED|ERROR) tests/(\S+?::\w+).* - (?:assert\b|AssertionError|Failed: )", re.MULTILINE
 )
@@ -90,7 +78,13 @@ def run_tests(one: Sabotage | None, tests: list[str] | tuple[str, ...]) -> tuple
         if one is not None:
             edit(copy / PACKAGE / one.folder, one)
         environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"}
-        command = [sys.executable, *PYTEST, *(["-x"] if one else ["-n", "2"]), *(f"tests/{path}" for path in tests)]
+        command = [
+            sys.executable,
+            *PYTEST,
+            *NO_PROPERTIES,
+            *(["-x"] if one else ["-n", "2"]),
+            *(f"tests/{path}" for path in tests),
+        ]
         seconds = SECONDS if one else SECONDS * len(SABOTAGES)
         done = subprocess.run(
             command, cwd=copy, env=environment, timeout=seconds, capture_output=True, text=True, check=False

@@ -15,7 +15,8 @@ from otel_keyaudit.observers.sampling.samplers import Sampler
 from otel_keyaudit.row.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.key_objects.class_map import ClassMap
-from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
+from otel_keyaudit.targets.key_objects.key_source import KeySource
+from otel_keyaudit.targets.key_objects.key_types import KeyTypes
 
 if TYPE_CHECKING:
     from otel_keyaudit.observers.events.log_events import Events

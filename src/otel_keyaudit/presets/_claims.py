@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 
 RECORDS = (
     "`id`: claim `jti`; `name`: `client_id`; `owner`: `sub`; `scopes`: `scope`, `scp` or `permissions`; "

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from otel_keyaudit.request.workers.propagation import HandoverPoint
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuditTarget, AuthzTarget, Target
 
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")

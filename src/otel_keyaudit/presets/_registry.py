@@ -13,7 +13,7 @@ from otel_keyaudit.errors import ConfigurationError, shown
 from otel_keyaudit.guard.guard import log
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import HandoverPoint
-from otel_keyaudit.targets.key_objects.key_source import KeyType, KeyTypes
+from otel_keyaudit.targets.key_objects.key_types import KeyType, KeyTypes
 from otel_keyaudit.targets.target import Target
 
 _NO_PRESETS = {

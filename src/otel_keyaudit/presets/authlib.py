@@ -6,7 +6,7 @@ from otel_keyaudit.presets._anonymous import unless_raised
 from otel_keyaudit.presets._claims import KEY_TYPES, RECORDS, Claims
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 

@@ -1,6 +1,6 @@
 from otel_keyaudit.presets._anonymous import unless_raised
 from otel_keyaudit.presets._definition import Preset, never
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 PRESET = Preset(

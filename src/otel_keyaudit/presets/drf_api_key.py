@@ -1,6 +1,6 @@
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets._override import AuthOverrideTarget
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 HIDDEN = ("pk", "id")

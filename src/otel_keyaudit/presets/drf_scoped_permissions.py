@@ -4,7 +4,7 @@ from otel_keyaudit.presets._definition import PartTarget, Preset
 from otel_keyaudit.presets._override import AuthzOverrideTarget
 from otel_keyaudit.presets.drf import PERMISSION_CHECKS, REQUEST_AUTHENTICATION
 from otel_keyaudit.presets.drf_api_key import HIDDEN
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 
 
 def _scopes(key: Any) -> Any:

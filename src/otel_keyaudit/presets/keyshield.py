@@ -7,7 +7,7 @@ from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.context import current_key
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_classes import class_names
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _VERIFY = "keyshield.services.base:AbstractApiKeyService.verify_key"

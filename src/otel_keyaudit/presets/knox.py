@@ -1,6 +1,6 @@
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.presets.drf import REQUEST_AUTHENTICATION
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 
 PRESET = Preset(
     library="django-rest-knox",

@@ -5,7 +5,7 @@ The middleware checks a key a second time after it has updated the time of its l
 
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 _MIDDLEWARE = "litestar_api_auth.middleware:APIKeyMiddleware"

@@ -12,7 +12,7 @@ from typing import Any
 from otel_keyaudit.presets._definition import DecidedTarget, Preset, never
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_classes import class_names
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 _TOKEN = {

@@ -4,7 +4,7 @@ from otel_keyaudit.presets._definition import PartTarget, Preset, never
 from otel_keyaudit.presets._override import AuthzOverrideTarget
 from otel_keyaudit.presets.drf import PERMISSION_CHECKS
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 

@@ -11,7 +11,7 @@ from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.presets._definition import Preset, never
 from otel_keyaudit.presets._override import AuthOverrideTarget
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthzTarget
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from otel_keyaudit.presets._definition import Preset
-from otel_keyaudit.targets.key_objects.key_source import KeyType
+from otel_keyaudit.targets.key_objects.key_types import KeyType
 from otel_keyaudit.targets.target import AuthTarget
 
 

@@ -12,7 +12,7 @@ from types import FunctionType
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Take out the tracer and the collector's callbacks in Python; the library's are C functions and stay.
+    """Remove the tracer and the collector's callbacks in Python for a block; the library's are C functions and stay.
 
     Coverage's tracer would keep its lock for good, and Hypothesis's callback would lose the exception.
     """
@@ -21,9 +21,11 @@ def undisturbed() -> Iterator[None]:
         gc.callbacks.remove(callback)
     tracer = sys.gettrace()
     sys.settrace(None)
-    yield
-    sys.settrace(tracer)
-    gc.callbacks.extend(callbacks)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+        gc.callbacks.extend(callbacks)
 
 
 def unmeasured_environment() -> dict[str, str]:

@@ -17,7 +17,8 @@ from otel_keyaudit.key.api_key import READERS
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
-from otel_keyaudit.targets.key_objects.key_source import KeySource, KeyTypes
+from otel_keyaudit.targets.key_objects.key_source import KeySource
+from otel_keyaudit.targets.key_objects.key_types import KeyTypes
 from otel_keyaudit.testing import Recorder
 from support.applications.stored_keys import Application, not_expected
 from support.environment.garbage import garbage_after

@@ -10,7 +10,8 @@ import pytest
 from otel_keyaudit import AuthTarget, ConfigurationError
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.key_objects.key_source import MAX_CLASSES, KeySource, KeyType, KeyTypes
+from otel_keyaudit.targets.key_objects.key_source import MAX_CLASSES, KeySource
+from otel_keyaudit.targets.key_objects.key_types import KeyType, KeyTypes
 from support.applications.stored_keys import not_expected
 from support.calls.arguments import write
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import starmap
 from logging import ERROR, WARNING
@@ -16,6 +16,7 @@ from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.installation.compile import check, compile_target
 from otel_keyaudit.installation.method_overrides import MethodOverrides
 from otel_keyaudit.installation.status import ACTIVE, OBSERVED, PENDING, REPLACED, WRONG, TargetStatus
+from otel_keyaudit.installation.unobserved_calls import unobserved_calls
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_DECISION
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.components import Components
@@ -37,9 +38,6 @@ from otel_keyaudit.presets._override import OverrideTarget
 from otel_keyaudit.targets.target import Target
 
 _MAX_TARGETS = 1_000_000
-
-_MAX_OVERRIDES = 3
-"""Maximum number of overrides in the reason of a target."""
 
 _ORDER = ("authz", "audit", "auth", "subject")
 """Kinds from the outermost observer of a function to the innermost. An authentication ends before the decision around
@@ -271,27 +269,16 @@ class InstalledTarget:
     @property
     def _limits(self) -> str:
         """A description of the calls that cannot be observed; an empty string if all can."""
-        limits = [limit for patch in self._patches for limit in (*patch.limits, *self._overrides(patch))]
+        is_target = self._is_target if self.preset is None else None
+        limits = [limit for patch in self._patches for limit in unobserved_calls(patch, is_target)]
         name = self.target.qualified_name
         if self._state == ACTIVE and any(quietly(is_replaced, self._patches, module, name) for module in self._seen):
             limits.append(REPLACED.format(name))
         return "; ".join(dict.fromkeys(limits))
 
-    def _overrides(self, patch: Patch) -> Iterator[str]:
-        """Yield a description of each override that does not call the method and is no target itself.
-
-        Presets name methods of libraries, whose own classes override them.
-        """
-        if self.preset is not None:
-            return
-        for cls, function in patch.overrides[:_MAX_OVERRIDES]:
-            if not any(one.target.kind == self.target.kind and one.observes(function, None) for one in self._others):
-                yield f"calls of {_path(cls, function)}, which overrides it, are not recorded; name that method, too"
-        for cls, function in patch.assigning[:_MAX_OVERRIDES]:
-            yield (
-                f"{_path(cls, function)} gives instances another function of this name, whose calls are not recorded; "
-                "name that function, or one that calls it"
-            )
+    def _is_target(self, function: FunctionType) -> bool:
+        """Return whether a target of this kind observes a function."""
+        return any(one.target.kind == self.target.kind and one.observes(function, None) for one in self._others)
 
     def observes(self, identity: object, receiver: object) -> bool:
         """Return whether the target observes the function with this identity in calls on the same receiver."""
@@ -309,10 +296,6 @@ class InstalledTarget:
     def _mark_wrong(self, reason: str) -> None:
         if self._state != ACTIVE:
             self._state, self._reason = WRONG, reason
-
-
-def _path(cls: type, method: FunctionType) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}.{method.__name__}"
 
 
 class _Reporting(Guard):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import IO, Any
 
 import click
-
-from otel_keyaudit.names import VARIABLE_PREFIX
 
 
 class WrongUseError(click.ClickException):
@@ -59,8 +56,3 @@ def _sentence(error: click.UsageError) -> str:
     """Return the message with one full stop, without the usage line."""
     message = " ".join(error.format_message().split())
     return message if message.endswith((".", "?")) else f"{message}."
-
-
-def from_environment(option: str) -> str | None:
-    """Return the environment variable of an option; an empty one counts as unset."""
-    return os.environ.get(VARIABLE_PREFIX + option.upper(), "").strip() or None

@@ -259,10 +259,7 @@ def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
     if is_column(type(value), name):
         getattr(readable(value), name)  # raises NotLoadedError instead of running SQL
     try:
-        found = getattr(value, name)
-        if type(found) is CoroutineType:
-            found = rereadable(found, is_created=False, is_used=True)  # closes the coroutine and raises UnreadableError
-        return found, "attribute", name
+        return _attribute(value, name), "attribute", name
     except AttributeError as error:
         if is_raised_by_signal_handler(error):
             raise
@@ -271,6 +268,13 @@ def _part(value: Any, step: Step) -> tuple[Any, Part, Any]:
         if hasattr(type(value), name):
             raise
         raise MissingError(name, value) from None
+
+
+def _attribute(value: Any, name: str) -> Any:
+    found = getattr(value, name)
+    if type(found) is CoroutineType:
+        return rereadable(found, is_created=False, is_used=True)  # closes the coroutine and raises UnreadableError
+    return found
 
 
 def _is_mapped(kind: type) -> bool:

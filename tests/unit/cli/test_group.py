@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from otel_keyaudit.cli.group import group
-from otel_keyaudit.cli.usage import from_environment
 from otel_keyaudit.version import __version__
 
 
@@ -114,11 +113,3 @@ def test_characters_that_the_terminal_lacks_are_escaped() -> None:
     )
     assert done.stdout.startswith(b"row 1: \\xe9\n  key: k\\xdf,")
     assert done.stderr == b""
-
-
-def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """White space around a value is ignored."""
-    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER", "  ")
-    assert from_environment("sampler") is None
-    monkeypatch.setenv("OTEL_PYTHON_KEYAUDIT_SAMPLER", " rules ")
-    assert from_environment("sampler") == "rules"

@@ -16,10 +16,10 @@ from otel_keyaudit.cli.doctor.observations import Observations, read_observation
 from otel_keyaudit.cli.doctor.options import check_options
 from otel_keyaudit.cli.doctor.probe import IMPORT_ERRORS
 from otel_keyaudit.cli.doctor.rendering import as_document, print_report
+from otel_keyaudit.cli.options import read_names
 from otel_keyaudit.cli.output import print_json
 from otel_keyaudit.cli.records import DIRECTORY
-from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
-from otel_keyaudit.errors import hint, shown
+from otel_keyaudit.cli.usage import OneLineCommand
 
 _ENDED_BY_USER = (0, *(-number for number in SIGNALS), *(128 + number for number in SIGNALS))
 """Exit statuses of a command that ended well, or by Ctrl-C."""
@@ -40,7 +40,7 @@ def doctor(is_json: bool, allow: str, command: tuple[str, ...]) -> None:
     ends or you press Ctrl-C; send requests meanwhile. Findings: pending, wrong, silent (never called), outside
     (a key outside of every request), ambiguous, failed, degraded.
     """
-    allowed = _allowed(allow)
+    allowed = read_names("--allow", allow, FINDINGS)
     if command:
         check_command(command)
     settings, findings = check_options()
@@ -54,15 +54,6 @@ def doctor(is_json: bool, allow: str, command: tuple[str, ...]) -> None:
     else:
         print_report(observations, findings, has_run=bool(command))
     sys.exit(1 if findings else 0)
-
-
-def _allowed(text: str) -> set[str]:
-    names = {name.strip() for name in text.split(",")} if text else set()
-    for name in sorted(names):
-        if name not in FINDINGS:
-            allowed = ", ".join(FINDINGS)
-            raise WrongUseError(f"--allow has {shown(name)}; allowed are {allowed}{hint(name, FINDINGS)}")
-    return names
 
 
 def _observe(command: tuple[str, ...]) -> tuple[Observations, list[Finding]]:

@@ -8,10 +8,10 @@ import click
 
 from otel_keyaudit.cli.explain.rendering import as_member, print_row
 from otel_keyaudit.cli.explain.rows import ExplainedRow, Explainer
+from otel_keyaudit.cli.options import from_environment, read_catalog
 from otel_keyaudit.cli.output import counted, print_json, stdout_console
-from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError, from_environment
+from otel_keyaudit.cli.usage import OneLineCommand, WrongUseError
 from otel_keyaudit.errors import shown
-from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.observers.sampling.rules import Rules, RulesError, load_rules
 
 
@@ -31,7 +31,7 @@ def explain(rules_path: str | None, catalog_path: str | None, is_json: bool) -> 
     """
     explainer = Explainer(
         rules=_rules(rules_path),
-        catalog=_catalog(catalog_path),
+        catalog=read_catalog(catalog_path),
         request_field=from_environment("request_field") or "request_api_key",
         subject_field=from_environment("subject_field") or "api_key",
     )
@@ -60,11 +60,3 @@ def _rules(path: str | None) -> Rules | None:
         return None if path is None else load_rules(path)
     except RulesError as error:
         raise WrongUseError(f"the rules {shown(path)}: {error}") from None
-
-
-def _catalog(path: str | None) -> ScopeCatalog | None:
-    path = path or from_environment("scope_catalog")
-    try:
-        return None if path is None else load_catalog(path)
-    except CatalogError as error:
-        raise WrongUseError(f"the scope catalog {shown(path)} {error}") from None

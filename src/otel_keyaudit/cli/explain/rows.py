@@ -105,20 +105,10 @@ class Explainer:
         if not isinstance(row, dict):
             raise ValueError("it is not a JSON object")  # noqa: TRY004 - like every other line that is no row
         fields = _additional_fields(row)
-        member, subject = fields.get(self.request_field), fields.get(self.subject_field)
-        member = self._completed(member) if isinstance(member, dict) else {}
-        subject_key = _key(self._completed(subject)) if isinstance(subject, dict) else None
-        event = AuditEvent(
-            action=_string(row.get("action")),
-            resource_type=_string(row.get("resource_type")),
-            resource_id=_string(row.get("resource_id")),
-            outcome=row.get("outcome") if isinstance(row.get("outcome"), (str, int, float, bool)) else None,
-            request_key=_key(member),
-            subject_key=subject_key,
-            decisions=tuple(map(_decision, _dicts(member.get("decisions")))),
-            on_behalf_of=_string(member.get("on_behalf_of")),
-        )
-        has_key = event.request_key is not None or subject_key is not None
+        member = self._completed(_dict(fields.get(self.request_field)))
+        subject = self._completed(_dict(fields.get(self.subject_field)))
+        event = _event(row, member, subject)
+        has_key = event.request_key is not None or event.subject_key is not None
         return ExplainedRow(
             number,
             event,
@@ -168,6 +158,21 @@ def _additional_fields(row: Mapping[str, Any]) -> Mapping[str, Any]:
         with suppress(json.JSONDecodeError):
             fields = json.loads(fields)
     return _dict(fields)
+
+
+def _event(row: Mapping[str, Any], member: Mapping[str, Any], subject: Mapping[str, Any]) -> AuditEvent:
+    """Return the write that a row shows, with the members for the request's key and for the key that it is about."""
+    outcome = row.get("outcome")
+    return AuditEvent(
+        action=_string(row.get("action")),
+        resource_type=_string(row.get("resource_type")),
+        resource_id=_string(row.get("resource_id")),
+        outcome=outcome if isinstance(outcome, (str, int, float, bool)) else None,
+        request_key=_key(member),
+        subject_key=_key(subject),
+        decisions=tuple(map(_decision, _dicts(member.get("decisions")))),
+        on_behalf_of=_string(member.get("on_behalf_of")),
+    )
 
 
 def _key(member: Mapping[str, Any]) -> ApiKey | None:

@@ -53,8 +53,7 @@ def print_preset(name: str, preset: Preset) -> None:
         console.print(Padding(line(sentence), (0, 0, 0, 2)))
     console.print(line(("targets", "bold")))
     for target in preset.targets:
-        console.print(
-            line(f"  {target.kind}  {target.target_string}"), soft_wrap=True
-        )  # one line, so that it can be copied
+        # one line, so that it can be copied
+        console.print(line(f"  {target.kind}  {target.target_string}"), soft_wrap=True)
     console.print(line(("use", "bold")))
     console.print(f"  export OTEL_PYTHON_KEYAUDIT_PRESETS={name}", soft_wrap=True)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otel_keyaudit.cli.options import from_environment, read_catalog, read_names
 from otel_keyaudit.cli.report.model import FINDINGS
 from otel_keyaudit.cli.report.reading.entries import SourceError
 from otel_keyaudit.cli.report.reading.sources import is_database
 from otel_keyaudit.cli.report.reading.times import EARLIEST, LATEST, UTC, read_time
-from otel_keyaudit.cli.usage import WrongUseError, from_environment
+from otel_keyaudit.cli.usage import WrongUseError
 from otel_keyaudit.errors import hint, shown
-from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
+from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _DURATION: Final = re.compile(r"([0-9]{1,6})([mhdw])")
@@ -77,7 +78,7 @@ class Options:
             until=until,
             min_age=read_duration("--min-age", given["min_age"]),
             key=given["key"],
-            catalog=_catalog(given["catalog"] or from_environment("scope_catalog")),
+            catalog=read_catalog(given["catalog"]),
             query=given["query"],
             format=_format(given["format"]),
             output=given["output"],
@@ -110,15 +111,6 @@ def _since(text: str | None, until: datetime | None) -> datetime | None:
     if until is not None and since >= until:
         raise WrongUseError(f"--since {shown(text)} is not before --until")
     return since
-
-
-def _catalog(path: str | None) -> ScopeCatalog | None:
-    if not path:
-        return None
-    try:
-        return load_catalog(path)
-    except CatalogError as error:
-        raise WrongUseError(f"the scope catalog {shown(path)} {error}") from None
 
 
 def _check_query(sources: Collection[str]) -> None:
@@ -167,15 +159,6 @@ def read_moment(option: str, text: str, end: datetime, *, whole_day: bool = Fals
         allowed = "a date such as 2026-11-23, a time such as 2026-11-23T16:00:00Z, or a duration such as 90d"
         raise WrongUseError(f"{option} is {shown(text)}; allowed is {allowed}")
     return found + min(_DAY, LATEST - found) if whole_day and _DATE.fullmatch(text) else found
-
-
-def read_names(option: str, text: str, allowed: Collection[str]) -> tuple[str, ...]:
-    """Read a comma-separated list of allowed names."""
-    names = tuple(name.strip() for name in text.split(",")) if text else ()
-    for name in names:
-        if name not in allowed:
-            raise WrongUseError(f"{option} has {shown(name)}; allowed are {', '.join(allowed)}{hint(name, allowed)}")
-    return names
 
 
 def read_address(option: str, text: str) -> str:

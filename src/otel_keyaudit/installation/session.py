@@ -64,9 +64,6 @@ class Session:
         chosen = presets.usable(settings.presets, strict=settings.strict)
         metrics = metrics_for(meter_provider)
         faults = Faults(metrics)
-        events = None
-        if settings.events:
-            events = Events(settings.events, EventLogger(logger_provider, faults), settings.max_items)
         self._components = components = Components(
             settings=settings,
             tracer=get_tracer("otel_keyaudit", __version__, tracer_provider),
@@ -75,20 +72,19 @@ class Session:
             snapshots=Snapshots(settings.scope_catalog, settings.max_items),
             catalog=settings.scope_catalog,
             sampler=sampler,
-            events=events,
+            events=_events(settings, logger_provider, faults),
             deferred=deferred,
             key_types=presets.key_types(chosen),
         )
         self._watch = ModuleWatch()
         self._hooks = Hooks(self._watch)
-        targets: list[tuple[Target, str | None]] = [(target, None) for target in settings.targets]
-        targets += [(target, name) for target, name in presets.targets(chosen)]
+        own: list[tuple[Target, str | None]] = [(target, None) for target in settings.targets]
         self.targets: list[InstalledTarget] = []
-        for target, name in targets:
+        for target, name in (*own, *presets.targets(chosen)):
             self.targets.append(InstalledTarget(components, target, self._watch, self.targets, name))
         self._handover_points = presets.handover_points(chosen)
-        always_full = components.sampler.is_constant_full
-        self._boundaries = Boundaries(ServerSpans(components.snapshots, always_full=always_full, faults=faults))
+        spans = ServerSpans(components.snapshots, always_full=sampler.is_constant_full, faults=faults)
+        self._boundaries = Boundaries(spans)
 
     @property
     def status(self) -> list[TargetStatus]:
@@ -158,3 +154,10 @@ class Session:
             sampler if isinstance(sampler, str) else getattr(sampler, "__qualname__", type(sampler).__name__),
             __version__,
         )
+
+
+def _events(settings: Settings, provider: Any, faults: Faults) -> Events | None:
+    """Return the sender of the configured log events, ``None`` if none are configured."""
+    if not settings.events:
+        return None
+    return Events(settings.events, EventLogger(provider, faults), settings.max_items)

@@ -92,34 +92,53 @@ def references_to(wanted: Sequence[Any], *, besides: Collection[object] = ()) ->
         wanted: The objects.
         besides: Holders that do not count, such as the library's own.
     """
-    found = [References() for _ in wanted]
-    position = {id(one): number for number, one in enumerate(wanted)}
+    search = _Search(wanted)
     objects = tuple(wanted)  # the call below passes this very tuple on, so it can be ignored as a holder
-    ignored = {id(one) for one in (wanted, objects, position, besides, *besides)}
+    ignored = {id(one) for one in (wanted, objects, besides, *besides)}
     ignored |= {id(_slot(one, "__dict__")) for one in besides} - {id(None)}
-    namespaces: list[tuple[dict[Any, Any], Any, int]] = []
-    tuples: list[tuple[tuple[Any, ...], int]] = []
     for holder in gc.get_referrers(*objects):
-        if issubclass(type(holder), (FrameType, IgnoredHolder)) or id(holder) in ignored:
-            continue
-        places = _places_in(holder, position)
+        if not issubclass(type(holder), (FrameType, IgnoredHolder)) and id(holder) not in ignored:
+            search.add(holder)
+    search.find_owners()
+    return search.found
+
+
+class _Search:
+    """Collects the references to several objects.
+
+    Args:
+        wanted: The objects.
+    """
+
+    def __init__(self, wanted: Sequence[Any]) -> None:
+        self.found = [References() for _ in wanted]
+        self._wanted = wanted
+        self._position = {id(one): number for number, one in enumerate(wanted)}
+        self._namespaces: list[tuple[dict[Any, Any], Any, int]] = []
+        self._tuples: list[tuple[tuple[Any, ...], int]] = []
+
+    def add(self, holder: Any) -> None:
+        """Add the references of a holder. Those of a class or of defaults wait for the owner of the holder."""
+        places = _places_in(holder, self._position)
         for place, number in places:
             if place.kind == "namespace":
-                namespaces.append((place.holder, place.key, number))
+                self._namespaces.append((place.holder, place.key, number))
             else:
-                found[number].places.append(place)
-        held = {number for _, number in places}
-        for number in {position[id(one)] for one in gc.get_referents(holder) if id(one) in position} - held:
+                self.found[number].places.append(place)
+        held = {self._position[id(one)] for one in gc.get_referents(holder) if id(one) in self._position}
+        for number in held - {number for _, number in places}:
             if type(holder) is tuple:
-                tuples.append((holder, number))
+                self._tuples.append((holder, number))
             else:
-                found[number].add_holder(holder, wanted[number])
-    for place, number in _places_in_classes(namespaces):
-        found[number].places.append(place)
-    for number, defaults in _places_in_defaults(tuples, wanted):
-        found[number].places.extend(defaults)
-        found[number].fixed += not defaults
-    return found
+                self.found[number].add_holder(holder, self._wanted[number])
+
+    def find_owners(self) -> None:
+        """Find the classes and the functions that own the waiting holders, in a second search."""
+        for place, number in _places_in_classes(self._namespaces):
+            self.found[number].places.append(place)
+        for number, defaults in _places_in_defaults(self._tuples, self._wanted):
+            self.found[number].places.extend(defaults)
+            self.found[number].fixed += not defaults
 
 
 def _places_in(holder: Any, position: Mapping[int, int]) -> list[tuple[Place, int]]:

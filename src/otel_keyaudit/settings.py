@@ -13,8 +13,9 @@ from otel_keyaudit.errors import ConfigurationError, hint, shown
 from otel_keyaudit.key.permissions.scope_catalog import CatalogError, ScopeCatalog, load_catalog
 from otel_keyaudit.names import VARIABLE_PREFIX
 from otel_keyaudit.targets import target_string
+from otel_keyaudit.targets.base_target import Target, parse_target
 from otel_keyaudit.targets.function_reference import LazyObject
-from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
+from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget
 
 EVENTS = ("denials", "audits", "usage")
 """The values of the option ``events``."""

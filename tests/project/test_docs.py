@@ -20,9 +20,10 @@ from otel_keyaudit.key.permissions.scope_catalog import load_catalog
 from otel_keyaudit.observers.sampling.rules import load_rules
 from otel_keyaudit.presets._registry import preset, presets
 from otel_keyaudit.settings import EVENTS, Settings, resolve
+from otel_keyaudit.targets.base_target import Target, parse_target
 from otel_keyaudit.targets.expressions.filters import _FILTERS
 from otel_keyaudit.targets.expressions.secret_names import SECRET_NAMES
-from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget, Target, parse_target
+from otel_keyaudit.targets.target import AuditTarget, AuthTarget, AuthzTarget, SubjectTarget
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

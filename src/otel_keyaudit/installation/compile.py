@@ -13,8 +13,9 @@ from otel_keyaudit.observers.subject import StoredKey
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 from otel_keyaudit.row.types.annotated_paths import refuses_dict_in_parameter
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.signature_check import explain_mismatch
-from otel_keyaudit.targets.target import AuditTarget, Target
+from otel_keyaudit.targets.target import AuditTarget
 
 _COMPILED: dict[str, type[CompiledTarget]] = {
     "auth": Authentication,

@@ -35,7 +35,7 @@ from otel_keyaudit.patching.patch import Patch, is_replaced, when_loaded, wrap
 from otel_keyaudit.patching.resolve import NameNotLoadedError, resolve
 from otel_keyaudit.patching.resolved_callable import ResolvedCallable
 from otel_keyaudit.presets._override import OverrideTarget
-from otel_keyaudit.targets.target import Target
+from otel_keyaudit.targets.base_target import Target
 
 _MAX_TARGETS = 1_000_000
 

@@ -31,7 +31,7 @@ from otel_keyaudit.request.first_request import cancel_preparation, schedule_pre
 from otel_keyaudit.request.server_span import ServerSpans
 from otel_keyaudit.request.workers.propagation import KeyHandover
 from otel_keyaudit.settings import Settings
-from otel_keyaudit.targets.target import Target
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.version import __version__
 
 

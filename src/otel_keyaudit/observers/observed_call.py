@@ -15,10 +15,10 @@ from otel_keyaudit.names import STAGES
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.patching.wrappers import Observation
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.call import Call, Reader, reader
-from otel_keyaudit.targets.expressions.expression import Expression
+from otel_keyaudit.targets.expressions.expression import Expression, Source
 from otel_keyaudit.targets.key_objects.key_source import KeySource
-from otel_keyaudit.targets.target import Source, Target
 
 AFTER_THE_CALL = frozenset({"return", "exc"})
 """The roots of expressions that can be read only after the call."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from otel_keyaudit.request.workers.propagation import HandoverPoint
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_types import KeyType
-from otel_keyaudit.targets.target import AuditTarget, AuthzTarget, Target
+from otel_keyaudit.targets.target import AuditTarget, AuthzTarget
 
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 

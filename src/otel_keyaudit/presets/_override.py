@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otel_keyaudit.targets.target import AuthTarget, AuthzTarget, Target
+from otel_keyaudit.targets.base_target import Target
+from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 
 class OverrideTarget(Target):

@@ -13,8 +13,8 @@ from otel_keyaudit.errors import ConfigurationError, shown
 from otel_keyaudit.guard.guard import log
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.request.workers.propagation import HandoverPoint
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.key_objects.key_types import KeyType, KeyTypes
-from otel_keyaudit.targets.target import Target
 
 _NO_PRESETS = {
     "fastapi": "the security classes of FastAPI return the secret before it is checked; "

@@ -12,8 +12,9 @@ from otel_keyaudit.errors import UnchangeableError
 from otel_keyaudit.presets import _django
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.row.code_place import Change, PlacedTarget
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.call import Call
-from otel_keyaudit.targets.target import AuditTarget, Target
+from otel_keyaudit.targets.target import AuditTarget
 
 _ACTIONS = {1: "create", 2: "update", 3: "delete"}
 

@@ -1,7 +1,8 @@
 from otel_keyaudit.presets._definition import Preset
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.key_objects.key_types import KeyType
-from otel_keyaudit.targets.target import AuthTarget, AuthzTarget, Target
+from otel_keyaudit.targets.target import AuthTarget, AuthzTarget
 
 
 def _is_presented(call: Call) -> bool:

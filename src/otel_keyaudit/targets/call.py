@@ -9,10 +9,9 @@ from otel_keyaudit.errors import MissingError
 from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.context import current_request
-from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path
+from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path, Source
 from otel_keyaudit.targets.expressions.steps import apply
 from otel_keyaudit.targets.function_reference import LazyValue
-from otel_keyaudit.targets.target import Source
 
 Reader = Callable[["Call", Any], Any]
 """Reads a value. It takes the call, and the key object from which paths without a root start."""

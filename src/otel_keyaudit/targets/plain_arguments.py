@@ -12,8 +12,8 @@ from typing import Any
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.patching.arguments import Arguments, Binding
 from otel_keyaudit.targets.call import plain_parameter
+from otel_keyaudit.targets.expressions.expression import Source
 from otel_keyaudit.targets.presented_credential import Credentials, contains
-from otel_keyaudit.targets.target import Source
 
 PlainReader = Callable[[Arguments, Credentials], "tuple[str, ...] | None"]
 """Returns the arguments of a call, ``None`` if one of them is not plain; see :func:`plain_reader`."""

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 
 from otel_keyaudit.errors import hint
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.expressions.expression import Expression, Path
-from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget, Target
+from otel_keyaudit.targets.target import DEFAULT_PLACE, AuditTarget
 
 
 def explain_mismatch(target: Target, binding: Binding, free_variables: Collection[str] = ()) -> str | None:

@@ -9,8 +9,8 @@ import pytest
 
 from otel_keyaudit import AuditTarget, AuthTarget, AuthzTarget
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.signature_check import explain_mismatch
-from otel_keyaudit.targets.target import Target
 
 
 def record(action: str, additional_fields: Any = None, *, extra: Any = None) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_keyaudit import AuditTarget, AuthTarget, ConfigurationError
-from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path
+from otel_keyaudit.targets.base_target import Target, parse_target
+from otel_keyaudit.targets.expressions.expression import Expression, ObjectReference, Path, Source
 from otel_keyaudit.targets.expressions.steps import Step
-from otel_keyaudit.targets.target import DEFAULT_PLACE, AuthzTarget, Source, SubjectTarget, Target, parse_target
+from otel_keyaudit.targets.target import DEFAULT_PLACE, AuthzTarget, SubjectTarget
 
 
 def text_of(source: Source) -> str:

@@ -21,11 +21,11 @@ from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.row.code_place import CodePlace, PlacedTarget
 from otel_keyaudit.row.field_place import FieldPlace, ValuePlace
 from otel_keyaudit.targets.call import Call, Reader
-from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.expressions.expression import Expression, Source, parse
 from otel_keyaudit.targets.key_objects.key_reader import KeyReader
 from otel_keyaudit.targets.plain_arguments import plain_reader
 from otel_keyaudit.targets.presented_credential import check
-from otel_keyaudit.targets.target import AuditTarget, Source
+from otel_keyaudit.targets.target import AuditTarget
 
 EVENT_FIELDS = {
     names.ACTION: "action",

@@ -11,9 +11,9 @@ from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
 from otel_keyaudit.patching.arguments import Binding
 from otel_keyaudit.request.state import RequestState
-from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.expressions.expression import Expression, Source, parse
 from otel_keyaudit.targets.plain_arguments import plain_reader
-from otel_keyaudit.targets.target import AuthzTarget, Source
+from otel_keyaudit.targets.target import AuthzTarget
 
 _REQUIREMENTS = ("required", "permission", "permissions", "scope", "scopes")
 """Parameters that hold the requirement by default; the first that the function has counts."""

@@ -141,6 +141,10 @@ class ObjectReference(NamedTuple):
     text: str
 
 
+Source = Expression | ObjectReference | Callable[[Any], Any]
+"""The source of a value: an expression, the name of an object, or a function that takes the call."""
+
+
 def parse(text: str, *, emitted: bool, is_default: bool = False) -> Expression | ObjectReference:
     """Parse an expression, or a reference to an object.
 

@@ -17,7 +17,7 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
 from otel_keyaudit.targets.call import Call, Reader
-from otel_keyaudit.targets.expressions.expression import Expression
+from otel_keyaudit.targets.expressions.expression import Expression, Source
 from otel_keyaudit.targets.key_objects.key_classes import (
     ABSENT,
     UNKNOWN,
@@ -26,7 +26,6 @@ from otel_keyaudit.targets.key_objects.key_classes import (
     member_reader,
     plain_members,
 )
-from otel_keyaudit.targets.target import Source
 
 Report = Callable[[str, BaseException], object]
 """Called with the name and the error of each field that cannot be read, in order to count it."""

@@ -9,12 +9,11 @@ from typing import Any
 from otel_keyaudit.guard.guard import log, logger
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.targets.call import reader
-from otel_keyaudit.targets.expressions.expression import Expression
+from otel_keyaudit.targets.expressions.expression import Expression, Source
 from otel_keyaudit.targets.key_objects.class_map import ClassMap
 from otel_keyaudit.targets.key_objects.key_classes import has_member, public_names
 from otel_keyaudit.targets.key_objects.key_reader import Field, Fields, KeyReader
 from otel_keyaudit.targets.key_objects.key_types import KeyTypes
-from otel_keyaudit.targets.target import Source
 
 MAX_CLASSES = 64
 """Number of classes for which a target keeps a reader."""

@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from otel_keyaudit.targets.call import reader
-from otel_keyaudit.targets.expressions.expression import Expression, parse
+from otel_keyaudit.targets.expressions.expression import Expression, Source, parse
 from otel_keyaudit.targets.expressions.steps import apply
 from otel_keyaudit.targets.key_objects.key_classes import class_names
 from otel_keyaudit.targets.key_objects.key_reader import Field, Fields
-from otel_keyaudit.targets.target import Source
 
 
 class KeyType:

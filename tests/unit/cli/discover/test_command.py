@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import AuditTarget, AuthTarget
-from otel_keyaudit.targets.target import parse_target
+from otel_keyaudit.targets.base_target import parse_target
 
 CREDENTIAL = "s3cret-credential-of-k_1"
 CANARY = "canary-value"

@@ -6,8 +6,8 @@ import pytest
 
 from otel_keyaudit import AuditTarget, AuthTarget, ConfigurationError
 from otel_keyaudit.errors import UnreadableError
+from otel_keyaudit.targets.base_target import parse_target
 from otel_keyaudit.targets.expressions.expression import Expression, parse
-from otel_keyaudit.targets.target import parse_target
 
 SECRETS = [
     "key", "apikey", "xapikey", "rawkey", "fullkey", "accesskey", "keysecret", "keyhash", "hashedkey", "lookuphash",

@@ -29,6 +29,10 @@ class Function:
 
     Args:
         frame: A call of the function.
+
+    Attributes:
+        auth: The best description of the keys that the function returns or stores, if there is one.
+        audit: The description of the rows that it writes or builds, if there is one.
     """
 
     def __init__(self, frame: FrameType) -> None:
@@ -44,13 +48,12 @@ class Function:
         self.is_library = is_library(code.co_filename)
         self.request_parameter = next((name for name in SCOPES if name in self.parameters), None)
         self.path = target_path(frame)
-        self.audit_weight = 0 if self.path is None else audit_weight(self.path)
-        self.auth_weight = 0 if self.path is None else auth_weight(self.path)
-        self.is_parser = self.path is not None and is_parser(self.path)
-        self.is_identifier = self.path is not None and not self.is_library and is_identifier(self.path)
-        self.is_container = self.path is not None and is_container(self.path)
+        path = self.path or ""  # an empty name suggests nothing
+        self.audit_weight, self.auth_weight = audit_weight(path), auth_weight(path)
+        self.is_parser, self.is_container = is_parser(path), is_container(path)
+        self.is_identifier = not self.is_library and is_identifier(path)
         self._calls = 0
-        self.found: dict[str, Any] | None = None
+        self.auth: dict[str, Any] | None = None
         self.audit: dict[str, Any] | None = None
 
     def is_idle(self, is_holder: bool) -> bool:
@@ -60,7 +63,7 @@ class Function:
 
     @property
     def name(self) -> str:
-        """Return the last part of the path."""
+        """The last part of the path."""
         return "" if self.path is None else self.path.rpartition(":")[2].rpartition(".")[2]
 
     @property
@@ -70,5 +73,5 @@ class Function:
 
     def keep(self, found: dict[str, Any] | None) -> None:
         """Keep the best description of the keys that the function returns."""
-        if found is not None and (self.found is None or found["score"] > self.found["score"]):
-            self.found = found
+        if found is not None and (self.auth is None or found["score"] > self.auth["score"]):
+            self.auth = found

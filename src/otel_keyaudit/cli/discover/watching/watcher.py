@@ -98,7 +98,7 @@ class Watcher(RecordWriter):
         models = [model for model in list(self._models.values()) if model is not None]
         return {
             "has_credentials": bool(self._credentials),
-            "auth": [one.found for one in functions if one.found is not None],
+            "auth": [one.auth for one in functions if one.auth is not None],
             "audit": [one.audit for one in functions if one.audit is not None] + models,
             "called": list(self._called),
             "packages": sorted({package for kind in list(self._models) for package in packages_of(kind)}),

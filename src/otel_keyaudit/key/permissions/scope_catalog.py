@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,6 @@ class ScopeCatalog:
     aliases: Mapping[str, str] = field(default_factory=dict)
     all_scopes: frozenset[str] = frozenset()
 
-    def __post_init__(self) -> None:
-        """Prepare the cache of covering scopes, which authorization checks look up for every call."""
-        covering: Memo[str, frozenset[str]] = Memo(self._covering, lambda scopes: sum(map(len, scopes)))
-        object.__setattr__(self, "_known_covering", covering)
-
     def effective(self, scopes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the sorted permissions of all scopes together, and the unknown scopes in the given order."""
         granted: set[str] = set()
@@ -66,8 +62,12 @@ class ScopeCatalog:
 
     def covering(self, permission: str) -> frozenset[str]:
         """Return the names of all scopes that cover a permission; the permission's own name is always among them."""
-        known: Memo[str, frozenset[str]] = self._known_covering  # type: ignore[attr-defined]  # see __post_init__
-        return known[permission]
+        return self._known_covering[permission]
+
+    @cached_property
+    def _known_covering(self) -> Memo[str, frozenset[str]]:
+        """The covering scopes by permission, which every call of an authorization check looks up."""
+        return Memo(self._covering, lambda scopes: sum(map(len, scopes)))
 
     def _covering(self, permission: str) -> frozenset[str]:
         candidates = {wildcard_of(permission), *self.all_scopes, *self.composites, *self.aliases}
@@ -135,25 +135,30 @@ def _catalog(content: dict[str, Any]) -> ScopeCatalog:
         raise CatalogError("has no string 'version'")
     if surplus := content.keys() - {"version", "resources", "composites", "aliases", "all"}:
         raise CatalogError(f"has an unknown member {min(surplus)!r}")
+    permissions = _permissions(content)
+    composites = _lists(content, "composites")
+    return ScopeCatalog(
+        version=version,
+        permissions=permissions,
+        aliases=_aliases(content),
+        composites={name: _composite(name, members, permissions) for name, members in composites.items()},
+        all_scopes=frozenset(_strings(content.get("all", []), "all")),
+    )
+
+
+def _permissions(content: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     resources = _lists(content, "resources")
     for resource, actions in resources.items():
         if not resource or ":" in resource or not all(actions) or "*" in actions:
             raise CatalogError(f"'resources' has an invalid entry {resource!r}")
-    permissions = {
-        resource: tuple(f"{resource}:{action}" for action in actions) for resource, actions in resources.items()
-    }
+    return {resource: tuple(f"{resource}:{action}" for action in actions) for resource, actions in resources.items()}
+
+
+def _aliases(content: dict[str, Any]) -> dict[str, str]:
     aliases = content.get("aliases", {})
     if not isinstance(aliases, dict) or not all(isinstance(name, str) for name in aliases.values()):
         raise CatalogError("'aliases' is not an object of strings")
-    return ScopeCatalog(
-        version=version,
-        permissions=permissions,
-        composites={
-            name: _composite(name, members, permissions) for name, members in _lists(content, "composites").items()
-        },
-        aliases=aliases,
-        all_scopes=frozenset(_strings(content.get("all", []), "all")),
-    )
+    return aliases
 
 
 def _composite(name: str, members: list[str], permissions: Mapping[str, tuple[str, ...]]) -> frozenset[str]:

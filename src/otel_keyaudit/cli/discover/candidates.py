@@ -76,7 +76,19 @@ def fitting_presets(
     for name in {name for names in paths.values() for name in names} - found:
         if name.replace("-", "") in packages and (best is None or not _authenticates(name)):
             found.add(name)
-    return sorted(found)
+    return sorted(name for name in found if not any(_includes(other, name) for other in found - {name}))
+
+
+def kinds_of(candidates: Iterable[Candidate], presets: Iterable[str]) -> set[str]:
+    """Return the kinds of the candidates and of the targets of presets."""
+    targets = (target for name in presets for target in _registry.preset(name).targets)
+    return {one.kind for one in candidates} | {one.kind for one in targets}
+
+
+def _includes(preset: str, other: str) -> bool:
+    """Check whether a preset has all targets of another one, and more."""
+    mine, others = ({target.path for target in _registry.preset(name).targets} for name in (preset, other))
+    return mine > others
 
 
 def _authenticates(preset: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from otel_keyaudit.cli.child import check_command, records, run_instrumented
-from otel_keyaudit.cli.discover.candidates import fitting_presets, preset_paths, rank
+from otel_keyaudit.cli.discover.candidates import fitting_presets, kinds_of, preset_paths, rank
 from otel_keyaudit.cli.discover.functions.packages import PACKAGES, named_packages
 from otel_keyaudit.cli.discover.rendering import Discovery, as_document, print_discovery
 from otel_keyaudit.cli.discover.watching.watcher import PRESET_PATHS
@@ -20,6 +20,15 @@ from otel_keyaudit.cli.usage import OneLineCommand
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 """Environment variable of ``opentelemetry-instrument``. All instrumentations are disabled, because no span is needed,
 and they may not be configured yet: this library has no targets, and the instrumentation of Django no settings."""
+
+
+_UNRECOGNIZED = {
+    "auth": "No function that returns or stores a key with an id was recognized. If the service has one, name it "
+    "yourself ('Functions that authenticate' in the documentation).",
+    "audit": "No function that writes an audit row was recognized. If the request wrote a row, name the function that "
+    "receives or builds its additional fields yourself ('Functions that write rows' in the documentation).",
+}
+"""The remark about each kind of which no function was found."""
 
 
 @click.command(
@@ -44,7 +53,9 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
         status = run_instrumented(command, directory, "otel_keyaudit.cli.discover.watching.watcher:start", variables)
         seen = list(read_records(directory))
     candidates = rank(seen)
-    found = Discovery(candidates, fitting_presets(seen, candidates, paths), _remark(seen, status))
+    presets = fitting_presets(seen, candidates, paths)
+    missing = sorted({"auth", "audit"} - kinds_of(candidates, presets), reverse=True)
+    found = Discovery(candidates, presets, _remark(seen, status, missing))
     if is_json:
         print_json(as_document(found))
     else:
@@ -52,10 +63,13 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
     sys.exit(0 if found.candidates or found.presets else 1)
 
 
-def _remark(seen: list[dict[str, Any]], status: int) -> str | None:
-    """Return the reason why nothing could be found, or ``None``."""
+def _remark(seen: list[dict[str, Any]], status: int, missing: list[str]) -> str | None:
+    """Return the reason why no function of a kind was found, or ``None``."""
     if not seen:
-        return f"no HTTP request reached the service, which ended with status {status}; check its output"
+        return (
+            f"no HTTP or gRPC request reached the service, which ended with status {status}; check its output. "
+            "Requests that Python code does not receive (of robyn, say) are not recognized"
+        )
     if not any(record["has_credentials"] for record in seen):
         return "no request had an API key in a header, a cookie or the query; send a request with a key"
-    return None
+    return " ".join(_UNRECOGNIZED[kind] for kind in missing) or None

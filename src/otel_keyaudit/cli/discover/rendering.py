@@ -12,6 +12,7 @@ from otel_keyaudit.cli.output import line, stdout_console
 _TITLES = {"auth": "functions that authenticate", "audit": "functions that write an audit row"}
 _MAX_SHOWN = 5
 _USER = "    rows would name the user; if a user can have several keys, name the function that finds the key, too"
+_SEVERAL = "    if different requests use different functions of these, name each of them, separated by commas"
 
 
 class Discovery(NamedTuple):
@@ -20,7 +21,7 @@ class Discovery(NamedTuple):
     Attributes:
         candidates: The likely targets.
         presets: Presets for the libraries in use.
-        remark: The reason why nothing could be found, or ``None``.
+        remark: The reason why no function of a kind was found, or ``None``.
     """
 
     candidates: Sequence[Candidate]
@@ -48,13 +49,15 @@ def print_discovery(found: Discovery) -> None:
         shown = [one for one in found.candidates if one.kind == kind][:_MAX_SHOWN]
         console.print(line((f"{title}, most likely first", "bold")))
         if not shown:
-            console.print("  none was called")
+            console.print("  none was recognized")
         for one in shown:
             console.print(line(f"  {one.target}"), soft_wrap=True)
             head = f"    returns {one.returns}" if one.returns else "    parameters"
             console.print(line(": ".join(filter(None, (head, ", ".join(_described(one.members)))))), soft_wrap=True)
             if one.returns.endswith("User"):
                 console.print(line((_USER, "yellow")), soft_wrap=True)
+        if kind == "auth" and sum(one.returns == shown[0].returns for one in shown) > 1:
+            console.print(line((_SEVERAL, "yellow")), soft_wrap=True)
         if shown and not any(shown[0].is_known_to(preset) for preset in found.presets):
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")
     if found.presets:

@@ -570,6 +570,62 @@ async def handle(scope):
     check_api_key("canary-value", raw), is_valid_credential(raw), is_logged("canary-value", raw)
 """
 )
+STATEMENTS = (
+    KEY  # noqa: S608 - nothing runs these statements
+    + """
+CHANGE = 'INSERT INTO "audit_log" (tool, details) VALUES (?, ?)'
+def tool_called(tool, details): return CHANGE, json.dumps(details)
+def tool_removed(tool, details): return "insert or ignore into main.audit_log values (?, ?)", json.dumps(details)
+def create_order(number, payload): return "INSERT INTO orders VALUES (?)", CHANGE
+def select_rows(tool, details): return "select * from audit_log"
+async def handle(scope):
+    for function in (tool_called, tool_removed, create_order, select_rows):
+        function("hammer", {"a": 1})
+"""
+)
+MESSAGES = (
+    KEY
+    + """
+class DomainEvent:
+    def __init__(self): self.verb, self.entity, self.entity_id, self.detail = "create", "order", "o_1", None
+class Message:
+    def __init__(self): self.type, self.detail = "create", {}
+class AuditContext:
+    def __init__(self): self.type, self.request_context, self.arguments_json = "request", object(), '["a"]'
+def collect(event): return event
+def receive(message): return message
+class Middleware:
+    def handle(self, context): return context
+async def handle(scope):
+    collect(DomainEvent()), receive(Message()), Middleware().handle(AuditContext())
+"""
+)
+TABLES = (
+    KEY
+    + """
+from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, insert
+metadata = MetaData()
+def table(name): return Table(name, metadata, Column("id", Integer), Column("verb", String), Column("changes", JSON))
+orders, log = table("orders"), table("audit_log")
+async def handle(scope):
+    insert(orders).values(verb="create", changes={})
+    log.insert().values(VALUES)
+"""
+)
+CONTEXTS = (
+    KEY
+    + """
+class Request:
+    def __init__(self, scope): self.headers, self.ctx = {"x-api-key": header(scope)}, SimpleNamespace()
+class Checker:
+    def check(self, raw): return {"ok": bool(raw)}
+    def load(self, request):
+        self.check(request.headers["x-api-key"])
+        request.ctx.api_key = Key()
+async def handle(scope):
+    Checker().load(Request(scope))
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
@@ -577,6 +633,7 @@ KINDS = {
     "camel": CAMEL, "reference": REFERENCE, "document": DOCUMENT,
     "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK, "stored_rows": MODELS,
     "django_rows": DJANGO_ROWS, "check": CHECK,
+    "statements": STATEMENTS, "messages": MESSAGES, "contexts": CONTEXTS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -694,6 +751,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("known_class", "KeyBackend.authenticate?key=return[1]&scopes=return[0].scopes"),
         ("hook", "actor_from_request.<locals>.inner"),
         ("alias", "find_key?id=user_id&name=key_alias"),
+        ("contexts", "Checker.load?key=args.request.ctx.api_key"),
     ],
 )
 def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: str, expected: str) -> None:
@@ -729,6 +787,16 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             ["ChangeLog.before_insert?fields=args.target.data&action=args.target.activity_type"],
         ),
         ("django_rows", ["LogEntry._save_table?fields=self.details&action=self.verb&when=self._state.adding"]),
+        ("statements", ["tool_called?fields=args.details", "tool_removed?fields=args.details"]),
+        (
+            "messages",
+            [
+                (
+                    "collect?fields=args.event.detail&action=args.event.verb"
+                    "&resource_type=args.event.entity&resource_id=args.event.entity_id"
+                )
+            ],
+        ),
         (
             "other_names",
             [
@@ -745,6 +813,22 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
 def test_kinds_of_writers(kinds: dict[str, dict[str, list[str]]], kind: str, expected: list[str]) -> None:
     """The function that takes the fields comes before a function that takes a row, and before other events."""
     assert kinds[kind]["audit"] == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        ('verb="create", changes={}', "args.kwargs"),
+        ('{"verb": "create", "changes": {}}', "args.args[0]"),
+        ('[{"verb": "create", "changes": {}}]', "args.args[0][]"),
+    ],
+    ids=["keywords", "row", "rows"],
+)
+def test_a_statement_of_sqlalchemy_inserts_rows(tmp_path: Path, values: str, row: str) -> None:
+    """An INSERT statement into an audit log has a place for each of its forms; other tables are left out."""
+    assert targets(tmp_path, TABLES.replace("VALUES", values))["audit"] == [
+        f"sqlalchemy.sql.dml:ValuesBase.values?fields={row}.changes&action={row}.verb&when=self.table.name|is:audit_log"
+    ]
 
 
 def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
@@ -815,11 +899,11 @@ httpx.Client(transport=transport).get("http://other", headers={"authorization": 
 @pytest.mark.parametrize(
     ("program", "remark"),
     [
-        ("raise SystemExit(3)", "no HTTP request reached the service, which ended with status 3"),
+        ("raise SystemExit(3)", "no HTTP or gRPC request reached the service, which ended with status 3"),
         ("import service; service.request([(b'accept', b'*/*')])", "no request had an API key"),
         (
             CLIENT,
-            "no HTTP request reached the service, which ended with status 0",
+            "no HTTP or gRPC request reached the service, which ended with status 0",
         ),
     ],
 )
@@ -931,11 +1015,29 @@ def test_the_library_itself_is_off(tmp_path: Path) -> None:
     ]
 
 
+def test_half_found_names_the_other_half(tmp_path: Path) -> None:
+    """If only the function that authenticates is found, a line says how to name the writer."""
+    status, output, _ = discovered(tmp_path, PLAIN.replace("additional_fields", "number"))
+    assert status == 0
+    assert "No function that writes an audit row was recognized. If the request wrote a row, name" in output
+    assert "No function that returns or stores a key" not in output
+
+
+def test_several_functions_may_authenticate(tmp_path: Path) -> None:
+    """If several functions return such keys, a line says to name those that different requests use."""
+    several = PLAIN + "    check_key(header(scope))\ndef check_key(raw): return Key() if raw else None\n"
+    line = "    if different requests use different functions of these, name each of them, separated by commas"
+    assert line in discovered(tmp_path, several)[1].splitlines()
+    assert line not in discovered(tmp_path, PLAIN)[1].splitlines()
+
+
 def test_nothing_found_is_exit_status_1(tmp_path: Path) -> None:
-    """The output says that no such function was called."""
+    """The output says which functions were not recognized, and to name them."""
     status, output, _ = discovered(tmp_path, NOTHING)
     assert status == 1
-    assert output.count("none was called") == 2
+    assert output.count("none was recognized") == 2
+    assert "No function that returns or stores a key with an id was recognized." in output
+    assert "No function that writes an audit row was recognized." in output
     assert "export" not in output
 
 

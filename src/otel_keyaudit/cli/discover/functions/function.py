@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from otel_keyaudit.cli.discover.functions.naming import target_path
 from otel_keyaudit.cli.discover.functions.packages import is_library
+from otel_keyaudit.cli.discover.functions.statements import inserted_tables
 from otel_keyaudit.cli.discover.functions.words import (
     audit_weight,
     auth_weight,
@@ -16,8 +17,8 @@ from otel_keyaudit.cli.discover.functions.words import (
     is_parser,
 )
 
-SCOPES: Final = ("scope", "environ", "request")
-"""Parameter names of ASGI and WSGI applications, and of handlers of other servers."""
+SCOPES: Final = ("scope", "environ", "env", "request", "req", "handler_call_details", "context", "event")
+"""Parameter names of ASGI and WSGI applications, and of handlers of other servers, gRPC and AWS Lambda."""
 
 _MAX_CALLS: Final = 1000
 _MAX_LIBRARY_CALLS: Final = 50
@@ -46,10 +47,11 @@ class Function:
         self.is_coroutine = bool(code.co_flags & CO_COROUTINE)
         self.is_async_generator = bool(code.co_flags & CO_ASYNC_GENERATOR)
         self.is_library = is_library(code.co_filename)
-        self.request_parameter = next((name for name in SCOPES if name in self.parameters), None)
+        self.request_parameters = [name for name in SCOPES if name in self.parameters]
         self.path = target_path(frame)
         path = self.path or ""  # an empty name suggests nothing
-        self.audit_weight, self.auth_weight = audit_weight(path), auth_weight(path)
+        self.auth_weight = auth_weight(path)
+        self.audit_weight = _audit_weight(path, frame, self.is_library)
         self.is_parser, self.is_container = is_parser(path), is_container(path)
         self.is_identifier = not self.is_library and is_identifier(path)
         self._calls = 0
@@ -75,3 +77,9 @@ class Function:
         """Keep the best description of the keys that the function returns."""
         if found is not None and (self.auth is None or found["score"] > self.auth["score"]):
             self.auth = found
+
+
+def _audit_weight(path: str, frame: FrameType, is_library: bool) -> int:
+    """Rate how strongly the name of a function, or of all tables of its SQL, suggests an audit log."""
+    tables = set() if is_library else inserted_tables(frame)
+    return max(audit_weight(path), min(map(audit_weight, tables), default=0))

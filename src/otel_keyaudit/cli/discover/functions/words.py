@@ -11,8 +11,8 @@ IDS: Final = ("id", "key_id", "api_key_id", "token_id", "client_id", "jti", "uui
 
 KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": (
-        "name", "token_name", "key_name", "key_alias", "alias", "label", "title", "display_name", "client_name",
-        "service_name", "app_name", "description",
+        "name", "token_name", "key_name", "key_alias", "alias", "label", "title", "display_name", "display",
+        "client_name", "service_name", "app_name", "description",
     ),
     "scopes": (
         "scopes", "scope", "permissions", "grants", "abilities", "roles", "scp", "granted", "granted_scopes",
@@ -58,7 +58,7 @@ EVENT_PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
         "what", "type", "kind",
     ),
     "resource_type": ("resource_type", "object_type", "entity_type", "target_type", "entity"),
-    "resource_id": ("resource_id", "object_id", "entity_id", "target_id"),
+    "resource_id": ("resource_id", "object_id", "entity_id", "target_id", "resource_pk", "object_pk"),
     "outcome": ("outcome", "status", "result", "success"),
 }  # fmt: skip
 """Parameters of an audit writer by field, the default first."""

@@ -23,7 +23,7 @@ _MAX_ITEMS: Final = 100
 _REQUESTS: Final = ("Request", "HTTPConnection", "ASGIConnection", "WebSocket")
 """Suffixes of the names of classes whose objects have the headers of a request."""
 
-_OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "headers", "_headers", "_request"})
+_OF_REQUESTS: Final = frozenset({"scope", "META", "environ", "env", "headers", "_headers", "_request"})
 """Attributes of such objects. A model of a request body has none of them."""
 
 _CLIENTS: Final = (
@@ -42,14 +42,25 @@ INDIRECT: Final = 1
 
 
 def request_of(value: object) -> Mapping[str, Any] | None:
-    """Return the members of an ASGI scope, a WSGI environ or a request object; ``None`` for another value."""
+    """Return the members of an ASGI scope, a WSGI environ or a request object; ``None`` for another value.
+
+    The metadata of a gRPC call and the headers in an event of AWS Lambda count as headers.
+    """
     if is_a(value, dict):
         return value if "headers" in value or "REQUEST_METHOD" in value else None
+    if type(value).__module__.startswith("grpc."):
+        return _of_grpc(value)
     if not is_request(value):
         return None
     stored = attributes(value)
     scope = stored.get("scope")
     return scope if is_a(scope, dict) else stored
+
+
+def _of_grpc(value: Any) -> Mapping[str, Any] | None:
+    """Return the metadata of a gRPC call as headers. It is an attribute of its details, a method of its context."""
+    metadata = getattr(value, "invocation_metadata", None)
+    return None if metadata is None else {"headers": dict(metadata() if callable(metadata) else metadata)}
 
 
 def presented(request: Mapping[str, Any]) -> set[str]:

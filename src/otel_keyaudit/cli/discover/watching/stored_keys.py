@@ -18,6 +18,10 @@ _OF_SERVERS: Final = frozenset({
 """Members of a request that are stored by the server or the framework."""
 
 
+_CONTAINERS: Final = frozenset({"ctx", "context"})
+"""Members of a request of Sanic and Falcon that hold values of the application."""
+
+
 def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
     """Yield the objects that are stored on a request, in an ASGI scope, a WSGI environ or ``flask.g``."""
     for parameter, value in values.items():
@@ -31,6 +35,8 @@ def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
                 yield from _in(stored, root)
                 if type(stored.get("_state")) is dict:  # of aiohttp
                     yield from _in(stored["_state"], root)
+                for name in _CONTAINERS & stored.keys():
+                    yield from _in(attributes(stored[name]), f"{root}.{name}")
         elif parameter == "scope" and type(value) is dict:
             yield from _in_scope(value, root)
         elif parameter == "environ" and type(value) is dict:

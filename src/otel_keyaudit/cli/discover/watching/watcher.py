@@ -26,7 +26,14 @@ from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import Place, describe_check, describe_key, may_be_id, places
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
 from otel_keyaudit.cli.discover.watching.values import is_a, is_plain
-from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_model, describe_writer, packages_of
+from otel_keyaudit.cli.discover.watching.writers import (
+    INSERT,
+    describe_builder,
+    describe_insert,
+    describe_model,
+    describe_writer,
+    packages_of,
+)
 from otel_keyaudit.cli.records import RecordWriter, directory_of_records
 
 _MAX_OPEN_CALLS: Final = 10_000
@@ -127,8 +134,8 @@ class Watcher(RecordWriter):
     def called(self, frame: FrameType) -> None:
         """Record the credential of a request, a call that holds a credential, or an audit writer."""
         function = self._function(frame)
-        if function.request_parameter is not None:
-            self._note_request(frame.f_locals.get(function.request_parameter))
+        for name in function.request_parameters:
+            self._note_request(frame.f_locals.get(name))
         if not self._credentials or function.path is None or id(frame) in self._open:
             return
         arguments = frame.f_locals
@@ -141,6 +148,8 @@ class Watcher(RecordWriter):
             self._note_stored(values)
         if not function.is_library:
             function.audit = function.audit or describe_writer(function, values)
+        elif function.path == INSERT:
+            function.audit = function.audit or describe_insert(values)
         if function.is_idle(is_holder):
             self._functions[id(function.code)] = function.code, None
 

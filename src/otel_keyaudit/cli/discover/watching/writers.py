@@ -18,7 +18,16 @@ from otel_keyaudit.cli.discover.functions.words import (
     is_log,
     words,
 )
-from otel_keyaudit.cli.discover.watching.values import is_a, is_plain, is_standard, members, type_name
+from otel_keyaudit.cli.discover.watching.values import (
+    DECLARED,
+    attributes,
+    content,
+    is_a,
+    is_plain,
+    is_standard,
+    members,
+    type_name,
+)
 
 _THRESHOLD: Final = 6
 """Lowest score of an audit writer: additional fields plus an action, or a name that suggests an audit log."""
@@ -29,6 +38,9 @@ _IN_OBJECT: Final = 2
 _KEYWORDS: Final = 1
 _ASGI_MESSAGES: Final = ("http.", "websocket.", "lifespan.")
 """Prefixes of the types of ASGI messages."""
+
+INSERT: Final = "sqlalchemy.sql.dml:ValuesBase.values"
+"""Path of the function that adds a row to a statement of SQLAlchemy, as in ``insert(table).values(details={})``."""
 
 _OF_REQUESTS: Final = frozenset({"asgi", "wsgi.version"})
 """Members of an ASGI scope and of a WSGI environ."""
@@ -83,16 +95,22 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
         holder = values[parameter]
         if type(holder) in (list, tuple) and holder:
             root, holder = f"{root}[]", holder[0]
-        if _weight(function, holder) > _LIKELY:
-            found = _members_of_entry(holder)
-            member = place_of(found)
+        found = _members_of_entry(holder)
+        known = _events(found, root)
+        if _weight(function, holder) > _LIKELY - _names_action_and_resource(known):
+            member = place_of(name for name, one in found.items() if one is DECLARED or _can_hold_fields(one))
             if member is not None:
                 return f"{root}.{member}", _IN_OBJECT, holder
-            if type(holder) is dict and "action" in _events(found, root):
+            if type(holder) is dict and "action" in known:
                 return root, _IN_OBJECT, holder  # the row itself
     if function.keywords in KEYWORDS and function.audit_weight > _LIKELY:
         return f"args.{function.keywords}", _KEYWORDS, None
     return None, 0, None
+
+
+def _names_action_and_resource(events: Mapping[str, str]) -> bool:
+    """Check whether an event, which may be any message, has the members of an audit entry."""
+    return "action" in events and not events.keys().isdisjoint({"resource_type", "resource_id"})
 
 
 def _weight(function: Function, holder: object) -> int:
@@ -100,7 +118,7 @@ def _weight(function: Function, holder: object) -> int:
     return max(function.audit_weight, audit_weight(type(holder).__name__))
 
 
-def _members_of_entry(value: object) -> dict[str, str]:
+def _members_of_entry(value: object) -> dict[str, Any]:
     """Return the members of an object that can be an audit entry, unlike a request, a response or a date."""
     if (
         is_plain(value)
@@ -108,7 +126,7 @@ def _members_of_entry(value: object) -> dict[str, str]:
         or type(value).__name__.endswith(NO_KEYS)
     ):
         return {}
-    found = members(value)
+    found = content(value)
     return {} if "status_code" in found else found
 
 
@@ -140,6 +158,27 @@ def describe_builder(function: Function, value: object) -> dict[str, Any] | None
         "place": "return" if member is None else f"return.{member}",
         "events": {},
         "members": found,
+    }
+
+
+def describe_insert(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Describe the values of an INSERT statement of SQLAlchemy into an audit log, or return ``None``."""
+    root, rows = "args.kwargs", values["kwargs"] or values["args"]
+    while type(rows) in (tuple, list) and rows:
+        root, rows = ("args.args[0]" if type(rows) is tuple else f"{root}[]"), rows[0]
+    table = attributes(values["self"]).get("table")
+    name = str(attributes(table).get("name"))
+    place = place_of(rows) if type(rows) is dict else None
+    weight = audit_weight(name)
+    if place is None or weight <= _LIKELY:
+        return None
+    known = _events(rows, root)
+    return {
+        "path": INSERT,
+        "score": weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"}),
+        "place": f"{root}.{place}",
+        "events": {**known, "when": f"self.table.name|is:{name}"},
+        "members": {column: type_name(one) for column, one in rows.items()},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from base64 import b64encode
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -36,6 +36,24 @@ class SecretStr:
         self._value = value
 
 
+class HandlerCallDetails(NamedTuple):
+    """The details of a gRPC call, which an interceptor receives."""
+
+    method: str
+    invocation_metadata: tuple[tuple[str, str], ...]
+
+
+class ServicerContext:
+    """The context of a gRPC call, which a handler receives."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return the metadata."""
+        return (("x-api-key", SECRET), ("user-agent", "grpc"))
+
+
+HandlerCallDetails.__module__ = ServicerContext.__module__ = "grpc._server"
+
+
 def scope(name: str, value: str, query: bytes = b"") -> dict[str, Any]:
     """Return an ASGI scope with a header."""
     return {"type": "http", "headers": [(name.encode(), value.encode())], "query_string": query}
@@ -51,12 +69,15 @@ def scope(name: str, value: str, query: bytes = b"") -> dict[str, Any]:
         (scope("accept", "*/*", b"access_key=s3cret-value&page=1"), {SECRET}),
         ({"REQUEST_METHOD": "GET", "HTTP_X_API_KEY": SECRET}, {SECRET}),
         (Request({"X-API-Key": SECRET}), {SECRET}),
+        ({"version": "2.0", "headers": {"x-api-key": SECRET}, "pathParameters": {"id": "1"}}, {SECRET}),
+        (HandlerCallDetails("/shop/Add", (("authorization", f"Bearer {SECRET}"),)), {f"Bearer {SECRET}", SECRET}),
+        (ServicerContext(), {SECRET}),
         (scope("x-api-key", "abc"), set()),
         (scope("accept", "*/*"), set()),
     ],
 )
 def test_the_usual_places_are_read(request_: object, found: set[str]) -> None:
-    """Headers, cookies and the query of ASGI, of WSGI and of request objects."""
+    """Headers, cookies and the query of ASGI, of WSGI, of request objects, of AWS Lambda and of gRPC."""
     request = request_of(request_)
     assert request is not None
     assert presented(request) == found

@@ -25,7 +25,7 @@ from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.patching.kinds.definitions import LOCALS, find_definition
 from otel_keyaudit.patching.kinds.events import ModelEvent, has_event
 from otel_keyaudit.patching.kinds.overrides import refuse_abstract
-from otel_keyaudit.patching.kinds.references import Place
+from otel_keyaudit.patching.kinds.references import Reference
 from otel_keyaudit.patching.kinds.replacement import Replacement
 from otel_keyaudit.patching.modules.lookup import MISSING, loads_names, namespace
 from otel_keyaudit.patching.resolved_callable import ResolvedCallable, is_method_object
@@ -70,7 +70,7 @@ def resolve(module: object, qualified_name: str, *, first: Any = MISSING) -> Res
         value = _step(owner, name) if outer or first is MISSING else first
         if value is MISSING:
             raise WrongTargetError(_missing(module, qualified_name))
-        found = _of_value(*_without_proxies(value, _place(owner, name)), name)
+        found = _of_value(*_without_proxies(value, _reference(owner, name)), name)
     _refuse_shared(found.function)
     return found
 
@@ -127,9 +127,9 @@ def _hint(name: str, names: Iterable[object]) -> str:
     return hint(name, [one for one in names if isinstance(one, str) and one.startswith("_") == is_private])
 
 
-def _place(owner: Any, name: str) -> Place | None:
+def _reference(owner: Any, name: str) -> Reference | None:
     names = namespace(owner)
-    return Place("item", names, name) if name in names else None
+    return Reference("item", names, name) if name in names else None
 
 
 def _in_class(owner: type, name: str) -> ResolvedCallable:
@@ -141,17 +141,17 @@ def _in_class(owner: type, name: str) -> ResolvedCallable:
     if definer is None:
         names = {name for cls in owner.__mro__ for name in list(vars(cls))}
         raise WrongTargetError(f"class {owner.__qualname__!r} has no {name!r}{_hint(name, names)}")
-    raw, place = _without_proxies(vars(definer)[name], Place("class", definer, name))
+    raw, reference = _without_proxies(vars(definer)[name], Reference("class", definer, name))
     receiver = None if definer is owner else owner
     refuse_abstract(owner, definer, name, raw)
     if is_method_object(raw):
         has_self = issubclass(type(raw), classmethod)
-        inner, inner_place = _without_proxies(raw.__func__)
-        value, place = (inner, inner_place) if type(inner) is FunctionType else (raw, place)
-        return ResolvedCallable(value, place=place, has_self=has_self, receiver=receiver if has_self else None)
+        inner, inner_reference = _without_proxies(raw.__func__)
+        value, reference = (inner, inner_reference) if type(inner) is FunctionType else (raw, reference)
+        return ResolvedCallable(value, reference=reference, has_self=has_self, receiver=receiver if has_self else None)
     if type(raw) is FunctionType or _binds(raw, definer):
-        return ResolvedCallable(raw, place=place, has_self=True, receiver=receiver)
-    return _of_value(raw, place, name)
+        return ResolvedCallable(raw, reference=reference, has_self=True, receiver=receiver)
+    return _of_value(raw, reference, name)
 
 
 def _is_method_of_metaclass(metaclass: type, name: str) -> bool:
@@ -168,7 +168,7 @@ def _binds(value: Any, owner: type) -> bool:
     return callable(value) or callable(quietly(kind.__get__, value, None, owner))
 
 
-def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
+def _of_value(value: Any, reference: Reference | None, name: str) -> ResolvedCallable:
     if issubclass(type(value), type):
         raise WrongTargetError(f"{name!r} is a class, not a function; a target may be its method, as in {name}.method")
     if type(value) is MethodType and type(method := _function_of(value)) is FunctionType:
@@ -178,7 +178,7 @@ def _of_value(value: Any, place: Place | None, name: str) -> ResolvedCallable:
     call = next(vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls))
     if type(call) is FunctionType:
         return ResolvedCallable(call, has_self=True, receiver=value, described=value)
-    return ResolvedCallable(value, place=place)
+    return ResolvedCallable(value, reference=reference)
 
 
 def _refuse_shared(function: Any) -> None:
@@ -191,9 +191,9 @@ def _refuse_shared(function: Any) -> None:
         raise WrongTargetError(f"it is Python's own {own}; name the function of the application that calls it")
 
 
-def _without_proxies(value: Any, place: Place | None = None) -> tuple[Any, Place | None]:
-    """Return the object inside the wrappers of other instrumentations, which stay, and its place."""
+def _without_proxies(value: Any, reference: Reference | None = None) -> tuple[Any, Reference | None]:
+    """Return the object inside the wrappers of other instrumentations, which stay, and the reference to it."""
     while issubclass(type(value), wrapt.BaseObjectProxy) and type(value) is not Replacement:
-        place = Place("proxy", value)
+        reference = Reference("proxy", value)
         value = value.__wrapped__
-    return value, place
+    return value, reference

@@ -13,7 +13,7 @@ from otel_keyaudit.patching.arguments import Binding, parameters_with_object, ta
 from otel_keyaudit.patching.code_exchange import original_code
 from otel_keyaudit.patching.kinds.definitions import Definition
 from otel_keyaudit.patching.kinds.events import BEFORE_INSERT, ModelEvent
-from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place
+from otel_keyaudit.patching.kinds.references import IgnoredHolder, Reference
 from otel_keyaudit.patching.kinds.replacement import Replacement, flattened
 
 _OF_CACHES = ("cache_info", "cache_clear", "cache_key", "cache_parameters")
@@ -33,7 +33,7 @@ class ResolvedCallable(IgnoredHolder):
         receiver: Only calls on this object, or on this class and its subclasses, are observed, because other objects
             share the code of the method.
         described: The object whose signature names the arguments in ``*args`` and ``**kwargs``.
-        place: The reference through which the value was found.
+        reference: The reference through which the value was found.
         method: The class and the name by which a method was found.
     """
 
@@ -41,7 +41,7 @@ class ResolvedCallable(IgnoredHolder):
     has_self: bool = False
     receiver: Any = None
     described: Any = None
-    place: Place | None = None
+    reference: Reference | None = None
     method: tuple[type, str] | None = None
 
     @property
@@ -89,7 +89,7 @@ class ResolvedCallable(IgnoredHolder):
         limits = []
         if self.returns_callables:
             limits.append("methods taken from an object before instrument() are not recorded")
-        names = self.place.holder if self.place is not None and self.place.kind == "item" else {}
+        names = self.reference.holder if self.reference is not None and self.reference.kind == "item" else {}
         is_compiled = str(names.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
         if is_compiled and type(self.function) is not FunctionType:
             limits.append("calls from inside its compiled module are not recorded")
@@ -125,7 +125,7 @@ class ResolvedCallable(IgnoredHolder):
     def _returned(self) -> Any:
         """The callable that a descriptor, which cannot be called itself, returns for its class."""
         function = self._observed
-        return None if callable(function) or self.place is None else function.__get__(None, self.place.holder)
+        return None if callable(function) or self.reference is None else function.__get__(None, self.reference.holder)
 
 
 def _method_inside(descriptor: Any) -> Any:

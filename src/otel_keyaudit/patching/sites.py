@@ -114,12 +114,12 @@ class _ObjectSite(_FunctionSite):
             replaced: Replaced = function._self_replaced
         elif (waiting := ReferenceSweep.pending(function)) is not None:
             replaced = waiting
-            replaced.add(found.value, found.place)
+            replaced.add(found.value, found.reference)
         else:
             replaced = Replaced(function)
-            replaced.add(found.value, found.place)
-            if found.returns_callables and found.place is not None:
-                replaced.unreached = count_instance_overrides(found.place.holder, found.place.key)
+            replaced.add(found.value, found.reference)
+            if found.returns_callables and found.reference is not None:
+                replaced.unreached = count_instance_overrides(found.reference.holder, found.reference.key)
             ReferenceSweep.run(replaced, back=False)
         self._replaced = weakref.ref(replaced)  # the replacement keeps it
         super().__init__(replaced.function)

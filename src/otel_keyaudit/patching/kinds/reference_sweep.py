@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.patching.kinds.references import IgnoredHolder, Place, references_to
+from otel_keyaudit.patching.kinds.references import IgnoredHolder, Reference, references_to
 from otel_keyaudit.patching.kinds.replacement import Replacement
 
 
@@ -19,11 +19,11 @@ class _Pair(tuple[Any, Any], IgnoredHolder):
     __slots__ = ()
 
 
-def _references(pair: _Pair) -> int:
+def _reference_count(pair: _Pair) -> int:
     return sys.getrefcount(pair[1])
 
 
-_PAIR_REFERENCES = _references(_Pair((None, object())))
+_PAIR_REFERENCES = _reference_count(_Pair((None, object())))
 """Reference count of a replacement that only its pair holds."""
 
 
@@ -35,39 +35,39 @@ class Replaced(IgnoredHolder):
 
     Attributes:
         pairs: Objects and their replacements: the callable, then the method objects around it.
-        places: The places where targets found one of these objects. They are always changed.
+        references: The references through which targets found one of these objects. They are always changed.
         function: The function through which the calls of the replacement pass.
         unreached: The number of references that cannot be changed.
     """
 
-    __slots__ = ("__weakref__", "function", "pairs", "places", "unreached")
+    __slots__ = ("__weakref__", "function", "pairs", "references", "unreached")
 
     def __init__(self, original: Any) -> None:
         replacement = Replacement(original)
         replacement._self_replaced = self
         self.function = replacement._self_function
         self.pairs = [_Pair((original, replacement))]
-        self.places: list[Place] = []
+        self.references: list[Reference] = []
         self.unreached = 0
 
-    def add(self, value: Any, place: Place | None) -> None:
-        """Change a place where a target found the callable, or a static or class method around it."""
+    def add(self, value: Any, reference: Reference | None) -> None:
+        """Change a reference through which a target found the callable, or a static or class method around it."""
         if all(value is not old for old, _ in self.pairs):
             self.pairs.append(_Pair((value, type(value)(self.pairs[0][1]))))
-        if place is not None:
-            self.places.append(place)
-        self.change_places(back=False)
+        if reference is not None:
+            self.references.append(reference)
+        self.change_references(back=False)
 
-    def change_places(self, *, back: bool) -> None:
-        """Put the replacements, or the originals, into the places."""
-        for place in self.places:
+    def change_references(self, *, back: bool) -> None:
+        """Put the replacements, or the originals, into these references."""
+        for reference in self.references:
             for old, new in _pairs(self, back=back):
-                quietly(partial(place.put, new, expected=old))
+                quietly(partial(reference.put, new, expected=old))
 
     @property
     def is_restored(self) -> bool:
         """Whether nobody else holds a replacement any longer, so that no search is needed."""
-        return all(_references(pair) <= _PAIR_REFERENCES for pair in self.pairs)
+        return all(_reference_count(pair) <= _PAIR_REFERENCES for pair in self.pairs)
 
     def own_holders(self) -> list[object]:
         """Return the library's own holders of the callable."""
@@ -86,7 +86,7 @@ class ReferenceSweep:
 
     @classmethod
     def run(cls, replaced: Replaced, *, back: bool) -> None:
-        """Change the places where targets found a callable at once, and all other references at the end of the block.
+        """Change the references of targets to a callable at once, and all other references at the end of the block.
 
         Without a block, all references are changed at once.
 
@@ -94,7 +94,7 @@ class ReferenceSweep:
             replaced: The callable.
             back: Restore the original instead of replacing it.
         """
-        replaced.change_places(back=back)
+        replaced.change_references(back=back)
         if cls._pending is None:
             _change_all([(replaced, back)])
         else:
@@ -135,12 +135,10 @@ def _change(jobs: list[tuple[Replaced, Any, Any]]) -> None:
     for replaced in {id(job[0]): job[0] for job in jobs}.values():
         own += replaced.own_holders()
     methods = []
-    for (replaced, old, new), references in zip(
-        jobs, references_to([job[1] for job in jobs], besides=own), strict=True
-    ):
-        put = [quietly(partial(place.put, new, expected=old)) for place in references.places]
-        replaced.unreached += references.fixed + put.count(None)
-        methods += [(replaced, *_around(method, replaced, new)) for method in references.methods]
+    for (replaced, old, new), found in zip(jobs, references_to([job[1] for job in jobs], besides=own), strict=True):
+        put = [quietly(partial(reference.put, new, expected=old)) for reference in found.changeable]
+        replaced.unreached += found.fixed + put.count(None)
+        methods += [(replaced, *_around(method, replaced, new)) for method in found.methods]
     _change(methods)
 
 

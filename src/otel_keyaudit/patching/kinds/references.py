@@ -26,7 +26,7 @@ class IgnoredHolder:
     __slots__ = ()
 
 
-class Place(NamedTuple):
+class Reference(NamedTuple):
     """A reference to an object that can be replaced.
 
     Attributes:
@@ -66,14 +66,14 @@ class References:
     """The references to one object.
 
     Attributes:
-        places: The references that can be replaced.
+        changeable: The references that can be replaced.
         fixed: The number of holders that cannot be changed and through which the object can be called (tuples, frozen
             sets, partials, bound methods, suspended generators, compiled objects).
         methods: The static and class methods that hold the object. They cannot be changed, but replaced in their turn.
     """
 
     def __init__(self) -> None:
-        self.places: list[Place] = []
+        self.changeable: list[Reference] = []
         self.fixed = 0
         self.methods: list[Any] = []
 
@@ -119,14 +119,14 @@ class _Search:
 
     def add(self, holder: Any) -> None:
         """Add the references of a holder. Those of a class or of defaults wait for the owner of the holder."""
-        places = _places_in(holder, self._position)
-        for place, number in places:
-            if place.kind == "namespace":
-                self._namespaces.append((place.holder, place.key, number))
+        references = _references_in(holder, self._position)
+        for reference, number in references:
+            if reference.kind == "namespace":
+                self._namespaces.append((reference.holder, reference.key, number))
             else:
-                self.found[number].places.append(place)
+                self.found[number].changeable.append(reference)
         held = {self._position[id(one)] for one in gc.get_referents(holder) if id(one) in self._position}
-        for number in held - {number for _, number in places}:
+        for number in held - {number for _, number in references}:
             if type(holder) is tuple:
                 self._tuples.append((holder, number))
             else:
@@ -134,59 +134,59 @@ class _Search:
 
     def find_owners(self) -> None:
         """Find the classes and the functions that own the waiting holders, in a second search."""
-        for place, number in _places_in_classes(self._namespaces):
-            self.found[number].places.append(place)
-        for number, defaults in _places_in_defaults(self._tuples, self._wanted):
-            self.found[number].places.extend(defaults)
+        for reference, number in _references_in_classes(self._namespaces):
+            self.found[number].changeable.append(reference)
+        for number, defaults in _references_in_defaults(self._tuples, self._wanted):
+            self.found[number].changeable.extend(defaults)
             self.found[number].fixed += not defaults
 
 
-def _places_in(holder: Any, position: Mapping[int, int]) -> list[tuple[Place, int]]:
+def _references_in(holder: Any, position: Mapping[int, int]) -> list[tuple[Reference, int]]:
     """Return the replaceable references in a holder, each with the number of the object that it refers to.
 
     A holder that another thread changes meanwhile is read again. One that cannot be read has none.
     """
     for _ in range(_ATTEMPTS):
-        places = quietly(lambda: list(_places(holder, position)))
-        if places is not None:
-            return places
+        references = quietly(lambda: list(_references_of(holder, position)))
+        if references is not None:
+            return references
     return []
 
 
-def _places(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Place, int]]:
+def _references_of(holder: Any, position: Mapping[int, int]) -> Iterator[tuple[Reference, int]]:
     kind = type(holder)
     if issubclass(kind, wrapt.BaseObjectProxy):
-        held = [(Place("proxy", holder), holder.__wrapped__)]
+        held = [(Reference("proxy", holder), holder.__wrapped__)]
     elif kind is CellType:
-        held = [(Place("cell", holder), holder.cell_contents)]
+        held = [(Reference("cell", holder), holder.cell_contents)]
     elif issubclass(kind, dict):
         held = [(_named(holder, key), value) for key, value in list(dict.items(holder))]
     elif issubclass(kind, (list, deque)):
         elements = list(_builtin(holder).__iter__(holder))
-        held = [(Place("item", holder, index), value) for index, value in enumerate(elements)]
+        held = [(Reference("item", holder, index), value) for index, value in enumerate(elements)]
     elif issubclass(kind, set):
-        held = [(Place("element", holder), value) for value in set.copy(holder)]
+        held = [(Reference("element", holder), value) for value in set.copy(holder)]
     else:
-        held = [(Place("slot", holder, name), _slot(holder, name)) for name in _slots(holder)]
+        held = [(Reference("slot", holder, name), _slot(holder, name)) for name in _slots(holder)]
         attributes = _slot(holder, "__dict__")
         if issubclass(type(attributes), dict):
-            yield from _places(attributes, position)
-    for place, value in held:
+            yield from _references_of(attributes, position)
+    for reference, value in held:
         if id(value) in position:
-            yield place, position[id(value)]
+            yield reference, position[id(value)]
 
 
-def _named(namespace: dict[Any, Any], key: Any) -> Place:
-    """Return the place of an item in a dict. The dict of a class is changed through the class, which caches lookups.
+def _named(namespace: dict[Any, Any], key: Any) -> Reference:
+    """Return the reference in a dict. The dict of a class is changed through the class, which caches lookups.
 
     A dict with ``__module__`` belongs to a class, unless it has ``__wrapped__``, too: then to a wrapper of a function.
     """
     is_of_class = "__module__" in namespace and "__wrapped__" not in namespace
-    return Place("namespace" if is_of_class else "item", namespace, key)
+    return Reference("namespace" if is_of_class else "item", namespace, key)
 
 
-def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Iterator[tuple[Place, int]]:
-    """Yield the places in the namespaces of classes, whose owners are found in a second search.
+def _references_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Iterator[tuple[Reference, int]]:
+    """Yield the references in the namespaces of classes, whose owners are found in a second search.
 
     A class that the garbage collector does not list, as after ``gc.freeze()``, is skipped: if only its dict were
     changed, its lookup cache would still lead to the old object.
@@ -197,13 +197,13 @@ def _places_in_classes(namespaces: list[tuple[dict[Any, Any], Any, int]]) -> Ite
     for namespace, key, number in namespaces:
         for owner in owners:
             if vars(owner).get(key) is namespace.get(key) and any(one is namespace for one in gc.get_referents(owner)):
-                yield Place("class", owner, key), number
+                yield Reference("class", owner, key), number
 
 
-def _places_in_defaults(
+def _references_in_defaults(
     tuples: list[tuple[tuple[Any, ...], int]], wanted: Sequence[Any]
-) -> Iterator[tuple[int, list[Place]]]:
-    """Yield the places in each tuple that is the ``__defaults__`` of functions, which are found in a second search.
+) -> Iterator[tuple[int, list[Reference]]]:
+    """Yield the references in each tuple that is the ``__defaults__`` of functions, which are found in a second search.
 
     Any other tuple has none.
     """
@@ -213,7 +213,7 @@ def _places_in_defaults(
     for held, number in tuples:
         positions = [position for position, value in enumerate(held) if value is wanted[number]]
         owners = [one for one in functions if one.__defaults__ is held]
-        yield number, [Place("default", owner, position) for owner in owners for position in positions]
+        yield number, [Reference("default", owner, position) for owner in owners for position in positions]
 
 
 def count_instance_overrides(cls: type, name: str) -> int:

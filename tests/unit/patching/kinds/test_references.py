@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import wrapt
 
-from otel_keyaudit.patching.kinds.references import Place, references_to
+from otel_keyaudit.patching.kinds.references import Reference, references_to
 from otel_keyaudit.patching.resolve import resolve
 from support.calls.observers import Observer, observed
 
@@ -203,9 +203,9 @@ def test_hidden_class_is_not_changed() -> None:
     def function() -> None: ...
 
     hidden = {"__module__": "shop", "call": function}
-    assert [place.holder for place in references_to([function])[0].places if place.holder is hidden] == []
+    assert [place.holder for place in references_to([function])[0].changeable if place.holder is hidden] == []
     wrapping = {**hidden, "__wrapped__": function}
-    places = [place for place in references_to([function])[0].places if place.holder is wrapping]
+    places = [place for place in references_to([function])[0].changeable if place.holder is wrapping]
     assert [place.key for place in places] == ["call", "__wrapped__"]
 
 
@@ -258,14 +258,14 @@ def test_place_is_changed_only_if_it_still_holds_the_object(
     wanted, other, stand_in = make_cached(), make_cached(), make_cached()
     untouched, changed = holder(other), holder(wanted)
     for one in (untouched, changed):
-        assert Place(kind, one, key).put(stand_in, expected=wanted) is True
+        assert Reference(kind, one, key).put(stand_in, expected=wanted) is True
     assert (read(untouched), read(changed)) == (other, stand_in)
 
 
 @pytest.mark.parametrize("holder", [{}, [], deque()])
 def test_place_that_is_gone_is_not_created(holder: Any) -> None:
     """A container that has become shorter is not extended."""
-    assert Place("item", holder, 0).put(make_cached(), expected=make_cached())
+    assert Reference("item", holder, 0).put(make_cached(), expected=make_cached())
     assert len(holder) == 0
 
 
@@ -274,7 +274,7 @@ def test_default_that_is_gone_is_not_created(defaults: Any) -> None:
     """A function whose defaults were replaced by fewer ones keeps these."""
     function = with_default(make_cached())
     function.__defaults__ = defaults
-    assert Place("default", function, 1).put(make_cached(), expected=make_cached())
+    assert Reference("default", function, 1).put(make_cached(), expected=make_cached())
     assert function.__defaults__ == defaults
 
 
@@ -302,7 +302,7 @@ def test_holder_that_changes_meanwhile_is_read_again(holder: Any) -> None:
     finally:
         gc.set_threshold(*thresholds)
         gc.callbacks.remove(change)
-    assert [place.key for place in references.places if place.holder is holder] == [5_000]
+    assert [place.key for place in references.changeable if place.holder is holder] == [5_000]
 
 
 def test_holder_that_cannot_be_read_is_counted() -> None:
@@ -328,7 +328,7 @@ def test_unchangeable_references_are_counted() -> None:
     assert unreached(wanted) == before + 2
     kept += [frozenset([wanted]), partial(wanted), wrapt.FunctionWrapper(len, wanted)]
     assert unreached(wanted) == before + 5
-    assert [place for place in references_to([wanted])[0].places if place.kind == "proxy"] == []
+    assert [place for place in references_to([wanted])[0].changeable if place.kind == "proxy"] == []
 
 
 def test_harmless_references_are_not_counted() -> None:
@@ -351,9 +351,9 @@ def test_an_instance_that_does_not_count() -> None:
     """Neither the instance nor its attributes are counted."""
     wanted = make_cached()
     instance, other = SimpleNamespace(f=wanted), SimpleNamespace(f=wanted)
-    everywhere, but_one = (len(references_to([wanted], besides=one)[0].places) for one in ((), (instance,)))
+    everywhere, but_one = (len(references_to([wanted], besides=one)[0].changeable) for one in ((), (instance,)))
     assert everywhere - but_one == 1
-    held = {id(place.holder) for place in references_to([wanted], besides=(instance,))[0].places}
+    held = {id(place.holder) for place in references_to([wanted], besides=(instance,))[0].changeable}
     assert id(vars(instance)) not in held
     assert id(vars(other)) in held
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from otel_keyaudit.cli.discover.functions.function import Function
@@ -33,8 +33,20 @@ from otel_keyaudit.cli.discover.watching.values import (
 from otel_keyaudit.targets.expressions.loaded_values import is_computed, is_mapped
 from otel_keyaudit.targets.expressions.secret_names import is_secret
 
-Place = tuple[str, Any, int]
-"""The expression of an object that may be a key, the object, and the points that are subtracted."""
+
+class PossibleKey(NamedTuple):
+    """An object that may be a key, or its id.
+
+    Attributes:
+        expression: The expression that reads it.
+        value: The object.
+        discount: The points that are subtracted, because it is less likely there.
+    """
+
+    expression: str
+    value: Any
+    discount: int
+
 
 _POINTS: Final[Mapping[int, int]] = {DIRECT: 30, LOCAL: 26, INDIRECT: 10}
 _LIBRARY: Final = 20
@@ -52,24 +64,25 @@ _MAX_ID_LENGTH: Final = 64
 """Maximum length of a string that may be an id. A longer one is likely to be another credential."""
 
 
-def places(value: object, root: str = "return") -> Iterator[Place]:
+def possible_keys(value: object, root: str = "return") -> Iterator[PossibleKey]:
     """Yield the objects in a result that may be a key."""
     if type(value) is tuple:
         for position, element in enumerate(value[:3]):
             if not is_plain(element):
-                yield f"{root}[{position}]", element, 0
+                yield PossibleKey(f"{root}[{position}]", element, 0)
     elif may_be_id(value):
-        yield root, value, _ONLY_ID
+        yield PossibleKey(root, value, _ONLY_ID)
     elif not is_plain(value):
-        yield root, value, 0
+        yield PossibleKey(root, value, 0)
         stored = value if type(value) is dict else attributes(value)
         for name, element in list(stored.items())[:_MAX_INSIDE]:
             if isinstance(name, str) and name.isidentifier() and not name.startswith("_") and not is_plain(element):
-                yield f"{root}.{name}", element, _INSIDE_WITH_NAME if auth_weight(name) > 0 else _INSIDE
+                discount = _INSIDE_WITH_NAME if auth_weight(name) > 0 else _INSIDE
+                yield PossibleKey(f"{root}.{name}", element, discount)
 
 
 def describe_key(
-    function: Function, found: Iterable[Place], strength: int, credentials: Collection[str], *, is_outer: bool
+    function: Function, found: Iterable[PossibleKey], strength: int, credentials: Collection[str], *, is_outer: bool
 ) -> dict[str, Any] | None:
     """Describe the most likely key.
 
@@ -81,14 +94,14 @@ def describe_key(
         is_outer: Whether a function that this one called also returned a key.
     """
     found = list(found)
-    described = (_key(function, place, strength, credentials, _OUTER * is_outer) for place in found)
+    described = (_key(function, one, strength, credentials, _OUTER * is_outer) for one in found)
     best = max(filter(None, described), key=itemgetter("score"), default=None)
     if best is not None and best["key"].endswith("]"):
         _add_scopes_beside(best, found)
     return best
 
 
-def _add_scopes_beside(described: dict[str, Any], found: Iterable[Place]) -> None:
+def _add_scopes_beside(described: dict[str, Any], found: Iterable[PossibleKey]) -> None:
     """Add the scopes from another element of a tuple such as ``(AuthCredentials, user)``."""
     names = KEY_MEMBERS["scopes"]
     if first_of(names, described["members"]) is None:
@@ -100,12 +113,12 @@ def _add_scopes_beside(described: dict[str, Any], found: Iterable[Place]) -> Non
 
 
 def _key(
-    function: Function, place: Place, strength: int, credentials: Collection[str], discount: int
+    function: Function, possible: PossibleKey, strength: int, credentials: Collection[str], discount: int
 ) -> dict[str, Any] | None:
-    source, value, less = place
+    source, value, less = possible
     kind = type(value)
     if may_be_id(value):
-        return _only_id(function, place, strength, credentials, discount)
+        return _only_id(function, possible, strength, credentials, discount)
     if kind.__name__.endswith(NO_KEYS) or is_infrastructure(kind):
         return None
     stored = content(value)
@@ -141,10 +154,10 @@ def may_be_id(value: object) -> bool:
 
 
 def _only_id(
-    function: Function, place: Place, strength: int, credentials: Collection[str], discount: int
+    function: Function, possible: PossibleKey, strength: int, credentials: Collection[str], discount: int
 ) -> dict[str, Any] | None:
     """Describe a function that returns only the id of a key."""
-    source, value, less = place
+    source, value, less = possible
     if strength < LOCAL or not function.is_identifier or holds(value, credentials):
         return None
     score = _POINTS[strength] + function.auth_weight - less - discount

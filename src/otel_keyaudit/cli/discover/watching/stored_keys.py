@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from otel_keyaudit.cli.discover.watching.credentials import is_request
-from otel_keyaudit.cli.discover.watching.keys import Place
+from otel_keyaudit.cli.discover.watching.keys import PossibleKey
 from otel_keyaudit.cli.discover.watching.values import attributes, is_plain
 
 _OF_SERVERS: Final = frozenset({
@@ -22,7 +22,7 @@ _CONTAINERS: Final = frozenset({"ctx", "context"})
 """Members of a request of Sanic and Falcon that hold values of the application."""
 
 
-def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
+def stored_keys(values: Mapping[str, Any]) -> Iterator[PossibleKey]:
     """Yield the objects that are stored on a request, in an ASGI scope, a WSGI environ or ``flask.g``."""
     for parameter, value in values.items():
         root = f"args.{parameter}"
@@ -44,7 +44,7 @@ def stored_places(values: Mapping[str, Any]) -> Iterator[Place]:
     yield from _in_flask()
 
 
-def _in_scope(scope: dict[str, Any], root: str) -> Iterator[Place]:
+def _in_scope(scope: dict[str, Any], root: str) -> Iterator[PossibleKey]:
     state = scope.get("state")
     if type(state) is dict:
         yield from _in(state, f"{root}.state")
@@ -62,14 +62,14 @@ def _flask_context() -> Any:
     return None if variable is None else variable.get(None)
 
 
-def _in_flask() -> Iterator[Place]:
+def _in_flask() -> Iterator[PossibleKey]:
     context = _flask_context()
     if context is not None and hasattr(context, "g"):
         yield from _in(attributes(context.g), "flask:g")
 
 
-def _in(stored: Mapping[Any, Any], root: str) -> Iterator[Place]:
+def _in(stored: Mapping[Any, Any], root: str) -> Iterator[PossibleKey]:
     for name, value in list(stored.items()):
         is_public = isinstance(name, str) and name.isidentifier() and not name.startswith("_")
         if is_public and name not in _OF_SERVERS and not is_plain(value):
-            yield f"{root}.{name}", value, 1
+            yield PossibleKey(f"{root}.{name}", value, 1)

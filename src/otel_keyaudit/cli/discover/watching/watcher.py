@@ -23,8 +23,8 @@ from otel_keyaudit.cli.discover.watching.credentials import (
     strength,
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
-from otel_keyaudit.cli.discover.watching.keys import Place, describe_check, describe_key, may_be_id, places
-from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_places
+from otel_keyaudit.cli.discover.watching.keys import PossibleKey, describe_check, describe_key, may_be_id, possible_keys
+from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_keys
 from otel_keyaudit.cli.discover.watching.values import is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import (
     INSERT,
@@ -167,7 +167,7 @@ class Watcher(RecordWriter):
             return
         held = self._strength(frame, function, call)
         if held and may_be_key:
-            self._note_key(frame, function, call, held, tuple(places(value)))
+            self._note_key(frame, function, call, held, tuple(possible_keys(value)))
         if value is True and storing is not None and storing.strength == DIRECT:
             function.keep(describe_check(function, frame.f_locals, self._credentials))
         if storing is not None:
@@ -213,7 +213,7 @@ class Watcher(RecordWriter):
             return is_holder
         found = max((strength(value, self._credentials) for value in values.values()), default=0)
         if found or in_flask():
-            stored = {place: id(value) for place, value, _ in stored_places(values)}
+            stored = {one.expression: id(one.value) for one in stored_keys(values)}
             self._remember(OpenCall(frame, found, stored))
         return found > 0
 
@@ -232,32 +232,32 @@ class Watcher(RecordWriter):
         return LOCAL if is_local else given
 
     def _note_key(
-        self, frame: FrameType, function: Function, call: OpenCall | None, held: int, found: Sequence[Place]
+        self, frame: FrameType, function: Function, call: OpenCall | None, held: int, found: Sequence[PossibleKey]
     ) -> None:
         """Record the key that a call returned, unless a nested call with the credential returned the same key."""
         inner = {} if call is None else call.inner
         is_outer = any(strength >= held for strength in inner.values())
         before = set((call.stored or {}).values()) if call is not None else set()
-        own = [place for place in found if inner.get(id(place[1]), 0) < held and id(place[1]) not in before]
+        own = [one for one in found if inner.get(id(one.value), 0) < held and id(one.value) not in before]
         described = describe_key(function, own, held, self._credentials, is_outer=is_outer)
         if described is not None:
             function.keep(described)
             if not function.is_library and not function.is_container:
-                self._mark_outer(frame, held, (id(value) for _, value, _ in found))
+                self._mark_outer(frame, held, (id(one.value) for one in found))
 
     def _note_stored_key(self, frame: FrameType, function: Function, call: OpenCall, held: int) -> None:
         """Record the key that a call stored, unless a nested call returned or stored the same key."""
         arguments = frame.f_locals
         values = {name: arguments.get(name) for name in function.arguments}
         new = [
-            place
-            for place in stored_places(values)
-            if (call.stored or {}).get(place[0]) != id(place[1]) and id(place[1]) not in call.inner
+            one
+            for one in stored_keys(values)
+            if (call.stored or {}).get(one.expression) != id(one.value) and id(one.value) not in call.inner
         ]
         described = describe_key(function, new, held, self._credentials, is_outer=False)
         if described is not None:
             function.keep(described)
-            self._mark_outer(frame, held, (id(value) for _, value, _ in new))
+            self._mark_outer(frame, held, (id(one.value) for one in new))
 
     def _mark_outer(self, frame: FrameType, held: int, keys: Iterable[int]) -> None:
         """Mark all callers of a function that returned or stored a key. The innermost function is the target."""

@@ -72,9 +72,9 @@ def _owners(key: KeyTally) -> Iterator[Finding]:
     """Find an id that stands for several keys, such as the number of a row in the tables of two tenants."""
     owners = key.sharing_owners
     if owners and key.mentions:
-        place = min((mention.place for mention in key.mentions.values()), key=lambda place: place.row or 0)
+        first = min((mention.occurrence for mention in key.mentions.values()), key=lambda one: one.row or 0)
         detail = f"keys of {len(owners):,} owners have this id ({_named(owners)}), so their scopes are not compared"
-        yield Finding("ambiguous_rows", key.id, place.row, detail, place.trace_id)
+        yield Finding("ambiguous_rows", key.id, first.row, detail, first.trace_id)
 
 
 def _refusals(key: KeyTally) -> Iterator[Finding]:
@@ -101,10 +101,10 @@ def _snapshots(key: KeyTally) -> Iterator[Finding]:
                 doubtful = f"digest {digest!r} cannot be checked in {_rows(snapshot.seen)} because {snapshot.reason}"
                 yield _found("unverifiable", key.id, doubtful, snapshot.seen)
     for named, mention in key.mentions.items():
-        place = mention.place
+        first = mention.occurrence
         if named is not None and named not in key.snapshots.by_digest:
-            lacking = f"no full row has the snapshot of digest {named!r}{_at(place.time, place.about)}"
-            yield Finding("unresolved", key.id, place.row, lacking, place.trace_id)
+            lacking = f"no full row has the snapshot of digest {named!r}{_at(first.time, first.about)}"
+            yield Finding("unresolved", key.id, first.row, lacking, first.trace_id)
 
 
 def _found(finding: str, key_id: str | None, detail: str, seen: Occurrences) -> Finding:

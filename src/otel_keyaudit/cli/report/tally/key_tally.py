@@ -9,7 +9,7 @@ from typing import Any
 from otel_keyaudit.cli.report.reading.entries import Usage
 from otel_keyaudit.cli.report.reading.times import EARLIEST, LATEST, later
 from otel_keyaudit.cli.report.tally.decisions import DecisionUses
-from otel_keyaudit.cli.report.tally.occurrences import Occurrences, Place, Seen
+from otel_keyaudit.cli.report.tally.occurrences import Occurrence, Occurrences, Seen
 from otel_keyaudit.cli.report.tally.snapshots import ALTERED, Snapshot, Snapshots
 from otel_keyaudit.key.permissions.decision import DENIED
 
@@ -39,7 +39,7 @@ class Mention:
 
     Attributes:
         key: The key.
-        place: The first row.
+        occurrence: The first row.
         name: Name of the key.
         rows: Number of rows that name the key as the request's.
         first: Time of the first of these rows; :data:`LATEST` without one.
@@ -48,7 +48,7 @@ class Mention:
     """
 
     key: KeyTally
-    place: Place
+    occurrence: Occurrence
     name: str | None
     rows: int = 0
     first: datetime = LATEST
@@ -172,13 +172,13 @@ class KeyTally:
         if last is not None:
             self._last_event = max(self._last_event, last)
 
-    def mention(self, member: dict[str, Any], place: Seen) -> Mention:
+    def mention(self, member: dict[str, Any], seen: Seen) -> Mention:
         """Return the mentions of the digest of a member."""
         digest = digest_of(member)
         found = self.mentions.get(digest)
         if found is None:
             name = member.get("name")
-            found = self.mentions[digest] = Mention(self, Place.of(place), name if isinstance(name, str) else None)
+            found = self.mentions[digest] = Mention(self, Occurrence.of(seen), name if isinstance(name, str) else None)
         return found
 
     def add_usage(self, usage: Usage) -> None:

@@ -11,11 +11,11 @@ SHOWN_ROWS: Final = 5
 
 
 Seen = tuple[int | None, datetime | None, Any, Any, Any, Any]
-"""The members of a :class:`Place`. It is a plain tuple, because there is one for each row."""
+"""The members of an :class:`Occurrence`. It is a plain tuple, because there is one for each row."""
 
 
-class Place(NamedTuple):
-    """The data by which a person finds a row again.
+class Occurrence(NamedTuple):
+    """One row or event, with the data by which a person finds it again.
 
     Attributes:
         row: Number of the row, counted from 1 over all sources; ``None`` for an event.
@@ -40,13 +40,13 @@ class Place(NamedTuple):
         return " ".join(str(part) for part in (self.action, resource) if part)
 
     @classmethod
-    def of(cls, seen: Seen) -> Place:
-        """Return the place of a row. A trace id that is not a string is dropped."""
-        place = cls(*seen)
-        return place if isinstance(place.trace_id, str) else place._replace(trace_id=None)
+    def of(cls, seen: Seen) -> Occurrence:
+        """Return the occurrence of a row. A trace id that is not a string is dropped."""
+        found = cls(*seen)
+        return found if isinstance(found.trace_id, str) else found._replace(trace_id=None)
 
 
-_NOWHERE: Final = Place()
+_NONE: Final = Occurrence()
 
 
 @dataclass(slots=True)
@@ -60,13 +60,13 @@ class Occurrences:
     """
 
     count: int = 0
-    first: Place = _NOWHERE
+    first: Occurrence = _NONE
     rows: list[int] = field(default_factory=list)
 
-    def add(self, place: Seen) -> None:
+    def add(self, seen: Seen) -> None:
         """Count a row or an event."""
         if not self.count:
-            self.first = Place.of(place)
+            self.first = Occurrence.of(seen)
         self.count += 1
-        if place[0] is not None and len(self.rows) < SHOWN_ROWS:
-            self.rows.append(place[0])
+        if seen[0] is not None and len(self.rows) < SHOWN_ROWS:
+            self.rows.append(seen[0])

@@ -89,12 +89,12 @@ class Snapshot:
             self.state, self.reason = UNVERIFIABLE, "the version of the scope catalog is unknown"
         self.unverified = None
 
-    def see(self, place: Seen) -> None:
+    def see(self, seen: Seen) -> None:
         """Note a row that has the snapshot."""
-        self.seen.add(place)
-        time = place[1]
+        self.seen.add(seen)
+        time = seen[1]
         if time is not None and time >= self.last[0]:
-            self.last = time, place[0] or 0
+            self.last = time, seen[0] or 0
 
 
 @dataclass(slots=True)
@@ -104,14 +104,14 @@ class Snapshots:
     by_digest: dict[str, dict[bytes, Snapshot]] = field(default_factory=dict)
     _latest: dict[str, tuple[bytes, Snapshot]] = field(default_factory=dict)
 
-    def add(self, member: dict[str, Any], place: Seen) -> None:
+    def add(self, member: dict[str, Any], seen: Seen) -> None:
         """Add the snapshot of a full member, or add the row to a known snapshot.
 
         Most rows repeat the latest member with the same digest, which is recognized by its JSON.
 
         Args:
             member: The member without trace id and decisions. Its span id is removed.
-            place: The row.
+            seen: The row.
         """
         digest = member.get("digest")
         if member.get("detail") != "full" or not isinstance(digest, str):
@@ -121,7 +121,7 @@ class Snapshots:
         latest = self._latest.get(digest)
         if latest is None or latest[0] != text:
             latest = self._latest[digest] = text, self._find(digest, member)
-        latest[1].see(place)
+        latest[1].see(seen)
 
     def _find(self, digest: str, member: dict[str, Any]) -> Snapshot:
         """Return the snapshot with this digest and the content of a member."""

@@ -96,22 +96,22 @@ class Tally:
             return
         member: Any = fields.get(self._request_field)
         trace_id = member.pop("trace_id", None) if isinstance(member, dict) else None
-        place = (self.number, time, action, resource_type, resource_id, trace_id)
+        seen = (self.number, time, action, resource_type, resource_id, trace_id)
         if self._period.is_limited and not self._period.includes(time):
-            self._add_outside(place, fields, member)
+            self._add_outside(seen, fields, member)
             return
         mention: Mention | None
         try:
             mention = self._mentions[member["id"], member["digest"]]
         except (KeyError, TypeError):  # a new digest, or not a member of the library
-            mention = self._mention(member, place)
+            mention = self._mention(member, seen)
         if mention is None:
-            self._add_nameless(place, member)
+            self._add_nameless(seen, member)
         else:
-            self._add_use(mention, place, member, outcome)
+            self._add_use(mention, seen, member, outcome)
         if not self._other_fields.isdisjoint(fields):
-            self._add_subject(place, fields.get(self._subject_field))
-            self._add_forged(place, fields, mention)
+            self._add_subject(seen, fields.get(self._subject_field))
+            self._add_forged(seen, fields, mention)
 
     @property
     def first(self) -> datetime:
@@ -132,17 +132,17 @@ class Tally:
             self.keys[key_id] = KeyTally(key_id)
         return self.keys[key_id]
 
-    def _mention(self, member: Any, place: Seen) -> Mention | None:
+    def _mention(self, member: Any, seen: Seen) -> Mention | None:
         """Return the mentions of the key and the digest in a member."""
         key = self._key(member)
         if key is None:
             return None
-        mention = self._mentions[key.id, digest_of(member)] = key.mention(member, place)
+        mention = self._mentions[key.id, digest_of(member)] = key.mention(member, seen)
         return mention
 
-    def _add_use(self, mention: Mention, place: Seen, member: dict[str, Any], outcome: Any) -> None:
+    def _add_use(self, mention: Mention, seen: Seen, member: dict[str, Any], outcome: Any) -> None:
         """Add the row of a request with a key."""
-        time, key = place[1], mention.key
+        time, key = seen[1], mention.key
         mention.rows += 1
         if time is not None:
             if time > mention.last:  # noqa: PLR1730 - faster than max()
@@ -153,26 +153,26 @@ class Tally:
                 key.count_day(time)
         decisions = member.pop("decisions", None)
         if decisions and isinstance(decisions, list):
-            self._add_decisions(key, decisions, place)
+            self._add_decisions(key, decisions, seen)
         else:
-            self._add_action(mention, place, outcome)
+            self._add_action(mention, seen, outcome)
         if member.get("detail") == "full":
-            key.snapshots.add(member, place)
+            key.snapshots.add(member, seen)
 
-    def _add_action(self, mention: Mention, place: Seen, outcome: Any) -> None:
+    def _add_action(self, mention: Mention, seen: Seen, outcome: Any) -> None:
         """Add the action of a row without decisions."""
-        _, time, action, resource_type, resource_id, _ = place
+        _, time, action, resource_type, resource_id, _ = seen
         permission = f"{resource_type}:{action}"
         last = mention.actions.get(permission)
         if last is None or (time is not None and time > last):
             mention.actions[permission] = time
         if isinstance(outcome, str) and outcome.lower() == DENIED:
             decision = {"outcome": DENIED, "resource": f"{resource_type}:{resource_id}"}
-            self._add_decisions(mention.key, [decision], place)
+            self._add_decisions(mention.key, [decision], seen)
 
-    def _add_decisions(self, key: KeyTally, decisions: list[Any], place: Seen) -> None:
+    def _add_decisions(self, key: KeyTally, decisions: list[Any], seen: Seen) -> None:
         """Add decisions, but skip malformed ones."""
-        time = place[1]
+        time = seen[1]
         for decision in decisions:
             if not isinstance(decision, dict):
                 continue
@@ -182,12 +182,12 @@ class Tally:
             if time is not None and time > use.last:
                 use.last = time
             if use.is_remarkable:
-                self._count(use, kind, key, resource, place)
+                self._count(use, kind, key, resource, seen)
 
-    def _add_outside(self, place: Seen, fields: dict[str, Any], member: Any) -> None:
+    def _add_outside(self, seen: Seen, fields: dict[str, Any], member: Any) -> None:
         """Add a row outside of the period. Only a row before the period counts."""
         self._outside += 1
-        _, time, action, resource_type, _, _ = place
+        _, time, action, resource_type, _, _ = seen
         if time is None or self._period.is_after_start(time):
             return
         key = self._key(member)
@@ -199,8 +199,8 @@ class Tally:
                     key.earlier_needs.update(strings(decision.get("required")) if isinstance(decision, dict) else ())
             else:
                 key.earlier_actions.add((digest_of(member), f"{resource_type}:{action}"))
-            key.snapshots.add(member, place)
-        self._add_subject(place, fields.get(self._subject_field))
+            key.snapshots.add(member, seen)
+        self._add_subject(seen, fields.get(self._subject_field))
 
     def _count_unreadable(self, time: datetime | None) -> None:
         """Count a row whose fields are not JSON."""
@@ -214,57 +214,57 @@ class Tally:
         self.number += 1
         self.unreadable += 1
 
-    def _add_nameless(self, place: Seen, member: Any) -> None:
+    def _add_nameless(self, seen: Seen, member: Any) -> None:
         """Add a row that names no key or several."""
         if isinstance(member, dict) and member.get("ambiguous") is True:
-            self.ambiguous.add(place)
+            self.ambiguous.add(seen)
             self.ambiguous_ids.update(strings(member.get("ids")))
         else:
-            self.keyless.add(place)
-        self._period.extend(place[1])
+            self.keyless.add(seen)
+        self._period.extend(seen[1])
 
-    def _add_subject(self, place: Seen, member: Any) -> None:
+    def _add_subject(self, seen: Seen, member: Any) -> None:
         """Add a key that the row is about.
 
         The name of the member is reserved only on targets that have a subject, so rows about other resources can have a
         client's own member.
         """
-        number, time, action, resource_type, resource_id, _ = place
+        number, time, action, resource_type, resource_id, _ = seen
         key = self._key(member) if _is_about_key(resource_type, resource_id, member) else None
         if key is None:
             return
         key.see(time, member.get("name"))
-        key.snapshots.add(member, place)
+        key.snapshots.add(member, seen)
         key.change(time, number or 0, deletes=bool(_DELETED.search(str(action))))
         if self._period.is_after_start(time):
-            key.mention(member, place)
+            key.mention(member, seen)
 
-    def _add_forged(self, place: Seen, fields: dict[str, Any], mention: Mention | None) -> None:
+    def _add_forged(self, seen: Seen, fields: dict[str, Any], mention: Mention | None) -> None:
         for name in self._moved_fields:
             if name in fields:
-                self.forged.setdefault((None if mention is None else mention.key.id, name), Occurrences()).add(place)
+                self.forged.setdefault((None if mention is None else mention.key.id, name), Occurrences()).add(seen)
 
-    def _count(self, use: DecisionUse, kind: DecisionKind, key: KeyTally, resource: Any, place: Seen) -> None:
+    def _count(self, use: DecisionUse, kind: DecisionKind, key: KeyTally, resource: Any, seen: Seen) -> None:
         """Count a decision once per request, because each row has all decisions of its request so far."""
-        trace_id = place[-1]
+        trace_id = seen[-1]
         identity = hash((key.id, str(trace_id), kind.outcome, kind.required, str(resource)))
         if trace_id is None or identity not in self._refusals:
             self._refusals.add(identity)
-            use.occurrences.add(place)
+            use.occurrences.add(seen)
 
     def _add_refusal(self, refusal: Refusal) -> None:
         if not self._period.extend(refusal.time):
             return
-        place = (None, refusal.time, None, None, None, refusal.trace_id)
+        seen = (None, refusal.time, None, None, None, refusal.trace_id)
         key = self._key({"id": refusal.key_id})
         if key is not None:
             key.see(refusal.time, refusal.name)
         if key is not None and refusal.decision is not None:
-            self._add_decisions(key, [refusal.decision], place)
+            self._add_decisions(key, [refusal.decision], seen)
             key.use(refusal.time, refusal.time)
         else:
             refused = self.refused if key is None else key.refused
-            refused.setdefault(refusal.reason, Occurrences()).add(place)
+            refused.setdefault(refusal.reason, Occurrences()).add(seen)
 
     def _add_usage(self, usage: Usage) -> None:
         key = self._key({"id": usage.key_id}) if self._period.extend(usage.end) else None

@@ -14,10 +14,8 @@ from otel_keyaudit.patching.resolve import resolve
 from otel_keyaudit.request.boundaries.entry_points import EntryPoint
 from otel_keyaudit.request.boundaries.handlers import Boundaries
 from otel_keyaudit.request.reports import start_reporting, stop_reporting
-from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover
+from otel_keyaudit.request.workers.propagation import HandoverPoint, KeyHandover, Undo
 from otel_keyaudit.request.workers.simple_queue import observe_simple_queues, restore_simple_queues
-
-Undo = Callable[[], object]
 
 
 class Hooks:

@@ -17,10 +17,10 @@ _CONTEXT_MANAGERS = (type(contextmanager(iter)(())), type(asynccontextmanager(ca
 _CALLABLES = (FunctionType, BuiltinFunctionType, MethodType, partial, type)
 
 
-def is_factory_call(call: ObservedCall, result: Any) -> bool:
-    """Return whether a call returned a function, a class or a context manager. If so, its target is wrong.
+def report_factory_call(call: ObservedCall, result: Any) -> bool:
+    """Report a target whose call returned a function, a class or a context manager; return whether it did.
 
-    The reason of the target then names the remedy.
+    The target is then wrong, and its reason names the remedy.
     """
     is_manager = _is_context_manager(result)
     if not (is_manager or (callable(result) and _is_function(result))):

@@ -16,7 +16,7 @@ from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.observers.authentication.target import CompiledAuthTarget
 from otel_keyaudit.observers.authorization.check import current_check
-from otel_keyaudit.observers.factories import is_factory_call
+from otel_keyaudit.observers.factories import report_factory_call
 from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_denied_access
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
@@ -278,7 +278,7 @@ class AuthenticationCall(NestedCall):
         return self.exc is not None and self.target.reads_key_early and not is_denied_access(self.exc)
 
     def _is_factory(self) -> bool:
-        return type(self.result) is not self.target.known_class() and is_factory_call(self, self.result)
+        return type(self.result) is not self.target.known_class() and report_factory_call(self, self.result)
 
     def _warn_of_no_request(self) -> None:
         if used_key() is None:

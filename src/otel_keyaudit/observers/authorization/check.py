@@ -19,7 +19,7 @@ from otel_keyaudit.key.permissions.coverage import explain
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
 from otel_keyaudit.observers.authorization.target import CompiledAuthzTarget, ExplainedDecision
-from otel_keyaudit.observers.factories import is_factory_call
+from otel_keyaudit.observers.factories import report_factory_call
 from otel_keyaudit.observers.observed_call import NestedCall, Observer
 from otel_keyaudit.observers.refusals import is_refusal
 from otel_keyaudit.request.context import Request, current_attribution, current_request
@@ -124,7 +124,7 @@ class Check(NestedCall):
     def returned(self, result: Any) -> Any:
         """Conclude with a result, and return it unchanged."""
         self.result = result
-        if not self.guarded(STAGE_DECISION, is_factory_call, self, result):
+        if not self.guarded(STAGE_DECISION, report_factory_call, self, result):
             self._conclude()
         self._end()
         return result

@@ -58,8 +58,8 @@ class Function:
         self.auth: dict[str, Any] | None = None
         self.audit: dict[str, Any] | None = None
 
-    def is_idle(self, is_holder: bool) -> bool:
-        """Count a call, and return whether the function was called so often without a credential that it is ignored."""
+    def count_call(self, is_holder: bool) -> bool:
+        """Count a call without a credential; return whether there were so many that the function can be ignored."""
         self._calls = 0 if is_holder else self._calls + 1
         return self._calls > (_MAX_LIBRARY_CALLS if self.is_library else _MAX_CALLS) and self.audit is None
 

@@ -150,7 +150,7 @@ class Watcher(RecordWriter):
             function.audit = function.audit or describe_writer(function, values)
         elif function.path == INSERT:
             function.audit = function.audit or describe_insert(values)
-        if function.is_idle(is_holder):
+        if function.count_call(is_holder):
             self._functions[id(function.code)] = function.code, None
 
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:

@@ -1,7 +1,7 @@
 """Detect code that runs inside a garbage collection, and provide context variables that are safe to change there.
 
-A finalizer may call a target. The interrupted code may hold a lock that its own thread cannot acquire again, such as
-the lock of an SDK span, so the library acquires no such lock during a collection.
+A finalizer, or a callback of the collector, may call a target. The interrupted code may hold a lock that its own thread
+cannot acquire again, such as the lock of an SDK span, so the library acquires no such lock during a collection.
 
 The collector's callbacks are C callables, because an exception that a signal handler raises in a Python callback would
 be lost.
@@ -14,8 +14,9 @@ import sys
 from _thread import start_new_thread  # threading.Thread waits for a lock that the interrupted code may hold
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar, Token, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 from functools import partial
+from operator import is_
 from threading import local
 from typing import Any, Generic, TypeVar
 
@@ -25,19 +26,20 @@ from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 Value = TypeVar("Value")
 
 
-class _LastEvent:
-    """Holds the information dict of the collector's latest event.
-
-    ``start`` and ``stop`` are the same slot, because the collector's callback sets an attribute with the event's name.
-    """
-
-    __slots__ = ("info",)
+_running: dict[int, dict[str, Any]] = {}
+"""The information dict of the collection that is running, under the key 0; empty outside of a collection."""
 
 
-_LastEvent.start = _LastEvent.stop = _LastEvent.info  # type: ignore[attr-defined]
+class _First(int):
+    """The target of the first callback. Setting its attribute ``start`` notes a collection."""
 
-_last_event = _LastEvent()
-_last_event.info = None  # type: ignore[attr-defined]
+    start = property(None, _running.__setitem__)
+
+
+class _Last(int):
+    """The target of the last callback. Setting its attribute ``stop`` forgets the collection."""
+
+    stop = property(None, _running.pop)  # type: ignore[arg-type]
 
 
 class _ThisThread(local):
@@ -46,29 +48,49 @@ class _ThisThread(local):
     start: dict[str, Any] | None = None
 
 
+_CHANGES_IN_COLLECTION = sys.version_info >= (3, 12)
+
 _this_thread = _ThisThread()
-_CALLBACKS = (partial(setattr, _last_event), partial(setattr, _this_thread))
+_FIRST = [partial(setattr, _this_thread), partial(setattr, _First())]  # set an attribute with the name of the phase
+_LAST = [partial(setattr, _Last())]
+if not _CHANGES_IN_COLLECTION:
+    # A collection may interrupt the reset of a variable. If the variable is read then, Python before 3.12 caches the
+    # value that the reset frees. To enter and leave any context discards all cached values.
+    _LAST.append(partial(Context().run, is_))  # type: ignore[arg-type,call-arg]
 
 
 def watch_collections() -> None:
-    """Register the callbacks that record when a collection starts and stops."""
-    gc.callbacks.extend(_CALLBACKS)
+    """Register the callbacks that record when a collection starts and stops.
+
+    They enclose the callbacks of the application, which may call targets, too. A second call encloses also the
+    callbacks that the application has registered meanwhile.
+    """
+    if gc.callbacks[: len(_FIRST)] != _FIRST or gc.callbacks[-len(_LAST) :] != _LAST:
+        _remove_callbacks()
+        gc.callbacks[:0] = _FIRST
+        gc.callbacks.extend(_LAST)
 
 
 def unwatch_collections() -> None:
     """Remove the callbacks."""
-    for callback in _CALLBACKS:
+    _remove_callbacks()
+    _running.clear()
+
+
+def _remove_callbacks() -> None:
+    for callback in (*_FIRST, *_LAST):
         with suppress(ValueError):
             gc.callbacks.remove(callback)
-    _last_event.info = None  # type: ignore[attr-defined]
 
 
 def current_collection() -> dict[str, Any] | None:
     """Return the information dict of the collection that runs this code, ``None`` outside of a collection.
 
-    The code runs in a collection if the latest event of the process is a start, and this thread caused it.
+    Only the thread that caused the collection runs code in it.
     """
-    info: dict[str, Any] | None = _last_event.info  # type: ignore[attr-defined]
+    if not _running:
+        return None
+    info = _running.get(0)
     return info if info is _this_thread.start else None
 
 
@@ -132,8 +154,6 @@ class _VariableBefore312(_Variable[Value]):
         elif current_collection() is None:
             super().reset(token)
 
-
-_CHANGES_IN_COLLECTION = sys.version_info >= (3, 12)
 
 if sys.version_info >= (3, 12):
     Variable = _Variable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from logging import WARNING
 
 from otel_keyaudit.errors import UnreadableError, class_name
+from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.guard import Guard, log, quietly
 from otel_keyaudit.guard.metrics import Metrics
 
@@ -42,7 +43,7 @@ class Faults:
         """Log a line the first time that an occasion arises."""
         if occasion not in self._logged and len(self._logged) < MAX_WARNINGS:
             self._logged.add(occasion)
-            log(level, message, *args)
+            outside_collection(log, level, message, *args)
 
 
 class GuardedCall(Guard):

@@ -130,6 +130,7 @@ class Session:
         ApiKey.catalog_version = None
 
     def _first_request(self) -> None:
+        watch_collections()  # again, because the application may have registered callbacks of the collector
         modules = unregistered(target.target.module for target in self.targets if target.is_pending)
         for target in self.targets:
             target.first_request(modules)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from otel_keyaudit import ApiKey, current_key, use_key
 from otel_keyaudit.testing import Recorder
 from support.environment.eventually import eventually
 
@@ -57,6 +58,7 @@ def abandoned(app: Any) -> dict[str, Callable[[], object]]:
         "coroutine": lambda: _begun(app.coroutine("create", {"a": 1})),
         "authentication": lambda: _begun(app.averify({"id": "k_1"})),
         "finalizer": app.Finalized,
+        "callback": object,
     }
 
 
@@ -70,6 +72,10 @@ def main(name: str) -> None:
     auth_targets = ["abandoned_app:verify", "abandoned_app:averify"]
     recorder.instrument(auth_targets=auth_targets, audit_targets=writes)
     begin = abandoned(app)[name]
+    if name == "callback":
+        gc.callbacks.append(using_a_key)
+        with recorder.request():  # the library encloses the callbacks at the first request
+            pass
     variables = itertools.cycle(VARIABLES)
     for threshold in THRESHOLDS:
         gc.set_threshold(threshold, 2, 2)
@@ -83,6 +89,12 @@ def main(name: str) -> None:
     writes_count = sum(recorder.writes().values())
     eventually(lambda: len(recorder.audit_spans()) == writes_count)
     print(writes_count, len(recorder.audit_spans()), recorder.errors())
+
+
+def using_a_key(_: str, __: object) -> None:
+    """Work in a callback of the collector as an application may."""
+    with use_key(ApiKey("k_1")):
+        current_key()
 
 
 def _begun(call: Any) -> Any:

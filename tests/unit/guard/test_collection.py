@@ -1,6 +1,7 @@
 """Code that the garbage collector runs is recognized and does not change the context that it interrupted."""
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -35,6 +37,23 @@ from support.environment.log_events import recording_provider
 from support.environment.modules import LoadModule
 from support.environment.undisturbed import undisturbed
 from support.environment.unseen import unseen_request
+
+READ_IN_COLLECTIONS = """
+import gc
+from contextvars import ContextVar
+from otel_keyaudit.guard.collection import Variable, watch_collections
+
+variable = Variable("variable")
+for number in range(60):
+    ContextVar(f"variable {number}").set(number)
+gc.callbacks.append(lambda *_: variable.get())
+watch_collections()
+gc.set_threshold(1)
+for _ in range(1_000):
+    variable.reset(variable.set([]))
+    assert variable.get() is None
+"""
+"""Reads a variable at any moment of its change, and keeps other variables as many applications do."""
 
 CALLS = len(abandoned.THRESHOLDS) * abandoned.CALLS
 
@@ -97,9 +116,9 @@ def _watched() -> Iterator[None]:
         collection.unwatch_collections()
 
 
-@pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer"])
+@pytest.mark.parametrize("name", ["generator", "coroutine", "authentication", "finalizer", "callback"])
 def test_a_process_survives_abandoned_calls(name: str) -> None:
-    """Abandoned calls are cleaned up at any moment, which crashed most of these programs before Python 3.12."""
+    """The collector runs code of the application at any moment, which crashed most of these programs before 3.12."""
     tests = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-m", "support.applications.abandoned", name],
@@ -109,8 +128,14 @@ def test_a_process_survives_abandoned_calls(name: str) -> None:
         text=True,
         timeout=300,
     )
-    writes = 0 if name == "authentication" else CALLS
+    writes = CALLS if name in ("generator", "coroutine", "finalizer") else 0
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{writes} {writes} {{}}\n", "")
+
+
+def test_a_process_survives_a_read_in_a_collection_that_interrupts_a_reset() -> None:
+    """A variable that is read then would keep a deleted value before Python 3.12."""
+    ended = subprocess.run([sys.executable, "-c", READ_IN_COLLECTIONS], check=False, capture_output=True, timeout=300)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_the_callbacks_of_the_collector_are_c_functions(recorder: Recorder, load_module: LoadModule) -> None:
@@ -131,6 +156,42 @@ def test_a_collection_is_recognized_by_the_code_that_it_runs() -> None:
     in_a_collection(lambda: seen.append(current_collection() is not None))
     seen.append(current_collection() is not None)
     assert seen == [False, True, False]
+
+
+@pytest.mark.usefixtures("_watched")
+@pytest.mark.parametrize("position", [0, 2, 99])
+def test_callbacks_of_the_application_belong_to_the_collection(position: int) -> None:
+    """They run while the collector interrupts other code, also those that were registered after the library's."""
+    seen: list[object] = []
+
+    def callback(phase: str, _: object) -> None:
+        seen.append((phase, current_collection() is not None))
+
+    gc.callbacks.insert(position, callback)
+    try:
+        collection.watch_collections()
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+    assert seen == [("start", True), ("stop", True)]
+    assert current_collection() is None
+
+
+def test_callbacks_are_enclosed_at_the_first_request(recorder: Recorder, app: Any) -> None:
+    """The application may register callbacks after ``instrument()``."""
+    seen: list[object] = []
+
+    def callback(_: str, __: object) -> None:
+        seen.append(current_collection() is not None)
+
+    gc.callbacks.append(callback)
+    try:
+        with recorder.request():
+            app.verify({"id": "k_1"})
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+    assert seen == [True, True]
 
 
 @pytest.mark.usefixtures("_watched")
@@ -323,6 +384,67 @@ def test_a_collection_that_interrupts_an_exporter_does_not_wait_for_its_lock(
     assert eventually(lambda: bool(spans.get_finished_spans() and records.get_finished_logs()))
     (record,) = records.get_finished_logs()
     assert record.log_record.span_id == spans.get_finished_spans()[0].context.span_id
+
+
+class LockedProvider(LoggerProvider):
+    """A logger provider that looks up its loggers under a lock, and that a collection interrupts there."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.provider, self.records = recording_provider()
+
+    def get_logger(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a logger."""
+        with self.lock:
+            gc.collect()
+            return self.provider.get_logger(*args, **kwargs)
+
+
+def test_a_collection_that_interrupts_the_provider_of_events_does_not_wait_for_its_lock(
+    recorder: Recorder, load_module: LoadModule
+) -> None:
+    """The event of the finalizer's write is sent from another thread."""
+    app, provider = load_module(APP), LockedProvider()
+    recorder.instrument(audit_targets=[f"{app.__name__}:record"], events="audits", logger_provider=provider)
+
+    def interrupted() -> None:
+        app.Finalized()
+        app.record("create", {})
+
+    write = threading.Thread(target=interrupted, daemon=True)
+    write.start()
+    write.join(30)
+    assert not write.is_alive()
+    assert eventually(lambda: len(provider.records.get_finished_logs()) == 2)
+    assert recorder.errors() == {}
+
+
+def test_a_collection_that_interrupts_a_log_handler_does_not_wait_for_its_lock(recorder: Recorder, app: Any) -> None:
+    """The line about a failure in a finalizer is logged by another thread."""
+    lock, lines = threading.Lock(), []
+
+    class Handler(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            with lock:
+                lines.append(record.getMessage())
+            return True
+
+    def interrupted() -> None:
+        with lock:
+            in_a_collection(lambda: app.record("create", object()))
+
+    handler = Handler()
+    logging.getLogger("otel_keyaudit").addHandler(handler)
+    try:
+        with recorder.request():
+            app.verify({"id": "k_1"})
+            write = threading.Thread(target=copy_context().run, args=(interrupted,), daemon=True)
+            write.start()
+            write.join(30)
+        assert not write.is_alive()
+        assert eventually(lambda: any("cannot" in line or "nothing can be added" in line for line in lines))
+    finally:
+        logging.getLogger("otel_keyaudit").removeHandler(handler)
 
 
 def test_a_key_set_by_hand_in_a_finalizer_wins(recorder: Recorder, app: Any) -> None:

@@ -42,11 +42,11 @@ class EventLogger:
         if type(provider).__module__.startswith("opentelemetry._logs"):  # the provider of the API does nothing
             self.faults.warn_once(("events",), "no logger provider is configured, so no event is sent")
             return
-        logger = provider.get_logger("otel_keyaudit", __version__)
         span = span or _server_span()
         context = None if span is None else trace.set_span_in_context(span)
         outside_collection(
-            logger.emit,
+            _emit,
+            provider,
             event_name=event_name,
             severity_number=severity,
             severity_text=severity.name,
@@ -59,6 +59,11 @@ class EventLogger:
         provider = self._provider or get_logger_provider()
         if hasattr(provider, "force_flush"):  # only the provider of the SDK has it
             provider.force_flush()
+
+
+def _emit(provider: LoggerProvider, **record: Any) -> None:
+    """Emit a log record. Already looking up the logger waits for a lock of the provider."""
+    provider.get_logger("otel_keyaudit", __version__).emit(**record)
 
 
 def _server_span() -> Span | None:

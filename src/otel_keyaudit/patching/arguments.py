@@ -199,8 +199,8 @@ class Binding:
         if self.keywords is None or self._fits_wrapped_function(call, is_named=name in self._positions):
             return position if position < count else None
         raise UnreadableError(
-            f"parameter {name!r} may be anywhere in *{self.variadic}; a decorator should use functools.wraps and add "
-            "no argument"
+            f"parameter {name!r} may be anywhere in *{self.variadic}; name the function inside the decorator, as in "
+            "'shop.audit:record.__wrapped__'"
         )
 
     def _fits_wrapped_function(self, call: Arguments, *, is_named: bool) -> bool:

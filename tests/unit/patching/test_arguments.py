@@ -102,7 +102,7 @@ def test_parameters_of_an_unknown_decorator_are_not_guessed() -> None:
 
     binding = Binding(opaque)
     call = given("a", {"x": 1})
-    with pytest.raises(UnreadableError, match=r"may be anywhere in \*args"):
+    with pytest.raises(UnreadableError, match=r"may be anywhere in \*args; name the function inside"):
         binding.read(call, "additional_fields")
     with pytest.raises(UnreadableError):
         binding.write(call, "additional_fields", {})

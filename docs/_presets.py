@@ -136,7 +136,7 @@ export OTEL_PYTHON_KEYAUDIT_PRESETS='structlog'
 export OTEL_PYTHON_KEYAUDIT_AUTH_TARGETS='shop.security:verify_api_key'
 ```
 
-Only loggers with a part `audit` in their name are observed. For another name,
+Only loggers with a part `audit` in their name, and events that are marked as described below, are observed. For others,
 [use a target](how-to/find-your-functions.md#a-logger).
 """,
     ),

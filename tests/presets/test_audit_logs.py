@@ -214,3 +214,71 @@ def test_each_sink_of_loguru_receives_the_key(keyaudit_recorder: Recorder, logur
     assert "'id': 'k_1'" in str(message)
     assert keyaudit_recorder.writes()["attributed"] == 2
     assert keyaudit_recorder.degraded() == {}
+
+
+MARKED: list[dict[str, Any]] = [
+    {"audit": True}, {"logger": "shop.audit"}, {"logger_name": "audit_log"}, {"channel": "audit"},
+    {"category": "Audit"}, {"log_type": "security.audit"},
+]  # fmt: skip
+UNMARKED: list[dict[str, Any]] = [
+    {},
+    {"audit": False},
+    {"audit": "yes"},
+    {"channel": "auditing"},
+    {"category": 5},
+    {"logger": "shop.audit_utils"},
+]
+
+
+def _named(recorder: Recorder, preset: str, write: Callable[..., object], events: list[dict[str, Any]]) -> None:
+    """Write events in a request with a key."""
+    from otel_keyaudit import ApiKey, use_key  # noqa: PLC0415
+
+    recorder.instrument(presets=preset)
+    with recorder.request(), use_key(ApiKey("k_1")):
+        for event in events:
+            write(**event)
+
+
+def test_marked_records_have_the_key(keyaudit_recorder: Recorder, kept: Kept) -> None:
+    """A logger of any name writes audit events if a member of ``extra`` or the level says so."""
+    logger = logging.getLogger("shop.notes")
+    _named(keyaudit_recorder, "logging", lambda **event: logger.info("a note", extra=event), MARKED + UNMARKED)
+    found = ["request_api_key" in vars(record) for record in kept.records if record.name == "shop.notes"]
+    assert found == [True] * len(MARKED) + [False] * len(UNMARKED)
+
+
+def test_the_level_audit_of_logging(keyaudit_recorder: Recorder, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application names its level ``AUDIT``; ``extra`` is optional."""
+    monkeypatch.setitem(logging._levelToName, 25, "AUDIT")
+    _named(keyaudit_recorder, "logging", lambda: logging.getLogger("shop.notes").log(25, "a note"), [{}])
+    (record,) = [record for record in kept.records if record.name == "shop.notes"]
+    assert_names(vars(record), "k_1")
+
+
+def test_marked_events_of_structlog_have_the_key(keyaudit_recorder: Recorder) -> None:
+    """A member of the event marks it, also the level."""
+    import structlog  # noqa: PLC0415 - not everywhere
+
+    output = StringIO()
+    processors: list[Any] = [structlog.processors.JSONRenderer()]
+    logger = structlog.wrap_logger(structlog.PrintLogger(output), processors)
+    events = [*MARKED, {"level": "audit"}, *UNMARKED]
+    _named(keyaudit_recorder, "structlog", lambda **event: logger.info("a note", **event), events)
+    found = ["request_api_key" in json.loads(line) for line in output.getvalue().splitlines()]
+    assert found == [True] * (len(MARKED) + 1) + [False] * len(UNMARKED)
+
+
+def test_marked_events_of_loguru_have_the_key(keyaudit_recorder: Recorder, loguru_lines: list[dict[str, Any]]) -> None:
+    """A bound member marks the event, also the level."""
+    from loguru import logger  # noqa: PLC0415 - not everywhere
+
+    logger.level("AUDIT", no=25)
+    events = [*MARKED, {"level": "AUDIT"}, *UNMARKED]
+
+    def write(level: str = "INFO", **event: Any) -> None:
+        logger.bind(**event).log(level, "a note")
+
+    _named(keyaudit_recorder, "loguru", write, events)
+    found = ["request_api_key" in line["extra"] for line in loguru_lines]
+    assert found == [True] * (len(MARKED) + 1) + [False] * len(UNMARKED)

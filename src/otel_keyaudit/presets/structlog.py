@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_keyaudit.presets._audit_logs import RECORDS, event_fields, is_audit_log
+from otel_keyaudit.presets._audit_logs import MARKS, RECORDS, event_fields, is_audit_event, is_audit_log
 from otel_keyaudit.presets._definition import Preset
 from otel_keyaudit.targets.call import Call
 from otel_keyaudit.targets.target import AuditTarget
@@ -27,10 +27,10 @@ def _event(call: Call) -> Any:
 
 
 def _is_audit(call: Call) -> bool:
-    """Return whether the logger, or a logger name in the event, is an audit log."""
+    """Return whether the logger is an audit log, or the event is marked as one of an audit log."""
     logger, _, event = call.positional[-3:]
-    names = getattr(logger, "name", None), event.get("logger"), event.get("logger_name")
-    return any(map(is_audit_log, names))
+    level = str(event.get("level", "")).upper()
+    return is_audit_log(getattr(logger, "name", None)) or is_audit_event(level, event)
 
 
 def _target(renderer: str) -> AuditTarget:
@@ -41,7 +41,7 @@ PRESET = Preset(
     library="structlog",
     oldest="24.1",
     records="a member of the event. It is written for loggers with a part `audit` in the name of the standard "
-    f"library's logger, or in the event's `logger` or `logger_name`; {RECORDS}. Supported renderers: JSON, key "
+    f"library's logger, and {MARKS}; {RECORDS}. Supported renderers: JSON, key "
     "and value, logfmt, console, and the standard library's `extra`",
     never="the message of the event",
     targets=tuple(map(_target, _RENDERERS)),

@@ -36,6 +36,9 @@ REMEDIES: Final = {
 }
 
 WHEN_EXCLUDES: Final = "send a request for which its 'when' holds, or correct the 'when'"
+PRESET_EXCLUDES: Final = (
+    "`otel-keyaudit presets {}` tells which calls it observes; name a target of your own for others"
+)
 BULK_INSERTS: Final = (
     "send a request that writes a row; rows that are inserted in bulk bypass this method: name the function that "
     "inserts them, or the constructor of the model, as in shop.models:AuditLog.__init__"
@@ -108,10 +111,11 @@ def _silent_presets(targets: Collection[TargetReport]) -> Iterator[Finding]:
         if any(target.calls for target in own):
             continue
         excluded = sum(target.excluded for target in own)
-        detail = f"no function of preset {preset} was called"
+        detail, remedy = f"no function of preset {preset} was called", REMEDIES[SILENT]
         if excluded:
             detail = f"the targets of preset {preset} excluded {counted(excluded, 'call')} and observed none"
-        yield Finding(SILENT, own[0].target, detail, REMEDIES[SILENT])
+            remedy = PRESET_EXCLUDES.format(preset)
+        yield Finding(SILENT, own[0].target, detail, remedy)
 
 
 def _silence(target: TargetReport, called: Collection[str]) -> tuple[str, str]:

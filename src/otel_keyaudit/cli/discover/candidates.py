@@ -21,6 +21,7 @@ class Candidate(NamedTuple):
         members: Names and types: of the key's members, or of the writer's parameters.
         returns: Class of the returned key; empty for an audit target.
         classes: Paths of this class and its bases.
+        is_own: Whether it is a function of the service, not of a library or a cache, that found the key itself.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Candidate(NamedTuple):
     members: dict[str, str]
     returns: str = ""
     classes: tuple[str, ...] = ()
+    is_own: bool = False
 
     def is_known_to(self, preset: str) -> bool:
         """Return whether a preset knows the class of the key, so that it observes the same keys."""
@@ -102,7 +104,8 @@ def _auth(found: dict[str, Any]) -> Candidate:
     if found["key"] != "return":
         fields = {"key": found["key"], **fields}
     target = _target(found["path"], fields)
-    return Candidate("auth", target, found["score"], found["members"], found["returns"], tuple(found["classes"]))
+    classes, is_own = tuple(found["classes"]), found.get("is_own", False)
+    return Candidate("auth", target, found["score"], found["members"], found["returns"], classes, is_own)
 
 
 def _audit(found: dict[str, Any]) -> Candidate:

@@ -56,7 +56,7 @@ def print_discovery(found: Discovery) -> None:
             console.print(line(": ".join(filter(None, (head, ", ".join(_described(one.members)))))), soft_wrap=True)
             if one.returns.endswith("User"):
                 console.print(line((_USER, "yellow")), soft_wrap=True)
-        if kind == "auth" and sum(one.returns == shown[0].returns for one in shown) > 1:
+        if sum(one.is_own and one.returns == shown[0].returns for one in shown) > 1:
             console.print(line((_SEVERAL, "yellow")), soft_wrap=True)
         if shown and not any(shown[0].is_known_to(preset) for preset in found.presets):
             exports.append(f"export OTEL_PYTHON_KEYAUDIT_{kind.upper()}_TARGETS={shlex.quote(shown[0].target)}")

@@ -1028,7 +1028,9 @@ def test_several_functions_may_authenticate(tmp_path: Path) -> None:
     several = PLAIN + "    check_key(header(scope))\ndef check_key(raw): return Key() if raw else None\n"
     line = "    if different requests use different functions of these, name each of them, separated by commas"
     assert line in discovered(tmp_path, several)[1].splitlines()
-    assert line not in discovered(tmp_path, PLAIN)[1].splitlines()
+    nested = several.replace("def verify(raw):", "def verify(raw): return check_key(raw)\ndef unused(raw):")
+    for source in (PLAIN, several.replace("check_key", "cached_key"), nested):
+        assert line not in discovered(tmp_path, source)[1].splitlines()
 
 
 def test_nothing_found_is_exit_status_1(tmp_path: Path) -> None:

@@ -131,11 +131,12 @@ def _key(
     weight = auth_weight(kind.__name__) if kind is not dict else 0
     if not _is_likely(function, likeness, weight, strength):
         return None
-    penalty = _penalty(function, kind) + discount + less
+    penalty = _penalty(function, kind) + discount
     return _description(
         function,
-        score=_POINTS[strength] + likeness + weight + function.auth_weight - penalty,
+        score=_POINTS[strength] + likeness + weight + function.auth_weight - penalty - less,
         key=source,
+        is_own=not penalty,
         fields={field: name for field, name in fields.items() if name != field},
         returns=kind.__name__,
         classes=[f"{one.__module__}:{one.__qualname__}" for one in kind.__mro__[:-1]],

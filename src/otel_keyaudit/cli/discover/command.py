@@ -66,10 +66,7 @@ def discover(is_json: bool, command: tuple[str, ...]) -> None:
 def _remark(seen: list[dict[str, Any]], status: int, missing: list[str]) -> str | None:
     """Return the reason why no function of a kind was found, or ``None``."""
     if not seen:
-        return (
-            f"no HTTP or gRPC request reached the service, which ended with status {status}; check its output. "
-            "Requests that Python code does not receive (of robyn, say) are not recognized"
-        )
+        return f"no HTTP or gRPC request reached the service, which ended with status {status}; check its output"
     if not any(record["has_credentials"] for record in seen):
         return "no request had an API key in a header, a cookie or the query; send a request with a key"
     return " ".join(_UNRECOGNIZED[kind] for kind in missing) or None

@@ -490,7 +490,9 @@ MODELS = (
     KEY
     + """
 from sqlalchemy import JSON, Column, ForeignKey, Integer, String, create_engine
-from sqlalchemy.orm import Session, declarative_base, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase, Mapped, MappedAsDataclass, Session, declarative_base, mapped_column, relationship,
+)
 Base = declarative_base()
 class User(Base):
     __tablename__ = "users"
@@ -519,7 +521,14 @@ class LogLevel(Base):
     __tablename__ = "levels"
     id = Column(Integer, primary_key=True)
     data = Column(JSON)
+class DataBase(MappedAsDataclass, DeclarativeBase): pass
+class AuditEntry(DataBase):
+    __tablename__ = "audit_entries"
+    id: Mapped[int] = mapped_column(init=False, primary_key=True)
+    verb: Mapped[str]
+    details: Mapped[dict] = mapped_column(JSON, default_factory=dict)
 engine = create_engine("sqlite://")
+DataBase.metadata.create_all(engine)
 Base.metadata.create_all(engine)
 session = Session(engine)
 session.add(User(id=1, label="canary-value"))
@@ -537,6 +546,7 @@ async def handle(scope):
     key_lookup(header(scope))
     load_api_user(header(scope))
     session.add_all([ChangeLog(activity_type="create", data={}), Event(type="fair", data={}), LogLevel(data={})])
+    session.add(AuditEntry(verb="create"))
     session.commit()
 """
 )
@@ -547,6 +557,7 @@ import django
 from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
 django.setup()
+from django import forms
 from django.db import connection, models
 class Action(models.Model):
     class Meta: app_label = "shop"
@@ -555,8 +566,10 @@ class LogEntry(models.Model):
     action = models.ForeignKey(Action, null=True, on_delete=models.CASCADE)
     verb = models.TextField()
     details = models.JSONField()
+class LogForm(forms.ModelForm):
+    class Meta: model, fields = LogEntry, ["details"]
 async def handle(scope):
-    LogEntry(verb="create", details={})
+    LogEntry(verb="create", details={}), LogForm()
 """
 )
 CHECK = (
@@ -784,7 +797,10 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
         ),
         (
             "stored_rows",
-            ["ChangeLog.before_insert?fields=args.target.data&action=args.target.activity_type"],
+            [
+                "AuditEntry.before_insert?fields=args.target.details&action=args.target.verb",
+                "ChangeLog.before_insert?fields=args.target.data&action=args.target.activity_type",
+            ],
         ),
         ("django_rows", ["LogEntry._save_table?fields=self.details&action=self.verb&when=self._state.adding"]),
         ("statements", ["tool_called?fields=args.details", "tool_removed?fields=args.details"]),

@@ -12,7 +12,7 @@ _MAX_DEPTH = 5
 
 def target_path(frame: FrameType) -> str | None:
     """Return the ``module:qualified.name`` of a frame's function; ``None`` if it has no name."""
-    module = _module_name(frame.f_globals)
+    module = module_name(frame.f_globals)
     code = frame.f_code
     name = getattr(code, "co_qualname", None) or _qualified_name(frame.f_globals, code)  # co_qualname is new in 3.11
     if module is None or name is None or "<lambda>" in name or name.endswith((">", "comp")):
@@ -20,7 +20,7 @@ def target_path(frame: FrameType) -> str | None:
     return f"{module}:{name}"
 
 
-def _module_name(variables: dict[str, Any]) -> str | None:
+def module_name(variables: dict[str, Any]) -> str | None:
     """Return the importable name of a module, also of the module that was started."""
     name = variables.get("__name__")
     if name != "__main__":

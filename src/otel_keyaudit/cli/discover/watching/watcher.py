@@ -24,23 +24,21 @@ from otel_keyaudit.cli.discover.watching.credentials import (
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import PossibleKey, describe_check, describe_key, may_be_id, possible_keys
+from otel_keyaudit.cli.discover.watching.models import INSERT, describe_insert, describe_model, packages_of
 from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_keys
-from otel_keyaudit.cli.discover.watching.values import is_a, is_plain
-from otel_keyaudit.cli.discover.watching.writers import (
-    INSERT,
-    describe_builder,
-    describe_insert,
-    describe_model,
-    describe_writer,
-    packages_of,
-)
+from otel_keyaudit.cli.discover.watching.values import attributes, is_a, is_plain
+from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_writer
 from otel_keyaudit.cli.records import RecordWriter, directory_of_records
 
 _MAX_OPEN_CALLS: Final = 10_000
 _MAX_CREDENTIALS: Final = 50
 _MAX_BUILT: Final = 200
 _CONSTRUCTORS: Final = ("__init__", "_declarative_constructor")
-"""Names of the constructors of Django and SQLAlchemy models."""
+"""Names of the constructors of models."""
+
+_NEW_ROW: Final = "_save_impl"
+"""Name of the method of SQLAlchemy's session that receives the state of a new row. The code of the constructor of a
+``MappedAsDataclass`` has no file."""
 
 PRESET_PATHS: Final = "preset-paths.json"
 """Name of the file that lists the functions of presets."""
@@ -142,6 +140,8 @@ class Watcher(RecordWriter):
         if frame.f_code.co_name in _CONSTRUCTORS:
             self._note_model(type(arguments.get("self")))
             return
+        if frame.f_code.co_name == _NEW_ROW:
+            self._note_model(attributes(arguments.get("state")).get("class_", object))
         values = {name: arguments.get(name) for name in function.arguments}
         is_holder = self._note_holder(frame, function, values)
         if self._built:

@@ -1,4 +1,4 @@
-"""Describe functions that write or build an audit row, and models of audit logs."""
+"""Describe functions that write or build an audit row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from otel_keyaudit.cli.discover.functions.words import (
     PLACES,
     audit_weight,
     first_of,
-    is_log,
     words,
 )
 from otel_keyaudit.cli.discover.watching.values import (
     DECLARED,
-    attributes,
     content,
     is_a,
     is_plain,
@@ -39,9 +37,6 @@ _KEYWORDS: Final = 1
 _ASGI_MESSAGES: Final = ("http.", "websocket.", "lifespan.")
 """Prefixes of the types of ASGI messages."""
 
-INSERT: Final = "sqlalchemy.sql.dml:ValuesBase.values"
-"""Path of the function that adds a row to a statement of SQLAlchemy, as in ``insert(table).values(details={})``."""
-
 _OF_REQUESTS: Final = frozenset({"asgi", "wsgi.version"})
 """Members of an ASGI scope and of a WSGI environ."""
 
@@ -53,11 +48,11 @@ def describe_writer(function: Function, values: Mapping[str, Any]) -> dict[str, 
     place, likeness, holder = _place(function, values)
     if place is None:
         return None
-    events = _events((name for name in function.parameters if is_plain(values[name])), "args")
+    events = events_of((name for name in function.parameters if is_plain(values[name])), "args")
     if holder is not None:
         is_row = type(holder) is dict and place.count(".") == 1
         root = place if is_row else place.rpartition(".")[0]
-        events = {**_events(members(holder), root), **events}
+        events = {**events_of(members(holder), root), **events}
     events = {field: source for field, source in events.items() if source != place}
     weight = _weight(function, holder)
     score = weight + likeness + 2 * ("action" in events) + len(events.keys() - {"action"})
@@ -77,7 +72,8 @@ def _preference(function: Function, holder: object) -> int:
     return (audit_weight(function.name) > _LIKELY) - function.name.startswith("_") - (holder is not None)
 
 
-def _events(names: Iterable[str], root: str) -> dict[str, str]:
+def events_of(names: Iterable[str], root: str) -> dict[str, str]:
+    """Return the expressions of the event's fields that are among the members of a root."""
     names = list(names)
     found = {field: first_of(candidates, names) for field, candidates in EVENT_PARAMETERS.items()}
     return {field: f"{root}.{name}" for field, name in found.items() if name is not None}
@@ -96,7 +92,7 @@ def _place(function: Function, values: Mapping[str, Any]) -> tuple[str | None, i
         if type(holder) in (list, tuple) and holder:
             root, holder = f"{root}[]", holder[0]
         found = _members_of_entry(holder)
-        known = _events(found, root)
+        known = events_of(found, root)
         if _weight(function, holder) > _LIKELY - _names_action_and_resource(known):
             member = place_of(name for name, one in found.items() if one is DECLARED or _can_hold_fields(one))
             if member is not None:
@@ -158,59 +154,4 @@ def describe_builder(function: Function, value: object) -> dict[str, Any] | None
         "place": "return" if member is None else f"return.{member}",
         "events": {},
         "members": found,
-    }
-
-
-def describe_insert(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Describe the values of an INSERT statement of SQLAlchemy into an audit log, or return ``None``."""
-    root, rows = "args.kwargs", values["kwargs"] or values["args"]
-    while type(rows) in (tuple, list) and rows:
-        root, rows = ("args.args[0]" if type(rows) is tuple else f"{root}[]"), rows[0]
-    table = attributes(values["self"]).get("table")
-    name = str(attributes(table).get("name"))
-    place = place_of(rows) if type(rows) is dict else None
-    weight = audit_weight(name)
-    if place is None or weight <= _LIKELY:
-        return None
-    known = _events(rows, root)
-    return {
-        "path": INSERT,
-        "score": weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"}),
-        "place": f"{root}.{place}",
-        "events": {**known, "when": f"self.table.name|is:{name}"},
-        "members": {column: type_name(one) for column, one in rows.items()},
-    }
-
-
-def packages_of(model: type) -> set[str]:
-    """Return the packages of the classes of a SQLAlchemy or Django model, none for another class."""
-    is_model = hasattr(model, "__mapper__") or hasattr(model, "_meta")
-    return {base.__module__.partition(".")[0] for base in model.__mro__[:-1]} if is_model else set()
-
-
-def _columns(kind: Any) -> list[str]:
-    """Return the columns of a SQLAlchemy or Django model, without relations, whose values are objects."""
-    if hasattr(kind, "__mapper__"):
-        return list(kind.__mapper__.columns.keys())
-    if hasattr(kind, "_meta") and hasattr(kind, "_save_table"):
-        return [field.name for field in kind._meta.concrete_fields if not field.is_relation]
-    return []
-
-
-def describe_model(kind: type) -> dict[str, Any] | None:
-    """Describe a SQLAlchemy or Django model whose rows are an audit log, or return ``None``."""
-    is_sqlalchemy = hasattr(kind, "__mapper__")
-    columns, path = _columns(kind), f"{kind.__module__}:{kind.__qualname__}"
-    place, weight = place_of(columns), audit_weight(path)
-    root = "args.target" if is_sqlalchemy else "self"
-    known = _events(columns, root)
-    if place is None or not (weight > _LIKELY or ("action" in known and is_log(kind.__name__))):
-        return None
-    events = known if is_sqlalchemy else {**known, "when": "self._state.adding"}  # Django updates by the same method
-    return {
-        "path": f"{path}.{'before_insert' if is_sqlalchemy else '_save_table'}",
-        "score": 2 * (weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})) - 1,
-        "place": f"{root}.{place}",
-        "events": events,
-        "members": dict.fromkeys(columns, ""),
     }

@@ -35,15 +35,17 @@ class Guard:
                     raise
                 self.report(stage, error)
 
-    def guarded(self, stage: str, work: Callable[..., Result], *args: Any) -> Result | None:
-        """Call a function and return its result, ``None`` if it fails."""
+    def guarded(
+        self, stage: str, work: Callable[..., Result], *args: Any, otherwise: Result | None = None
+    ) -> Result | None:
+        """Call a function and return its result, ``otherwise`` if it fails."""
         try:
             return work(*args)
         except Exception as error:
             if is_raised_by_signal_handler(error):
                 raise
             self.report(stage, error)
-            return None
+            return otherwise
 
     def report(self, stage: str, error: BaseException) -> None:
         """Ignore the error. Subclasses count or log it."""
@@ -70,19 +72,14 @@ class FieldGuard(Guard):
         self._report(field, error)
 
 
-def quietly(work: Callable[..., Result], *args: Any) -> Result | None:
-    """Call a function and return its result, ``None`` if it fails. The failure is neither counted nor logged."""
+def quietly(work: Callable[..., Result], *args: Any, otherwise: Result | None = None) -> Result | None:
+    """Call a function and return its result, ``otherwise`` if it fails. The failure is neither counted nor logged."""
     try:
         return work(*args)
     except Exception as error:
         if is_raised_by_signal_handler(error):
             raise
-        return None
-
-
-def boxed(work: Callable[..., Result], *args: Any) -> tuple[Result]:
-    """Call a function and return its result in a tuple, so that a result of ``None`` differs from a failure."""
-    return (work(*args),)
+        return otherwise
 
 
 def log(level: int, message: str, *args: object) -> None:

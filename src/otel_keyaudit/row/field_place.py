@@ -198,7 +198,7 @@ class ValuePlace(Place):
         binding: The parameters of the function.
     """
 
-    def set(self, call: Call, value: str | None, attempt: Attempt | None = None) -> After | None:
+    def set(self, call: Call, value: str | None, attempt: Attempt) -> After | None:
         """Overwrite the place in the arguments of a call, also with ``None``.
 
         Returns:
@@ -209,16 +209,12 @@ class ValuePlace(Place):
         """
         return self._change(call, self._edit(value, attempt))
 
-    def set_result(self, call: Call, value: str | None, attempt: Attempt | None = None) -> Any:
+    def set_result(self, call: Call, value: str | None, attempt: Attempt) -> Any:
         """Return a copy of the result of a call, with the place overwritten."""
         return self._change_result(call, self._edit(value, attempt))
 
-    def _edit(self, value: str | None, attempt: Attempt | None) -> PathEdit:
-        return PathEdit(lambda *_: value, value is not None, attempt or _unguarded, later=self._later)
+    def _edit(self, value: str | None, attempt: Attempt) -> PathEdit:
+        return PathEdit(lambda *_: value, value is not None, attempt, later=self._later)
 
     def _argument(self, call: Call) -> Any:
         return self._read(call)
-
-
-def _unguarded(work: Callable[..., Any], *args: Any, **_: Any) -> Any:
-    return work(*args)

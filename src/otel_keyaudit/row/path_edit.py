@@ -23,7 +23,7 @@ from types import CoroutineType
 from typing import Any, ClassVar, Literal
 
 from otel_keyaudit.errors import MissingError, UnchangeableError
-from otel_keyaudit.guard.guard import boxed, quietly
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.row.copies.copy_back import copy_back, copy_list_back
 from otel_keyaudit.row.copies.frozen_copy import is_frozen, with_attribute
@@ -46,15 +46,9 @@ _FAILED = object()
 """Marker for an element that could not be changed."""
 
 
-def _attempt_quietly(work: Callable[..., Any], *args: Any, otherwise: Any) -> Any:
-    """Return the result of a function, ``otherwise`` if it fails; for elements that are read after the call."""
-    done = quietly(boxed, work, *args)
-    return otherwise if done is None else done[0]
-
-
 def quiet_attempt() -> Attempt:
     """Return an attempt that does not report failures."""
-    return _attempt_quietly
+    return quietly
 
 
 class PathEdit:
@@ -94,7 +88,7 @@ class PathEdit:
 
     def release(self) -> None:
         """Drop the reference to the call, because the call's arguments refer to this object."""
-        self._attempt = _attempt_quietly
+        self._attempt = quietly
 
     def restore(self) -> None:
         """Copy the changes that the function made to the copies back to the caller's objects."""
@@ -188,7 +182,7 @@ class PathEdit:
 
     def _next_element(self, rest: tuple[Step, ...], element: Any) -> Any:
         if self._copies:  # the function has finished with the previous element
-            self._attempt(self.restore, otherwise=None)
+            self._attempt(self.restore)
         self._originals.clear()
         return self._element(element, rest)
 

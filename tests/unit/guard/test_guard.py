@@ -3,12 +3,13 @@
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 
-from otel_keyaudit.guard.guard import FieldGuard, Guard, boxed, log, quietly
+from otel_keyaudit.guard.guard import FieldGuard, Guard, log, quietly
 
 
 class Reporting(Guard):
@@ -82,9 +83,11 @@ def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> Non
 
 
 def test_result_of_none_differs_from_a_failure() -> None:
-    """A failure is ``None``, and a result of ``None`` is in a tuple."""
-    assert quietly(boxed, lambda: None) == (None,)
-    assert quietly(boxed, fail, ValueError()) is None
+    """The caller chooses what a failure returns."""
+    callers: list[Any] = [quietly, partial(Reporting().guarded, "merge")]
+    for guarded in callers:
+        assert guarded(lambda: None, otherwise=1) is None
+        assert guarded(fail, ValueError(), otherwise=1) == 1
 
 
 @pytest.mark.parametrize(

@@ -587,7 +587,7 @@ def arguments_with(expression: str, value: str | None, *args: Any, **kwargs: Any
     """Return the arguments by name after the place was set."""
     where, binding = place(expression)
     call = Call(binding, args, kwargs)
-    where.set(call, value)
+    where.set(call, value, Attempts())
     return dict(call.args)
 
 
@@ -610,7 +610,7 @@ def test_whole_argument_has_a_position(expression: str, position: int | None) ->
 def test_parameter_without_steps_needs_no_copying_back() -> None:
     """Nothing of the caller was copied."""
     where, binding = place("args.key_id")
-    assert where.set(Call(binding, ("create",), {}), "k_1") is None
+    assert where.set(Call(binding, ("create",), {}), "k_1", Attempts()) is None
 
 
 @pytest.mark.parametrize("value", ["k_1", None])
@@ -714,7 +714,7 @@ def test_own_attribute_is_set() -> None:
 
     where, binding = place("self.key_id", Row.save, has_self=True)
     row = Row()
-    where.set(Call(binding, (row,), {}), None)
+    where.set(Call(binding, (row,), {}), None, Attempts())
     assert row.key_id is None
 
 
@@ -725,7 +725,7 @@ def test_result_is_a_changed_copy(result: Any) -> None:
     where, binding = place("return.key_id")
     call = Call(binding, (), {})
     call.result = result
-    after = where.set_result(call, "k_1")
+    after = where.set_result(call, "k_1", Attempts())
     assert type(after) is type(result)
     assert repr(after) == before.replace("forged", "k_1")
     assert repr(result) == before
@@ -736,7 +736,7 @@ def test_changes_of_the_function_are_copied_back() -> None:
     where, binding = place("args.event.key_id")
     event = {"a": 1}
     call = Call(binding, ("create",), {"event": event})
-    after = where.set(call, "k_1")
+    after = where.set(call, "k_1", Attempts())
     call.keywords["event"]["audit_id"] = 42
     assert after is not None
     after()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, KeysView, Mapping
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from otel_keyaudit import names
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.guard.faults import GuardedCall
-from otel_keyaudit.guard.guard import FieldGuard, boxed, quietly
+from otel_keyaudit.guard.guard import FieldGuard, quietly
 from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.key import canonical
 from otel_keyaudit.key.api_key import ApiKey
@@ -119,13 +120,7 @@ class CompiledAuditTarget(CompiledTarget):
 
     def _attempt_later(self) -> Callable[..., Any]:
         """Return a guarded caller for elements that an iterator yields after the call; it counts the first failure."""
-        later = GuardedCall(self.faults, self.target_string)
-
-        def attempt(work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
-            done = later.guarded(STAGE_MERGE, boxed, work, *args)
-            return otherwise if done is None else done[0]
-
-        return attempt
+        return partial(GuardedCall(self.faults, self.target_string).guarded, STAGE_MERGE)
 
     # The event
 

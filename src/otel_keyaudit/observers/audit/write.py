@@ -13,7 +13,6 @@ from typing import Any, Literal
 from otel_keyaudit import names
 from otel_keyaudit.errors import CollisionError, UnchangeableError
 from otel_keyaudit.guard.collection import outside_collection
-from otel_keyaudit.guard.guard import boxed
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.names import STAGE_AUDIT, STAGE_COLLISION, STAGE_MERGE, STAGE_SAMPLING, STAGE_TELEMETRY
 from otel_keyaudit.observers.audit.span import AuditSpan
@@ -276,8 +275,7 @@ class AuditWrite(WriteData):
 
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return the result of one part of the merge, ``otherwise`` if it fails. The other parts still run."""
-        done = self.guarded(STAGE_MERGE, boxed, work, *args)
-        return otherwise if done is None else done[0]
+        return self.guarded(STAGE_MERGE, work, *args, otherwise=otherwise)
 
     def _replace_result(self, work: Callable[..., Any], value: Any) -> None:
         """Replace the result by a changed copy."""

@@ -11,7 +11,7 @@ from weakref import ref
 from otel_keyaudit import names
 from otel_keyaudit.errors import MissingError, NoRequestError, class_name
 from otel_keyaudit.guard.collection import Variable
-from otel_keyaudit.guard.guard import boxed, quietly
+from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.observers.authentication.target import CompiledAuthTarget
@@ -257,8 +257,7 @@ class AuthenticationCall(NestedCall):
             return None
         if self.exc is not None or self.target.stored_names is not None:
             return self.guarded("key", _if_present, read, self)
-        found = self.guarded("key", boxed, read, self, None)
-        return _UNREADABLE if found is None else found[0]
+        return self.guarded("key", read, self, None, otherwise=_UNREADABLE)
 
     def _denial(self, key: Any) -> str | None:
         """Return the reason of a denial, ``None`` if the call did not deny."""

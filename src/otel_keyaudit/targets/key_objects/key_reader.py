@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from otel_keyaudit.errors import MissingError, UnreadableError
-from otel_keyaudit.guard.guard import FieldGuard, boxed, quietly
+from otel_keyaudit.guard.guard import FieldGuard, quietly
 from otel_keyaudit.guard.signals import is_raised_by_signal_handler
 from otel_keyaudit.key.api_key import READERS, ApiKey
 from otel_keyaudit.key.cache import Cache
@@ -93,22 +93,24 @@ class KeyReader:
             return key  # type: ignore[no-any-return]
         values = self._read_members(key)
         if self._others:
-            guard = _KeyFields(report)
-            values += [guard.attempt(name, read, call, key) for name, read in self._others]
+            guard = FieldGuard(report)
+            values += [guard.guarded(name, read, call, key, otherwise=UNKNOWN) for name, read in self._others]
         content = _serialized(values)
         return self._known.get(content) or self._convert(call, key, values, content, report)  # type: ignore[arg-type]
 
     def _convert(self, call: Call, key: Any, values: list[Any], content: bytes | None, report: Report) -> ApiKey | None:
         """Create a snapshot, and cache it if every field could be read."""
-        guard = _KeyFields(report)
+        guard = FieldGuard(report)
         members = dict(zip(self._names, values, strict=False))
         others = iter(values[len(self._names) :])
-        fields = {}
+        fields: dict[str, Any] = {}
         for name, field in self._fields.items():
-            is_plain = name in self._plain
-            value = guard.attempt(name, self._value, field, members, call, key) if is_plain else next(others)
+            if name in self._plain:
+                value = guard.guarded(name, self._value, field, members, call, key, otherwise=UNKNOWN)
+            else:
+                value = next(others)
             if value is not None and value is not UNKNOWN:
-                value = guard.attempt(name, _converted, name, value)
+                value = guard.guarded(name, _converted, name, value, otherwise=UNKNOWN)
             if value is None and name == "id":
                 report("id", UnreadableError("the key has no id"))
             elif value is not None and value is not UNKNOWN:
@@ -127,15 +129,6 @@ class KeyReader:
         if not isinstance(field.source, Expression) or any(members[name] is UNKNOWN for name in _members(field.source)):
             return field.read(call, key)  # raises the reason
         return field.source.first(lambda path: path.filtered(_present(members, path.member or "", key)))
-
-
-class _KeyFields(FieldGuard):
-    """Guards the reading of the fields of a key."""
-
-    def attempt(self, field: str, work: Callable[..., Any], *args: Any) -> Any:
-        """Call the function that reads a field and return its result, ``UNKNOWN`` if it fails."""
-        done = self.guarded(field, boxed, work, *args)
-        return UNKNOWN if done is None else done[0]
 
 
 def _members(source: Source) -> Sequence[str]:

@@ -213,18 +213,15 @@ class ObservedCall(Call, Observation, GuardedCall):
         if isinstance(other, ObservedCall):
             self.alternatives += (other.target,)
 
-    def is_excluded(self) -> bool:
-        """Read the conditions that need the end; return whether they exclude the call.
-
-        The first target whose condition holds becomes the target of the call.
-        """
+    def find_target(self) -> bool:
+        """Make the first target whose late condition holds the target of the call; return whether there is one."""
         while (when := self.target.late_when) is not None and not self.matches(when):
             self.target.excluded.increment()
             if not self.alternatives:
-                return True
+                return False
             self.observe_as(self.alternatives[0])
             self.alternatives = self.alternatives[1:]
-        return False
+        return True
 
     def matches(self, when: Reader) -> bool:
         """Return whether a late condition holds. After an exception, one that needs the result counts as met."""

@@ -57,7 +57,7 @@ class Lookup(ObservedCall):
         """Do nothing after an exception."""
 
     def _remember(self) -> None:
-        if self.is_excluded():
+        if not self.find_target():
             return
         target, request = self.target, current_request()
         target.calls.increment()

@@ -63,7 +63,7 @@ class Attribution(NamedTuple):
     has_ended: bool = False
 
 
-NOTHING = Attribution(names.NO_KEY)
+UNATTRIBUTED = Attribution(names.NO_KEY)
 """The request has no key."""
 
 UNNAMED = Attribution(names.FAILED)
@@ -214,7 +214,7 @@ class AcceptedKeys:
             actors: The keys of targets with ``role=actor``. Without other keys, the first is the key of the request.
         """
         if not self._count and not self._unnamed:
-            return NOTHING if actors is None else actors._attribution_of_actors()
+            return UNATTRIBUTED if actors is None else actors._attribution_of_actors()
         if not self._count:
             return UNNAMED
         if self._count > 1 or self._unnamed:

@@ -15,7 +15,7 @@ from opentelemetry import trace
 from otel_keyaudit import names
 from otel_keyaudit.guard.collection import Variable
 from otel_keyaudit.key.api_key import ApiKey
-from otel_keyaudit.request.attribution import ENDED, NO_DELEGATION, NOTHING, Attribution, Delegation
+from otel_keyaudit.request.attribution import ENDED, NO_DELEGATION, UNATTRIBUTED, Attribution, Delegation
 from otel_keyaudit.request.call_stack import is_run_by_framework, task_or_thread
 from otel_keyaudit.request.reports import report_shared_worker
 from otel_keyaudit.request.server_span import ServerSpans
@@ -214,7 +214,7 @@ def is_open(request: Request) -> bool:
 def _or_ended(request: Request) -> Request:
     """Return the request, in a forked process or a shared worker its substitute."""
     if request.process is not _process:
-        return EndedRequest(request, NOTHING if request.attribution is NOTHING else ENDED)
+        return EndedRequest(request, UNATTRIBUTED if request.attribution is UNATTRIBUTED else ENDED)
     if request.is_open and request.is_served_by_shared_worker():
         return EndedRequest(request, SHARED_WORKER)
     return request
@@ -242,12 +242,11 @@ def current_attribution(request: Request | None) -> Attribution:
         if request is None or not request.is_open:
             return ENDED
     if request is None:
-        return NOTHING
-    if request.open_authentications:
-        request.read_open_keys()
-    if request.attribution is SHARED_WORKER:
+        return UNATTRIBUTED
+    attribution = request.latest_attribution()
+    if attribution is SHARED_WORKER:
         report_shared_worker()
-    return request.attribution
+    return attribution
 
 
 def attribution_of(used: UsedKey) -> Attribution:
@@ -268,9 +267,7 @@ def current_key() -> ApiKey | None:
     request = current_request()
     if request is None or (used is not None and used.is_shared()):
         return None
-    if request.open_authentications:
-        request.read_open_keys()
-    return request.attribution.key
+    return request.latest_attribution().key
 
 
 def used_for_job(request: Request | None) -> UsedKey | None:
@@ -284,8 +281,6 @@ def used_for_job(request: Request | None) -> UsedKey | None:
         return UsedKey(used.key, used.delegation, request=request or used.request, is_propagated=True)
     if request is None or request.has_outer_key or (used is not None and used.is_shared()):
         return None
-    if request.open_authentications:
-        request.read_open_keys()
-    attribution = request.attribution
+    attribution = request.latest_attribution()
     key = attribution.key
     return None if key is None else UsedKey(key, attribution.delegation, request=request, is_propagated=True)

@@ -19,7 +19,7 @@ from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.request.attribution import (
     ENDED,
     NO_DELEGATION,
-    NOTHING,
+    UNATTRIBUTED,
     Attribution,
     Delegation,
     OpenAuthentication,
@@ -78,7 +78,7 @@ class RequestState:
     is_open = True
     lasts = False
     aliases: tuple[Any, ...] = ()
-    attribution = NOTHING
+    attribution = UNATTRIBUTED
     presented: tuple[str, ...] = ()
     used_key: Attribution | None = None
     server_span: trace.Span | None = None
@@ -172,6 +172,12 @@ class RequestState:
         """Have the keys read when the server span ends, because a middleware ends later than the response."""
         if self._shown is not None:
             setattr(self.server_span, END_MARK, self)
+
+    def latest_attribution(self) -> Attribution:
+        """Return the attribution of a row that is written now, also to a key that an open authentication has stored."""
+        if self.open_authentications:
+            self.read_open_keys()
+        return self.attribution
 
     def read_open_keys(self) -> None:
         """Accept the keys that open authentications have stored so far: a row, a check or the span needs them now."""
@@ -290,7 +296,7 @@ class RequestState:
 
     def _key_attributes(self) -> Mapping[str, Any]:
         attribution = self.attribution
-        if attribution is NOTHING and self.used_key is not None:
+        if attribution is UNATTRIBUTED and self.used_key is not None:
             attribution = self.used_key
         return self._spans.of_key(attribution, self._full_key_id)
 
@@ -298,7 +304,7 @@ class RequestState:
         """End the request: later rows do not receive its key, and its objects are released."""
         with self._lock:
             self.is_open = False
-            if self.attribution is not NOTHING:
+            if self.attribution is not UNATTRIBUTED:
                 self.attribution = ENDED
             self.scope = self.server_span = self._shown = self.used_key = None
             self._keys = self._subjects = None

@@ -11,7 +11,7 @@ from otel_keyaudit import ApiKey
 from otel_keyaudit.request.attribution import (
     ENDED,
     NO_DELEGATION,
-    NOTHING,
+    UNATTRIBUTED,
     UNNAMED,
     AcceptedKey,
     AcceptedKeys,
@@ -52,7 +52,7 @@ def accept(keys: AcceptedKeys, key: ApiKey | None, authentication: Authenticatio
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ((), NOTHING),
+        ((), UNATTRIBUTED),
         ((None,), UNNAMED),
         ((None, None), UNNAMED),
         ((ONE,), Attribution("attributed", ONE)),
@@ -129,7 +129,7 @@ def test_unnamed_key_inside_a_denial_is_withdrawn() -> None:
     keys, outer = AcceptedKeys(MAX_IDS), Authentication()
     accept(keys, None, Authentication(outer))
     keys.withdraw(outer)
-    assert keys.attribution() is NOTHING
+    assert keys.attribution() is UNATTRIBUTED
 
 
 def test_keys_move_outwards_with_each_authentication_that_settles() -> None:
@@ -148,7 +148,7 @@ def test_keys_move_outwards_with_each_authentication_that_settles() -> None:
     assert keys.withdraw(top) == ONE
     assert keys.attribution() is UNNAMED
     keys.withdraw(elsewhere)
-    assert keys.attribution() is NOTHING
+    assert keys.attribution() is UNATTRIBUTED
 
 
 def test_denial_withdraws_unreadable_ids_of_accepted_authentications_inside_it() -> None:
@@ -160,7 +160,7 @@ def test_denial_withdraws_unreadable_ids_of_accepted_authentications_inside_it()
     keys.withdraw(inner)
     assert keys.attribution() is UNNAMED
     keys.withdraw(outer)
-    assert keys.attribution() is NOTHING
+    assert keys.attribution() is UNATTRIBUTED
 
 
 def test_a_key_that_is_also_accepted_elsewhere_survives_a_denial() -> None:
@@ -221,7 +221,7 @@ def test_request_with_actors_only_belongs_to_the_first() -> None:
     assert found == Attribution("attributed", ONE, (), 0, Delegation("user:7", ("k_3", "k_2", "job"), 3))
 
 
-@pytest.mark.parametrize(("actors", "expected"), [((), NOTHING), ((None,), UNNAMED)])
+@pytest.mark.parametrize(("actors", "expected"), [((), UNATTRIBUTED), ((None,), UNNAMED)])
 def test_request_whose_actors_have_no_name_has_no_key(actors: tuple[None, ...], expected: Attribution) -> None:
     """An actor with an unreadable id counts as such a key; a withdrawn actor as none."""
     assert AcceptedKeys(MAX_IDS).attribution(accepted(*actors)) == expected

@@ -16,7 +16,7 @@ from httpx import ASGITransport, AsyncClient
 from opentelemetry.trace import SpanKind
 
 from otel_keyaudit import ApiKey, current_key, use_key
-from otel_keyaudit.request.attribution import ENDED, NOTHING, Attribution, Delegation
+from otel_keyaudit.request.attribution import ENDED, UNATTRIBUTED, Attribution, Delegation
 from otel_keyaudit.request.context import Request, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
@@ -304,7 +304,7 @@ def test_denial_withdraws_the_only_key_inside_it(key: ApiKey | None) -> None:
     state, outer = unseen_state(), Authentication()
     state.accept(key, Authentication(outer))
     assert state.deny(outer, "ValueError", None) == key
-    assert state.attribution is NOTHING
+    assert state.attribution is UNATTRIBUTED
 
 
 def test_key_inside_a_call_without_an_outcome_is_kept() -> None:
@@ -317,7 +317,7 @@ def test_key_inside_a_call_without_an_outcome_is_kept() -> None:
     assert state.deny(inner, "ValueError", None) is None
     assert state.attribution.key == ApiKey("k1")
     assert state.deny(outer, "ValueError", None) == ApiKey("k1")
-    assert state.attribution is NOTHING
+    assert state.attribution is UNATTRIBUTED
 
 
 def test_each_denial_of_a_call_withdraws_the_keys_inside_it() -> None:
@@ -327,7 +327,7 @@ def test_each_denial_of_a_call_withdraws_the_keys_inside_it() -> None:
         state.accept(key, Authentication(outer))
         assert state.attribution.key == key
         assert state.deny(outer, "ValueError", None) == key
-        assert state.attribution is NOTHING
+        assert state.attribution is UNATTRIBUTED
 
 
 def test_key_acts_through_the_actors_of_its_request() -> None:
@@ -549,7 +549,7 @@ def test_request_without_a_key_has_none_after_its_end() -> None:
     """It lost none."""
     state = unseen_state()
     state.close()
-    assert state.attribution is NOTHING
+    assert state.attribution is UNATTRIBUTED
 
 
 def test_request_shows_only_whether_it_is_open() -> None:

@@ -72,14 +72,11 @@ class AuditWrite(WriteData):
         self.result = result
         if self._state == "yielded" and result is None:
             self._state = "passed on"
-        target = self.target
-        if target.builds_fields:
-            if target.late_when is not None:
-                if self.is_excluded():
-                    return result
-                target = self.target
+        if self.target.builds_fields:
+            if self.target.late_when is not None and not self.find_target():
+                return result
             self.run(_BUILT)
-        if target.result_values:
+        if self.target.result_values:
             self.run(_RESULT)
         self._state = "returned"
         return self.result
@@ -114,7 +111,7 @@ class AuditWrite(WriteData):
         self._leave_span()
         self.exc = error
         has_returned = self._state == "returned"
-        if has_returned or not (self.may_exclude and self.is_excluded()):
+        if has_returned or not self.may_exclude or self.find_target():
             if not has_returned and self.target.builds_fields:
                 self.run(_NOT_BUILT)
             self.run(_END)

@@ -16,7 +16,7 @@ from otel_keyaudit.observers.audit.target import CompiledAuditTarget, Event
 from otel_keyaudit.observers.authorization.check import Check
 from otel_keyaudit.observers.observed_call import ObservedCall
 from otel_keyaudit.observers.sampling.event import AuditEvent
-from otel_keyaudit.request.attribution import NO_DELEGATION, NOTHING
+from otel_keyaudit.request.attribution import NO_DELEGATION, UNATTRIBUTED
 from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, delegation_attributes
 from otel_keyaudit.request.state import RequestState
@@ -34,7 +34,7 @@ class WriteData(ObservedCall):
     _request: RequestState | None = None
     _check: Check | None = None
     """The outermost open check around the write."""
-    _attribution = NOTHING
+    _attribution = UNATTRIBUTED
     _event: Event = NO_ATTRIBUTES  # type: ignore[assignment]
     _subject: ApiKey | None = None
     _changes: Changes | None = None

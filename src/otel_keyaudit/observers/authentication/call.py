@@ -131,7 +131,7 @@ class AuthenticationCall(NestedCall):
         """Apply ``when``, find the request, and determine the outcome."""
         target = self.target
         if target.late_when is not None:
-            if self.is_excluded():
+            if not self.find_target():
                 return
             target = self.target
         target.calls.increment()

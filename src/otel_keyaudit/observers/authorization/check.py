@@ -130,7 +130,7 @@ class Check(NestedCall):
         return result
 
     def _conclude(self) -> None:
-        if self.target.late_when is not None and self.is_excluded():
+        if self.target.late_when is not None and not self.find_target():
             self._leave_inner_checks()
             return
         target = self.target

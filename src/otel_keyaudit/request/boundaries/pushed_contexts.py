@@ -15,7 +15,7 @@ from opentelemetry.context import Context, get_current
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.patching.handlers import Handler
-from otel_keyaudit.request.attribution import NOTHING
+from otel_keyaudit.request.attribution import UNATTRIBUTED
 from otel_keyaudit.request.boundaries.entry_points import Arguments, EntryPoint
 from otel_keyaudit.request.boundaries.running import await_inside, leave, run_inside, use_inside
 from otel_keyaudit.request.boundaries.same_request import is_inner_request
@@ -62,7 +62,7 @@ class InnerRequest(Request):
     def deny(self, *args: Any) -> ApiKey | None:
         """Record a denial, which also ends the use of the key of the outer request."""
         if self.has_outer_key:
-            self.has_outer_key, self.attribution = False, NOTHING
+            self.has_outer_key, self.attribution = False, UNATTRIBUTED
         return super().deny(*args)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otel_keyaudit.request.attribution import NOTHING
+from otel_keyaudit.request.attribution import UNATTRIBUTED
 from otel_keyaudit.request.context import USED_KEY, Request, current_request
 
 
@@ -39,7 +39,7 @@ def is_inner_request(scope: Any) -> bool:
 def _is_handled_by_framework(span_request: Request) -> bool:
     """Return whether a request has only its server span so far, so that the framework now handles this request."""
     has_only_span = span_request.scope is None and span_request.server_span is not None
-    return has_only_span and span_request.attribution is NOTHING
+    return has_only_span and span_request.attribution is UNATTRIBUTED
 
 
 def _is_copy(known: Any, scope: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -14,7 +14,7 @@ from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.names import STAGES
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
-from otel_keyaudit.patching.wrappers import Observation
+from otel_keyaudit.patching.wrappers import Observation, Observe
 from otel_keyaudit.targets.base_target import Target
 from otel_keyaudit.targets.call import Call, Reader, reader
 from otel_keyaudit.targets.expressions.expression import Expression, Source
@@ -70,11 +70,11 @@ class CompiledTarget:
         """Number of calls by outcome."""
         raise NotImplementedError
 
-    def observer(self) -> Observer:
+    def observer(self) -> Observe:
         """Return the function that starts the observation of a call."""
         raise NotImplementedError
 
-    def observer_of_excluded(self) -> Observer | None:
+    def observer_of_excluded(self) -> Observe | None:
         """Return the function that starts the observation of a call that an earlier target may exclude at the end.
 
         Returns:
@@ -82,7 +82,7 @@ class CompiledTarget:
         """
         return self.observer()
 
-    def observing(self, kind: type[ObservedCall], steps: Sequence[Step] = ()) -> Observer:
+    def observing(self, kind: type[ObservedCall], steps: Sequence[Step] = ()) -> Observe:
         """Return the function that starts the observation of a call, unless the condition excludes the call.
 
         Args:
@@ -285,6 +285,3 @@ class NestedCall(ObservedCall):
 def _truth(read: Reader, call: Call, base: Any) -> bool:
     """Return the truth of a value; computing it may fail, as reading the value may."""
     return bool(read(call, base))
-
-
-Observer = Callable[[tuple[Any, ...], dict[str, Any], FunctionType], "ObservedCall | None"]

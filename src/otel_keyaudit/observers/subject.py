@@ -7,8 +7,9 @@ from typing import Any
 
 from otel_keyaudit.names import STAGE_AUDIT
 from otel_keyaudit.observers.components import Components
-from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall, Observer
+from otel_keyaudit.observers.observed_call import CompiledTarget, ObservedCall
 from otel_keyaudit.patching.arguments import Binding
+from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import current_request
 from otel_keyaudit.targets.call import Reader
 from otel_keyaudit.targets.expressions.loaded_values import behind
@@ -29,7 +30,7 @@ class StoredKey(CompiledTarget):
         """Empty, because a subject target has no outcomes."""
         return {}
 
-    def observer(self) -> Observer:
+    def observer(self) -> Observe:
         """Return the function that starts the observation of a call."""
         return self.observing(Lookup)
 

@@ -19,8 +19,8 @@ from otel_keyaudit.observers.audit.span import AuditSpan
 from otel_keyaudit.observers.audit.target import CompiledAuditTarget
 from otel_keyaudit.observers.audit.write_data import WriteData, shown, without_outcome
 from otel_keyaudit.observers.authorization.check import current_check
-from otel_keyaudit.observers.observed_call import Observer
 from otel_keyaudit.observers.sampling.event import AuditEvent
+from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import current_attribution, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location
 from otel_keyaudit.row.merge import Merge
@@ -31,12 +31,12 @@ _FULL = Detail.FULL  # looking up a member of an enum takes longer
 class Audit(CompiledAuditTarget):
     """An audit target that observes the calls of its function."""
 
-    def observer(self) -> Observer:
+    def observer(self) -> Observe:
         """Return the function that starts the observation of a write."""
         steps = _WRITE if not self.builds_fields else () if self.when_needs_end else _BEFORE_BUILDING
         return self.observing(AuditWrite, steps)
 
-    def observer_of_excluded(self) -> Observer | None:
+    def observer_of_excluded(self) -> Observe | None:
         """Return the function that starts the observation of a write, without an effect on the call before its end."""
         return self.observing(AuditWrite) if self.builds_fields else None
 

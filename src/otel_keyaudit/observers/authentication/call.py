@@ -17,8 +17,9 @@ from otel_keyaudit.names import STAGE_AUTHENTICATION, STAGE_TELEMETRY
 from otel_keyaudit.observers.authentication.target import CompiledAuthTarget
 from otel_keyaudit.observers.authorization.check import current_check
 from otel_keyaudit.observers.factories import report_factory_call
-from otel_keyaudit.observers.observed_call import NestedCall, Observer
+from otel_keyaudit.observers.observed_call import NestedCall
 from otel_keyaudit.observers.refusals import is_denied_access
+from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.attribution import NO_DELEGATION, AcceptedKey, Delegation
 from otel_keyaudit.request.boundaries.missing_instrumentation import missing_instrumentation_hint
 from otel_keyaudit.request.context import current_request, used_key
@@ -41,7 +42,7 @@ _CURRENT: Variable[ref[AuthenticationCall]] = Variable("otel_keyaudit_authentica
 class Authentication(CompiledAuthTarget):
     """An authentication target that observes the calls of its function."""
 
-    def observer(self) -> Observer:
+    def observer(self) -> Observe:
         """Return the function that starts the observation of a call."""
         return self.observing(AuthenticationCall)
 

@@ -20,8 +20,9 @@ from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.names import STAGE_DECISION, STAGE_TELEMETRY
 from otel_keyaudit.observers.authorization.target import CompiledAuthzTarget, ExplainedDecision
 from otel_keyaudit.observers.factories import report_factory_call
-from otel_keyaudit.observers.observed_call import NestedCall, Observer
+from otel_keyaudit.observers.observed_call import NestedCall
 from otel_keyaudit.observers.refusals import is_refusal
+from otel_keyaudit.patching.wrappers import Observe
 from otel_keyaudit.request.context import Request, current_attribution, current_request
 from otel_keyaudit.request.state import RequestState
 from otel_keyaudit.targets import presented_credential
@@ -52,12 +53,12 @@ def _innermost_check() -> Check | None:
 class Authorization(CompiledAuthzTarget):
     """An authorization target that observes the calls of its function."""
 
-    def observer(self) -> Observer:
+    def observer(self) -> Observe:
         """Return the function that starts the observation of a call."""
         observe = self.observing(Check)
         return partial(_conclude_before, observe) if self.is_decided else observe
 
-    def observer_of_excluded(self) -> Observer | None:
+    def observer_of_excluded(self) -> Observe | None:
         """Return the function that starts the observation of a call that an earlier target may exclude at the end.
 
         A decision that has been made is recorded at the start, so it could count twice.
@@ -66,7 +67,7 @@ class Authorization(CompiledAuthzTarget):
 
 
 def _conclude_before(
-    observe: Observer, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
+    observe: Observe, positional: tuple[Any, ...], keywords: dict[str, Any], function: FunctionType
 ) -> None:
     """Record a decision that has been made. The call itself passes through, so checks inside it are not nested."""
     check = observe(positional, keywords, function)

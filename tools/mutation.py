@@ -30,6 +30,7 @@ GUARDED = (
     "request/attribution.py",
     "request/request_keys.py",
     "request/state.py",
+    "row/authorship.py",
     "row/field_place.py",
     "row/merge.py",
     "row/json_object.py",

@@ -16,6 +16,7 @@ import orjson
 
 from otel_keyaudit.errors import MaskedError, UnchangeableError
 from otel_keyaudit.guard.guard import quietly
+from otel_keyaudit.row.authorship import Authorship
 from otel_keyaudit.row.copies.mapping_copy import (
     changeable_copy,
     layers,
@@ -28,12 +29,10 @@ from otel_keyaudit.row.json_object import MemberPosition, members_of
 from otel_keyaudit.row.reserved_names import FreeNames, free_name, quoted, spliced
 from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
-from otel_keyaudit.row.written_members import WrittenMembers, content
+from otel_keyaudit.row.written_members import WrittenMembers
 
 Kind = Literal["text", "bytes", "dict"]
 """The kind that ``None`` becomes: a JSON string, JSON bytes or a dict."""
-
-Author = Literal["client", "this request", "another request"]
 
 _WHITE_SPACE = " \t\n\r"
 
@@ -55,13 +54,11 @@ class Merge:
         kept: Number of rows that keep a member for the request's key that another request wrote.
         failed: Number of elements of a list or iterator that could not be changed, and of masked members.
         moved: Number of foreign members with a reserved name that were renamed.
-        replaces_full: Whether a row had a full snapshot from the same request, to which other rows may refer.
     """
 
     rows = kept = failed = moved = 0
-    replaces_full = False
     _json_cache: str | None = None
-    _contents: dict[bytes | None, dict[str, Any]] | None = None
+    _authorship: Authorship | None = None
 
     def __init__(
         self, members: Mapping[str, SnapshotMember], reserved: KeysView[str], written: WrittenMembers, request: Any
@@ -84,6 +81,11 @@ class Merge:
         """Return whether every row has received, or keeps, a member for the request's key."""
         is_written = next(iter(self.reserved)) in self.members
         return not self.failed and (is_written or 0 < self.kept == self.rows)
+
+    @property
+    def replaces_full(self) -> bool:
+        """Return whether a row had a full snapshot from the same request, to which other rows may refer."""
+        return self._authorship is not None and self._authorship.found_full
 
     def masked(self, name: str) -> None:
         """Count a member that the function masked, so that the row does not name the key.
@@ -154,7 +156,7 @@ class Merge:
         after: dict[Any, Any] = {}
         kept: set[str] = set()
         for name, value in fields.items():
-            author = self._author(value) if name in self.reserved else None
+            author = self._authorship_of_members().of_object(value) if name in self.reserved else None
             if author == "client":
                 after[free_name(name, fields, after, self.reserved)] = value
                 self.moved += 1
@@ -198,7 +200,7 @@ class Merge:
         found = [(layer, one) for layer in layers(copied) for one in spellings(layer, name, ignores_case=ignores_case)]
         for layer, spelled in found:
             values = pop_values(layer, spelled)
-            authored = [(self._author(value), value) for value in values]
+            authored = [(self._authorship_of_members().of_object(value), value) for value in values]
             foreign = [value for author, value in authored if author == "client"]
             if foreign:
                 put_values(layer, free_name(name, copied, self.reserved), foreign)
@@ -209,20 +211,11 @@ class Merge:
                 stays = True
         return stays
 
-    def _author(self, value: Any) -> Author:
-        """Return the author of a member in a mapping."""
-        request = self._written.request_of(value)
-        if self._is_content_of_request(value) if request is None else request == self._request:
-            self.replaces_full |= isinstance(value, dict) and value.get("detail") == "full"
-            return "this request"
-        return "client" if request is None else "another request"
-
-    def _is_content_of_request(self, value: Any) -> bool:
-        if not isinstance(value, dict):
-            return False
-        if self._contents is None:
-            self._contents = self._written.contents(self._request)
-        return self._contents.get(quietly(content, value)) == value
+    def _authorship_of_members(self) -> Authorship:
+        """Return what determines the authors of members. Few rows have a reserved name, so it is created late."""
+        if self._authorship is None:
+            self._authorship = Authorship(self._written, self._request)
+        return self._authorship
 
     def _count_kept(self, kept: Container[str]) -> None:
         self.kept += next(iter(self.reserved)) in kept
@@ -291,7 +284,9 @@ class Merge:
         has_members = False
         for one in found:
             gap, position = text[position : one.start], one.end
-            author = self._author_in_text(text, one, authors) if one.name in self.reserved else None
+            author = None
+            if one.name in self.reserved:
+                author = self._authorship_of_members().of_json(text[one.value : one.end], authors.get(one.name))
             is_removed = author == "this request"
             parts.append(gap if has_members and not is_removed else gap.replace(",", ""))
             if not is_removed:
@@ -301,20 +296,6 @@ class Merge:
                 has_members = True
         self.moved += aside.moved
         return "".join(parts) + text[position:], has_members
-
-    def _author_in_text(self, text: str, one: MemberPosition, authors: dict[str, Any]) -> Author:
-        """Return the author of a member in a string. Authors are known if the library passed this very object on."""
-        request, value = authors.get(one.name), text[one.value : one.end]
-        if self._is_json_of_request(value) if request is None else request == self._request:
-            self.replaces_full |= '"detail":"full"' in value.replace(" ", "")
-            return "this request"
-        return "client" if request is None else "another request"
-
-    def _is_json_of_request(self, value: str) -> bool:
-        try:
-            return value[0] == "{" and self._is_content_of_request(orjson.loads(value))
-        except orjson.JSONDecodeError:  # Python's json reads more than the library writes
-            return False
 
     def _spliced(self, text: str, has_members: bool, without: Container[str] = _NONE) -> str:
         added = self._json(without)

@@ -23,7 +23,7 @@ class Faults:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._logged: set[tuple[str, ...]] = set()
+        self._logged: dict[tuple[str, ...], object] = {}
 
     def count(self, target: str, stage: str, error: BaseException) -> None:
         """Count one failure, and log the first of its kind.
@@ -42,8 +42,9 @@ class Faults:
     def warn_once(self, occasion: tuple[str, ...], message: str, *args: object, level: int = WARNING) -> None:
         """Log a line the first time that an occasion arises."""
         if occasion not in self._logged and len(self._logged) < MAX_WARNINGS:
-            self._logged.add(occasion)
-            outside_collection(log, level, message, *args)
+            mark = object()
+            if self._logged.setdefault(occasion, mark) is mark:  # no other thread was faster
+                outside_collection(log, level, message, *args)
 
 
 class GuardedCall(Guard):

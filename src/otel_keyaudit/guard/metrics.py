@@ -29,14 +29,17 @@ Values = tuple[str | None, ...]
 class Count:
     """A counter that many threads increment without a lock, because ``next`` of a C iterator is atomic.
 
+    Args:
+        start: The first count.
+
     Attributes:
         increment: Adds one.
     """
 
     __slots__ = ("_steps", "increment")
 
-    def __init__(self) -> None:
-        self._steps = count()
+    def __init__(self, start: int = 0) -> None:
+        self._steps = count(start)
         self.increment: Callable[[], object] = self._steps.__next__
 
     @property
@@ -55,8 +58,8 @@ class Tally:
     def __init__(self, *attributes: str) -> None:
         self._attributes = attributes
         self._counts: dict[Values, list[Count]] = {}
+        """The counters of each combination; the first one has the sum of all closed counters."""
         self._shared: dict[Values, Count] = {}
-        self._closed: dict[Values, int] = {}
 
     def counter(self, *values: str | None) -> Count:
         """Return a new counter for a combination of values; ``None`` stands for an absent attribute.
@@ -64,7 +67,7 @@ class Tally:
         The tally reports the sum of all counters of a combination, so that each target can have its own.
         """
         counter = Count()
-        self._counts.setdefault(values, []).append(counter)
+        self._counts.setdefault(values, [Count()]).append(counter)
         return counter
 
     def shared(self, *values: str | None) -> Count:
@@ -79,10 +82,10 @@ class Tally:
     def close(self, counters: Iterable[Count]) -> None:
         """Drop counters that are no longer incremented, and keep their sum."""
         closing = set(map(id, counters))
-        for values, counts in self._counts.items():
-            for counter in [one for one in counts if id(one) in closing]:
-                counts.remove(counter)
-                self._closed[values] = self._closed.get(values, 0) + counter.value
+        for values, (closed, *counts) in self._counts.copy().items():
+            dropped = sum(counter.value for counter in counts if id(counter) in closing)
+            left = [counter for counter in counts if id(counter) not in closing]
+            self._counts[values] = [Count(closed.value + dropped), *left]  # one step, between which nobody reads
 
     def add(self, *values: str | None) -> None:
         """Add one."""
@@ -90,12 +93,23 @@ class Tally:
 
     def observe(self, _: CallbackOptions) -> Iterable[Observation]:
         """Yield the sum of each combination, for an observable counter."""
+        for values, total in self.totals().items():
+            known = zip(self._attributes, values, strict=True)
+            yield Observation(total, {name: value for name, value in known if value is not None})
+
+    def totals(self) -> dict[Values, int]:
+        """Return the sum of each combination that has been counted."""
+        totals: dict[Values, int] = {}
         for values in dict.fromkeys((*self._counts.copy(), *self._shared.copy())):
             counts = [*self._counts.get(values, ()), *filter(None, [self._shared.get(values)])]
-            total = self._closed.get(values, 0) + sum(counter.value for counter in counts)
+            total = sum(counter.value for counter in counts)
             if total:
-                known = zip(self._attributes, values, strict=True)
-                yield Observation(total, {name: value for name, value in known if value is not None})
+                totals[values] = total
+        return totals
+
+    def by_name(self) -> dict[str, int]:
+        """Return the sums of a tally with one attribute by its values."""
+        return {str(name): total for (name,), total in self.totals().items()}
 
 
 class Metrics:

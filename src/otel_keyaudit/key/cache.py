@@ -47,11 +47,12 @@ class Cache(dict[Content, Value]):
         """Forget the oldest entries.
 
         An eighth more than necessary goes at once because finding the oldest entry of a dict is slow. The length is
-        added up again because threads that add entries at the same time can lose an addition.
+        added up again because threads that add entries at the same time can lose an addition. A copy is searched
+        because the collector may run code that adds entries while a list of items is made.
         """
         limit = self._characters - self._characters // 8
         used = 0
-        for position, (content, value) in enumerate(list(self.items())[::-1]):
+        for position, (content, value) in enumerate(list(self.copy().items())[::-1]):
             length = self._measure(value)
             if position == 0 or (position < self._entries and used + length <= limit):
                 used += length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from otel_keyaudit.guard.collection import ResetToken, Variable
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.guard import Step, quietly
-from otel_keyaudit.guard.metrics import Count
+from otel_keyaudit.guard.metrics import Count, Tally
 from otel_keyaudit.names import STAGES
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.patching.arguments import Binding
@@ -40,7 +39,7 @@ class CompiledTarget:
         late_when: Reads a condition that needs the end of the call or the key object; ``None`` without one.
         calls: Number of observed calls.
         excluded: Number of calls that ``when`` excluded.
-        unreadable: Number of failures by field or class of error, for ``doctor``.
+        failures: Counts failures by field or class of error.
         last_member: The last member that a row received, for ``doctor``.
         problem: The reason why the target is wrong, ``None`` if it is not.
     """
@@ -57,7 +56,7 @@ class CompiledTarget:
         self.target_string = target.target_string
         self.calls = Count()
         self.excluded = Count()
-        self.unreadable: Counter[str] = Counter()
+        self.failures = Tally("name")
         source = target.sources.get("when")
         self.when = self.reader(source)
         self.when_is_function = source is not None and not isinstance(source, Expression)
@@ -69,6 +68,11 @@ class CompiledTarget:
     def outcomes(self) -> dict[str, int]:
         """Number of calls by outcome."""
         raise NotImplementedError
+
+    @property
+    def unreadable(self) -> dict[str, int]:
+        """Number of failures by field or class of error, for ``doctor``."""
+        return self.failures.by_name()
 
     def observer(self) -> Observe:
         """Return the function that starts the observation of a call."""
@@ -191,7 +195,7 @@ class ObservedCall(Call, Observation, GuardedCall):
         """
         is_stage = name in STAGES
         super().report(name if is_stage else self.stage, error)
-        self.target.unreadable[type(error).__name__ if is_stage else name] += 1
+        self.target.failures.add(type(error).__name__ if is_stage else name)
 
     def holds(self, field: str, read: Reader, base: Any = None) -> bool:
         """Return whether the value of a field is truthy. An unreadable value is not, and is counted.

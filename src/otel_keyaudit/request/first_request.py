@@ -26,4 +26,8 @@ def cancel_preparation() -> None:
 def prepare_first_request() -> None:
     """Run the preparation, unless it has run."""
     if pending:
-        quietly(pending.pop())
+        quietly(_prepare)
+
+
+def _prepare() -> None:
+    pending.pop()()  # which fails in a second thread with a first request

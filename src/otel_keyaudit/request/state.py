@@ -110,7 +110,7 @@ class RequestState:
         delegation: Delegation = NO_DELEGATION,
         *,
         as_actor: bool = False,
-    ) -> None:
+    ) -> bool:
         """Record a key that an authentication accepted, ``None`` if its id is unreadable.
 
         Args:
@@ -118,14 +118,20 @@ class RequestState:
             authentication: The call that accepted it.
             delegation: The party on whose behalf the key acts, and its actors.
             as_actor: The target has ``role=actor``.
+
+        Returns:
+            Whether the key was recorded: the request may have ended meanwhile, in another thread.
         """
         with self._lock:
+            if not self.is_open:
+                return False
             if self._keys is None:
                 self._keys = RequestKeys(self._spans.max_items)
             self.attribution = self._keys.accept(key, delegation, authentication, as_actor=as_actor)
             self._outcome = _ACCEPTED
             if self._shown is not None:
                 self._shown.show((KEY, self._key_attributes()), (OUTCOME, _ACCEPTED))
+            return True
 
     def settle(self, authentication: OpenAuthentication) -> None:
         """Keep the keys that were accepted inside an authentication that ended without an outcome."""
@@ -158,9 +164,11 @@ class RequestState:
 
     def present(self, credentials: tuple[str, ...]) -> None:
         """Record credentials. Only the last ones are kept: a websocket may renew its token again and again."""
-        if self.presented:
-            credentials = tuple(dict.fromkeys((*self.presented, *credentials)))
-        self.presented = credentials[-MAX_CREDENTIALS:]
+        with self._lock:
+            if self.presented:
+                credentials = tuple(dict.fromkeys((*self.presented, *credentials)))
+            if self.is_open:
+                self.presented = credentials[-MAX_CREDENTIALS:]
 
     def watch(self, authentication: Any) -> None:
         """Record an open authentication that may store its key before it ends."""
@@ -218,8 +226,9 @@ class RequestState:
             replaces: A row about the key was written, so the snapshot replaces an earlier one.
         """
         with self._lock:
-            subjects = self._subjects = {} if self._subjects is None else self._subjects
-            if replaces or key.id not in subjects:
+            subjects = {} if self._subjects is None else self._subjects
+            if self.is_open and (replaces or key.id not in subjects):
+                self._subjects = subjects
                 subjects[key.id] = key
                 if len(subjects) > MAX_SUBJECTS:
                     del subjects[next(iter(subjects))]

@@ -11,6 +11,7 @@ from otel_keyaudit.guard import faults as module
 from otel_keyaudit.guard.faults import Faults, GuardedCall
 from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.testing import Recorder
+from support.environment.concurrency import at_once
 from support.environment.modules import LoadModule
 
 
@@ -121,3 +122,15 @@ def test_the_log_line_names_the_target_as_written(
         app.verify("k")
     (message,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert message.startswith(f"keyaudit: {target}: authentication failed with ")
+
+
+def test_threads_log_a_warning_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Threads in which the same occasion arises at once log one line."""
+    faults = Faults(Metrics())
+
+    def warn() -> None:
+        for number in range(500):
+            faults.warn_once((str(number),), "occasion %s", number)
+
+    at_once(*[warn] * 4)
+    assert sorted(caplog.messages) == sorted(f"keyaudit: occasion {number}" for number in range(500))

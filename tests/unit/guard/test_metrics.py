@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from otel_keyaudit.guard.metrics import Count, Metrics, Tally, metrics_for
 from otel_keyaudit.testing import Recorder
 from otel_keyaudit.version import __version__
 from support.applications.writers import APP, instrument
+from support.environment.concurrency import at_once
 from support.environment.modules import LoadModule
 
 
@@ -44,17 +44,20 @@ def test_threads_lose_no_increment() -> None:
         for _ in range(5_000):
             count.increment()
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    at_once(*[work] * 8)
     assert count.value == 40_000
+
+
+def test_threads_lose_no_increment_of_a_tally() -> None:
+    """A combination that several threads count first has one counter."""
+    tally = Tally("name")
+
+    def work() -> None:
+        for number in range(2_000):
+            tally.add(str(number % 100))
+
+    at_once(*[work] * 4)
+    assert tally.by_name() == {str(number): 80 for number in range(100)}
 
 
 def test_a_tally_adds_up_the_counts_of_all_targets() -> None:
@@ -91,7 +94,27 @@ def test_closed_counts_stay_in_the_sum() -> None:
     open_count.increment()
     tally.close([Count()])
     assert points(tally) == {(("a", "x"),): 101}
-    assert sum(map(len, tally._counts.values())) == 1
+    assert sum(map(len, tally._counts.values())) == 3  # the closed counts of two combinations, and the open one
+
+
+def test_sum_never_falls() -> None:
+    """A reader that exports while a session ends sees every closed count, and sees it once."""
+    tally = Tally("a")
+    tally.add("x")
+    seen: list[int] = []
+
+    def close() -> None:
+        for _ in range(500):
+            count = tally.counter("x")
+            count.increment()
+            tally.close([count])
+
+    def read() -> None:
+        seen.extend(tally.totals()[("x",)] for _ in range(2_000))
+
+    at_once(close, read)
+    assert seen == sorted(seen)
+    assert tally.by_name() == {"x": 501}
 
 
 def test_each_counter_has_its_attributes() -> None:

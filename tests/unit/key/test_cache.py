@@ -1,5 +1,6 @@
 """Bounded caches: entries are made once, and a full cache forgets the oldest."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from otel_keyaudit import ApiKey
 from otel_keyaudit.key.cache import MAX_CHARACTERS, MAX_ENTRIES, Cache, Memo
 from otel_keyaudit.key.snapshot import Snapshots
+from support.environment.concurrency import in_each_collection
 
 
 def test_a_value_is_made_once() -> None:
@@ -113,3 +115,19 @@ def test_a_key_of_10000_scopes_is_encoded_once() -> None:
     scopes = [f"workspace:{number}" for number in range(10_000)]
     first = snapshots.of(ApiKey("k_1", scopes=scopes))
     assert snapshots.of(ApiKey("k_1", scopes=scopes)) is first
+
+
+def test_entries_that_are_added_during_an_eviction_are_kept() -> None:
+    """A collection may run code that adds entries while the oldest are looked for."""
+    cache: Cache[int, str] = Cache(len, entries=1_000)
+    numbers = itertools.count(10_000)
+    for number in range(1_125):
+        cache.keep(number, "")
+
+    def add() -> None:
+        cache[next(numbers)] = ""
+
+    with in_each_collection(add):
+        cache.keep(-1, "")
+    assert {-1, *range(10_000, next(numbers))} <= cache.keys()
+    assert 0 not in cache

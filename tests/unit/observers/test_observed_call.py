@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import AuthTarget, KeyAuditInstrumentor, current_key
+from otel_keyaudit.cli.doctor.probe import observed_targets
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.calls.results import consume
+from support.environment.concurrency import at_once
 from support.environment.modules import LoadModule
+from support.environment.unseen import unseen_request
 
 APP = """
 import asyncio
@@ -293,3 +296,24 @@ def test_a_target_that_changes_the_arguments_comes_too_late(recorder: Recorder, 
         app.verify("api")
         assert app.record("create", {}) == {}
     assert calls() == [1, 0, 0]
+
+
+def test_threads_lose_no_count(recorder: Recorder, shop: Any) -> None:
+    """Denials, decisions and unreadable fields are counted by target, and several threads count at once."""
+    module = shop.__name__
+    shop.instrument(recorder, auth="?owner=missing", authz_targets=[f"{module}:require"])
+
+    def work() -> None:
+        for _ in range(100):
+            with suppress(PermissionError), unseen_request():
+                shop.verify(shop.ci_bot("k_1"))
+                shop.require("a:read")
+                shop.verify(None, PermissionError())
+
+    at_once(*[work] * 4)
+    verify, require = (
+        next(one for one in observed_targets() if one["kind"] == kind) for kind in ("auth", "authz")
+    )  # fmt: skip
+    assert verify["outcomes"] == {"accepted": 400, "denied": 400}
+    assert verify["unreadable"] == {"owner": 400}
+    assert require["outcomes"] == {"granted": 400}

@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -21,8 +22,9 @@ from otel_keyaudit.request.context import Request, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
+from support.environment.concurrency import at_once
 from support.environment.modules import LoadModule
-from support.environment.unseen import MAX_ITEMS, unseen_state
+from support.environment.unseen import MAX_ITEMS, unseen_request, unseen_state
 from support.services import bare
 
 SOURCE = """
@@ -589,3 +591,40 @@ def test_last_credentials_of_a_request_are_kept() -> None:
         request.present((f"token {number}",))
     request.present((f"token {3 * MAX_CREDENTIALS - 1}",))
     assert request.presented == tuple(f"token {number}" for number in range(2 * MAX_CREDENTIALS, 3 * MAX_CREDENTIALS))
+
+
+def test_credentials_of_threads_are_all_kept() -> None:
+    """A credential that is lost would not be refused as the value of a field."""
+    for _ in range(200):
+        request = unseen_state()
+        at_once(*[partial(request.present, (f"token {number}",)) for number in range(4)])
+        assert sorted(request.presented) == [f"token {number}" for number in range(4)]
+
+
+def test_ended_request_accepts_and_remembers_nothing() -> None:
+    """A thread of the request may still authenticate after its end."""
+    request = unseen_state()
+    request.close()
+    assert request.accept(ApiKey("k_1"), Authentication()) is False
+    request.present(("token",))
+    request.remember_subject(ApiKey("k_2"), replaces=True)
+    assert request.attribution is NOTHING
+    assert (request.presented, request.earlier_subject("k_2"), request._keys) == ((), None, None)
+
+
+def test_request_that_ends_while_a_key_is_read_has_no_key(recorder: Recorder, app: ModuleType) -> None:
+    """A worker that serves others in its context would name the key in their rows."""
+
+    class Slow:
+        id = "k_1"
+        name = scopes = None
+
+        @property
+        def allow_list(self) -> None:
+            request.end()
+
+    with unseen_request() as request:
+        app.look_up(Slow())
+        app.record("create", {})
+    assert [_ids(row) for row in app.rows] == [None]
+    assert recorder.errors() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 1}

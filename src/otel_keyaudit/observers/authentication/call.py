@@ -206,12 +206,11 @@ class AuthenticationCall(NestedCall):
         target, request = self.target, self._request
         key = self._recorded = self._key
         target.accepted.increment()
-        if request is None:
-            self._warn_of_no_request()
-            return
         if key is not None:
             self.accepted_id = key.id
-        request.accept(key, self, self._delegation, as_actor=target.is_actor)
+        if request is None or not request.accept(key, self, self._delegation, as_actor=target.is_actor):
+            self._warn_of_no_request()
+            return
         if target.components.events is not None and key is not None:
             target.components.events.used(key)
 
@@ -221,7 +220,7 @@ class AuthenticationCall(NestedCall):
             target.denied.increment()
         else:
             target.components.metrics.authentications.add(names.DENIED, reason)
-            target.denials_by_error[reason] = target.denials_by_error.get(reason, 0) + 1
+            target.denials_by_error.increment()
         refused = self._key if request is None else request.deny(self, reason, self._key)
         check = current_check(request)
         if check is not None and refused is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from weakref import ref
 
 from otel_keyaudit import names
+from otel_keyaudit.guard.metrics import Count
 from otel_keyaudit.observers.authentication.delegation import DelegationReader
 from otel_keyaudit.observers.components import Components
 from otel_keyaudit.observers.observed_call import CompiledTarget
@@ -42,7 +43,7 @@ class CompiledAuthTarget(CompiledTarget):
         tally = components.metrics.authentications
         self.accepted = tally.counter(names.ACCEPTED, None)
         self.denied = tally.counter(names.DENIED, None)
-        self.denials_by_error: dict[str, int] = {}
+        self.denials_by_error = Count()
         self.known_class: Callable[[], type | None] = ref(type(None))
         """The class of the last key object, nearly always the class of the next one. It is weak because of reloads."""
 
@@ -51,7 +52,7 @@ class CompiledAuthTarget(CompiledTarget):
         """Number of calls by outcome."""
         return {
             names.ACCEPTED: self.accepted.value,
-            names.DENIED: self.denied.value + sum(self.denials_by_error.values()),
+            names.DENIED: self.denied.value + self.denials_by_error.value,
         }
 
     def close(self) -> None:

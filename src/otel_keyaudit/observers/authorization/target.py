@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from otel_keyaudit import names
+from otel_keyaudit.guard.metrics import Tally
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.observers.components import Components
@@ -47,17 +48,17 @@ class CompiledAuthzTarget(CompiledTarget):
         self.any_of, self.granted, self.denied = (
             self.reader(self.source(name)) for name in ("any_of", "granted", "denied")
         )
-        self._outcomes: dict[str, int] = {}
+        self._outcomes = Tally(names.DECISION_OUTCOME)
 
     @property
     def outcomes(self) -> dict[str, int]:
         """Number of decisions by outcome."""
-        return dict(self._outcomes)
+        return self._outcomes.by_name()
 
     def count(self, outcome: str, cause: str | None) -> None:
         """Count one decision."""
         self.components.metrics.decisions.add(outcome, cause)
-        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+        self._outcomes.add(outcome)
 
     def _requirement(self) -> Source | None:
         given = self.source("required")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_keyaudit.errors import ConfigurationError, UnreadableError, hint, shown
+from otel_keyaudit.guard.signals import expected
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.snapshot import Detail
 from otel_keyaudit.observers.sampling.event import AuditEvent as AuditEvent  # noqa: PLC0414 - custom samplers get it
@@ -100,7 +101,12 @@ class PolicySampler(Sampler):
 
     def _remember(self, digests: set[str], has_row: bool) -> None:
         for digest in digests:
-            self._known[digest] = self._known.pop(digest, False) or has_row
+            if has_row:
+                self._known[digest] = True
+            else:
+                self._known.setdefault(digest, False)
+            with expected(KeyError):  # another thread has dropped it
+                self._known.move_to_end(digest)
             if len(self._known) > MAX_SNAPSHOTS:
                 self._known.popitem(last=False)
 

@@ -54,10 +54,10 @@ class InnerRequest(Request):
             self.presented = outer.presented
         self.has_outer_key = True
 
-    def accept(self, *args: Any, **options: Any) -> None:
+    def accept(self, *args: Any, **options: Any) -> bool:
         """Record a key that an authentication accepted, in place of the key of the outer request."""
         self.has_outer_key = False
-        super().accept(*args, **options)
+        return super().accept(*args, **options)
 
     def deny(self, *args: Any) -> ApiKey | None:
         """Record a denial, which also ends the use of the key of the outer request."""

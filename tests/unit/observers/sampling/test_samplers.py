@@ -14,6 +14,7 @@ from otel_keyaudit import ApiKey, AuditEvent, ConfigurationError, Detail
 from otel_keyaudit.errors import UnreadableError
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.observers.sampling.samplers import SAMPLERS, Sampler, build_sampler
+from support.environment.concurrency import at_once
 from support.environment.modules import LoadModule, Modules
 
 KEY = ApiKey("k_1", scopes=["a"])
@@ -406,3 +407,28 @@ def test_a_coroutine_is_no_choice() -> None:
 
     with pytest.raises(UnreadableError, match="would have to be awaited"):
         build_sampler(choose, None, deferred=False).choose(AuditEvent())
+
+
+def test_on_change_knows_a_snapshot_in_every_thread() -> None:
+    """Threads that write with the same key at once get minimal rows after the first full row."""
+    sampler = built("on_change")
+    one = event("read")
+    sampler.written(one)
+    details: list[set[Detail]] = []
+
+    def work() -> None:
+        details.append({sampler.choose(one) for _ in range(5_000)})
+
+    at_once(*[work] * 4)
+    assert details == [{MINIMAL}] * 4
+
+
+def test_snapshot_of_a_span_leads_to_no_row() -> None:
+    """A write without a row makes the rows after it no reference, and does not undo a row."""
+    sampler = built("on_change")
+    one = event("read")
+    sampler.written(one, has_row=False)
+    assert (sampler.choose(one), sampler.choose(one, has_row=False)) == (FULL, MINIMAL)
+    sampler.written(one)
+    sampler.written(one, has_row=False)
+    assert sampler.choose(one) is MINIMAL

@@ -608,7 +608,7 @@ def test_ended_request_accepts_and_remembers_nothing() -> None:
     assert request.accept(ApiKey("k_1"), Authentication()) is False
     request.present(("token",))
     request.remember_subject(ApiKey("k_2"), replaces=True)
-    assert request.attribution is NOTHING
+    assert request.attribution is UNATTRIBUTED
     assert (request.presented, request.earlier_subject("k_2"), request._keys) == ((), None, None)
 
 

@@ -35,9 +35,17 @@ class Delegation(NamedTuple):
         count += self.actors_count - len(self.actors) + len(others)
         return Delegation(self.on_behalf_of, (*ids, *others), count)
 
-    def cut(self, max_items: int) -> Delegation:
-        """Return the delegation with at most this many actors."""
-        return self if len(self.actors) <= max_items else self._replace(actors=self.actors[:max_items])
+    def members(self, max_items: int) -> dict[str, Any]:
+        """Return the members of a row, with at most ``max_items`` actors."""
+        members: dict[str, Any] = {}
+        if self.on_behalf_of is not None:
+            members["on_behalf_of"] = self.on_behalf_of
+        actors = self.actors[:max_items]
+        if actors:
+            members["actors"] = actors
+            if self.actors_count > len(actors):
+                members["actors_count"] = self.actors_count
+        return members
 
 
 NO_DELEGATION = Delegation()

@@ -83,15 +83,15 @@ def ambiguous_attributes(attribution: Attribution) -> Attributes:
 
 def delegation_attributes(delegation: Delegation, max_items: int) -> Attributes:
     """Return the attributes of a delegation, with at most ``max_items`` actors."""
-    delegation = delegation.cut(max_items)
-    attributes: Attributes = {}
-    if delegation.on_behalf_of is not None:
-        attributes[names.ON_BEHALF_OF] = delegation.on_behalf_of
-    if delegation.actors:
-        attributes[names.ACTORS] = delegation.actors
-        if delegation.actors_count > len(delegation.actors):
-            attributes[names.ACTORS_COUNT] = delegation.actors_count
-    return attributes
+    return {_DELEGATION[name]: value for name, value in delegation.members(max_items).items()}
+
+
+_DELEGATION = {
+    "on_behalf_of": names.ON_BEHALF_OF,
+    "actors": names.ACTORS,
+    "actors_count": names.ACTORS_COUNT,
+}
+"""The attributes of a delegation by member of a row."""
 
 
 KEY, OUTCOME, WRITE, DECISION = range(4)

@@ -252,8 +252,21 @@ def test_delegation_without_more_actors_is_the_same_object() -> None:
     """A request without actors pays nothing for them."""
     one = Delegation("user:1", ("a",), 1)
     assert one.through([], 0) is one
-    assert one.cut(1) is one
-    assert one.cut(0) == Delegation("user:1", (), 1)
+
+
+@pytest.mark.parametrize(
+    ("delegation", "members"),
+    [
+        (Delegation(), {}),
+        (Delegation("user:1"), {"on_behalf_of": "user:1"}),
+        (Delegation(None, ("a", "b"), 2), {"actors": ("a", "b")}),
+        (Delegation(None, ("a",), 9), {"actors": ("a",), "actors_count": 9}),
+        (Delegation(None, ("a", "b", "c"), 3), {"actors": ("a", "b"), "actors_count": 3}),
+    ],
+)
+def test_members_have_the_number_of_actors_if_it_is_greater(delegation: Delegation, members: dict[str, Any]) -> None:
+    """A list can be cut where it is read, and again in the row."""
+    assert delegation.members(max_items=2) == members
 
 
 def test_ended_request_is_told_apart() -> None:

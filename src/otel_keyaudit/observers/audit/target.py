@@ -62,35 +62,35 @@ class CompiledAuditTarget(CompiledTarget):
         self.builds_fields = target.builds_fields
         super().__init__(components, target, binding)
         settings = components.settings
-        self.place: FieldPlace | CodePlace | None = target.place if isinstance(target, PlacedTarget) else None
-        if target.fields_place is not None:
-            self.place = FieldPlace(target.fields_place, binding, target.choices.get("fields_as"), self._attempt_later)
-        values = {field: path for field, path in target.places.items() if field in VALUE_PLACES}
-        self.argument_values = [
-            (field, ValuePlace(path, binding, self._attempt_later))
-            for field, path in values.items()
-            if path.root != "return"
-        ]
-        self.result_values = [
-            (field, ValuePlace(path, binding, self._attempt_later))
-            for field, path in values.items()
-            if path.root == "return"
-        ]
+        self.has_span = settings.audit_spans
+        self.counters = _counters(components.metrics.writes.counter)
+        self.place = self._field_place(target)
+        self.argument_values = self._value_places(target, in_result=False)
+        self.result_values = self._value_places(target, in_result=True)
         self.read_subject = self.reader(self.source("subject"))
         self.read_subject_before = self.reader(self.source("subject_before"))
         self.names_subject = target.subject_sources_given
         self.subject_source = self.source_of_keys(target.subject_sources(), "subject_")
-        self.has_span = settings.audit_spans
-        reserved = [settings.request_field] if self.read_subject is None else [
-            settings.request_field, settings.subject_field
-        ]  # fmt: skip
-        self.reserved: KeysView[str] = dict.fromkeys(reserved).keys()
-        writes = components.metrics.writes
-        self.counters = _counters(writes.counter)
+        subject_field = [] if self.read_subject is None else [settings.subject_field]
+        self.reserved: KeysView[str] = dict.fromkeys([settings.request_field, *subject_field]).keys()
         self._early: dict[str, Reader] = {}
         self.late: dict[str, Reader] = {}
         self._sort_event_fields()
         self._read_plain = plain_reader(map(self._event_source, self._early), binding)
+
+    def _field_place(self, target: AuditTarget) -> FieldPlace | CodePlace | None:
+        if target.fields_place is not None:
+            return FieldPlace(target.fields_place, self.binding, target.choices.get("fields_as"), self._attempt_later)
+        return target.place if isinstance(target, PlacedTarget) else None
+
+    def _value_places(self, target: AuditTarget, *, in_result: bool) -> list[tuple[str, ValuePlace]]:
+        """Return the places in the arguments or the result that receive a single value, with their field."""
+        paths = [(field, path) for field, path in target.places.items() if field in VALUE_PLACES]
+        return [
+            (field, ValuePlace(path, self.binding, self._attempt_later))
+            for field, path in paths
+            if (path.root == "return") is in_result
+        ]
 
     @property
     def outcomes(self) -> dict[str, int]:

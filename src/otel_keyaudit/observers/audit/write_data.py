@@ -148,25 +148,25 @@ class WriteData(ObservedCall):
 
     def members(self, location: Location | None) -> dict[str, SnapshotMember]:
         """Return the members of the row by name."""
-        components = self.target.components
+        settings, attribution = self.target.components.settings, self._attribution
         members: dict[str, SnapshotMember] = {}
-        settings = components.settings
         if self._snapshot is not None:
             encoded = self._snapshot.encoded(self._detail)
-            row_member = SnapshotMember(encoded, self._context_members(), location)
-            members[settings.request_field] = self.target.last_member = row_member
-        elif self._attribution.kind == names.AMBIGUOUS_REQUEST:
-            encoded = ambiguous(self._attribution.ids, self._attribution.ids_count)
-            row_member = SnapshotMember(encoded, None, location)
-            members[settings.request_field] = self.target.last_member = row_member
+            members[settings.request_field] = SnapshotMember(encoded, self._context_members(), location)
+        elif attribution.kind == names.AMBIGUOUS_REQUEST:
+            encoded = ambiguous(attribution.ids, attribution.ids_count)
+            members[settings.request_field] = SnapshotMember(encoded, None, location)
         if self._subject is not None:
-            encoded = components.snapshots.of(self._subject).encoded(self._detail)
-            with_changes = self._changes is not None and self._detail is _FULL
-            extra = {"changes": self._changes.members(settings.max_items)} if with_changes else None  # type: ignore[union-attr]
-            row_member = SnapshotMember(encoded, extra, None)
-            members[settings.subject_field] = row_member
-            self.target.last_member = self.target.last_member or row_member
+            members[settings.subject_field] = self._subject_member(self._subject)
+        if members:
+            self.target.last_member = next(iter(members.values()))
         return members
+
+    def _subject_member(self, subject: ApiKey) -> SnapshotMember:
+        encoded = self.target.components.snapshots.of(subject).encoded(self._detail)
+        if self._changes is None or self._detail is not _FULL:
+            return SnapshotMember(encoded)
+        return SnapshotMember(encoded, {"changes": self._changes.members(self._max_items)})
 
     def _context_members(self) -> dict[str, Any] | None:
         """Return the decisions and the delegation, ``None`` without both."""
@@ -175,20 +175,13 @@ class WriteData(ObservedCall):
         if log is None and self._check is None and delegation is NO_DELEGATION:
             return None
         members: dict[str, Any] = {}
-        delegation = delegation.cut(self._max_items)
         decisions = self.decisions()
         if decisions:
             members["decisions"] = [*decisions.values()]
             count = (0 if log is None else log.count) + (self._check is not None)
             if count > len(decisions):
                 members["decisions_count"] = count
-        if delegation.on_behalf_of is not None:
-            members["on_behalf_of"] = delegation.on_behalf_of
-        if delegation.actors:
-            members["actors"] = list(delegation.actors)
-            if delegation.actors_count > len(delegation.actors):
-                members["actors_count"] = delegation.actors_count
-        return members
+        return {**members, **delegation.members(self._max_items)}
 
     def single_value(self, field: str, location: Location | None) -> str | None:
         """Return the value for a field that names the place of a single value (``id_to``, ``trace_id_to``, …)."""

@@ -639,6 +639,33 @@ async def handle(scope):
     Checker().load(Request(scope))
 """
 )
+CONTEXT_VARIABLE = (
+    KEY
+    + """
+from contextvars import ContextVar
+current, other = ContextVar("current", default=None), ContextVar("other", default=Key())
+KEYS = {"s3cret-credential-of-k_1": Key()}
+def view(): return current.get()
+async def handle(scope):
+    token = current.set(KEYS.get(header(scope)))
+    try:
+        view(), other.get()
+    finally:
+        current.reset(token)
+"""
+)
+CLASS = (
+    KEY
+    + """
+KEYS = {"s3cret-credential-of-k_1": Key()}
+class Authenticated:
+    def __init__(self, raw): self.settings, self.client = SimpleNamespace(), KEYS.get(raw)
+class AuditEntry:
+    def __init__(self, action, details): self.action, self.details = action, details
+async def handle(scope):
+    Authenticated(header(scope)), AuditEntry("create", {})
+"""
+)
 KINDS = {
     "middleware": MIDDLEWARE, "backend": BACKEND, "nested": NESTED, "cached": CACHED, "secret_id": SECRET_ID,
     "basic": BASIC, "stream": STREAM, "layers": LAYERS, "keywords": KEYWORDS, "rows": ROWS,
@@ -647,6 +674,7 @@ KINDS = {
     "only_id": ONLY_ID, "alias": ALIAS, "applications": APPLICATIONS, "hook": HOOK, "stored_rows": MODELS,
     "django_rows": DJANGO_ROWS, "check": CHECK,
     "statements": STATEMENTS, "messages": MESSAGES, "contexts": CONTEXTS,
+    "context_variable": CONTEXT_VARIABLE, "class_": CLASS,
 }  # fmt: skip
 NOTHING = (
     KEY
@@ -765,6 +793,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
         ("hook", "actor_from_request.<locals>.inner"),
         ("alias", "find_key?id=user_id&name=key_alias"),
         ("contexts", "Checker.load?key=args.request.ctx.api_key"),
+        ("context_variable", "handle?key=context_variable:current"),
+        ("class_", "Authenticated.__init__?key=self.client"),
     ],
 )
 def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: str, expected: str) -> None:
@@ -787,6 +817,7 @@ def test_kinds_of_authentication(kinds: dict[str, dict[str, list[str]]], kind: s
             ],
         ),
         ("keywords", ["audit?fields=args.details&action=args.verb"]),
+        ("class_", []),
         ("applications", ["AuditLog.write?fields=args.extra"]),
         (
             "rows",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from types import FrameType
 from typing import Any, Final
@@ -49,6 +50,7 @@ class Function:
         self.is_library = is_library(code.co_filename)
         self.request_parameters = [name for name in SCOPES if name in self.parameters]
         self.path = target_path(frame)
+        self.variables = _context_variables(frame, self.path or "")
         path = self.path or ""  # an empty name suggests nothing
         self.auth_weight = auth_weight(path)
         self.audit_weight = _audit_weight(path, frame, self.is_library)
@@ -77,6 +79,16 @@ class Function:
         """Keep the best description of the keys that the function returns."""
         if found is not None and (self.auth is None or found["score"] > self.auth["score"]):
             self.auth = found
+
+
+def _context_variables(frame: FrameType, path: str) -> dict[str, ContextVar[Any]]:
+    """Return the context variables of the module that a function may set, by expression."""
+    names = frame.f_code.co_names
+    if "set" not in names:
+        return {}
+    found = {name: frame.f_globals.get(name) for name in names}
+    module = path.partition(":")[0]
+    return {f"{module}:{name}": value for name, value in found.items() if type(value) is ContextVar}
 
 
 def _audit_weight(path: str, frame: FrameType, is_library: bool) -> int:

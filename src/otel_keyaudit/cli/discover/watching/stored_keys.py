@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from otel_keyaudit.cli.discover.watching.credentials import is_request
@@ -22,8 +23,13 @@ _CONTAINERS: Final = frozenset({"ctx", "context"})
 """Members of a request of Sanic and Falcon that hold values of the application."""
 
 
-def stored_keys(values: Mapping[str, Any]) -> Iterator[PossibleKey]:
-    """Yield the objects that are stored on a request, in an ASGI scope, a WSGI environ or ``flask.g``."""
+def stored_keys(values: Mapping[str, Any], variables: Mapping[str, ContextVar[Any]]) -> Iterator[PossibleKey]:
+    """Yield the objects that are stored on a request or on ``self``, in a scope, an environ, a context or ``flask.g``.
+
+    Args:
+        values: The arguments of the function.
+        variables: The context variables that the function may set, by expression.
+    """
     for parameter, value in values.items():
         root = f"args.{parameter}"
         if is_request(value):
@@ -37,11 +43,22 @@ def stored_keys(values: Mapping[str, Any]) -> Iterator[PossibleKey]:
                     yield from _in(stored["_state"], root)
                 for name in _CONTAINERS & stored.keys():
                     yield from _in(attributes(stored[name]), f"{root}.{name}")
+        elif parameter == "self":
+            yield from _in(attributes(value), "self")
         elif parameter == "scope" and type(value) is dict:
             yield from _in_scope(value, root)
         elif parameter == "environ" and type(value) is dict:
             yield from _in(value, root)
     yield from _in_flask()
+    yield from in_context(variables)
+
+
+def in_context(variables: Mapping[str, ContextVar[Any]]) -> Iterator[PossibleKey]:
+    """Yield the objects in context variables."""
+    for expression, variable in variables.items():
+        value = variable.get(None)
+        if not is_plain(value):
+            yield PossibleKey(expression, value, 1)
 
 
 def _in_scope(scope: dict[str, Any], root: str) -> Iterator[PossibleKey]:

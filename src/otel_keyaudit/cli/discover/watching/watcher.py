@@ -25,7 +25,7 @@ from otel_keyaudit.cli.discover.watching.credentials import (
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import PossibleKey, describe_check, describe_key, may_be_id, possible_keys
 from otel_keyaudit.cli.discover.watching.models import INSERT, describe_insert, describe_model, packages_of
-from otel_keyaudit.cli.discover.watching.stored_keys import in_flask, stored_keys
+from otel_keyaudit.cli.discover.watching.stored_keys import in_context, in_flask, stored_keys
 from otel_keyaudit.cli.discover.watching.values import attributes, is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_writer
 from otel_keyaudit.cli.records import RecordWriter, directory_of_records
@@ -88,6 +88,7 @@ class Watcher(RecordWriter):
         super().__init__(directory)
         self._functions: dict[int, tuple[CodeType, Function | None]] = {}
         self._open: dict[int, OpenCall] = {}
+        self._setters: dict[int, OpenCall] = {}
         self._preset_paths = _preset_paths(directory)
         self._called: dict[str, None] = {}
         self._requests = 0
@@ -136,17 +137,20 @@ class Watcher(RecordWriter):
             self._note_request(frame.f_locals.get(name))
         if not self._credentials or function.path is None or id(frame) in self._open:
             return
+        self._note_contexts()
         arguments = frame.f_locals
-        if frame.f_code.co_name in _CONSTRUCTORS:
+        is_constructor = frame.f_code.co_name in _CONSTRUCTORS
+        if is_constructor:
             self._note_model(type(arguments.get("self")))
-            return
+            if function.is_library:
+                return
         if frame.f_code.co_name == _NEW_ROW:
             self._note_model(attributes(arguments.get("state")).get("class_", object))
         values = {name: arguments.get(name) for name in function.arguments}
         is_holder = self._note_holder(frame, function, values)
         if self._built:
             self._note_stored(values)
-        if not function.is_library:
+        if not (function.is_library or is_constructor):
             function.audit = function.audit or describe_writer(function, values)
         elif function.path == INSERT:
             function.audit = function.audit or describe_insert(values)
@@ -156,7 +160,7 @@ class Watcher(RecordWriter):
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
         """Record the key that a call returned or stored, or the row that it built."""
         function = self._function(frame)
-        call = self._open.pop(id(frame), None) if is_end else self._open.get(id(frame))
+        call = self._closed(frame) if is_end else self._open.get(id(frame))
         if function.path is None or not self._credentials or (function.is_coroutine and not is_end):
             return
         storing = call if is_end and call is not None and call.stored is not None else None
@@ -171,13 +175,14 @@ class Watcher(RecordWriter):
         if value is True and storing is not None and storing.strength == DIRECT:
             function.keep(describe_check(function, frame.f_locals, self._credentials))
         if storing is not None:
-            self._note_stored_key(frame, function, storing, max(held, INDIRECT))
+            arguments = {name: frame.f_locals.get(name) for name in function.arguments}
+            self._note_stored_key(frame, function, storing, stored_keys(arguments, function.variables))
         if is_end:
             self._note_built(function, value)
 
     def raised(self, frame: FrameType) -> None:
         """Forget a call that raised an exception."""
-        self._open.pop(id(frame), None)
+        self._closed(frame)
 
     def _function(self, frame: FrameType) -> Function:
         code = frame.f_code
@@ -213,15 +218,28 @@ class Watcher(RecordWriter):
             return is_holder
         found = max((strength(value, self._credentials) for value in values.values()), default=0)
         if found or in_flask():
-            stored = {one.expression: id(one.value) for one in stored_keys(values)}
-            self._remember(OpenCall(frame, found, stored))
+            stored = {one.expression: id(one.value) for one in stored_keys(values, function.variables)}
+            call = self._remember(OpenCall(frame, found, stored))
+            if function.variables:
+                self._setters[id(frame)] = call
         return found > 0
 
     def _remember(self, call: OpenCall) -> OpenCall:
         if len(self._open) > _MAX_OPEN_CALLS:
             self._open.clear()
+            self._setters.clear()
         self._open[id(call.frame)] = call
         return call
+
+    def _closed(self, frame: FrameType) -> OpenCall | None:
+        self._setters.pop(id(frame), None)
+        return self._open.pop(id(frame), None)
+
+    def _note_contexts(self) -> None:
+        """Record the keys that open calls have stored in context variables, which they may reset before they end."""
+        for call in list(self._setters.values()):
+            function = self._function(call.frame)
+            self._note_stored_key(call.frame, function, call, in_context(function.variables))
 
     def _strength(self, frame: FrameType, function: Function, call: OpenCall | None) -> int:
         """Return how directly a call holds a credential when it returns."""
@@ -245,13 +263,14 @@ class Watcher(RecordWriter):
             if not function.is_library and not function.is_container:
                 self._mark_outer(frame, held, (id(one.value) for one in found))
 
-    def _note_stored_key(self, frame: FrameType, function: Function, call: OpenCall, held: int) -> None:
+    def _note_stored_key(
+        self, frame: FrameType, function: Function, call: OpenCall, found: Iterable[PossibleKey]
+    ) -> None:
         """Record the key that a call stored, unless a nested call returned or stored the same key."""
-        arguments = frame.f_locals
-        values = {name: arguments.get(name) for name in function.arguments}
+        held = max(self._strength(frame, function, call), INDIRECT)
         new = [
             one
-            for one in stored_keys(values)
+            for one in found
             if (call.stored or {}).get(one.expression) != id(one.value) and id(one.value) not in call.inner
         ]
         described = describe_key(function, new, held, self._credentials, is_outer=False)

@@ -184,7 +184,7 @@ class AuditWrite(WriteData):
             written = target.components.written_members
             merge = Merge(self.members(location), target.reserved, written, number)
             self._put(merge)
-            if merge.replaces_full:
+            if self._detail is not _FULL and merge.replaces_full:
                 self._keep_full(merge, location)
         for field, place in target.argument_values:
             after = self._attempt(place.set, self, self.single_value(field, location), self._attempt)
@@ -204,8 +204,6 @@ class AuditWrite(WriteData):
 
     def _keep_full(self, replaced: Merge, location: Location | None) -> None:
         """Write the full snapshot again if its reference has just replaced it, because other rows may refer to it."""
-        if self._detail is _FULL:
-            return
         self._detail = _FULL
         self._put(replaced.again(self.members(location)))
         if self._span is not None:

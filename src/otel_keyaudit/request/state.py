@@ -235,7 +235,8 @@ class RequestState:
 
     def earlier_subject(self, key_id: str) -> ApiKey | None:
         """Return the remembered snapshot of a stored key."""
-        return None if self._subjects is None else self._subjects.get(key_id)
+        subjects = self._subjects  # read once, because another thread may end the request
+        return None if subjects is None else subjects.get(key_id)
 
     # Audit writes
 
@@ -290,7 +291,8 @@ class RequestState:
     @property
     def shows_lists_of(self) -> str | None:
         """The digest of the key whose lists are on the server span."""
-        return None if self._shown is None else self._shown.lists_digest
+        server_span = self._shown  # as above
+        return None if server_span is None else server_span.lists_digest
 
     def _show(self) -> None:
         """Show the current key, outcome, write and decision on the server span."""

@@ -38,6 +38,20 @@ def at_once(*works: Callable[[], object]) -> None:
     assert errors == []
 
 
+def in_a_collection(work: Callable[[], object]) -> None:
+    """Have a finalizer do some work during a collection."""
+
+    class Finalized:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            work()
+
+    Finalized()
+    gc.collect()
+
+
 @contextmanager
 def in_each_collection(work: Callable[[], object]) -> Iterator[None]:
     """Run a block in which nearly every new object starts a collection, and a function in each collection.

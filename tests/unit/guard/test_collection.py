@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from _thread import _count
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
@@ -32,6 +32,7 @@ from otel_keyaudit.guard.collection import (
 )
 from otel_keyaudit.testing import Recorder
 from support.applications import abandoned
+from support.environment.concurrency import in_a_collection
 from support.environment.eventually import eventually
 from support.environment.log_events import recording_provider
 from support.environment.modules import LoadModule
@@ -91,20 +92,6 @@ def app(recorder: Recorder, load_module: LoadModule) -> Any:
     app = load_module(APP)
     recorder.instrument(auth_targets=[f"{app.__name__}:verify"], audit_targets=[f"{app.__name__}:record"])
     return app
-
-
-def in_a_collection(work: Callable[[], object]) -> None:
-    """Have a finalizer do some work during a collection."""
-
-    class Finalized:
-        def __init__(self) -> None:
-            self.cycle = self
-
-        def __del__(self) -> None:
-            work()
-
-    Finalized()
-    gc.collect()
 
 
 @pytest.fixture

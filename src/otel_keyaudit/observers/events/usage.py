@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from otel_keyaudit import names
+from otel_keyaudit.guard.collection import outside_collection
 from otel_keyaudit.guard.guard import quietly
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.decision import Decision
@@ -70,7 +71,7 @@ class Counts:
         identity = key.id, key.owner
         used = self._keys.get(identity)
         if used is None:
-            used = self._keys[identity] = KeyUsage(key, time.time())
+            used = self._keys.setdefault(identity, KeyUsage(key, time.time()))  # a finalizer may have used the key
         used.key = key
         return used
 
@@ -161,7 +162,8 @@ class Usage:
         atexit.register(self.flush)
         run = partial(self._flush_regularly, counts.closed)
         timer = threading.Thread(target=run, name="otel-keyaudit usage", daemon=True)
-        Context().run(timer.start)  # in an empty context, so that it does not keep the one of the request
+        # In an empty context, so that it does not keep the one of the request. Each start waits for a lock.
+        outside_collection(Context().run, timer.start)
 
     def _flush_regularly(self, closed: threading.Event) -> None:
         while not closed.wait(SECONDS):

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from otel_keyaudit.guard import collection
 from otel_keyaudit.key.api_key import ApiKey
 from otel_keyaudit.key.permissions.decision import Decision
 from otel_keyaudit.observers.events import usage
 from otel_keyaudit.observers.events.usage import Usage
+from support.environment.concurrency import in_a_collection
 from support.environment.eventually import eventually
 from support.environment.undisturbed import unmeasured_environment
 
@@ -136,6 +138,34 @@ def test_timer_starts_with_the_first_use_outside_of_its_request(
     counted.authenticated(ApiKey("k_1"))
     request.reset(token)
     assert contexts == [None]
+
+
+def test_first_use_in_a_collection_waits_for_no_thread(counted: Usage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collection may interrupt the start of another thread, whose lock the start of the timer needs."""
+    started: list[int] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda _: started.append(threading.get_ident()))
+    collection.watch_collections()
+    try:
+        in_a_collection(lambda: counted.authenticated(ApiKey("k_1")))
+    finally:
+        collection.unwatch_collections()
+    assert eventually(lambda: started != [])
+    assert started != [threading.get_ident()]
+
+
+def test_use_of_a_key_in_a_finalizer_is_counted(counted: Usage, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finalizer may interrupt the first use of the same key."""
+    uses = iter([counted.authenticated])
+
+    def interrupted() -> float:
+        for use in uses:
+            use(ApiKey("k_1"))
+        return 1.0
+
+    monkeypatch.setattr(usage.time, "time", interrupted)
+    counted.authenticated(ApiKey("k_1"))
+    counted.flush()
+    assert [attributes["keyaudit.usage.requests"] for _, attributes in sent] == [2]
 
 
 PROGRAM = """

@@ -35,6 +35,7 @@ REMEDIES: Final = {
     "the field; load a value of a database before the target returns (eager loading, or expire_on_commit=False)",
 }
 
+NO_KEY: Final = "if the function returned a refusal without a key, add valid=…, so that it counts as denied; else "
 WHEN_EXCLUDES: Final = "send a request for which its 'when' holds, or correct the 'when'"
 PRESET_EXCLUDES: Final = (
     "`otel-keyaudit presets {}` tells which calls it observes; name a target of your own for others"
@@ -96,7 +97,8 @@ def find(
         remedies[PENDING] += NO_SETTINGS
     for target in targets:
         for name, detail in _of(target):
-            yield Finding(name, target.target, detail, remedies[name])
+            has_no_key = name == DEGRADED and target.kind == "auth" and "key" in target.unreadable
+            yield Finding(name, target.target, detail, (NO_KEY if has_no_key else "") + remedies[name])
         # a preset names many functions of a library, of which an application uses some
         if has_run and target.state == "active" and not target.calls and target.preset is None:
             yield Finding(SILENT, target.target, *_silence(target, called))

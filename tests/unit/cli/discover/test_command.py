@@ -878,6 +878,30 @@ def test_a_statement_of_sqlalchemy_inserts_rows(tmp_path: Path, values: str, row
     ]
 
 
+CONCURRENT = (
+    KEY
+    + """
+import asyncio
+from contextvars import ContextVar
+current = ContextVar("current", default=None)
+def verify(raw): return Key()
+def view(): return current.get()
+async def middleware(scope):
+    current.set(verify(header(scope)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        view()
+async def handle(scope):
+    await asyncio.gather(middleware(scope), middleware(scope))
+"""
+)
+
+
+def test_the_context_of_another_request_tells_nothing(tmp_path: Path) -> None:
+    """A middleware that stores the key of a nested call is no candidate, also if several requests run at once."""
+    assert targets(tmp_path, CONCURRENT)["auth"] == ["shop:verify"]
+
+
 def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
     """Its members have names, and ``ident`` is an id."""
     assert kinds["other_names"]["auth"][1:] == ["Clients.load?id=ident"]

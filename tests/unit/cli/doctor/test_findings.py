@@ -32,6 +32,14 @@ def test_findings(target: TargetReport, expected: list[str]) -> None:
     assert names(target) == [(name, "shop:record") for name in expected]
 
 
+def test_a_result_without_a_key_may_be_a_refusal() -> None:
+    """A refusal such as ``Err`` counts as accepted unless the target has ``valid``."""
+    (finding,) = find([report(kind="auth", unreadable={"key": 1})], has_run=True)
+    assert finding.remedy.startswith("if the function returned a refusal without a key, add valid=…, so that it counts")
+    (other,) = find([report(kind="auth", unreadable={"name": 1})], has_run=True)
+    assert other.remedy.startswith("read the first warning of this target in the log")
+
+
 def test_without_a_command_no_target_is_silent() -> None:
     """Without a command no target can have been called."""
     assert names(report(calls=0), has_run=False) == []

@@ -25,12 +25,12 @@ from otel_keyaudit.cli.discover.watching.credentials import (
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import PossibleKey, describe_check, describe_key, may_be_id, possible_keys
 from otel_keyaudit.cli.discover.watching.models import INSERT, describe_insert, describe_model, packages_of
+from otel_keyaudit.cli.discover.watching.open_calls import OpenCall, OpenCalls
 from otel_keyaudit.cli.discover.watching.stored_keys import in_context, in_flask, stored_keys
 from otel_keyaudit.cli.discover.watching.values import attributes, is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_writer
 from otel_keyaudit.cli.records import RecordWriter, directory_of_records
 
-_MAX_OPEN_CALLS: Final = 10_000
 _MAX_CREDENTIALS: Final = 50
 _MAX_BUILT: Final = 200
 _CONSTRUCTORS: Final = ("__init__", "_declarative_constructor")
@@ -58,25 +58,6 @@ def _preset_paths(directory: Path) -> frozenset[str]:
     return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else frozenset()
 
 
-class OpenCall:
-    """A call that has not ended.
-
-    Attributes:
-        frame: The frame. The reference keeps Python from reusing its id before the call ends.
-        strength: How directly the arguments hold the credential.
-        stored: The ids of the objects that the request held when the call began, by expression.
-        inner: The ids of the keys that nested calls returned, each with the strength of that call.
-    """
-
-    __slots__ = ("frame", "inner", "stored", "strength")
-
-    def __init__(self, frame: FrameType, strength: int, stored: dict[str, int] | None = None) -> None:
-        self.frame = frame
-        self.strength = strength
-        self.stored = stored
-        self.inner: dict[int, int] = {}
-
-
 class Watcher(RecordWriter):
     """Records the likely targets among all calls of a process.
 
@@ -87,8 +68,7 @@ class Watcher(RecordWriter):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._functions: dict[int, tuple[CodeType, Function | None]] = {}
-        self._open: dict[int, OpenCall] = {}
-        self._setters: dict[int, OpenCall] = {}
+        self._open = OpenCalls()
         self._preset_paths = _preset_paths(directory)
         self._called: dict[str, None] = {}
         self._requests = 0
@@ -135,7 +115,7 @@ class Watcher(RecordWriter):
         function = self._function(frame)
         for name in function.request_parameters:
             self._note_request(frame.f_locals.get(name))
-        if not self._credentials or function.path is None or id(frame) in self._open:
+        if not self._credentials or function.path is None or frame in self._open:
             return
         self._note_contexts()
         arguments = frame.f_locals
@@ -160,7 +140,7 @@ class Watcher(RecordWriter):
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:
         """Record the key that a call returned or stored, or the row that it built."""
         function = self._function(frame)
-        call = self._closed(frame) if is_end else self._open.get(id(frame))
+        call = self._open.end(frame) if is_end else self._open.get(frame)
         if function.path is None or not self._credentials or (function.is_coroutine and not is_end):
             return
         storing = call if is_end and call is not None and call.stored is not None else None
@@ -182,7 +162,7 @@ class Watcher(RecordWriter):
 
     def raised(self, frame: FrameType) -> None:
         """Forget a call that raised an exception."""
-        self._closed(frame)
+        self._open.end(frame)
 
     def _function(self, frame: FrameType) -> Function:
         code = frame.f_code
@@ -214,30 +194,17 @@ class Watcher(RecordWriter):
         if function.is_library:
             is_holder = any(is_direct(value, self._credentials) for value in values.values())
             if is_holder:
-                self._remember(OpenCall(frame, DIRECT))
+                self._open.begin(OpenCall(frame, DIRECT))
             return is_holder
         found = max((strength(value, self._credentials) for value in values.values()), default=0)
         if found or in_flask():
             stored = {one.expression: id(one.value) for one in stored_keys(values, function.variables)}
-            call = self._remember(OpenCall(frame, found, stored))
-            if function.variables:
-                self._setters[id(frame)] = call
+            self._open.begin(OpenCall(frame, found, stored), sets_context=bool(function.variables))
         return found > 0
-
-    def _remember(self, call: OpenCall) -> OpenCall:
-        if len(self._open) > _MAX_OPEN_CALLS:
-            self._open.clear()
-            self._setters.clear()
-        self._open[id(call.frame)] = call
-        return call
-
-    def _closed(self, frame: FrameType) -> OpenCall | None:
-        self._setters.pop(id(frame), None)
-        return self._open.pop(id(frame), None)
 
     def _note_contexts(self) -> None:
         """Record the keys that open calls have stored in context variables, which they may reset before they end."""
-        for call in list(self._setters.values()):
+        for call in self._open.setters():
             function = self._function(call.frame)
             self._note_stored_key(call.frame, function, call, in_context(function.variables))
 
@@ -284,7 +251,7 @@ class Watcher(RecordWriter):
         outer = frame.f_back
         while outer is not None:
             if self.watches(outer.f_code) and not self._function(outer).is_library:
-                call = self._open.get(id(outer)) or self._remember(OpenCall(outer, 0))
+                call = self._open.get(outer) or self._open.begin(OpenCall(outer, 0))
                 call.inner.update(marks)
             outer = outer.f_back
 

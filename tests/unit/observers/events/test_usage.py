@@ -162,7 +162,7 @@ def test_use_of_a_key_in_a_finalizer_is_counted(counted: Usage, sent: Sent, monk
             use(ApiKey("k_1"))
         return 1.0
 
-    monkeypatch.setattr(usage.time, "time", interrupted)
+    monkeypatch.setattr(time, "time", interrupted)
     counted.authenticated(ApiKey("k_1"))
     counted.flush()
     assert [attributes["keyaudit.usage.requests"] for _, attributes in sent] == [2]

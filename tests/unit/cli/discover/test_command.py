@@ -902,6 +902,52 @@ def test_the_context_of_another_request_tells_nothing(tmp_path: Path) -> None:
     assert targets(tmp_path, CONCURRENT)["auth"] == ["shop:verify"]
 
 
+DRIVER = (
+    KEY  # noqa: S608 - nothing runs these statements
+    + """
+import sys
+from pathlib import Path
+folder = Path(__file__).parent / "site-packages" / "psycopg"
+folder.mkdir(parents=True)
+(folder / "__init__.py").touch()
+(folder / "cursor.py").write_text("class Cursor:\\n    def execute(self, query, params=None, *, prepare=None): pass")
+sys.path.insert(0, str(folder.parent))
+from psycopg.cursor import Cursor
+class Jsonb:
+    def __init__(self, obj): self.obj = obj
+async def handle(scope):
+    cursor = Cursor()
+    for _ in range(60): cursor.execute("SELECT 1")
+    cursor.execute("INSERT INTO orders VALUES (%s)", ['{"a": 1}'])
+    cursor.execute("insert into audit.entries (verb, details) values (%s, %s)", VALUES)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ("""('create', '{"a": 1}')""", "[1]"),
+        ('["create", Jsonb({"a": 1})]', "[1].obj"),
+        ("""{"verb": "create", "details": '{"a": 1}'}""", "['details']"),
+    ],
+    ids=["JSON", "wrapper", "names"],
+)
+def test_a_statement_of_a_driver_inserts_rows(tmp_path: Path, values: str, place: str) -> None:
+    """Without a function of the service, the driver's function is a candidate, for statements into the audit table."""
+    assert targets(tmp_path, DRIVER.replace("VALUES)", values + ")"))["audit"] == [
+        f"psycopg.cursor:Cursor.execute?fields=args.params{place}&when=args.query|is:*insert into audit.entries*"
+    ]
+
+
+def test_the_table_of_a_statement_may_be_quoted(tmp_path: Path) -> None:
+    """The condition has no character that is special in a pattern."""
+    source = DRIVER.replace("audit.entries", '\\"audit_log\\"').replace("VALUES)", "('create', '{}'))")
+    assert targets(tmp_path, source)["audit"] == [
+        "psycopg.cursor:Cursor.execute?fields=args.params[1]&when=args.query|is:*audit_log*"
+    ]
+
+
 def test_a_key_may_be_a_named_tuple(kinds: dict[str, dict[str, list[str]]]) -> None:
     """Its members have names, and ``ident`` is an id."""
     assert kinds["other_names"]["auth"][1:] == ["Clients.load?id=ident"]

@@ -16,7 +16,7 @@ KEY_MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "scopes": (
         "scopes", "scope", "permissions", "grants", "abilities", "roles", "scp", "granted", "granted_scopes",
-        "allowed_scopes", "token_scopes", "key_scopes", "capabilities", "privileges", "entitlements",
+        "allowed_scopes", "token_scopes", "key_scopes", "capabilities", "privileges", "entitlements", "rights",
     ),
     "allow_list": ("allow_list", "allowlist", "allowed", "allowed_resources", "resources", "workspaces", "projects"),
 }  # fmt: skip

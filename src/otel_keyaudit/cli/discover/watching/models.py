@@ -1,4 +1,4 @@
-"""Describe models of audit logs, and statements that insert rows into them."""
+"""Describe models of audit logs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from otel_keyaudit.cli.discover.functions.naming import module_name
 from otel_keyaudit.cli.discover.functions.words import audit_weight, is_log
-from otel_keyaudit.cli.discover.watching.values import attributes, type_name
 from otel_keyaudit.cli.discover.watching.writers import events_of, place_of
 
-INSERT: Final = "sqlalchemy.sql.dml:ValuesBase.values"
-"""Path of the function that adds a row to a statement of SQLAlchemy, as in ``insert(table).values(details={})``."""
-
-_LIKELY: Final = 2
+LIKELY: Final = 2
 _IN_OBJECT: Final = 2
 
 
@@ -62,34 +58,14 @@ def describe_model(kind: type) -> dict[str, Any] | None:
     columns, path = orm.columns(kind), f"{_module_of(kind)}:{kind.__qualname__}"
     place, weight = place_of(columns), audit_weight(path)
     known = events_of(columns, orm.row)
-    if place is None or not (weight > _LIKELY or ("action" in known and is_log(kind.__name__))):
+    if place is None or not (weight > LIKELY or ("action" in known and is_log(kind.__name__))):
         return None
     return {
         "path": f"{path}.{orm.method}",
-        "score": 2 * _score(weight, known) - 1,
+        "score": 2 * score_of(weight, known) - 1,
         "place": f"{orm.row}.{place}",
         "events": known if orm.when is None else {**known, "when": orm.when},
         "members": dict.fromkeys(columns, ""),
-    }
-
-
-def describe_insert(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Describe the values of an INSERT statement of SQLAlchemy into an audit log, or return ``None``."""
-    root, rows = "args.kwargs", values["kwargs"] or values["args"]
-    while type(rows) in (tuple, list) and rows:
-        root, rows = ("args.args[0]" if type(rows) is tuple else f"{root}[]"), rows[0]
-    name = str(attributes(attributes(values["self"]).get("table")).get("name"))
-    place = place_of(rows) if type(rows) is dict else None
-    weight = audit_weight(name)
-    if place is None or weight <= _LIKELY:
-        return None
-    known = events_of(rows, root)
-    return {
-        "path": INSERT,
-        "score": _score(weight, known),
-        "place": f"{root}.{place}",
-        "events": {**known, "when": f"self.table.name|is:{name}"},
-        "members": {column: type_name(one) for column, one in rows.items()},
     }
 
 
@@ -106,5 +82,6 @@ def _module_of(kind: type) -> str:
     return (None if module is None else module_name(vars(module))) or kind.__module__
 
 
-def _score(weight: int, known: Mapping[str, str]) -> int:
+def score_of(weight: int, known: Mapping[str, str]) -> int:
+    """Return the points for the name of an audit log and for the event's fields in its rows."""
     return weight + _IN_OBJECT + 2 * ("action" in known) + len(known.keys() - {"action"})

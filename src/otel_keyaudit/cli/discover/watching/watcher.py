@@ -24,8 +24,9 @@ from otel_keyaudit.cli.discover.watching.credentials import (
 )
 from otel_keyaudit.cli.discover.watching.events import refresh, watch
 from otel_keyaudit.cli.discover.watching.keys import PossibleKey, describe_check, describe_key, may_be_id, possible_keys
-from otel_keyaudit.cli.discover.watching.models import INSERT, describe_insert, describe_model, packages_of
+from otel_keyaudit.cli.discover.watching.models import describe_model, packages_of
 from otel_keyaudit.cli.discover.watching.open_calls import OpenCall, OpenCalls
+from otel_keyaudit.cli.discover.watching.statements import STATEMENTS, describe_statement
 from otel_keyaudit.cli.discover.watching.stored_keys import in_context, in_flask, stored_keys
 from otel_keyaudit.cli.discover.watching.values import attributes, is_a, is_plain
 from otel_keyaudit.cli.discover.watching.writers import describe_builder, describe_writer
@@ -132,9 +133,9 @@ class Watcher(RecordWriter):
             self._note_stored(values)
         if not (function.is_library or is_constructor):
             function.audit = function.audit or describe_writer(function, values)
-        elif function.path == INSERT:
-            function.audit = function.audit or describe_insert(values)
-        if function.count_call(is_holder):
+        if function.path in STATEMENTS:
+            function.audit = function.audit or describe_statement(function.path, values)
+        elif function.count_call(is_holder):
             self._functions[id(function.code)] = function.code, None
 
     def returned(self, frame: FrameType, value: Any, is_end: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -48,7 +50,8 @@ def _paths(value: Any, path: str, code: CodeType, depth: int) -> Iterator[str]:
         kind = type(value)
     own = None
     if issubclass(kind, FunctionType):
-        value = getattr(value, "__wrapped__", value)
+        with suppress(ValueError):  # a function that wraps itself
+            value = unwrap(value)
         own = getattr(value, "__code__", None)
     if isinstance(own, CodeType):
         yield from _paths_in_code(own, path, code, depth)

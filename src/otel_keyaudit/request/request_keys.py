@@ -1,4 +1,8 @@
-"""The keys of one request: those that it accepted, and those of the actors through which they act."""
+"""The keys of one request: those that it accepted, and those of the actors through which they act.
+
+A finalizer or a signal handler may interrupt a change and accept a key of the same request. So each assignment directly
+follows the check on which it depends, and nothing runs in between.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,11 @@ class RequestKeys:
         """Add a key that an authentication accepted, ``None`` if its id is unreadable; return the new attribution."""
         only = self._only
         if only is None and key is not None and not as_actor and self._is_first(authentication):
-            self._only = key, delegation, authentication.source
-            return Attribution(names.ATTRIBUTED, key, (), 0, delegation)
+            first = key, delegation, authentication.source
+            only = self._only
+            if only is None:
+                self._only = first
+                return Attribution(names.ATTRIBUTED, key, (), 0, delegation)
         if only is None or only[0] is not key or only[1] is not delegation:
             keys = self._all_actors() if as_actor else self._all_accepted()
             keys.add(key, delegation, authentication)
@@ -65,17 +72,19 @@ class RequestKeys:
         return self._accepted is None and authentication.within is None and authentication.accepted_inside is None
 
     def _all_accepted(self) -> AcceptedKeys:
-        if self._accepted is None:
-            self._accepted = AcceptedKeys(self._max_ids)
-            if self._only is not None:
-                key, delegation, source = self._only
-                self._accepted.add(key, delegation, _EndedAuthentication(source))
-                self._only = None
+        while self._accepted is None:
+            accepted, only = AcceptedKeys(self._max_ids), self._only
+            if only is not None:
+                key, delegation, source = only
+                accepted.add(key, delegation, _EndedAuthentication(source))
+            if self._only is only and self._accepted is None:
+                self._accepted, self._only = accepted, None
         return self._accepted
 
     def _all_actors(self) -> AcceptedKeys:
+        actors = self._actors or AcceptedKeys(self._max_ids)
         if self._actors is None:
-            self._actors = AcceptedKeys(self._max_ids)
+            self._actors = actors
         return self._actors
 
 

@@ -103,14 +103,17 @@ class ServerSpan:
 
     Args:
         span: The span.
+
+    Attributes:
+        changed: Attributes that have not been set yet.
     """
 
-    __slots__ = ("_changed", "_has_ample_room", "_parts", "_span")
+    __slots__ = ("_has_ample_room", "_parts", "_span", "changed")
 
     def __init__(self, span: Span) -> None:
         self._span = span
         self._parts = [NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES, NO_ATTRIBUTES]
-        self._changed: dict[str, Any] = {}
+        self.changed: dict[str, Any] = {}
         self._has_ample_room = False
 
     def show(self, *parts: tuple[int, Mapping[str, Any]]) -> None:
@@ -126,11 +129,11 @@ class ServerSpan:
             before = self._parts[part]
             if attributes is not before:
                 self._parts[part] = attributes
-                self._changed |= _difference(attributes, before) if before else attributes
-        changed, span = self._changed, self._span
+                self.changed |= _difference(attributes, before) if before else attributes
+        changed, span = self.changed, self._span
         if not changed or current_collection() is not None or not span.is_recording():
             return
-        self._changed = {}
+        self.changed = {}
         left_out = () if self._has_ample_room else self._without_room(changed)
         if not left_out:
             span.set_attributes(changed)
@@ -143,7 +146,7 @@ class ServerSpan:
     def lists_digest(self) -> str | None:
         """The digest of the key whose lists the span has, ``None`` while a change is pending."""
         key = self._parts[KEY]
-        return None if self._changed or key.get(names.DETAIL) != "full" else key[names.KEY_DIGEST]
+        return None if self.changed or key.get(names.DETAIL) != "full" else key[names.KEY_DIGEST]
 
     def _without_room(self, changed: Mapping[str, Any]) -> Collection[str]:
         """Return the attributes without room. A full span would drop its oldest attributes, which the application set.

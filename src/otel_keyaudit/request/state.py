@@ -88,6 +88,8 @@ class RequestState:
     _keys: RequestKeys | None = None
     _subjects: dict[str, ApiKey] | None = None
     _full_key_id: str | None = None
+    _is_outdated = False
+    """A key was accepted or denied since the attribution began to be determined."""
     _outcome: Mapping[str, Any] = NO_ATTRIBUTES
     _last_write: Mapping[str, Any] = NO_ATTRIBUTES
 
@@ -125,13 +127,24 @@ class RequestState:
         with self._lock:
             if not self.is_open:
                 return False
-            if self._keys is None:
-                self._keys = RequestKeys(self._spans.max_items)
-            self.attribution = self._keys.accept(key, delegation, authentication, as_actor=as_actor)
+            keys = self._keys or RequestKeys(self._spans.max_items)
+            keys = self._keys = self._keys or keys  # again, because a finalizer may accept a key meanwhile
+            self._is_outdated = False
+            self.attribution = keys.accept(key, delegation, authentication, as_actor=as_actor)
             self._outcome = _ACCEPTED
             if self._shown is not None:
                 self._shown.show((KEY, self._key_attributes()), (OUTCOME, _ACCEPTED))
+            if self._is_outdated:
+                self._attribute_again(keys)
+            self._is_outdated = True
             return True
+
+    def _attribute_again(self, keys: RequestKeys) -> None:
+        """Determine the attribution after a finalizer or a signal handler has accepted or denied a key meanwhile."""
+        while self._is_outdated:
+            self._is_outdated = False
+            self.attribution = keys.attribution()
+            self._show()
 
     def settle(self, authentication: OpenAuthentication) -> None:
         """Keep the keys that were accepted inside an authentication that ended without an outcome."""
@@ -156,6 +169,7 @@ class RequestState:
                 withdrawn = self._keys.withdraw(authentication)
                 refused = refused or withdrawn
                 self.attribution = self._keys.attribution()
+                self._is_outdated = True
             self._outcome = {names.OUTCOME: names.DENIED, names.DENIED_REASON: reason}
             if refused is not None:
                 self._outcome[names.DENIED_KEY_ID] = refused.id
@@ -314,6 +328,8 @@ class RequestState:
     def close(self) -> None:
         """End the request: later rows do not receive its key, and its objects are released."""
         with self._lock:
+            if self._shown is not None and self._shown.changed:  # during a collection, when nothing is set
+                self._spans.guarded(self._shown.show)
             self.is_open = False
             if self.attribution is not UNATTRIBUTED:
                 self.attribution = ENDED

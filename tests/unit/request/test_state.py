@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from functools import partial
 from types import ModuleType
@@ -22,7 +22,7 @@ from otel_keyaudit.request.context import Request, current_request
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES
 from otel_keyaudit.request.state import MAX_CREDENTIALS, MAX_SUBJECTS
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
-from support.environment.concurrency import at_once
+from support.environment.concurrency import at_once, in_each_collection
 from support.environment.modules import LoadModule
 from support.environment.unseen import MAX_ITEMS, unseen_request, unseen_state
 from support.services import bare
@@ -628,3 +628,40 @@ def test_request_that_ends_while_a_key_is_read_has_no_key(recorder: Recorder, ap
         app.record("create", {})
     assert [_ids(row) for row in app.rows] == [None]
     assert recorder.errors() == {("authentication", "otel_keyaudit.errors.NoRequestError"): 1}
+
+
+class At:
+    """Calls a function at one of many moments.
+
+    Args:
+        moment: The number of moments before it.
+        work: The function.
+    """
+
+    def __init__(self, moment: int, work: Callable[[], object]) -> None:
+        self.left = moment
+        self._work = work
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            with suppress(PermissionError):
+                self._work()
+
+
+@pytest.mark.parametrize("ends", ["accepted", "denied"])
+def test_finalizer_may_authenticate_at_any_moment(ends: str, app: ModuleType, recorder: Recorder) -> None:
+    """The rows and the server span after another key was accepted are ambiguous, wherever that interrupts."""
+    other = app.Key("k_2", is_active=ends == "accepted")
+    for moment in range(60):
+        work = At(moment, partial(app.check, other))
+        with recorder.request(str(moment)):
+            with in_each_collection(work):
+                app.look_up(app.Key("k_1"))
+            app.record("create", {})
+        expected = ["k_1", "k_2"] if work.left < 0 and ends == "accepted" else ["k_1"]
+        shown = keyaudit_attributes(recorder.server_spans()[-1])
+        assert sorted(shown.get("keyaudit.key.ids") or (shown["keyaudit.key.id"],)) == expected
+        named = _ids(app.rows[-1])
+        assert ([named] if isinstance(named, str) else sorted(named)) == expected
+    assert recorder.errors() == {}

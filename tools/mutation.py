@@ -30,14 +30,14 @@ GUARDED = (
     "request/attribution.py",
     "request/request_keys.py",
     "request/state.py",
-    "row/authorship.py",
+    "row/members/authorship.py",
     "row/field_place.py",
     "row/merge.py",
     "row/json_object.py",
-    "row/reserved_names.py",
-    "row/snapshot_member.py",
+    "row/members/reserved_names.py",
+    "row/members/snapshot_member.py",
     "row/text_encoding.py",
-    "row/written_members.py",
+    "row/members/written_members.py",
     "observers/sampling/*",
 )
 """Modules that protect the application, name the key, merge and sample."""

@@ -16,7 +16,7 @@ from otel_keyaudit.key.cache import MAX_CHARACTERS, MAX_ENTRIES
 from otel_keyaudit.key.canonical import MAX_LENGTH
 from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.observers.sampling.samplers import MAX_SNAPSHOTS
-from otel_keyaudit.row.written_members import MAX_HELD, MAX_RECENT
+from otel_keyaudit.row.members.written_members import MAX_HELD, MAX_RECENT
 from otel_keyaudit.testing import Recorder, keyaudit_attributes
 from support.environment.instructions import count_calls
 

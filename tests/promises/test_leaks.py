@@ -14,7 +14,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_keyaudit.row import written_members
+from otel_keyaudit.row.members import written_members
 from otel_keyaudit.testing import Recorder
 from support.environment.modules import LoadModule
 

@@ -12,7 +12,7 @@ from otel_keyaudit.guard.metrics import Metrics
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog
 from otel_keyaudit.key.snapshot import Snapshots
 from otel_keyaudit.observers.sampling.samplers import Sampler
-from otel_keyaudit.row.written_members import WrittenMembers
+from otel_keyaudit.row.members.written_members import WrittenMembers
 from otel_keyaudit.settings import Settings
 from otel_keyaudit.targets.key_objects.class_map import ClassMap
 from otel_keyaudit.targets.key_objects.key_source import KeySource

@@ -16,7 +16,6 @@ import orjson
 
 from otel_keyaudit.errors import MaskedError, UnchangeableError
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.row.authorship import Authorship
 from otel_keyaudit.row.copies.mapping_copy import (
     changeable_copy,
     layers,
@@ -26,10 +25,11 @@ from otel_keyaudit.row.copies.mapping_copy import (
     spellings,
 )
 from otel_keyaudit.row.json_object import MemberPosition, members_of
-from otel_keyaudit.row.reserved_names import FreeNames, free_name, quoted, spliced
-from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.row.members.authorship import Authorship
+from otel_keyaudit.row.members.reserved_names import FreeNames, free_name, quoted, spliced
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember
+from otel_keyaudit.row.members.written_members import WrittenMembers
 from otel_keyaudit.row.text_encoding import BOM, Bytes, Encoding
-from otel_keyaudit.row.written_members import WrittenMembers
 
 Kind = Literal["text", "bytes", "dict"]
 """The kind that ``None`` becomes: a JSON string, JSON bytes or a dict."""

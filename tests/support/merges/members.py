@@ -9,9 +9,9 @@ from typing import Any
 from otel_keyaudit import ApiKey, Detail
 from otel_keyaudit.key.snapshot import Snapshot
 from otel_keyaudit.request.server_span import Location
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember, ambiguous
+from otel_keyaudit.row.members.written_members import WrittenMembers
 from otel_keyaudit.row.merge import Kind, Merge
-from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
-from otel_keyaudit.row.written_members import WrittenMembers
 
 REQUEST = "request_api_key"
 SUBJECT = "api_key"

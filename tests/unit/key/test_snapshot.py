@@ -12,7 +12,7 @@ from otel_keyaudit import ApiKey, Detail
 from otel_keyaudit.key.permissions.scope_catalog import ScopeCatalog, load_catalog
 from otel_keyaudit.key.snapshot import Snapshot, Snapshots
 from otel_keyaudit.request.server_span import Location
-from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember
 
 CATALOG = ScopeCatalog(
     version="2026-11",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from otel_keyaudit import Detail
 from otel_keyaudit.errors import MaskedError, UnchangeableError
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember
 from otel_keyaudit.row.merge import Kind
-from otel_keyaudit.row.snapshot_member import SnapshotMember
 from support.merges.members import (
     REQUEST,
     SUBJECT,

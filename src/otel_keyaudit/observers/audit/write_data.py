@@ -20,7 +20,7 @@ from otel_keyaudit.request.attribution import NO_DELEGATION, UNATTRIBUTED
 from otel_keyaudit.request.decisions import MAX_DECISIONS, decision_attributes
 from otel_keyaudit.request.server_span import NO_ATTRIBUTES, Location, ambiguous_attributes, delegation_attributes
 from otel_keyaudit.request.state import RequestState
-from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember, ambiguous
 from otel_keyaudit.targets.expressions.loaded_values import behind
 from otel_keyaudit.targets.presented_credential import without_credentials
 

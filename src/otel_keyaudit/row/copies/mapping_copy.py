@@ -13,7 +13,7 @@ from types import MemberDescriptorType
 from typing import Any
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.row.reserved_names import free_name
+from otel_keyaudit.row.members.reserved_names import free_name
 
 _READERS = ("getall", "getlist", "get_list")
 """Methods that return all values of a name: multidict, aiohttp, webob; werkzeug, Django, starlette; httpx."""

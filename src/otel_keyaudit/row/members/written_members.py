@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from otel_keyaudit.row.snapshot_member import SnapshotMember
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember
 
 Request = object
 """Number of a request, unique in the process; ``None`` outside of every request."""

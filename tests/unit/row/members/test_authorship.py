@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from otel_keyaudit.row.authorship import Authorship
-from otel_keyaudit.row.written_members import WrittenMembers
+from otel_keyaudit.row.members.authorship import Authorship
+from otel_keyaudit.row.members.written_members import WrittenMembers
 from support.merges.members import key_member
 
 

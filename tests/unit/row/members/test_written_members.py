@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from otel_keyaudit import Detail
-from otel_keyaudit.row import written_members
+from otel_keyaudit.row.members import written_members
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember
+from otel_keyaudit.row.members.written_members import WrittenMembers
 from otel_keyaudit.row.merge import Kind
-from otel_keyaudit.row.snapshot_member import SnapshotMember
 from otel_keyaudit.row.text_encoding import BOM
-from otel_keyaudit.row.written_members import WrittenMembers
 from support.merges.members import (
     REQUEST,
     SUBJECT,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from otel_keyaudit.key.encoded_object import EncodedObject
-from otel_keyaudit.row.snapshot_member import SnapshotMember, ambiguous
+from otel_keyaudit.row.members.snapshot_member import SnapshotMember, ambiguous
 from support.merges.members import key_member, location
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from otel_keyaudit.errors import UnchangeableError
-from otel_keyaudit.row.reserved_names import FreeNames, free_name, quoted, spliced
+from otel_keyaudit.row.members.reserved_names import FreeNames, free_name, quoted, spliced
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from otel_keyaudit.guard.guard import quietly
-from otel_keyaudit.row.written_members import WrittenMembers, content
+from otel_keyaudit.row.members.written_members import WrittenMembers, content
 
 Author = Literal["client", "this request", "another request"]
 

@@ -95,8 +95,8 @@ def run_pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None
     """Run tests against the installed wheel, and measure coverage in the sessions of MEASURED."""
     measure = ("coverage", "run", "-m") if session.name in MEASURED else ("python", "-m")
     COVERAGE.mkdir(parents=True, exist_ok=True)
-    variables = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{session.name}"), "PYTHONDONTWRITEBYTECODE": "1"}
-    session.run(*measure, "pytest", "-n", "2", *arguments, env=variables | (env or {}))
+    variables = {"COVERAGE_FILE": str(COVERAGE / f".coverage.{session.name}"), **(env or {})}
+    session.run(*measure, "pytest", "-n", "2", *arguments, env=variables)
 
 
 def passes(session: nox.Session, *command: str) -> bool:

@@ -58,7 +58,7 @@ async def write(): AuditLog(action="create", details={})
     ],
 )
 def test_the_method_that_inserts_a_row_is_found(tmp_path: Path, package: str, models: str, target: str) -> None:
-    """The target is the one that the documentation names for the ORM."""
+    """The command proposes the target that the documentation names for the ORM."""
     need_package(package)
     (tmp_path / "service.py").write_text(models + SERVICE, encoding="utf-8")
     command = [sys.executable, "-m", "otel_keyaudit", "discover", "--", sys.executable, "service.py"]

@@ -83,7 +83,7 @@ def test_base_exceptions_reach_the_application(kind: type[BaseException]) -> Non
 
 
 def test_result_of_none_differs_from_a_failure() -> None:
-    """The caller chooses what a failure returns."""
+    """A failure returns the value that the caller chose for it."""
     callers: list[Any] = [quietly, partial(Reporting().guarded, "merge")]
     for guarded in callers:
         assert guarded(lambda: None, otherwise=1) is None

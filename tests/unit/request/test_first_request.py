@@ -7,7 +7,7 @@ from otel_keyaudit.request.first_request import cancel_preparation, prepare_firs
 
 
 def test_preparation_runs_once() -> None:
-    """A later preparation replaces one that has not run, and a cancelled one never runs."""
+    """A second preparation replaces the first if that has not run. A cancelled preparation never runs."""
     ran: list[str] = []
     schedule_preparation(lambda: ran.append("replaced"))
     schedule_preparation(lambda: ran.append("first"))

@@ -187,9 +187,7 @@ class AuditWrite(WriteData):
             if self._detail is not _FULL and merge.replaces_full:
                 self._keep_full(merge, location)
         for field, place in target.argument_values:
-            after = self._attempt(place.set, self, self.single_value(field, location), self._attempt)
-            if after is not None:
-                self._copy_backs += (after,)
+            self._change_arguments(place.set, self.single_value(field, location))
         self._is_complete = STAGE_MERGE not in self._failed_stages
 
     def _put(self, merge: Merge) -> None:
@@ -197,10 +195,8 @@ class AuditWrite(WriteData):
         self._merge, place = merge, self.target.place
         if self.target.builds_fields:
             self._replace_result(place.put_result, merge)  # type: ignore[union-attr]
-            return
-        after = self.guarded(STAGE_MERGE, place.put, self, merge, self._attempt)  # type: ignore[union-attr]
-        if after is not None:
-            self._copy_backs += (after,)
+        else:
+            self._change_arguments(place.put, merge)  # type: ignore[union-attr]
 
     def _keep_full(self, replaced: Merge, location: Location | None) -> None:
         """Write the full snapshot again if its reference has just replaced it, because other rows may refer to it."""
@@ -271,6 +267,12 @@ class AuditWrite(WriteData):
     def _attempt(self, work: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
         """Return the result of one part of the merge, ``otherwise`` if it fails. The other parts still run."""
         return self.guarded(STAGE_MERGE, work, *args, otherwise=otherwise)
+
+    def _change_arguments(self, work: Callable[..., Any], value: Any) -> None:
+        """Write a value into the arguments, and note what copies the function's changes back."""
+        after = self.guarded(STAGE_MERGE, work, self, value, self._attempt)
+        if after is not None:
+            self._copy_backs += (after,)
 
     def _replace_result(self, work: Callable[..., Any], value: Any) -> None:
         """Replace the result by a changed copy."""

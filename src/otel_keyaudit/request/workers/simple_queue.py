@@ -67,6 +67,7 @@ def restore_simple_queues() -> None:
 
 
 def _replace(old: type, new: type) -> None:
-    for module in [one for one in list(sys.modules.values()) if type(one) is ModuleType]:
-        if module.__name__ not in _SKIPPED_MODULES and vars(module).get("SimpleQueue") is old:
+    for module in list(sys.modules.values()):
+        is_searched = type(module) is ModuleType and module.__name__ not in _SKIPPED_MODULES
+        if is_searched and vars(module).get("SimpleQueue") is old:
             vars(module)["SimpleQueue"] = new
